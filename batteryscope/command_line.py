@@ -1,0 +1,143 @@
+"""What all programs share: arguments, logging, progress, and errors as one sentence."""
+
+import argparse
+import errno
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from batteryscope.config.base import Settings, validate_settings
+from batteryscope.errors import BatteryscopeError, ConfigError
+
+log = logging.getLogger("batteryscope")
+S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the option that every program has: ``--log``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--log", type=Path, help="also write messages to this file")
+    return parser
+
+
+def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
+    """Read settings given as JSON text or as the path of a JSON file."""
+    source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+    try:
+        values = json.loads(source)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not valid JSON ({error.msg}, column {error.colno}).") from None
+    return validate_settings(model, values, where)
+
+
+def run_program(
+    work: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse arguments, run, and turn errors into one sentence and an exit status.
+
+    Returns
+    -------
+    int
+        0 on success; 1 after an error that the user can act on, or an unexpected one,
+        whose traceback then stands in the log only (or, without ``--log``, on the terminal).
+    """
+    arguments = parser.parse_args(argv)
+    configure_logging(arguments.log)
+    try:
+        work(arguments)
+    except BatteryscopeError as error:
+        log.error("%s", error)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _report_unexpected(error, arguments.log)
+        log.error(
+            "No space is left on the disk that holds %s; free some space and run again, "
+            "finished work is kept.",
+            error.filename or "the output",
+        )
+        return 1
+    except Exception as error:  # the last resort: a clear line for the user, details in the log
+        return _report_unexpected(error, arguments.log)
+    return 0
+
+
+def configure_logging(path: Path | None = None) -> None:
+    """Send messages to the terminal and, if given, to a log file."""
+    log.handlers.clear()
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    terminal = _ProgressSafeHandler()
+    terminal.setFormatter(_TerminalFormatter())
+    log.addHandler(terminal)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(file)
+
+
+def show_progress(
+    items: Iterable[T], description: str, total: int | None = None, unit: str = "it"
+) -> Iterator[T]:
+    """Iterate with a bar on a terminal, or with a plain line every 30 s elsewhere."""
+    interactive = sys.stderr.isatty()
+    yield from tqdm(
+        items,
+        desc=description,
+        total=total,
+        unit=unit,
+        mininterval=0.1 if interactive else 30.0,
+        ascii=None if interactive else True,
+        leave=False,
+        dynamic_ncols=interactive,
+    )
+
+
+class _ProgressSafeHandler(logging.Handler):
+    """Writes above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+class _TerminalFormatter(logging.Formatter):
+    """Plain text for information, ``WARNING: …`` and ``ERROR: …`` for the rest."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname}: "
+        return prefix + record.getMessage()
+
+
+def _report_unexpected(error: BaseException, log_path: Path | None) -> int:
+    details = "".join(traceback.format_exception(error))
+    if log_path is None:
+        log.error("%s", details)
+    else:
+        with log_path.open("a", encoding="utf-8") as stream:
+            stream.write(details)
+        log.error(
+            "Unexpected %s: %s. This is a defect of Batteryscope; the details are in %s.",
+            type(error).__name__,
+            error,
+            log_path,
+        )
+    return 1
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON of settings or plain values, for a command line."""
+    if isinstance(value, Settings):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,77 @@
+"""Strict base class of all settings, and the sentences that explain a wrong one."""
+
+import difflib
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from batteryscope.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Frozen settings; a key that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound="Settings")
+
+
+def validate_settings(model: type[S], values: Any, where: str) -> S:
+    """Validate ``values`` and turn the first problem into one sentence.
+
+    Parameters
+    ----------
+    model
+        The settings class.
+    values
+        Mapping as read from YAML or JSON.
+    where
+        How the user knows this part, for example ``params.yaml: studies.cathode_state``.
+
+    Raises
+    ------
+    ConfigError
+        With the offending key, what was found, what was expected.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(model, error.errors()[0], where)) from None
+
+
+def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join([where, *location]) if location else where
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, problem["loc"][:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}."
+        return f"{key}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{key}: this key is missing; add it."
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] in ("value_error", "assertion_error"):
+        return f"{key}: {message}"
+    return f"{key}: found {problem['input']!r}; {message[0].lower()}{message[1:]}."
+
+
+def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Keys of the settings class at ``location`` below ``model``."""
+    candidates: list[Any] = [model]
+    for part in location:
+        following: list[Any] = []
+        for candidate in candidates:
+            for option in _classes(candidate):
+                field = option.model_fields.get(str(part))
+                # A list index or mapping key keeps the same annotation; so does a union's tag.
+                following.append(field.annotation if field else candidate)
+        candidates = following
+    return sorted({name for c in candidates for cls in _classes(c) for name in cls.model_fields})
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    """All settings classes inside a type annotation such as ``dict[str, Arm] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [cls for inner in getattr(annotation, "__args__", ()) for cls in _classes(inner)]

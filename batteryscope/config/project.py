@@ -1,0 +1,123 @@
+"""The whole configuration: params.yaml, the demo scale and overlays."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.study import Name, StudySettings
+from batteryscope.errors import ConfigError
+
+
+class TrackingSettings(Settings):
+    """MLflow: the tracking database or server, and the switch to do without."""
+
+    enabled: bool = True
+    uri: str = "sqlite:///mlflow.db"
+
+
+class Project(Settings):
+    """The validated content of params.yaml with scale and overlays applied."""
+
+    scale: Literal["demo", "paper"] = "demo"
+    tracking: TrackingSettings = TrackingSettings()
+    studies: dict[Name, StudySettings] = Field(min_length=1)
+
+
+def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) -> Project:
+    """Read, scale, overlay and validate the configuration.
+
+    The order of precedence, lowest first: a study's settings, its ``demo`` section
+    (at ``scale: demo``), the overlay, the overlay's ``demo`` section.
+
+    Parameters
+    ----------
+    params_path
+        The file params.yaml.
+    overlay
+        Settings that replace those of the file key by key, as given by
+        ``--configfile`` and ``--config``; mappings merge, everything else replaces.
+
+    Raises
+    ------
+    ConfigError
+        One sentence naming the key, what was found and what was expected.
+    """
+    where = params_path.name
+    base = _read_yaml(params_path)
+    raw = merge_settings(base, overlay or {})
+    scale = raw.get("scale", "demo")
+    studies = raw.get("studies")
+    if not isinstance(studies, dict):
+        raise ConfigError(f"{where}: studies is missing or not a mapping; name at least one study.")
+    overlaid = (overlay or {}).get("studies", {}) or {}
+    for name, study in studies.items():
+        if isinstance(study, dict):
+            base_study = (base.get("studies") or {}).get(name) or {}
+            raw["studies"][name] = _scale_study(base_study, overlaid.get(name) or {}, scale)
+    return validate_settings(Project, raw, where)
+
+
+def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``change`` merged in, mapping by mapping; inputs stay as they are.
+
+    A value of null in ``change`` replaces. Two kinds of mappings replace as a whole:
+    ``arms``, so that an overlay can drop arms, and any mapping that names another
+    ``kind``, ``method`` or ``scheme`` of alternatives than the base does.
+    """
+    merged = copy.deepcopy(dict(base))
+    for key, value in change.items():
+        old = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(old, dict) and _may_merge(key, old, value):
+            merged[key] = merge_settings(old, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def change_settings(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply dotted keys (``{"model.grey_levels": "clahe"}``) to nested settings."""
+    changed = copy.deepcopy(dict(values))
+    for dotted, value in change.items():
+        *parents, last = dotted.split(".")
+        target = changed
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = copy.deepcopy(value)
+    return changed
+
+
+def _may_merge(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    same_kind = all(
+        old.get(tag) == new.get(tag, old.get(tag)) for tag in ("kind", "method") if tag in old
+    )
+    return key != "arms" and same_kind
+
+
+def _scale_study(
+    base: Mapping[str, Any], overlay: Mapping[str, Any], scale: object
+) -> dict[str, Any]:
+    study = dict(base)
+    for layer in (base, overlay):
+        if layer is overlay:
+            study = merge_settings(study, {k: v for k, v in overlay.items() if k != "demo"})
+        if scale == "demo":
+            study = merge_settings(study, layer.get("demo") or {})
+    study.pop("demo", None)
+    return study
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: the file does not exist; run from the project's root.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]}).") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {type(values).__name__}.")
+    return values

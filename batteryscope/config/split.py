@@ -1,0 +1,39 @@
+"""How samples are divided into training, validation and test parts."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from batteryscope.config.base import Settings
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SplitSettings(Settings):
+    """Division of the samples; whole groups move together.
+
+    ``holdout``: one test part, one validation part. ``kfold``: each of ``folds``
+    parts is the test part once, validation comes from the rest. ``holdout_kfold``:
+    one untouched test part, the rest is cross-validated (fold k validates).
+    ``ordered``: per class, the last ``test_fraction`` in acquisition order is the
+    test part. ``group: auto`` takes specimen, else session, else image.
+    """
+
+    scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered"] = "holdout"
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: PositiveInt = 1
+    test_fraction: Fraction = 0.1
+    validation_fraction: Fraction = 0.2
+    group: Literal["auto", "specimen", "session", "image"] = "auto"
+    stratify: bool = True
+    near_duplicates: Literal["error", "group", "ignore"] = "error"
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _something_left(self) -> Self:
+        if self.scheme != "kfold" and self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError(
+                f"test_fraction {self.test_fraction} + validation_fraction "
+                f"{self.validation_fraction} leave nothing to train on; make them smaller."
+            )
+        return self

@@ -1,0 +1,101 @@
+"""A study: everything between raw pictures and a published report."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from batteryscope.config.base import Settings
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
+from batteryscope.config.learning import (
+    AugmentSettings,
+    BalanceSettings,
+    ModelSettings,
+    TrainSettings,
+)
+from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.config.split import SplitSettings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+Where = dict[str, str | float | int | bool | list[str | float | int]]
+
+
+class Stage(Settings):
+    """One training stage of an arm.
+
+    ``where`` selects training and validation samples by manifest columns (for
+    example ``{domain: source}``); ``change`` overrides settings of ``balance``,
+    ``augment``, ``model`` and ``train`` by dotted key for this stage alone.
+    """
+
+    name: Name
+    where: Where = {}
+    change: dict[str, Any] = {}
+
+
+class Arm(Settings):
+    """One strategy that the study compares: a list of stages.
+
+    ``change`` overrides any of the study's settings by dotted key for this arm,
+    for example ``{model.grey_levels: per_image}``.
+    """
+
+    label: str = ""
+    stages: list[Stage] = Field(default=[Stage(name="fit")], min_length=1)
+    change: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stage names {names} repeat; give each stage its own name.")
+        return self
+
+
+class Recipe(Settings):
+    """The settings that one arm runs with, after its overrides."""
+
+    preprocess: PreprocessSettings
+    split: SplitSettings
+    balance: BalanceSettings
+    augment: AugmentSettings
+    model: ModelSettings
+    train: TrainSettings
+
+
+class StudySettings(Settings):
+    """One entry of ``studies`` in params.yaml.
+
+    ``demo`` is an overlay of the same shape that applies at ``scale: demo``.
+    """
+
+    title: str
+    paper: str = ""
+    paper_doi: str = ""
+    dataset: DatasetSettings
+    preprocess: PreprocessSettings
+    split: SplitSettings = SplitSettings()
+    balance: BalanceSettings = BalanceSettings()
+    augment: AugmentSettings = AugmentSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    arms: dict[Name, Arm] = Field(min_length=1)
+    main_arm: str | None = None
+    evaluate: EvaluateSettings = EvaluateSettings()
+    explain: ExplainSettings = ExplainSettings()
+    demo: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _main_arm_exists(self) -> Self:
+        if self.main_arm is not None and self.main_arm not in self.arms:
+            raise ValueError(
+                f"main_arm '{self.main_arm}' is none of the arms {sorted(self.arms)}; name one."
+            )
+        if "baseline" in (prefix := {arm.split("_")[0] for arm in self.arms}):
+            raise ValueError(f"arm names must not begin with 'baseline' (found {sorted(prefix)}).")
+        return self
+
+    @property
+    def best_known_arm(self) -> str:
+        """The arm whose models are published: ``main_arm``, else the first one."""
+        return self.main_arm or next(iter(self.arms))

@@ -1,0 +1,146 @@
+"""From a study's settings to the pieces of work it needs, each with a name of its own.
+
+Arms that agree in a setting share the work: tiles are named after the preprocessing
+settings, splits after the split settings, and a trained stage after everything that
+it depends on. A changed setting therefore gives a new name, and an unchanged one
+finds what was already made.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.learning import (
+    AugmentSettings,
+    BalanceSettings,
+    ModelSettings,
+    TrainSettings,
+)
+from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.config.project import change_settings
+from batteryscope.config.split import SplitSettings
+from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where
+
+RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
+STAGE_SECTIONS = ("balance", "augment", "model", "train")
+
+
+class StageSettings(Settings):
+    """Everything that the training of one stage depends on, beside data and parent stage."""
+
+    study: str
+    stage: str
+    where: Where
+    label_columns: list[str]
+    balance: BalanceSettings
+    augment: AugmentSettings
+    model: ModelSettings
+    train: TrainSettings
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage to train; ``chain`` is its directory name and spells its ancestors."""
+
+    chain: str
+    parent: str | None
+    tiles: str
+    split: str
+    settings: StageSettings
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """One arm: the chains of its stages, the last of which makes its predictions."""
+
+    name: str
+    label: str
+    chains: tuple[str, ...]
+    tiles: str
+    split: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All pieces of work of a study, by name."""
+
+    study: str
+    settings: StudySettings
+    tiles: dict[str, PreprocessSettings]
+    splits: dict[str, SplitSettings]
+    stages: dict[str, StagePlan]
+    arms: dict[str, ArmPlan]
+
+    @property
+    def main(self) -> ArmPlan:
+        """The arm whose models are published."""
+        return self.arms[self.settings.best_known_arm]
+
+
+def plan_study(name: str, settings: StudySettings) -> StudyPlan:
+    """Resolve all arms of a study.
+
+    Raises
+    ------
+    ConfigError
+        If an arm's or a stage's change names an unknown key or gives an impossible value.
+    """
+    tiles: dict[str, PreprocessSettings] = {}
+    splits: dict[str, SplitSettings] = {}
+    stages: dict[str, StagePlan] = {}
+    arms: dict[str, ArmPlan] = {}
+    for arm_name, arm in settings.arms.items():
+        where = f"params.yaml: studies.{name}.arms.{arm_name}.change"
+        recipe = _recipe(settings, arm, where)
+        tile_id = _short_hash(recipe.preprocess)
+        split_id = _short_hash(recipe.split)
+        tiles[tile_id], splits[split_id] = recipe.preprocess, recipe.split
+        chains: list[str] = []
+        for stage in arm.stages:
+            planned = _plan_stage(name, settings, recipe, stage, tile_id, split_id, chains, where)
+            stages[planned.chain] = planned
+            chains.append(planned.chain)
+        label = arm.label or arm_name.replace("_", " ")
+        arms[arm_name] = ArmPlan(arm_name, label, tuple(chains), tile_id, split_id, recipe)
+    return StudyPlan(name, settings, tiles, splits, stages, arms)
+
+
+def _recipe(settings: StudySettings, arm: Arm, where: str) -> Recipe:
+    sections = {s: getattr(settings, s).model_dump(mode="json") for s in RECIPE_SECTIONS}
+    return validate_settings(Recipe, change_settings(sections, arm.change), where)
+
+
+def _plan_stage(
+    study: str,
+    settings: StudySettings,
+    recipe: Recipe,
+    stage: Stage,
+    tile_id: str,
+    split_id: str,
+    ancestors: list[str],
+    where: str,
+) -> StagePlan:
+    sections: dict[str, Any] = {s: getattr(recipe, s).model_dump(mode="json") for s in STAGE_SECTIONS}
+    values = change_settings(sections, stage.change) | {
+        "study": study,
+        "stage": stage.name,
+        "where": stage.where,
+        "label_columns": settings.dataset.labels.columns,
+    }
+    stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")
+    parent = ancestors[-1] if ancestors else None
+    key = _short_hash([tile_id, split_id, parent, _dump(stage_settings)])
+    names = [a.rsplit("-", 1)[0] for a in ancestors[-1:]] + [stage.name]
+    return StagePlan(f"{'.'.join(names)}-{key}", parent, tile_id, split_id, stage_settings)
+
+
+def _dump(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Settings) else value
+
+
+def _short_hash(value: Any) -> str:
+    text = json.dumps(_dump(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,99 @@
+"""Which code, which settings and which data a result came from."""
+
+import ast
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def digest_text(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, independent of the order of its keys."""
+    return digest_text(json.dumps(value, sort_keys=True, ensure_ascii=True))
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_files(paths: Iterable[Path], root: Path) -> str:
+    """Return one SHA-256 over the relative names and contents of files."""
+    return digest_json(
+        {path.relative_to(root).as_posix(): digest_file(path) for path in sorted(paths)}
+    )
+
+
+def find_git_commit(root: Path = PROJECT_ROOT) -> str:
+    """Return the commit of the working tree, with ``+changes`` if it is dirty; "" without git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+@cache
+def find_imported_files(script: Path, root: Path = PROJECT_ROOT) -> tuple[Path, ...]:
+    """List the project's own files that a program imports, directly or through others.
+
+    Parameters
+    ----------
+    script
+        A Python file of the project.
+    root
+        The directory that holds the package ``batteryscope``.
+
+    Returns
+    -------
+    tuple of Path
+        The script itself, then all modules of ``batteryscope`` and package templates
+        that it reaches, sorted. Imports inside functions count.
+    """
+    seen: set[Path] = set()
+    waiting = [script.resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in _imported_names(path):
+            waiting.extend(_module_files(name, root))
+    templates = [t for p in seen for t in p.parent.glob("*.j2") if p.name == "html.py"]
+    return tuple(sorted(seen | set(templates)))
+
+
+def _imported_names(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in names if name.split(".")[0] == "batteryscope"}
+
+
+def _module_files(name: str, root: Path) -> list[Path]:
+    """The file of a module and the ``__init__`` files of the packages above it."""
+    parts = name.split(".")
+    files = [root.joinpath(*parts[: i + 1], "__init__.py") for i in range(len(parts))]
+    files.append(root.joinpath(*parts[:-1], parts[-1] + ".py"))
+    return [file for file in files if file.is_file()]
