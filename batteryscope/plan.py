@@ -123,7 +123,9 @@ def _plan_stage(
     ancestors: list[str],
     where: str,
 ) -> StagePlan:
-    sections: dict[str, Any] = {s: getattr(recipe, s).model_dump(mode="json") for s in STAGE_SECTIONS}
+    sections: dict[str, Any] = {
+        s: getattr(recipe, s).model_dump(mode="json") for s in STAGE_SECTIONS
+    }
     values = change_settings(sections, stage.change) | {
         "study": study,
         "stage": stage.name,

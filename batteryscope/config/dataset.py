@@ -46,20 +46,32 @@ class LabelSettings(Settings):
 
 
 class SemTopViewGenerator(Settings):
-    """Generated SEM top views of NCM cathodes (see ``batteryscope.demo.sem``)."""
+    """Generated SEM top views of NCM cathodes (see ``batteryscope.demo.sem_frame``).
+
+    The scale is always 0.2688 um per pixel (500x), so that a smaller frame shows a smaller
+    field. One class, and one folder, for every composition, state and additive.
+    """
 
     kind: Literal["sem_top_view"] = "sem_top_view"
     images_per_class: PositiveInt = 14
-    width_px: PositiveInt = 640
-    height_px: PositiveInt = 480
-    compositions: list[str] = ["333", "523", "622", "811"]
-    states: list[Literal["pristine", "formation", "100cycles"]] = [
-        "pristine",
-        "formation",
-        "100cycles",
-    ]
-    additives: list[Literal["none", "VC", "FEC", "LiBOB"]] = ["none"]
+    width_px: Annotated[int, Field(ge=256)] = 640
+    height_px: Annotated[int, Field(ge=192)] = 480
+    compositions: list[Literal["333", "523", "622", "811"]] = Field(
+        default=["333", "523", "622", "811"], min_length=1
+    )
+    states: list[Literal["pristine", "formation", "100cycles"]] = Field(
+        default=["pristine", "formation", "100cycles"], min_length=1
+    )
+    additives: list[Literal["none", "VC", "FEC", "LiBOB"]] = Field(default=["none"], min_length=1)
     seed: int = 1
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> Self:
+        for key in ("compositions", "states", "additives"):
+            names = getattr(self, key)
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{key} names {twice[0]!r} more than once; name it once.")
+        return self
 
 
 class CheckSetGenerator(Settings):
@@ -68,8 +80,8 @@ class CheckSetGenerator(Settings):
     kind: Literal["trivial", "random"]
     classes: Annotated[int, Field(ge=2, le=8)] = 3
     images_per_class: PositiveInt = 12
-    width_px: PositiveInt = 160
-    height_px: PositiveInt = 144
+    width_px: Annotated[int, Field(ge=64)] = 160
+    height_px: Annotated[int, Field(ge=64)] = 144
     seed: int = 1
 
 

@@ -115,7 +115,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: the file does not exist; run from the project's root.") from None
+        raise ConfigError(
+            f"{path}: the file does not exist; run from the project's root."
+        ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(values, dict):

@@ -1,0 +1,69 @@
+# make run    the whole pipeline at demo scale          make test   the tests
+# make ui     MLflow's user interface                   make lint   style, types, workflow
+# Each target sets up the environment by itself, once.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+TARGETS ?=
+ARGS ?=
+
+.PHONY: help setup run dry-run test lint ui repro upload-runs lock schema format clean
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create the environment (.venv) from requirements.lock
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Batteryscope needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=…"; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "Installing the environment (a minute on a fresh machine) …"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+run: $(STAMP) ## run the pipeline (TARGETS="cathode_state", ARGS="--config scale=paper")
+	@snakemake $(TARGETS) $(ARGS)
+
+dry-run: $(STAMP) ## show what `make run` would do
+	@snakemake --dry-run $(TARGETS) $(ARGS)
+
+test: $(STAMP) ## run the tests
+	@python -m pytest tests $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+format: $(STAMP) ## rewrite code in the project's style
+	ruff check --fix . || true
+	ruff format .
+	snakefmt Snakefile rules
+
+ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
+	@mlflow server --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results
+	@dvc repro $(ARGS)
+
+upload-runs: $(STAMP) ## send to MLflow what could not be sent during a run
+	@python workflow_scripts/upload_runs.py --work work
+
+lock: ## renew requirements.lock from pyproject.toml
+	@uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev \
+	  pyproject.toml --output-file requirements.lock
+
+schema: $(STAMP) ## renew docs/params.schema.json
+	@python workflow_scripts/write_schema.py --out docs/params.schema.json
+
+clean: ## remove the workflow's scratch (published models and reports stay)
+	rm -rf work .snakemake

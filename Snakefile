@@ -1,0 +1,34 @@
+# Batteryscope: from pictures of batteries to models and reports.
+#
+#   snakemake                      build every study of params.yaml
+#   snakemake cathode_state        build one study
+#   snakemake -n                   show what would be done
+#   snakemake --config scale=paper the full design instead of the demo
+
+
+include: "rules/common.smk"
+include: "rules/generate.smk"
+include: "rules/ingest.smk"
+include: "rules/preprocess.smk"
+include: "rules/split.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/explain.smk"
+include: "rules/report.smk"
+include: "rules/track.smk"
+include: "rules/publish.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("work/{study}/published.json", study=STUDIES),
+
+
+for study_name in STUDIES:
+
+    rule:
+        name:
+            study_name
+        input:
+            f"work/{study_name}/published.json",

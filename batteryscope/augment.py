@@ -1,0 +1,69 @@
+"""Random changes of a batch of training tiles, on the device that trains."""
+
+import kornia.augmentation as kornia_augmentation
+import torch
+from torch import Tensor, nn
+
+from batteryscope.config.learning import AugmentSettings
+from batteryscope.models.grey_input import FULL_SCALE
+
+
+class TileAugmentation(nn.Module):
+    """Augment (B, 1, H, W) uint8 tiles; each tile gets its own draw.
+
+    All draws come from the generator given, so that a resumed epoch repeats what
+    the interrupted one would have done; kornia, which knows no generators, runs
+    inside a forked global state seeded from it.
+    """
+
+    def __init__(self, settings: AugmentSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.affine: nn.Module | None = None
+        if settings.rotation_deg or settings.shift or settings.scale:
+            self.affine = kornia_augmentation.RandomAffine(
+                degrees=settings.rotation_deg,
+                translate=(settings.shift, settings.shift) if settings.shift else None,
+                scale=(1 - settings.scale, 1 + settings.scale) if settings.scale else None,
+                padding_mode="reflection",
+                p=1.0,
+            )
+
+    def forward(self, tiles: Tensor, generator: torch.Generator) -> Tensor:
+        """Return float tiles in 0…255 of the same shape."""
+        x = tiles.float()
+        n = len(x)
+        if self.settings.quarter_turns:
+            turns = torch.randint(0, 4, (n,), generator=generator)
+            x = _select(x, turns, [lambda t, k=k: torch.rot90(t, k, (2, 3)) for k in range(4)])
+        if self.settings.flips:
+            sides = torch.randint(0, 4, (n,), generator=generator)
+            x = _select(x, sides, [lambda t, d=d: t.flip(d) for d in ((), (2,), (3,), (2, 3))])
+        if self.affine is not None:
+            seed = int(torch.randint(0, 2**31 - 1, (1,), generator=generator))
+            devices = [x.device] if x.device.type == "cuda" else []
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(seed)
+                x = self.affine(x)
+        if self.settings.contrast:
+            gain = 1 + self.settings.contrast * _uniform(n, generator).to(x.device)
+            x = (x - FULL_SCALE / 2) * gain + FULL_SCALE / 2
+        if self.settings.brightness:
+            x = x + FULL_SCALE * self.settings.brightness * _uniform(n, generator).to(x.device)
+        return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
+
+
+def _select(x: Tensor, choice: Tensor, changes: list) -> Tensor:  # type: ignore[type-arg]
+    """Apply change ``choice[i]`` to tile i, one batch operation per kind of change."""
+    result = torch.empty_like(x)
+    choice = choice.to(x.device)
+    for value, change in enumerate(changes):
+        mask = choice == value
+        if mask.any():
+            result[mask] = change(x[mask])
+    return result
+
+
+def _uniform(n: int, generator: torch.Generator) -> Tensor:
+    """Return (n, 1, 1, 1) draws from −1…1."""
+    return torch.rand(n, 1, 1, 1, generator=generator) * 2 - 1

@@ -1,0 +1,106 @@
+"""The model card: what a stranger must know before trusting the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batteryscope.bundle.record import BundleRecord
+
+TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+LEVELS = ("image", "specimen", "tile")
+BASELINE_WORDS = {
+    "baseline_majority": "always the most frequent class",
+    "baseline_grey_levels": "grey levels only (random forest)",
+    "baseline_metadata": "microscope settings only (random forest)",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One accuracy with its 95 % interval; ``n`` counts images (specimens)."""
+
+    who: str
+    target: str
+    level: str
+    accuracy: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+def render_card(record: BundleRecord, backbone: str) -> str:
+    """Write the model card in Markdown.
+
+    Parameters
+    ----------
+    record
+        The content of bundle.json.
+    backbone
+        Name of the network.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        record=record,
+        data=record.data,
+        backbone=backbone,
+        scores=list_scores(record.metrics, record.arm, record.label_columns),
+        limits=[f["text"] for f in record.findings if f.get("text")],
+        ranges=describe_ranges(record.data.ranges),
+    )
+
+
+def list_scores(
+    metrics: Mapping[str, float], arm: str, label_columns: list[str]
+) -> list[Score]:
+    """Pick the pooled accuracies of the arm, then those of the baselines at image level."""
+    scores = []
+    targets = ["", *label_columns] if len(label_columns) > 1 else [""]
+    for level in LEVELS:
+        for target in targets:
+            scores += _find_score(metrics, arm, f"this model ({arm})", level, target)
+    baselines = {key.split(".")[0] for key in metrics if key.startswith("baseline_")}
+    for name in sorted(baselines):
+        scores += _find_score(metrics, name, BASELINE_WORDS.get(name, name), "image", "")
+    return scores
+
+
+def describe_ranges(ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Say what the training frames were like, for example ``width 1280 px``."""
+    words = {
+        "width_px": "frame width {} px",
+        "height_px": "frame height {} px",
+        "magnification": "magnification {}×",
+        "pixel_size_um": "pixel size {} µm",
+    }
+    return [
+        words[key].format(f"{low:g}" if low == high else f"{low:g} to {high:g}")
+        for key, (low, high) in ranges.items()
+        if key in words
+    ]
+
+
+def _find_score(
+    metrics: Mapping[str, float], arm: str, who: str, level: str, target: str
+) -> list[Score]:
+    place = ".".join(part for part in (arm, level, target) if part)
+    accuracy = metrics.get(f"{place}.pooled_accuracy")
+    if accuracy is None:
+        return []
+    n = metrics.get(f"{place}.n")
+    return [
+        Score(
+            who=who,
+            target=target or "class",
+            level=level,
+            accuracy=float(accuracy),
+            low=metrics.get(f"{place}.pooled_accuracy_low"),
+            high=metrics.get(f"{place}.pooled_accuracy_high"),
+            n=None if n is None else int(n),
+        )
+    ]

@@ -1,0 +1,112 @@
+"""Opens a bundle without running any code from it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from batteryscope.bundle.predict import Bundle
+from batteryscope.bundle.record import (
+    TRAINING_IMAGES_FILE,
+    BundleRecord,
+    Member,
+    read_json,
+    read_record,
+)
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.models.classifier import check_backbone_name, rebuild_classifier
+from batteryscope.provenance import digest_file
+
+if TYPE_CHECKING:
+    from batteryscope.models.classifier import TileClassifier
+
+# Options that would make timm read other files or the network.
+_FORBIDDEN_OPTIONS = ("pretrained", "checkpoint_path", "cache_dir")
+
+
+def load_bundle(
+    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+) -> Bundle:
+    """Load a published model.
+
+    Parameters
+    ----------
+    folder
+        The bundle, for example ``models/cathode_state``.
+    device
+        Where the models run.
+    batch_size
+        Tiles at a time.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, of another format version, or if weights do not
+        fit their description.
+    """
+    record = read_record(folder)
+    training_images = _read_training_images(folder / TRAINING_IMAGES_FILE, record)
+    models = [_load_member(folder, member, record).to(device) for member in record.members]
+    return Bundle(record, models, training_images, batch_size)
+
+
+def _read_training_images(path: Path, record: BundleRecord) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        what = "is missing" if not path.is_file() else f"is not readable ({error})"
+        raise InputError(
+            f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
+        ) from None
+    needed = ["sample_id", "sha256", "pixel_digest", "path", *[m.fit_name for m in record.members]]
+    if missing := [c for c in needed if c not in table.columns]:
+        raise InputError(
+            f"{path}: the column '{missing[0]}' is missing; publish or fetch the bundle again."
+        )
+    return table
+
+
+def _load_member(folder: Path, member: Member, record: BundleRecord) -> "TileClassifier":
+    weights, description_file = folder / f"{member.name}.safetensors", folder / f"{member.name}.json"
+    description = read_json(description_file)
+    if not weights.is_file():
+        raise InputError(
+            f"{weights}: this file of the bundle is missing; publish or fetch the bundle again."
+        )
+    if (found := digest_file(weights)) != member.weights_sha256:
+        raise InputError(
+            f"{weights}: the weights have SHA-256 {found[:12]}…, but bundle.json says "
+            f"{member.weights_sha256[:12]}…; the file is damaged or of another training. "
+            "Publish or fetch the bundle again."
+        )
+    try:
+        _check_description(description, record)
+        model = rebuild_classifier(description, load_file(weights))
+    except (ConfigError, TypeError, KeyError, ValueError, RuntimeError) as error:
+        sentence = str(error).splitlines()[0]
+        raise InputError(
+            f"{weights}: the weights do not fit the network that {description_file.name} "
+            f"describes ({sentence}); publish or fetch the bundle again."
+        ) from None
+    except Exception as error:  # safetensors has an exception class of its own
+        raise InputError(
+            f"{weights}: not a readable safetensors file ({error}); publish or fetch the bundle "
+            "again."
+        ) from None
+    return model
+
+
+def _check_description(description: object, record: BundleRecord) -> None:
+    """Refuse a description that would load something else, or that belongs to other classes."""
+    if not isinstance(description, dict):
+        raise ValueError(f"expected a description, found {type(description).__name__}")
+    check_backbone_name(str(description.get("backbone")))
+    options = description.get("backbone_options") or {}
+    if bad := [o for o in options if str(o).startswith(_FORBIDDEN_OPTIONS)]:
+        raise ValueError(f"the option '{bad[0]}' is not allowed in a bundle")
+    if list(description.get("classes", [])) != record.classes:
+        raise ValueError("its classes are not those of bundle.json")
+    if description.get("input_px") != record.input_px:
+        raise ValueError("its input_px is not that of bundle.json")

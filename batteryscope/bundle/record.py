@@ -1,0 +1,169 @@
+"""The content of bundle.json: all that a published model needs beside its weights."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.errors import ConfigError, InputError
+
+FORMAT_VERSION = 1
+RECORD_FILE = "bundle.json"
+TRAINING_IMAGES_FILE = "training_images.csv"
+EXAMPLE_INPUT_FILE = "example_input.png"
+EXAMPLE_OUTPUT_FILE = "example_output.json"
+CARD_FILE = "MODEL_CARD.md"
+RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um")
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleSettings(Settings):
+    """What the study says about the models that are bundled."""
+
+    study: str
+    arm: str
+    title: str
+    data_name: str
+    label_columns: list[str] = Field(min_length=1)
+    preprocess: PreprocessSettings
+    max_pixels: PositiveInt
+    generated: bool
+    paper: str = ""
+    paper_doi: str = ""
+
+
+class Member(Settings):
+    """One trained model of the bundle."""
+
+    repeat: NonNegativeInt
+    fold: NonNegativeInt
+    weights_sha256: Digest
+    best_epoch: NonNegativeInt
+    n_train_images: NonNegativeInt
+
+    @property
+    def name(self) -> str:
+        """Name of its files without ending, for example ``fold_r0_f3``."""
+        return f"fold_{self.fit_name}"
+
+    @property
+    def fit_name(self) -> str:
+        """Name of its column in training_images.csv, for example ``r0_f3``."""
+        return f"r{self.repeat}_f{self.fold}"
+
+
+class TrainingData(Settings):
+    """Identity and extent of the data that the models were trained and tested on.
+
+    ``digest`` is a hash over the contents of all images. ``ranges`` gives lowest and
+    highest value of frame size, magnification and pixel size, where known.
+    """
+
+    name: str
+    generated: bool
+    digest: Digest
+    n_images: PositiveInt
+    n_images_per_class: dict[str, NonNegativeInt]
+    ranges: dict[str, tuple[float, float]]
+    instruments: list[str]
+    n_sessions: NonNegativeInt
+
+
+class Licence(Settings):
+    """Terms of use."""
+
+    software: str = "MIT"
+    weights: str
+
+
+class BundleRecord(Settings):
+    """The whole of bundle.json."""
+
+    format_version: int
+    batteryscope_version: str
+    study: str
+    arm: str
+    title: str
+    paper: str
+    paper_doi: str
+    classes: list[str] = Field(min_length=2)
+    label_columns: list[str] = Field(min_length=1)
+    class_labels: dict[str, dict[str, str]]
+    preprocess: PreprocessSettings
+    input_px: PositiveInt
+    max_pixels: PositiveInt
+    temperature: PositiveFloat
+    members: list[Member] = Field(min_length=1)
+    data: TrainingData
+    metrics: dict[str, float | int]
+    findings: list[dict[str, str]]
+    licence: Licence
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """Read and check bundle.json.
+
+    Raises
+    ------
+    InputError
+        If the folder or the file is missing, is no JSON, is of another format version
+        or lacks something.
+    """
+    path = folder / RECORD_FILE
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: this bundle folder does not exist; name the folder of a published model "
+            "(models/<study>), or fetch it (dvc pull)."
+        )
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: this is no bundle, since it holds no {RECORD_FILE}; name the folder of a "
+            "published model (models/<study>)."
+        )
+    values = read_json(path)
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format_version is {version!r}, but this version of Batteryscope reads "
+            f"{FORMAT_VERSION}; use the version that wrote the bundle, or publish it again."
+        )
+    try:
+        record = validate_settings(BundleRecord, values, str(path))
+    except ConfigError as error:
+        raise InputError(f"{error} The bundle is damaged; publish or fetch it again.") from None
+    if missing := [name for name in record.classes if name not in record.class_labels]:
+        raise InputError(
+            f"{path}: class_labels lacks the class '{missing[0]}'. The bundle is damaged; "
+            "publish or fetch it again."
+        )
+    return record
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a bundle.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no valid JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: this file of the bundle is missing; publish or fetch the bundle again."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not readable as JSON ({error}); publish or fetch the bundle again."
+        ) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that is the same for the same value."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

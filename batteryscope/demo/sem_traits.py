@@ -1,0 +1,136 @@
+"""What distinguishes the generated electrodes: numbers with a physical meaning, per class.
+
+The values are plausible, not fitted: they were chosen by eye against published SEM top views of
+NCM cathodes at 500x. Nothing here concerns brightness, contrast, focus or noise; those belong to
+the microscope session and are drawn independently of the class (``sem_imaging``).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class CompositionTraits:
+    """Powder morphology of one composition.
+
+    ``diameter_um`` is the median of a log-normal distribution with ``diameter_log_sd``;
+    ``elongation`` the standard deviation of the logarithm of an axis ratio; ``roughness`` the
+    relative amplitude of the outline; ``nodule_um`` and ``nodule_relief_um`` the size and
+    height of the primary-grain bumps ("cauliflower"); the coverages are area fractions of the
+    upper and lower particle layer; ``clustering`` is the share of particles that sit in clusters.
+    """
+
+    diameter_um: float
+    diameter_log_sd: float
+    elongation: float
+    roughness: float
+    nodule_um: float
+    nodule_relief_um: float
+    upper_coverage: float
+    lower_coverage: float
+    clustering: float
+
+
+@dataclass(frozen=True)
+class StateTraits:
+    """What forming and cycling did to the particles.
+
+    ``cracked`` is the share of particles with cracks, ``crack_um`` the width of a crack,
+    ``fines`` the area fraction covered by pulverised fragments, ``film_um`` the mean thickness
+    of the surface film, ``film_fill`` how far the film fills the gaps (0 to 1).
+    """
+
+    cracked: float
+    crack_um: float
+    fines: float
+    film_um: float
+    film_fill: float
+
+
+@dataclass(frozen=True)
+class AdditiveTraits:
+    """Film that an electrolyte additive leaves: thickness, gap filling, brightness, grain.
+
+    ``film_signal`` is the film's own secondary-electron signal (bare particles: about 0.5);
+    ``film_grain`` the amplitude of its fine texture.
+    """
+
+    film_um: float
+    film_fill: float
+    film_signal: float
+    film_grain: float
+
+
+COMPOSITIONS = {
+    # even, round 8-10 um particles with gaps; fine primary grains
+    "333": CompositionTraits(8.8, 0.15, 0.08, 0.9, 1.0, 0.40, 0.42, 0.45, 0.0),
+    # wide size distribution, coarse cauliflower surface, dense
+    "523": CompositionTraits(6.6, 0.48, 0.15, 1.3, 2.1, 0.90, 0.60, 0.66, 0.0),
+    # large, elongated, densely packed, medium grains
+    "622": CompositionTraits(9.6, 0.34, 0.24, 1.0, 1.4, 0.50, 0.64, 0.66, 0.0),
+    # small smooth near-perfect spheres in clusters
+    "811": CompositionTraits(4.6, 0.28, 0.03, 0.3, 0.7, 0.10, 0.46, 0.42, 0.7),
+}
+
+STATES = {
+    "pristine": StateTraits(cracked=0.0, crack_um=0.3, fines=0.03, film_um=0.0, film_fill=0.0),
+    "formation": StateTraits(cracked=0.10, crack_um=0.30, fines=0.07, film_um=0.22, film_fill=0.50),
+    "100cycles": StateTraits(cracked=0.60, crack_um=0.48, fines=0.27, film_um=0.07, film_fill=0.12),
+}
+
+ADDITIVES = {
+    "none": AdditiveTraits(0.0, 0.0, 0.50, 0.03),
+    "VC": AdditiveTraits(0.45, 0.55, 0.60, 0.03),
+    "FEC": AdditiveTraits(0.35, 0.40, 0.66, 0.06),
+    "LiBOB": AdditiveTraits(0.60, 0.75, 0.42, 0.02),
+}
+
+# How much of an additive's film has formed: soaking leaves a residue, cycling builds it up.
+FILM_FORMED = {"pristine": 0.35, "formation": 0.7, "100cycles": 1.0}
+
+
+def draw_composition(composition: str, rng: np.random.Generator) -> CompositionTraits:
+    """Return the traits of one place on an electrode: those of its class, slightly varied.
+
+    Parameters
+    ----------
+    composition
+        One of ``COMPOSITIONS``.
+    rng
+        Source of the variation (about 5 % in size and coverage, 12 % in surface relief).
+    """
+    base = COMPOSITIONS[composition]
+    return replace(
+        base,
+        diameter_um=base.diameter_um * np.exp(rng.normal(0, 0.05)),
+        diameter_log_sd=base.diameter_log_sd * np.exp(rng.normal(0, 0.08)),
+        nodule_um=base.nodule_um * np.exp(rng.normal(0, 0.06)),
+        nodule_relief_um=base.nodule_relief_um * np.exp(rng.normal(0, 0.12)),
+        upper_coverage=base.upper_coverage * np.exp(rng.normal(0, 0.05)),
+        lower_coverage=base.lower_coverage * np.exp(rng.normal(0, 0.05)),
+    )
+
+
+def draw_state(state: str, additive: str, rng: np.random.Generator) -> StateTraits:
+    """Return the damage and film of one place, the additive's film included.
+
+    Parameters
+    ----------
+    state
+        One of ``STATES``.
+    additive
+        One of ``ADDITIVES``.
+    rng
+        Source of the variation (about 15 %).
+    """
+    base, extra, formed = STATES[state], ADDITIVES[additive], FILM_FORMED[state]
+    vary = np.exp(rng.normal(0, 0.15, size=4))
+    fill = 1 - (1 - base.film_fill) * (1 - extra.film_fill * formed)
+    return replace(
+        base,
+        cracked=min(base.cracked * vary[0], 0.95),
+        fines=base.fines * vary[1],
+        film_um=(base.film_um + extra.film_um * formed) * vary[2],
+        film_fill=min(fill * vary[3], 0.95),
+    )

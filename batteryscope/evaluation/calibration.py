@@ -1,0 +1,168 @@
+"""Whether 90 % sure means right nine times out of ten, and one number that makes it so."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batteryscope.evaluation.aggregate import aggregate_to_images
+from batteryscope.evaluation.metrics import (
+    ECE_BINS,
+    SMALLEST_PROBABILITY,
+    find_confidence_bins,
+    index_classes,
+)
+from batteryscope.evaluation.predictions import FIT, PREFIX, find_classes, get_probabilities
+
+TEMPERATURE_RANGE = (0.05, 20.0)
+
+
+def fit_temperature(probabilities: NDArray[np.floating], y: ArrayLike) -> float:
+    """Fit the temperature that makes validation probabilities most likely.
+
+    Parameters
+    ----------
+    probabilities
+        (n, n_classes) of validation samples; their logarithms serve as logits.
+    y
+        (n,) index of the true class.
+
+    Returns
+    -------
+    float
+        Temperature in [0.05, 20]; above 1 the model was too sure. 1 without samples.
+
+    Notes
+    -----
+    Guo et al. 2017. The targets are smoothed as in Platt 1999 (true class
+    1 − (K−1)/(n+K), others 1/(n+K)), so that a validation part without a single
+    mistake does not ask for absolute certainty.
+    """
+    from scipy.optimize import minimize_scalar
+
+    index = np.asarray(y, dtype=np.intp)
+    n, n_classes = probabilities.shape
+    if n == 0 or n_classes < 2:
+        return 1.0
+    logits = _take_logits(probabilities)
+    targets = np.full((n, n_classes), 1.0 / (n + n_classes))
+    targets[np.arange(n), index] = 1.0 - (n_classes - 1) / (n + n_classes)
+
+    def find_loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        top = scaled.max(axis=1, keepdims=True)
+        log_sum = top + np.log(np.exp(scaled - top).sum(axis=1, keepdims=True))
+        return float(-(targets * (scaled - log_sum)).sum(axis=1).mean())
+
+    low, high = np.log(TEMPERATURE_RANGE)
+    best = minimize_scalar(find_loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x))
+
+
+def apply_temperature(
+    probabilities: NDArray[np.floating], temperature: float
+) -> NDArray[np.float64]:
+    """Return the probabilities (n, n_classes) at another temperature; the winner stays the same.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} is not positive")
+    scaled = _take_logits(probabilities) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def tabulate_reliability(
+    probabilities: NDArray[np.floating], y: ArrayLike, bins: int = ECE_BINS
+) -> pd.DataFrame:
+    """Tabulate confidence against accuracy for a reliability diagram.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin: ``bin_low, bin_high, confidence, accuracy, count``;
+        confidence and accuracy are empty (NaN) where the count is 0.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    confidence = values.max(axis=1)
+    right = values.argmax(axis=1) == np.asarray(y, dtype=np.intp)
+    bin_of = find_confidence_bins(confidence, bins)
+    count = np.bincount(bin_of, minlength=bins)
+    edges = np.arange(bins + 1) / bins
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "bin_low": edges[:-1],
+                "bin_high": edges[1:],
+                "confidence": np.bincount(bin_of, weights=confidence, minlength=bins) / count,
+                "accuracy": np.bincount(bin_of, weights=right, minlength=bins) / count,
+                "count": count,
+            }
+        )
+
+
+def scale_by_validation(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Temperature-scale the test predictions of every fit by its own validation rows.
+
+    Parameters
+    ----------
+    predictions
+        Predictions table with roles ``validation`` and ``test``.
+
+    Returns
+    -------
+    DataFrame
+        The test rows, ``p_`` columns scaled. Fits without validation rows (baselines)
+        are left out.
+    """
+    classes = find_classes(predictions)
+    columns = [PREFIX + name for name in classes]
+    scaled = [predictions[:0]]
+    for _, fit in predictions.groupby(["arm", *FIT], sort=False):
+        test, validation = fit[fit["role"] == "test"].copy(), fit[fit["role"] == "validation"]
+        if len(validation) and len(test):
+            index = index_classes(validation["y_true"], classes)
+            temperature = fit_temperature(get_probabilities(validation), index)
+            test[columns] = apply_temperature(get_probabilities(test), temperature)
+            scaled.append(test)
+    return pd.concat(scaled, ignore_index=True)
+
+
+def tabulate_arm_reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the reliability of image-level test predictions per arm.
+
+    Parameters
+    ----------
+    predictions
+        Tile-level predictions of all arms. Tiles are scaled before they vote, as in a
+        published model.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, level, scaled, bin_low, bin_high, confidence, accuracy, count``; ``scaled``
+        tells temperature-scaled rows from those as predicted, ``level`` is ``image``.
+    """
+    classes = find_classes(predictions)
+    versions = {
+        False: predictions[predictions["role"] == "test"],
+        True: scale_by_validation(predictions),
+    }
+    tables = []
+    for is_scaled, table in versions.items():
+        for arm, rows in aggregate_to_images(table).groupby("arm", sort=True):
+            index = index_classes(rows["y_true"], classes)
+            bins = tabulate_reliability(get_probabilities(rows), index)
+            tables.append(
+                pd.DataFrame({"arm": arm, "level": "image", "scaled": is_scaled}, bins.index).join(
+                    bins
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _take_logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.clip(np.asarray(probabilities, dtype=np.float64), SMALLEST_PROBABILITY, 1.0))

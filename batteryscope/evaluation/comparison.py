@@ -1,0 +1,224 @@
+"""One tidy table of all arms beside the baselines and the published values."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
+from batteryscope.evaluation.labels import find_targets, list_class_labels, look_up_label
+from batteryscope.evaluation.metrics import (
+    PROBABILITY_METRICS,
+    VERDICT_METRICS,
+    count_confusions,
+    find_wilson_interval,
+    measure_probabilities,
+    measure_verdicts,
+    tabulate_classes,
+)
+from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities, is_baseline
+
+COLUMNS = [
+    "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
+]  # fmt: skip
+LEVELS = ("tile", "image", "specimen")
+METRICS = (*VERDICT_METRICS, *PROBABILITY_METRICS, "pooled_accuracy")
+PAPER_ARM = "paper"
+DIGITS = 6
+
+
+def list_levels(predictions: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the test predictions at each level that exists.
+
+    Parameters
+    ----------
+    predictions
+        Predictions of all arms, baselines at image level (``tile = -1``).
+    manifest
+        Manifest, for ``specimen_id``.
+
+    Returns
+    -------
+    dict
+        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``.
+    """
+    test = predictions[predictions["role"] == "test"]
+    images = aggregate_to_images(test)
+    levels = {"tile": test[test["tile"] >= 0], "image": images}
+    if manifest["specimen_id"].notna().any():
+        specimens = manifest.set_index("sample_id")["specimen_id"]
+        levels["specimen"] = aggregate_to_specimens(images, specimens)
+    return {name: table for name, table in levels.items() if len(table)}
+
+
+def compare_arms(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    label_columns: Sequence[str],
+    backbones: Mapping[str, str],
+    paper: Sequence[PaperValue] = (),
+) -> pd.DataFrame:
+    """Score every arm at every level, for the class and for each label column.
+
+    Parameters
+    ----------
+    predictions
+        Stacked predictions of all arms and baselines (:func:`join_predictions`).
+    manifest
+        Manifest with ``sample_id, specimen_id, domain, class`` and the label columns.
+    label_columns
+        Names of the label columns; with one only, there is no target beside the class.
+    backbones
+        Network of each arm; baselines have none.
+    paper
+        Published values. They stand in the column ``paper`` beside the same metric,
+        target, domain and level of every model; one without counterpart gets a row
+        of its own, of the arm ``paper``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``arm, backbone, target, domain, level, metric, mean, sd, n, paper``.
+        ``mean`` and ``sd`` (ddof 1; empty for a single fit) are over repeats and folds,
+        ``n`` counts distinct images (specimens at level specimen).
+        ``pooled_accuracy`` counts every test image once: the mean over images of the
+        share of its fits that were right. Domains have rows of their own if the test
+        images come from several. Order: arms as first met, models before baselines.
+    """
+    class_labels = list_class_labels(manifest, label_columns)
+    targets = find_targets(label_columns)
+    levels = list_levels(predictions, manifest)
+    rows: list[dict[str, object]] = []
+    for arm in order_arms(predictions):
+        for level, table in levels.items():
+            mine = table[table["arm"] == arm]
+            if mine.empty:
+                continue
+            unit_domains = _find_domains(mine, manifest, level)
+            known = sorted(set(unit_domains) - {""})
+            for domain in ["", *known] if len(known) > 1 else [""]:
+                part = mine if domain == "" else mine[(unit_domains == domain).to_numpy()]
+                for target in targets:
+                    place = {
+                        "arm": arm,
+                        "backbone": "" if is_baseline(arm) else backbones.get(arm, ""),
+                        "target": target,
+                        "domain": domain,
+                        "level": level,
+                    }
+                    rows.extend(place | row for row in _score(part, target, class_labels))
+    comparison = pd.DataFrame(rows).assign(paper=np.nan)[COLUMNS]
+    comparison["n"] = comparison["n"].astype("Int64")
+    return _add_paper(comparison, paper)
+
+
+def order_arms(predictions: pd.DataFrame) -> list[str]:
+    """List the arms as first met, models before baselines."""
+    arms = list(dict.fromkeys(predictions["arm"]))
+    return sorted(arms, key=is_baseline)
+
+
+def flatten_metrics(comparison: pd.DataFrame) -> dict[str, float | int]:
+    """Flatten the comparison to ``<arm>.<level>[.<target>].<metric>`` → number.
+
+    Pooled accuracies carry their 95 % Wilson interval (``…_low``, ``…_high``) and
+    every level its ``…n``. Rows of single domains and of the arm ``paper`` are left to
+    the table. Keys are sorted, numbers rounded to 6 digits; nothing depends on time.
+    """
+    metrics: dict[str, float | int] = {}
+    ours = comparison[(comparison["domain"] == "") & (comparison["arm"] != PAPER_ARM)]
+    for row in ours.to_dict("records"):
+        place = ".".join(str(row[c]) for c in ("arm", "level", "target") if row[c])
+        mean, n = float(row["mean"]), int(row["n"])
+        metrics[f"{place}.{row['metric']}"] = round(mean, DIGITS)
+        if row["metric"] == "pooled_accuracy":
+            low, high = find_wilson_interval(mean, n)
+            metrics[f"{place}.pooled_accuracy_low"] = round(low, DIGITS)
+            metrics[f"{place}.pooled_accuracy_high"] = round(high, DIGITS)
+            metrics[f"{place}.n"] = n
+    return dict(sorted(metrics.items()))
+
+
+def compare_classes(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tabulate precision, recall, F1 and Jaccard index per arm, level and class.
+
+    All test predictions of an arm count together; ``support`` counts predictions,
+    ``n`` distinct images (specimens).
+    """
+    tables = []
+    for level, table in levels.items():
+        classes = find_classes(table)
+        for arm in order_arms(table):
+            mine = table[table["arm"] == arm]
+            units = mine.groupby("y_true")["sample_id"].nunique().reindex(classes, fill_value=0)
+            scores = tabulate_classes(mine["y_true"], mine["y_pred"], classes)
+            tables.append(
+                scores.assign(arm=arm, level=level, n=units.to_numpy())[
+                    ["arm", "level", *scores.columns, "n"]
+                ]
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def compare_confusions(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Count ``arm, level, y_true, y_pred, count`` over all test predictions, zeros included."""
+    tables = []
+    for level, table in levels.items():
+        for arm in order_arms(table):
+            mine = table[table["arm"] == arm]
+            counts = count_confusions(mine["y_true"], mine["y_pred"], find_classes(table))
+            tables.append(
+                counts.assign(arm=arm, level=level)[["arm", "level", "y_true", "y_pred", "count"]]
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _score(table: pd.DataFrame, target: str, class_labels: pd.DataFrame) -> list[dict[str, object]]:
+    """Score one arm at one level for one target: mean and sd over fits, then pooled."""
+    n = table["sample_id"].nunique()
+    true = look_up_label(table["y_true"], target, class_labels)
+    pred = look_up_label(table["y_pred"], target, class_labels)
+    classes = find_classes(table)
+    per_fit = []
+    for rows in table.groupby(FIT, sort=True).indices.values():
+        scores = measure_verdicts(true.iloc[rows], pred.iloc[rows])
+        if target == "":
+            fit = table.iloc[rows]
+            scores |= measure_probabilities(fit["y_true"], get_probabilities(fit), classes)
+        per_fit.append(scores)
+    fits = pd.DataFrame(per_fit)
+    scored: list[dict[str, object]] = [
+        {"metric": m, "mean": fits[m].mean(), "sd": fits[m].std(ddof=1), "n": n}
+        for m in METRICS
+        if m in fits
+    ]
+    # The same image may be tested by several fits; it still is one image.
+    units = (true == pred).groupby([table["sample_id"], table["y_true"]]).mean()
+    scored.append({"metric": "pooled_accuracy", "mean": units.mean(), "sd": np.nan, "n": n})
+    return scored
+
+
+def _find_domains(table: pd.DataFrame, manifest: pd.DataFrame, level: str) -> "pd.Series[str]":
+    key = "specimen_id" if level == "specimen" else "sample_id"
+    known = manifest[manifest[key].notna()].drop_duplicates(key).set_index(key)["domain"]
+    return table["sample_id"].map(known).fillna("")
+
+
+def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue]) -> pd.DataFrame:
+    alone = []
+    for value in paper:
+        beside = ~comparison["arm"].map(is_baseline)
+        for column in ("metric", "target", "domain", "level"):
+            beside &= comparison[column] == getattr(value, column)
+        if beside.any():
+            comparison.loc[beside, "paper"] = value.value
+        else:
+            place = {c: getattr(value, c) for c in ("target", "domain", "level", "metric")}
+            alone.append({"arm": PAPER_ARM, "backbone": "", **place, "paper": value.value})
+    if not alone:
+        return comparison
+    extra = pd.DataFrame(alone).reindex(columns=COLUMNS)
+    extra[["mean", "sd"]] = extra[["mean", "sd"]].astype(np.float64)
+    extra["n"] = extra["n"].astype("Int64")
+    return pd.concat([comparison, extra], ignore_index=True)

@@ -1,0 +1,106 @@
+"""Score predictions for a data set of elsewhere, whose labels need not be the model's."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.metrics import find_wilson_interval
+
+
+def score_external(
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    class_labels: pd.DataFrame,
+    label_columns: Sequence[str],
+) -> pd.DataFrame:
+    """Score predicted classes of an external set, label column by label column.
+
+    Parameters
+    ----------
+    predictions
+        One row per image with ``sample_id, y_pred``.
+    labels
+        The external manifest: ``sample_id``, any of the label columns, perhaps ``class``.
+        A column that is absent or empty is not scored. Values that the model never met
+        (another cycling state, say) are legitimate.
+    class_labels
+        The model's classes and their label columns (:func:`list_class_labels`).
+    label_columns
+        The model's label columns.
+
+    Returns
+    -------
+    DataFrame
+        ``group, target, accuracy, low, high, n, accuracy_known, n_known``. ``target`` is a
+        label column, or "" for all scored columns together; ``low`` and ``high`` are the
+        95 % Wilson interval; ``n`` counts images. ``accuracy_known`` leaves out the images
+        whose true value the model does not know and therefore cannot get right. ``group``
+        is "" for all images, then each class of the external set.
+
+    Raises
+    ------
+    InputError
+        If no image has both a prediction and a label, or a predicted class is unknown.
+    """
+    columns = [c for c in label_columns if c in labels.columns and labels[c].notna().any()]
+    if not columns:
+        raise InputError(
+            f"The external data set has none of the label columns {', '.join(label_columns)}; "
+            f"found {', '.join(labels.columns)}. Name its columns as in the study."
+        )
+    predicted = predictions[["sample_id", "y_pred"]].drop_duplicates("sample_id")
+    if unknown := sorted(set(predicted["y_pred"]) - set(class_labels.index)):
+        raise InputError(
+            f"The predictions name the class '{unknown[0]}', which the model lacks (it has "
+            f"{', '.join(class_labels.index)}); predict again."
+        )
+    grouping = ["class"] if "class" in labels.columns and "class" not in columns else []
+    truth = labels[["sample_id", *columns, *grouping]].drop_duplicates("sample_id")
+    both = predicted.merge(truth, on="sample_id", how="inner").sort_values("sample_id")
+    if both.empty:
+        raise InputError(
+            "No image of the external data set has both a prediction and a label; "
+            "predict and label the same images."
+        )
+    right, known, labelled = (pd.DataFrame(index=both.index) for _ in range(3))
+    for column in columns:
+        # A single label column may be the class itself, which is the table's index.
+        values = (
+            class_labels[column]
+            if column in class_labels.columns
+            else class_labels.index.to_series()
+        )
+        right[column] = both[column] == both["y_pred"].map(values)
+        known[column] = both[column].isin(set(values))
+        labelled[column] = both[column].notna()
+    targets = ["", *columns] if len(columns) > 1 else [""]
+    names = both["class"] if "class" in both.columns else pd.Series("", index=both.index)
+    groups = ["", *sorted(set(names.dropna()) - {""})]
+    rows = []
+    for group in groups:
+        chosen = names.notna() if group == "" else names == group
+        if group == "":
+            chosen[:] = True
+        for target in targets:
+            used = columns if target == "" else [target]
+            scored = chosen & labelled[used].all(axis=1)
+            if not scored.any():
+                continue
+            hits = right.loc[scored, used].all(axis=1)
+            knows = known.loc[scored, used].all(axis=1)
+            accuracy, n = float(hits.mean()), int(scored.sum())
+            low, high = find_wilson_interval(accuracy, n)
+            rows.append(
+                {
+                    "group": group,
+                    "target": target,
+                    "accuracy": accuracy,
+                    "low": low,
+                    "high": high,
+                    "n": n,
+                    "accuracy_known": float(hits[knows].mean()) if knows.any() else float("nan"),
+                    "n_known": int(knows.sum()),
+                }
+            )
+    return pd.DataFrame(rows)

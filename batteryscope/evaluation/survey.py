@@ -1,0 +1,172 @@
+"""People against the model, on the same pictures."""
+
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.aggregate import pool_fits
+
+SURVEY_COLUMNS = ["image", "expert", "answer"]
+
+
+def read_survey(path: Path, dataset: Path | None = None) -> pd.DataFrame:
+    """Read a survey: a CSV with the columns ``image, expert, answer``.
+
+    Parameters
+    ----------
+    path
+        The CSV file, UTF-8.
+    dataset
+        Folder of the images; where it begins a name in the column ``image``, it is cut
+        off, so that paths relative to the data set remain.
+
+    Raises
+    ------
+    InputError
+        If the file or a column is missing, or a cell is empty.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(
+            f"{path}: the survey cannot be read ({error}); give a CSV file with the columns "
+            f"{', '.join(SURVEY_COLUMNS)}."
+        ) from None
+    if missing := [c for c in SURVEY_COLUMNS if c not in table.columns]:
+        raise InputError(
+            f"{path}: the survey has no column '{missing[0]}'; found {', '.join(table.columns)}; "
+            f"expected {', '.join(SURVEY_COLUMNS)}."
+        )
+    table = table[SURVEY_COLUMNS].apply(lambda column: column.str.strip())
+    if table.isna().any(axis=None):
+        line = int(table.isna().any(axis=1).to_numpy().argmax()) + 2
+        raise InputError(f"{path}: line {line} has an empty cell; fill it or delete the line.")
+    table["image"] = [_relative_name(name, dataset) for name in table["image"]]
+    return table
+
+
+def compare_with_survey(
+    survey: pd.DataFrame, images: pd.DataFrame, manifest: pd.DataFrame, arm: str
+) -> pd.DataFrame:
+    """Compare each expert with the model on the images that the expert judged.
+
+    Parameters
+    ----------
+    survey
+        ``image`` (path within the data set), ``expert``, ``answer`` (a class name).
+    images
+        Image-level test predictions; the model answers only for images it was not
+        trained on, by soft vote where several fits tested one.
+    manifest
+        Manifest with ``sample_id, path, class``.
+    arm
+        The model's arm.
+
+    Returns
+    -------
+    DataFrame
+        One row per expert (sorted), then the mean, the best and ``model`` (absent if the
+        model was tested on none of the images): ``who,
+        kind (expert | mean | best | model), accuracy, n, n_shared, accuracy_shared,
+        model_accuracy_shared``; the last three refer to the images that the model was
+        tested on. ``n`` counts images.
+
+    Raises
+    ------
+    InputError
+        If an image is not in the manifest, an answer is no class, or an expert answers
+        twice for an image.
+    """
+    truth = manifest.drop_duplicates("path").set_index("path")
+    classes = sorted(manifest["class"].unique())
+    _check_survey(survey, set(truth.index), classes)
+    mine = images[images["arm"] == arm]
+    verdicts = pool_fits(mine).set_index("sample_id")["y_pred"] if len(mine) else pd.Series()
+    answers = survey.assign(
+        y_true=survey["image"].map(truth["class"]),
+        model=survey["image"].map(truth["sample_id"]).map(verdicts),
+    )
+    answers["right"] = answers["answer"] == answers["y_true"]
+    answers["model_right"] = answers["model"] == answers["y_true"]
+    rows = [
+        {"who": name, "kind": "expert", **_score(part, "right")}
+        for name, part in answers.groupby("expert", sort=True)
+    ]
+    experts = pd.DataFrame(rows)
+    asked = answers.drop_duplicates("image")
+    best = experts.sort_values(["accuracy", "who"], ascending=[False, True]).iloc[0].to_dict()
+    best |= {"who": f"best expert ({best['who']})", "kind": "best"}
+    numbers = ["accuracy", "accuracy_shared", "model_accuracy_shared"]
+    mean = {"who": "mean of experts", "kind": "mean"} | {c: experts[c].mean() for c in numbers}
+    mean |= {"n": len(asked), "n_shared": int(asked["model"].notna().sum())}
+    summary = [mean, best]
+    tested = asked[asked["model"].notna()]
+    if len(tested):
+        summary.append({"who": "model", "kind": "model", **_score(tested, "model_right")})
+    return pd.concat([experts, pd.DataFrame(summary)], ignore_index=True)
+
+
+def describe_survey(table: pd.DataFrame) -> str:
+    """Say in one sentence how experts and model compare on the same images."""
+    mean, best = (table[table["kind"] == kind].iloc[0] for kind in ("mean", "best"))
+    n_experts = int((table["kind"] == "expert").sum())
+    start = (
+        f"{n_experts} experts classified {100 * mean['accuracy']:.1f} % of {mean['n']} images on "
+        f"average, the best one {100 * best['accuracy']:.1f} %"
+    )
+    model = table[table["kind"] == "model"]
+    if model.empty:
+        return (
+            f"{start}; the model was tested on none of these images, so a fair comparison is not "
+            "possible: ask about images of the test part."
+        )
+    tested = model.iloc[0]
+    return (
+        f"{start}; the model classified {100 * tested['accuracy']:.1f} % of the {tested['n']} of "
+        f"these images that it was tested on (experts there: {100 * mean['accuracy_shared']:.1f} % "
+        "on average)."
+    )
+
+
+def _score(answers: pd.DataFrame, right: str) -> dict[str, float]:
+    shared = answers[answers["model"].notna()]
+    return {
+        "accuracy": float(answers[right].mean()),
+        "n": len(answers),
+        "n_shared": len(shared),
+        "accuracy_shared": float(shared[right].mean()) if len(shared) else float("nan"),
+        "model_accuracy_shared": float(shared["model_right"].mean())
+        if len(shared)
+        else float("nan"),
+    }
+
+
+def _check_survey(survey: pd.DataFrame, paths: set[str], classes: list[str]) -> None:
+    if unknown := sorted(set(survey["image"]) - paths):
+        raise InputError(
+            f"The survey names the image '{unknown[0]}', which the manifest lacks "
+            f"({len(unknown)} of {survey['image'].nunique()} are unknown); "
+            "give paths relative to the data set, such as "
+            f"'{min(paths, default='class/image.jpg')}'."
+        )
+    if wrong := sorted(set(survey["answer"]) - set(classes)):
+        raise InputError(
+            f"The survey holds the answer '{wrong[0]}', which is no class; expected one of "
+            f"{', '.join(classes)}."
+        )
+    twice = survey[survey.duplicated(["image", "expert"])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise InputError(
+            f"The survey holds two answers of '{first['expert']}' for '{first['image']}'; keep one."
+        )
+
+
+def _relative_name(name: str, dataset: Path | None) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if dataset is not None:
+        for root in (dataset, dataset.resolve()):
+            if path.is_relative_to(root.as_posix()):
+                return path.relative_to(root.as_posix()).as_posix()
+    return path.as_posix()

@@ -1,0 +1,242 @@
+"""What the numbers mean, in plain sentences for the report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.baselines import list_informative_metadata
+from batteryscope.evaluation.metrics import find_wilson_interval
+from batteryscope.evaluation.paired import compare_on_images
+from batteryscope.evaluation.predictions import FIT, is_baseline
+
+BASELINE_TITLES = {
+    "baseline_majority": "the most frequent class",
+    "baseline_grey_levels": "grey levels without shapes",
+    "baseline_metadata": "acquisition metadata",
+}
+SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
+CLOSE_TO_MODEL = 0.10
+SIGNIFICANT = 0.05
+
+Finding = dict[str, str]
+
+
+def judge_against_baselines(
+    comparison: pd.DataFrame, images: pd.DataFrame, main_arm: str
+) -> dict[str, Any]:
+    """Decide whether the main arm beats every baseline at image level.
+
+    Parameters
+    ----------
+    comparison
+        Table of :func:`compare_arms`.
+    images
+        Image-level test predictions of all arms.
+    main_arm
+        The arm in question.
+
+    Returns
+    -------
+    dict
+        ``main_arm, accuracy, n, beats_all``, ``baselines`` (per baseline: ``accuracy,
+        difference, p_value, only_model_right, only_baseline_right, n``) and ``text``.
+        Beating means right on significantly more of the common test images (McNemar's
+        exact test, p < 0.05). Accuracies are pooled, every image counting once.
+
+    Raises
+    ------
+    InputError
+        If the main arm has no image-level row.
+    """
+    accuracy, n = _pooled_accuracy(comparison, main_arm)
+    baselines: dict[str, dict[str, float | int]] = {}
+    for name in dict.fromkeys(a for a in comparison["arm"] if is_baseline(a)):
+        pair = compare_on_images(images, main_arm, name)
+        other, _ = _pooled_accuracy(comparison, name)
+        baselines[name] = {
+            "accuracy": other,
+            "difference": accuracy - other,
+            "p_value": pair.p_value,
+            "only_model_right": pair.only_first_right,
+            "only_baseline_right": pair.only_second_right,
+            "n": pair.n,
+        }
+    beaten = {
+        name: b["only_model_right"] > b["only_baseline_right"] and b["p_value"] < SIGNIFICANT
+        for name, b in baselines.items()
+    }
+    return {
+        "main_arm": main_arm,
+        "accuracy": accuracy,
+        "n": n,
+        "beats_all": bool(baselines) and all(beaten.values()),
+        "baselines": baselines,
+        "text": _describe_verdict(main_arm, accuracy, n, baselines, beaten),
+    }
+
+
+def audit_shortcuts(
+    comparison: pd.DataFrame, manifest: pd.DataFrame, main_arm: str
+) -> list[Finding]:
+    """Look for signs that classes can be told apart without looking at the material.
+
+    Parameters
+    ----------
+    comparison
+        Table of :func:`compare_arms`.
+    manifest
+        Manifest, for the number of classes and the acquisition sessions.
+    main_arm
+        The arm whose accuracy the shortcuts are compared with.
+
+    Returns
+    -------
+    list of dict
+        ``{kind: shortcut, text}``; empty without any sign. A baseline is a sign when it is
+        far above chance (twice the larger of 1/classes and the majority baseline, or half
+        way from there to 1, whichever is lower) and within 10 points of the model; metadata
+        already when far above chance. So is a session column in which every session holds
+        a single class.
+    """
+    accuracy, n = _pooled_accuracy(comparison, main_arm)
+    arms = set(comparison["arm"])
+    chance = 1 / manifest["class"].nunique()
+    if "baseline_majority" in arms:
+        chance = max(chance, _pooled_accuracy(comparison, "baseline_majority")[0])
+    far_above_chance = min(2 * chance, (1 + chance) / 2)
+    findings: list[Finding] = []
+    for name in SHORTCUTS:
+        if name not in arms:
+            continue
+        other, n = _pooled_accuracy(comparison, name)
+        near = other >= accuracy - CLOSE_TO_MODEL
+        if other > far_above_chance and (near or name == "baseline_metadata"):
+            degree = "" if near else "partly "
+            findings.append(
+                {
+                    "kind": "shortcut",
+                    "text": f"Class and acquisition session are {degree}confounded: "
+                    f"{BASELINE_TITLES[name]} alone classify {_percent(other)} of {n} test images "
+                    f"({main_arm}: {_percent(accuracy)}, chance: {_percent(chance)}). "
+                    "The model may have learnt how the images were taken instead of the material; "
+                    "test it on images of the same classes from another session.",
+                }
+            )
+    sessions = (
+        manifest[manifest["session_id"].notna()] if "session_id" in manifest else manifest[:0]
+    )
+    classes_per_session = sessions.groupby("session_id")["class"].nunique()
+    if len(classes_per_session) > 1 and (classes_per_session == 1).all():
+        findings.append(
+            {
+                "kind": "shortcut",
+                "text": f"Each of the {len(classes_per_session)} acquisition sessions holds one "
+                "class only, so whatever differs between sessions (brightness, contrast, focus) "
+                "can stand in for the class.",
+            }
+        )
+    return findings
+
+
+def collect_findings(
+    comparison: pd.DataFrame,
+    images: pd.DataFrame,
+    manifest: pd.DataFrame,
+    main_arm: str,
+    audit: Mapping[str, Any],
+) -> list[Finding]:
+    """Collect everything a reader must know beside the numbers, as ``{kind, text}``;
+    the verdict on the baselines also says how serious it is (``severity``: good or warning).
+
+    Kinds: ``baselines`` (verdict), ``shortcut``, ``metadata`` (baseline without
+    information), ``leakage`` (warnings of the split's audit), ``single_fit``.
+    """
+    verdict = judge_against_baselines(comparison, images, main_arm)
+    severity = "good" if verdict["beats_all"] else "warning"
+    findings: list[Finding] = [{"kind": "baselines", "severity": severity, "text": verdict["text"]}]
+    findings += audit_shortcuts(comparison, manifest, main_arm)
+    if "baseline_metadata" in set(comparison["arm"]) and not list_informative_metadata(manifest):
+        findings.append(
+            {
+                "kind": "metadata",
+                "text": "No acquisition metadata column holds more than one value: the metadata "
+                "baseline carries no information and equals the most frequent class.",
+            }
+        )
+    findings += [{"kind": "leakage", "text": str(text)} for text in audit.get("warnings", [])]
+    mine = images[images["arm"] == main_arm]
+    if len(mine[FIT].drop_duplicates()) == 1:
+        accuracy, n = _pooled_accuracy(comparison, main_arm)
+        low, high = find_wilson_interval(accuracy, n)
+        findings.append(
+            {
+                "kind": "single_fit",
+                "text": f"{main_arm} was trained once, so its numbers carry no spread over folds "
+                f"or repeats; with {n} test images alone, the accuracy of {_percent(accuracy)} is "
+                f"known to lie between {_percent(low)} and {_percent(high)} "
+                "(95 % Wilson interval).",
+            }
+        )
+    return findings
+
+
+def _pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:
+    row = comparison[
+        (comparison["arm"] == arm)
+        & (comparison["level"] == "image")
+        & (comparison["target"] == "")
+        & (comparison["domain"] == "")
+        & (comparison["metric"] == "pooled_accuracy")
+    ]
+    if row.empty:
+        known = ", ".join(dict.fromkeys(comparison["arm"]))
+        raise InputError(
+            f"The arm '{arm}' has no test images in the comparison; found the arms {known}. "
+            "Name one of them as the main arm or predict its test images."
+        )
+    return float(row["mean"].iloc[0]), int(row["n"].iloc[0])
+
+
+def _describe_verdict(
+    main_arm: str,
+    accuracy: float,
+    n: int,
+    baselines: Mapping[str, Mapping[str, float | int]],
+    beaten: Mapping[str, bool],
+) -> str:
+    start = f"{main_arm} classifies {_percent(accuracy)} of {n} test images"
+    if not baselines:
+        return f"{start}; no baseline was run, so nothing says what shapes add to grey levels."
+    # The hardest to beat decides the sentence: an unbeaten one first, then the most accurate.
+    name = min(baselines, key=lambda b: (beaten[b], -baselines[b]["accuracy"], b))
+    best = baselines[name]
+    title = BASELINE_TITLES.get(name, name)
+    counts = (
+        f"{_percent(float(best['accuracy']))}; {best['only_model_right']} images only the model "
+        f"has right, {best['only_baseline_right']} only the baseline, "
+        f"McNemar {_describe_p(float(best['p_value']))}"
+    )
+    points = 100 * abs(float(best["difference"]))
+    if all(beaten.values()):
+        return (
+            f"{start} and beats every baseline, the best one ({title}) by {points:.1f} points "
+            f"({counts})."
+        )
+    relation = "above" if best["difference"] >= 0 else "below"
+    by_chance = "" if best["p_value"] < SIGNIFICANT else ", a difference that chance explains"
+    if abs(float(best["difference"])) < 1e-12:
+        return f"{start} and does NOT beat the baseline from {title}: both are equal ({counts})."
+    return (
+        f"{start} and does NOT beat the baseline from {title}: it is {points:.1f} points "
+        f"{relation} it{by_chance} ({counts})."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _describe_p(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -1,0 +1,246 @@
+"""Attribution maps: which parts of a tile made the network say what it says."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
+from numpy.typing import NDArray
+from timm import layers as timm_layers
+from torch import Tensor, nn
+
+from batteryscope.errors import ConfigError
+from batteryscope.models.classifier import TileClassifier
+
+Method = Literal["guided_grad_cam", "grad_cam"]
+
+# Gates (sigmoid, tanh) are left out: they weight channels and carry no signal of their own.
+ACTIVATIONS: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+    nn.Softplus,
+    timm_layers.Swish,
+    timm_layers.Mish,
+    timm_layers.HardSwish,
+    timm_layers.HardMish,
+    timm_layers.PReLU,
+    timm_layers.GELU,
+    timm_layers.GELUTanh,
+    timm_layers.QuickGELU,
+)
+
+
+@dataclass(frozen=True)
+class AttributionMaps:
+    """Maps of the size of the tiles, non-negative, in arbitrary units.
+
+    Attributes
+    ----------
+    grad_cam : (n, H, W) float32 array
+        Where features speak for the class, at the resolution of the last feature layer.
+    guided_grad_cam : (n, H, W) float32 array or None
+        The same, sharpened by guided backpropagation to single pixels.
+    """
+
+    grad_cam: NDArray[np.float32]
+    guided_grad_cam: NDArray[np.float32] | None = None
+
+
+def attribute_tiles(
+    model: TileClassifier,
+    tiles: NDArray[np.uint8],
+    class_numbers: Sequence[int],
+    method: Method = "guided_grad_cam",
+    batch_size: int = 8,
+) -> AttributionMaps:
+    """Explain the logit of one class per tile.
+
+    Parameters
+    ----------
+    model
+        A trained model; its weights, mode and hooks are as before afterwards.
+    tiles : (n, H, W) uint8 array
+        Grey tiles.
+    class_numbers
+        For each tile the number of the class to explain.
+    method
+        ``grad_cam``, or ``guided_grad_cam`` for both maps.
+    batch_size
+        Tiles at a time.
+
+    Raises
+    ------
+    ConfigError
+        If the backbone has no spatial feature maps (a transformer on tokens).
+
+    Notes
+    -----
+    Grad-CAM (Selvaraju et al. 2017): the feature maps of :func:`find_feature_layer`,
+    weighted by the mean gradient of the logit, summed, negative values set to 0 and
+    enlarged bilinearly. Guided backpropagation (Springenberg et al. 2015) sets negative
+    gradients to 0 at every activation; here at all of ``ACTIVATIONS``, not at ReLU alone,
+    so for SiLU, GELU and the like it is a counterpart of the published method. Its
+    absolute value is taken: a dark crack can speak for a class as well as a bright edge.
+    Gradients are those at the backbone's input, after the grey-level treatment (which
+    need not have a gradient), summed over the copies of the grey channel.
+    """
+    targets = torch.as_tensor(np.asarray(class_numbers, dtype=np.int64))
+    if len(targets) != len(tiles):
+        raise ValueError(f"{len(tiles)} tiles but {len(targets)} class numbers")
+    if not len(tiles):
+        empty = np.empty(tiles.shape, np.float32)
+        return AttributionMaps(empty, empty if method == "guided_grad_cam" else None)
+    device = next(model.parameters()).device
+    coarse, fine = [], []
+    with _prepared(model):
+        layer = find_feature_layer(model)
+        for start in range(0, len(tiles), batch_size):
+            block = np.ascontiguousarray(tiles[start : start + batch_size])
+            with torch.no_grad():
+                x = model.input(torch.from_numpy(block).unsqueeze(1).to(device))
+            # An expanded grey channel shares its memory; gradients need their own.
+            x = x.clone(memory_format=torch.contiguous_format).requires_grad_()
+            target = targets[start : start + batch_size].to(device)
+            cam = _find_grad_cam(model.backbone, layer, x, target)
+            coarse.append(cam.cpu().numpy())
+            if method == "guided_grad_cam":
+                gradient = _RectifiedBackprop(model.backbone).attribute(x, target=target)
+                detail = gradient.detach().sum(dim=1).abs()
+                fine.append((cam * detail).cpu().numpy())
+    return AttributionMaps(np.concatenate(coarse), np.concatenate(fine) if fine else None)
+
+
+def find_feature_layer(model: TileClassifier) -> nn.Module:
+    """Find the module that gives the last spatial feature maps before pooling.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or if channels come last.
+    """
+    backbone = model.backbone
+    last: list[nn.Module] = []
+    name = model.description.backbone
+    if getattr(backbone, "output_fmt", "NCHW") not in ("NCHW", None):
+        raise ConfigError(_describe_unexplainable(name))
+
+    def remember(module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+            last.append(module)
+        elif isinstance(output, Tensor) and output.ndim == 3:
+            last.clear()  # maps that are cut into tokens are no features yet
+
+    modules = [m for m in backbone.modules() if m is not backbone]
+    handles = [module.register_forward_hook(remember) for module in modules]
+    edge = model.description.input_px
+    parameter = next(model.parameters())
+    try:
+        with torch.no_grad():
+            backbone(parameter.new_zeros(1, model.description.channels, edge, edge))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not last:
+        raise ConfigError(_describe_unexplainable(name))
+    return last[-1]
+
+
+def measure_share(attribution: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    """Return the share of a map's attribution that lies on a mask.
+
+    Parameters
+    ----------
+    attribution : (H, W) array
+        Non-negative.
+    mask : (H, W) bool array
+        The feature in question, particles or cracks, say. Compare the share with the
+        mask's own share of the area (``mask.mean()``): equal means indifference.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN for a map that is zero everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or the map holds negative or non-finite values.
+    """
+    if attribution.shape != mask.shape:
+        raise ValueError(f"map of shape {attribution.shape}, mask of shape {mask.shape}")
+    values = np.asarray(attribution, dtype=np.float64)
+    if not np.isfinite(values).all() or values.min(initial=0.0) < 0:
+        raise ValueError("a map must be finite and non-negative")
+    total = values.sum()
+    return float(values[mask.astype(bool)].sum() / total) if total > 0 else float("nan")
+
+
+class _RectifiedBackprop(GuidedBackprop):
+    """Captum's guided backpropagation at all activations; captum's own knows ReLU only."""
+
+    def attribute(self, inputs: Tensor, target: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
+            return super().attribute(inputs, target=target)  # type: ignore[no-any-return]
+
+    def _register_hooks(self, module: nn.Module) -> None:
+        if isinstance(module, ACTIVATIONS):
+            handles = _hook_gradient(module)
+            self.backward_hooks.extend(handles)
+
+
+def _hook_gradient(module: nn.Module) -> list[torch.utils.hooks.RemovableHandle]:
+    """Set negative gradients to 0 where they leave the module towards the input."""
+
+    def rectify_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        # A copy, so that only the gradient through this activation is rectified.
+        copy = inputs[0].clone()
+        if copy.requires_grad:
+            copy.register_hook(lambda gradient: gradient.clamp_min(0))
+        return (copy, *inputs[1:])
+
+    return [module.register_forward_pre_hook(rectify_input)]
+
+
+def _find_grad_cam(backbone: nn.Module, layer: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    cam = LayerGradCam(backbone, layer).attribute(x, target=target, relu_attributions=True)
+    enlarged = LayerAttribution.interpolate(cam.detach(), (height, width), "bilinear")
+    return enlarged[:, 0].float()
+
+
+@contextmanager
+def _prepared(model: TileClassifier) -> Iterator[None]:
+    """Evaluation mode with gradients, no operation in place (hooks need the values before)."""
+    training = model.training
+    in_place = [m for m in model.modules() if getattr(m, "inplace", False) is True]
+    model.eval()
+    for module in in_place:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        model.train(training)
+        for module in in_place:
+            module.inplace = True  # type: ignore[assignment]
+
+
+def _describe_unexplainable(name: str) -> str:
+    return (
+        f"model.backbone: '{name}' has no spatial feature maps (channels first), which Grad-CAM "
+        "needs; explain a convolutional network such as efficientnet_b0 or resnet18."
+    )

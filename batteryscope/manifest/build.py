@@ -1,0 +1,182 @@
+"""From the files of a data set to its sample table."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.errors import InputError
+from batteryscope.manifest.duplicates import find_duplicates
+from batteryscope.manifest.inspect import ImageRecord, inspect_images
+from batteryscope.manifest.labels import read_labels
+from batteryscope.manifest.scan import FolderScan, natural_key
+from batteryscope.manifest.schema import (
+    ACQUISITION_COLUMNS,
+    NUMBER_COLUMNS,
+    ORIGIN_COLUMNS,
+    Reject,
+    as_reject_table,
+    find_dtypes,
+    validate_manifest,
+)
+from batteryscope.manifest.select import select_samples
+from batteryscope.readers.written_values import as_number, parse_date_time
+
+log = logging.getLogger("batteryscope")
+
+
+def build_manifest(
+    files: FolderScan, settings: DatasetSettings, root: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read all images once and tabulate them.
+
+    Parameters
+    ----------
+    files
+        What :func:`batteryscope.manifest.scan.scan_images` found.
+    settings
+        Labels, expected size, largest size, and which samples to keep.
+    root
+        Folder of the data set.
+
+    Returns
+    -------
+    manifest
+        The sample table, sorted by ``sample_id``; further named groups or columns of the
+        labels come last. What the labels say about the acquisition goes before what
+        the files say.
+    rejects
+        ``path, reason, detail`` of every image that is left out, in natural order.
+        Samples that ``where`` leaves out are not listed, only counted in the log.
+
+    Raises
+    ------
+    InputError
+        No image is left, or the label table cannot be used.
+    ConfigError
+        Label columns or ``where`` name something impossible.
+    """
+    labels, rejects = read_labels(settings.labels, files, root)
+    rejects += _list_unusable_names(files, settings.labels.table)
+    answers = inspect_images(
+        root,
+        [path for path in files.images if path in labels.index],
+        max_pixels=settings.max_pixels,
+        expected_size_px=settings.expected_size_px,
+    )
+    rejects += [answer for answer in answers if isinstance(answer, Reject)]
+    records = [answer for answer in answers if isinstance(answer, ImageRecord)]
+    _warn_about_pages(records)
+
+    table = _tabulate(records, labels, settings.labels.columns)
+    rejects += find_duplicates(table)
+    rejects.sort(key=lambda reject: natural_key(reject.path))
+    table = table[~table["path"].isin({reject.path for reject in rejects})]
+    if table.empty:
+        raise InputError(_explain_nothing_left(root, rejects))
+    _warn_about_spelling(table["class"])
+
+    dtypes = find_dtypes(settings.labels.columns)
+    extra = [c for c in labels.columns if c not in dtypes]
+    manifest = table[[*dtypes, *extra]].astype(dtypes | dict.fromkeys(extra, "str"))
+    manifest = manifest.sort_values("sample_id", ignore_index=True)
+    manifest = validate_manifest(manifest, settings.labels.columns)
+    kept = select_samples(manifest, settings.where)
+    if kept.empty:
+        raise InputError(
+            f"{root}: dataset.where {settings.where} keeps none of the {len(manifest)} images; "
+            "compare it with the manifest's columns."
+        )
+    if settings.where:
+        log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
+    return kept.reset_index(drop=True), as_reject_table(rejects)
+
+
+def _list_unusable_names(files: FolderScan, label_table: str | None) -> list[Reject]:
+    detail = "this file type cannot be read as a picture; convert it, or take it out."
+    rejects = [
+        Reject(path, "unsupported", detail) for path in files.unsupported if path != label_table
+    ]
+    detail = "its name is not valid UTF-8; rename it."
+    return rejects + [Reject(path, "unreadable", detail) for path in files.misnamed]
+
+
+def _tabulate(
+    records: Sequence[ImageRecord], labels: pd.DataFrame, label_columns: Sequence[str]
+) -> pd.DataFrame:
+    """One row per readable image, all columns still of type object."""
+    rows = []
+    for record in records:
+        said = {k: v for k, v in labels.loc[record.path].items() if isinstance(v, str)}
+        row = {
+            "sample_id": record.sha256[:16],
+            "path": record.path,
+            "sha256": record.sha256,
+            "pixel_digest": record.pixel_digest,
+            "width_px": record.width_px,
+            "height_px": record.height_px,
+            "bit_depth": record.bit_depth,
+        }
+        row |= {c: said.get(c) for c in ORIGIN_COLUMNS} | {"domain": said.get("domain", "")}
+        row |= {c: getattr(record.metadata, c) for c in ACQUISITION_COLUMNS}
+        for column in ACQUISITION_COLUMNS:
+            if column in said:
+                row[column] = _convert(said[column], column, record.path)
+        row |= {c: said.get(c) for c in labels.columns if c not in row}
+        row["class"] = "_".join(said[c] for c in label_columns)
+        rows.append(row)
+    columns = ["path", "pixel_digest", "class"]
+    return pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=columns)
+
+
+def _convert(text: str, column: str, path: str) -> object:
+    """Give an acquisition value from the labels its type."""
+    if column in ("detector", "instrument"):
+        return text
+    value: object
+    if column in NUMBER_COLUMNS:
+        value, expected = as_number(text), "a number"
+    else:
+        value, expected = parse_date_time(text.replace("T", " ")), "such as 2024-05-31 14:30:00"
+    if value is None:
+        raise InputError(
+            f"{path}: its labels give {column} = '{text}'; expected {expected}; correct it."
+        )
+    return value
+
+
+def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:
+    counts = Counter(reject.reason for reject in rejects)
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return (
+        f"{root}: none of the images can be used ({listed}); "
+        f"for example {rejects[0].path}: {rejects[0].detail}"
+    )
+
+
+def _warn_about_pages(records: Sequence[ImageRecord]) -> None:
+    several = [record for record in records if record.n_pages > 1]
+    if several:
+        log.warning(
+            "%d files hold more than one page, only the first page of each is used; "
+            "the first such file is %s (%d pages).",
+            len(several),
+            several[0].path,
+            several[0].n_pages,
+        )
+
+
+def _warn_about_spelling(classes: pd.Series) -> None:
+    seen: dict[str, str] = {}
+    for name in sorted(classes.unique()):
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            log.warning(
+                "The classes '%s' and '%s' differ only in upper and lower case; "
+                "if they are one class, spell them alike.",
+                other,
+                name,
+            )

@@ -1,0 +1,143 @@
+"""What the user says about each picture: labels and origin, from folder names or a table."""
+
+import logging
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from batteryscope.config.dataset import LabelSettings
+from batteryscope.errors import ConfigError
+from batteryscope.manifest.label_table import match_files, read_label_table
+from batteryscope.manifest.scan import FolderScan
+from batteryscope.manifest.schema import (
+    ACQUISITION_COLUMNS,
+    COMPUTED_COLUMNS,
+    ORIGIN_COLUMNS,
+    Reject,
+)
+
+log = logging.getLogger("batteryscope")
+
+
+def read_labels(
+    settings: LabelSettings, files: FolderScan, root: Path
+) -> tuple[pd.DataFrame, list[Reject]]:
+    """Collect the labels of all images.
+
+    Parameters
+    ----------
+    settings
+        Where labels come from.
+    files
+        Files of the data set.
+    root
+        Its folder.
+
+    Returns
+    -------
+    table
+        One row per labelled image, index ``path``; text columns: the label columns, then
+        every other named group or table column, None where empty.
+    rejects
+        Images without a label, each with the reason ``missing_label``.
+
+    Raises
+    ------
+    InputError
+        The label table cannot be used, or a row of it names no file of the data set.
+    ConfigError
+        The label columns are impossible.
+    """
+    _check_columns(settings)
+    if settings.source == "table":
+        table, missing = _labels_from_table(settings, files, root)
+    else:
+        table, missing = _labels_from_folders(settings, files.images)
+    taken = [c for c in table.columns if c in COMPUTED_COLUMNS and c not in settings.columns]
+    if taken:
+        log.warning(
+            "Labels: the column '%s' is not taken over, it is made from the images.", taken[0]
+        )
+    extra = [c for c in table.columns if c not in settings.columns and c not in taken]
+    table = table[[*settings.columns, *extra]]
+    rejects = list(missing)
+    for column in settings.columns:
+        empty = table[column].isna()
+        rejects += [
+            Reject(path, "missing_label", f"its label '{column}' is empty; fill it in.")
+            for path in table.index[empty]
+        ]
+        table = table[~empty]
+    return table, rejects
+
+
+def _check_columns(settings: LabelSettings) -> None:
+    reserved = {*COMPUTED_COLUMNS, *ORIGIN_COLUMNS, *ACQUISITION_COLUMNS} - {"class"}
+    for column in settings.columns:
+        if column in reserved:
+            raise ConfigError(
+                f"labels.columns: '{column}' is a manifest column of its own; "
+                "choose another name for the label."
+            )
+    if settings.source == "folders" and settings.pattern is None and len(settings.columns) > 1:
+        raise ConfigError(
+            f"labels.columns names {len(settings.columns)} columns {settings.columns} but there is "
+            "no labels.pattern to find them in the folder names; add one."
+        )
+
+
+def _labels_from_folders(
+    settings: LabelSettings, images: Sequence[str]
+) -> tuple[pd.DataFrame, list[Reject]]:
+    """Search the pattern in each folder path; without one, the path is the label."""
+    pattern = (
+        None if settings.pattern is None else re.compile(_nfc(settings.pattern), re.IGNORECASE)
+    )
+    columns = settings.columns if pattern is None else list(pattern.groupindex)
+    rows: dict[str, list[str | None]] = {}
+    rejects: list[Reject] = []
+    for path in images:
+        parent = PurePosixPath(path).parent
+        folder = "" if parent == PurePosixPath() else _nfc(parent.as_posix())
+        if pattern is None:
+            if folder:
+                rows[path] = [folder]
+            else:
+                detail = "lies in no class folder; move it into the folder of its class."
+                rejects.append(Reject(path, "missing_label", detail))
+            continue
+        match = pattern.search(folder)
+        if match is None:
+            detail = (
+                f"its folder '{folder}' does not match labels.pattern '{settings.pattern}'; "
+                "rename the folder or change the pattern."
+            )
+            rejects.append(Reject(path, "missing_label", detail))
+        else:
+            rows[path] = [(match[name] or "").strip() or None for name in columns]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
+    return table.rename_axis("path"), rejects
+
+
+def _labels_from_table(
+    settings: LabelSettings, files: FolderScan, root: Path
+) -> tuple[pd.DataFrame, list[Reject]]:
+    """Look each image up in the table; rows of files that are no pictures are left out."""
+    assert settings.table is not None  # guaranteed by LabelSettings
+    rows = read_label_table(root / settings.table, settings.file_column, settings.columns)
+    matched = match_files(rows, settings, [*files.images, *files.unsupported])
+    rejects = [
+        Reject(path, "missing_label", f"no row of {settings.table} names it; add one.")
+        for path in files.images
+        if path not in matched
+    ]
+    images = [path for path in files.images if path in matched]
+    table = rows.drop(columns=[settings.file_column]).loc[[matched[path] for path in images]]
+    return table.set_axis(pd.Index(images, name="path", dtype=object)), rejects
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,153 @@
+"""The columns of the sample table, and the check that a table has them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+
+REASONS = (
+    "unreadable",
+    "truncated",
+    "empty",
+    "duplicate_content",
+    "conflicting_labels",
+    "missing_label",
+    "wrong_size",
+    "too_large",
+    "unsupported",
+)
+
+# Columns that are made from the file itself and never taken from a label table.
+COMPUTED_COLUMNS = ("sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth")
+ORIGIN_COLUMNS = ("specimen_id", "session_id", "domain")
+NUMBER_COLUMNS = (
+    "pixel_size_um",
+    "magnification",
+    "voltage_kv",
+    "working_distance_mm",
+    "brightness",
+    "contrast",
+    "data_bar_px",
+)
+ACQUISITION_COLUMNS = (*NUMBER_COLUMNS, "detector", "acquired_at", "instrument")
+
+_DTYPES: dict[str, str] = {
+    "sample_id": "str",
+    "path": "str",
+    "sha256": "str",
+    "specimen_id": "str",
+    "session_id": "str",
+    "domain": "str",
+    "class": "str",
+    "width_px": "int64",
+    "height_px": "int64",
+    "bit_depth": "int64",
+    "pixel_size_um": "float64",
+    "magnification": "float64",
+    "voltage_kv": "float64",
+    "working_distance_mm": "float64",
+    "brightness": "float64",
+    "contrast": "float64",
+    "detector": "str",
+    "acquired_at": "datetime64[us]",
+    "data_bar_px": "Int64",
+    "instrument": "str",
+}
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A file that is left out: its path within the data set, why, and why in words."""
+
+    path: str
+    reason: str
+    detail: str
+
+
+def find_dtypes(label_columns: Sequence[str]) -> dict[str, str]:
+    """Return column → dtype in the order of the sample table, label columns before the class."""
+    labels = {name: "str" for name in label_columns if name != "class"}
+    names = list(_DTYPES)
+    cut = names.index("class")
+    before, after = names[:cut], names[cut:]
+    return {n: _DTYPES[n] for n in before} | labels | {n: _DTYPES[n] for n in after}
+
+
+def make_schema(label_columns: Sequence[str]) -> Any:
+    """Return the pandera schema of a sample table with these label columns."""
+    import pandera.pandas as pa
+
+    checks = {
+        "sample_id": pa.Check.str_matches(r"^[0-9a-f]{16}$"),
+        "sha256": pa.Check.str_matches(r"^[0-9a-f]{64}$"),
+        "width_px": pa.Check.ge(1),
+        "height_px": pa.Check.ge(1),
+        "bit_depth": pa.Check.in_range(8, 16),
+        "pixel_size_um": pa.Check.gt(0),
+        "magnification": pa.Check.gt(0),
+        "voltage_kv": pa.Check.gt(0),
+        "data_bar_px": pa.Check.ge(0),
+    }
+    filled = {"path", *label_columns, "class"}
+    nullable = {"specimen_id", "session_id", *ACQUISITION_COLUMNS}
+    columns = {
+        name: pa.Column(
+            dtype,
+            checks=[pa.Check.str_length(min_value=1)] if name in filled else checks.get(name),
+            nullable=name in nullable,
+            unique=name in ("sample_id", "path"),
+        )
+        for name, dtype in find_dtypes(label_columns).items()
+    }
+    return pa.DataFrameSchema(columns, strict=False)
+
+
+def validate_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> pd.DataFrame:
+    """Check a sample table against the contract.
+
+    Raises
+    ------
+    InputError
+        Names the first column that is missing or wrong, and an example.
+    """
+    from pandera.errors import SchemaError
+
+    try:
+        return make_schema(label_columns).validate(manifest)
+    except SchemaError as error:
+        detail = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"The manifest breaks its contract: {detail}; ingest again.") from None
+
+
+def as_reject_table(rejects: Iterable[Reject]) -> pd.DataFrame:
+    """Return the table ``path, reason, detail`` in the given order."""
+    rows = [(r.path, r.reason, r.detail) for r in rejects]
+    return pd.DataFrame(rows, columns=["path", "reason", "detail"]).astype("str")
+
+
+def write_manifest(manifest: pd.DataFrame, path: Path) -> None:
+    """Write the sample table; equal tables give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    manifest.to_parquet(path, index=False)
+
+
+def read_manifest(path: Path, label_columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read and check a sample table.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no parquet file, or breaks the contract.
+    """
+    try:
+        manifest = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: the manifest does not exist; ingest the data set.") from None
+    except (OSError, ValueError) as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(f"{path}: no readable manifest ({problem}); ingest again.") from None
+    return validate_manifest(manifest, label_columns)

@@ -1,0 +1,54 @@
+"""Choosing samples by the values of manifest columns."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import ConfigError
+
+
+def select_samples(
+    manifest: pd.DataFrame, where: Mapping[str, Any], key: str = "dataset.where"
+) -> pd.DataFrame:
+    """Keep the rows whose columns have the given value, or one of a list of values.
+
+    Parameters
+    ----------
+    manifest
+        Sample table.
+    where
+        Column → value or list of values; all columns must agree. Text columns compare
+        as text (``333`` finds "333"), number columns as numbers; empty cells never match.
+    key
+        How the user knows this setting, for messages.
+
+    Raises
+    ------
+    ConfigError
+        An unknown column, or a text where numbers are compared.
+    """
+    keep = pd.Series(True, index=manifest.index)
+    for column, wanted in where.items():
+        if column not in manifest.columns:
+            near = difflib.get_close_matches(column, list(manifest.columns), n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ConfigError(
+                f"{key}.{column}: the manifest has no such column; {hint}"
+                f"known columns: {', '.join(manifest.columns)}."
+            )
+        values = wanted if isinstance(wanted, list | tuple) else [wanted]
+        found = manifest[column]
+        if pd.api.types.is_numeric_dtype(found):
+            keep &= found.isin([_as_number(value, f"{key}.{column}") for value in values])
+        else:
+            keep &= found.astype("str").isin([str(value) for value in values]) & found.notna()
+    return manifest[keep]
+
+
+def _as_number(value: Any, key: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"{key}: found {value!r}; expected a number.") from None

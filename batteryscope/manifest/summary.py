@@ -1,0 +1,69 @@
+"""A sample table in a few numbers, and the identity of its content."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.manifest.schema import ORIGIN_COLUMNS
+from batteryscope.provenance import digest_json
+
+
+def hash_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> str:
+    """Return a digest of what the samples are: contents, labels and origin.
+
+    Neither the place of the data set nor the names of its files count, so that a moved
+    or renamed copy is still the same data.
+    """
+    columns = ["sample_id", "sha256", *label_columns, "class", *ORIGIN_COLUMNS]
+    table = manifest[list(dict.fromkeys(columns))].sort_values("sample_id").astype(object)
+    table = table.where(table.notna(), None)
+    return digest_json([list(table.columns), *table.to_numpy().tolist()])
+
+
+def summarise_manifest(
+    manifest: pd.DataFrame, rejects: pd.DataFrame, label_columns: Sequence[str]
+) -> dict[str, Any]:
+    """Count what is in a sample table and what was left out; plain JSON values.
+
+    Returns
+    -------
+    dict
+        ``manifest_hash``, ``images``, ``rejected``, ``label_columns``; counts per value in
+        ``classes, rejects, sizes, bit_depths, magnifications, voltages_kv, sessions,
+        specimens, domains, instruments`` ("" counts what is not stated); and
+        ``first_acquired_at``, ``last_acquired_at`` (ISO, None if never stated).
+    """
+    sizes = manifest["width_px"].astype("str") + "x" + manifest["height_px"].astype("str")
+    times = manifest["acquired_at"].dropna()
+    return {
+        "manifest_hash": hash_manifest(manifest, label_columns),
+        "images": len(manifest),
+        "rejected": len(rejects),
+        "label_columns": list(label_columns),
+        "classes": _count(manifest["class"]),
+        "rejects": _count(rejects["reason"]),
+        "sizes": _count(sizes),
+        "bit_depths": _count(manifest["bit_depth"]),
+        "magnifications": _count(manifest["magnification"]),
+        "voltages_kv": _count(manifest["voltage_kv"]),
+        "sessions": _count(manifest["session_id"]),
+        "specimens": _count(manifest["specimen_id"]),
+        "domains": _count(manifest["domain"]),
+        "instruments": _count(manifest["instrument"]),
+        "first_acquired_at": times.min().isoformat() if len(times) else None,
+        "last_acquired_at": times.max().isoformat() if len(times) else None,
+    }
+
+
+def _count(values: pd.Series) -> dict[str, int]:
+    """Count values in their own order; the missing ones come last under ""."""
+    present = values.dropna()
+    counts = Counter(present.tolist())
+    named = {
+        f"{value:g}" if isinstance(value, float) else str(value): counts[value]
+        for value in sorted(counts)
+    }
+    missing = len(values) - len(present)
+    return named | ({"": named.get("", 0) + missing} if missing else {})

@@ -1,0 +1,187 @@
+"""Image classifiers: a timm backbone behind a grey input layer."""
+
+import difflib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from batteryscope.config.learning import ModelSettings
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.models.grey_input import GreyInput
+from batteryscope.models.weights import load_pretrained, read_weights
+from batteryscope.models.weights_file import check_weights_file
+
+IMAGENET_MEAN, IMAGENET_SD = 0.449, 0.226  # averaged over colour, for grey pictures
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All that is needed to rebuild a network, apart from its weights."""
+
+    backbone: str
+    backbone_options: dict[str, Any]
+    classes: list[str]
+    input_px: int
+    grey_levels: str
+    channels: int
+    mean: float
+    sd: float
+    dropout: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+class TileClassifier(nn.Module):
+    """A backbone that takes (B, 1, H, W) grey tiles in 0…255 and gives (B, n_classes) logits."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        super().__init__()
+        self.description = description
+        self.input = GreyInput(
+            description.grey_levels,  # type: ignore[arg-type]
+            description.channels,
+            description.mean,
+            description.sd,
+        )
+        self.backbone = _create_backbone(
+            description.backbone,
+            num_classes=len(description.classes),
+            in_chans=description.channels,
+            drop_rate=description.dropout,
+            **description.backbone_options,
+        )
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Return the logits of (B, 1, H, W) tiles."""
+        x = self.input(tiles)
+        return self.backbone(x.contiguous(memory_format=torch.channels_last))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def build_classifier(
+    settings: ModelSettings, classes: list[str], input_px: int, seed: int
+) -> TileClassifier:
+    """Build a network with the weights that the settings name.
+
+    Parameters
+    ----------
+    settings
+        Backbone, weights, grey-level treatment.
+    classes
+        Class names in the order of the outputs.
+    input_px
+        Edge of the square input tiles.
+    seed
+        For random weights and the new classifier head; the global random state of
+        torch is left as it was.
+
+    Raises
+    ------
+    ConfigError, InputError
+        Unknown backbone; weights that cannot be had or do not fit.
+    """
+    check_backbone_name(settings.backbone)
+    channels = 1 if settings.grey_input == "sum_stem" else 3
+    mean, sd = _normalisation(settings)
+    description = ModelDescription(
+        backbone=settings.backbone,
+        backbone_options=dict(settings.backbone_options),
+        classes=list(classes),
+        input_px=input_px,
+        grey_levels=settings.grey_levels,
+        channels=channels,
+        mean=mean,
+        sd=sd,
+        dropout=settings.dropout,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = TileClassifier(description)
+    if settings.weights != "random":
+        state, origin = _find_state(settings)
+        if channels == 1:
+            state = _sum_stem(model.backbone, state)
+        load_pretrained(model.backbone, state, origin)
+    if settings.freeze == "backbone":
+        freeze_backbone(model)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) -> TileClassifier:
+    """Rebuild a trained network from ``model.json`` and its weights."""
+    model = TileClassifier(ModelDescription(**description))
+    model.load_state_dict(state)
+    return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def freeze_backbone(model: TileClassifier) -> None:
+    """Keep all weights but the classifier head's from being trained."""
+    head = {id(p) for p in model.backbone.get_classifier().parameters()}  # type: ignore[operator]
+    for parameter in model.backbone.parameters():
+        parameter.requires_grad_(id(parameter) in head)
+
+
+def check_backbone_name(name: str) -> None:
+    """Raise a ConfigError naming the nearest known backbone if timm does not know ``name``."""
+    if timm.is_model(name.split(".")[0]):
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
+    raise ConfigError(f"model.backbone: '{name}' is no backbone that timm knows; {hint}")
+
+
+def _create_backbone(name: str, **options: Any) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=False, **options)
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(
+            f"model.backbone_options: timm cannot build '{name}' with {options} "
+            f"({str(error).splitlines()[0]})."
+        ) from None
+
+
+def _normalisation(settings: ModelSettings) -> tuple[float, float]:
+    """The grey mean and sd that the backbone's pretraining used, unless the settings say other."""
+    config = timm.get_pretrained_cfg(settings.backbone)
+    mean, sd = IMAGENET_MEAN, IMAGENET_SD
+    if config is not None:
+        mean = sum(config.mean) / len(config.mean)
+        sd = sum(config.std) / len(config.std)
+    if settings.input_mean is not None:
+        mean = settings.input_mean
+    return mean, settings.input_sd or sd
+
+
+def _find_state(settings: ModelSettings) -> tuple[dict[str, Tensor], str]:
+    if settings.weights != "imagenet":
+        path = Path(settings.weights)
+        check_weights_file(path, settings.weights_sha256)
+        return read_weights(path), str(path)
+    try:
+        pretrained = timm.create_model(
+            settings.backbone, pretrained=True, **settings.backbone_options
+        )
+    except Exception as error:
+        raise InputError(
+            f"model.weights: the ImageNet weights of '{settings.backbone}' could not be fetched "
+            f"({type(error).__name__}); connect to the internet once, or give model.weights the "
+            "path of a local file, or 'random'."
+        ) from None
+    return pretrained.state_dict(), f"ImageNet weights of {settings.backbone}"
+
+
+def _sum_stem(backbone: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sum RGB stem weights over colour: the same output for a grey picture, a third of the work."""
+    stems = getattr(backbone, "default_cfg", {}).get("first_conv", "conv_stem")
+    names = {f"{s}.weight" for s in ([stems] if isinstance(stems, str) else stems)}
+    return {k: v.sum(1, keepdim=True) if k in names else v for k, v in state.items()}

@@ -1,0 +1,29 @@
+"""How much there is to see in a tile."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:
+    """Median of the standard deviations of square blocks.
+
+    In secondary-electron frames at 500×, with blocks of 30 px, empty background has
+    about 3 grey levels and coating more than 10.
+
+    Parameters
+    ----------
+    tile
+        Grey levels of 255, (height, width).
+    block_px
+        Edge of a block; rows and columns that fill no whole block are left out. A tile
+        smaller than a block is one block.
+
+    Returns
+    -------
+    float
+        Grey levels of 255.
+    """
+    height, width = (max(1, length // block_px) for length in tile.shape)
+    edge_y, edge_x = min(block_px, tile.shape[0]), min(block_px, tile.shape[1])
+    blocks = tile[: height * edge_y, : width * edge_x].reshape(height, edge_y, width, edge_x)
+    return float(np.median(blocks.std(axis=(1, 3), dtype=np.float32)))

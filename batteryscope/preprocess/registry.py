@@ -1,0 +1,12 @@
+"""The preprocessing methods by the name they have in the settings."""
+
+from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.preprocess.sem_tiles import cut_sem_tiles
+from batteryscope.preprocess.tile_batch import Preprocessor
+
+PREPROCESSORS: dict[str, Preprocessor] = {"sem_tiles": cut_sem_tiles}
+
+
+def find_preprocessor(settings: PreprocessSettings) -> Preprocessor:
+    """Return the function that carries out ``settings.method``."""
+    return PREPROCESSORS[settings.method]

@@ -1,0 +1,103 @@
+"""Square tiles of SEM top views: at random for training, on a grid for judging."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.preprocess.data_bar import find_data_bar
+from batteryscope.preprocess.quality import measure_local_sd
+from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
+from batteryscope.preprocess.tiling import draw_random_tiles, place_grid_tiles, resize_tile
+
+MAX_ATTEMPTS = 10  # per random tile; then this picture is taken to be mostly empty
+
+
+def cut_sem_tiles(
+    pixels: NDArray[np.uint8],
+    record: Mapping[str, Any],
+    settings: SemTilesSettings,
+    n_random: int = 0,
+    rng: np.random.Generator | None = None,
+) -> TileBatch:
+    """Cut tiles that do not touch the data bar and show some coating.
+
+    Parameters
+    ----------
+    pixels
+        Grey frame, (height, width).
+    record
+        Row of the manifest, or any mapping; ``data_bar_px`` is taken as a hint if present.
+    settings
+        Sizes and the quality threshold; ``tiles_per_class`` and ``seed`` are not used here.
+    n_random
+        Number of random tiles. One without coating is drawn again, at most ten times.
+    rng
+        Source of the random positions; only needed with ``n_random``.
+
+    Raises
+    ------
+    UnusablePictureError
+        ``wrong_size``: the frame without its data bar is smaller than a tile.
+        ``empty``: no tile of the grid shows coating.
+    """
+    bar_px = measure_data_bar(pixels, record, settings)
+    height, width = pixels.shape[0] - bar_px, pixels.shape[1]
+    crop = settings.crop_px
+    if min(height, width) < crop:
+        raise UnusablePictureError(
+            "wrong_size",
+            f"{width}×{height} px without the data bar of {bar_px} rows, smaller than "
+            f"preprocess.crop_px {crop}; choose a smaller crop_px or leave the picture out.",
+        )
+    rows: list[tuple[str, int, int, float, bool]] = []
+    tiles: list[NDArray[np.uint8]] = []
+
+    def judge(y: int, x: int) -> tuple[NDArray[np.uint8], float, bool]:
+        tile = pixels[y : y + crop, x : x + crop]
+        local_sd = measure_local_sd(tile, settings.block_px)
+        return tile, local_sd, local_sd >= settings.min_local_sd
+
+    def keep(kind: str, y: int, x: int, tile: Any, local_sd: float, used: bool) -> None:
+        rows.append((kind, x, y, local_sd, used))
+        if used:
+            tiles.append(resize_tile(tile, settings.input_px))
+
+    for _ in range(n_random):
+        if rng is None:
+            raise ValueError("random tiles need a random generator")
+        for _attempt in range(MAX_ATTEMPTS):
+            y, x = map(int, draw_random_tiles(height, width, crop, 1, rng)[0])
+            tile, local_sd, used = judge(y, x)
+            if used:
+                break
+        keep("random", y, x, tile, local_sd, used)
+    grid = place_grid_tiles(height, width, crop, settings.grid_tiles)
+    for y, x in grid.tolist():
+        keep("grid", y, x, *judge(y, x))
+    table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
+    table.insert(3, "crop_px", crop)
+    on_grid = table[table["kind"] == "grid"]
+    if not on_grid["used"].any():
+        raise UnusablePictureError(
+            "empty",
+            f"none of the {len(grid)} grid tiles shows coating: the highest local standard "
+            f"deviation is {on_grid['local_sd'].max():.1f} grey levels, below "
+            f"preprocess.min_local_sd {settings.min_local_sd:g}.",
+        )
+    return TileBatch(np.stack(tiles), table, bar_px)
+
+
+def measure_data_bar(
+    pixels: NDArray[np.uint8], record: Mapping[str, Any], settings: SemTilesSettings
+) -> int:
+    """Return the rows to leave out at the bottom: found, none, or as the settings say."""
+    if settings.data_bar == "none":
+        return 0
+    if settings.data_bar == "auto":
+        stated = record.get("data_bar_px")
+        return find_data_bar(pixels, None if stated is None or pd.isna(stated) else int(stated))
+    return settings.data_bar

@@ -1,0 +1,61 @@
+"""What every preprocessing method returns for one picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.errors import InputError
+
+
+class UnusablePictureError(InputError):
+    """A picture from which no tile can be taken.
+
+    Attributes
+    ----------
+    reason
+        ``wrong_size`` or ``empty``, as in the rejects tables.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class TileBatch:
+    """The tiles of one picture.
+
+    Attributes
+    ----------
+    tiles
+        uint8, (n_used, input_px, input_px).
+    table
+        One row per tile, used or not: ``kind`` (``random`` or ``grid``), ``x_px``,
+        ``y_px``, ``crop_px`` (in the original frame), ``local_sd``, ``used``. The used
+        rows are in the order of ``tiles``.
+    data_bar_px
+        Rows at the bottom of the frame that were left out.
+    """
+
+    tiles: NDArray[np.uint8]
+    table: pd.DataFrame
+    data_bar_px: int
+
+
+class Preprocessor(Protocol):
+    """Turns a picture into tiles; one per ``method`` of the preprocess settings."""
+
+    def __call__(
+        self,
+        pixels: NDArray[np.uint8],
+        record: Mapping[str, Any],
+        settings: Any,
+        n_random: int = 0,
+        rng: np.random.Generator | None = None,
+    ) -> TileBatch:
+        """Cut ``n_random`` random tiles and the grid tiles of one picture."""
+        ...

@@ -1,0 +1,109 @@
+"""JPEG, PNG and BMP pictures, decoded by Pillow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
+
+from batteryscope.readers.picture import (
+    AcquisitionMetadata,
+    DecodedPage,
+    PictureError,
+    PictureFormat,
+)
+
+# Pillow's classes are used directly instead of Image.open, whose guard against huge
+# pictures is a process-wide setting and a warning; ours is max_pixels of the data set.
+_CLASSES: dict[str, Any] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+}
+_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "BMP": b""}
+_MARKER_WITHIN_BYTES = 64
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[ImageFile.ImageFile]:
+    """Open with Pillow and turn whatever goes wrong inside into a PictureError."""
+    try:
+        with path.open("rb") as stream:
+            yield _CLASSES[name](stream, str(path))
+    except PictureError:
+        raise
+    except MemoryError:
+        raise PictureError(path, "too_large", "does not fit into memory; shrink it.") from None
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, ValueError, …
+        if isinstance(error, OSError) and error.errno is not None:
+            detail = f"cannot be opened ({error.strerror}); check the file's permissions."
+            raise PictureError(path, "unreadable", detail) from None
+        if _is_cut_off(path, name):
+            detail = (
+                f"this {name} file ends too early ({path.stat().st_size} bytes); copy it again."
+            )
+            raise PictureError(path, "truncated", detail) from None
+        detail = f"this {name} file is damaged ({error}); replace it."
+        raise PictureError(path, "unreadable", detail) from None
+
+
+def _is_cut_off(path: Path, name: str) -> bool:
+    """Tell whether the end of a file that failed to decode is missing."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if name == "BMP":
+            stated_size = int.from_bytes(stream.read(6)[2:], "little")
+            return size < max(stated_size, 26)
+        stream.seek(max(size - _MARKER_WITHIN_BYTES, 0))
+        return _END_MARKERS[name] not in stream.read()
+
+
+def _read_size(path: Path, name: str) -> tuple[int, int]:
+    with _open(path, name) as image:
+        return image.size
+
+
+def _decode(path: Path, name: str) -> DecodedPage:
+    with _open(path, name) as image:
+        raw_mode = str(image.tile[0][3]) if image.tile else ""
+        if name == "PNG" and ";16B" in raw_mode and image.mode != "I;16":
+            return DecodedPage(_decode_deep_png(path))
+        # Alpha is dropped, not blended: hidden pixels count as they were recorded. Colour
+        # stays colour here, so that all formats share one conversion to grey.
+        image.info.pop("transparency", None)
+        if image.mode in ("I;16", "L", "RGB"):
+            array = np.asarray(image)
+        elif image.mode in ("1", "LA"):
+            array = np.asarray(image.convert("L"))
+        else:  # palette, alpha, CMYK
+            array = np.asarray(image.convert("RGB"))
+        return DecodedPage(array)
+
+
+def _decode_deep_png(path: Path) -> Any:
+    """Decode 16-bit colour or alpha, which Pillow would cut to 8 bits; drop alpha."""
+    import imagecodecs
+
+    array = imagecodecs.png_decode(path.read_bytes())
+    return array[..., :3] if array.shape[-1] >= 3 else array[..., 0]
+
+
+def _make_format(
+    name: str, suffixes: tuple[str, ...], signatures: tuple[bytes, ...]
+) -> PictureFormat:
+    return PictureFormat(
+        name=name,
+        suffixes=suffixes,
+        signatures=signatures,
+        read_size=lambda path, _page: _read_size(path, name),
+        decode=lambda path, _page: _decode(path, name),
+        # Resolution entries of these formats are screen settings, not pixel sizes.
+        read_metadata=lambda _path, _page: AcquisitionMetadata(),
+    )
+
+
+JPEG = _make_format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",))
+PNG = _make_format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",))
+BMP = _make_format("BMP", (".bmp",), (b"BM",))

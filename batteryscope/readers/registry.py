@@ -1,0 +1,122 @@
+"""The entrance to all picture formats: by suffix a file is a picture, by content it is read."""
+
+from pathlib import Path
+
+import numpy as np
+
+from batteryscope.readers.picture import (
+    AcquisitionMetadata,
+    Picture,
+    PictureError,
+    PictureFormat,
+    find_bit_depth,
+    to_luminance,
+)
+from batteryscope.readers.raster import BMP, JPEG, PNG
+from batteryscope.readers.text_sidecar import read_sidecar
+from batteryscope.readers.tiff import TIFF
+
+FORMATS: tuple[PictureFormat, ...] = (JPEG, PNG, BMP, TIFF)
+FORMAT_OF_SUFFIX = {suffix: entry for entry in FORMATS for suffix in entry.suffixes}
+SUFFIXES = tuple(sorted(FORMAT_OF_SUFFIX))
+
+
+def is_picture_name(name: str) -> bool:
+    """Tell whether a file name ends like a picture that can be read, ignoring case."""
+    return Path(name).suffix.lower() in FORMAT_OF_SUFFIX
+
+
+def read_size(path: Path, *, page: int = 0) -> tuple[int, int]:
+    """Read (width, height) in pixels from the header, without decoding.
+
+    Raises
+    ------
+    PictureError
+        The file cannot be read, is cut off, empty or no picture.
+    """
+    return _recognise(path).read_size(path, page)
+
+
+def read_metadata(path: Path, *, page: int = 0) -> AcquisitionMetadata:
+    """Read how a picture was taken: its own tags first, then the text file beside it.
+
+    Raises
+    ------
+    PictureError
+        As :func:`read_size`.
+    """
+    return _recognise(path).read_metadata(path, page).complete_with(read_sidecar(path))
+
+
+def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
+    """Decode one picture to grey levels, with its acquisition metadata.
+
+    Colour becomes luminance, alpha is dropped, orientation tags are not applied.
+
+    Parameters
+    ----------
+    path
+        A file with one of the known :data:`SUFFIXES`. A picture of another known format
+        under a wrong suffix is read by its content.
+    max_pixels
+        Largest width × height; the header is asked before anything is decoded.
+    page
+        Page of a multi-page TIFF, from 0; other formats have one page.
+
+    Raises
+    ------
+    PictureError
+        With ``reason`` unreadable, truncated, empty, too_large or unsupported.
+    """
+    file_format = _recognise(path)
+    width, height = file_format.read_size(path, page)
+    if width * height > max_pixels:
+        detail = (
+            f"has {width} × {height} pixels, more than max_pixels {max_pixels}; "
+            "shrink it, or raise max_pixels if it is meant to be so large."
+        )
+        raise PictureError(path, "too_large", detail)
+    if width < 1 or height < 1:
+        raise PictureError(path, "empty", f"has {width} × {height} pixels; replace it.")
+    decoded = file_format.decode(path, page)
+    pixels = to_luminance(decoded.array)
+    lowest, highest = int(pixels.min()), int(pixels.max())
+    if lowest == highest:
+        detail = f"all pixels have the same grey level {lowest}; replace it or take it out."
+        raise PictureError(path, "empty", detail)
+    bit_depth = find_bit_depth(pixels)
+    stated = decoded.stated_bit_depth
+    if bit_depth > 8 and stated is not None and highest < 2**stated:
+        bit_depth = stated
+    if bit_depth <= 8:
+        pixels = pixels.astype(np.uint8, copy=False)
+    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path))
+    return Picture(np.ascontiguousarray(pixels), bit_depth, metadata, decoded.n_pages)
+
+
+def _recognise(path: Path) -> PictureFormat:
+    """Find the format by the first bytes of the file."""
+    if path.suffix.lower() not in FORMAT_OF_SUFFIX:
+        detail = f"the suffix '{path.suffix}' is none of {', '.join(SUFFIXES)}; convert it."
+        raise PictureError(path, "unsupported", detail)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        if path.is_symlink() and not path.exists():
+            detail = "is a link to a file that is missing; fetch the data again (dvc checkout)."
+        else:
+            detail = f"cannot be opened ({error.strerror}); check path and permissions."
+        raise PictureError(path, "unreadable", detail) from None
+    if not start:
+        raise PictureError(path, "empty", "has no content (0 bytes); copy it again.")
+    for file_format in FORMATS:
+        if start.startswith(file_format.signatures):
+            return file_format
+    suffix_format = FORMAT_OF_SUFFIX[path.suffix.lower()]
+    if any(signature.startswith(start) for signature in suffix_format.signatures):
+        detail = (
+            f"this {suffix_format.name} file ends too early ({len(start)} bytes); copy it again."
+        )
+        raise PictureError(path, "truncated", detail)
+    raise PictureError(path, "unreadable", f"is no {suffix_format.name} picture; replace it.")

@@ -1,0 +1,101 @@
+"""What a report is made from, read and in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.study import StudySettings
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One attribution overlay: its PNG and what it shows."""
+
+    file: str
+    png: bytes
+    title: str
+    class_name: str
+    kind: str
+    y_true: str
+    y_pred: str
+    sample_id: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One trained network: its ``history.csv`` and ``fit.json``."""
+
+    history: pd.DataFrame
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ArmEvidence:
+    """What is known of one arm; empty where a piece is missing."""
+
+    name: str
+    label: str
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    explanations: tuple[Explanation, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyEvidence:
+    """All pieces of one study's report; None or empty where a piece is missing.
+
+    Tables have the columns that ``docs/architecture.md`` fixes. ``tiles`` is the
+    memory-mapped tile store, ``files`` the names of tables to copy beside the report
+    with their content, ``data_hash`` identifies the pictures that were used.
+    """
+
+    study: str
+    settings: StudySettings
+    generated: bool
+    comparison: pd.DataFrame
+    arms: Mapping[str, ArmEvidence]
+    stages: Mapping[str, tuple[Fit, ...]]
+    manifest: pd.DataFrame | None = None
+    rejects: pd.DataFrame | None = None
+    tile_index: pd.DataFrame | None = None
+    tile_rejects: pd.DataFrame | None = None
+    tiles: np.ndarray | None = None
+    preview_png: bytes | None = None
+    split: pd.DataFrame | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    per_class: pd.DataFrame | None = None
+    confusion: pd.DataFrame | None = None
+    misclassified: pd.DataFrame | None = None
+    images: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
+    findings: tuple[Mapping[str, Any], ...] | None = None
+    survey: pd.DataFrame | None = None
+    external: pd.DataFrame | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    data_hash: str = ""
+    commit: str = ""
+
+    @property
+    def main_arm(self) -> str:
+        """The arm whose models are published."""
+        return self.settings.best_known_arm
+
+    def label_of(self, arm: str) -> str:
+        """How the report calls an arm or a baseline."""
+        if arm.startswith("baseline_"):
+            return BASELINE_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
+        if arm in self.arms:
+            return self.arms[arm].label
+        known = self.settings.arms.get(arm)
+        return (known.label if known else "") or arm.replace("_", " ")
+
+
+BASELINE_LABELS = {
+    "baseline_majority": "always the most frequent class",
+    "baseline_grey_levels": "grey levels only",
+    "baseline_metadata": "microscope settings only",
+}

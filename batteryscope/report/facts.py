@@ -1,0 +1,175 @@
+"""The tables of what went in: pictures, rejects, tiles, split, cost, seeds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import ConfigError
+from batteryscope.plan import StudyPlan, plan_study
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.shown_table import ShownTable, show_table
+from batteryscope.report.tables import NOTHING, format_count, format_duration, format_percent
+from batteryscope.report.words import REJECT_REASONS
+
+
+def show_data(evidence: StudyEvidence) -> ShownTable | None:
+    """Make the list of facts about the pictures."""
+    manifest = evidence.manifest
+    if manifest is None or manifest.empty:
+        return None
+    facts = {"images used": format_count(len(manifest))}
+    if "class" in manifest:
+        sizes = manifest["class"].value_counts()
+        facts["classes"] = str(len(sizes))
+        facts["images per class"] = _range([int(sizes.min()), int(sizes.max())])
+    for column, name in (("specimen_id", "specimens"), ("session_id", "sessions")):
+        if column in manifest:
+            known = manifest[column].dropna().nunique()
+            facts[name] = str(known) if known else "unknown"
+    if {"width_px", "height_px"} <= set(manifest.columns):
+        frames = manifest["width_px"].astype(str) + " × " + manifest["height_px"].astype(str)
+        facts["size"] = ", ".join(sorted(set(frames))[:4]) + " pixels"
+    for column, name, unit in (
+        ("pixel_size_um", "pixel size", " µm"),
+        ("magnification", "magnification", " ×"),
+        ("voltage_kv", "accelerating voltage", " kV"),
+        ("working_distance_mm", "working distance", " mm"),
+    ):
+        if column in manifest:
+            values = manifest[column].dropna()
+            facts[name] = _range([values.min(), values.max()]) + unit if len(values) else "unknown"
+    return show_table(pd.DataFrame({"what": list(facts), "value": list(facts.values())}))
+
+
+def show_rejects(rejects: pd.DataFrame | None) -> tuple[ShownTable | None, ShownTable | None]:
+    """Make the count of left-out files per reason, and the list of the files."""
+    if rejects is None or rejects.empty:
+        return None, None
+    counts = rejects["reason"].value_counts().sort_index()
+    reasons = [REJECT_REASONS.get(reason, reason.replace("_", " ")) for reason in counts.index]
+    summary = pd.DataFrame({"reason": reasons, "files": [str(count) for count in counts]})
+    listed = rejects.sort_values(["reason", "path"])[["path", "reason", "detail"]]
+    return show_table(summary), show_table(listed, "", ("reason", "detail"))
+
+
+def show_tiles(index: pd.DataFrame | None) -> ShownTable | None:
+    """Count the used and the rejected tiles of each kind."""
+    if index is None or index.empty:
+        return None
+    names = {"random": "random tiles (training)", "grid": "evenly spaced tiles (validation, test)"}
+    rows = []
+    for kind in ("random", "grid"):
+        used = index.loc[index["kind"] == kind, "used"].astype(bool)
+        if len(used):
+            left_out = int((~used).sum())
+            share = f" ({format_percent(left_out / len(used))})" if left_out else ""
+            rows.append((names[kind], format_count(used.sum()), format_count(left_out) + share))
+    return show_table(pd.DataFrame(rows, columns=["tiles", "used", "left out as background"]))
+
+
+def show_split(split: pd.DataFrame | None) -> ShownTable | None:
+    """Count images and groups per role, as a range over folds and repeats."""
+    if split is None or split.empty:
+        return None
+    sizes = split.groupby(["role", "repeat", "fold"]).agg(
+        images=("sample_id", "nunique"), groups=("group_id", "nunique")
+    )
+    rows = []
+    for role in ("train", "validation", "test"):
+        if role in sizes.index.get_level_values("role"):
+            part = sizes.loc[role]
+            rows.append((role, *(_range([part[c].min(), part[c].max()]) for c in part.columns)))
+    return show_table(pd.DataFrame(rows, columns=["part", "images", "groups"]))
+
+
+def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
+    """Return the study's plan; None for settings that cannot be planned any more."""
+    try:
+        return plan_study(evidence.study, evidence.settings)
+    except ConfigError:
+        return None
+
+
+def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | None:
+    """Make the table of what training took, over all stages of an arm where those are known."""
+    rows = []
+    for name, arm in evidence.arms.items():
+        chains = plan.arms[name].chains if plan is not None and name in plan.arms else ()
+        fits = [fit.facts for chain in chains for fit in evidence.stages.get(chain, ())]
+        cost: Mapping[str, Any] = arm.cost
+        seconds = [f["seconds"] for f in fits if "seconds" in f]
+        speeds = [f["tiles_per_second"] for f in fits if "tiles_per_second" in f]
+        last = fits[-1] if fits else {}
+        total = sum(seconds) if seconds else cost.get("seconds")
+        speed = sum(speeds) / len(speeds) if speeds else cost.get("tiles_per_second")
+        if total is None and not cost:
+            continue
+        rows.append(
+            {
+                "strategy": arm.label,
+                "trained networks": str(len(fits) or cost.get("n_fits", NOTHING)),
+                "training time": format_duration(total),
+                "tiles per second": NOTHING if speed is None else f"{speed:.0f}",
+                "parameters": format_count(cost.get("parameters", last.get("parameters"))),
+                "device": str(cost.get("device", last.get("device", NOTHING))),
+            }
+        )
+    return show_table(pd.DataFrame(rows), "", ("device",))
+
+
+def show_seeds(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable:
+    """List the seeds that every random choice derives from."""
+    recipe = evidence.settings if plan is None else plan.main.recipe
+    seeds = {
+        "tiles": recipe.preprocess.seed,
+        "split": recipe.split.seed,
+        "training": recipe.train.seed,
+    }
+    generator = evidence.settings.dataset.generator
+    if evidence.generated and generator is not None:
+        seeds = {"generated pictures": generator.seed, **seeds}
+    shown = show_table(
+        pd.DataFrame({"seed of": list(seeds), "value": [str(v) for v in seeds.values()]})
+    )
+    assert shown is not None
+    return shown
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = (f"{value:g}" for value in (values[0], values[-1]))
+    return low if low == high else f"{low} to {high}"
+
+
+def show_tile_rejects(rejects: pd.DataFrame | None) -> ShownTable | None:
+    """List the images of which no tile could be used."""
+    if rejects is None or rejects.empty:
+        return None
+    return show_table(
+        rejects.sort_values("path")[["path", "reason", "detail"]], "", ("reason", "detail")
+    )
+
+
+def show_audit(audit: Mapping[str, Any]) -> ShownTable | None:
+    """List what the audit of the split checked, as far as it is a plain value or a count."""
+    rows = []
+    for key, value in _flatten(audit):
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        rows.append((key.replace("_", " "), str(value)))
+    return show_table(pd.DataFrame(rows, columns=["check", "found"]), "", ())
+
+
+def _flatten(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Plain values of the audit with their keys; sizes and warnings are shown elsewhere."""
+    flat: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if key in ("warnings", "sizes", "roles"):
+            continue
+        if isinstance(value, str | int | float | bool):
+            flat.append((key, value))
+        elif isinstance(value, list):
+            flat.append((key, len(value)))
+        elif isinstance(value, Mapping):
+            flat.extend((f"{key}: {inner}", v) for inner, v in _flatten(value))
+    return flat

@@ -1,0 +1,228 @@
+"""The report as one self-contained HTML file, and the index of all reports."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.errors import InputError
+from batteryscope.report import facts, results, words
+from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
+from batteryscope.report.headline import Headline
+from batteryscope.report.style import Picture
+from batteryscope.report.tables import LEVEL_NAMES, format_percent
+
+GALLERY_WIDTH_PX = 960
+PREVIEW_WIDTH_PX = 1400
+THUMBNAIL_WIDTH_PX = 760
+
+
+def render_report(
+    evidence: StudyEvidence, headline: Headline | None, pictures: Mapping[str, Picture]
+) -> str:
+    """Render the report of a classification study.
+
+    Parameters
+    ----------
+    evidence
+        What was measured; a missing piece becomes a plain line instead of its section.
+    headline
+        The main result, or None if there is none.
+    pictures
+        By name, as drawn by :func:`batteryscope.report.pictures.draw_pictures`.
+
+    Returns
+    -------
+    str
+        One HTML page: figures and style are inside, no script, nothing to load.
+    """
+    plan = facts.plan_or_none(evidence)
+    recipe = evidence.settings if plan is None else plan.main.recipe
+    split, preprocess = evidence.split, recipe.preprocess
+    rejects, rejected_files = facts.show_rejects(evidence.rejects)
+    main_chains = plan.main.chains if plan is not None else tuple(evidence.stages)
+    curves = {chain: pictures.get(f"curves_{chain}") for chain in evidence.stages}
+    main_curves = {chain: curves[chain] for chain in main_chains if curves.get(chain)}
+    galleries = [
+        (
+            arm.label,
+            name == evidence.main_arm,
+            *_choose_explanations(arm, name == evidence.main_arm),
+        )
+        for name, arm in sorted(
+            evidence.arms.items(), key=lambda item: (item[0] != evidence.main_arm, item[0])
+        )
+        if arm.explanations
+    ]
+    main = evidence.arms.get(evidence.main_arm)
+    context: dict[str, Any] = {
+        "evidence": evidence,
+        "settings": evidence.settings,
+        "headline": headline,
+        "pictures": pictures,
+        "unit": LEVEL_NAMES[headline.level] if headline else "image",
+        "main_label": evidence.label_of(evidence.main_arm),
+        "findings": [
+            (words.grade_finding(f), words.title_finding(str(f.get("kind", ""))), f.get("text", ""))
+            for f in evidence.findings or ()
+        ],
+        "comparison": results.show_comparison(evidence),
+        "paper": results.show_paper(evidence),
+        "per_class": results.show_per_class(evidence, headline),
+        "galleries": galleries,
+        "main_curves": main_curves,
+        "other_curves": {c: p for c, p in curves.items() if p and c not in main_curves},
+        "calibration": dict(main.calibration) if main else {},
+        "data": facts.show_data(evidence),
+        "rejects": rejects,
+        "rejected_files": rejected_files,
+        "tiles": facts.show_tiles(evidence.tile_index),
+        "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
+        "tiles_text": (
+            words.describe_tiles(preprocess) if isinstance(preprocess, SemTilesSettings) else ""
+        ),
+        "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
+        "split": facts.show_split(split),
+        "split_text": words.describe_split(recipe.split),
+        "group_text": (
+            ""
+            if split is None
+            else words.describe_group(
+                recipe.split, split["group_id"].nunique(), split["sample_id"].nunique()
+            )
+        ),
+        "audit_checks": facts.show_audit(evidence.audit),
+        "audit_warnings": [
+            str(warning)
+            for warning in evidence.audit.get("warnings", ())
+            if all(str(warning) != finding.get("text") for finding in evidence.findings or ())
+        ],
+        "external": results.show_external(evidence.external),
+        "survey": results.show_survey(evidence.survey),
+        "cost": facts.show_cost(evidence, plan),
+        "seeds": facts.show_seeds(evidence, plan),
+        "settings_yaml": yaml.safe_dump(
+            evidence.settings.model_dump(mode="json", exclude={"demo"}),
+            sort_keys=False,
+            allow_unicode=True,
+            width=96,
+        ),
+    }
+    return _environment().get_template("study.html.j2").render(context)
+
+
+def render_index(reports_dir: Path) -> str:
+    """Render the page that links every report in a folder.
+
+    Parameters
+    ----------
+    reports_dir
+        Holds one folder per study with ``summary.json``, ``report.html`` and the key figure.
+
+    Returns
+    -------
+    str
+        A self-contained page, to be written as ``index.html`` into the same folder.
+
+    Raises
+    ------
+    InputError
+        If a ``summary.json`` cannot be read.
+    """
+    studies = []
+    for path in sorted(reports_dir.glob("*/summary.json")):
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            entry = {"folder": path.parent.name, **summary}
+            figure = path.parent / (summary.get("figure") or "")
+            studies.append(entry | {"title": summary["title"], "headline": summary["headline"]})
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: not the summary of a report ({error}); publish this study anew."
+            ) from None
+        png = figure.read_bytes() if figure.is_file() else None
+        studies[-1]["picture"] = _embed(_shrink(png, THUMBNAIL_WIDTH_PX))
+    return _environment().get_template("index.html.j2").render(studies=studies)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["embed"] = _embed
+    environment.filters["width_px"] = _shown_width_px
+    environment.filters["percent"] = format_percent
+    environment.filters["shrink"] = lambda png: _embed(
+        _reduce_colours(_shrink(png, GALLERY_WIDTH_PX))
+    )
+    environment.filters["class_name"] = lambda name: str(name).replace("_", " ")
+    return environment
+
+
+def _embed(png: bytes | None) -> str:
+    return "" if png is None else "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _shown_width_px(png: bytes) -> int:
+    """Width at which a figure's letters are as large as the text beside it."""
+    return round(int.from_bytes(png[16:20], "big") * 0.66)  # the width in the PNG's header
+
+
+def _shrink(png: bytes | None, width_px: int) -> bytes | None:
+    """Make a wide picture narrower, so that a report with many of them stays small."""
+    from PIL import Image
+
+    if png is None:
+        return None
+    with Image.open(io.BytesIO(png)) as image:
+        if image.width <= width_px:
+            return png
+        height = round(image.height * width_px / image.width)
+        mode = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGB"
+        small = image.convert(mode).resize((width_px, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _reduce_colours(png: bytes | None) -> bytes | None:
+    """Store a picture with 256 colours, a third of the size; the eye sees no difference."""
+    from PIL import Image
+
+    if png is None:
+        return None
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        palette.save(stream, format="PNG", optimize=True)
+    return min(png, stream.getvalue(), key=len)
+
+
+def _choose_explanations(
+    arm: ArmEvidence, everything: bool
+) -> tuple[list[Explanation], list[Explanation]]:
+    """Divide overlays into those of the classes and those of mistakes, each in a fixed order.
+
+    Without ``everything`` one overlay per class is enough, so that the page of a study
+    with many arms stays small.
+    """
+    by_class = sorted(
+        (e for e in arm.explanations if e.kind == "class"), key=lambda e: (e.class_name, e.file)
+    )
+    mistakes = sorted(
+        (e for e in arm.explanations if e.kind != "class"),
+        key=lambda e: (-(e.confidence or 0.0), e.file),
+    )
+    if everything:
+        return by_class, mistakes
+    return list({e.class_name: e for e in reversed(by_class)}.values())[::-1], []

@@ -1,0 +1,210 @@
+"""Which figures a study's report has, drawn from its evidence."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
+from batteryscope.report.confusion import draw_confusion, pivot_confusion
+from batteryscope.report.curves import draw_training_curves
+from batteryscope.report.evidence import Fit, StudyEvidence
+from batteryscope.report.headline import Headline
+from batteryscope.report.mistakes import draw_mistakes, select_mistakes
+from batteryscope.report.reliability import draw_reliability
+from batteryscope.report.style import BLUE, INK, Picture, encode_picture
+from batteryscope.report.tables import LEVEL_NAMES, as_fraction, order_arms, select_rows
+
+ROLES = ("train", "validation", "test")
+
+
+def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[str, Picture]:
+    """Draw every figure that the evidence allows; the rest is simply not in the result.
+
+    Returns
+    -------
+    dict
+        By name: ``key_figure``, ``confusion``, ``misclassified``, ``reliability``,
+        ``class_sizes``, ``survey`` and ``curves_<chain>`` for every trained stage.
+    """
+    drawn = [
+        _key_figure(evidence, headline),
+        _confusion(evidence, headline),
+        _misclassified(evidence),
+        _reliability(evidence),
+        _class_sizes(evidence),
+        _survey(evidence, headline),
+        *_curves(evidence),
+    ]
+    return {picture.name: picture for picture in drawn if picture is not None}
+
+
+def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    if headline is None:
+        return None
+    found = select_rows(evidence.comparison, headline.level, "", "accuracy").dropna(subset="mean")
+    found = found.drop_duplicates("arm").set_index("arm")
+    arms = order_arms(evidence.comparison, list(evidence.settings.arms), headline.arm)
+    arms = [arm for arm in arms if arm in found.index]
+    rows = pd.DataFrame(
+        {
+            "label": [
+                ("baseline: " if arm.startswith("baseline_") else "") + evidence.label_of(arm)
+                for arm in arms
+            ],
+            "mean": found.loc[arms, "mean"].to_numpy(float),
+            "sd": found.loc[arms, "sd"].to_numpy(float),
+            "baseline": [arm.startswith("baseline") for arm in arms],
+            "main": [arm == headline.arm for arm in arms],
+        }
+    )
+    unit = f"{LEVEL_NAMES[headline.level]}s"
+    paper = [
+        (f"paper, {LEVEL_NAMES[value.level]}s", as_fraction(value.value))
+        for value in evidence.settings.evaluate.paper
+        if value.metric == "accuracy" and not value.target and not value.domain
+    ]
+    figure = draw_comparison(
+        rows, headline.chance, paper, f"test {unit} put into the right class (n = {headline.n})"
+    )
+    caption = (
+        f"Share of test {unit} put into the right class, for every strategy (blue, the published "
+        "one darker) and every baseline (grey)."
+    )
+    if (rows["sd"].fillna(0) > 0).any():
+        caption += " Whiskers: standard deviation over folds and repeats."
+    if paper:
+        caption += " Diamonds: the paper's own number."
+    return encode_picture(figure, "key_figure", caption, evidence.generated)
+
+
+def _confusion(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    if evidence.confusion is None or headline is None:
+        return None
+    counts = evidence.confusion
+    counts = counts[(counts["arm"] == headline.arm) & (counts["level"] == headline.level)]
+    if "target" in counts:
+        counts = counts[counts["target"] == ""]
+    if counts.empty:
+        return None
+    unit = f"{LEVEL_NAMES[headline.level]}s"
+    caption = (
+        f"Confusion matrix of the test {unit}. A row is a true class, a column the model's answer; "
+        "numbers are counts, the colour is the share of the row. Everything off the diagonal "
+        "is a mistake."
+    )
+    figure = draw_confusion(pivot_confusion(counts), unit)
+    return encode_picture(figure, "confusion", caption, evidence.generated)
+
+
+def _misclassified(evidence: StudyEvidence) -> Picture | None:
+    count = evidence.settings.explain.misclassified_tiles
+    if evidence.misclassified is None or count == 0:
+        return None
+    rows = evidence.misclassified
+    if "arm" in rows:
+        rows = rows[rows["arm"] == evidence.main_arm]
+    level = "tile" if (rows["level"] == "tile").any() else "image"
+    rows = rows[rows["level"] == level]
+    if rows.empty:
+        return None
+    chosen = select_mistakes(rows, count)
+    pictures = [_tile_picture(evidence, tile) for tile in chosen["tile"]]
+    caption = (
+        f"The {len(chosen)} most confident of {len(rows)} mistakes among the test "
+        f"{LEVEL_NAMES[level]}s, one per image as long as there are enough. Green: the true class; red: the model's answer; the "
+        "bars are the model's probabilities."
+    )
+    figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level])
+    return encode_picture(figure, "misclassified", caption, evidence.generated)
+
+
+def _tile_picture(evidence: StudyEvidence, tile: float) -> np.ndarray | None:
+    if evidence.tiles is None or pd.isna(tile) or not 0 <= int(tile) < len(evidence.tiles):
+        return None
+    return np.asarray(evidence.tiles[int(tile)])
+
+
+def _reliability(evidence: StudyEvidence) -> Picture | None:
+    if evidence.reliability is None:
+        return None
+    bins = evidence.reliability[evidence.reliability["arm"] == evidence.main_arm]
+    unit = "tiles"
+    if "level" in bins and len(bins):
+        levels = list(bins["level"].unique())
+        level = "image" if "image" in levels else levels[0]
+        bins, unit = bins[bins["level"] == level], f"{LEVEL_NAMES.get(level, level)}s"
+    if bins.empty or bins["count"].sum() == 0:
+        return None
+    scaled = None
+    if "scaled" in bins:
+        is_scaled = bins["scaled"].astype(str).str.lower() == "true"
+        scaled = bins[is_scaled] if is_scaled.any() else None
+        bins = bins[~is_scaled] if (~is_scaled).any() else bins
+    caption = (
+        "Left: how often the model is right, over how sure it is; on the dashed line a confidence "
+        f"of 80 % is right in 80 % of the cases. Larger dots hold more test {unit}; red lines are "
+        "the gap. Right: how often each confidence occurs, as predicted."
+    )
+    if scaled is not None:
+        caption += (
+            " Temperature scaling divides the network's outputs by one number, chosen on the "
+            "validation part, so that its confidence fits better; the answers stay the same."
+        )
+    figure = draw_reliability(bins, unit, scaled)
+    return encode_picture(figure, "reliability", caption, evidence.generated)
+
+
+def count_roles(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Count the images per class (rows) and role (columns) in the first fold."""
+    first = split.sort_values(["repeat", "fold"]).iloc[0]
+    rows = split[(split["repeat"] == first["repeat"]) & (split["fold"] == first["fold"])]
+    rows = rows.merge(manifest[["sample_id", "class"]], on="sample_id")
+    counts = pd.crosstab(rows["class"], rows["role"])
+    return counts[[role for role in ROLES if role in counts]].sort_index()
+
+
+def _class_sizes(evidence: StudyEvidence) -> Picture | None:
+    manifest = evidence.manifest
+    if manifest is None or "class" not in manifest or manifest.empty:
+        return None
+    if evidence.split is not None and len(evidence.split):
+        counts = count_roles(evidence.split, manifest)
+        folds = len(evidence.split[["repeat", "fold"]].drop_duplicates())
+        where = " in the first fold" if folds > 1 else ""
+        caption = f"Images per class and their role{where}."
+    else:
+        counts = manifest["class"].value_counts().sort_index().to_frame("images")
+        caption = "Images per class."
+    counts.index = pd.Index([str(name).replace("_", " ") for name in counts.index])
+    return encode_picture(draw_class_sizes(counts), "class_sizes", caption, evidence.generated)
+
+
+def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    survey = evidence.survey
+    if survey is None or survey.empty:
+        return None
+    kinds = survey["kind"] if "kind" in survey else pd.Series("expert", index=survey.index)
+    # The best expert stands among the experts already.
+    rows = survey.loc[kinds != "best", ["who", "accuracy"]].copy()
+    colours = dict.fromkeys(survey.loc[kinds == "mean", "who"], INK)
+    colours |= dict.fromkeys(survey.loc[kinds == "model", "who"], BLUE)
+    if "kind" not in survey and headline is not None:
+        model = pd.DataFrame({"who": ["model"], "accuracy": [headline.accuracy]})
+        rows = pd.concat([rows, model], ignore_index=True)
+        colours["model"] = BLUE
+    caption = "Right answers of the experts (grey), of their mean (black) and of the model (blue)."
+    return encode_picture(draw_survey(rows, colours), "survey", caption, evidence.generated)
+
+
+def _curves(evidence: StudyEvidence) -> Iterator[Picture]:
+    stages: Mapping[str, tuple[Fit, ...]] = evidence.stages
+    for chain, fits in stages.items():
+        if not fits:
+            continue
+        best = [fit.facts.get("best_epoch") for fit in fits]
+        figure = draw_training_curves([fit.history for fit in fits], best)
+        lines = "One line per fold and repeat; dots" if len(fits) > 1 else "The dot"
+        mark = "mark the epochs" if len(fits) > 1 else "marks the epoch"
+        caption = f"{lines} {mark} whose weights were kept, chosen by the validation part alone."
+        yield encode_picture(figure, f"curves_{chain}", caption, evidence.generated)

@@ -1,0 +1,104 @@
+"""Calibration: whether a confidence of 80 % means right in 80 % of the cases."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.report.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    SOFT_INK,
+    VERMILLION,
+    house_style,
+    make_figure,
+    percent_axis,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def calculate_calibration_error(bins: pd.DataFrame) -> float:
+    """Return the expected calibration error: the mean gap of confidence and accuracy.
+
+    Parameters
+    ----------
+    bins
+        ``confidence``, ``accuracy`` (0 to 1), ``count``; empty bins may hold missing values.
+
+    Returns
+    -------
+    float
+        Between 0 and 1, weighted with the counts (Naeini et al. 2015); NaN without cases.
+    """
+    filled = bins[bins["count"] > 0]
+    if filled.empty:
+        return float("nan")
+    gap = (filled["confidence"] - filled["accuracy"]).abs()
+    return float(np.average(gap, weights=filled["count"]))
+
+
+@house_style
+def draw_reliability(
+    bins: pd.DataFrame, unit: str = "tiles", scaled: pd.DataFrame | None = None
+) -> "Figure":
+    """Draw accuracy over confidence (left) and how often each confidence occurs (right).
+
+    Parameters
+    ----------
+    bins
+        ``bin_low, bin_high, confidence, accuracy, count``.
+    unit
+        What is counted.
+    scaled
+        The same table as ``bins`` after temperature scaling, drawn as open dots.
+    """
+    filled = bins[bins["count"] > 0]
+    figure = make_figure(7.4, 3.3)
+    left_axes, right_axes = figure.subplots(1, 2, width_ratios=[1, 1.15])
+    left_axes.plot([0, 1], [0, 1], color=SOFT_INK, lw=1, ls="--", label="perfect agreement")
+    left_axes.vlines(
+        filled["confidence"], filled["confidence"], filled["accuracy"], color=VERMILLION, lw=1.2
+    )
+    area = 18 + 130 * filled["count"] / max(float(filled["count"].max()), 1.0)
+    left_axes.scatter(
+        filled["confidence"], filled["accuracy"], s=area, color=BLUE, ec="white", zorder=3,
+        label=None if scaled is None else "as predicted",
+    )  # fmt: skip
+    if scaled is not None:
+        kept = scaled[scaled["count"] > 0]
+        left_axes.scatter(
+            kept["confidence"], kept["accuracy"], s=34, fc="none", ec=ORANGE, lw=1.5, zorder=4,
+            label="temperature scaled",
+        )  # fmt: skip
+    percent_axis(left_axes, "x", 1.02)
+    percent_axis(left_axes, "y", 1.02)
+    left_axes.set_aspect("equal")
+    left_axes.grid()
+    left_axes.set_xlabel("confidence of the model")
+    left_axes.set_ylabel("right answers")
+    legend = left_axes.legend(loc="upper left", handletextpad=0.5)
+    for handle in legend.legend_handles[1:]:
+        handle.set_sizes([34])
+
+    right = (filled["accuracy"] * filled["count"]).round().to_numpy()
+    wrong = filled["count"].to_numpy() - right
+    low = filled["bin_low"].to_numpy()
+    width = (filled["bin_high"] - filled["bin_low"]).to_numpy()
+    for values, bottom, colour, name in (
+        (right, 0.0, GREEN, "right"),
+        (wrong, right, VERMILLION, "wrong"),
+    ):
+        right_axes.bar(
+            low, values, bottom=bottom, width=width, align="edge", color=colour, ec="white", lw=0.5,
+            label=f"{name} ({values.sum():.0f})",
+        )  # fmt: skip
+    right_axes.legend(loc="upper left")
+    percent_axis(right_axes, "x", 1.0)
+    right_axes.yaxis.get_major_locator().set_params(integer=True)
+    right_axes.grid(axis="y")
+    right_axes.set_xlabel("confidence of the model")
+    right_axes.set_ylabel(unit)
+    return figure

@@ -1,0 +1,167 @@
+"""The tables of what was measured: comparison, paper, classes, external set, survey."""
+
+import pandas as pd
+
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.headline import Headline
+from batteryscope.report.shown_table import ShownTable, show_table
+from batteryscope.report.tables import (
+    LEVEL_NAMES,
+    NOTHING,
+    format_count,
+    format_percent,
+    make_comparison_table,
+    make_paper_table,
+    name_metric,
+    order_arms,
+)
+
+HEADLINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+LEVEL_ORDER = ("image", "specimen", "slice", "row", "tile")
+
+
+def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
+    """Make the comparison tables: per level the class, then the single label columns."""
+    comparison = evidence.comparison
+    arms = order_arms(comparison, list(evidence.settings.arms), evidence.main_arm)
+    targets = [
+        column
+        for column in evidence.settings.dataset.labels.columns
+        if (comparison["target"] == column).any()
+    ]
+    shown = []
+    for level in LEVEL_ORDER:
+        if not (comparison["level"] == level).any():
+            continue
+        per = f"Per {LEVEL_NAMES[level]}"
+        wanted = {f"{per}: all classes": [("", metric) for metric in HEADLINE_METRICS]}
+        if targets:
+            names = " and ".join([", ".join(targets[:-1]), targets[-1]] if targets[1:] else targets)
+            wanted[f"{per}: {names} judged apart"] = [(t, "accuracy") for t in targets]
+        for title, quantities in wanted.items():
+            table = make_comparison_table(comparison, level, quantities, arms, evidence.label_of)
+            baseline = {evidence.label_of(arm) for arm in arms if arm.startswith("baseline_")}
+            if len(table):
+                main = table.index[table["strategy"] == evidence.label_of(evidence.main_arm)]
+                is_baseline = table["strategy"].isin(baseline)
+                table["strategy"] = table["strategy"].where(
+                    ~is_baseline, "baseline: " + table["strategy"]
+                )
+            else:
+                main = pd.Index([])
+            shown.append(show_table(table, title, ("network",), list(main)))
+    return [table for table in shown if table is not None]
+
+
+def show_paper(evidence: StudyEvidence) -> ShownTable | None:
+    """Put the paper's values beside ours."""
+    paper = [
+        (v.metric, v.target, v.domain, v.level, v.value, v.note)
+        for v in evidence.settings.evaluate.paper
+    ]
+    table = make_paper_table(paper, evidence.comparison, evidence.main_arm)
+    if evidence.generated and len(table):
+        table = table.drop(columns="difference")  # a difference of unlike things
+    return show_table(table, "", ("note",))
+
+
+def show_per_class(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:
+    """Make the table of precision, recall, F1 and Jaccard index per class."""
+    if evidence.per_class is None or headline is None:
+        return None
+    rows = evidence.per_class
+    rows = rows[(rows["arm"] == headline.arm) & (rows["level"] == headline.level)]
+    if "target" in rows:
+        rows = rows[rows["target"] == ""]
+    rows = rows.sort_values("class").reset_index(drop=True)
+    scores = [c for c in ("precision", "recall", "f1", "jaccard") if c in rows]
+    frame = pd.DataFrame({"class": rows["class"].str.replace("_", " ")})
+    for column in scores:
+        name = {"f1": "F1", "jaccard": "Jaccard index"}.get(column, column)
+        frame[name] = [format_percent(value) for value in rows[column]]
+    frame["test " + LEVEL_NAMES[headline.level] + "s"] = [format_count(v) for v in rows["support"]]
+    shown = show_table(frame)
+    if shown is None:
+        return None
+    bars = {
+        (line, 1 + place): float(value)
+        for place, column in enumerate(scores)
+        for line, value in enumerate(rows[column])
+        if pd.notna(value)
+    }
+    return ShownTable(shown.title, shown.columns, shown.numeric, shown.rows, bars=bars)
+
+
+def show_external(external: pd.DataFrame | None) -> ShownTable | None:
+    """Make the table of an external data set.
+
+    Parameters
+    ----------
+    external
+        Either tidy (``target, level, metric, value, n``) or one row per target and group
+        with ``accuracy`` and its interval ``low``, ``high``.
+    """
+    if external is None or external.empty:
+        return None
+    target = external["target"].replace("", "all labels together")
+    if "metric" not in external:
+        frame = pd.DataFrame({"judged by": target})
+        if "group" in external and (external["group"] != "").any():
+            frame.insert(0, "images of", external["group"].replace("", "all classes"))
+            frame["images of"] = frame["images of"].str.replace("_", " ")
+        for column in external.columns.drop(["target", "group"], errors="ignore"):
+            frame[column.replace("_", " ")] = _format_column(external[column])
+        return show_table(frame, "", ("judged by",))
+    values = [
+        format_percent(value) if _is_share(metric) else f"{value:.3g}"
+        for metric, value in zip(external["metric"], external["value"], strict=True)
+    ]
+    frame = pd.DataFrame(
+        {
+            "judged by": target,
+            "per": [LEVEL_NAMES.get(level, level) for level in external["level"]],
+            "metric": [name_metric(metric) for metric in external["metric"]],
+            "value": values,
+            "n": _format_column(external["n"]),
+        }
+    )
+    return show_table(frame, "", ("per", "metric"))
+
+
+def show_survey(survey: pd.DataFrame | None) -> ShownTable | None:
+    """Make the table of the survey of experts, best first."""
+    if survey is None or survey.empty:
+        return None
+    ordered = survey.sort_values(["accuracy", "who"], ascending=[False, True])
+    names = {
+        "who": "who",
+        "accuracy": "right",
+        "n": "images",
+        "accuracy_shared": "right, of those the model was tested on",
+        "n_shared": "of those, images",
+        "model_accuracy_shared": "the model there",
+    }
+    frame = pd.DataFrame(index=ordered.index)
+    for column in ordered.columns.drop("kind", errors="ignore"):
+        name = names.get(column, column.replace("_", " "))
+        frame[name] = _format_column(ordered[column])
+    is_model = ordered["kind"] == "model" if "kind" in ordered else ordered["who"] == "model"
+    return show_table(frame, "", (), [i for i, main in enumerate(is_model) if main])
+
+
+def _is_share(name: str) -> bool:
+    return name in ("low", "high") or any(
+        part in name for part in ("accuracy", "f1", "precision", "recall", "jaccard")
+    )
+
+
+def _format_column(values: pd.Series) -> list[str]:
+    """Shares as percent, counts without decimals, texts as they are."""
+    name = str(values.name)
+    if not pd.api.types.is_numeric_dtype(values):
+        return [str(value) if pd.notna(value) else NOTHING for value in values]
+    if _is_share(name):
+        return [format_percent(value) for value in values]
+    if name == "n" or name.startswith("n_"):
+        return [format_count(value) for value in values]
+    return [NOTHING if pd.isna(value) else f"{value:.3g}" for value in values]

@@ -1,0 +1,115 @@
+"""Settings and reason codes in plain words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.config.split import SplitSettings
+
+REJECT_REASONS = {
+    "unreadable": "cannot be read as a picture",
+    "truncated": "the file ends too early",
+    "empty": "no content",
+    "duplicate_content": "the same picture is there already",
+    "conflicting_labels": "the same picture has two different labels",
+    "missing_label": "no label",
+    "wrong_size": "not the expected size",
+    "too_large": "more pixels than allowed",
+    "unsupported": "a file format that is not supported",
+}
+FINDING_TITLES = {
+    "baseline": "Baselines",
+    "baselines": "Baselines",
+    "confounding": "Confounding",
+    "leakage": "Training and test data",
+    "shortcut": "A shortcut may explain the result",
+    "metadata": "Microscope settings",
+    "single_fold": "Trained once",
+    "single_fit": "Trained once",
+    "calibration": "Calibration",
+    "survey": "Experts",
+    "external": "External data",
+}
+
+
+def title_finding(kind: str) -> str:
+    """Return the heading of a finding."""
+    return FINDING_TITLES.get(kind, kind.replace("_", " ").capitalize() or "Note")
+
+
+def grade_finding(finding: Mapping[str, Any]) -> str:
+    """Return how a finding is coloured: ``good``, ``alarm`` or, in doubt, ``warning``.
+
+    A finding may state its ``level``. Otherwise a lost comparison with a baseline alarms
+    and a survey is neutral (``plain``).
+    """
+    stated = str(finding.get("level", ""))
+    if stated in ("good", "warning", "alarm", "plain"):
+        return stated
+    kind, text = str(finding.get("kind", "")), str(finding.get("text", ""))
+    if kind.startswith("baseline"):
+        return "good" if "beats every baseline" in text else "alarm"
+    return "plain" if kind in ("survey", "external") else "warning"
+
+
+def describe_split(split: SplitSettings) -> str:
+    """Return how the samples were divided, in one or two sentences."""
+    test = f"{100 * split.test_fraction:.0f} %"
+    validation = f"{100 * split.validation_fraction:.0f} %"
+    sentences = {
+        "holdout": (
+            f"{test} of the images were set aside as the test part before anything else; "
+            f"{validation} of all images are the validation part that picks the best epoch."
+        ),
+        "kfold": (
+            f"The images were divided into {split.folds} parts. Each part is the test part once, "
+            f"and {validation} of the rest is the validation part that picks the best epoch."
+        ),
+        "holdout_kfold": (
+            f"{test} of the images are an untouched test part. The rest was divided into "
+            f"{split.folds} parts, each of which picks the best epoch once while the others train."
+        ),
+        "ordered": (
+            f"In each class, the last {test} of the images in the order of acquisition are the "
+            f"test part; {validation} are the validation part that picks the best epoch."
+        ),
+    }
+    sentence = sentences[split.scheme]
+    if split.repeats > 1:
+        sentence += f" This was repeated {split.repeats} times with different random divisions."
+    return sentence
+
+
+def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
+    """Return what moves together in the split.
+
+    Parameters
+    ----------
+    split
+        The settings.
+    groups, samples
+        How many groups and samples there are.
+    """
+    if groups == samples:
+        return (
+            "Every image is a group of its own: images of one specimen or one session at the "
+            "microscope may stand in training and in test, which flatters the result."
+        )
+    unit = "" if split.group == "auto" else f" (one group per {split.group})"
+    return (
+        f"The {samples} images form {groups} groups{unit}; a group never stands in two parts, "
+        "so that no test image has a sibling in training."
+    )
+
+
+def describe_tiles(preprocess: SemTilesSettings) -> str:
+    """Return how pictures became tiles."""
+    sentence = (
+        f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
+        f"data bar, and resized to {preprocess.input_px} pixels. {preprocess.tiles_per_class} "
+        "randomly placed tiles per class train the network; every image is judged by "
+        f"{preprocess.grid_tiles} evenly spaced tiles."
+    )
+    if preprocess.min_local_sd > 0:
+        sentence += " Tiles that show only empty background were left out."
+    return sentence

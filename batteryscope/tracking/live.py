@@ -1,0 +1,158 @@
+"""Shows a fit in MLflow while it trains; if MLflow fails, the fit does not notice.
+
+A live run is provisional: tracking the study afterwards replaces it by the final run.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from batteryscope.tracking.names import (
+    KEY_TAG,
+    LIVE_TAG,
+    MAX_TAG_CHARACTERS,
+    cut_text,
+    describe_failure,
+    flatten_settings,
+    hide_password,
+    make_legal_name,
+)
+from batteryscope.tracking.store import find_experiment, open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger("batteryscope")
+
+REQUEST_SECONDS = 4
+MAX_PARAMETERS_AT_ONCE = 100
+# Stores that failed: the later fits of this process do not wait for them again.
+_failed_stores: set[str] = set()
+
+
+class LiveRun:
+    """One provisional run; after the first failure all methods do nothing.
+
+    Made by :func:`open_live_run`. Never raises because of MLflow.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.run_id = ""
+        self._client: MlflowClient | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether what is logged still arrives."""
+        return self._client is not None
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of one epoch in one request.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch, the step of its metrics.
+        metrics
+            Numbers by name; infinite ones are left out.
+        """
+        if self._client is None:
+            return
+        try:
+            from mlflow.entities import Metric
+
+            now_ms = int(time.time() * 1000)
+            batch = [
+                Metric(make_legal_name(name), float(value), now_ms, int(epoch))
+                for name, value in metrics.items()
+                if not math.isinf(value)
+            ]
+            self._client.log_batch(self.run_id, metrics=batch)
+        except Exception as error:
+            self._switch_off(error)
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """End the run with ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        if self._client is None:
+            return
+        try:
+            self._client.set_terminated(self.run_id, status)
+            self._client = None
+        except Exception as error:
+            self._switch_off(error)
+
+    def _start(
+        self, study: str, job_key: str, tags: Mapping[str, str], params: Mapping[str, Any]
+    ) -> None:
+        try:
+            client = open_client(self.uri, timeout_s=REQUEST_SECONDS, retries=0)
+            experiment = find_experiment(client, self.uri, study)
+            old = client.search_runs([experiment], f"tags.{KEY_TAG} = '{job_key}'")
+            name = "live " + job_key.removeprefix(f"{study}/")
+            own = {KEY_TAG: job_key, LIVE_TAG: "true", "study": study}
+            texts = {
+                make_legal_name(k): cut_text(str(v), MAX_TAG_CHARACTERS) for k, v in tags.items()
+            }
+            run = client.create_run(experiment, tags=texts | own, run_name=name)
+            self.run_id = run.info.run_id
+            self._client = client
+            self._log_parameters(client, params)
+            for previous in old:
+                # Left by a killed process; final runs are not touched here.
+                if previous.data.tags.get(LIVE_TAG) == "true":
+                    client.delete_run(previous.info.run_id)
+        except Exception as error:
+            self._switch_off(error)
+
+    def _log_parameters(self, client: "MlflowClient", params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        flat = [Param(name, text) for name, text in flatten_settings(params).items()]
+        for i in range(0, len(flat), MAX_PARAMETERS_AT_ONCE):
+            client.log_batch(self.run_id, params=flat[i : i + MAX_PARAMETERS_AT_ONCE])
+
+    def _switch_off(self, error: Exception) -> None:
+        self._client = None
+        _failed_stores.add(self.uri)
+        log.warning(
+            "Live tracking is off, training goes on: %s (store: %s)",
+            describe_failure(error),
+            hide_password(self.uri),
+        )
+
+
+def open_live_run(
+    uri: str,
+    enabled: bool,
+    study: str,
+    job_key: str,
+    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> LiveRun:
+    """Open a provisional run that replaces an older one of the same job key.
+
+    Parameters
+    ----------
+    uri
+        The tracking store.
+    enabled
+        False gives a run that does nothing and does not import MLflow.
+    study
+        Name of the study, which is the experiment.
+    job_key
+        Name of the fit, as :func:`batteryscope.tracking.names.name_live_job` gives it.
+    tags, params
+        Texts to search by, and (nested) settings.
+
+    Returns
+    -------
+    LiveRun
+        Always: without a usable store it does nothing, after one line of warning per
+        process and store. An unreachable server costs at most about 5 s.
+    """
+    run = LiveRun(uri)
+    if enabled and uri and uri not in _failed_stores:
+        run._start(study, job_key, tags or {}, params or {})
+    return run

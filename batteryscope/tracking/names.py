@@ -1,0 +1,84 @@
+"""Names and values as MLflow accepts them; needs neither MLflow nor any other heavy library."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+MAX_PARAMETER_CHARACTERS = 6000
+MAX_TAG_CHARACTERS = 8000
+MAX_KEY_CHARACTERS = 250
+CUT_NOTE = " … [cut]"
+LIVE_TAG = "live"
+KEY_TAG = "job_key"
+DIGEST_TAG = "content_digest"
+PARENT_TAG = "mlflow.parentRunId"
+
+
+def make_legal_name(name: str) -> str:
+    """Replace what MLflow refuses in the name of a metric or parameter by ``_``.
+
+    Letters, digits and ``_ - . / : space`` stay; names are cut at 250 characters, and
+    parts that would leave the run's folder (``..``, a leading ``/``) lose their meaning.
+
+    Examples
+    --------
+    >>> make_legal_name("p_50%(low)")
+    'p_50__low_'
+    """
+    legal = re.sub(r"[^A-Za-z0-9_\-. :/]", "_", name)
+    legal = re.sub(r"/+", "/", re.sub(r"\.{2,}", "_", legal)).strip("/") or "_"
+    return "_" if legal == "." else legal[:MAX_KEY_CHARACTERS]
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Cut a text to ``limit`` characters; a cut one ends in ``… [cut]``."""
+    return text if len(text) <= limit else text[: limit - len(CUT_NOTE)] + CUT_NOTE
+
+
+def flatten_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Flatten nested settings to dotted names and texts.
+
+    Parameters
+    ----------
+    values
+        Plain JSON values; mappings are followed, lists become compact JSON.
+    prefix
+        Put before every name, with a dot.
+
+    Returns
+    -------
+    dict
+        Legal parameter names to texts of at most 6000 characters, in the order given.
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping) and value:
+            flat |= flatten_settings(value, name)
+        elif isinstance(value, str):
+            flat[make_legal_name(name)] = cut_text(value, MAX_PARAMETER_CHARACTERS)
+        else:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+            flat[make_legal_name(name)] = cut_text(text, MAX_PARAMETER_CHARACTERS)
+    return flat
+
+
+def name_live_job(study: str, chain: str, fit: str) -> str:
+    """Return the job key of a fit while it trains; arms that share it come later."""
+    return f"{study}/{chain}/{fit}"
+
+
+def hide_password(uri: str) -> str:
+    """Return an address without the user name and password that it may carry."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return uri.replace(parts.netloc, "***@" + parts.netloc.rsplit("@", 1)[1], 1)
+
+
+def describe_failure(error: BaseException, limit: int = 200) -> str:
+    """Return the first line of an error, short enough for one warning."""
+    lines = str(error).strip().splitlines()
+    return cut_text(lines[0] if lines else type(error).__name__, limit)

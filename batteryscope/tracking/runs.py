@@ -1,0 +1,187 @@
+"""Brings the runs in MLflow in line with the runs as they should stand."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from batteryscope.tracking.model import log_bundle
+from batteryscope.tracking.names import DIGEST_TAG, KEY_TAG, LIVE_TAG, PARENT_TAG
+from batteryscope.tracking.records import DatasetRecord, RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+T = TypeVar("T")
+
+# Limits of one request, see mlflow.utils.validation.
+METRICS_AT_ONCE = 1000
+PARAMETERS_AT_ONCE = 100
+RUNS_PER_PAGE = 1000
+
+
+def reconcile_runs(
+    client: "MlflowClient",
+    uri: str,
+    experiment_id: str,
+    records: Sequence[RunRecord],
+    git_commit: str = "",
+) -> dict[str, str]:
+    """Make MLflow show exactly these runs, touching only what differs.
+
+    A complete run with the same job key and content digest stays as it is (and keeps
+    the commit that it was made with). Otherwise a new run is written, and the old one
+    is deleted only after all new ones are complete. Deleted with it are the children
+    of a replaced parent that no record claims, and the live runs of these fits.
+
+    Parameters
+    ----------
+    client, uri
+        An open client and the address of its store.
+    experiment_id
+        The study's experiment.
+    records
+        Parents before their children.
+    git_commit
+        Commit of the code, a tag of the runs that are written.
+
+    Returns
+    -------
+    dict
+        Job key to run id, in the order of ``records``.
+    """
+    standing = list_runs(client, experiment_id)
+    by_key: dict[str, list[Run]] = defaultdict(list)
+    for run in standing:
+        by_key[run.data.tags.get(KEY_TAG, "")].append(run)
+    run_ids: dict[str, str] = {}
+    for record in records:
+        parent_id = run_ids[record.parent] if record.parent is not None else ""
+        digest = record.digest()
+        kept = next((run for run in by_key[record.key] if _is_complete(run, digest)), None)
+        if kept is None:
+            run_ids[record.key] = write_run(
+                client, uri, experiment_id, record, digest, parent_id, git_commit
+            )
+            continue
+        run_ids[record.key] = kept.info.run_id
+        if parent_id and kept.data.tags.get(PARENT_TAG) != parent_id:
+            client.set_tag(kept.info.run_id, PARENT_TAG, parent_id)
+    for run in _find_superseded(standing, records, set(run_ids.values())):
+        delete_run(client, run)
+    return run_ids
+
+
+def list_runs(client: "MlflowClient", experiment_id: str) -> list["Run"]:
+    """Return all runs of an experiment that are not deleted, newest first."""
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], max_results=RUNS_PER_PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def write_run(
+    client: "MlflowClient",
+    uri: str,
+    experiment_id: str,
+    record: RunRecord,
+    digest: str,
+    parent_id: str = "",
+    git_commit: str = "",
+) -> str:
+    """Write one run and return its id; only a complete one carries the content digest."""
+    from mlflow.entities import Metric, Param
+
+    tags = {**record.tags, KEY_TAG: record.key}
+    if parent_id:
+        tags[PARENT_TAG] = parent_id
+    if git_commit:
+        tags["git_commit"] = git_commit
+        # MLflow's page links this one; it knows no uncommitted changes.
+        tags["mlflow.source.git.commit"] = git_commit.split("+")[0]
+    run = client.create_run(experiment_id, record.started_ms, tags, record.name)
+    run_id: str = run.info.run_id
+    params = [Param(name, text) for name, text in record.params.items()]
+    for batch in _in_batches(params, PARAMETERS_AT_ONCE):
+        client.log_batch(run_id, params=batch)
+    moments = _spread_times(record)
+    metrics = [Metric(name, v, moments[step], step) for name, v, step in record.metrics]
+    for values in _in_batches(metrics, METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=values)
+    if record.dataset is not None:
+        _log_dataset(client, run_id, record.dataset)
+    for path, folder in record.artifacts:
+        client.log_artifact(run_id, str(path), folder or None)
+    if record.bundle is not None:
+        log_bundle(uri, run_id, record.bundle)
+    client.set_tag(run_id, DIGEST_TAG, digest)
+    client.set_terminated(run_id, "FINISHED", record.ended_ms)
+    return run_id
+
+
+def delete_run(client: "MlflowClient", run: "Run") -> None:
+    """Delete a run and its models (MLflow keeps both restorable until ``mlflow gc``)."""
+    for model in getattr(run.outputs, "model_outputs", None) or []:
+        client.delete_logged_model(model.model_id)
+    client.delete_run(run.info.run_id)
+
+
+def _is_complete(run: "Run", digest: str) -> bool:
+    return run.info.status == "FINISHED" and run.data.tags.get(DIGEST_TAG) == digest
+
+
+def _find_superseded(
+    standing: Sequence["Run"], records: Sequence[RunRecord], kept: set[str]
+) -> list["Run"]:
+    """Old runs of these records, orphans of replaced parents, and live runs that are over."""
+    keys = {record.key for record in records}
+    keys |= {record.live_key for record in records if record.live_key is not None}
+    standing_ids = {run.info.run_id for run in standing}
+    superseded: list[Run] = []
+    parents: set[str] = set()
+    for run in standing:
+        if run.info.run_id not in kept and run.data.tags.get(KEY_TAG) in keys:
+            superseded.append(run)
+            parents.add(run.info.run_id)
+    for run in standing:
+        tags = run.data.tags
+        # Runs without a job key are the user's own.
+        if run.info.run_id in kept | parents or KEY_TAG not in tags:
+            continue
+        parent = tags.get(PARENT_TAG)
+        is_orphan = parent is not None and (parent in parents or parent not in standing_ids | kept)
+        is_over = tags.get(LIVE_TAG) == "true" and run.info.status != "RUNNING"
+        if is_orphan or is_over:
+            superseded.append(run)
+    return superseded
+
+
+def _spread_times(record: RunRecord) -> dict[int, int]:
+    """A time for every step, spread evenly over the run: local files keep none."""
+    steps = sorted({step for _, _, step in record.metrics})
+    span = record.ended_ms - record.started_ms
+    return {step: record.started_ms + span * (i + 1) // len(steps) for i, step in enumerate(steps)}
+
+
+def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetRecord) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    entity = Dataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type="local",
+        source=json.dumps({"uri": dataset.source}),
+        profile=dataset.profile,
+    )
+    tags = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=tags)])
+
+
+def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]

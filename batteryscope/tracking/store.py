@@ -1,0 +1,205 @@
+"""The tracking store: is it there, is it ready, and a client that never waits for long."""
+
+import logging
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batteryscope.errors import BatteryscopeError
+from batteryscope.tracking.names import describe_failure, hide_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROBE_SECONDS = 3.0
+LOCK_SECONDS = 120.0
+ARTIFACT_FOLDER = "mlartifacts"
+SQLITE_PREFIX = "sqlite:///"
+# Restrained answers to a bad network: MLflow's own defaults wait for many minutes.
+CLIENT_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOG_UV_FILES": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    # What fails is said in one warning of our own, not in MLflow's tracebacks.
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class TrackingUnavailableError(BatteryscopeError):
+    """The tracking store cannot be reached or used; results are not affected."""
+
+
+def configure_client(timeout_s: int = 30, retries: int = 1) -> None:
+    """Set MLflow's time limits and silence, wherever the user's environment says nothing.
+
+    To be called before MLflow is imported, since it reads some of this only once.
+    """
+    wanted = CLIENT_ENVIRONMENT | {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+    }
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
+
+
+def find_database(uri: str) -> Path | None:
+    """Return the absolute path of a SQLite store's file, None for any other store."""
+    if not uri.startswith(SQLITE_PREFIX):
+        return None
+    name = uri.removeprefix(SQLITE_PREFIX).split("?")[0]
+    return None if name in ("", ":memory:") else Path(name).expanduser().absolute()
+
+
+def resolve_uri(uri: str) -> str:
+    """Make the path of a SQLite store absolute; other addresses stay as they are."""
+    database = find_database(uri)
+    if database is None:
+        return uri
+    query = uri.partition("?")[2]
+    return f"{SQLITE_PREFIX}{database.as_posix()}" + (f"?{query}" if query else "")
+
+
+def probe_store(uri: str) -> None:
+    """Ask a server whether it is there, before the slow import of MLflow.
+
+    Raises
+    ------
+    TrackingUnavailableError
+        If an http(s) server does not answer within 3 s. Any answer counts, since a
+        proxy may hide the health page. Other stores are not probed.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    request = urllib.request.Request(uri.rstrip("/") + "/health", method="GET")
+    try:
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        raise TrackingUnavailableError(
+            f"MLflow at {hide_password(uri)} does not answer ({describe_failure(error)})."
+        ) from None
+
+
+def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClient":
+    """Return a client of a store that answers; a missing SQLite database is created.
+
+    Parameters
+    ----------
+    uri
+        ``sqlite:///file.db`` (relative to the current directory, or absolute), the
+        address of a server, or any other store that MLflow knows.
+    timeout_s, retries
+        Limits of one request to a server, unless the environment sets others.
+
+    Raises
+    ------
+    TrackingUnavailableError
+        If the store cannot be reached, created or migrated.
+    """
+    configure_client(timeout_s, retries)
+    probe_store(uri)
+    database = find_database(uri)
+    try:
+        if database is None:
+            return _connect(uri)
+        # MLflow creates its tables without a lock: several first users would collide.
+        from filelock import FileLock
+
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{database}.lock", timeout=LOCK_SECONDS):
+            return _connect_or_migrate(resolve_uri(uri), database)
+    except TrackingUnavailableError:
+        raise
+    except Exception as error:  # MLflow's stores raise many kinds; none may reach the results
+        raise TrackingUnavailableError(
+            f"MLflow store {hide_password(uri)} cannot be used ({describe_failure(error)})."
+        ) from error
+
+
+def initialise_store(uri: str) -> None:
+    """Create or migrate the tracking store; quick and without effect if it is up to date.
+
+    Called once before anything logs. A database that is migrated to a newer MLflow
+    is first copied beside itself (``….before-migration``).
+
+    Raises
+    ------
+    TrackingUnavailableError
+        If the store cannot be reached, created or migrated.
+    """
+    open_client(uri)
+
+
+def find_experiment(client: "MlflowClient", uri: str, name: str) -> str:
+    """Return the id of the experiment of that name; create or restore it if need be.
+
+    Beside a SQLite database, artifacts go to the folder ``mlartifacts``; a server
+    decides for itself. Several jobs may call this at once.
+    """
+    from mlflow.exceptions import MlflowException
+
+    database = find_database(uri)
+    location = None if database is None else (database.parent / ARTIFACT_FOLDER / name).as_uri()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            # Another job was quicker; anything else shows in the next line.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def _connect(uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _connect_or_migrate(uri: str, database: Path) -> "MlflowClient":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _connect(uri)
+    except MlflowException as error:
+        if "out-of-date database schema" not in str(error):
+            raise
+    _migrate(uri, database)
+    return _connect(uri)
+
+
+def _migrate(uri: str, database: Path) -> None:
+    """Copy the database, then upgrade it with MLflow's own command."""
+    import sqlite3
+    from contextlib import closing
+
+    copy = database.with_name(database.name + ".before-migration")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise TrackingUnavailableError(
+            f"{database}: the migration to this version of MLflow failed ({lines[-1][:200]}); "
+            f"a copy of the old database is {copy}."
+        )

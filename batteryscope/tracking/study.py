@@ -1,0 +1,108 @@
+"""Mirrors a finished study in MLflow; when that is impossible, the results do not suffer."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from batteryscope.errors import InputError
+from batteryscope.provenance import find_git_commit
+from batteryscope.tracking.mirror import plan_runs
+from batteryscope.tracking.names import describe_failure, hide_password
+from batteryscope.tracking.records import StudyResults
+from batteryscope.tracking.runs import reconcile_runs
+from batteryscope.tracking.store import find_experiment, open_client, resolve_uri
+
+log = logging.getLogger("batteryscope")
+
+Status = Literal["complete", "pending", "disabled"]
+UPLOAD_COMMAND = "make upload-runs"
+
+
+def track_results(
+    results: StudyResults, uri: str, enabled: bool, arguments: Sequence[str]
+) -> dict[str, Any]:
+    """Mirror a study and describe the outcome.
+
+    Parameters
+    ----------
+    results
+        Where the results lie.
+    uri
+        The tracking store.
+    enabled
+        False: MLflow is neither imported nor asked.
+    arguments
+        Command line that repeats this call, kept for a later upload.
+
+    Returns
+    -------
+    dict
+        ``status`` (``complete``, ``pending`` or ``disabled``), ``study``, ``uri``,
+        ``runs`` (job key to run id) and ``arguments``: the content of tracked.json.
+
+    Raises
+    ------
+    InputError
+        If the local results cannot be read. Failures of MLflow give a warning and
+        the status ``pending``, never an error.
+    """
+    if not enabled:
+        return _describe("disabled", results.study, uri, {}, arguments)
+    records = plan_runs(results)
+    try:
+        client = open_client(uri)
+        experiment = find_experiment(client, uri, results.study)
+        runs = reconcile_runs(client, resolve_uri(uri), experiment, records, find_git_commit())
+    except InputError:
+        raise
+    except Exception as error:  # whatever MLflow raises, the results are safe on disk
+        log.warning(
+            "The runs of study '%s' are not in MLflow yet: %s (store: %s) "
+            "The results are complete on disk; upload the runs later with: %s",
+            results.study,
+            describe_failure(error),
+            hide_password(uri),
+            UPLOAD_COMMAND,
+        )
+        return _describe("pending", results.study, uri, {}, arguments)
+    log.info("Study '%s': %d runs in MLflow (%s).", results.study, len(runs), hide_password(uri))
+    return _describe("complete", results.study, uri, runs, arguments)
+
+
+def write_tracked(path: Path, values: dict[str, Any]) -> None:
+    """Write tracked.json; equal outcomes give equal files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_tracked(path: Path) -> dict[str, Any]:
+    """Read a tracked.json.
+
+    Raises
+    ------
+    InputError
+        If the file is not what :func:`write_tracked` writes.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["status"] in ("complete", "pending", "disabled") and values["arguments"]:
+            return dict(values)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise InputError(
+        f"{path}: not a record of tracked runs; delete it and run the study again to renew it."
+    )
+
+
+def _describe(
+    status: Status, study: str, uri: str, runs: dict[str, str], arguments: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "status": status,
+        "study": study,
+        "uri": uri,
+        "runs": runs,
+        "arguments": list(arguments),
+    }

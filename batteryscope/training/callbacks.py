@@ -1,0 +1,73 @@
+"""What happens at the end of every epoch: history, messages, live tracking."""
+
+import logging
+import time
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+
+log = logging.getLogger("batteryscope")
+
+HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+class EpochListener(Protocol):
+    """Anything that wants to hear of finished epochs, such as a live tracking run."""
+
+    def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Take the metrics of one epoch."""
+
+    def finish(self, status: str) -> None:
+        """Hear that the fit has ended, with ``FINISHED`` or ``FAILED``."""
+
+
+class EpochRecorder(pl.Callback):
+    """Keeps the history of a fit; it is part of every checkpoint, so a resumed fit has it whole."""
+
+    def __init__(self, label: str, listener: EpochListener | None = None) -> None:
+        self.label = label
+        self.listener = listener
+        self.history: list[dict[str, float]] = []
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch and say how it went; validation is over by now."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {
+            "epoch": trainer.current_epoch,
+            "train_loss": metrics["train_loss"],
+            "val_loss": metrics["val_loss"],
+            "val_accuracy": metrics["val_accuracy"],
+            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "seconds": time.perf_counter() - self._started,
+        }
+        self.history.append(row)
+        if not trainer.is_global_zero:
+            return
+        log.info(
+            "%s: epoch %d of %d, training loss %.3f, validation loss %.3f, validation accuracy "
+            "%.3f, %.0f s",
+            self.label,
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            row["train_loss"],
+            row["val_loss"],
+            row["val_accuracy"],
+            row["seconds"],
+        )
+        if self.listener is not None:
+            self.listener.log_epoch(
+                trainer.current_epoch, {k: v for k, v in row.items() if k != "epoch"}
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history for the checkpoint."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the history back from a checkpoint."""
+        self.history = list(state_dict["history"])

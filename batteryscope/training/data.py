@@ -1,0 +1,162 @@
+"""Batches of tiles for one fit, read straight from the memory-mapped tile store."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from batteryscope.seeds import derive_rng
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """The tiles of one role in one fit.
+
+    Attributes
+    ----------
+    rows : (n,) int array
+        Rows in the tile store; a tile that is oversampled occurs several times.
+    targets : (n,) int array
+        Class numbers.
+    weights : (n,) float array
+        Loss weights.
+    sample_ids : (n,) object array
+        The image of each tile.
+    """
+
+    rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    sample_ids: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def select_training_tiles(
+    index: pd.DataFrame, balance: pd.DataFrame, class_numbers: pd.Series
+) -> TileSet:
+    """Gather the training tiles of one fit, replicated as the balance plan says.
+
+    Parameters
+    ----------
+    index
+        Index of the tile store.
+    balance
+        Rows of the balance plan of this repeat and fold (``tile, copies, weight``).
+    class_numbers
+        Class number by ``sample_id``.
+    """
+    plan = balance.sort_values("tile")
+    plan = plan.loc[plan.index.repeat(plan["copies"])]
+    samples = index.loc[index["tile"] >= 0].set_index("tile")["sample_id"].loc[plan["tile"]]
+    return TileSet(
+        rows=plan["tile"].to_numpy(np.int64),
+        targets=class_numbers.loc[samples].to_numpy(np.int64),
+        weights=plan["weight"].to_numpy(np.float32),
+        sample_ids=samples.to_numpy(object),
+    )
+
+
+def select_grid_tiles(index: pd.DataFrame, samples: pd.Series, class_numbers: pd.Series) -> TileSet:
+    """Gather the usable grid tiles of the given samples, each once, with weight 1."""
+    tiles = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(set(samples))]
+    tiles = tiles.sort_values("tile")
+    return TileSet(
+        rows=tiles["tile"].to_numpy(np.int64),
+        targets=class_numbers.loc[tiles["sample_id"]].to_numpy(np.int64),
+        weights=np.ones(len(tiles), np.float32),
+        sample_ids=tiles["sample_id"].to_numpy(object),
+    )
+
+
+class TileBatchDataset(Dataset[Batch]):
+    """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, 1, H, W) uint8, targets, weights."""
+
+    def __init__(self, tiles: NDArray[np.uint8], tile_set: TileSet) -> None:
+        self.tiles = tiles
+        self.tile_set = tile_set
+
+    def __len__(self) -> int:
+        return len(self.tile_set)
+
+    def __getitem__(self, items: list[int]) -> Batch:
+        rows = self.tile_set.rows[items]
+        pixels = torch.from_numpy(np.ascontiguousarray(self.tiles[rows])).unsqueeze(1)
+        targets = torch.from_numpy(self.tile_set.targets[items])
+        weights = torch.from_numpy(self.tile_set.weights[items])
+        return pixels, targets, weights
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Batches in an order that depends on the seed and the epoch alone.
+
+    With several devices each rank takes every ``world_size``-th item of the same
+    order. A last batch that is smaller than ``batch_size`` is left out in training
+    (batch normalisation would suffer), unless it is the only one.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        batch_size: int,
+        seed: int,
+        items_per_epoch: int | None = None,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.n_items = n_items
+        self.batch_size = batch_size
+        self.seed = seed
+        self.items_per_epoch = min(items_per_epoch or n_items, n_items)
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next (the trainer calls this)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        own = self.items_per_epoch // self.world_size if self.shuffle else self._n_own()
+        whole, rest = divmod(own, self.batch_size)
+        return whole + (1 if rest and (not self.shuffle or whole == 0) else 0)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.shuffle:
+            order = derive_rng(self.seed, "order", self.epoch).permutation(self.n_items)
+            order = order[: self.items_per_epoch // self.world_size * self.world_size]
+        else:
+            order = np.arange(self.n_items)
+        own = order[self.rank :: self.world_size]
+        for i in range(len(self)):
+            yield own[i * self.batch_size : (i + 1) * self.batch_size].tolist()
+
+    def _n_own(self) -> int:
+        return len(range(self.rank, self.n_items, self.world_size))
+
+
+def make_loader(
+    tiles: NDArray[np.uint8], tile_set: TileSet, batches: EpochBatches
+) -> DataLoader[Batch]:
+    """Combine tiles and order; batches are gathered whole, so no worker processes are needed."""
+    return DataLoader(TileBatchDataset(tiles, tile_set), sampler=batches, batch_size=None)
+
+
+def count_grey_levels(tiles: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
+    """Return the 256-bin histogram of the given tiles, read in blocks of bounded memory."""
+    histogram = np.zeros(256, np.int64)
+    unique = np.unique(rows)
+    for start in range(0, len(unique), 256):
+        block = tiles[unique[start : start + 256]]
+        histogram += np.bincount(block.ravel(), minlength=256)
+    return torch.from_numpy(histogram)

@@ -1,0 +1,271 @@
+"""Train one stage for one repeat and fold: resumable, and skipped when nothing changed."""
+
+import json
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from batteryscope.models.classifier import TileClassifier, build_classifier
+from batteryscope.plan import StageSettings
+from batteryscope.provenance import digest_json
+from batteryscope.seeds import derive_seed
+from batteryscope.training.callbacks import EpochListener, EpochRecorder
+from batteryscope.training.data import EpochBatches, TileSet, count_grey_levels, make_loader
+from batteryscope.training.module import StageModule
+
+FIT_FILES = ("weights.safetensors", "model.json", "history.csv", "fit.json")
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """One fit: what to train on, and what it is called."""
+
+    repeat: int
+    fold: int
+    training: TileSet
+    validation: TileSet
+    identity: str
+    parent: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Folder name, for example ``r0_f3``."""
+        return f"r{self.repeat}_f{self.fold}"
+
+
+def identify_fit(
+    settings: StageSettings,
+    training: TileSet,
+    validation: TileSet,
+    tiles_digest: str,
+    code_digest: str,
+    parent_digest: str,
+) -> str:
+    """Return a hash of everything that the result of a fit depends on.
+
+    Two fits with the same identity have the same weights, so the second need not
+    run. How the work is divided over jobs does not count.
+    """
+    values = settings.model_dump(mode="json")
+    values["train"].pop("parallel_jobs")
+    values.pop("study")
+    tile_sets = [
+        {
+            "rows": tile_set.rows.tolist(),
+            "targets": tile_set.targets.tolist(),
+            "weights": [round(float(w), 6) for w in tile_set.weights],
+            "samples": sorted(set(tile_set.sample_ids)),
+        }
+        for tile_set in (training, validation)
+    ]
+    return digest_json([values, tile_sets, tiles_digest, code_digest, parent_digest])
+
+
+def is_finished(folder: Path, identity: str) -> bool:
+    """Whether ``folder`` holds the complete result of the fit with this identity."""
+    try:
+        fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return False
+    return fit.get("identity") == identity and all((folder / f).is_file() for f in FIT_FILES)
+
+
+def fit_model(
+    task: FitTask,
+    settings: StageSettings,
+    classes: list[str],
+    tiles: NDArray[Any],
+    state_dir: Path,
+    label: str,
+    listener: EpochListener | None = None,
+) -> None:
+    """Train one fit, resuming from its last epoch if it was interrupted.
+
+    Parameters
+    ----------
+    task
+        Tiles, identity, and the folder of the parent stage's fit, if any.
+    settings
+        The stage's settings.
+    classes
+        Class names in the order of the class numbers.
+    tiles : (n, H, W) uint8 array
+        The tile store.
+    state_dir
+        Folder of this fit; afterwards it holds ``weights.safetensors`` (of the best
+        epoch on validation), ``model.json``, ``history.csv``, ``fit.json``.
+    label
+        How messages name this fit.
+    listener
+        Is told of every epoch.
+    """
+    checkpoint = prepare_state(state_dir, task.identity)
+    train = settings.train
+    seed = derive_seed(train.seed, settings.stage, task.repeat, task.fold)
+    model = build_classifier(settings.model, classes, tiles.shape[1], derive_seed(seed, "weights"))
+    if task.parent is not None:
+        model.load_state_dict(load_file(task.parent / "weights.safetensors"))
+    model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
+
+    batches = EpochBatches(
+        len(task.training), train.batch_size, seed, items_per_epoch=train.tiles_per_epoch
+    )
+    validation = EpochBatches(len(task.validation), 2 * train.batch_size, seed, shuffle=False)
+    module = StageModule(model, train, settings.augment, seed, len(batches))
+    recorder = EpochRecorder(label, listener)
+    best = ModelCheckpoint(
+        dirpath=state_dir,
+        filename="best",
+        monitor=train.monitor,
+        mode="max" if train.monitor == "val_accuracy" else "min",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [recorder, best]
+    if train.early_stopping_epochs is not None:
+        callbacks.append(
+            EarlyStopping(
+                train.monitor,
+                mode=best.mode,
+                patience=train.early_stopping_epochs,
+                check_on_train_epoch_end=True,
+            )
+        )
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar())
+    started = time.perf_counter()
+    with _quiet_trainer():
+        trainer = pl.Trainer(
+            max_epochs=train.epochs,
+            accelerator=train.accelerator,
+            devices=train.devices,
+            precision=train.precision,
+            callbacks=callbacks,
+            logger=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            deterministic="warn",
+            use_distributed_sampler=False,
+            sync_batchnorm=train.devices > 1,
+            default_root_dir=state_dir,
+        )
+        _divide_over_devices(trainer, batches, validation)
+        with torch.random.fork_rng():
+            trainer.fit(
+                module,
+                make_loader(tiles, task.training, batches),
+                make_loader(tiles, task.validation, validation),
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+    if trainer.is_global_zero:
+        _write_result(task, state_dir, model, recorder, best, time.perf_counter() - started, module)
+    trainer.strategy.barrier()
+
+
+def prepare_state(state_dir: Path, identity: str) -> Path | None:
+    """Return the checkpoint to resume from, after clearing the state of any other fit."""
+    marker = state_dir / "identity.txt"
+    last = state_dir / "last.ckpt"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
+        return last if last.is_file() else None
+    shutil.rmtree(state_dir, ignore_errors=True)
+    state_dir.mkdir(parents=True)
+    marker.write_text(identity, encoding="utf-8")
+    return None
+
+
+def deliver_fit(state_dir: Path, target: Path) -> None:
+    """Place a finished fit in the stage's output, as hard links where the disk allows."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FIT_FILES:
+        (target / name).unlink(missing_ok=True)
+        try:
+            os.link(state_dir / name, target / name)
+        except OSError:
+            shutil.copy2(state_dir / name, target / name)
+
+
+def _write_result(
+    task: FitTask,
+    state_dir: Path,
+    model: TileClassifier,
+    recorder: EpochRecorder,
+    best: ModelCheckpoint,
+    seconds: float,
+    module: StageModule,
+) -> None:
+    saved = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    prefix = "model."
+    state = {
+        key.removeprefix(prefix): value.contiguous()
+        for key, value in saved["state_dict"].items()
+        if key.startswith(prefix)
+    }
+    save_file(state, state_dir / "weights.safetensors", metadata={"identity": task.identity})
+    _write_json(state_dir / "model.json", model.description.as_dict())
+    history = pd.DataFrame(recorder.history)
+    history.to_csv(state_dir / "history.csv", index=False)
+    train_seconds = float(history["seconds"].sum())
+    n_seen = len(history) * module.steps_per_epoch * module.settings.batch_size
+    _write_json(
+        state_dir / "fit.json",
+        {
+            "repeat": task.repeat,
+            "fold": task.fold,
+            "best_epoch": int(saved["epoch"]),
+            "identity": task.identity,
+            "n_train_tiles": len(task.training),
+            "n_validation_tiles": len(task.validation),
+            "train_samples": sorted(set(task.training.sample_ids)),
+            "validation_samples": sorted(set(task.validation.sample_ids)),
+            "seconds": round(train_seconds, 2),
+            "wall_seconds": round(seconds, 2),
+            "tiles_per_second": round(n_seen / max(train_seconds, 1e-9), 2),
+            "parameters": model.n_parameters,
+            "device": str(module.device),
+        },
+    )
+    for checkpoint in state_dir.glob("*.ckpt"):
+        checkpoint.unlink()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    """Write a file that is either complete or absent."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _divide_over_devices(trainer: pl.Trainer, *orders: EpochBatches) -> None:
+    for order in orders:
+        order.rank, order.world_size = trainer.global_rank, trainer.world_size
+
+
+@contextmanager
+def _quiet_trainer() -> Iterator[None]:
+    """Keep the trainer's advertising and its advice on data loader workers from the user."""
+    import logging
+
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        yield

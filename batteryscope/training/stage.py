@@ -1,0 +1,135 @@
+"""All fits of one stage, in one process."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.errors import InputError
+from batteryscope.plan import StageSettings
+from batteryscope.provenance import digest_file
+from batteryscope.training.callbacks import EpochListener
+from batteryscope.training.data import select_grid_tiles, select_training_tiles
+from batteryscope.training.fit import (
+    FitTask,
+    deliver_fit,
+    fit_model,
+    identify_fit,
+    is_finished,
+)
+
+log = logging.getLogger("batteryscope")
+
+
+def list_fits(split: pd.DataFrame, part: int, n_parts: int) -> list[tuple[int, int]]:
+    """Return the (repeat, fold) pairs of one of ``n_parts`` jobs, dealt out in turn."""
+    pairs = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    return [(int(r), int(f)) for r, f in pairs.itertuples(index=False)][part::n_parts]
+
+
+def select_samples(manifest: pd.DataFrame, where: dict[str, object]) -> pd.DataFrame:
+    """Keep the manifest rows whose columns have the wanted value (or one of a list)."""
+    kept = manifest
+    for column, wanted in where.items():
+        if column not in kept.columns:
+            raise InputError(
+                f"where: '{column}' is no column of the manifest; known are "
+                f"{', '.join(manifest.columns)}."
+            )
+        kept = kept[kept[column].isin(wanted if isinstance(wanted, list) else [wanted])]
+    return kept
+
+
+def plan_fits(
+    settings: StageSettings,
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    balance: pd.DataFrame,
+    index: pd.DataFrame,
+    tiles: NDArray[np.uint8],
+    pairs: list[tuple[int, int]],
+    code_digest: str,
+    parents: dict[str, Path] | None = None,
+) -> tuple[list[str], list[FitTask]]:
+    """Decide what each fit trains on.
+
+    Parameters
+    ----------
+    settings
+        The stage's settings; ``where`` limits its samples.
+    manifest, split, balance, index
+        Tables of the contract.
+    tiles : (n, H, W) uint8 array
+        The tile store, read once for its digest.
+    pairs
+        The (repeat, fold) pairs to plan.
+    code_digest
+        Hash of the code that trains.
+    parents
+        Folder of the parent stage's fit by fit name.
+
+    Returns
+    -------
+    classes : list of str
+        All classes of the manifest, sorted: the outputs of the model.
+    tasks : list of FitTask
+    """
+    classes = sorted(manifest["class"].unique())
+    numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
+    allowed = set(select_samples(manifest, dict(settings.where))["sample_id"])
+    tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles)).hexdigest()
+    tasks = []
+    for repeat, fold in pairs:
+        roles = split[(split["repeat"] == repeat) & (split["fold"] == fold)]
+        validation_ids = roles.loc[roles["role"] == "validation", "sample_id"]
+        own = balance[(balance["repeat"] == repeat) & (balance["fold"] == fold)]
+        training = select_training_tiles(index, own, numbers)
+        validation = select_grid_tiles(index, validation_ids[validation_ids.isin(allowed)], numbers)
+        if not len(validation):
+            raise InputError(
+                f"stage '{settings.stage}', repeat {repeat}, fold {fold}: no validation tile is "
+                "left; give the split more validation images or loosen the tile filter."
+            )
+        name = f"r{repeat}_f{fold}"
+        parent = (parents or {}).get(name)
+        parent_digest = digest_file(parent / "weights.safetensors") if parent else ""
+        identity = identify_fit(
+            settings, training, validation, tiles_digest, code_digest, parent_digest
+        )
+        tasks.append(FitTask(repeat, fold, training, validation, identity, parent))
+    return classes, tasks
+
+
+def train_stage(
+    settings: StageSettings,
+    classes: list[str],
+    tasks: list[FitTask],
+    tiles: NDArray[np.uint8],
+    state_dir: Path,
+    out_dir: Path,
+    make_listener: Callable[[FitTask], EpochListener | None] = lambda _: None,
+) -> None:
+    """Train (or find finished) all fits and place them in ``out_dir``."""
+    for i, task in enumerate(tasks):
+        label = f"{settings.study} {settings.stage}, fit {i + 1} of {len(tasks)} ({task.name})"
+        folder = state_dir / task.name
+        if is_finished(folder, task.identity):
+            log.info("%s: already trained on the same data with the same settings.", label)
+        else:
+            listener = make_listener(task)
+            try:
+                fit_model(task, settings, classes, tiles, folder, label, listener)
+            except BaseException:
+                if listener is not None:
+                    listener.finish("FAILED")
+                raise
+            if listener is not None:
+                listener.finish("FINISHED")
+        deliver_fit(folder, out_dir / task.name)
+        best = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["best_epoch"]
+        log.info("%s: done, best epoch %d.", label, best + 1)

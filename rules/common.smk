@@ -1,0 +1,95 @@
+# What all rules share: the configuration, the plan of every study, and the code each rule runs.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = workflow.basedir
+
+from batteryscope.command_line import as_json
+from batteryscope.config.checks import check_project
+from batteryscope.config.project import load_project
+from batteryscope.errors import BatteryscopeError
+from batteryscope.manifest.folder import find_data_version, fingerprint_folder
+from batteryscope.plan import plan_study
+from batteryscope.provenance import digest_json, find_imported_files
+from batteryscope.publication import forget_stale_publication
+
+# Training uses every core that it is given; Snakemake reduces this to what there is.
+ALL_CORES = 64
+
+try:
+    PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
+    PLANS = {name: plan_study(name, study) for name, study in PROJECT.studies.items()}
+    check_project(PROJECT, PLANS)
+except BatteryscopeError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDIES = sorted(PLANS)
+
+# Where runs are recorded is no input of any result, so it travels in the environment. An address
+# that is already set there wins: `dvc exp run --temp` and shared servers use that.
+if PROJECT.tracking.enabled:
+    os.environ.setdefault("MLFLOW_TRACKING_URI", PROJECT.tracking.uri)
+else:
+    os.environ["MLFLOW_TRACKING_URI"] = ""
+
+for study_name in STUDIES:
+    forget_stale_publication(
+        Path(f"work/{study_name}/published.json"),
+        [Path("models") / study_name, Path("reports") / study_name],
+    )
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    source="data|external",
+    tiles="[0-9a-f]{8}",
+    split="[0-9a-f]{8}",
+    chain=r"[a-z0-9_.]+-[0-9a-f]{8}",
+    arm="[a-z0-9_]+",
+    part="[0-9]+",
+
+
+def code_of(script):
+    """The program of a rule and all library modules that it imports."""
+    files = find_imported_files(Path(workflow.basedir, "workflow_scripts", f"{script}.py"))
+    return [str(file.relative_to(workflow.basedir)) for file in files]
+
+
+def plan_of(wildcards):
+    return PLANS[wildcards.study]
+
+
+def dataset_settings(wildcards):
+    """Settings of the study's own data set, or of its external one."""
+    study = PROJECT.studies[wildcards.study]
+    return study.dataset if wildcards.source == "data" else study.evaluate.external
+
+
+def dataset_folder(study, source="data"):
+    settings = PROJECT.studies[study]
+    dataset = settings.dataset if source == "data" else settings.evaluate.external
+    return dataset.path or f"work/{study}/{source}/images"
+
+
+def generated_folder(wildcards):
+    """The generated images as an input; nothing where the user brings the images."""
+    return [] if dataset_settings(wildcards).path else f"work/{wildcards.study}/{wildcards.source}/images"
+
+
+def stage_parts(study, chain):
+    """The folders of finished fits of one stage."""
+    parts = PLANS[study].stages[chain].settings.train.parallel_jobs
+    return [f"work/{study}/stages/{chain}/part{part}" for part in range(parts)]
+
+
+def arm_parts(wildcards):
+    return stage_parts(wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1])
+
+
+def named(items):
+    """Arguments of the form ``name=path`` for a program that takes several."""
+    return [f"{name}={path}" for name, path in items]

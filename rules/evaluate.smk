@@ -1,0 +1,133 @@
+# Predictions of every arm and of the baselines, and their comparison.
+
+
+rule evaluate_arm:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).arms[w.arm].split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        fits=arm_parts,
+        code=code_of("evaluate_arm"),
+    output:
+        predictions="work/{study}/arms/{arm}/predictions.parquet",
+        calibration="work/{study}/arms/{arm}/calibration.json",
+        cost="work/{study}/arms/{arm}/cost.json",
+    log:
+        "work/{study}/logs/evaluate_arm_{arm}.log",
+    benchmark:
+        "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    message:
+        "{wildcards.study}: evaluate {wildcards.arm}"
+    shell:
+        "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm} "
+        "--manifest {input.manifest:q} --split {input.split:q} --tiles {input.tiles:q} "
+        "--fits {input.fits:q} --predictions {output.predictions:q} "
+        "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
+
+
+rule evaluate_baselines:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        split="work/{study}/splits/{split}/split.parquet",
+        code=code_of("evaluate_baselines"),
+    output:
+        predictions="work/{study}/baselines/{split}/predictions.parquet",
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: as_json(
+            {"baselines": PROJECT.studies[w.study].evaluate.baselines}
+        ),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
+        seed=lambda w: plan_of(w).splits[w.split].seed,
+    log:
+        "work/{study}/logs/evaluate_baselines_{split}.log",
+    benchmark:
+        "work/{study}/benchmarks/evaluate_baselines_{split}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: fit and evaluate the baselines"
+    shell:
+        "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
+        "--dataset {params.dataset:q} --split {input.split:q} --settings {params.settings:q} "
+        "--max-pixels {params.max_pixels} --seed {params.seed} --out {output.predictions:q} "
+        "--log {log:q}"
+
+
+rule compare_arms:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
+        arms=lambda w: [f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms],
+        baselines=lambda w: f"work/{w.study}/baselines/{plan_of(w).main.split}/predictions.parquet",
+        survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
+        code=code_of("compare_arms"),
+    output:
+        comparison=directory("work/{study}/comparison"),
+    params:
+        arms=lambda w: named(
+            (a, f"work/{w.study}/arms/{a}/predictions.parquet") for a in plan_of(w).arms
+        ),
+        settings=lambda w: as_json(
+            PROJECT.studies[w.study].evaluate.model_dump(mode="json", include={"paper"})
+        ),
+        main_arm=lambda w: plan_of(w).main.name,
+        backbones=lambda w: as_json(
+            {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
+        ),
+        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
+        dataset=lambda w: dataset_folder(w.study),
+        survey=lambda w, input: f"--survey '{input.survey}'" if input.survey else "",
+    log:
+        "work/{study}/logs/compare_arms.log",
+    benchmark:
+        "work/{study}/benchmarks/compare_arms.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: compare arms, baselines and the paper"
+    shell:
+        "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
+        "--audit {input.audit:q} --arms {params.arms:q} --baselines {input.baselines:q} "
+        "--settings {params.settings:q} --main-arm {params.main_arm} "
+        "--backbones {params.backbones:q} --label-columns {params.label_columns:q} "
+        "--dataset {params.dataset:q} {params.survey} --out-dir {output.comparison:q} --log {log:q}"
+
+
+rule evaluate_external:
+    input:
+        bundle="work/{study}/bundle",
+        manifest="work/{study}/external/manifest.parquet",
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].evaluate.external.path
+            else dataset_folder(w.study, "external")
+        ),
+        code=code_of("evaluate_external"),
+    output:
+        predictions="work/{study}/external/predictions.csv",
+        metrics="work/{study}/external/metrics.csv",
+    params:
+        dataset=lambda w: dataset_folder(w.study, "external"),
+        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
+    log:
+        "work/{study}/logs/evaluate_external.log",
+    benchmark:
+        "work/{study}/benchmarks/evaluate_external.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    message:
+        "{wildcards.study}: apply the models to the external data set"
+    shell:
+        "python workflow_scripts/evaluate_external.py --bundle {input.bundle:q} "
+        "--manifest {input.manifest:q} --dataset {params.dataset:q} "
+        "--label-columns {params.label_columns:q} --predictions {output.predictions:q} "
+        "--metrics {output.metrics:q} --log {log:q}"

@@ -1,0 +1,29 @@
+# Where the models look.
+
+
+rule explain_arm:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        fits=arm_parts,
+        predictions="work/{study}/arms/{arm}/predictions.parquet",
+        code=code_of("explain_arm"),
+    output:
+        maps=directory("work/{study}/arms/{arm}/explain"),
+    params:
+        settings=lambda w: as_json(PROJECT.studies[w.study].explain),
+    log:
+        "work/{study}/logs/explain_arm_{arm}.log",
+    benchmark:
+        "work/{study}/benchmarks/explain_arm_{arm}.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    message:
+        "{wildcards.study}: draw where {wildcards.arm} looks"
+    shell:
+        "python workflow_scripts/explain_arm.py --arm {wildcards.arm} "
+        "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
+        "--predictions {input.predictions:q} --manifest {input.manifest:q} "
+        "--out {output.maps:q} --log {log:q}"

@@ -1,0 +1,22 @@
+# Demo and check data sets, for studies without images of the user's own.
+
+
+rule generate_dataset:
+    input:
+        code=code_of("generate_dataset"),
+    output:
+        images=directory("work/{study}/{source}/images"),
+    params:
+        settings=lambda w: as_json(dataset_settings(w).generator),
+    log:
+        "work/{study}/logs/generate_dataset_{source}.log",
+    benchmark:
+        "work/{study}/benchmarks/generate_dataset_{source}.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: generate pictures ({wildcards.source})"
+    shell:
+        "python workflow_scripts/generate_dataset.py --settings {params.settings:q} "
+        "--out {output.images:q} --log {log:q}"

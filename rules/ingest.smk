@@ -1,0 +1,29 @@
+# From a folder of images to the sample table.
+
+
+rule ingest_dataset:
+    input:
+        images=generated_folder,
+        code=code_of("ingest_dataset"),
+    output:
+        manifest="work/{study}/{source}/manifest.parquet",
+        rejects="work/{study}/{source}/rejects.csv",
+        summary="work/{study}/{source}/summary.json",
+    params:
+        dataset=lambda w: dataset_folder(w.study, w.source),
+        settings=lambda w: as_json(dataset_settings(w)),
+        # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
+        listing=lambda w: fingerprint_folder(dataset_settings(w).path),
+    log:
+        "work/{study}/logs/ingest_dataset_{source}.log",
+    benchmark:
+        "work/{study}/benchmarks/ingest_dataset_{source}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: read the data set ({wildcards.source})"
+    shell:
+        "python workflow_scripts/ingest_dataset.py --dataset {params.dataset:q} "
+        "--settings {params.settings:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
+        "--summary {output.summary:q} --log {log:q}"

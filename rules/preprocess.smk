@@ -1,0 +1,50 @@
+# From images to tiles in one memory-mapped array.
+
+
+rule check_models:
+    input:
+        code=code_of("check_models"),
+    output:
+        checked="work/{study}/checked.json",
+    params:
+        models=lambda w: as_json(
+            {c: s.settings.model.model_dump(mode="json") for c, s in plan_of(w).stages.items()}
+        ),
+    log:
+        "work/{study}/logs/check_models.log",
+    benchmark:
+        "work/{study}/benchmarks/check_models.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: check that all networks and weights can be had"
+    shell:
+        "python workflow_scripts/check_models.py --models {params.models:q} "
+        "--out {output.checked:q} --log {log:q}"
+
+
+rule preprocess_images:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        checked=ancient("work/{study}/checked.json"),
+        code=code_of("preprocess_images"),
+    output:
+        tiles=directory("work/{study}/tiles/{tiles}"),
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: as_json(plan_of(w).tiles[w.tiles]),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
+    log:
+        "work/{study}/logs/preprocess_images_{tiles}.log",
+    benchmark:
+        "work/{study}/benchmarks/preprocess_images_{tiles}.tsv"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    message:
+        "{wildcards.study}: cut images into tiles"
+    shell:
+        "python workflow_scripts/preprocess_images.py --manifest {input.manifest:q} "
+        "--dataset {params.dataset:q} --settings {params.settings:q} "
+        "--max-pixels {params.max_pixels} --out {output.tiles:q} --log {log:q}"

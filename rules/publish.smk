@@ -1,0 +1,25 @@
+# The only rule that writes outside work/: models/<study> and reports/<study>, which DVC versions.
+
+
+rule publish_study:
+    input:
+        bundle="work/{study}/bundle",
+        report="work/{study}/report",
+        tracked="work/{study}/tracked.json",
+        code=code_of("publish_study"),
+    output:
+        published="work/{study}/published.json",
+    params:
+        inputs=lambda w: digest_json(PROJECT.studies[w.study].model_dump(mode="json")),
+    log:
+        "work/{study}/logs/publish_study.log",
+    benchmark:
+        "work/{study}/benchmarks/publish_study.tsv"
+    resources:
+        mem_mb=500,
+    message:
+        "{wildcards.study}: publish models and report"
+    shell:
+        "python workflow_scripts/publish_study.py --study {wildcards.study} "
+        "--bundle {input.bundle:q} --report {input.report:q} --models models --reports reports "
+        "--out {output.published:q} --log {log:q}"

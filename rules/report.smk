@@ -1,0 +1,92 @@
+# One folder that a person can read: figures, tables, report.html.
+
+
+def external_pieces(wildcards):
+    external = PROJECT.studies[wildcards.study].evaluate.external
+    return [f"work/{wildcards.study}/external/metrics.csv"] if external else []
+
+
+def main_arm_folder(wildcards):
+    return f"work/{wildcards.study}/arms/{plan_of(wildcards).main.name}"
+
+
+def arm_stages(wildcards):
+    """Folders of all stages of all arms, each once."""
+    chains = sorted({c for arm in plan_of(wildcards).arms.values() for c in arm.chains})
+    return [(chain, f"work/{wildcards.study}/stages/{chain}") for chain in chains]
+
+
+rule report_study:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).main.tiles}",
+        audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
+        comparison="work/{study}/comparison",
+        maps=lambda w: [f"work/{w.study}/arms/{a}/explain" for a in plan_of(w).arms],
+        external=external_pieces,
+        fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
+        code=code_of("report_study"),
+    output:
+        report=directory("work/{study}/report"),
+    params:
+        settings=lambda w: as_json(PROJECT.studies[w.study]),
+        manifest_dir="work/{study}/data",
+        split_dir=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}",
+        arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
+        stages=lambda w: named(arm_stages(w)),
+        external=lambda w, input: (
+            f"--external work/{w.study}/external" if input.external else ""
+        ),
+        generated=lambda w: "" if PROJECT.studies[w.study].dataset.path else "--generated",
+    log:
+        "work/{study}/logs/report_study.log",
+    benchmark:
+        "work/{study}/benchmarks/report_study.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: write the report"
+    shell:
+        "python workflow_scripts/report_study.py --study {wildcards.study} "
+        "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
+        "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
+        "--stages {params.stages:q} --comparison {input.comparison:q} {params.external} "
+        "{params.generated} --out {output.report:q} --log {log:q}"
+
+
+rule bundle_models:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
+        calibration=lambda w: f"{main_arm_folder(w)}/calibration.json",
+        fits=lambda w: stage_parts(w.study, plan_of(w).main.chains[-1]),
+        comparison="work/{study}/comparison",
+        code=code_of("bundle_models"),
+    output:
+        bundle=directory("work/{study}/bundle"),
+    params:
+        arm=lambda w: plan_of(w).main.name,
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: as_json(
+            {
+                "title": PROJECT.studies[w.study].title,
+                "dataset": PROJECT.studies[w.study].dataset.model_dump(mode="json"),
+                "preprocess": plan_of(w).main.recipe.preprocess.model_dump(mode="json"),
+            }
+        ),
+    log:
+        "work/{study}/logs/bundle_models.log",
+    benchmark:
+        "work/{study}/benchmarks/bundle_models.tsv"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    message:
+        "{wildcards.study}: bundle the models of {params.arm} for use on new images"
+    shell:
+        "python workflow_scripts/bundle_models.py --study {wildcards.study} --arm {params.arm} "
+        "--settings {params.settings:q} --manifest {input.manifest:q} "
+        "--dataset {params.dataset:q} --split {input.split:q} "
+        "--calibration {input.calibration:q} --fits {input.fits:q} "
+        "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"

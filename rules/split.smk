@@ -1,0 +1,53 @@
+# Who trains, who validates, who tests; and how unequal class sizes are treated.
+
+
+rule split_dataset:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        code=code_of("split_dataset"),
+    output:
+        split="work/{study}/splits/{split}/split.parquet",
+        audit="work/{study}/splits/{split}/audit.json",
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: as_json(plan_of(w).splits[w.split]),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
+    log:
+        "work/{study}/logs/split_dataset_{split}.log",
+    benchmark:
+        "work/{study}/benchmarks/split_dataset_{split}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: split the samples and look for leaks"
+    shell:
+        "python workflow_scripts/split_dataset.py --manifest {input.manifest:q} "
+        "--dataset {params.dataset:q} --settings {params.settings:q} "
+        "--max-pixels {params.max_pixels} --split {output.split:q} --audit {output.audit:q} "
+        "--log {log:q}"
+
+
+rule balance_stage:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
+        code=code_of("balance_stage"),
+    output:
+        balance="work/{study}/stages/{chain}/balance.parquet",
+    params:
+        settings=lambda w: as_json(plan_of(w).stages[w.chain].settings),
+    log:
+        "work/{study}/logs/balance_stage_{chain}.log",
+    benchmark:
+        "work/{study}/benchmarks/balance_stage_{chain}.tsv"
+    resources:
+        mem_mb=1000,
+    message:
+        "{wildcards.study}: balance the classes of {wildcards.chain}"
+    shell:
+        "python workflow_scripts/balance_stage.py --manifest {input.manifest:q} "
+        "--split {input.split:q} --index {input.tiles:q}/index.parquet "
+        "--settings {params.settings:q} --out {output.balance:q} --log {log:q}"

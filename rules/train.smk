@@ -1,0 +1,39 @@
+# One job trains all fits (folds and repeats) of a stage, or a share of them.
+
+
+def parent_parts(wildcards):
+    parent = plan_of(wildcards).stages[wildcards.chain].parent
+    return stage_parts(wildcards.study, parent) if parent else []
+
+
+rule train_stage:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
+        balance="work/{study}/stages/{chain}/balance.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
+        parent=parent_parts,
+        store=ancient("work/tracking.json"),
+        code=code_of("train_stage"),
+    output:
+        fits=directory("work/{study}/stages/{chain}/part{part}"),
+    params:
+        settings=lambda w: as_json(plan_of(w).stages[w.chain].settings),
+        # Not declared as output, so that it outlives a killed job.
+        state="work/{study}/state/{chain}",
+    log:
+        "work/{study}/logs/train_stage_{chain}_part{part}.log",
+    benchmark:
+        "work/{study}/benchmarks/train_stage_{chain}_part{part}.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=6000,
+        gpu=1,
+    message:
+        "{wildcards.study}: train {wildcards.chain}"
+    shell:
+        "python workflow_scripts/train_stage.py --settings {params.settings:q} "
+        "--manifest {input.manifest:q} --split {input.split:q} --balance {input.balance:q} "
+        "--tiles {input.tiles:q} --parent {input.parent:q} --part {wildcards.part} "
+        "--state {params.state:q} --out {output.fits:q} --chain {wildcards.chain} "
+        "--log {log:q}"

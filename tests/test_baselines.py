@@ -1,0 +1,167 @@
+"""Baselines see the training images only and cannot look at shapes."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.baselines import (
+    list_informative_metadata,
+    predict_from_grey_levels,
+    predict_from_metadata,
+    predict_majority,
+    select_metadata,
+)
+from batteryscope.evaluation.grey_levels import measure_grey_levels
+from batteryscope.evaluation.predictions import check_predictions
+
+
+@pytest.fixture(autouse=True)
+def _small_forests(monkeypatch):
+    monkeypatch.setattr("batteryscope.evaluation.baselines.TREES", 40)
+
+
+def make_manifest(n=24):
+    index = np.arange(n)
+    names = np.array(["a", "b", "c"])[index % 3]
+    return pd.DataFrame(
+        {
+            "sample_id": [f"s{i:02d}" for i in index],
+            "path": [f"{c}/{i}.png" for i, c in zip(index, names, strict=True)],
+            "class": names,
+            "brightness": np.where(index % 3 == 0, np.nan, 10.0 * (index % 3)),
+            "contrast": 5.0,
+            "detector": np.where(index % 3 == 1, "SE", None),
+            "width_px": 64,
+            "acquired_at": pd.to_datetime(index, unit="D"),
+        }
+    )
+
+
+def make_split(manifest, folds=2):
+    tables = []
+    for fold in range(folds):
+        block = np.arange(len(manifest)) // 3 % 4
+        role = np.select([block == fold, block == fold + 1], ["test", "validation"], "train")
+        tables.append(
+            pd.DataFrame({"sample_id": manifest["sample_id"], "group_id": manifest["sample_id"]})
+            .assign(repeat=0, fold=fold, role=role)
+            .sample(frac=1, random_state=fold)
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_grey_levels_of_known_distributions():
+    noise = np.random.default_rng(0).normal(100, 10, (400, 400))
+    levels = measure_grey_levels(noise)
+    assert levels["mean"] == pytest.approx(100, abs=0.1)
+    assert levels["sd"] == pytest.approx(10, abs=0.1)
+    assert levels["skewness"] == pytest.approx(0, abs=0.03)
+    assert levels["kurtosis"] == pytest.approx(0, abs=0.05)
+    assert levels["percentile_05"] == pytest.approx(100 - 16.45, abs=0.3)
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (10, 1))
+    assert measure_grey_levels(ramp)["percentile_50"] == pytest.approx(127.5, abs=1)
+    assert measure_grey_levels(ramp) == measure_grey_levels(ramp.astype(float))
+    assert measure_grey_levels(ramp)["sd"] == pytest.approx(ramp.std())
+
+
+def test_grey_levels_ignore_where_things_are():
+    pixels = np.random.default_rng(1).integers(0, 255, (50, 40), dtype=np.uint8)
+    shuffled = np.random.default_rng(2).permutation(pixels.ravel()).reshape(40, 50)
+    assert measure_grey_levels(pixels) == measure_grey_levels(shuffled)
+    uniform = measure_grey_levels(np.full((5, 5), 7, np.uint8))
+    assert uniform["sd"] == uniform["skewness"] == uniform["kurtosis"] == 0
+    with pytest.raises(InputError, match="without pixels"):
+        measure_grey_levels(np.empty((0, 5), np.uint8))
+
+
+def test_majority_predicts_training_frequencies():
+    manifest = make_manifest()
+    manifest.loc[manifest.index[12:], "class"] = "c"
+    split = make_split(manifest, folds=1)
+    table = predict_majority(manifest, split)
+    check_predictions(table, "majority")
+    train = split.loc[split["role"] == "train", "sample_id"]
+    shares = manifest.set_index("sample_id").loc[train, "class"].value_counts(normalize=True)
+    np.testing.assert_allclose(table["p_c"], shares["c"])
+    assert set(table["y_pred"]) == {"c"}
+    assert set(table["sample_id"]) == set(split.loc[split["role"] == "test", "sample_id"])
+    assert (table["tile"] == -1).all()
+
+
+def test_forest_solves_bright_and_dark_but_not_noise():
+    manifest = make_manifest()
+    split = make_split(manifest)
+    rng = np.random.default_rng(0)
+    index = pd.Index(manifest["sample_id"])
+    telling = pd.DataFrame({"mean": np.arange(24) % 3 * 50.0, "sd": 1.0}, index)
+    noise = pd.DataFrame({"mean": rng.normal(size=24), "sd": rng.normal(size=24)}, index)
+    solved = predict_from_grey_levels(manifest, split, telling, seed=1)
+    assert (solved["y_true"] == solved["y_pred"]).all()
+    assert list(solved.columns[-3:]) == ["p_a", "p_b", "p_c"]
+    unsolved = predict_from_grey_levels(manifest, split, noise, seed=1)
+    assert (unsolved["y_true"] == unsolved["y_pred"]).mean() < 0.9
+    again = predict_from_grey_levels(manifest, split[::-1], noise, seed=1, jobs=2)
+    pd.testing.assert_frame_equal(unsolved, again)
+    other = predict_from_grey_levels(manifest, split, noise, seed=2)
+    assert not unsolved["p_a"].equals(other["p_a"])
+
+
+def test_metadata_with_gaps_tells_the_class():
+    manifest = make_manifest()
+    assert list_informative_metadata(manifest) == ["brightness", "detector"]
+    assert select_metadata(manifest)["detector"].tolist()[:2] == ["missing", "SE"]
+    table = predict_from_metadata(manifest, make_split(manifest), seed=1)
+    check_predictions(table, "metadata")
+    assert (table["y_true"] == table["y_pred"]).all()
+
+
+def test_metadata_without_information_still_runs(caplog):
+    logging.getLogger("batteryscope").propagate = True
+    manifest = make_manifest().assign(brightness=np.nan, detector=None)
+    table = predict_from_metadata(manifest, make_split(manifest), seed=1)
+    assert "carries no information" in caplog.text
+    assert table["p_a"].nunique() <= 2  # training frequencies of two folds
+    assert set(table["arm"]) == {"baseline_metadata"}
+
+
+def test_column_that_is_empty_in_training_only():
+    manifest = make_manifest()
+    split = make_split(manifest, folds=1)
+    test = manifest["sample_id"].isin(split.loc[split["role"] == "test", "sample_id"])
+    manifest["magnification"] = np.where(test, 500.0, np.nan)
+    manifest["instrument"] = np.where(test, "new", None)
+    table = predict_from_metadata(manifest, split, seed=1)
+    check_predictions(table, "metadata")
+
+
+def test_class_absent_from_training_has_probability_zero():
+    manifest = make_manifest()
+    split = make_split(manifest, folds=1)
+    only = (split["role"] == "test") | ~split["sample_id"].isin(
+        manifest.loc[manifest["class"] == "c", "sample_id"]
+    )
+    table = predict_from_metadata(manifest, split[only], seed=1)
+    assert (table["p_c"] == 0).all()
+    assert "c" in set(table["y_true"])
+
+
+def test_validation_images_do_not_train():
+    manifest = make_manifest()
+    split = make_split(manifest, folds=1)
+    changed = manifest.copy()
+    validation = split.loc[split["role"] == "validation", "sample_id"]
+    changed.loc[changed["sample_id"].isin(validation), "class"] = "a"
+    first, second = predict_majority(manifest, split), predict_majority(changed, split)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_split_and_manifest_that_do_not_fit():
+    manifest = make_manifest()
+    split = make_split(manifest)
+    with pytest.raises(InputError, match="sample 's23', which the manifest lacks"):
+        predict_majority(manifest[:-1], split)
+    with pytest.raises(InputError, match="no training image in repeat 0, fold 0"):
+        predict_majority(manifest, split[split["role"] != "train"])

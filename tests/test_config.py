@@ -1,0 +1,163 @@
+"""Configuration: precedence of layers, and one clear sentence for every mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from batteryscope.config.checks import check_project
+from batteryscope.config.project import (
+    Project,
+    change_settings,
+    load_project,
+    merge_settings,
+)
+from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.plan import plan_study
+
+ROOT = Path(__file__).resolve().parent.parent
+PARAMS = ROOT / "params.yaml"
+
+
+def load(**study):
+    return load_project(PARAMS, {"studies": {"cathode_state": study}} if study else {})
+
+
+def test_demo_scale_replaces_paper_settings():
+    demo = load_project(PARAMS).studies["cathode_state"]
+    paper = load_project(PARAMS, {"scale": "paper"}).studies["cathode_state"]
+    assert paper.model.backbone == "efficientnet_b7"
+    assert paper.train.learning_rate == pytest.approx(3.5e-4)
+    assert paper.train.batch_size == 10
+    assert paper.preprocess.crop_px == 300
+    assert demo.model.backbone != "efficientnet_b7"
+    assert demo.demo == {}
+
+
+def test_overlay_wins_over_demo_section():
+    settings = load(train={"epochs": 3}).studies["cathode_state"]
+    assert settings.train.epochs == 3
+    assert settings.train.batch_size == 32  # of the demo section
+
+
+def test_params_file_itself_is_valid_at_both_scales_and_checks():
+    for scale in ("demo", "paper"):
+        project = load_project(PARAMS, {"scale": scale})
+        plans = {name: plan_study(name, study) for name, study in project.studies.items()}
+        check_project(project, plans)
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ({"train": {"learning_rte": 1}}, ["train.learning_rte", "'learning_rate'"]),
+        ({"preproces": {}}, ["preproces", "'preprocess'"]),
+        ({"train": {"epochs": 0}}, ["train.epochs", "found 0", "greater than 0"]),
+        ({"train": {"optimiser": "lion"}}, ["train.optimiser", "'lion'", "'adam'"]),
+        ({"model": {"grey_levels": "raws"}}, ["model.grey_levels", "'raws'", "'per_image'"]),
+        ({"train": {"warmup_epochs": 9, "epochs": 5}}, ["train", "warmup_epochs 9"]),
+        (
+            {"split": {"scheme": "holdout", "test_fraction": 0.6, "validation_fraction": 0.5}},
+            ["split", "leave nothing to train on"],
+        ),
+        ({"labels": 1}, ["labels", "unknown key"]),
+        ({"dataset": {"labels": {"pattern": "(?P<composition>"}}}, ["labels", "regular expression"]),
+        ({"dataset": {"labels": {"pattern": "ncm"}}}, ["labels.pattern", "(?P<composition>"]),
+        ({"main_arm": "best"}, ["main_arm 'best'", "per_image"]),
+        ({"arms": {"baseline_x": {}}, "main_arm": "baseline_x"}, ["must not begin"]),
+    ],
+)
+def test_mistake_is_one_sentence_naming_the_key(study, words):
+    with pytest.raises(ConfigError) as error:
+        load(**study)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith("params.yaml")
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ({"preprocess": {"crop_px": 1000}}, ["crop_px", "1000", "640×480"]),
+        ({"split": {"scheme": "kfold", "folds": 99}}, ["folds", "99", "14 images"]),
+        ({"dataset": {"path": "data/raw/nowhere"}}, ["dataset.path", "data/raw/nowhere"]),
+        ({"evaluate": {"survey": "survey.csv"}}, ["survey", "does not exist"]),
+        ({"model": {"weights": "no/such.pth"}}, ["model.weights", "no/such.pth"]),
+        (
+            {"arms": {"a": {"change": {"model.bakbone": "x"}}}, "main_arm": "a"},
+            ["arms.a.change", "bakbone", "'backbone'"],
+        ),
+    ],
+)
+def test_impossible_combination_is_found_before_any_job(study, words):
+    with pytest.raises(BatteryscopeError) as error:
+        project = load(**study)
+        plans = {name: plan_study(name, s) for name, s in project.studies.items()}
+        check_project(project, plans)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_more_folds_than_images_of_the_smallest_folder_class(tmp_path):
+    for name, count in (("ncm333_pristine", 5), ("ncm811_pristine", 2)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            (tmp_path / name / f"{i}.png").touch()
+    project = load(dataset={"path": str(tmp_path)}, split={"scheme": "kfold", "folds": 3})
+    with pytest.raises(ConfigError, match=r"3 folds.*2 images of the smallest class, '811_pristine'"):
+        check_project(
+            project, {n: plan_study(n, s) for n, s in project.studies.items()}
+        )
+
+
+def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
+    (tmp_path / "x.dvc").write_text("outs: []")
+    project = load(dataset={"path": str(tmp_path / "x")})
+    with pytest.raises(ConfigError, match="dvc pull"):
+        check_project(
+            project, {n: plan_study(n, s) for n, s in project.studies.items()}
+        )
+
+
+def test_invalid_yaml_is_one_sentence(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("studies: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_project(path)
+
+
+def test_merge_keeps_inputs_and_replaces_arms_as_a_whole():
+    base = {"a": {"x": 1, "y": 2}, "arms": {"one": {}, "two": {}}}
+    merged = merge_settings(base, {"a": {"y": 3}, "arms": {"three": {}}})
+    assert merged == {"a": {"x": 1, "y": 3}, "arms": {"three": {}}}
+    assert base["a"] == {"x": 1, "y": 2}
+
+
+def test_merge_replaces_alternatives_of_another_kind():
+    merged = merge_settings({"g": {"kind": "a", "n": 1}}, {"g": {"kind": "b", "m": 2}})
+    assert merged == {"g": {"kind": "b", "m": 2}}
+
+
+def test_dotted_changes():
+    assert change_settings({"a": {"b": 1, "c": 2}}, {"a.b": 5}) == {"a": {"b": 5, "c": 2}}
+
+
+def test_schema_in_docs_is_up_to_date():
+    written = json.loads((ROOT / "docs" / "params.schema.json").read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(Project.model_json_schema(), sort_keys=True)), (
+        "run `make schema`"
+    )
+
+
+def test_overlays_in_configs_are_valid():
+    overlays = sorted((ROOT / "configs").glob("*.yaml"))
+    assert overlays
+    for path in overlays:
+        overlay = yaml.safe_load(path.read_text(encoding="utf-8"))
+        project = load_project(PARAMS, overlay)
+        for name, study in project.studies.items():
+            plan_study(name, study)

@@ -1,0 +1,439 @@
+"""The comparison table, the verdicts drawn from it, and the programs that write them."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.errors import InputError
+from batteryscope.evaluation.aggregate import aggregate_to_images
+from batteryscope.evaluation.comparison import (
+    COLUMNS,
+    compare_arms,
+    compare_classes,
+    compare_confusions,
+    flatten_metrics,
+    list_levels,
+)
+from batteryscope.evaluation.external import score_external
+from batteryscope.evaluation.labels import list_class_labels
+from batteryscope.evaluation.metrics import find_wilson_interval
+from batteryscope.evaluation.misclassified import list_misclassified
+from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
+from batteryscope.evaluation.predictions import join_predictions, make_predictions
+from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+from batteryscope.evaluation.verdicts import (
+    audit_shortcuts,
+    collect_findings,
+    judge_against_baselines,
+)
+
+# Names with underscores of their own: taking them apart would give wrong labels.
+LABELS = [(c, s) for c in ("NCM_333", "NCM_811") for s in ("pristine", "cycled_100")]
+CLASSES = sorted(f"{c}_{s}" for c, s in LABELS)
+COLUMNS_OF_LABELS = ["composition", "state"]
+
+
+def make_manifest(per_class=10):
+    rows = [
+        {"composition": c, "state": s, "class": f"{c}_{s}", "number": i}
+        for c, s in LABELS
+        for i in range(per_class)
+    ]
+    table = pd.DataFrame(rows)
+    table["sample_id"] = [f"s{i:03d}" for i in range(len(table))]
+    table["path"] = table["class"] + "/" + table["number"].astype(str) + ".png"
+    return table.assign(
+        specimen_id=None, session_id=None, domain="", data_bar_px=None, brightness=1.0
+    )
+
+
+def make_arm(manifest, arm, wrong=(), folds=2, tiles=3, validation=False, sure=0.9):
+    """Every image is tested once; the images in ``wrong`` become another state."""
+    tables = []
+    swapped = {f"{c}_{s}": f"{c}_{t}" for c, s in LABELS for _, t in LABELS if t != s}
+    for fold in range(folds):
+        for role in ("test", "validation") if validation else ("test",):
+            held = (fold + (role == "validation")) % folds
+            part = manifest[manifest["number"] % folds == held]
+            part = part.loc[part.index.repeat(tiles)]
+            keys = part[["sample_id"]].assign(y_true=part["class"], repeat=0, fold=fold, role=role)
+            keys = keys.assign(arm=arm, tile=np.arange(len(keys)) if tiles > 1 else -1)
+            is_wrong = part["sample_id"].isin(wrong)
+            answer = part["class"].mask(is_wrong, part["class"].map(swapped))
+            p = np.full((len(part), 4), (1 - sure) / 3)
+            p[np.arange(len(part)), [CLASSES.index(a) for a in answer]] = sure
+            tables.append(make_predictions(keys, p, CLASSES))
+    return pd.concat(tables, ignore_index=True)
+
+
+def pick(table, **where):
+    for column, value in where.items():
+        table = table[table[column] == value]
+    assert len(table) == 1, table
+    return table.iloc[0]
+
+
+@pytest.fixture
+def manifest():
+    return make_manifest()
+
+
+@pytest.fixture
+def predictions(manifest):
+    # Wrong: 4 images of fold 0 and 2 of fold 1, always the state.
+    wrong = ["s000", "s002", "s012", "s024", "s001", "s033"]
+    majority = make_arm(manifest, "baseline_majority", tiles=1, sure=0.25).assign(y_pred=CLASSES[0])
+    return join_predictions([make_arm(manifest, "fit", wrong, validation=True), majority])
+
+
+def test_comparison_counts_images_and_averages_fits(manifest, predictions):
+    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {"fit": "resnet18"})
+    assert list(table.columns) == COLUMNS
+    row = pick(table, arm="fit", level="image", target="", metric="accuracy")
+    assert row["mean"] == pytest.approx((16 / 20 + 18 / 20) / 2)
+    assert row["sd"] == pytest.approx(0.1 / np.sqrt(2))
+    assert row["n"] == 40
+    assert row["backbone"] == "resnet18"
+    assert pick(table, arm="fit", level="tile", target="", metric="accuracy")["n"] == 40
+    whole = pick(table, arm="fit", level="image", target="", metric="pooled_accuracy")
+    assert whole["mean"] == pytest.approx(34 / 40)
+    composition = pick(table, arm="fit", level="image", target="composition", metric="accuracy")
+    assert composition["mean"] == 1
+    state = pick(table, arm="fit", level="image", target="state", metric="accuracy")
+    assert state["mean"] == row["mean"]
+    baseline = table[table["arm"] == "baseline_majority"]
+    assert set(baseline["level"]) == {"image"}
+    assert pick(baseline, target="", metric="accuracy")["mean"] == 0.25
+    assert list(dict.fromkeys(table["arm"])) == ["fit", "baseline_majority"]
+
+
+def test_single_fit_has_no_sd_and_single_label_no_targets(manifest):
+    table = compare_arms(make_arm(manifest, "fit", folds=1), manifest, ["class"], {})
+    assert table["sd"].isna().all()
+    assert set(table["target"]) == {""}
+    assert pick(table, level="image", metric="accuracy")["mean"] == 1
+
+
+def test_repeated_tests_count_an_image_once(manifest):
+    right = make_arm(manifest, "fit", folds=1)
+    wrong = make_arm(manifest, "fit", manifest["sample_id"], folds=1).assign(repeat=1)
+    table = compare_arms(pd.concat([right, wrong], ignore_index=True), manifest, ["class"], {})
+    row = pick(table, level="image", metric="pooled_accuracy")
+    assert row["mean"] == 0.5
+    assert row["n"] == 40
+
+
+def test_specimens_and_domains(manifest, predictions):
+    named = manifest.assign(
+        specimen_id=manifest["class"] + "_S" + (manifest["number"] // 5).astype(str),
+        domain=np.where(manifest["number"] < 5, "E1", "E2"),
+    )
+    table = compare_arms(predictions, named, COLUMNS_OF_LABELS, {})
+    chosen = {"arm": "fit", "target": "", "metric": "pooled_accuracy"}
+    assert pick(table, **chosen, level="specimen", domain="")["n"] == 8
+    parts = [pick(table, **chosen, level="image", domain=d) for d in ("E1", "E2")]
+    assert [p["n"] for p in parts] == [20, 20]
+    assert sum(p["mean"] * 20 for p in parts) == pytest.approx(34)
+    assert not any("E1" in key for key in flatten_metrics(table))
+
+
+def test_paper_values_stand_beside_models(manifest, predictions):
+    paper = [
+        PaperValue(metric="accuracy", value=0.996),
+        PaperValue(metric="accuracy", value=0.96, target="composition", domain="additive"),
+    ]
+    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {}, paper)
+    beside = table[table["paper"].notna()]
+    assert list(beside["arm"]) == ["fit", "paper"]
+    assert list(beside["level"]) == ["tile", "tile"]
+    alone = beside.iloc[1]
+    assert alone["domain"] == "additive"
+    assert pd.isna(alone["mean"])
+    assert pd.isna(alone["n"])
+    assert not any(key.startswith("paper") for key in flatten_metrics(table))
+
+
+def test_flat_metrics(manifest, predictions):
+    metrics = flatten_metrics(compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {}))
+    assert list(metrics) == sorted(metrics)
+    assert metrics["fit.image.accuracy"] == 0.85
+    assert metrics["fit.image.composition.accuracy"] == 1
+    low, high = find_wilson_interval(0.85, 40)
+    assert metrics["fit.image.pooled_accuracy_low"] == round(low, 6)
+    assert metrics["fit.image.pooled_accuracy_high"] == round(high, 6)
+    assert metrics["fit.image.n"] == 40
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_class_tables_and_misclassified(manifest, predictions):
+    levels = list_levels(predictions, manifest)
+    classes = compare_classes(levels)
+    row = pick(classes, arm="fit", level="image", **{"class": "NCM_333_pristine"})
+    assert row["recall"] == pytest.approx(7 / 10)
+    assert row["n"] == 10
+    counts = compare_confusions(levels)
+    mine = counts[(counts["arm"] == "fit") & (counts["level"] == "image")]
+    assert len(mine) == 16
+    assert mine["count"].sum() == 40
+    wrong = list_misclassified(levels, manifest, "fit")
+    assert list(wrong["level"].unique()) == ["image", "tile"]
+    assert (wrong["level"] == "image").sum() == 6
+    assert (wrong["level"] == "tile").sum() == 18
+    assert wrong["path"].str.endswith(".png").all()
+    perfect = list_levels(make_arm(manifest, "fit"), manifest)
+    assert list_misclassified(perfect, manifest, "fit").empty
+
+
+def test_ambiguous_class_names_are_refused(manifest):
+    broken = manifest.copy()
+    broken.loc[0, "state"] = "other"
+    with pytest.raises(InputError, match="stands for several values of composition, state"):
+        list_class_labels(broken, COLUMNS_OF_LABELS)
+    with pytest.raises(InputError, match="no column 'additive'"):
+        list_class_labels(manifest, ["additive"])
+
+
+def test_mcnemar_known_answer(manifest):
+    first = make_arm(manifest, "fit", wrong=["s000"])
+    second = make_arm(manifest, "other", wrong=[f"s{i:03d}" for i in range(1, 9)])
+    images = aggregate_to_images(pd.concat([first, second], ignore_index=True))
+    pair = compare_on_images(images, "fit", "other")
+    assert (pair.only_first_right, pair.only_second_right, pair.n) == (8, 1, 40)
+    assert pair.p_value == pytest.approx(2 * (1 + 9) / 2**9)  # at most 1 of 9, both sides
+    assert compare_on_images(images, "fit", "fit").p_value == 1
+    with pytest.raises(InputError, match="share no test image"):
+        compare_on_images(images[images["arm"] == "fit"], "fit", "nothing")
+
+
+def test_paired_difference_over_fits(manifest):
+    first, second = [], []
+    for repeat in range(6):
+        wrong = [f"s{i:03d}" for i in range(repeat + 1)]
+        first.append(make_arm(manifest, "a", folds=1).assign(repeat=repeat))
+        second.append(make_arm(manifest, "b", wrong, folds=1).assign(repeat=repeat))
+    images = aggregate_to_images(pd.concat(first + second, ignore_index=True))
+    result = compare_over_fits(images, "a", "b")
+    assert result.n_fits == 6
+    assert result.mean == pytest.approx(3.5 / 40)
+    assert result.sd == pytest.approx(np.std([1, 2, 3, 4, 5, 6], ddof=1) / 40)
+    half = 2.5705818 * result.sd / np.sqrt(6)  # Student's t, 5 degrees of freedom
+    assert result.high - result.mean == pytest.approx(half)
+    assert result.p_wilcoxon == pytest.approx(2 / 2**6)
+    wider = compare_over_fits(images, "a", "b", test_per_train=0.25)
+    assert wider.high - wider.low > result.high - result.low
+    few = compare_over_fits(images[images["repeat"] < 1], "a", "b")
+    assert np.isnan(few.low)
+    assert np.isnan(few.p_wilcoxon)
+
+
+def judge(manifest, *arms):
+    predictions = join_predictions(arms)
+    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {})
+    return table, list_levels(predictions, manifest)["image"]
+
+
+def test_verdict_sentences(manifest):
+    bad = manifest["sample_id"][::2]
+    good, poor = make_arm(manifest, "fit"), make_arm(manifest, "fit", bad)
+    weak = make_arm(manifest, "baseline_grey_levels", bad, tiles=1)
+    strong = make_arm(manifest, "baseline_grey_levels", bad[:2], tiles=1)
+    verdict = judge_against_baselines(*judge(manifest, good, weak), "fit")
+    assert verdict["beats_all"]
+    assert "beats every baseline" in verdict["text"]
+    assert "50.0 points" in verdict["text"]
+    verdict = judge_against_baselines(*judge(manifest, poor, strong), "fit")
+    assert not verdict["beats_all"]
+    assert "does NOT beat" in verdict["text"]
+    assert "points below" in verdict["text"]
+    close = judge_against_baselines(*judge(manifest, good, strong), "fit")
+    assert not close["beats_all"]  # two images of forty are chance
+    assert "chance explains" in close["text"]
+    alone = judge_against_baselines(*judge(manifest, good), "fit")
+    assert "no baseline was run" in alone["text"]
+    with pytest.raises(InputError, match="arm 'nothing' has no test images"):
+        judge_against_baselines(*judge(manifest, good), "nothing")
+
+
+def test_shortcut_audit(manifest):
+    bad = manifest["sample_id"]
+    fit = make_arm(manifest, "fit", bad[:2])
+    near = make_arm(manifest, "baseline_grey_levels", bad[:5], tiles=1)
+    far = make_arm(manifest, "baseline_grey_levels", bad[::2], tiles=1)
+    metadata = make_arm(manifest, "baseline_metadata", bad[::3], tiles=1)
+    warned = audit_shortcuts(judge(manifest, fit, near)[0], manifest, "fit")
+    assert len(warned) == 1
+    assert "grey levels without shapes alone classify 87.5 % of 40" in warned[0]["text"]
+    assert "confounded" in warned[0]["text"]
+    assert audit_shortcuts(judge(manifest, fit, far)[0], manifest, "fit") == []
+    by_metadata = audit_shortcuts(judge(manifest, fit, far, metadata)[0], manifest, "fit")
+    assert "acquisition metadata alone classify 65.0 %" in by_metadata[0]["text"]
+    sessions = manifest.assign(session_id=manifest["class"] + "_day")
+    table = judge(manifest, fit, far)[0]
+    assert "4 acquisition sessions" in audit_shortcuts(table, sessions, "fit")[0]["text"]
+    mixed = manifest.assign(session_id=manifest["number"].astype(str))
+    assert audit_shortcuts(table, mixed, "fit") == []
+
+
+def test_findings_name_leaks_and_single_fits(manifest):
+    single = make_arm(manifest, "fit", folds=1)
+    majority = make_arm(manifest, "baseline_majority", folds=1, tiles=1, sure=0.25)
+    metadata = majority.assign(arm="baseline_metadata")
+    table, images = judge(manifest, single, majority.assign(y_pred=CLASSES[0]), metadata)
+    audit = {"warnings": ["Two images look alike."]}
+    kinds = {f["kind"]: f["text"] for f in collect_findings(table, images, manifest, "fit", audit)}
+    assert kinds["leakage"] == "Two images look alike."
+    assert "trained once" in kinds["single_fit"]
+    assert "91.2 % and 100.0 %" in kinds["single_fit"]
+    assert "carries no information" in kinds["metadata"]
+
+
+def test_external_set_is_scored_column_by_column(manifest):
+    model = list_class_labels(manifest, COLUMNS_OF_LABELS)
+    labels = pd.DataFrame(
+        {
+            "sample_id": [*"abcd"],
+            "composition": ["NCM_333", "NCM_333", "NCM_811", "NCM_811"],
+            "state": ["pristine", "cycled_100", "stored", None],
+        }
+    )
+    guess = ["NCM_333_pristine", "NCM_333_pristine", "NCM_811_pristine", "NCM_333_pristine"]
+    predictions = pd.DataFrame({"sample_id": [*"abcd"], "y_pred": guess})
+    table = score_external(predictions, labels, model, COLUMNS_OF_LABELS)
+    composition = pick(table, target="composition")
+    assert (composition["accuracy"], composition["n"]) == (0.75, 4)
+    state = pick(table, target="state")
+    assert (state["accuracy"], state["n"]) == (pytest.approx(1 / 3), 3)
+    assert (state["accuracy_known"], state["n_known"]) == (0.5, 2)  # "stored" is new
+    overall = pick(table, target="")
+    assert (overall["accuracy"], overall["n"]) == (pytest.approx(1 / 3), 3)
+    only = labels.drop(columns="state").assign(**{"class": labels["composition"]})
+    grouped = score_external(predictions, only, model, COLUMNS_OF_LABELS)
+    assert list(grouped["group"]) == ["", "NCM_333", "NCM_811"]
+    assert list(grouped["accuracy"]) == [0.75, 1, 0.5]
+    with pytest.raises(InputError, match="none of the label columns"):
+        score_external(predictions, labels[["sample_id"]], model, COLUMNS_OF_LABELS)
+
+
+def write_survey(path, manifest, rows):
+    lines = [f"{manifest['path'][i]},{who},{answer}" for i, who, answer in rows]
+    path.write_text("\n".join(["image,expert,answer", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_survey_on_the_same_images(manifest, tmp_path):
+    rows = [(i, "Kim", manifest["class"][i]) for i in (0, 10)]
+    rows += [(0, "Lee", manifest["class"][0]), (10, "Lee", manifest["class"][0])]
+    survey = read_survey(write_survey(tmp_path / "s.csv", manifest, rows))
+    images = aggregate_to_images(make_arm(manifest, "fit", wrong=["s010"]))
+    table = compare_with_survey(survey, images, manifest, "fit").set_index("who")
+    assert table["accuracy"].to_dict() == {
+        "Kim": 1, "Lee": 0.5, "mean of experts": 0.75, "best expert (Kim)": 1, "model": 0.5,
+    }  # fmt: skip
+    trained = images[images["sample_id"] != "s010"]  # then the model may answer for s000 only
+    table = compare_with_survey(survey, trained, manifest, "fit").set_index("who")
+    assert table.loc["model", "accuracy"] == 1
+    assert table.loc["model", "n"] == 1
+    assert table.loc["Lee", "accuracy_shared"] == 1
+    nothing = compare_with_survey(survey, images[:0], manifest, "fit")
+    assert "model" not in set(nothing["who"])
+    assert "tested on none" in describe_survey(nothing)
+
+
+def test_unusable_surveys_give_a_sentence(manifest, tmp_path):
+    images = aggregate_to_images(make_arm(manifest, "fit"))
+    path = tmp_path / "survey.csv"
+    path.write_text("picture,expert,answer\na,b,c\n")
+    with pytest.raises(InputError, match="has no column 'image'; found picture"):
+        read_survey(path)
+    path.write_text("image,expert,answer\na,,c\n")
+    with pytest.raises(InputError, match="line 2 has an empty cell"):
+        read_survey(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_survey(tmp_path / "absent.csv")
+    first = manifest["path"][0]
+    for line, words in {
+        "x.png,Kim,NCM_333_pristine": "image 'x.png', which the manifest lacks",
+        f"{first},Kim,new": "answer 'new', which is no class",
+        f"{first},Kim,{CLASSES[0]}\n{first},Kim,{CLASSES[0]}": "two answers of 'Kim'",
+    }.items():
+        path.write_text(f"image,expert,answer\n{line}\n")
+        with pytest.raises(InputError, match=words):
+            compare_with_survey(read_survey(path), images, manifest, "fit")
+    path.write_text(f"image,expert,answer\n{tmp_path}/data/{first},Kim,{CLASSES[0]}\n")
+    assert read_survey(path, tmp_path / "data")["image"].item() == first
+
+
+def load_program(name):
+    path = Path(__file__).parent.parent / "workflow_scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("batteryscope.evaluation.baselines.TREES", 40)
+    manifest = make_manifest(per_class=8)
+    rng = np.random.default_rng(0)
+    for path, name in zip(manifest["path"], manifest["class"], strict=True):
+        file = tmp_path / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        level = 40 + 50 * CLASSES.index(name)
+        pixels = rng.normal(level, 5, (48, 64)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(file)
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    role = np.where(manifest["number"] < 2, "test", "train")
+    split = manifest[["sample_id"]].assign(group_id="", repeat=0, fold=0, role=role)
+    split.to_parquet(tmp_path / "split.parquet")
+    common = ["--manifest", str(tmp_path / "manifest.parquet"), "--settings"]
+    baselines = tmp_path / "baselines" / "predictions.parquet"
+    assert load_program("evaluate_baselines")(
+        [*common, "{}", "--dataset", str(tmp_path / "data"), "--seed", "1",
+         "--split", str(tmp_path / "split.parquet"), "--max-pixels", "100000",
+         "--out", str(baselines), "--log", str(tmp_path / "log.txt")]
+    ) == 0  # fmt: skip
+    table = pd.read_parquet(baselines)
+    grey = table[table["arm"] == "baseline_grey_levels"]
+    assert (grey["y_true"] == grey["y_pred"]).all()
+    assert len(table) == 24
+
+    arm = make_arm(manifest, "shared", wrong=["s000"], folds=4)
+    arm[arm["fold"] == 0].to_parquet(tmp_path / "arm.parquet")
+    (tmp_path / "audit.json").write_text('{"warnings": ["Look here."]}')
+    survey = write_survey(tmp_path / "survey.csv", manifest, [(0, "Kim", CLASSES[0])])
+    paper = '{"paper": [{"metric": "accuracy", "value": 0.996}]}'
+    arguments = [
+        *common, paper, "--audit", str(tmp_path / "audit.json"),
+        "--arms", f"fit={tmp_path / 'arm.parquet'}", f"copy={tmp_path / 'arm.parquet'}",
+        "--baselines", str(baselines), "--main-arm", "fit", "--backbones", '{"fit": "resnet18"}',
+        "--label-columns", *COLUMNS_OF_LABELS, "--survey", str(survey),
+    ]  # fmt: skip
+    for folder in ("one", "two"):
+        assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / folder)]) == 0
+    names = "comparison per_class confusion misclassified images reliability survey"
+    expected = [*[f"{n}.csv" for n in names.split()], "metrics.json", "findings.json"]
+    written = sorted(f.name for f in (tmp_path / "one").iterdir())
+    assert written == sorted(expected)
+    for name in written:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    comparison = pd.read_csv(tmp_path / "one" / "comparison.csv", keep_default_na=False)
+    assert list(comparison.columns) == COLUMNS
+    assert list(dict.fromkeys(comparison["arm"]))[:2] == ["fit", "copy"]
+    findings = json.loads((tmp_path / "one" / "findings.json").read_text())
+    kinds = {"baselines", "shortcut", "metadata", "leakage", "single_fit", "survey"}
+    assert {f["kind"] for f in findings} == kinds
+
+    table[:0].to_parquet(baselines)
+    assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / "three")]) == 0
+    capsys.readouterr()
+    arguments[arguments.index("fit")] = "nothing"
+    assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / "four")]) == 1
+    message = capsys.readouterr().err
+    assert "ERROR: The arm 'nothing' has no test images" in message
+    assert "Traceback" not in message

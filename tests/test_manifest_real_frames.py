@@ -1,0 +1,58 @@
+"""The real SEM frames, where they are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.scan import FolderScan, scan_images
+from batteryscope.readers.registry import read_picture
+
+SHARED = Path(
+    os.environ.get(
+        "BATTERYSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
+    )
+)
+ROOT = SHARED / "sem_ncm"
+pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="the real SEM frames are not here")
+
+
+def test_sidecars_fill_the_table():
+    files = scan_images(ROOT)
+    assert len(files.images) == 433
+    assert files.unsupported == ()
+    settings = DatasetSettings.model_validate(
+        {
+            "name": "ncm",
+            "path": str(ROOT),
+            "labels": {
+                "pattern": r"ncm(?P<composition>\d{3})_(?P<state>\w+)",
+                "columns": ["composition", "state"],
+            },
+        }
+    )
+    manifest, rejects = build_manifest(FolderScan(files.images[::20]), settings, ROOT)
+    assert rejects.empty
+    assert manifest["class"].nunique() == 12
+    assert set(manifest["magnification"].dropna()) == {500.0}
+    assert set(manifest["voltage_kv"].dropna()) == {20.0}
+    assert manifest["acquired_at"].notna().sum() >= 20
+    assert manifest["brightness"].nunique() > 1
+    assert manifest["pixel_size_um"].isna().all()
+
+
+def test_saved_again_the_frame_is_the_same(tmp_path):
+    source = ROOT / scan_images(ROOT).images[100]
+    expected = read_picture(source, max_pixels=2_000_000).pixels_8bit
+    Image.open(source).save(tmp_path / "a.png")
+    Image.open(source).convert("L").save(tmp_path / "grey.png")
+    deep = np.asarray(Image.open(source).convert("L")).astype(np.uint16)
+    for factor in (1, 256, 257):
+        Image.fromarray(deep * np.uint16(factor)).save(tmp_path / f"{factor}.tif")
+    for path in sorted(tmp_path.iterdir()):
+        found = read_picture(path, max_pixels=2_000_000).pixels_8bit
+        np.testing.assert_array_equal(found, expected)

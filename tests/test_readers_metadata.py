@@ -1,0 +1,207 @@
+"""Acquisition metadata: text sidecars, vendor tags, numbers and dates."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from batteryscope.readers.fei_tags import read_fei_tags
+from batteryscope.readers.picture import AcquisitionMetadata
+from batteryscope.readers.registry import read_metadata, read_picture
+from batteryscope.readers.text_sidecar import parse_entries
+from batteryscope.readers.written_values import (
+    parse_date_time,
+    parse_magnification,
+    parse_quantity,
+)
+from batteryscope.readers.zeiss_tags import read_zeiss_tags
+
+SHARED = Path(
+    os.environ.get(
+        "BATTERYSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
+    )
+)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets are not here")
+
+SIDECAR = """[Image Info]
+Model : SNE-4500M Plus
+Date : 2019-12-03 오후 8:14:33
+Time : 20:14:33.9543063
+Acceleated Voltage :  20 kV
+Magnification : x500
+Detector Mode : SED
+[Running Info]
+Magnification : x700
+Scan Rotaion : 0°
+[   - Image Process]
+Brightness : 105
+Contrast : -61
+[   - Detector]
+Detector : 105
+[   - Working Distance]
+Default Working Distance : 0mm
+Working Distance : 5mm
+Filament Current: 5345.88
+[Active Scan]
+Pixel Size : 0.7
+"""
+
+
+@pytest.fixture
+def picture_path(tmp_path) -> Path:
+    path = tmp_path / "ETRI_ 20 kV_SE  x500 __1.jpg"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("ending", [".jpg.txt", ".txt"])
+def test_sidecar_in_any_encoding(picture_path, encoding, ending):
+    name = picture_path.name.removesuffix(".jpg") + ending
+    content = SIDECAR.replace("\n", "\r\n").encode(encoding)
+    picture_path.with_name(name).write_bytes(content)
+    found = read_picture(picture_path, max_pixels=100).metadata
+    assert found.magnification == 500
+    assert found.voltage_kv == 20
+    assert found.working_distance_mm == 5
+    assert (found.brightness, found.contrast) == (105, -61)
+    assert (found.detector, found.instrument) == ("SED", "SNE-4500M Plus")
+    assert found.acquired_at == datetime(2019, 12, 3, 20, 14, 33)
+    assert found.pixel_size_um is None
+    assert found.original["Running Info.Magnification"] == "x700"
+    assert found.original["Image Info.Date"] == "2019-12-03 오후 8:14:33"
+    assert found.original["Running Info.Scan Rotaion"] == "0°"
+
+
+def test_notes_beside_a_picture_do_no_harm(picture_path):
+    assert read_metadata(picture_path) == AcquisitionMetadata()
+    picture_path.with_name(picture_path.name + ".txt").write_bytes(b"\x81\xff nothing: here\n::\n")
+    found = read_metadata(picture_path)
+    assert found.magnification is None
+    assert found.acquired_at is None
+
+
+def test_first_of_repeated_keys_counts():
+    entries = parse_entries("[A]\nKey : 1\nKey : 2\n[B]\nKey : 3\n")
+    assert entries == {"A.Key": "1", "B.Key": "3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2019-12-03 오후 8:14:33", datetime(2019, 12, 3, 20, 14, 33)),
+        ("2019-09-02 오전 12:09:36", datetime(2019, 9, 2, 0, 9, 36)),
+        ("2019-09-02 오후 12:09:36", datetime(2019, 9, 2, 12, 9, 36)),
+        ("2019-12-03 20:14:33", datetime(2019, 12, 3, 20, 14, 33)),
+        ("06/13/2016 05:06:40 PM", datetime(2016, 6, 13, 17, 6, 40)),
+        ("13.06.2016 17:06:40", datetime(2016, 6, 13, 17, 6, 40)),
+        ("23 Dec 2015 9:40:32", datetime(2015, 12, 23, 9, 40, 32)),
+        ("2019-13-03 20:14:33", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_dates(text, expected):
+    assert parse_date_time(text) == expected
+
+
+def test_numbers_with_units():
+    assert parse_magnification("x500") == 500
+    assert parse_magnification("1.50 K X") == 1500
+    assert parse_magnification("x10,000") == 10_000
+    assert parse_magnification("none") is None
+    assert parse_quantity("5mm", {"mm": 1.0}) == 5
+    assert parse_quantity("5 parsec", {"mm": 1.0}) is None
+
+
+def test_zeiss_pixel_size_is_that_of_the_stored_image():
+    tags = {
+        "": (0, 0, 2.6e-6),
+        "ap_image_pixel_size": ("Image Pixel Size", 250.0, "nm"),
+        "ap_pixel_size": ("Pixel Size", 125.0, "nm"),
+        "ap_mag": ("Mag", 1.5, "K X"),
+        "ap_actualkv": ("EHT", 0.0, "V"),
+        "ap_manualkv": ("EHT Target", 5.0, "kV"),
+        "ap_wd": ("WD", 4.1, "mm"),
+        "ap_date": ("Date", "23 Dec 2015"),
+        "ap_time": ("Time", "9:40:32"),
+    }
+    found = read_zeiss_tags(tags)
+    assert found.pixel_size_um == pytest.approx(0.25)
+    assert found.magnification == 1500
+    assert found.voltage_kv == 5
+    assert found.working_distance_mm == pytest.approx(4.1)
+    assert found.acquired_at == datetime(2015, 12, 23, 9, 40, 32)
+    assert found.original["ap_mag"] == "1.5 K X"
+    assert read_zeiss_tags({}) == AcquisitionMetadata()
+
+
+def test_fei_tags_with_holes():
+    tags = {
+        "Beam": {"HV": "", "Beam": "EBeam", "Scan": "EScan"},
+        "EBeam": {"HV": 5000, "HFW": 1e-3, "WD": "notafloat"},
+        "Image": {"ResolutionX": 500, "ResolutionY": 442, "MagCanvasRealWidth": 0.12},
+        "PrivateFei": {"DatabarHeight": 29},
+        "User": {"Date": "06/13/2016", "Time": "05:06:40 PM"},
+    }
+    found = read_fei_tags(tags, height_px=471)
+    assert found.voltage_kv == 5
+    assert found.pixel_size_um == pytest.approx(2)
+    assert found.magnification == pytest.approx(120)
+    assert found.working_distance_mm is None
+    assert found.data_bar_px == 29
+    assert read_fei_tags(tags, height_px=442).data_bar_px == 0  # saved without the bar
+    assert read_fei_tags(tags, height_px=300).data_bar_px is None  # cropped
+    assert read_fei_tags({}, height_px=10) == AcquisitionMetadata()
+
+
+def test_tiff_tags_and_sidecar_complete_each_other(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.arange(64, dtype=np.uint8).reshape(8, 8), software="Some scope")
+    path.with_name("a.tif.txt").write_text(SIDECAR, encoding="utf-8")
+    found = read_picture(path, max_pixels=100).metadata
+    assert found.original["Software"] == "Some scope"
+    assert found.magnification == 500
+
+
+@needs_shared
+def test_real_zeiss_frame():
+    path = SHARED / "vendor_tiff" / "test_tiff_Zeiss_SEM_1k.tif"
+    picture = read_picture(path, max_pixels=10_000_000)
+    found = picture.metadata
+    assert picture.pixels.shape == (768, 1024)
+    assert found.pixel_size_um == pytest.approx(2.615)
+    assert (found.magnification, found.voltage_kv) == (105, 25)
+    assert found.working_distance_mm == pytest.approx(14.808)
+    assert (found.brightness, found.contrast) == (50, pytest.approx(23.3))
+    assert (found.detector, found.instrument) == ("HE-SE2", "Zeiss Merlin")
+    assert found.acquired_at == datetime(2015, 12, 23, 9, 40, 32)
+
+
+@needs_shared
+def test_real_fei_frames():
+    found = read_metadata(SHARED / "vendor_tiff" / "FEI-Helios-Ebeam-8bits.tif")
+    assert found.pixel_size_um == pytest.approx(3.3724)
+    assert found.magnification == pytest.approx(120)  # as its data bar says
+    assert found.voltage_kv == 5
+    assert found.working_distance_mm == pytest.approx(4.03466)
+    assert (found.detector, found.data_bar_px) == ("ETD", 29)
+    assert found.acquired_at == datetime(2016, 6, 13, 17, 6, 40)
+    name = "FEI-Helios-navcam-with-no-IRBeam-bad-floats.tif"
+    broken = read_metadata(SHARED / "vendor_tiff" / name)
+    assert (broken.voltage_kv, broken.pixel_size_um) == (None, None)
+    assert (broken.detector, broken.data_bar_px) == ("Nav-Cam", 39)
+
+
+@needs_shared
+def test_real_sidecars():
+    for path in sorted((SHARED / "sem_ncm").glob("*/*__5*.jpg"))[:20]:
+        found = read_metadata(path)
+        assert (found.magnification, found.voltage_kv) == (500, 20)
+        assert found.working_distance_mm == 5
+        assert found.acquired_at is not None
+        assert found.acquired_at.strftime("%H:%M:%S") in found.original["Image Info.Time"]

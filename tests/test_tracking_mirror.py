@@ -1,0 +1,142 @@
+"""What is mirrored: names, settings, and the plan of a study's runs; all without MLflow."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from batteryscope.errors import InputError
+from batteryscope.plan import plan_study
+from batteryscope.tracking.local_files import hash_split
+from batteryscope.tracking.mirror import plan_runs
+from batteryscope.tracking.names import (
+    MAX_PARAMETER_CHARACTERS,
+    describe_failure,
+    flatten_settings,
+    hide_password,
+    make_legal_name,
+)
+from tests.tracking_study import METRICS, ROOT, SETTINGS, build_study, write_json
+
+
+@pytest.mark.parametrize(
+    ("name", "legal"),
+    [
+        ("image.macro_f1", "image.macro_f1"),
+        ("p_50%(low)", "p_50__low_"),
+        ("../up", "_/up"),
+        ("/a//b/", "a/b"),
+        ("Größe", "Gr__e"),
+        ("", "_"),
+        (".", "_"),
+        ("x" * 400, "x" * 250),
+    ],
+)
+def test_legal_names(name, legal):
+    assert make_legal_name(name) == legal
+
+
+def test_flatten_settings():
+    values = {"a": {"b": 1, "c": {"d": None}}, "e": ["x", 2], "f": True, "g": {}, "h": "ü"}
+    assert flatten_settings(values) == {
+        "a.b": "1", "a.c.d": "null", "e": '["x", 2]', "f": "true", "g": "{}", "h": "ü"
+    }  # fmt: skip
+    long = flatten_settings({"a": "x" * 10_000})["a"]
+    assert len(long) == MAX_PARAMETER_CHARACTERS
+    assert long.endswith("[cut]")
+
+
+def test_passwords_and_tracebacks_stay_hidden():
+    assert hide_password("https://me:secret@host:5000/x") == "https://***@host:5000/x"
+    assert hide_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    assert describe_failure(ValueError("one\ntwo")) == "one"
+    assert describe_failure(ValueError()) == "ValueError"
+
+
+def test_plan_lists_every_fit_below_its_arm(tmp_path):
+    records = plan_runs(build_study(tmp_path))
+    chains = plan_study("cells", SETTINGS).arms
+    expected = [
+        f"cells/{arm}" + tail
+        for arm in ("scratch", "transfer")
+        for tail in ["", *(f"/{c}/r0_f{f}" for c in chains[arm].chains for f in range(2))]
+    ]
+    assert [r.key for r in records] == [*expected, "cells/baseline_majority"]
+    fit = records[1]
+    assert fit.parent == "cells/scratch"
+    assert fit.live_key == f"cells/{chains['scratch'].chains[0]}/r0_f0"
+    assert fit.tags["generated"] == "true"
+    assert fit.tags["data_version"] == "0" * 64
+    assert (fit.tags["repeat"], fit.tags["fold"], fit.tags["stage"]) == ("0", "0", "fit")
+    assert len(fit.tags["split_hash"]) == 64
+    assert fit.params["train.epochs"] == "40"
+    assert [m for m in fit.metrics if m[0] == "train_loss"] == [
+        ("train_loss", pytest.approx(1 / (e + 1)), e) for e in range(3)
+    ]
+    assert ("best_epoch", 1.0, 0) in fit.metrics
+    assert fit.ended_ms - fit.started_ms == 2000
+
+
+def test_plan_of_arms(tmp_path):
+    by_key = {r.key: r for r in plan_runs(build_study(tmp_path, bundle=True))}
+    main, other = by_key["cells/transfer"], by_key["cells/scratch"]
+    assert dict((n, v) for n, v, _ in main.metrics) == {
+        "tile.accuracy": 0.9, "image.state.macro_f1": 0.75, "cost.seconds": 3.5
+    }  # fmt: skip
+    assert main.params["model.backbone"] == "resnet18"
+    assert other.params["model.backbone"] == "efficientnet_b7"
+    assert main.bundle is not None
+    assert other.bundle is None
+    assert ("confusion.png", "figures") in [(p.name, f) for p, f in main.artifacts]
+    assert sorted((p.name, f) for p, f in other.artifacts) == [
+        ("comparison.csv", "tables"), ("cost.json", "tables"), ("metrics.json", "tables")
+    ]  # fmt: skip
+    assert by_key["cells/baseline_majority"].metrics == (("image.accuracy", 0.25, 0),)
+    assert len(main.dataset.digest) <= 36
+
+
+def test_digest_follows_content_only(tmp_path):
+    results = build_study(tmp_path)
+    first = [r.digest() for r in plan_runs(results)]
+    for path in tmp_path.rglob("fit.json"):
+        path.touch()
+    assert [r.digest() for r in plan_runs(results)] == first
+    write_json(results.comparison / "metrics.json", METRICS | {"scratch.tile.accuracy": 0.6})
+    second = [r.digest() for r in plan_runs(results)]
+    assert second[0] != first[0]
+    assert second[1:3] == first[1:3]
+
+
+def test_split_hash_ignores_order_and_format(tmp_path):
+    table = pd.DataFrame({"sample_id": ["b", "a"], "role": ["test", "train"]})
+    table.to_parquet(tmp_path / "1.parquet")
+    table[::-1][["role", "sample_id"]].to_parquet(tmp_path / "2.parquet", compression="gzip")
+    table.assign(role="test").to_parquet(tmp_path / "3.parquet")
+    one, two, three = (hash_split(tmp_path / f"{i}.parquet") for i in (1, 2, 3))
+    assert one == two != three
+
+
+def test_bad_local_files_are_named(tmp_path, caplog):
+    results = build_study(tmp_path)
+    history = sorted(tmp_path.rglob("history.csv"))[0]
+    history.write_text("loss\n1\n")
+    with pytest.raises(InputError, match=r"history\.csv: has no column 'epoch'; found loss"):
+        plan_runs(results)
+    history.write_text("")
+    with pytest.raises(InputError, match=r"history\.csv: cannot be read"):
+        plan_runs(results)
+    (results.comparison / "metrics.json").write_text("[1]")
+    with pytest.raises(InputError, match="expected a JSON object, found list"):
+        plan_runs(results)
+    with pytest.raises(InputError, match="no folder is given for the stage"):
+        plan_runs(dataclasses.replace(build_study(tmp_path / "new"), stages={}))
+
+
+def test_planning_never_imports_mlflow():
+    code = (
+        "import sys, batteryscope.tracking.mirror, batteryscope.tracking.live, "
+        "batteryscope.tracking.study; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

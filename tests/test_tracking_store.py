@@ -1,0 +1,233 @@
+"""The tracking store and live runs: creation, migration, parallel writers, no server."""
+
+import logging
+import math
+import multiprocessing
+import os
+import socket
+import time
+
+import pytest
+
+from batteryscope.tracking import live
+from batteryscope.tracking.live import open_live_run
+from batteryscope.tracking.records import RunRecord
+from batteryscope.tracking.runs import list_runs, reconcile_runs
+from batteryscope.tracking.store import (
+    TrackingUnavailableError,
+    configure_client,
+    find_database,
+    find_experiment,
+    initialise_store,
+    open_client,
+    probe_store,
+    resolve_uri,
+)
+from tests.tracking_study import copy_empty_store
+
+NOWHERE = "http://127.0.0.1:9"
+EPOCHS = 200
+
+
+@pytest.fixture
+def uri(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "_failed_stores", set())
+    return copy_empty_store(tmp_path)
+
+
+@pytest.fixture
+def heard(caplog):
+    """Warnings of this package, which does not pass its messages on once it is configured."""
+    logger = logging.getLogger("batteryscope")
+    before, logger.propagate = logger.propagate, True
+    caplog.set_level(logging.WARNING, logger="batteryscope")
+    yield caplog
+    logger.propagate = before
+
+
+@pytest.fixture
+def silent_server():
+    """Accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_addresses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_database("sqlite:///mlflow.db") == tmp_path / "mlflow.db"
+    assert find_database("sqlite:////data/x.db").as_posix() == "/data/x.db"
+    assert find_database("http://host:5000") is None
+    assert resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert resolve_uri("http://host:5000") == "http://host:5000"
+
+
+def test_the_users_environment_wins(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    configure_client(timeout_s=4, retries=0)
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_initialising_twice_changes_nothing(uri, tmp_path):
+    client = open_client(uri)
+    first = find_experiment(client, uri, "cells")
+    initialise_store(uri)
+    assert find_experiment(client, uri, "cells") == first
+    location = client.get_experiment(first).artifact_location
+    assert location == (tmp_path / "mlartifacts" / "cells").as_uri()
+    client.delete_experiment(first)
+    assert find_experiment(client, uri, "cells") == first
+    assert client.get_experiment(first).lifecycle_stage == "active"
+
+
+def test_unusable_stores_say_so_in_one_sentence(tmp_path, silent_server):
+    broken = tmp_path / "broken.db"
+    broken.write_text("this is no database, whatever its name says " * 50)
+    for uri in (NOWHERE, silent_server, f"sqlite:///{broken}", "nonsense://x"):
+        with pytest.raises(TrackingUnavailableError) as caught:
+            open_client(uri)
+        assert uri in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert broken.read_text().startswith("this is no database")
+
+
+def test_any_answer_of_a_server_counts(monkeypatch):
+    import urllib.error
+    import urllib.request
+
+    def refuse(request, timeout):
+        raise urllib.error.HTTPError(request.full_url, 404, "no", {}, None)
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    probe_store("http://host")
+
+
+def test_live_run_is_seen_at_once_and_replaces_a_killed_one(uri):
+    killed = open_live_run(uri, True, "cells", "cells/fit-1/r0_f0")
+    killed.log_epoch(0, {"val_loss": 1.0})
+    run = open_live_run(
+        uri, True, "cells", "cells/fit-1/r0_f0", {"stage": "fit"}, {"model": {"dropout": 0.2}}
+    )
+    run.log_epoch(0, {"val_loss": 0.5, "val accuracy %": math.nan})
+    run.log_epoch(1, {"val_loss": 0.25, "train_loss": math.inf})
+    client = open_client(uri)
+    [seen] = list_runs(client, find_experiment(client, uri, "cells"))
+    assert seen.info.run_id == run.run_id != killed.run_id
+    assert seen.info.status == "RUNNING"
+    assert seen.data.params == {"model.dropout": "0.2"}
+    assert seen.data.tags["live"] == "true"
+    history = client.get_metric_history(run.run_id, "val_loss")
+    assert [(m.step, m.value) for m in history] == [(0, 0.5), (1, 0.25)]
+    assert "train_loss" not in seen.data.metrics
+    run.finish("FAILED")
+    assert client.get_run(run.run_id).info.status == "FAILED"
+    run.log_epoch(2, {"val_loss": 0.1})
+    assert len(client.get_metric_history(run.run_id, "val_loss")) == 2
+
+
+def test_live_run_gives_up_quickly_and_once(uri, silent_server, heard):
+    started = time.perf_counter()
+    for server in (NOWHERE, silent_server):
+        for fold in range(3):
+            run = open_live_run(server, True, "cells", f"cells/fit/r0_f{fold}")
+            assert not run.active
+            run.log_epoch(0, {"val_loss": 1.0})
+            run.finish()
+    assert time.perf_counter() - started < 6
+    assert [r.getMessage()[:20] for r in heard.records] == ["Live tracking is off"] * 2
+
+
+def test_live_run_survives_a_store_that_breaks(uri, heard, monkeypatch):
+    run = open_live_run(uri, True, "cells", "cells/fit/r0_f0")
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("database is locked\ntraceback")
+
+    monkeypatch.setattr(run._client, "log_batch", fail)
+    for epoch in range(3):
+        run.log_epoch(epoch, {"val_loss": 1.0})
+    run.finish()
+    assert not run.active
+    [record] = heard.records
+    assert "database is locked" in record.getMessage()
+    assert "traceback" not in record.getMessage()
+
+
+def test_disabled_live_run_does_nothing(tmp_path):
+    run = open_live_run(f"sqlite:///{tmp_path}/x.db", False, "cells", "cells/fit/r0_f0")
+    run.log_epoch(0, {"val_loss": 1.0})
+    run.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_old_database_is_copied_and_migrated(tmp_path, monkeypatch):
+    """A database of an older MLflow: the schema version is behind."""
+    import sqlite3
+    from contextlib import closing
+
+    from batteryscope.tracking import store
+
+    uri = copy_empty_store(tmp_path)
+    database = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        [(version,)] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        connection.commit()
+    commands = []
+
+    def upgrade(command, **kwargs):
+        commands.append(command[2:])
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+            connection.commit()
+        return store.subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(store.subprocess, "run", upgrade)
+    initialise_store(uri)
+    assert commands == [["mlflow", "db", "upgrade", uri]]
+    assert (tmp_path / "mlflow.db.before-migration").is_file()
+
+
+def write_history(uri, number, failures):
+    try:
+        client = open_client(uri)
+        experiment = find_experiment(client, uri, "parallel")
+        run = open_live_run(uri, True, "parallel", f"parallel/live/{number}")
+        for epoch in range(5):
+            run.log_epoch(epoch, {"val_loss": float(epoch)})
+        assert run.active
+        run.finish()
+        metrics = tuple(("val_loss", float(number + epoch), epoch) for epoch in range(EPOCHS))
+        key = f"parallel/{number}"
+        record = RunRecord(key, None, key, {"study": "parallel"}, {"n": str(number)}, metrics)
+        reconcile_runs(client, uri, experiment, [record])
+    except BaseException as error:  # reported by the parent process
+        failures.put(f"{number}: {error!r}")
+
+
+@pytest.mark.workflow
+def test_parallel_writers_lose_nothing(uri):
+    # The fork server imports MLflow once and has no open database that a fork would share.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "tests.tracking_study"]
+    )
+    failures = context.Queue()
+    jobs = [context.Process(target=write_history, args=(uri, i, failures)) for i in range(8)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(120)
+    assert failures.empty(), failures.get()
+    client = open_client(uri)
+    runs = list_runs(client, find_experiment(client, uri, "parallel"))
+    done = {r.data.tags["job_key"]: r for r in runs if "live" not in r.data.tags}
+    assert sorted(done) == [f"parallel/{i}" for i in range(8)]
+    for number in range(8):
+        run = done[f"parallel/{number}"]
+        assert run.info.status == "FINISHED"
+        history = client.get_metric_history(run.info.run_id, "val_loss")
+        found = sorted((m.step, m.value) for m in history)
+        assert found == [(epoch, number + epoch) for epoch in range(EPOCHS)]

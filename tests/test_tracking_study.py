@@ -1,0 +1,247 @@
+"""A whole study in MLflow: the programs, repeated, changed, interrupted, offline."""
+
+import json
+import logging
+import shutil
+import sys
+import time
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.tracking.live import open_live_run
+from batteryscope.tracking.runs import list_runs
+from batteryscope.tracking.store import find_experiment, open_client
+from tests.tracking_study import (
+    METRICS,
+    ROOT,
+    STUDY,
+    build_study,
+    copy_empty_store,
+    load_script,
+    spell_arguments,
+    write_json,
+)
+
+NOWHERE = "http://127.0.0.1:9"
+N_RUNS = 2 + 2 + 4 + 1  # arms, fits of one stage, fits of two stages, baseline
+
+
+@pytest.fixture(autouse=True)
+def no_log_files_stay_open():
+    yield
+    for handler in list(logging.getLogger("batteryscope").handlers):
+        handler.close()
+        logging.getLogger("batteryscope").removeHandler(handler)
+
+
+@pytest.fixture
+def uri(tmp_path):
+    return copy_empty_store(tmp_path)
+
+
+def track(results, uri, out):
+    status = load_script("track_study").main(spell_arguments(results, uri, out))
+    return status, json.loads(out.read_text())
+
+
+def find_runs(uri):
+    client = open_client(uri)
+    runs = list_runs(client, find_experiment(client, uri, STUDY))
+    return {run.data.tags.get("job_key"): run for run in runs}
+
+
+def test_study_is_mirrored(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    status, tracked = track(results, uri, tmp_path / "tracked.json")
+    assert (status, tracked["status"], len(tracked["runs"])) == (0, "complete", N_RUNS)
+    runs = find_runs(uri)
+    assert {key: run.info.run_id for key, run in runs.items()} == tracked["runs"]
+    parent = runs["cells/transfer"]
+    chain = results.arm_stages["transfer"][1]
+    child = runs[f"cells/transfer/{chain}/r0_f1"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.tags["stage"] == "target"
+    assert child.info.status == "FINISHED"
+    assert child.info.end_time - child.info.start_time == 2000
+    assert parent.data.metrics["tile.accuracy"] == 0.9
+    assert parent.data.params["model.backbone"] == "resnet18"
+    [used] = parent.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("trivial", "0" * 36)
+    client = open_client(uri)
+    history = client.get_metric_history(child.info.run_id, "train_loss")
+    assert [m.step for m in history] == [0, 1, 2, 3, 4]
+    files = {f.path for f in client.list_artifacts(parent.info.run_id, "figures")}
+    files |= {f.path for f in client.list_artifacts(parent.info.run_id, "tables")}
+    assert "figures/confusion.png" in files
+    assert "tables/comparison.csv" in files
+    assert (tmp_path / "mlartifacts" / "cells").is_dir()
+
+
+def test_repeating_keeps_and_a_change_replaces(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    out = tmp_path / "tracked.json"
+    _, first = track(results, uri, out)
+    text = out.read_text()
+    started = time.perf_counter()
+    _, second = track(results, uri, out)
+    assert time.perf_counter() - started < 3
+    assert second["runs"] == first["runs"]
+    assert out.read_text() == text
+
+    write_json(results.comparison / "metrics.json", METRICS | {"scratch.tile.accuracy": 0.6})
+    _, third = track(results, uri, out)
+    changed = {key for key in first["runs"] if first["runs"][key] != third["runs"][key]}
+    assert changed == {"cells/scratch", "cells/transfer"}  # both hold metrics.json
+    runs = find_runs(uri)
+    assert {key: run.info.run_id for key, run in runs.items()} == third["runs"]
+    assert runs["cells/scratch"].data.metrics["tile.accuracy"] == 0.6
+    fit = runs[f"cells/scratch/{results.arm_stages['scratch'][0]}/r0_f0"]
+    assert fit.data.tags["mlflow.parentRunId"] == third["runs"]["cells/scratch"]
+
+
+def test_live_and_unfinished_runs_are_replaced_and_foreign_ones_kept(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    chain = results.arm_stages["scratch"][0]
+    live = open_live_run(uri, True, STUDY, f"cells/{chain}/r0_f0")
+    live.log_epoch(0, {"val_loss": 1.0})
+    client = open_client(uri)
+    experiment = find_experiment(client, uri, STUDY)
+    client.create_run(experiment, tags={"job_key": "cells/scratch"})  # killed while writing
+    mine = client.create_run(experiment, run_name="my own").info.run_id
+    below = {"mlflow.parentRunId": mine}
+    client.create_run(experiment, run_name="my own child", tags=below)
+    _, tracked = track(results, uri, tmp_path / "tracked.json")
+    left = list_runs(client, experiment)
+    assert len(left) == N_RUNS + 2
+    assert mine in {run.info.run_id for run in left}
+    assert live.run_id not in {run.info.run_id for run in left}
+    assert set(tracked["runs"].values()) < {run.info.run_id for run in left}
+
+
+def test_fits_of_other_settings_leave_with_their_arm(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    _, first = track(results, uri, tmp_path / "tracked.json")
+    arguments = spell_arguments(results, uri, tmp_path / "tracked.json")
+    chain = results.arm_stages["scratch"][0]
+    renamed = [word.replace(chain, "fit-00000000") for word in arguments]
+    assert load_script("track_study").main(renamed) == 0
+    # The settings (and so the arm's run) are the same, but the fits have another name.
+    write_json(results.comparison / "metrics.json", METRICS | {"scratch.tile.accuracy": 0.6})
+    assert load_script("track_study").main(renamed) == 0
+    runs = find_runs(uri)
+    assert len(runs) == N_RUNS
+    assert "cells/scratch/fit-00000000/r0_f0" in runs
+    assert f"cells/scratch/{chain}/r0_f0" not in runs
+    assert first["runs"]["cells/baseline_majority"] == runs["cells/baseline_majority"].info.run_id
+
+
+def test_offline_study_is_uploaded_later(tmp_path, uri, monkeypatch, capsys):
+    results = build_study(tmp_path / "work" / "cells")
+    out = tmp_path / "work" / "cells" / "tracked.json"
+    started = time.perf_counter()
+    status, tracked = track(results, NOWHERE, out)
+    assert time.perf_counter() - started < 10
+    assert (status, tracked["status"], tracked["runs"]) == (0, "pending", {})
+    message = capsys.readouterr().err
+    assert "make upload-runs" in message
+    assert "Traceback" not in message
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    upload = load_script("upload_runs")
+    assert upload.main(["--work", str(tmp_path / "work")]) == 1
+    assert "cells still are not in MLflow" in capsys.readouterr().err
+    assert upload.main(["--work", str(tmp_path / "work"), "--uri", uri]) == 0
+    assert json.loads(out.read_text())["status"] == "complete"
+    assert len(find_runs(uri)) == N_RUNS
+    assert upload.main(["--work", str(tmp_path / "work")]) == 0
+    assert "No runs wait" in capsys.readouterr().err
+
+
+def test_disabled_study_touches_nothing(tmp_path):
+    results = build_study(tmp_path / "work")
+    arguments = spell_arguments(results, f"sqlite:///{tmp_path}/m.db", tmp_path / "tracked.json")
+    arguments[arguments.index("--enabled")] = "--disabled"
+    assert load_script("track_study").main(arguments) == 0
+    assert json.loads((tmp_path / "tracked.json").read_text())["status"] == "disabled"
+    assert not (tmp_path / "m.db").exists()
+
+
+def test_initialising(tmp_path, uri):
+    init = load_script("init_tracking").main
+    out = tmp_path / "ready.json"
+    assert init(["--uri", uri, "--out", str(out), "--log", str(tmp_path / "log")]) == 0
+    assert json.loads(out.read_text()) == {"status": "ready"}
+    assert init(["--uri", NOWHERE, "--out", str(out)]) == 0
+    assert json.loads(out.read_text()) == {"status": "unreachable"}
+
+
+@pytest.mark.workflow
+def test_deleted_database_is_made_anew(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    _, first = track(results, uri, tmp_path / "tracked.json")
+    database = tmp_path / "mlflow.db"
+    database.unlink()
+    shutil.rmtree(tmp_path / "mlartifacts")
+    # MLflow keeps its connections per address; another process would start without any.
+    again = f"sqlite:///{tmp_path}/./mlflow.db"
+    _, second = track(results, again, tmp_path / "tracked.json")
+    assert second["status"] == "complete"
+    assert second["runs"].keys() == first["runs"].keys()
+    assert set(second["runs"].values()).isdisjoint(first["runs"].values())
+
+
+def test_wrong_pairs_are_named(tmp_path, capsys):
+    results = build_study(tmp_path / "work")
+    arguments = spell_arguments(results, NOWHERE, tmp_path / "tracked.json")
+    assert load_script("track_study").main([*arguments, "--arms", "scratch"]) == 1
+    assert "--arms: found 'scratch'; expected name=value." in capsys.readouterr().err
+    assert load_script("track_study").main([*arguments, "--split", "other=x"]) == 1
+    assert "--split: no file is given for the arm 'scratch'" in capsys.readouterr().err
+
+
+class FakeBundle:
+    def predict_frames(self, frames):
+        assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frame in frames)
+        means = np.array([frame.mean() / 255 for frame in frames])
+        return pd.DataFrame({"p_333": means, "p_811": 1 - means})
+
+
+def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
+    import mlflow
+
+    fake = types.ModuleType("batteryscope.bundle")
+    loaded = []
+
+    def load_bundle(path):
+        loaded.append(path)
+        return FakeBundle()
+
+    fake.load_bundle = load_bundle
+    monkeypatch.setitem(sys.modules, "batteryscope.bundle", fake)
+    results = build_study(tmp_path / "work", bundle=True)
+    started = time.perf_counter()
+    _, tracked = track(results, uri, tmp_path / "tracked.json")
+    print("tracked with model in", time.perf_counter() - started)
+    assert tracked["status"] == "complete"
+    runs = find_runs(uri)
+    assert runs["cells/scratch"].outputs is None or not runs["cells/scratch"].outputs.model_outputs
+    [output] = runs["cells/transfer"].outputs.model_outputs
+    assert runs["cells/transfer"].info.status == "FINISHED"
+    model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+    images = np.full((2, 5, 7), 255, dtype=np.uint8)
+    assert model.predict(images)["p_333"].tolist() == [1.0, 1.0]
+    assert (model.metadata.signature.inputs.inputs[0].shape) == (-1, -1, -1)
+    folder = next((tmp_path / "mlartifacts").rglob("MLmodel")).parent
+    assert (folder / "artifacts" / "bundle" / "bundle.json").is_file()
+    assert (folder / "code" / "batteryscope" / "errors.py").is_file()
+    assert not list(folder.rglob("*.pkl"))
+    assert "mlflow==" in (folder / "requirements.txt").read_text()
+
+    write_json(results.comparison / "metrics.json", METRICS | {"transfer.tile.accuracy": 0.8})
+    _, again = track(results, uri, tmp_path / "tracked.json")
+    assert again["runs"]["cells/transfer"] != tracked["runs"]["cells/transfer"]
+    experiment = runs["cells/transfer"].info.experiment_id
+    assert len(open_client(uri).search_logged_models([experiment])) == 1

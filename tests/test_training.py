@@ -1,0 +1,207 @@
+"""The training engine: it learns, resumes exactly, and does not train the same thing twice."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from batteryscope.config.learning import AugmentSettings, ModelSettings, TrainSettings
+from batteryscope.plan import StageSettings
+from batteryscope.training.data import EpochBatches, count_grey_levels
+from batteryscope.training.module import scale_learning_rate
+from batteryscope.training.stage import list_fits, plan_fits, select_samples, train_stage
+
+CLASSES = ["dark", "light"]
+
+
+def make_settings(epochs=3, **train):
+    values = {"epochs": epochs, "batch_size": 8, "learning_rate": 3e-3, "optimiser": "adamw"}
+    return StageSettings(
+        study="s",
+        stage="fit",
+        where={},
+        label_columns=["class"],
+        balance={},
+        augment=AugmentSettings(contrast=0.1),
+        model=ModelSettings(backbone="test_resnet", weights="random", dropout=0.1),
+        train=TrainSettings(**(values | train)),
+    )
+
+
+@pytest.fixture
+def data():
+    """Sixteen images of two tiles each; the class is the texture's period."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 8)
+    x = np.arange(32)
+    tiles = np.stack(
+        [
+            128 + 60 * np.sin(x * (0.4 if label else 1.6))[None, :] + rng.normal(0, 8, (32, 32))
+            for label in np.repeat(labels, 2)
+        ]
+    )
+    samples = [f"s{i:02d}" for i in range(16)]
+    index = pd.DataFrame(
+        {
+            "tile": np.arange(32),
+            "sample_id": np.repeat(samples, 2),
+            "kind": ["random", "grid"] * 16,
+            "used": True,
+        }
+    )
+    manifest = pd.DataFrame({"sample_id": samples, "class": np.array(CLASSES)[labels]})
+    roles = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    split = pd.DataFrame({"sample_id": samples, "repeat": 0, "fold": 0, "role": roles * 2})
+    train_ids = split.loc[split["role"] == "train", "sample_id"]
+    chosen = index[(index["kind"] == "random") & index["sample_id"].isin(train_ids)]
+    balance = pd.DataFrame(
+        {"repeat": 0, "fold": 0, "tile": chosen["tile"], "copies": 4, "weight": 1.0}
+    )
+    return np.clip(tiles, 0, 255).astype(np.uint8), index, manifest, split, balance
+
+
+def run(data, settings, state: Path, out: Path, listener=None, code="c"):
+    tiles, index, manifest, split, balance = data
+    classes, tasks = plan_fits(
+        settings, manifest, split, balance, index, tiles, list_fits(split, 0, 1), code
+    )
+    train_stage(settings, classes, tasks, tiles, state, out, lambda _: listener)
+    return out / "r0_f0"
+
+
+class Interrupt:
+    """A listener that ends the process's work after some epochs, as a kill would."""
+
+    def __init__(self, after: int):
+        self.after = after
+        self.epochs = []
+
+    def log_epoch(self, epoch, metrics):
+        self.epochs.append(epoch)
+        if len(self.epochs) == self.after:
+            raise KeyboardInterrupt
+
+    def finish(self, status):
+        self.status = status
+
+
+def test_learns_a_texture_and_writes_the_contract(data, tmp_path):
+    fit = run(data, make_settings(epochs=8), tmp_path / "state", tmp_path / "out")
+    record = json.loads((fit / "fit.json").read_text())
+    history = pd.read_csv(fit / "history.csv")
+    assert len(history) == 8
+    assert history["val_accuracy"].max() == 1.0
+    assert record["best_epoch"] == history["val_accuracy"].idxmax()
+    assert record["n_train_tiles"] == 32
+    assert not set(record["train_samples"]) & set(record["validation_samples"])
+    assert not list((tmp_path / "state").rglob("*.ckpt"))
+
+
+def test_same_seed_gives_the_same_weights(data, tmp_path):
+    fits = [
+        run(data, make_settings(), tmp_path / f"state{i}", tmp_path / f"out{i}") for i in range(2)
+    ]
+    one, two = (load_file(fit / "weights.safetensors") for fit in fits)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_interrupted_fit_resumes_to_the_same_weights(data, tmp_path):
+    settings = make_settings(epochs=4, schedule="one_cycle")
+    whole = run(data, settings, tmp_path / "a", tmp_path / "whole")
+    listener = Interrupt(after=2)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(data, settings, tmp_path / "b", tmp_path / "resumed", listener)
+    listener.after = 99
+    resumed = run(data, settings, tmp_path / "b", tmp_path / "resumed", listener)
+    # Epoch 1 was interrupted before its checkpoint was written, so it is trained again.
+    assert listener.epochs == [0, 1, 1, 2, 3]
+    one, two = (load_file(fit / "weights.safetensors") for fit in (whole, resumed))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert pd.read_csv(resumed / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]
+
+
+def test_finished_fit_is_not_trained_again_unless_something_changed(data, tmp_path):
+    listener = Interrupt(after=99)
+    state, out = tmp_path / "state", tmp_path / "out"
+    run(data, make_settings(), state, out, listener)
+    run(data, make_settings(), state, tmp_path / "again", listener)
+    assert len(listener.epochs) == 3
+    assert (tmp_path / "again" / "r0_f0" / "weights.safetensors").is_file()
+    run(data, make_settings(), state, out, listener, code="edited")
+    assert len(listener.epochs) == 6
+    tiles, *tables = data
+    changed = tiles.copy()
+    changed[0] = 255 - changed[0]
+    run((changed, *tables), make_settings(), state, out, listener, code="edited")
+    assert len(listener.epochs) == 9
+
+
+def test_second_stage_starts_from_the_first(data, tmp_path):
+    parent = run(data, make_settings(), tmp_path / "a", tmp_path / "parent")
+    tiles, index, manifest, split, balance = data
+    settings = make_settings(epochs=1, learning_rate=1e-12)
+    classes, tasks = plan_fits(
+        settings, manifest, split, balance, index, tiles, [(0, 0)], "c", {"r0_f0": parent}
+    )
+    train_stage(settings, classes, tasks, tiles, tmp_path / "b", tmp_path / "child")
+    before = load_file(parent / "weights.safetensors")
+    after = load_file(tmp_path / "child" / "r0_f0" / "weights.safetensors")
+    key = "backbone.fc.weight"
+    assert torch.allclose(before[key], after[key], atol=1e-6)
+
+
+def test_epoch_order_depends_on_seed_and_epoch_alone():
+    batches = EpochBatches(20, 6, seed=3)
+    first = list(batches)
+    batches.set_epoch(1)
+    second = list(batches)
+    batches.set_epoch(0)
+    assert list(batches) == first != second
+    assert len(first) == len(batches) == 3  # a last batch of two is left out
+
+
+def test_validation_sees_everything_once():
+    batches = EpochBatches(20, 6, seed=3, shuffle=False)
+    assert sorted(sum(batches, [])) == list(range(20))
+    assert len(list(batches)) == len(batches) == 4
+
+
+def test_ranks_share_an_epoch_without_overlap():
+    ranks = [EpochBatches(21, 4, seed=1, rank=r, world_size=2) for r in range(2)]
+    one, two = (set(sum(rank, [])) for rank in ranks)
+    assert not one & two
+    assert len(ranks[0]) == len(ranks[1])
+
+
+def test_fits_are_dealt_out_to_parts():
+    split = pd.DataFrame({"repeat": [0, 0, 0, 1], "fold": [0, 1, 2, 0]})
+    assert list_fits(split, 0, 2) == [(0, 0), (0, 2)]
+    assert list_fits(split, 1, 2) == [(0, 1), (1, 0)]
+
+
+def test_samples_are_selected_by_column_values():
+    manifest = pd.DataFrame({"sample_id": list("abc"), "domain": ["s", "t", "u"]})
+    assert select_samples(manifest, {"domain": ["s", "u"]})["sample_id"].tolist() == ["a", "c"]
+    with pytest.raises(Exception, match="'domian' is no column"):
+        select_samples(manifest, {"domian": "s"})
+
+
+def test_learning_rate_schedules():
+    assert scale_learning_rate(50, 100, 0, "constant") == 1
+    assert scale_learning_rate(50, 100, 0, "cosine") == pytest.approx(0.5)
+    assert scale_learning_rate(4, 100, 9, "constant") == pytest.approx(0.5)
+    assert scale_learning_rate(20, 100, 0, "one_cycle") == pytest.approx(1)
+    assert scale_learning_rate(0, 100, 0, "one_cycle") == pytest.approx(0.04)
+    assert scale_learning_rate(100, 100, 0, "one_cycle") == pytest.approx(0)
+
+
+def test_histogram_counts_each_tile_once():
+    tiles = np.array([[[0, 0], [1, 255]], [[7, 7], [7, 7]]], np.uint8)
+    histogram = count_grey_levels(tiles, np.array([0, 0]))
+    assert histogram[0] == 2
+    assert histogram[1] == histogram[255] == 1
+    assert histogram[7] == 0

@@ -1,0 +1,136 @@
+"""A small finished study on disk, and an empty tracking store, for the tracking tests."""
+
+import importlib.util
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from batteryscope.config.study import StudySettings
+from batteryscope.plan import plan_study
+from batteryscope.tracking.records import StudyResults
+from batteryscope.tracking.store import initialise_store
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = "cells"
+SETTINGS = StudySettings.model_validate(
+    {
+        "title": "Cells",
+        "dataset": {"name": "trivial", "generator": {"kind": "trivial"}},
+        "preprocess": {"method": "sem_tiles"},
+        "arms": {
+            "scratch": {},
+            "transfer": {
+                "stages": [{"name": "source"}, {"name": "target"}],
+                "change": {"model.backbone": "resnet18"},
+            },
+        },
+        "main_arm": "transfer",
+    }
+)
+METRICS = {
+    "scratch.tile.accuracy": 0.5,
+    "transfer.image.state.macro_f1": 0.75,
+    "transfer.tile.accuracy": 0.9,
+    "baseline_majority.image.accuracy": 0.25,
+}
+
+
+def load_script(name):
+    """Import a program of the workflow by its file."""
+    path = ROOT / "workflow_scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def make_empty_database() -> Path:
+    """Creating a database takes MLflow some seconds, so the tests start from copies of one."""
+    path = Path(tempfile.mkdtemp()) / "mlflow.db"
+    initialise_store(f"sqlite:///{path}")
+    return path
+
+
+def copy_empty_store(folder: Path) -> str:
+    shutil.copy(make_empty_database(), folder / "mlflow.db")
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def write_json(path: Path, values) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values), encoding="utf-8")
+    return path
+
+
+def write_fit(folder: Path, fold: int, epochs: int = 3) -> None:
+    folder.mkdir(parents=True)
+    history = pd.DataFrame({"epoch": range(epochs)})
+    history["train_loss"] = [1.0 / (e + 1 + fold) for e in range(epochs)]
+    history["val_loss"] = [float("nan"), *[0.5] * (epochs - 1)]
+    history.to_csv(folder / "history.csv", index=False)
+    fit = {"repeat": 0, "fold": fold, "best_epoch": 1, "identity": "ab", "seconds": 2.0}
+    write_json(folder / "fit.json", fit | {"train_samples": ["x", "y"], "device": "cpu"})
+
+
+def write_bundle(folder: Path) -> Path:
+    write_json(folder / "bundle.json", {"classes": ["333", "811"]})
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(folder / "example_input.png")
+    return folder
+
+
+def build_study(work: Path, bundle: bool = False) -> StudyResults:
+    """Write all that a finished study leaves below ``work``."""
+    plan = plan_study(STUDY, SETTINGS)
+    for i, chain in enumerate(plan.stages):
+        for fold in range(2):
+            write_fit(work / "stages" / chain / f"part{fold}" / f"r0_f{fold}", fold, 3 + i)
+    split = pd.DataFrame({"sample_id": ["a", "b"], "fold": [0, 0], "role": ["train", "test"]})
+    split.to_parquet(work / "split.parquet")
+    write_json(work / "comparison" / "metrics.json", METRICS)
+    (work / "comparison" / "comparison.csv").write_text("arm,mean\nscratch,0.5\n")
+    for arm in plan.arms:
+        write_json(work / "arms" / arm / "cost.json", {"seconds": 3.5, "device": "cpu"})
+    picture = work / "report" / "figures" / "confusion.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("L", (4, 4)).save(picture)
+    (work / "report" / "report.html").write_text("<p>ok</p>")
+    write_json(work / "summary.json", {"n": 2, "classes": {"333": 1, "811": 1}})
+    return StudyResults(
+        study=STUDY,
+        settings=SETTINGS,
+        config_hash="c0ffee",
+        data_name="trivial",
+        data_version="0" * 64,
+        manifest_summary=work / "summary.json",
+        splits=dict.fromkeys(plan.arms, work / "split.parquet"),
+        arms={arm: work / "arms" / arm for arm in plan.arms},
+        arm_stages={name: arm.chains for name, arm in plan.arms.items()},
+        stages={chain: work / "stages" / chain for chain in plan.stages},
+        comparison=work / "comparison",
+        report=work / "report",
+        bundle=write_bundle(work / "bundle") if bundle else None,
+    )
+
+
+def spell_arguments(results: StudyResults, uri: str, out: Path) -> list[str]:
+    """Return the command line of track_study for a study."""
+    return [
+        *("--study", results.study, "--uri", uri, "--enabled"),
+        *("--settings", results.settings.model_dump_json(), "--config-hash", results.config_hash),
+        *("--manifest-summary", str(results.manifest_summary)),
+        *("--data-name", results.data_name, "--data-version", results.data_version),
+        *("--split", str(results.splits["scratch"])),
+        *("--arms", *(f"{name}={path}" for name, path in results.arms.items())),
+        *("--arm-stages", *(f"{n}={','.join(c)}" for n, c in results.arm_stages.items())),
+        *("--stages", *(f"{chain}={path}" for chain, path in results.stages.items())),
+        *("--comparison", str(results.comparison), "--report", str(results.report)),
+        *(("--bundle", str(results.bundle)) if results.bundle else ()),
+        *("--out", str(out), "--log", str(out.with_suffix(".log"))),
+    ]

@@ -1,0 +1,75 @@
+"""Put all arms, baselines and published values side by side, and say what follows."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.evaluate import EvaluateSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
+    parser.add_argument("--arms", nargs="+", required=True, metavar="NAME=PREDICTIONS")
+    parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
+    parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
+    parser.add_argument("--main-arm", required=True)
+    parser.add_argument("--backbones", default="{}", help="JSON: network of each arm")
+    parser.add_argument("--label-columns", nargs="+", required=True)
+    parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
+    parser.add_argument("--dataset", type=Path, help="folder of the images")
+    parser.add_argument("--out-dir", type=Path, required=True)
+    return run_program(compare, parser, argv)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Read the predictions of all arms and write tables, metrics and findings."""
+    import pandas as pd
+
+    from batteryscope.evaluation import comparison, verdicts
+    from batteryscope.evaluation.calibration import tabulate_arm_reliability
+    from batteryscope.evaluation.misclassified import list_misclassified
+    from batteryscope.evaluation.predictions import read_all_predictions
+    from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+
+    settings = read_settings(EvaluateSettings, arguments.settings)
+    manifest = pd.read_parquet(arguments.manifest)
+    audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
+    backbones = json.loads(arguments.backbones)
+    main_arm = arguments.main_arm
+    predictions = read_all_predictions(arguments.arms, arguments.baselines)
+    levels = comparison.list_levels(predictions, manifest)
+    table = comparison.compare_arms(
+        predictions, manifest, arguments.label_columns, backbones, settings.paper
+    )
+    images = levels["image"]
+    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit)
+    tables = {
+        "comparison": table,
+        "per_class": comparison.compare_classes(levels),
+        "confusion": comparison.compare_confusions(levels),
+        "misclassified": list_misclassified(levels, manifest, main_arm),
+        "images": images,
+        "reliability": tabulate_arm_reliability(predictions),
+    }
+    if arguments.survey:
+        answers = read_survey(arguments.survey, arguments.dataset)
+        tables["survey"] = compare_with_survey(answers, images, manifest, main_arm)
+        findings.append(
+            {"kind": "survey", "severity": "info", "text": describe_survey(tables["survey"])}
+        )
+    arguments.out_dir.mkdir(parents=True, exist_ok=True)
+    for name, content in tables.items():
+        content.round(6).to_csv(arguments.out_dir / f"{name}.csv", index=False)
+    for name, value in {"metrics": comparison.flatten_metrics(table), "findings": findings}.items():
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        (arguments.out_dir / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Predict validation and test tiles with all fits of an arm, and calibrate."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import make_parser, run_program, show_progress
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--arm", required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
+    parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
+    parser.add_argument("--predictions", type=Path, required=True)
+    parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--cost", type=Path, required=True)
+    return run_program(evaluate, parser, argv)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Load each fit once and predict."""
+    import pandas as pd
+    from batteryscope.tilestore import TileStore
+
+    from batteryscope.evaluation.calibration import fit_temperature
+    from batteryscope.evaluation.cost import summarise_cost
+    from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
+
+    manifest = pd.read_parquet(arguments.manifest)
+    split = pd.read_parquet(arguments.split)
+    store = TileStore.open(arguments.tiles)
+    folders = sorted(fit for part in arguments.fits for fit in part.glob("r*_f*"))
+    device = choose_device()
+    tables, records = [], []
+    for folder in show_progress(folders, f"evaluating {arguments.arm}", unit="fit"):
+        fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        records.append(fit)
+        roles = split[(split["repeat"] == fit["repeat"]) & (split["fold"] == fit["fold"])]
+        model = load_fit(folder).to(device)
+        tables.append(predict_fit(model, store.tiles, store.index, manifest, roles, arguments.arm))
+    predictions = pd.concat(tables, ignore_index=True)
+    predictions.to_parquet(arguments.predictions, index=False)
+
+    validation = predictions[predictions["role"] == "validation"]
+    columns = [c for c in predictions.columns if c.startswith("p_")]
+    truth = validation["y_true"].map({c.removeprefix("p_"): i for i, c in enumerate(columns)})
+    temperature = fit_temperature(validation[columns].to_numpy(), truth.to_numpy())
+    values = {"temperature": round(float(temperature), 6), "n_tiles": len(validation)}
+    arguments.calibration.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    cost = summarise_cost(records)
+    arguments.cost.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Predict the test images without looking at shapes: majority, grey levels, metadata."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.evaluate import EvaluateSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
+    parser.add_argument("--max-pixels", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True, help="predictions table (parquet)")
+    return run_program(evaluate, parser, argv)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Run the wanted baselines; the table is empty if none is wanted."""
+    import pandas as pd
+
+    from batteryscope.evaluation.baselines import (
+        predict_from_grey_levels,
+        predict_from_metadata,
+        predict_majority,
+    )
+    from batteryscope.evaluation.grey_levels import measure_frames
+
+    settings = read_settings(EvaluateSettings, arguments.settings)
+    manifest = pd.read_parquet(arguments.manifest)
+    split = pd.read_parquet(arguments.split)
+    threads = arguments.threads
+    majority = predict_majority(manifest, split)
+    tables = [majority if "majority" in settings.baselines else majority[:0]]
+    if "grey_levels" in settings.baselines:
+        levels = measure_frames(manifest, arguments.dataset, arguments.max_pixels, threads)
+        tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
+    if "metadata" in settings.baselines:
+        tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))
+    predictions = pd.concat(tables, ignore_index=True)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    predictions.to_parquet(arguments.out, index=False)
+    log.info("%d baseline predictions for %d images", len(predictions), len(manifest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

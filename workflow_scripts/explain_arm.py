@@ -1,0 +1,67 @@
+"""Draw which parts of typical and misclassified test tiles a network goes by."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import (
+    log,
+    make_parser,
+    read_settings,
+    run_program,
+    show_progress,
+)
+from batteryscope.config.evaluate import ExplainSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--arm", required=True)
+    parser.add_argument("--settings", required=True, help="explain settings (JSON text or file)")
+    parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
+    parser.add_argument("--predictions", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    return run_program(explain, parser, argv)
+
+
+def explain(arguments: argparse.Namespace) -> None:
+    """Choose tiles, explain them, write one picture each and the list of them."""
+    settings = read_settings(ExplainSettings, arguments.settings)
+    import pandas as pd
+
+    from batteryscope.evaluation.predictions import read_predictions
+    from batteryscope.explain.arm import explain_tiles, sort_entries
+    from batteryscope.explain.select import choose_tiles
+    from batteryscope.tilestore import TileStore
+
+    predictions = read_predictions(arguments.predictions)
+    manifest = pd.read_parquet(arguments.manifest).set_index("sample_id")
+    store = TileStore.open(arguments.tiles)
+    folders = sorted(fit for part in arguments.fits for fit in part.glob("r*_f*"))
+    records = [json.loads((f / "fit.json").read_text(encoding="utf-8")) for f in folders]
+    fits = {(r["repeat"], r["fold"]): f for r, f in zip(records, folders, strict=True)}
+    chosen = choose_tiles(predictions, settings.tiles_per_class, settings.misclassified_tiles)
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    entries = []
+    pictures = explain_tiles(chosen, fits, store.tiles, manifest["path"], settings)
+    for entry, png in show_progress(
+        pictures, f"explaining {arguments.arm}", total=len(chosen), unit="tile"
+    ):
+        (arguments.out / entry["file"]).write_bytes(png)
+        entries.append(entry)
+    text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"
+    (arguments.out / "index.json").write_text(text, encoding="utf-8")
+    n_wrong = sum(entry["kind"] == "misclassified" for entry in entries)
+    log.info(
+        "%s: %d tiles explained, %d of them misclassified.", arguments.arm, len(entries), n_wrong
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Tabulate a data set: one row per usable image, and a list of the rest with reasons."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.dataset import DatasetSettings
+
+MAX_LISTED_REJECTS = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--settings", required=True, help="data set settings as JSON text or file")
+    parser.add_argument(
+        "--manifest", type=Path, required=True, help="sample table (parquet) to write"
+    )
+    parser.add_argument(
+        "--rejects", type=Path, required=True, help="list of rejects (CSV) to write"
+    )
+    parser.add_argument("--summary", type=Path, required=True, help="summary (JSON) to write")
+    return run_program(_ingest, parser, argv)
+
+
+def _ingest(arguments: argparse.Namespace) -> None:
+    from batteryscope.manifest.build import build_manifest
+    from batteryscope.manifest.scan import scan_images
+    from batteryscope.manifest.schema import write_manifest
+    from batteryscope.manifest.summary import summarise_manifest
+
+    settings = read_settings(DatasetSettings, arguments.settings)
+    files = scan_images(arguments.dataset)
+    manifest, rejects = build_manifest(files, settings, arguments.dataset)
+    summary = summarise_manifest(manifest, rejects, settings.labels.columns)
+
+    for path in (arguments.rejects, arguments.summary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(manifest, arguments.manifest)
+    rejects.to_csv(arguments.rejects, index=False)
+    text = json.dumps(summary, ensure_ascii=False, indent=1)
+    arguments.summary.write_text(text + "\n", encoding="utf-8")
+
+    for reject in rejects.head(MAX_LISTED_REJECTS).itertuples():
+        log.warning("%s: %s (%s)", reject.path, reject.detail, reject.reason)
+    if len(rejects) > MAX_LISTED_REJECTS:
+        further = len(rejects) - MAX_LISTED_REJECTS
+        log.warning("… and %d more rejects, see %s", further, arguments.rejects)
+    log.info(
+        "%d images in %d classes, %d rejected",
+        summary["images"],
+        len(summary["classes"]),
+        summary["rejected"],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

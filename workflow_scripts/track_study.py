@@ -1,0 +1,83 @@
+"""Mirror a finished study in MLflow: runs of arms and fits, tables, figures, data, model.
+
+If MLflow cannot be reached, the outcome file says so and the exit status is 0.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.study import StudySettings
+from batteryscope.errors import ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(__doc__)
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--uri", required=True, help="address of the tracking store")
+    switch = parser.add_mutually_exclusive_group()
+    switch.add_argument("--enabled", action="store_true", default=True)
+    switch.add_argument("--disabled", dest="enabled", action="store_false")
+    parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
+    parser.add_argument("--config-hash", default="")
+    parser.add_argument("--manifest-summary", type=Path, required=True)
+    parser.add_argument("--data-name", required=True)
+    parser.add_argument("--data-version", default="", help="hash of the data set")
+    parser.add_argument("--split", nargs="+", required=True, help="[arm=]FILE; bare: of all arms")
+    parser.add_argument("--arms", nargs="+", required=True, help="name=DIR")
+    parser.add_argument("--arm-stages", nargs="+", required=True, help="name=chain1,chain2")
+    parser.add_argument("--stages", nargs="+", required=True, help="chain=DIR")
+    parser.add_argument("--comparison", type=Path, required=True)
+    parser.add_argument("--report", type=Path)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="tracked.json")
+    parser.set_defaults(words=words)
+    return run_program(track, parser, words)
+
+
+def track(arguments: argparse.Namespace) -> None:
+    """Collect where the results lie, mirror them and write tracked.json."""
+    from batteryscope.tracking.records import StudyResults
+    from batteryscope.tracking.study import track_results, write_tracked
+
+    arms = {name: Path(folder) for name, folder in read_pairs(arguments.arms, "--arms")}
+    splits = [word if "=" in word else f"*={word}" for word in arguments.split]
+    by_arm = {name: Path(file) for name, file in read_pairs(splits, "--split")}
+    if missing := [arm for arm in arms if not {arm, "*"} & by_arm.keys()]:
+        raise ConfigError(f"--split: no file is given for the arm '{missing[0]}'; add it.")
+    results = StudyResults(
+        study=arguments.study,
+        settings=read_settings(StudySettings, arguments.settings),
+        config_hash=arguments.config_hash,
+        data_name=arguments.data_name,
+        data_version=arguments.data_version,
+        manifest_summary=arguments.manifest_summary,
+        splits={arm: by_arm[arm if arm in by_arm else "*"] for arm in arms},
+        arms=arms,
+        arm_stages={
+            name: tuple(chains.split(","))
+            for name, chains in read_pairs(arguments.arm_stages, "--arm-stages")
+        },
+        stages={name: Path(d) for name, d in read_pairs(arguments.stages, "--stages")},
+        comparison=arguments.comparison,
+        report=arguments.report,
+        bundle=arguments.bundle,
+    )
+    outcome = track_results(results, arguments.uri, arguments.enabled, arguments.words)
+    write_tracked(arguments.out, outcome)
+
+
+def read_pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
+    """Split ``name=value`` words."""
+    for word in words:
+        if "=" not in word:
+            raise ConfigError(f"{option}: found '{word}'; expected name=value.")
+    return [(word.split("=", 1)[0], word.split("=", 1)[1]) for word in words]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Write the JSON schema of params.yaml, which editors use for completion and checks."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import make_parser, run_program
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    return run_program(write, parser, argv)
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Write the schema, sorted."""
+    from batteryscope.config.project import Project
+
+    schema = json.dumps(Project.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False)
+    arguments.out.write_text(schema + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
