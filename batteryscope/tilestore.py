@@ -1,6 +1,5 @@
 """All tiles of a data set: one memory-mapped array and a table that says what is where."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,11 +123,3 @@ def write_index(folder: Path, index: pd.DataFrame) -> None:
     """Write the index table of a store."""
     index = index[INDEX_COLUMNS].reset_index(drop=True)
     index.to_parquet(folder / INDEX_NAME, index=False)
-
-
-def count_bytes(n_tiles: int, input_px: int) -> int:
-    """Return the size of ``tiles.npy`` in bytes, without its header."""
-    return n_tiles * input_px * input_px
-
-
-__all__ = ["INDEX_COLUMNS", "TileStore", "TileWriter", "count_bytes", "json", "write_index"]

@@ -172,7 +172,7 @@ def test_in_place_activations_and_training_mode_come_back() -> None:
 
 def test_backbone_without_feature_maps_is_refused_in_one_sentence() -> None:
     model = make_model("test_vit", backbone_options={"img_size": EDGE})
-    with pytest.raises(ConfigError, match="test_vit.*convolutional"):
+    with pytest.raises(ConfigError, match=r"test_vit.*convolutional"):
         attribute_tiles(model, make_tiles(1), [0])
 
 

@@ -351,6 +351,7 @@ def test_page_shows_every_section(reported: Path) -> None:
         "333/&lt;b&gt;.png",
         "Look &lt;here&gt;.",
         "it was too sure of itself",
+        "The mean gap is 3.9 %, 2.7 % when scaled.",
         "1 h 05 min",
         "doi:10.1234/example",
         "snakemake demo",

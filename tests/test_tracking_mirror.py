@@ -82,7 +82,7 @@ def test_plan_lists_every_fit_below_its_arm(tmp_path):
 def test_plan_of_arms(tmp_path):
     by_key = {r.key: r for r in plan_runs(build_study(tmp_path, bundle=True))}
     main, other = by_key["cells/transfer"], by_key["cells/scratch"]
-    assert dict((n, v) for n, v, _ in main.metrics) == {
+    assert {n: v for n, v, _ in main.metrics} == {
         "tile.accuracy": 0.9, "image.state.macro_f1": 0.75, "cost.seconds": 3.5
     }  # fmt: skip
     assert main.params["model.backbone"] == "resnet18"

@@ -55,9 +55,7 @@ def render_card(record: BundleRecord, backbone: str) -> str:
     )
 
 
-def list_scores(
-    metrics: Mapping[str, float], arm: str, label_columns: list[str]
-) -> list[Score]:
+def list_scores(metrics: Mapping[str, float], arm: str, label_columns: list[str]) -> list[Score]:
     """Pick the pooled accuracies of the arm, then those of the baselines at image level."""
     scores = []
     targets = ["", *label_columns] if len(label_columns) > 1 else [""]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.bundle.cut import cut_frame
 from batteryscope.bundle.frame import (
     Frame,
     UnusableFrame,
@@ -21,6 +20,8 @@ from batteryscope.bundle.record import BundleRecord
 from batteryscope.bundle.vote import Verdict, take_vote
 from batteryscope.evaluation.forward import predict_probabilities
 from batteryscope.models.classifier import TileClassifier
+from batteryscope.preprocess.registry import find_preprocessor
+from batteryscope.preprocess.tile_batch import UnusablePictureError
 
 DIGITS = 6
 SEEN_NOTE = "used to train or tune these models, so a right answer proves nothing"
@@ -136,17 +137,20 @@ class Bundle:
     def _judge(self, frame: Frame | UnusableFrame) -> Row:
         empty: Row = dict.fromkeys(self.columns)
         empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}
-        empty |= {"tiles_used": 0, "tiles_rejected": 0, "seen_in_training": False}
+        empty |= {"tiles_used": 0, "seen_in_training": False}
         if isinstance(frame, UnusableFrame):
             return empty | {"reason": frame.reason}
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
         notes += describe_differences(frame, self.record.data.ranges)
         row = empty | {"seen_in_training": seen, "note": "; ".join(notes)}
-        cut = cut_frame(frame, self.record.preprocess)
-        row |= {"tiles_used": len(cut.tiles), "tiles_rejected": cut.n_rejected}
-        if not len(cut.tiles):
-            return row | {"reason": cut.reason}
+        settings = self.record.preprocess
+        stated = {"data_bar_px": frame.metadata.data_bar_px}
+        try:
+            cut = find_preprocessor(settings)(frame.pixels, stated, settings)
+        except UnusablePictureError as error:
+            return row | {"reason": f"{error.reason}: {error}"}
+        row |= {"tiles_used": len(cut.tiles), "tiles_rejected": len(cut.table) - len(cut.tiles)}
         probabilities = np.stack(
             [
                 predict_probabilities(model, cut.tiles, batch_size=self._batch_size)

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 _FORBIDDEN_OPTIONS = ("pretrained", "checkpoint_path", "cache_dir")
 
 
-def load_bundle(
-    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
-) -> Bundle:
+def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: int = 64) -> Bundle:
     """Load a published model.
 
     Parameters
@@ -69,7 +67,8 @@ def _read_training_images(path: Path, record: BundleRecord) -> pd.DataFrame:
 
 
 def _load_member(folder: Path, member: Member, record: BundleRecord) -> "TileClassifier":
-    weights, description_file = folder / f"{member.name}.safetensors", folder / f"{member.name}.json"
+    weights = folder / f"{member.name}.safetensors"
+    description_file = folder / f"{member.name}.json"
     description = read_json(description_file)
     if not weights.is_file():
         raise InputError(

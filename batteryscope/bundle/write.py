@@ -99,7 +99,7 @@ def write_bundle(
         paper_doi=settings.paper_doi,
         classes=description["classes"],
         label_columns=settings.label_columns,
-        class_labels={str(name): dict(row) for name, row in labels.iterrows()},  # type: ignore[arg-type]
+        class_labels={str(name): dict(row) for name, row in labels.iterrows()},
         preprocess=settings.preprocess,
         input_px=description["input_px"],
         max_pixels=settings.max_pixels,
@@ -111,9 +111,7 @@ def write_bundle(
         licence=_state_licence(settings),
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
-    (out_dir / CARD_FILE).write_text(
-        render_card(record, description["backbone"]), encoding="utf-8"
-    )
+    (out_dir / CARD_FILE).write_text(render_card(record, description["backbone"]), encoding="utf-8")
     _write_example(out_dir, manifest, split, dataset_dir, settings.max_pixels)
     return record
 
@@ -151,9 +149,7 @@ def _list_training_images(
     table = manifest[manifest["sample_id"].isin(set(split["sample_id"]))].sort_values("sample_id")
     table = table[["sample_id", "sha256", "path", "class"]].reset_index(drop=True)
     digests = []
-    inspected = inspect_images(
-        dataset_dir, table["path"].tolist(), max_pixels=settings.max_pixels
-    )
+    inspected = inspect_images(dataset_dir, table["path"].tolist(), max_pixels=settings.max_pixels)
     for path, sha256, image in zip(table["path"], table["sha256"], inspected, strict=True):
         if isinstance(image, Reject):
             raise InputError(f"{dataset_dir / path}: {image.detail} Ingest the data set again.")
@@ -164,7 +160,8 @@ def _list_training_images(
             )
         digests.append(image.pixel_digest)
     table.insert(2, "pixel_digest", digests)
-    roles = split.assign(fit=[f"r{r}_f{f}" for r, f in zip(split["repeat"], split["fold"], strict=True)])
+    fit_names = "r" + split["repeat"].astype(str) + "_f" + split["fold"].astype(str)
+    roles = split.assign(fit=fit_names)
     wide = roles.pivot_table(index="sample_id", columns="fit", values="role", aggfunc="first")
     names = [member.fit_name for member in members]
     if missing := [name for name in names if name not in wide.columns]:

@@ -48,10 +48,12 @@ def render_check_picture(settings: CheckSetGenerator, index: int, label: int) ->
     else:
         pattern = _draw_mottle(shape, rng)
     pattern = (pattern - pattern.mean()) / (pattern.std() + 1e-9)
+    # Uneven light makes every picture its own: no two may pass for copies of each other.
+    pattern = pattern + 0.4 * smooth_noise(rng, shape, 25)
     pattern = pattern * rng.uniform(34, 50) + rng.uniform(100, 140)
     pattern = pattern + rng.normal(0, rng.uniform(6, 12), shape)
     picture = np.clip(np.rint(pattern), 0, 255).astype(np.uint8)
-    return np.vstack([picture, _draw_bar(settings.width_px, f"DEMO {index + 1:04d}")])
+    return np.vstack([picture, _draw_bar(settings.width_px, f"DEMO  {index + 1:04d}")])
 
 
 def _turned_grid(
@@ -95,7 +97,8 @@ def _draw_dots(shape: tuple[int, int], rng: np.random.Generator) -> Pattern:
 
 def _draw_rings(shape: tuple[int, int], rng: np.random.Generator) -> Pattern:
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
-    radius = np.hypot((x % 40) - 20, (y % 40) - 20)
+    left, top = rng.uniform(0, 40, 2)
+    radius = np.hypot((x + left) % 40 - 20, (y + top) % 40 - 20)
     return np.tanh(2 * np.sin(2 * np.pi * radius / 10 + rng.uniform(0, 2 * np.pi)))
 
 

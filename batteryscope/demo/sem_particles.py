@@ -249,7 +249,7 @@ def _relax_overlaps(x, y, radius, width, height, gap, rounds):  # type: ignore[n
 
 @njit(cache=True)
 def _paint(height, particle, u_map, v_map, first, x, y, z, a, b, angle, even, odd):  # type: ignore[no-untyped-def]
-    """Fill the four maps of a ``Surface`` in place; ``even``, ``odd``: cosine and sine amplitudes."""
+    """Fill the maps of a ``Surface`` in place; ``even``, ``odd``: cosine and sine amplitudes."""
     rows, columns = height.shape
     for i in range(len(x)):
         thickness = min(a[i], b[i])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,10 @@ def explain_tiles(
         If a fit was trained on an image that it is said to have tested.
     """
     device = choose_device()
-    for (repeat, fold), rows in chosen.groupby(["repeat", "fold"], sort=True):
-        folder = fits.get((int(repeat), int(fold)))
+    pairs = chosen[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    for repeat, fold in pairs.to_numpy().tolist():
+        rows = chosen[(chosen["repeat"] == repeat) & (chosen["fold"] == fold)]
+        folder = fits.get((repeat, fold))
         if folder is None:
             raise InputError(
                 f"The predictions name repeat {repeat}, fold {fold}, but there is no folder "
@@ -79,7 +81,7 @@ def sort_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda e: (e["kind"], e["y_true"], -e["confidence"], e["file"]))
 
 
-def _describe(row: dict[str, Any], number: int, paths: "pd.Series[str]") -> dict[str, Any]:
+def _describe(row: dict[Hashable, Any], number: int, paths: "pd.Series[str]") -> dict[str, Any]:
     true, predicted = str(row["y_true"]), str(row["y_pred"])
     probability = f"p = {row['confidence']:.2f}"
     if row["kind"] == "class":

@@ -194,7 +194,7 @@ class _RectifiedBackprop(GuidedBackprop):
     def attribute(self, inputs: Tensor, target: Tensor) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
-            return super().attribute(inputs, target=target)  # type: ignore[no-any-return]
+            return super().attribute(inputs, target=target)
 
     def _register_hooks(self, module: nn.Module) -> None:
         if isinstance(module, ACTIVATIONS):

@@ -11,9 +11,15 @@ from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.evidence import Fit, StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
-from batteryscope.report.reliability import draw_reliability
+from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.style import BLUE, INK, Picture, encode_picture
-from batteryscope.report.tables import LEVEL_NAMES, as_fraction, order_arms, select_rows
+from batteryscope.report.tables import (
+    LEVEL_NAMES,
+    as_fraction,
+    format_percent,
+    order_arms,
+    select_rows,
+)
 
 ROLES = ("train", "validation", "test")
 
@@ -112,8 +118,8 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
     pictures = [_tile_picture(evidence, tile) for tile in chosen["tile"]]
     caption = (
         f"The {len(chosen)} most confident of {len(rows)} mistakes among the test "
-        f"{LEVEL_NAMES[level]}s, one per image as long as there are enough. Green: the true class; red: the model's answer; the "
-        "bars are the model's probabilities."
+        f"{LEVEL_NAMES[level]}s, one per image as long as there are enough. Green: the true "
+        "class; red: the model's answer; the bars are the model's probabilities."
     )
     figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level])
     return encode_picture(figure, "misclassified", caption, evidence.generated)
@@ -146,6 +152,10 @@ def _reliability(evidence: StudyEvidence) -> Picture | None:
         f"of 80 % is right in 80 % of the cases. Larger dots hold more test {unit}; red lines are "
         "the gap. Right: how often each confidence occurs, as predicted."
     )
+    caption += f" The mean gap is {format_percent(calculate_calibration_error(bins))}"
+    if scaled is not None:
+        caption += f", {format_percent(calculate_calibration_error(scaled))} when scaled"
+    caption += "."
     if scaled is not None:
         caption += (
             " Temperature scaling divides the network's outputs by one number, chosen on the "

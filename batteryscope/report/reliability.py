@@ -79,7 +79,7 @@ def draw_reliability(
     left_axes.grid()
     left_axes.set_xlabel("confidence of the model")
     left_axes.set_ylabel("right answers")
-    legend = left_axes.legend(loc="upper left", handletextpad=0.5)
+    legend = left_axes.legend(loc="lower right", handletextpad=0.5)
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([34])
 

@@ -59,11 +59,11 @@ def describe_split(split: SplitSettings) -> str:
     sentences = {
         "holdout": (
             f"{test} of the images were set aside as the test part before anything else; "
-            f"{validation} of all images are the validation part that picks the best epoch."
+            f"a validation part (share {validation}) picks the best epoch; the rest trains."
         ),
         "kfold": (
-            f"The images were divided into {split.folds} parts. Each part is the test part once, "
-            f"and {validation} of the rest is the validation part that picks the best epoch."
+            f"The images were divided into {split.folds} parts. Each is the test part once, "
+            f"a validation part (share {validation}) picks the best epoch, the rest trains."
         ),
         "holdout_kfold": (
             f"{test} of the images are an untouched test part. The rest was divided into "
@@ -71,7 +71,7 @@ def describe_split(split: SplitSettings) -> str:
         ),
         "ordered": (
             f"In each class, the last {test} of the images in the order of acquisition are the "
-            f"test part; {validation} are the validation part that picks the best epoch."
+            f"test part; a validation part (share {validation}) picks the best epoch."
         ),
     }
     sentence = sentences[split.scheme]

@@ -1,5 +1,7 @@
 """Code of the MLflow model of a bundle; MLflow runs this file when it loads the model."""
 
+from pathlib import Path
+
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
@@ -9,9 +11,9 @@ class BundleModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle from the model's files."""
-        from batteryscope.bundle import load_bundle
+        from batteryscope.bundle.read import load_bundle
 
-        self.bundle = load_bundle(context.artifacts["bundle"])
+        self.bundle = load_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Return one row of class probabilities per image.
@@ -21,19 +23,20 @@ class BundleModel(PythonModel):
         context
             Unused: the bundle is loaded already.
         model_input : (n, height, width) uint8 array
-            Whole images, grey levels of 0 to 255.
+            Whole images with grey levels of 0 to 255, data bar included or not.
         params
             Unused.
 
         Returns
         -------
         DataFrame
-            ``n`` rows, as ``predict_frames`` of the bundle gives them.
+            ``n`` rows, columns ``p_<class>``; NaN for an image that cannot be used.
         """
         import numpy as np
 
         frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
-        return self.bundle.predict_frames(frames)
+        table = self.bundle.predict_frames(frames)
+        return table[[f"p_{name}" for name in self.bundle.record.classes]].astype(float)
 
 
 set_model(BundleModel())

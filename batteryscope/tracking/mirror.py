@@ -188,7 +188,12 @@ def _list_fits(results: StudyResults, chain: str) -> Iterator[Path]:
     """Folders of the fits of a stage, sorted by name; incomplete ones are left out aloud."""
     if chain not in results.stages:
         raise InputError(f"--stages: no folder is given for the stage '{chain}' of --arm-stages.")
-    for folder in sorted(results.stages[chain].glob(FIT_PATTERN), key=lambda path: path.name):
+    folders = sorted(results.stages[chain].glob(FIT_PATTERN), key=lambda path: path.name)
+    if not folders:
+        raise InputError(
+            f"{results.stages[chain]}: holds no fit ({FIT_PATTERN}); train '{chain}' again."
+        )
+    for folder in folders:
         if (folder / "fit.json").is_file() and (folder / "history.csv").is_file():
             yield folder
         else:

@@ -81,11 +81,17 @@ def log_bundle(uri: str, run_id: str, bundle: Path) -> None:
     InputError
         If ``bundle.json`` or the example cannot be read.
     """
+    import warnings
+
     import mlflow
 
     signature = make_signature(_read_classes(bundle))
     mlflow.set_tracking_uri(uri)
-    with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+    # MLflow advises type hints here, which would check single images instead of the tensor.
+    with (
+        warnings.catch_warnings(record=True),
+        mlflow.start_run(run_id=run_id, log_system_metrics=False),
+    ):
         mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(MODEL_CODE),

@@ -32,8 +32,9 @@ def reconcile_runs(
 
     A complete run with the same job key and content digest stays as it is (and keeps
     the commit that it was made with). Otherwise a new run is written, and the old one
-    is deleted only after all new ones are complete. Deleted with it are the children
-    of a replaced parent that no record claims, and the live runs of these fits.
+    is deleted only after all new ones are complete. Deleted with it are children of
+    these parents that no record claims, and the live runs of these fits. Runs without
+    a job key (a user's own) and of other arms stay.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def _is_complete(run: "Run", digest: str) -> bool:
 def _find_superseded(
     standing: Sequence["Run"], records: Sequence[RunRecord], kept: set[str]
 ) -> list["Run"]:
-    """Old runs of these records, orphans of replaced parents, and live runs that are over."""
+    """Old runs of these records, children that no record claims, and live runs that are over."""
     keys = {record.key for record in records}
     keys |= {record.live_key for record in records if record.live_key is not None}
     standing_ids = {run.info.run_id for run in standing}
@@ -154,7 +155,8 @@ def _find_superseded(
         if run.info.run_id in kept | parents or KEY_TAG not in tags:
             continue
         parent = tags.get(PARENT_TAG)
-        is_orphan = parent is not None and (parent in parents or parent not in standing_ids | kept)
+        # A parent of another arm, which these records do not speak of, keeps its children.
+        is_orphan = parent is not None and (parent in kept | parents or parent not in standing_ids)
         is_over = tags.get(LIVE_TAG) == "true" and run.info.status != "RUNNING"
         if is_orphan or is_over:
             superseded.append(run)

@@ -1,0 +1,154 @@
+"""From all images of a data set to a tile store, in bounded memory."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.command_line import show_progress
+from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.errors import InputError
+from batteryscope.preprocess.preview import PreviewFrame, draw_preview, make_preview_frame
+from batteryscope.preprocess.registry import find_preprocessor
+from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.registry import read_picture
+from batteryscope.seeds import derive_rng
+from batteryscope.tilestore import INDEX_COLUMNS, TILES_NAME, TileWriter, write_index
+
+log = logging.getLogger("batteryscope")
+
+REJECT_COLUMNS = ["sample_id", "path", "reason", "detail"]
+MAX_PREVIEW_FRAMES = 12
+MAX_WORKERS = 4
+
+
+class _Outcome(NamedTuple):
+    """What became of one image: tiles and perhaps a preview, or why not."""
+
+    batch: TileBatch | None
+    preview: PreviewFrame | None
+    reason: str = ""
+    detail: str = ""
+
+
+def cut_dataset(
+    manifest: pd.DataFrame,
+    root: Path,
+    settings: PreprocessSettings,
+    out_dir: Path,
+    max_pixels: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cut the tiles of all images and write them to a folder.
+
+    Every image is decoded once. The tiles of an image depend on the settings and on
+    itself, and on the size of its class, but not on the other images.
+
+    Parameters
+    ----------
+    manifest
+        Sample table.
+    root
+        Folder of the data set.
+    settings
+        Preprocessing settings.
+    out_dir
+        Gets ``tiles.npy``, ``index.parquet``, ``rejects.csv`` and ``preview.png``.
+    max_pixels
+        Larger images are rejected before they are decoded.
+
+    Returns
+    -------
+    index, rejects
+        The tables that were written.
+
+    Raises
+    ------
+    InputError
+        No image gives a tile.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    manifest = manifest.sort_values("sample_id", ignore_index=True)
+    random_counts = count_random_tiles(manifest["class"], settings.tiles_per_class)
+    shown = set(manifest.groupby("class")["sample_id"].first().head(MAX_PREVIEW_FRAMES))
+    records = [
+        {**record, "n_random": n, "is_shown": record["sample_id"] in shown}
+        for record, n in zip(manifest.to_dict("records"), random_counts, strict=True)
+    ]
+
+    def cut(record: dict[str, Any]) -> _Outcome:
+        return _cut_image(record, root, settings, max_pixels)
+
+    tables: list[pd.DataFrame] = []
+    rejects: list[tuple[str, str, str, str]] = []
+    previews: list[PreviewFrame] = []
+    shape = (settings.input_px, settings.input_px)
+    with TileWriter(out_dir / TILES_NAME, shape) as writer:
+        outcomes = _in_order(cut, records)
+        progress = show_progress(outcomes, "Cutting tiles", len(records), "image")
+        for record, outcome in zip(records, progress, strict=True):
+            if outcome.preview is not None:
+                previews.append(outcome.preview)
+            if outcome.batch is None:
+                names = record["sample_id"], record["path"]
+                rejects.append((*names, outcome.reason, outcome.detail))
+                continue
+            table = outcome.batch.table.assign(sample_id=record["sample_id"], tile=-1)
+            table.loc[table["used"], "tile"] = writer.write(outcome.batch.tiles)
+            tables.append(table)
+        if not tables:
+            _, path, _, detail = rejects[0] if rejects else ("", "", "", "the manifest is empty.")
+            raise InputError(f"{root}: no image gives a tile; {path}: {detail}")
+    index = pd.concat(tables, ignore_index=True)[INDEX_COLUMNS]
+    index["tile"] = index["tile"].astype(np.int64)
+    reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
+    write_index(out_dir, index)
+    reject_table.to_csv(out_dir / "rejects.csv", index=False)
+    draw_preview(sorted(previews, key=lambda frame: frame.title), out_dir / "preview.png")
+    return index, reject_table
+
+
+def count_random_tiles(classes: pd.Series, tiles_per_class: int) -> list[int]:
+    """Return the number of random tiles of each image: an equal share of its class's."""
+    sizes = classes.map(classes.value_counts())
+    return [-(-tiles_per_class // int(size)) for size in sizes]
+
+
+def _cut_image(
+    record: dict[str, Any], root: Path, settings: PreprocessSettings, max_pixels: int
+) -> _Outcome:
+    try:
+        picture = read_picture(root / record["path"], max_pixels=max_pixels)
+    except PictureError as error:
+        return _Outcome(None, None, error.reason, error.detail)
+    pixels = picture.pixels_8bit
+    rng = derive_rng(settings.seed, "tiles", record["sample_id"])
+    try:
+        batch = find_preprocessor(settings)(pixels, record, settings, record["n_random"], rng)
+    except UnusablePictureError as error:
+        return _Outcome(None, None, error.reason, str(error))
+    preview = make_preview_frame(pixels, batch, record["class"]) if record["is_shown"] else None
+    return _Outcome(batch, preview)
+
+
+def _in_order(function: Any, items: list[Any]) -> Iterator[Any]:
+    """Apply a function in threads, with few results waiting, and yield in order."""
+    workers = min(MAX_WORKERS, os.cpu_count() or 1)
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers + 2:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

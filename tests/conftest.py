@@ -1,0 +1,97 @@
+"""What all tests share: quiet threads, real data where present, and a sandboxed project."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+# Two test processes on two cores would otherwise fight over spinning threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("Snakefile", "rules", "workflow_scripts", "batteryscope", "profiles", "dvc.yaml", ".gitignore")
+
+
+class Sandbox:
+    """A copy of the project with its own parameters, where the real workflow can run."""
+
+    def __init__(self, root: Path, params: dict) -> None:
+        self.root = root
+        for name in CODE:
+            source = ROOT / name
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, root / name, symlinks=True, ignore=ignore)
+            else:
+                shutil.copy(source, root / name)
+        (root / ".dvcignore").write_text("__pycache__\n*.pyc\n.snakemake\nwork\n")
+        for name in ("data/raw", "models", "reports"):
+            (root / name).mkdir(parents=True)
+        self.write_params(params)
+
+    def write_params(self, params: dict) -> None:
+        self.params = params
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def run(self, *command: str, check: bool = True, **environment: str):
+        """Run a command as a user of the project would; stdout and stderr come back together."""
+        variables = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=variables | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout[-6000:]
+        return done
+
+    def snakemake(self, *arguments: str, check: bool = True, **environment: str):
+        return self.run("snakemake", *arguments, check=check, **environment)
+
+    def planned_rules(self, *arguments: str) -> dict[str, int]:
+        """Rules that a dry run would execute, with their counts."""
+        output = self.snakemake("-n", "--quiet", "rules", *arguments).stdout
+        counts = {}
+        for line in output.splitlines():
+            words = line.split()
+            if len(words) == 2 and words[1].isdigit() and words[0] != "total":
+                counts[words[0]] = int(words[1])
+        return counts
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "real_data: needs public data that is not part of the project")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Public data for local use (BATTERYSCOPE_SHARED_DATA, or ../shared/data); skips without."""
+    folder = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the public data sets are not here (set BATTERYSCOPE_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_sandbox(tmp_path_factory):
+    """Create sandboxes."""
+
+    def make(params: dict) -> Sandbox:
+        root = tmp_path_factory.mktemp("project") / "batteryscope"
+        root.mkdir()
+        return Sandbox(root, params)
+
+    return make

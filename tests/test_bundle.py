@@ -1,0 +1,258 @@
+"""A published bundle: complete, the same bytes each time, and readable without trust."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from batteryscope.bundle.card import list_scores
+from batteryscope.bundle.read import load_bundle
+from batteryscope.bundle.vote import take_vote
+from batteryscope.errors import InputError
+from batteryscope.manifest.inspect import digest_pixels
+from batteryscope.provenance import digest_file
+from batteryscope.readers.registry import read_picture
+from tests.bundled_study import (
+    CLASSES,
+    METRICS,
+    Study,
+    bundle_study,
+    draw_picture,
+    make_study,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    study = make_study(tmp_path_factory.mktemp("study"))
+    bundle_study(study)
+    return study
+
+
+@pytest.fixture
+def copy(study: Study, tmp_path: Path) -> Path:
+    """A bundle that a test may damage."""
+    return Path(shutil.copytree(study.bundle, tmp_path / "bundle"))
+
+
+def change_record(folder: Path, **changes: object) -> None:
+    path = folder / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_bundle_holds_all_that_its_use_needs(study: Study) -> None:
+    names = sorted(p.name for p in study.bundle.iterdir())
+    assert names == [
+        "MODEL_CARD.md",
+        "bundle.json",
+        "example_input.png",
+        "example_output.json",
+        "fold_r0_f0.json",
+        "fold_r0_f0.safetensors",
+        "fold_r0_f1.json",
+        "fold_r0_f1.safetensors",
+        "training_images.csv",
+    ]
+    record = json.loads((study.bundle / "bundle.json").read_text())
+    assert record["format_version"] == 1
+    assert record["classes"] == CLASSES
+    assert record["class_labels"]["333_100cycles"] == {"composition": "333", "state": "100cycles"}
+    assert record["data"]["ranges"] == {
+        "width_px": [128, 128],
+        "height_px": [96, 96],
+        "magnification": [500, 500],
+    }
+    assert record["data"]["n_images"] == 16
+    assert record["temperature"] == 1.3
+    assert record["licence"]["software"] == "MIT"
+    assert set(record["metrics"]) == {k for k in METRICS if not k.startswith("other")}
+
+
+def test_training_images_are_listed_with_hash_and_role(study: Study) -> None:
+    table = pd.read_csv(study.bundle / "training_images.csv", dtype=str)
+    assert list(table.columns) == [
+        "sample_id", "sha256", "pixel_digest", "path", "class", "r0_f0", "r0_f1"
+    ]  # fmt: skip
+    assert len(table) == 16
+    first = table.iloc[0]
+    file = study.images / first["path"]
+    assert first["sha256"] == digest_file(file)
+    assert first["pixel_digest"] == digest_pixels(read_picture(file, max_pixels=10**6))
+    assert table["r0_f0"].value_counts().to_dict() == {"train": 8, "validation": 4, "test": 4}
+
+
+def test_example_gives_the_expected_output(study: Study) -> None:
+    expected = json.loads((study.bundle / "example_output.json").read_text())
+    found = next(load_bundle(study.bundle).predict_files(["example_input.png"], study.bundle))
+    assert found == expected
+    assert expected["status"] == "ok"
+    assert expected["seen_in_training"] is False  # the test images of a hold-out are unseen
+    assert expected["composition"] in ("333", "811")
+
+
+def test_same_input_gives_the_same_bytes(study: Study, tmp_path: Path) -> None:
+    again = bundle_study(study, tmp_path / "again")
+    for file in sorted(study.bundle.iterdir()):
+        assert file.read_bytes() == (again / file.name).read_bytes(), file.name
+
+
+def test_card_tells_what_a_stranger_must_know(study: Study) -> None:
+    card = (study.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for text in (
+        "# Small study",
+        "Trained on generated pictures",
+        "87.5 % | 50.0 % to 98.0 % | 16",
+        "always the most frequent class",
+        "--bundle models/small",
+        "SEM-1",
+        "Class and acquisition session are confounded.",
+        "| 333_pristine | 4 |",
+        "temperature 1.300",
+        "Software: MIT",
+    ):
+        assert text in card
+    assert "\n\n\n" not in card
+
+
+def test_scores_of_a_single_label_column_name_the_class_once() -> None:
+    scores = list_scores(METRICS, "main", ["class"])
+    assert [(s.who, s.target) for s in scores] == [
+        ("this model (main)", "class"),
+        ("always the most frequent class", "class"),
+    ]
+
+
+def test_real_data_licence_names_the_data_set(study: Study, tmp_path: Path) -> None:
+    folder = bundle_study(study, tmp_path / "real", generated=False)
+    assert "'noise'" in json.loads((folder / "bundle.json").read_text())["licence"]["weights"]
+    assert "generated" not in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_changed_image_is_not_bundled(study: Study, tmp_path: Path) -> None:
+    other = Study(tmp_path, study.manifest.copy(), study.split)
+    shutil.copytree(study.images, other.images)
+    shutil.copytree(study.root / "part0", tmp_path / "part0")
+    target = other.images / study.manifest["path"].iloc[0]
+    (other.images / study.manifest["path"].iloc[1]).replace(target)
+    with pytest.raises(InputError, match="has changed since"):
+        bundle_study(other)
+
+
+def test_no_fit_is_one_sentence(tmp_path: Path, study: Study) -> None:
+    with pytest.raises(InputError, match="no trained model"):
+        bundle_study(Study(tmp_path, study.manifest, study.split))
+
+
+def drop(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def damage_weights(folder: Path) -> None:
+    path = folder / "fold_r0_f1.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def swap_weights(folder: Path) -> None:
+    """Weights of another network, with a matching hash."""
+    path = folder / "fold_r0_f0.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    rehash(folder, path)
+
+
+def write_no_safetensors(folder: Path) -> None:
+    path = folder / "fold_r0_f0.safetensors"
+    path.write_bytes(b"\x80\x04 pickled")
+    rehash(folder, path)
+
+
+def rehash(folder: Path, path: Path) -> None:
+    members = json.loads((folder / "bundle.json").read_text())["members"]
+    members[0]["weights_sha256"] = digest_file(path)
+    change_record(folder, members=members)
+
+
+def describe(**changes: object):
+    def change(folder: Path) -> None:
+        path = folder / "fold_r0_f0.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (shutil.rmtree, "bundle folder does not exist"),
+        (drop("bundle.json"), "is no bundle"),
+        (drop("training_images.csv"), r"training_images\.csv: this file of the bundle is missing"),
+        (drop("fold_r0_f1.safetensors"), r"fold_r0_f1\.safetensors: this file .* is missing"),
+        (drop("fold_r0_f1.json"), r"fold_r0_f1\.json: this file .* is missing"),
+        (damage_weights, r"fold_r0_f1\.safetensors: the weights have SHA-256 .* damaged"),
+        (swap_weights, "weights do not fit the network"),
+        (write_no_safetensors, "safetensors"),
+        (describe(backbone="hf-hub:somebody/something"), "no backbone that timm knows"),
+        (describe(backbone_options={"checkpoint_path": "/x"}), "checkpoint_path.*not allowed"),
+        (describe(backbone_options={"colour": 1}), "cannot build"),
+        (describe(classes=["a", "b"]), "classes are not those"),
+        (lambda f: change_record(f, format_version=2), "format_version is 2"),
+        (lambda f: change_record(f, temperature=-1), "temperature.*damaged"),
+        (lambda f: change_record(f, class_labels={}), "class_labels lacks"),
+        (lambda f: (f / "bundle.json").write_text("{"), "not readable as JSON"),
+        (lambda f: (f / "bundle.json").write_text("[]"), "format_version is None"),
+    ],
+)
+def test_damaged_bundle_is_one_sentence(copy: Path, damage, sentence: str) -> None:
+    damage(copy)
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_bundle(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_vote_has_known_answers() -> None:
+    one = np.array([[[0.9, 0.1], [0.3, 0.7]]])
+    verdict = take_vote(one, 1.0)
+    assert verdict.probabilities == pytest.approx([0.6, 0.4])
+    assert (verdict.winner, verdict.disagreement, verdict.confidence_sd) == (0, None, None)
+
+    two = np.concatenate([one, [[[0.0, 1.0], [0.2, 0.8]]]])
+    verdict = take_vote(two, 1.0)
+    assert verdict.probabilities == pytest.approx([0.35, 0.65], abs=1e-6)
+    assert verdict.winner == 1
+    assert verdict.confidence == pytest.approx(0.65, abs=1e-6)
+    assert verdict.disagreement == 0.5
+    assert verdict.confidence_sd == pytest.approx(0.25, abs=1e-6)
+
+    # Temperature 2 takes the square root of the odds.
+    assert take_vote(np.array([[[0.8, 0.2]]]), 2.0).probabilities == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_frames_in_memory_are_judged_like_files(study: Study) -> None:
+    bundle = load_bundle(study.bundle)
+    pixels = draw_picture("333", "pristine", 3)
+    table = bundle.predict_frames([pixels, pixels[:40]])
+    row = next(bundle.predict_files(["333/pristine/frame 3.png"], study.images))
+    columns = ["class", "confidence", *[f"p_{c}" for c in CLASSES], "tiles_used"]
+    assert table.loc[0, columns].tolist() == [row[c] for c in columns]
+    assert table.loc[1, "status"] == "rejected"
+    assert "wrong_size" in table.loc[1, "reason"]
+    assert list(table.columns) == bundle.columns
+    assert sum(row[f"p_{c}"] for c in CLASSES) == pytest.approx(1, abs=1e-5)
+    assert bundle.class_labels.loc["811_pristine"].to_dict() == {
+        "composition": "811",
+        "state": "pristine",
+    }

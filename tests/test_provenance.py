@@ -1,0 +1,76 @@
+"""Which code a result depends on, found from its imports."""
+
+from pathlib import Path
+
+from batteryscope.provenance import (
+    PROJECT_ROOT,
+    digest_files,
+    digest_json,
+    find_git_commit,
+    find_imported_files,
+)
+from batteryscope.seeds import derive_rng, derive_seed
+
+
+def write(root: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = root / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_imports_are_followed_through_packages_and_functions(tmp_path):
+    package = tmp_path / "batteryscope"
+    for folder in (package, package / "room"):
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+    write(
+        tmp_path,
+        batteryscope__a="from batteryscope.room.b import x\n",
+        batteryscope__room__b="def f():\n    import batteryscope.c\nx = 1\n",
+        batteryscope__c="import numpy\n",
+        batteryscope__unused="",
+    )
+    script = tmp_path / "script.py"
+    script.write_text("from batteryscope import a\n")
+    found = {p.relative_to(tmp_path).as_posix() for p in find_imported_files(script, tmp_path)}
+    assert found == {
+        "script.py",
+        "batteryscope/__init__.py",
+        "batteryscope/a.py",
+        "batteryscope/room/__init__.py",
+        "batteryscope/room/b.py",
+        "batteryscope/c.py",
+    }
+
+
+def names_for(script: str) -> set[str]:
+    files = find_imported_files(PROJECT_ROOT / "workflow_scripts" / f"{script}.py")
+    return {p.relative_to(PROJECT_ROOT).as_posix() for p in files}
+
+
+def test_training_does_not_depend_on_the_report_nor_ingest_on_training():
+    assert "batteryscope/training/fit.py" in names_for("train_stage")
+    assert not any("report/" in name for name in names_for("train_stage"))
+    assert not any("training/" in name for name in names_for("ingest_dataset"))
+    assert any(name.endswith(".j2") for name in names_for("report_study"))
+
+
+def test_digests_see_names_and_contents(tmp_path):
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("2")
+    before = digest_files([tmp_path / "a", tmp_path / "b"], tmp_path)
+    assert before == digest_files([tmp_path / "b", tmp_path / "a"], tmp_path)
+    (tmp_path / "b").write_text("3")
+    assert before != digest_files([tmp_path / "a", tmp_path / "b"], tmp_path)
+    assert digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1})
+
+
+def test_no_git_is_no_commit(tmp_path):
+    assert find_git_commit(tmp_path) == ""
+
+
+def test_seeds_are_fixed_numbers():
+    assert derive_seed(7, "cathode_state", "fold", 0) == 1450703622
+    assert derive_seed("a", "bc") != derive_seed("ab", "c")
+    assert derive_rng(1).integers(1000) == derive_rng(1).integers(1000)

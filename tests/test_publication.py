@@ -1,0 +1,51 @@
+"""Published folders: complete copies, and noticed when they are another version's."""
+
+import json
+
+from batteryscope.publication import forget_stale_publication, is_published, publish_folder
+
+
+def publish(tmp_path, text="one"):
+    source, target = tmp_path / "work" / "bundle", tmp_path / "models" / "s"
+    (source / "deep").mkdir(parents=True, exist_ok=True)
+    (source / "a.txt").write_text(text)
+    (source / "deep" / "b.txt").write_text("b")
+    (source / ".snakemake_timestamp").touch()
+    digest = publish_folder(source, target)["digest"]
+    marker = tmp_path / "work" / "published.json"
+    marker.write_text(json.dumps({"digests": {target.as_posix(): digest}}))
+    return target, digest, marker
+
+
+def test_copy_is_complete_and_replaces_what_was_there(tmp_path):
+    target, digest, marker = publish(tmp_path)
+    (target / "stale.txt").touch()
+    target, digest, marker = publish(tmp_path)
+    names = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
+    assert names == {"a.txt", "deep/b.txt", "digest.json"}
+    assert is_published(target, digest)
+    assert not forget_stale_publication(marker, [target])
+    assert marker.exists()
+
+
+def test_another_version_is_noticed(tmp_path):
+    target, _, marker = publish(tmp_path, "one")
+    note = marker.read_text()
+    publish(tmp_path, "two")
+    marker.write_text(note)
+    assert forget_stale_publication(marker, [target])
+    assert not marker.exists()
+    assert not forget_stale_publication(marker, [target])
+
+
+def test_missing_or_changed_file_is_noticed(tmp_path):
+    target, _, marker = publish(tmp_path)
+    (target / "deep" / "b.txt").unlink()
+    assert forget_stale_publication(marker, [target])
+    target, _, marker = publish(tmp_path)
+    (target / "a.txt").write_text("longer than before")
+    assert forget_stale_publication(marker, [target])
+
+
+def test_same_content_gives_the_same_digest(tmp_path):
+    assert publish(tmp_path / "x")[1] == publish(tmp_path / "y")[1]

@@ -1,0 +1,58 @@
+"""Apply a published model to a folder of pictures: one row per picture.
+
+Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --out predictions.csv
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, run_program, show_progress
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
+    parser.add_argument("--images", type=Path, required=True, help="folder of pictures, any depth")
+    parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
+    parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    return run_program(predict, parser, argv)
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Load the bundle once, then judge picture by picture."""
+    from batteryscope.bundle.output import write_rows
+    from batteryscope.errors import ConfigError, InputError
+    from batteryscope.manifest.scan import scan_images
+
+    if arguments.batch_size < 1:
+        raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
+    found = scan_images(arguments.images)
+    if others := (*found.misnamed, *found.unsupported):
+        log.warning("%d files are no pictures and left out, such as %s.", len(others), others[0])
+    from batteryscope.bundle.read import load_bundle
+    from batteryscope.evaluation.forward import choose_device
+
+    device = choose_device(arguments.device)
+    if arguments.device == "gpu" and device.type == "cpu":
+        raise ConfigError(
+            "--device: found 'gpu', but there is none that torch can use; say 'auto'."
+        )
+    bundle = load_bundle(arguments.bundle, device, arguments.batch_size)
+    rows = bundle.predict_files(found.images, arguments.images)
+    progress = show_progress(rows, "predicting", total=len(found.images), unit="image")
+    summary = write_rows(arguments.out, bundle.columns, progress)
+    for line in summary.describe():
+        log.info("%s", line)
+    if summary.n_rejected == summary.n_files:
+        raise InputError(
+            f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
+            f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

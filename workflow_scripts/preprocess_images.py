@@ -1,0 +1,62 @@
+"""Cut all images of a data set into tiles and store them in one memory-mapped array."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.base import Settings
+from batteryscope.config.preprocess import PreprocessSettings
+
+MAX_LISTED_REJECTS = 20
+
+
+class _Argument(Settings):
+    """Lets ``method`` choose the settings class."""
+
+    preprocess: PreprocessSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--settings", required=True, help="preprocessing as JSON text or file")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tile store to write")
+    return run_program(_preprocess, parser, argv)
+
+
+def _preprocess(arguments: argparse.Namespace) -> None:
+    from batteryscope.manifest.schema import read_manifest
+    from batteryscope.preprocess.cut_dataset import cut_dataset
+
+    settings = _read_preprocess_settings(arguments.settings)
+    manifest = read_manifest(arguments.manifest)
+    index, rejects = cut_dataset(
+        manifest, arguments.dataset, settings, arguments.out, arguments.max_pixels
+    )
+    for reject in rejects.head(MAX_LISTED_REJECTS).itertuples():
+        log.warning("%s: %s (%s)", reject.path, reject.detail, reject.reason)
+    if len(rejects) > MAX_LISTED_REJECTS:
+        further = len(rejects) - MAX_LISTED_REJECTS
+        log.warning("… and %d more rejects, see %s", further, arguments.out / "rejects.csv")
+    log.info(
+        "%d tiles of %d images, %d tiles without coating left out, %d images rejected",
+        index["used"].sum(),
+        index["sample_id"].nunique(),
+        (~index["used"]).sum(),
+        len(rejects),
+    )
+
+
+def _read_preprocess_settings(text: str) -> PreprocessSettings:
+    if not text.lstrip().startswith("{"):
+        text = Path(text).read_text(encoding="utf-8")
+    return read_settings(_Argument, f'{{"preprocess": {text}}}').preprocess
+
+
+if __name__ == "__main__":
+    sys.exit(main())
