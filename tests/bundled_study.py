@@ -75,6 +75,7 @@ def make_settings(**changes: object) -> BundleSettings:
         "data_name": "noise",
         "label_columns": LABELS,
         "preprocess": {
+            "method": "sem_tiles",
             "crop_px": 48,
             "input_px": EDGE,
             "grid_tiles": 4,

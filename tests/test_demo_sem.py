@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from batteryscope.demo import sem_frame, sem_particles
+from batteryscope.demo.particle_kernels import relax_overlaps
 from batteryscope.demo.sem_frame import PIXEL_UM, measure_bar_height, render_sem_frame
 from batteryscope.demo.sem_imaging import smooth_noise
 from batteryscope.demo.sem_sidecar import schedule_frame, write_korean_time, write_sidecar
@@ -97,7 +98,7 @@ def test_unknown_names_are_explained(names, message):
 def test_relaxation_removes_overlaps():
     rng = derive_rng("relax")
     x, y, radius = rng.uniform(0, 200, 60), rng.uniform(0, 200, 60), np.full(60, 8.0)
-    sem_particles._relax_overlaps(x, y, radius, 200.0, 200.0, 0.0, 200)
+    relax_overlaps(x, y, radius, 200.0, 200.0, 0.0, 200)
     dx, dy = x[:, None] - x, y[:, None] - y
     dx, dy = dx - 200 * np.round(dx / 200), dy - 200 * np.round(dy / 200)
     distance = np.hypot(dx, dy) + 100 * np.eye(60)

@@ -396,9 +396,15 @@ def test_figures_and_tables_lie_beside_the_page(study: StudyOnDisk, reported: Pa
     for figure in ("key_figure", "confusion", "misclassified", "reliability", "class_sizes"):
         assert {f"{figure}.png", f"{figure}.svg"} <= names
     assert "explain_raw_class_0.png" in names
-    for table in ("metrics.json", "comparison.csv", "per_class.csv", "confusion.csv"):
-        assert (reported / table).read_bytes() == (study.root / "comparison" / table).read_bytes()
-    assert (reported / "external_metrics.csv").is_file()
+    comparison = study.root / "comparison"
+    for table in ("metrics.json", "comparison.csv"):
+        assert (reported / table).read_bytes() == (comparison / table).read_bytes()
+    for table in ("per_class.csv", "confusion.csv"):
+        assert (reported / "tables" / table).read_bytes() == (comparison / table).read_bytes()
+    assert (reported / "tables" / "external_metrics.csv").is_file()
+    history = pd.read_csv(reported / "tables" / "history.csv")
+    assert {"stage", "repeat", "fold", "epoch", "val_accuracy"} <= set(history.columns)
+    assert "seconds" not in history.columns
 
 
 def test_only_a_comparison_still_gives_a_report(study: StudyOnDisk, tmp_path: Path) -> None:
@@ -407,8 +413,9 @@ def test_only_a_comparison_still_gives_a_report(study: StudyOnDisk, tmp_path: Pa
     (folder / "comparison.csv").write_bytes(
         (study.root / "comparison" / "comparison.csv").read_bytes()
     )
-    (out / "figures").mkdir(parents=True)
-    stale = (out / "figures" / "old.png", out / "per_class.csv")
+    stale = (out / "figures" / "old.png", out / "tables" / "per_class.csv")
+    for file in stale:
+        file.parent.mkdir(parents=True)
     for file in (*stale, out / "notes.txt"):
         file.write_text("of an earlier report")
     arguments = [

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from batteryscope.demo.particle_kernels import paint_ellipsoids, relax_overlaps
 from batteryscope.demo.sem_traits import CompositionTraits
 
 Array = NDArray[np.float64]
@@ -102,7 +102,7 @@ def _strew_fragments(
     candidates = 4 * len(radius)
     x, y = rng.uniform(0, shape[1], candidates), rng.uniform(0, shape[0], candidates)
     below = np.maximum(surface.height[y.astype(int), x.astype(int)], -depth)
-    # Half way down the gaps is where most come to rest; few stay on top of a particle.
+    # Most come to rest in the gaps; few stay on top of a particle.
     chance = np.where(below < 0.1 * depth, 1.0, 0.25)
     kept = np.flatnonzero(rng.uniform(size=candidates) < chance)[: len(radius)]
     radius = radius[: len(kept)]
@@ -119,7 +119,7 @@ def _join(parts: list[Particles]) -> Particles:
 def _paint_onto(surface: Surface, particles: Particles, first_row: int) -> None:
     """Draw the upper envelope of the particles over what is there (a depth buffer)."""
     p = particles
-    _paint(
+    paint_ellipsoids(
         *(surface.height, surface.particle, surface.u, surface.v, first_row),
         *(p.x, p.y, p.z, p.semi_a, p.semi_b, p.angle),
         *(p.amplitude * np.cos(p.phase), p.amplitude * np.sin(p.phase)),
@@ -163,7 +163,7 @@ def _place(
         near_y = rng.uniform(0, height, centres)[home] + rng.normal(0, spread, count)
         x, y = np.where(joins, near_x, x), np.where(joins, near_y, y)
     if count:
-        _relax_overlaps(x, y, radius, width, height, -0.06 * radius.mean(), 60)
+        relax_overlaps(x, y, radius, width, height, -0.06 * radius.mean(), 60)
     return x - margin, y - margin
 
 
@@ -191,92 +191,3 @@ def _shape(
         phase=rng.uniform(0, 2 * np.pi, (count, HARMONICS)),
         is_fragment=np.full(count, is_fragment),
     )
-
-
-@njit(cache=True)
-def _relax_overlaps(x, y, radius, width, height, gap, rounds):  # type: ignore[no-untyped-def]
-    """Push overlapping discs apart in a periodic box, small ones farther; changes x and y.
-
-    Neighbours are found through a grid of cells at least one contact distance wide.
-    """
-    count = len(x)
-    cell = 2 * radius.max() + abs(gap)
-    columns, rows = max(int(width // cell), 1), max(int(height // cell), 1)
-    cell_w, cell_h = width / columns, height / rows
-    reach_x = 1 if columns >= 3 else 0
-    reach_y = 1 if rows >= 3 else 0
-    if reach_x == 0:
-        columns, cell_w = 1, width
-    if reach_y == 0:
-        rows, cell_h = 1, height
-    for _ in range(rounds):
-        first = -np.ones((rows, columns), np.int64)
-        following = -np.ones(count, np.int64)
-        worst = 0.0
-        for i in range(count):
-            x[i] %= width
-            y[i] %= height
-            c, r = min(int(x[i] / cell_w), columns - 1), min(int(y[i] / cell_h), rows - 1)
-            following[i] = first[r, c]
-            first[r, c] = i
-        for i in range(count):
-            c, r = min(int(x[i] / cell_w), columns - 1), min(int(y[i] / cell_h), rows - 1)
-            for dr in range(-reach_y, reach_y + 1):
-                for dc in range(-reach_x, reach_x + 1):
-                    j = first[(r + dr) % rows, (c + dc) % columns]
-                    while j >= 0:
-                        if j > i:
-                            dx, dy = x[i] - x[j], y[i] - y[j]
-                            dx -= width * np.round(dx / width)
-                            dy -= height * np.round(dy / height)
-                            contact = radius[i] + radius[j] + gap
-                            squared = dx * dx + dy * dy
-                            if squared < contact * contact:
-                                distance = np.sqrt(squared) + 1e-6
-                                overlap = contact - distance
-                                worst = max(worst, overlap)
-                                area_i, area_j = radius[i] ** 2, radius[j] ** 2
-                                share = area_j / (area_i + area_j)
-                                push = 1.05 * overlap / distance
-                                x[i] += dx * push * share
-                                y[i] += dy * push * share
-                                x[j] -= dx * push * (1 - share)
-                                y[j] -= dy * push * (1 - share)
-                        j = following[j]
-        if worst < 0.8:
-            break
-
-
-@njit(cache=True)
-def _paint(height, particle, u_map, v_map, first, x, y, z, a, b, angle, even, odd):  # type: ignore[no-untyped-def]
-    """Fill the maps of a ``Surface`` in place; ``even``, ``odd``: cosine and sine amplitudes."""
-    rows, columns = height.shape
-    for i in range(len(x)):
-        thickness = min(a[i], b[i])
-        reach = max(a[i], b[i]) * 1.25
-        cos, sin = np.cos(angle[i]), np.sin(angle[i])
-        for row in range(max(0, int(y[i] - reach)), min(rows, int(y[i] + reach) + 2)):
-            for column in range(max(0, int(x[i] - reach)), min(columns, int(x[i] + reach) + 2)):
-                if z[i] + thickness <= height[row, column]:
-                    continue
-                dx, dy = column - x[i], row - y[i]
-                u, v = (dx * cos + dy * sin) / a[i], (dy * cos - dx * sin) / b[i]
-                squared = u * u + v * v
-                if squared > 1.5:
-                    continue
-                # cos and sin of the polar angle and, step by step, of its multiples
-                length = np.sqrt(squared) + 1e-12
-                c1, s1 = u / length, v / length
-                c, s = c1, s1
-                outline = 1.0
-                for k in range(even.shape[1]):
-                    c, s = c * c1 - s * s1, s * c1 + c * s1
-                    outline += even[i, k] * c - odd[i, k] * s
-                squared /= outline * outline
-                if squared < 1.0:
-                    top = z[i] + thickness * np.sqrt(1.0 - squared)
-                    if top > height[row, column]:
-                        height[row, column] = top
-                        particle[row, column] = first + i
-                        u_map[row, column] = u / outline
-                        v_map[row, column] = v / outline

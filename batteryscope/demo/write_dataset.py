@@ -69,7 +69,7 @@ def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = N
     out_dir
         Folder to create; one class per subfolder. A data set generated before is replaced.
     workers
-        Processes; as many as there are processors if not given.
+        Processes; as many as there are processors if not given, fewer for few frames.
 
     Returns
     -------
@@ -184,7 +184,8 @@ def _write_pictures(settings: Generator, root: Path, workers: int | None) -> int
         return len(labels)
     write: Callable[[SemFrameJob], None] = partial(write_sem_frame, settings, root)
     jobs = list_sem_jobs(settings)
-    processes = min(workers or os.cpu_count() or 1, len(jobs))
+    # A process that makes fewer than eight frames is not worth its start.
+    processes = workers or min(os.cpu_count() or 1, len(jobs) // 8)
     write(jobs[0])  # compiles the numba functions once; other processes find them in the cache
     with ExitStack() as stack:
         done: Iterable[None] = map(write, jobs[1:])

@@ -1,16 +1,18 @@
 """Writes a study's report: the page, its figures, its tables and a summary."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from batteryscope.report.collect import COPIED
+import pandas as pd
+
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
 
-EXTERNAL_TABLE = "external_metrics.csv"
+BESIDE_THE_PAGE = ("comparison.csv", "metrics.json")
 
 
 def write_report(evidence: StudyEvidence, out: Path) -> Path:
@@ -21,17 +23,17 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
     evidence
         What was measured.
     out
-        The folder to write to: ``report.html``, ``summary.json``, ``figures/`` (PNG and SVG)
-        and the tables. Figures and tables of an earlier report there are replaced.
+        The folder to write to: ``report.html``, ``summary.json``, ``comparison.csv``,
+        ``metrics.json``, ``figures/`` (PNG and SVG) and ``tables/``. The two folders are
+        replaced as a whole.
     """
     headline = find_headline(evidence)
     pictures = draw_pictures(evidence, headline)
     html = render_report(evidence, headline, pictures)
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    stale = [out / name for name in (*COPIED, EXTERNAL_TABLE)]
-    for old in [*figures.glob("*.png"), *figures.glob("*.svg"), *stale]:
-        old.unlink(missing_ok=True)
+    figures, tables = out / "figures", out / "tables"
+    for folder in (figures, tables):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     for picture in pictures.values():
         (figures / f"{picture.name}.png").write_bytes(picture.png)
         (figures / f"{picture.name}.svg").write_bytes(picture.svg)
@@ -40,7 +42,8 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
             name = f"explain_{arm.name}_{Path(explanation.file).name}"
             (figures / name).write_bytes(explanation.png)
     for name, content in evidence.files.items():
-        (out / name).write_bytes(content)
+        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
+    join_histories(evidence).to_csv(tables / "history.csv", index=False)
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
@@ -50,6 +53,23 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
     path = out / "report.html"
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def join_histories(evidence: StudyEvidence) -> pd.DataFrame:
+    """Return the epochs of all fits of all stages in one table."""
+    keys = ("stage", "repeat", "fold")
+    histories = [
+        fit.history.assign(stage=chain, repeat=fit.facts.get("repeat"), fold=fit.facts.get("fold"))
+        for chain, fits in evidence.stages.items()
+        for fit in fits
+    ]
+    table = (
+        pd.concat(histories, ignore_index=True) if histories else pd.DataFrame(columns=["epoch"])
+    )
+    # How long an epoch took is no result: equal runs shall give equal files.
+    return table[
+        [*(k for k in keys if k in table), *(c for c in table if c not in (*keys, "seconds"))]
+    ]
 
 
 def summarise_report(evidence: StudyEvidence, headline: Headline | None) -> dict[str, Any]:

@@ -20,8 +20,8 @@ MODEL_CODE = Path(__file__).with_name("bundle_model.py")
 # find out takes minutes.
 REQUIRED_PACKAGES = (
     "mlflow", "torch", "torchvision", "timm", "kornia", "safetensors", "numpy", "scipy",
-    "scikit-image", "scikit-learn", "pandas", "pyarrow", "pillow", "pydantic", "pyyaml", "tqdm",
-    "numba", "tifffile", "imagecodecs",
+    "scikit-image", "scikit-learn", "pandas", "pandera", "pyarrow", "pillow", "pydantic",
+    "pyyaml", "tqdm", "numba", "tifffile", "imagecodecs",
 )  # fmt: skip
 
 
