@@ -99,6 +99,7 @@ def show_progress(
         total=total,
         unit=unit,
         mininterval=0.1 if interactive else 30.0,
+        delay=0.0 if interactive else 30.0,
         ascii=None if interactive else True,
         leave=False,
         dynamic_ncols=interactive,

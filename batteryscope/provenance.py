@@ -30,9 +30,15 @@ def digest_file(path: Path) -> str:
 
 def digest_files(paths: Iterable[Path], root: Path) -> str:
     """Return one SHA-256 over the relative names and contents of files."""
+    root = root.resolve()
     return digest_json(
-        {path.relative_to(root).as_posix(): digest_file(path) for path in sorted(paths)}
+        {p.resolve().relative_to(root).as_posix(): digest_file(p) for p in sorted(paths)}
     )
+
+
+def digest_code(module: str, root: Path = PROJECT_ROOT) -> str:
+    """Return one SHA-256 over a module, given by its path, and all that it imports."""
+    return digest_files(find_imported_files(root / module, root), root)
 
 
 def find_git_commit(root: Path = PROJECT_ROOT) -> str:
@@ -76,8 +82,13 @@ def find_imported_files(script: Path, root: Path = PROJECT_ROOT) -> tuple[Path, 
         seen.add(path)
         for name in _imported_names(path):
             waiting.extend(_module_files(name, root))
-    templates = [t for p in seen for t in p.parent.glob("*.j2") if p.name == "html.py"]
+    templates = [t for p in seen if ".j2" in p.read_text(encoding="utf-8") for t in _templates(p)]
     return tuple(sorted(seen | set(templates)))
+
+
+def _templates(module: Path) -> list[Path]:
+    """The page templates beside a module that names one."""
+    return sorted(module.parent.glob("*.j2")) if module.parent.name != "workflow_scripts" else []
 
 
 def _imported_names(path: Path) -> set[str]:

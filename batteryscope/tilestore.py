@@ -86,7 +86,7 @@ class TileWriter:
         return self
 
     def write(self, tiles: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Append tiles, (n, \\*tile_shape), and return their row numbers."""
+        """Append tiles, (n, height, width), and return their row numbers."""
         if tiles.shape[1:] != self.tile_shape or tiles.dtype != np.uint8:
             raise ValueError(f"expected uint8 tiles {self.tile_shape}, got {tiles.shape[1:]}")
         self._stream.write(np.ascontiguousarray(tiles).data)

@@ -53,10 +53,11 @@ wildcard_constraints:
     part="[0-9]+",
 
 
-def code_of(script):
+def code_of(script, leave_out=None):
     """The program of a rule and all library modules that it imports."""
     files = find_imported_files(Path(workflow.basedir, "workflow_scripts", f"{script}.py"))
-    return [str(file.relative_to(workflow.basedir)) for file in files]
+    names = [file.relative_to(Path(workflow.basedir).resolve()).as_posix() for file in files]
+    return [name for name in names if leave_out is None or leave_out not in name]
 
 
 def plan_of(wildcards):

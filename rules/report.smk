@@ -54,6 +54,22 @@ rule report_study:
         "{params.generated} --out {output.report:q} --log {log:q}"
 
 
+def bundle_settings(wildcards):
+    study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
+    return {
+        "study": wildcards.study,
+        "arm": main.name,
+        "title": study.title,
+        "data_name": study.dataset.name,
+        "label_columns": study.dataset.labels.columns,
+        "preprocess": main.recipe.preprocess.model_dump(mode="json"),
+        "max_pixels": study.dataset.max_pixels,
+        "generated": study.dataset.path is None,
+        "paper": study.paper,
+        "paper_doi": study.paper_doi,
+    }
+
+
 rule bundle_models:
     input:
         manifest="work/{study}/data/manifest.parquet",
@@ -68,13 +84,7 @@ rule bundle_models:
     params:
         arm=lambda w: plan_of(w).main.name,
         dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: as_json(
-            {
-                "title": PROJECT.studies[w.study].title,
-                "dataset": PROJECT.studies[w.study].dataset.model_dump(mode="json"),
-                "preprocess": plan_of(w).main.recipe.preprocess.model_dump(mode="json"),
-            }
-        ),
+        settings=lambda w: as_json(bundle_settings(w)),
     log:
         "work/{study}/logs/bundle_models.log",
     benchmark:
@@ -85,8 +95,8 @@ rule bundle_models:
     message:
         "{wildcards.study}: bundle the models of {params.arm} for use on new images"
     shell:
-        "python workflow_scripts/bundle_models.py --study {wildcards.study} --arm {params.arm} "
-        "--settings {params.settings:q} --manifest {input.manifest:q} "
-        "--dataset {params.dataset:q} --split {input.split:q} "
+        "python workflow_scripts/bundle_models.py --settings {params.settings:q} "
+        "--manifest {input.manifest:q} --dataset {params.dataset:q} --split {input.split:q} "
         "--calibration {input.calibration:q} --fits {input.fits:q} "
-        "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"
+        "--metrics {input.comparison:q}/metrics.json --findings {input.comparison:q}/findings.json "
+        "--out {output.bundle:q} --log {log:q}"

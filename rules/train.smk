@@ -14,7 +14,8 @@ rule train_stage:
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,
         store=ancient("work/tracking.json"),
-        code=code_of("train_stage"),
+        # Recording a run is no part of its result.
+        code=code_of("train_stage", leave_out="/tracking/"),
     output:
         fits=directory("work/{study}/stages/{chain}/part{part}"),
     params:

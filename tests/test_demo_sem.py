@@ -58,19 +58,28 @@ def test_equal_seeds_give_equal_pixels_and_others_do_not():
     assert (first.pixels != other.pixels).mean() > 0.5
 
 
+def mean_share(state, additive, *values):
+    """Mean over six frames, since damage differs from place to place."""
+    return np.mean([share(render("811", state, additive, i), *values) for i in range(6)])
+
+
 def test_states_differ_in_cracks_film_and_fines():
-    pristine, formed, cycled = (render("523", s) for s in ("pristine", "formation", "100cycles"))
-    crack, film, boundary = sem_frame.CRACK, sem_frame.FILM, sem_frame.BOUNDARY
-    assert share(pristine, crack, film) == 0
-    assert 0 < share(formed, crack) < share(cycled, crack)
-    assert share(formed, film) > share(cycled, film) > 0
-    assert share(cycled, boundary) > 1.3 * share(pristine, boundary)
+    states = ("pristine", "formation", "100cycles")
+    crack, film, boundary = (
+        [mean_share(state, "none", value) for state in states]
+        for value in (sem_frame.CRACK, sem_frame.FILM, sem_frame.BOUNDARY)
+    )
+    assert crack[0] == film[0] == 0
+    assert 0 < 2 * crack[1] < crack[2]
+    assert film[1] > 1.5 * film[2] > 0
+    assert boundary[2] > 1.15 * boundary[0]  # fines
 
 
 def test_an_additive_veils_the_state():
-    bare, veiled = render("811", "100cycles"), render("811", "100cycles", "VC")
-    assert share(veiled, sem_frame.FILM) > 4 * share(bare, sem_frame.FILM)
-    assert share(veiled, sem_frame.CRACK) < share(bare, sem_frame.CRACK)
+    bare = [mean_share("100cycles", "none", v) for v in (sem_frame.FILM, sem_frame.CRACK)]
+    veiled = [mean_share("100cycles", "VC", v) for v in (sem_frame.FILM, sem_frame.CRACK)]
+    assert veiled[0] > 3 * bare[0]
+    assert veiled[1] < 0.7 * bare[1]
 
 
 def test_grey_levels_do_not_follow_the_class():

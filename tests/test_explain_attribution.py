@@ -144,7 +144,7 @@ def test_guided_gradients_equal_captum_for_relu_networks() -> None:
         if isinstance(module, nn.ReLU):
             module.inplace = False
     layer = find_feature_layer(model)
-    x = model.input(torch.from_numpy(tiles).unsqueeze(1)).detach().clone()
+    x = model.input(torch.from_numpy(tiles).unsqueeze(1)).detach().clone().requires_grad_()
     with pytest.warns(UserWarning, match="hooks"):
         theirs = GuidedGradCam(model.backbone, layer).attribute(
             x, target=1, interpolate_mode="bilinear"

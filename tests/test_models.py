@@ -120,6 +120,15 @@ def test_frozen_backbone_trains_its_head_only():
     assert trained == ["backbone.fc.weight", "backbone.fc.bias"]
 
 
+def test_first_layer_groups_can_be_frozen():
+    settings = ModelSettings(backbone="test_resnet", weights="random", freeze=2)
+    model = build_classifier(settings, ["a", "b"], 48, seed=1)
+    frozen = {n.split(".")[1] for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1", "bn1", "layer1"}
+    with pytest.raises(BatteryscopeError, match="leave nothing to train"):
+        build_classifier(settings.model_copy(update={"freeze": 99}), ["a", "b"], 48, seed=1)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from batteryscope.tracking import live
+from batteryscope.tracking import live, store
 from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import list_runs, reconcile_runs
@@ -82,7 +82,8 @@ def test_initialising_twice_changes_nothing(uri, tmp_path):
     assert client.get_experiment(first).lifecycle_stage == "active"
 
 
-def test_unusable_stores_say_so_in_one_sentence(tmp_path, silent_server):
+def test_unusable_stores_say_so_in_one_sentence(tmp_path, silent_server, monkeypatch):
+    monkeypatch.setattr(store, "PROBE_SECONDS", 0.3)
     broken = tmp_path / "broken.db"
     broken.write_text("this is no database, whatever its name says " * 50)
     for uri in (NOWHERE, silent_server, f"sqlite:///{broken}", "nonsense://x"):
@@ -166,8 +167,6 @@ def test_old_database_is_copied_and_migrated(tmp_path, monkeypatch):
     """A database of an older MLflow: the schema version is behind."""
     import sqlite3
     from contextlib import closing
-
-    from batteryscope.tracking import store
 
     uri = copy_empty_store(tmp_path)
     database = tmp_path / "mlflow.db"

@@ -39,7 +39,9 @@ def no_log_files_stay_open():
 
 
 @pytest.fixture
-def uri(tmp_path):
+def uri(tmp_path, monkeypatch):
+    # Whatever would wrongly be written beside the current directory shows up here.
+    monkeypatch.chdir(tmp_path)
     return copy_empty_store(tmp_path)
 
 
@@ -184,6 +186,8 @@ def test_initialising(tmp_path, uri):
     out = tmp_path / "ready.json"
     assert init(["--uri", uri, "--out", str(out), "--log", str(tmp_path / "log")]) == 0
     assert json.loads(out.read_text()) == {"status": "ready"}
+    assert init(["--uri", "", "--out", str(out)]) == 0
+    assert json.loads(out.read_text()) == {"status": "disabled"}
     assert init(["--uri", NOWHERE, "--out", str(out)]) == 0
     assert json.loads(out.read_text()) == {"status": "unreachable"}
 
@@ -246,12 +250,13 @@ def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     images = np.full((2, 5, 7), 255, dtype=np.uint8)
     assert model.predict(images).to_dict("list") == {"p_333": [1.0, 1.0], "p_811": [0.0, 0.0]}
-    assert loaded[0].name == "bundle"
+    assert [path.name for path in loaded] == ["bundle"]  # once: logging needs no networks
     assert (model.metadata.signature.inputs.inputs[0].shape) == (-1, -1, -1)
     folder = next((tmp_path / "mlartifacts").rglob("MLmodel")).parent
     assert (folder / "artifacts" / "bundle" / "bundle.json").is_file()
     assert (folder / "code" / "batteryscope" / "errors.py").is_file()
     assert not list(folder.rglob("*.pkl"))
+    assert not (tmp_path / "mlruns").exists()
     assert "mlflow==" in (folder / "requirements.txt").read_text()
 
     write_json(results.comparison / "metrics.json", METRICS | {"transfer.tile.accuracy": 0.8})

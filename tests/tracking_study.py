@@ -80,7 +80,7 @@ def write_fit(folder: Path, fold: int, epochs: int = 3) -> None:
 
 
 def write_bundle(folder: Path) -> Path:
-    write_json(folder / "bundle.json", {"classes": ["333", "811"]})
+    write_json(folder / "bundle.json", {"classes": ["333", "811"], "preprocess": {"crop_px": 5}})
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(folder / "example_input.png")
     return folder
 

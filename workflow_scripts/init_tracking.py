@@ -18,7 +18,7 @@ log = logging.getLogger("batteryscope")
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--uri", required=True, help="address of the tracking store")
+    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
     parser.add_argument("--out", type=Path, required=True, help="file for the outcome (JSON)")
     return run_program(initialise, parser, argv)
 
@@ -27,9 +27,10 @@ def initialise(arguments: argparse.Namespace) -> None:
     """Prepare the store and write what came of it."""
     from batteryscope.tracking.store import TrackingUnavailableError, initialise_store
 
-    status = "ready"
+    status = "ready" if arguments.uri else "disabled"
     try:
-        initialise_store(arguments.uri)
+        if arguments.uri:
+            initialise_store(arguments.uri)
     except TrackingUnavailableError as error:
         status = "unreachable"
         log.warning("%s Everything runs on without it; upload the runs later.", error)

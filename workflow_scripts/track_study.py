@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True)
-    parser.add_argument("--uri", required=True, help="address of the tracking store")
+    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
     switch = parser.add_mutually_exclusive_group()
     switch.add_argument("--enabled", action="store_true", default=True)
     switch.add_argument("--disabled", dest="enabled", action="store_false")
@@ -45,10 +45,10 @@ def track(arguments: argparse.Namespace) -> None:
     from batteryscope.tracking.study import track_results, write_tracked
 
     arms = {name: Path(folder) for name, folder in read_pairs(arguments.arms, "--arms")}
-    splits = [word if "=" in word else f"*={word}" for word in arguments.split]
-    by_arm = {name: Path(file) for name, file in read_pairs(splits, "--split")}
-    if missing := [arm for arm in arms if not {arm, "*"} & by_arm.keys()]:
+    splits = dict(read_pairs([w if "=" in w else f"*={w}" for w in arguments.split], "--split"))
+    if missing := [arm for arm in arms if not {arm, "*"} & splits.keys()]:
         raise ConfigError(f"--split: no file is given for the arm '{missing[0]}'; add it.")
+    chains = dict(read_pairs(arguments.arm_stages, "--arm-stages"))
     results = StudyResults(
         study=arguments.study,
         settings=read_settings(StudySettings, arguments.settings),
@@ -56,12 +56,9 @@ def track(arguments: argparse.Namespace) -> None:
         data_name=arguments.data_name,
         data_version=arguments.data_version,
         manifest_summary=arguments.manifest_summary,
-        splits={arm: by_arm[arm if arm in by_arm else "*"] for arm in arms},
+        splits={arm: Path(splits.get(arm) or splits["*"]) for arm in arms},
         arms=arms,
-        arm_stages={
-            name: tuple(chains.split(","))
-            for name, chains in read_pairs(arguments.arm_stages, "--arm-stages")
-        },
+        arm_stages={arm: tuple(names.split(",")) for arm, names in chains.items()},
         stages={name: Path(d) for name, d in read_pairs(arguments.stages, "--stages")},
         comparison=arguments.comparison,
         report=arguments.report,

@@ -38,7 +38,7 @@ def train(arguments: argparse.Namespace) -> None:
     from batteryscope.tilestore import TileStore
     from batteryscope.tracking.live import open_live_run
 
-    from batteryscope.provenance import PROJECT_ROOT, digest_files, find_imported_files
+    from batteryscope.provenance import digest_code
     from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
     split = pd.read_parquet(arguments.split)
@@ -52,7 +52,7 @@ def train(arguments: argparse.Namespace) -> None:
         store.index,
         store.tiles,
         list_fits(split, arguments.part, settings.train.parallel_jobs),
-        digest_files(find_imported_files(Path(__file__)), PROJECT_ROOT),
+        digest_code("batteryscope/training/stage.py"),
         parents,
     )
 

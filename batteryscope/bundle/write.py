@@ -192,7 +192,7 @@ def _describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> Training
 
 def _state_licence(settings: BundleSettings) -> Licence:
     if settings.generated:
-        weights = "MIT; the weights were learnt from generated pictures only."
+        weights = "Weights: MIT; they were learnt from generated pictures only."
     else:
         weights = (
             f"The weights and the example picture were made from the data set "

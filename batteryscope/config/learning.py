@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -52,7 +53,9 @@ class ModelSettings(Settings):
     scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each tile
     standardised by itself), ``histogram_match`` (grey-level distribution of the
     training tiles) or ``clahe``. ``grey_input``: ``replicate`` the grey channel for
-    an RGB stem, or ``sum_stem`` (the stem's weights summed over colour).
+    an RGB stem, or ``sum_stem`` (the stem's weights summed over colour). ``freeze``:
+    ``backbone`` trains the classifier head alone; a number keeps that many of the first
+    layer groups (stem first) as they were, which is faster.
     """
 
     backbone: str = "efficientnet_b7"
@@ -64,7 +67,7 @@ class ModelSettings(Settings):
     grey_levels: Literal["raw", "dataset", "per_image", "histogram_match", "clahe"] = "raw"
     grey_input: Literal["replicate", "sum_stem"] = "replicate"
     dropout: Share = 0.2
-    freeze: Literal["none", "backbone"] = "none"
+    freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
 
 
 class TrainSettings(Settings):

@@ -66,17 +66,17 @@ COMPOSITIONS = {
     # even, round 8-10 um particles with gaps; fine primary grains
     "333": CompositionTraits(8.8, 0.15, 0.08, 0.9, 1.0, 0.40, 0.42, 0.45, 0.0),
     # wide size distribution, coarse cauliflower surface, dense
-    "523": CompositionTraits(6.6, 0.48, 0.15, 1.3, 2.1, 0.90, 0.60, 0.66, 0.0),
+    "523": CompositionTraits(7.0, 0.46, 0.16, 1.2, 1.9, 0.78, 0.60, 0.66, 0.0),
     # large, elongated, densely packed, medium grains
-    "622": CompositionTraits(9.6, 0.34, 0.24, 1.0, 1.4, 0.50, 0.64, 0.66, 0.0),
+    "622": CompositionTraits(8.6, 0.37, 0.21, 1.0, 1.5, 0.58, 0.63, 0.66, 0.0),
     # small smooth near-perfect spheres in clusters
     "811": CompositionTraits(4.6, 0.28, 0.03, 0.3, 0.7, 0.10, 0.46, 0.42, 0.7),
 }
 
 STATES = {
-    "pristine": StateTraits(cracked=0.0, crack_um=0.3, fines=0.03, film_um=0.0, film_fill=0.0),
-    "formation": StateTraits(cracked=0.10, crack_um=0.30, fines=0.07, film_um=0.22, film_fill=0.50),
-    "100cycles": StateTraits(cracked=0.60, crack_um=0.48, fines=0.27, film_um=0.07, film_fill=0.12),
+    "pristine": StateTraits(cracked=0.0, crack_um=0.30, fines=0.04, film_um=0.0, film_fill=0.0),
+    "formation": StateTraits(cracked=0.13, crack_um=0.32, fines=0.08, film_um=0.18, film_fill=0.40),
+    "100cycles": StateTraits(cracked=0.50, crack_um=0.44, fines=0.21, film_um=0.08, film_fill=0.16),
 }
 
 ADDITIVES = {
@@ -98,17 +98,20 @@ def draw_composition(composition: str, rng: np.random.Generator) -> CompositionT
     composition
         One of ``COMPOSITIONS``.
     rng
-        Source of the variation (about 5 % in size and coverage, 12 % in surface relief).
+        Source of the variation (about 8 % in size and coverage, 25 % in surface relief).
     """
     base = COMPOSITIONS[composition]
+    spread = {
+        "diameter_um": 0.07,
+        "diameter_log_sd": 0.12,
+        "elongation": 0.15,
+        "nodule_um": 0.12,
+        "nodule_relief_um": 0.25,
+        "upper_coverage": 0.08,
+        "lower_coverage": 0.08,
+    }
     return replace(
-        base,
-        diameter_um=base.diameter_um * np.exp(rng.normal(0, 0.05)),
-        diameter_log_sd=base.diameter_log_sd * np.exp(rng.normal(0, 0.08)),
-        nodule_um=base.nodule_um * np.exp(rng.normal(0, 0.06)),
-        nodule_relief_um=base.nodule_relief_um * np.exp(rng.normal(0, 0.12)),
-        upper_coverage=base.upper_coverage * np.exp(rng.normal(0, 0.05)),
-        lower_coverage=base.lower_coverage * np.exp(rng.normal(0, 0.05)),
+        base, **{k: getattr(base, k) * np.exp(rng.normal(0, sd)) for k, sd in spread.items()}
     )
 
 
@@ -122,10 +125,11 @@ def draw_state(state: str, additive: str, rng: np.random.Generator) -> StateTrai
     additive
         One of ``ADDITIVES``.
     rng
-        Source of the variation (about 15 %).
+        Source of the variation: damage differs by a factor of 1.5 from place to place, so that
+        neighbouring states overlap a little, as they do on real electrodes.
     """
     base, extra, formed = STATES[state], ADDITIVES[additive], FILM_FORMED[state]
-    vary = np.exp(rng.normal(0, 0.15, size=4))
+    vary = np.exp(rng.normal(0, 0.4, size=4))
     fill = 1 - (1 - base.film_fill) * (1 - extra.film_fill * formed)
     return replace(
         base,

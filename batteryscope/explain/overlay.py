@@ -11,6 +11,8 @@ from batteryscope.report.style import house_style, make_figure
 COLOUR_MAP = "inferno"
 BRIGHTEST_SHARE = 99.5  # percentile of a map that becomes 1; single pixels would darken the rest
 OPACITY = 0.65
+# Strided convolutions pass the gradient to every second pixel; the eye needs its neighbourhood.
+FINE_SMOOTHING_PX = 1.0
 
 
 @house_style
@@ -27,7 +29,8 @@ def draw_overlay(
     tile : (H, W) uint8 array
         Grey tile as the network saw it.
     grad_cam, guided_grad_cam : (H, W) arrays
-        Non-negative maps; each is scaled to its own 99.5th percentile.
+        Non-negative maps; each is scaled to its own 99.5th percentile. The guided one is
+        smoothed by a Gaussian of 1 px, for the drawing only.
     title
         True and predicted class, probability.
 
@@ -38,18 +41,21 @@ def draw_overlay(
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
+    from skimage.filters import gaussian
 
     panels = [("tile", None), ("Grad-CAM", grad_cam)]
     if guided_grad_cam is not None:
-        panels.append(("guided Grad-CAM", guided_grad_cam))
-    figure = make_figure(2.35 * len(panels) + 0.6, 2.9)
+        smooth = gaussian(np.asarray(guided_grad_cam, np.float64), FINE_SMOOTHING_PX)
+        panels.append(("guided Grad-CAM", smooth))
+    figure = make_figure(2.35 * len(panels) + 0.6, 3.0)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, values) in zip(all_axes, panels, strict=True):
         picture = to_rgb(tile) if values is None else blend(tile, values)
         axes.imshow(picture, interpolation="nearest")
         axes.set_title(name, fontweight="normal")
         axes.set_axis_off()
-    figure.suptitle(textwrap.fill(title, 34 * len(panels)), x=0.01, ha="left", fontsize=9)
+    lines = [textwrap.fill(line, 34 * len(panels)) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=9)
     bar = figure.colorbar(
         ScalarMappable(cmap=colormaps[COLOUR_MAP]), ax=all_axes[1:].tolist(), shrink=0.75, pad=0.02
     )

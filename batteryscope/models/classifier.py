@@ -3,10 +3,11 @@
 import difflib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
@@ -112,8 +113,7 @@ def build_classifier(
         if channels == 1:
             state = _sum_stem(model.backbone, state)
         load_pretrained(model.backbone, state, origin)
-    if settings.freeze == "backbone":
-        freeze_backbone(model)
+    freeze_groups(model, settings.freeze)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -124,11 +124,32 @@ def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) ->
     return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def freeze_backbone(model: TileClassifier) -> None:
-    """Keep all weights but the classifier head's from being trained."""
+def freeze_groups(model: TileClassifier, freeze: Literal["none", "backbone"] | int) -> None:
+    """Keep layers from being trained: none, all but the classifier head, or the first groups.
+
+    Groups are timm's coarse layer groups in the order of the signal, the stem first.
+
+    Raises
+    ------
+    ConfigError
+        If the backbone has fewer groups than are to be frozen.
+    """
+    if freeze == "none" or freeze == 0:
+        return
     head = {id(p) for p in model.backbone.get_classifier().parameters()}  # type: ignore[operator]
-    for parameter in model.backbone.parameters():
-        parameter.requires_grad_(id(parameter) in head)
+    if freeze == "backbone":
+        frozen = {n for n, p in model.backbone.named_parameters() if id(p) not in head}
+    else:
+        matcher = model.backbone.group_matcher(coarse=True)  # type: ignore[operator]
+        groups = group_parameters(model.backbone, matcher)
+        if freeze >= len(groups):
+            raise ConfigError(
+                f"model.freeze: {freeze} of the {len(groups)} layer groups of "
+                f"'{model.description.backbone}' leave nothing to train; freeze fewer."
+            )
+        frozen = {name for group in sorted(groups)[:freeze] for name in groups[group]}
+    for name, parameter in model.backbone.named_parameters():
+        parameter.requires_grad_(name not in frozen)
 
 
 def check_backbone_name(name: str) -> None:

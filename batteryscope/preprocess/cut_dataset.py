@@ -1,10 +1,6 @@
 """From all images of a data set to a tile store, in bounded memory."""
 
 import logging
-import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +10,7 @@ import pandas as pd
 from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.errors import InputError
+from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.preview import PreviewFrame, draw_preview, make_preview_frame
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
@@ -26,7 +23,6 @@ log = logging.getLogger("batteryscope")
 
 REJECT_COLUMNS = ["sample_id", "path", "reason", "detail"]
 MAX_PREVIEW_FRAMES = 12
-MAX_WORKERS = 4
 
 
 class _Outcome(NamedTuple):
@@ -77,8 +73,12 @@ def cut_dataset(
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     random_counts = count_random_tiles(manifest["class"], settings.tiles_per_class)
     shown = set(manifest.groupby("class")["sample_id"].first().head(MAX_PREVIEW_FRAMES))
-    records = [
-        {**record, "n_random": n, "is_shown": record["sample_id"] in shown}
+    records: list[dict[str, Any]] = [
+        {
+            **{str(k): v for k, v in record.items()},
+            "n_random": n,
+            "is_shown": record["sample_id"] in shown,
+        }
         for record, n in zip(manifest.to_dict("records"), random_counts, strict=True)
     ]
 
@@ -90,7 +90,7 @@ def cut_dataset(
     previews: list[PreviewFrame] = []
     shape = (settings.input_px, settings.input_px)
     with TileWriter(out_dir / TILES_NAME, shape) as writer:
-        outcomes = _in_order(cut, records)
+        outcomes = map_in_order(cut, records)
         progress = show_progress(outcomes, "Cutting tiles", len(records), "image")
         for record, outcome in zip(records, progress, strict=True):
             if outcome.preview is not None:
@@ -135,20 +135,3 @@ def _cut_image(
         return _Outcome(None, None, error.reason, str(error))
     preview = make_preview_frame(pixels, batch, record["class"]) if record["is_shown"] else None
     return _Outcome(batch, preview)
-
-
-def _in_order(function: Any, items: list[Any]) -> Iterator[Any]:
-    """Apply a function in threads, with few results waiting, and yield in order."""
-    workers = min(MAX_WORKERS, os.cpu_count() or 1)
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers + 2:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -31,9 +31,8 @@ def find_data_bar(pixels: NDArray[np.integer], metadata_height_px: int | None = 
     """
     height, width = pixels.shape
     n_rows = int(height * (HIGHEST_SHARE + 0.05))
-    grey = pixels[height - n_rows :]
-    if grey.dtype == np.uint16:
-        grey = (grey // 257).astype(np.uint8)
+    lowest = pixels[height - n_rows :]
+    grey = (lowest // 257 if lowest.dtype == np.uint16 else lowest).astype(np.uint8, copy=False)
     if height < 32 or width < 32:
         return 0
     level = np.bincount(grey[-max(8, height // 25) :].ravel(), minlength=256).argmax()
@@ -91,9 +90,7 @@ def _find_uniform_rows(grey: NDArray[np.uint8], distance: NDArray[np.int16]) -> 
     return is_far & ((np.abs(some - middle) <= 16).mean(axis=1) >= 0.95)
 
 
-def _find_border_lines(
-    grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Runs of at most four uniform rows that stand out from the rows above and below them.
 
     Empty background and overexposed coating give uniform rows, too, but no thin lines.

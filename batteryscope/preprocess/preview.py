@@ -52,13 +52,11 @@ def draw_preview(frames: Sequence[PreviewFrame], path: Path) -> None:
         panel.set_axis_off()
     for panel, frame in zip(panels, frames, strict=False):
         height, width = frame.size_px
-        panel.imshow(
-            frame.thumbnail, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0)
-        )
-        for tile in frame.table.itertuples():
-            look = str(tile.kind) if tile.used else "left out"
-            corner, edge = (float(tile.x_px), float(tile.y_px)), float(tile.crop_px)
-            line_width = 1.4 if tile.kind == "grid" else 0.6
+        panel.imshow(frame.thumbnail, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+        for tile in frame.table.sort_values("used", ascending=False).to_dict("records"):
+            look = tile["kind"] if tile["used"] else "left out"
+            corner, edge = (tile["x_px"], tile["y_px"]), tile["crop_px"]
+            line_width = 1.4 if tile["kind"] == "grid" else 0.6
             panel.add_patch(
                 Rectangle(corner, edge, edge, fill=False, ec=COLOURS[look], lw=line_width)
             )

@@ -30,9 +30,7 @@ def draw_random_tiles(
     return rng.integers(0, highest + 1, size=(count, 2), dtype=np.int64)
 
 
-def place_grid_tiles(
-    height_px: int, width_px: int, crop_px: int, count: int
-) -> NDArray[np.int64]:
+def place_grid_tiles(height_px: int, width_px: int, crop_px: int, count: int) -> NDArray[np.int64]:
     """Place evenly spaced tiles that reach the edges of the frame.
 
     Of all grids with at most ``count`` tiles the one with the smallest distances between

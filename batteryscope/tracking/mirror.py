@@ -12,7 +12,7 @@ from typing import Any
 
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan, plan_study
-from batteryscope.provenance import digest_file
+from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.local_files import (
     hash_split,
     list_numbers,
@@ -218,20 +218,24 @@ def _describe_arm(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str,
 def _describe_data(results: StudyResults) -> dict[str, str]:
     tags = {
         "study": results.study,
-        "config_hash": results.config_hash,
+        "config_hash": results.config_hash or digest_json(results.settings.model_dump(mode="json")),
         "data_name": results.data_name,
-        "data_version": results.data_version,
+        "data_version": _find_data_version(results),
         "generated": str(results.settings.dataset.path is None).lower(),
     }
     return {key: value for key, value in tags.items() if value}
 
 
+def _find_data_version(results: StudyResults) -> str:
+    """Return the hash of the data set as given, else of the manifest's summary."""
+    return results.data_version or digest_file(results.manifest_summary)
+
+
 def _make_dataset(results: StudyResults) -> DatasetRecord:
     summary = read_json(results.manifest_summary)
-    digest = results.data_version or digest_file(results.manifest_summary)
     return DatasetRecord(
         name=results.data_name,
-        digest=digest[:MAX_DATASET_DIGEST],
+        digest=_find_data_version(results)[:MAX_DATASET_DIGEST],
         source=results.settings.dataset.path or "generated",
         profile=json.dumps(summary, sort_keys=True, ensure_ascii=True),
     )

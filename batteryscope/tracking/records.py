@@ -17,7 +17,8 @@ class StudyResults:
 
     ``splits``, ``arms`` and ``arm_stages`` go by arm, ``stages`` by stage chain. A
     stage folder holds ``part*/r*_f*/{history.csv, fit.json}``. ``data_version`` is the
-    hash of the data set (of DVC, or of the manifest).
+    hash of the data set (of DVC); empty, the manifest's summary is hashed instead, and
+    the settings for an empty ``config_hash``.
     """
 
     study: str

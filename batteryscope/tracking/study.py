@@ -30,7 +30,7 @@ def track_results(
     results
         Where the results lie.
     uri
-        The tracking store.
+        The tracking store; empty: there is none.
     enabled
         False: MLflow is neither imported nor asked.
     arguments
@@ -48,7 +48,7 @@ def track_results(
         If the local results cannot be read. Failures of MLflow give a warning and
         the status ``pending``, never an error.
     """
-    if not enabled:
+    if not (enabled and uri):
         return _describe("disabled", results.study, uri, {}, arguments)
     records = plan_runs(results)
     try:

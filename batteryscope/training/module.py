@@ -39,9 +39,11 @@ class StageModule(pl.LightningModule):
         self._sums: dict[str, Tensor] = {}
 
     def on_train_epoch_start(self) -> None:
-        """Keep the batch-norm statistics of a frozen backbone as they are, too."""
-        if any(not p.requires_grad for p in self.model.parameters()):
-            self.model.backbone.eval()
+        """Keep the batch-norm statistics of frozen layers as they are, too."""
+        for layer in self.model.backbone.modules():
+            own = list(layer.parameters(recurse=False))
+            if own and not any(p.requires_grad for p in own):
+                layer.eval()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted mean loss of a batch."""

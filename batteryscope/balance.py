@@ -1,0 +1,116 @@
+"""Treatment of unequal class sizes: how often a training tile is seen, and what it weighs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.config.learning import BalanceSettings
+from batteryscope.errors import InputError
+from batteryscope.manifest.select import select_samples
+
+BALANCE_COLUMNS = ["repeat", "fold", "tile", "copies", "weight"]
+
+
+def plan_balance(
+    labels: Sequence[str] | NDArray[Any], settings: BalanceSettings
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Plan copies and loss weights of training tiles.
+
+    Parameters
+    ----------
+    labels
+        Class of every tile, (n,).
+    settings
+        ``oversample`` replicates every class up to the size of the reference class: whole
+        copies of all its tiles, and one more of some of them, evenly chosen; larger classes
+        stay as they are. ``class_weights`` weights by 1/n_k.
+
+    Returns
+    -------
+    copies
+        (n,) int, at least 1.
+    weights
+        (n,) float; their mean over the tiles, times their copies, is 1.
+    """
+    _, classes, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    copies = np.ones(len(classes), np.int64)
+    weights = np.ones(len(classes), np.float64)
+    if settings.method == "class_weights":
+        weights = len(classes) / (len(sizes) * sizes[classes].astype(np.float64))
+    elif settings.method == "oversample" and len(sizes):
+        descending = np.sort(sizes)[::-1]
+        second = settings.reference == "second_largest" and len(sizes) > 1
+        reference = int(descending[1 if second else 0])
+        for k, size in enumerate(sizes.tolist()):
+            if size < reference:
+                copies[classes == k] = _spread(reference, size)
+    return copies, weights
+
+
+def balance_stage(
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    index: pd.DataFrame,
+    settings: BalanceSettings,
+    where: Mapping[str, Any],
+    stage: str,
+) -> pd.DataFrame:
+    """Plan the balance of a stage's training tiles in every repeat and fold.
+
+    Parameters
+    ----------
+    manifest
+        Sample table.
+    split
+        ``sample_id, repeat, fold, role``.
+    index
+        Index of the tile store.
+    settings
+        Balance settings of the stage.
+    where
+        The samples that the stage trains with, by manifest columns.
+    stage
+        Its name, for messages.
+
+    Returns
+    -------
+    DataFrame
+        ``repeat, fold, tile, copies, weight``, sorted.
+
+    Raises
+    ------
+    InputError
+        The stage selects no sample, or a class of it has no training tile in some fold.
+    """
+    chosen = select_samples(manifest, where, f"stage '{stage}': where")
+    if chosen.empty:
+        raise InputError(
+            f"Stage '{stage}' selects no image with where {dict(where)}; compare it with the "
+            "columns of the manifest."
+        )
+    classes = chosen.set_index("sample_id")["class"]
+    tiles = index[index["used"] & (index["kind"] == "random")][["sample_id", "tile"]]
+    trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
+    parts = []
+    fits = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    for repeat, fold in fits.to_numpy().tolist():
+        of_fit = trained[(trained["repeat"] == repeat) & (trained["fold"] == fold)]["sample_id"]
+        part = tiles[tiles["sample_id"].isin(set(of_fit))].sort_values("tile")
+        labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
+        missing = sorted(set(classes) - set(labels))
+        if missing:
+            raise InputError(
+                f"Class '{missing[0]}' of stage '{stage}' has no training tile in repeat {repeat}, "
+                f"fold {fold}; add images of it, or look for it in the rejects of preprocessing."
+            )
+        copies, weights = plan_balance(labels, settings)
+        parts.append(part.assign(repeat=repeat, fold=fold, copies=copies, weight=weights))
+    return pd.concat(parts, ignore_index=True)[BALANCE_COLUMNS]
+
+
+def _spread(total: int, size: int) -> NDArray[np.int64]:
+    """Divide copies over tiles so that they differ by one at most, evenly along the list."""
+    return np.diff(np.arange(size + 1, dtype=np.int64) * total // size)

@@ -1,0 +1,43 @@
+"""A function applied in threads, with few results in memory, in the order of its inputs."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+MAX_WORKERS = 4
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item.
+
+    Unlike ``ThreadPoolExecutor.map`` it does not run ahead of its consumer by more than a
+    few items, so that memory stays bounded when results are large.
+
+    Parameters
+    ----------
+    function
+        Called in threads; its errors are raised at the item's place.
+    items
+        Inputs.
+    workers
+        Threads; as many as processors, at most four, if not given.
+    """
+    workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers + 2:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,204 @@
+"""Who trains, who validates, who tests: for every repeat and fold."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.split import SplitSettings
+from batteryscope.errors import InputError
+from batteryscope.splits.order import order_groups
+from batteryscope.splits.take_part import (
+    count_members,
+    rank_by_lot,
+    share_of,
+    take_last,
+    take_part,
+)
+
+SPLIT_COLUMNS = ["sample_id", "group_id", "repeat", "fold", "role"]
+Roles = Mapping[str, str]
+
+
+def split_samples(
+    manifest: pd.DataFrame, groups: pd.Series, settings: SplitSettings
+) -> pd.DataFrame:
+    """Give every sample a role in every repeat and fold.
+
+    Whole groups move together, and every class is spread over the parts in the same
+    proportions. The lot of a group depends on its name, not on the other groups, so that
+    an added image leaves nearly all others where they were.
+
+    ``validation_fraction`` counts from what is left after the test part.
+
+    Parameters
+    ----------
+    manifest
+        Sample table: ``sample_id``, ``class``, and for the scheme ``ordered`` ``acquired_at``
+        and ``path``.
+    groups
+        Group by ``sample_id``.
+    settings
+        Scheme and fractions.
+
+    Returns
+    -------
+    DataFrame
+        ``sample_id, group_id, repeat, fold, role``, sorted by repeat, fold and sample.
+
+    Raises
+    ------
+    InputError
+        A class has fewer groups than the scheme has parts, or is left without training data.
+    """
+    manifest = manifest.sort_values("sample_id", ignore_index=True)
+    classes = manifest.set_index("sample_id")["class"]
+    groups = groups.loc[classes.index]
+    counts = count_members(classes, groups)
+    _check_enough_groups(counts, groups, settings)
+    if not settings.stratify and settings.scheme != "ordered":
+        counts = counts.sum(axis=1).to_frame("all")
+    parts = []
+    for repeat, fold, roles in _SCHEMES[settings.scheme](manifest, groups, counts, settings):
+        part = groups.rename_axis("sample_id").reset_index()
+        role = part["group_id"].map(roles).fillna("train").astype("str")
+        parts.append(part.assign(repeat=repeat, fold=fold, role=role))
+    split = pd.concat(parts, ignore_index=True)[SPLIT_COLUMNS]
+    _check_training(split, classes)
+    return split
+
+
+def _split_holdout(
+    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+) -> Iterator[tuple[int, int, Roles]]:
+    for repeat in range(settings.repeats):
+        ranked = rank_by_lot(list(counts.index), settings.seed, "test", repeat)
+        target = share_of(counts.sum().to_numpy(), settings.test_fraction)
+        test = take_part(counts, ranked, target, n_left=2)
+        yield repeat, 0, _with_validation(counts, test, settings, repeat, 0)
+
+
+def _split_kfold(
+    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+) -> Iterator[tuple[int, int, Roles]]:
+    for repeat in range(settings.repeats):
+        parts = _deal_parts(counts, settings, repeat)
+        for fold, test in enumerate(parts):
+            yield repeat, fold, _with_validation(counts, test, settings, repeat, fold)
+
+
+def _split_holdout_kfold(
+    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+) -> Iterator[tuple[int, int, Roles]]:
+    ranked = rank_by_lot(list(counts.index), settings.seed, "test", 0)
+    target = share_of(counts.sum().to_numpy(), settings.test_fraction)
+    test = take_part(counts, ranked, target, n_left=settings.folds)
+    rest = counts.drop(index=test)
+    for repeat in range(settings.repeats):
+        for fold, validation in enumerate(_deal_parts(rest, settings, repeat)):
+            yield repeat, fold, _name_roles(test, validation)
+
+
+def _split_ordered(
+    manifest: pd.DataFrame, groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+) -> Iterator[tuple[int, int, Roles]]:
+    test: list[str] = []
+    validation: list[str] = []
+    for ordered in order_groups(manifest, groups).values():
+        total = int(counts.loc[ordered].to_numpy().sum())
+        last = take_last(counts, ordered, _share(total, settings.test_fraction), n_left=2)
+        earlier = [name for name in ordered if name not in set(last)]
+        total = int(counts.loc[earlier].to_numpy().sum())
+        test += last
+        validation += take_last(
+            counts, earlier, _share(total, settings.validation_fraction), n_left=1
+        )
+    for repeat in range(settings.repeats):
+        yield repeat, 0, _name_roles(test, validation)
+
+
+_SCHEMES: dict[str, Any] = {
+    "holdout": _split_holdout,
+    "kfold": _split_kfold,
+    "holdout_kfold": _split_holdout_kfold,
+    "ordered": _split_ordered,
+}
+
+
+def _deal_parts(counts: pd.DataFrame, settings: SplitSettings, repeat: int) -> list[list[str]]:
+    """Divide all groups into as many parts as there are folds."""
+    left = rank_by_lot(list(counts.index), settings.seed, "fold", repeat)
+    total = counts.sum().to_numpy()
+    # Different classes round up in different folds, so that the folds are equally large.
+    offset = np.arange(len(total)) / len(total)
+    parts: list[list[str]] = []
+    done = np.zeros_like(total)
+    for fold in range(settings.folds - 1):
+        until = np.floor(total * (fold + 1) / settings.folds + offset).astype(np.int64)
+        part = take_part(counts, left, until - done, n_left=settings.folds - 1 - fold)
+        parts.append(part)
+        done = done + counts.loc[part].sum().to_numpy()
+        left = [name for name in left if name not in set(part)]
+    return [*parts, left]
+
+
+def _with_validation(
+    counts: pd.DataFrame, test: list[str], settings: SplitSettings, repeat: int, fold: int
+) -> Roles:
+    rest = counts.drop(index=test)
+    ranked = rank_by_lot(list(rest.index), settings.seed, "validation", repeat, fold)
+    target = share_of(rest.sum().to_numpy(), settings.validation_fraction)
+    return _name_roles(test, take_part(rest, ranked, target, n_left=1))
+
+
+def _name_roles(test: list[str], validation: list[str]) -> Roles:
+    return dict.fromkeys(validation, "validation") | dict.fromkeys(test, "test")
+
+
+def _share(total: int, fraction: float) -> int:
+    return int(share_of(np.array([total]), fraction)[0])
+
+
+def _check_enough_groups(counts: pd.DataFrame, groups: pd.Series, settings: SplitSettings) -> None:
+    needed, why = 3, "one each for training, validation and test"
+    if settings.scheme == "kfold" and settings.folds > 3:
+        needed, why = settings.folds, f"split.folds is {settings.folds}"
+    elif settings.scheme == "holdout_kfold":
+        needed, why = settings.folds + 1, f"{settings.folds} folds and a test part"
+    word = "image" if groups.is_unique else "group"
+    advice = "add images of it, or leave it out with dataset.where"
+    if word == "group":
+        advice += "; split.group: image would divide groups and make the result too good"
+    if "folds" in why:
+        advice += "; or make split.folds smaller"
+    if len(counts) < needed:
+        raise InputError(
+            f"The data set has {_count(len(counts), word)}, but split.scheme '{settings.scheme}' "
+            f"needs at least {needed} ({why}); {advice.replace(' of it', '')}."
+        )
+    if settings.stratify or settings.scheme == "ordered":
+        n_groups = (counts > 0).sum()
+        name, n = min(n_groups.items(), key=lambda item: (item[1], item[0]))
+        if n < needed:
+            raise InputError(
+                f"Class '{name}' has only {_count(int(n), word)}, but split.scheme "
+                f"'{settings.scheme}' needs at least {needed} ({why}); {advice}."
+            )
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def _check_training(split: pd.DataFrame, classes: pd.Series) -> None:
+    trained = split[split["role"] == "train"]
+    names = classes.loc[trained["sample_id"]].to_numpy()
+    for (repeat, fold), part in trained.assign(name=names).groupby(["repeat", "fold"]):
+        missing = sorted(set(classes) - set(part["name"]))
+        if missing:
+            raise InputError(
+                f"Class '{missing[0]}' has no training sample in repeat {repeat}, fold {fold}, "
+                "because its groups hold other classes as well; set split.stratify: true, "
+                "make the fractions smaller, or add groups of this class."
+            )

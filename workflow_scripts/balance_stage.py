@@ -1,0 +1,45 @@
+"""Plan how often each training tile of a stage is seen and what it weighs in the loss."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.plan import StageSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--index", type=Path, required=True, help="index of the tile store")
+    parser.add_argument("--settings", required=True, help="stage settings as JSON text or file")
+    parser.add_argument("--out", type=Path, required=True, help="balance plan (parquet) to write")
+    return run_program(_balance, parser, argv)
+
+
+def _balance(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from batteryscope.balance import balance_stage
+    from batteryscope.manifest.schema import read_manifest
+
+    settings = read_settings(StageSettings, arguments.settings)
+    plan = balance_stage(
+        read_manifest(arguments.manifest, settings.label_columns),
+        pd.read_parquet(arguments.split),
+        pd.read_parquet(arguments.index),
+        settings.balance,
+        settings.where,
+        settings.stage,
+    )
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    plan.to_parquet(arguments.out, index=False)
+    n_fits = len(plan[["repeat", "fold"]].drop_duplicates())
+    log.info("%d fits, %.0f tiles per epoch on average", n_fits, plan["copies"].sum() / n_fits)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

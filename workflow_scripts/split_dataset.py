@@ -1,0 +1,62 @@
+"""Divide the samples into training, validation and test parts, and look for leaks."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.split import SplitSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
+    parser.add_argument("--settings", required=True, help="split settings as JSON text or file")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet) to write")
+    parser.add_argument("--audit", type=Path, required=True, help="what was checked (JSON)")
+    return run_program(_split, parser, argv)
+
+
+def _split(arguments: argparse.Namespace) -> None:
+    from batteryscope.manifest.schema import read_manifest
+    from batteryscope.splits.assign import split_samples
+    from batteryscope.splits.audit import audit_split
+    from batteryscope.splits.compare_images import compare_images
+    from batteryscope.splits.groups import find_groups, merge_groups
+    from batteryscope.splits.near_duplicates import select_near_duplicates
+    from batteryscope.splits.order import order_samples
+
+    settings = read_settings(SplitSettings, arguments.settings)
+    manifest = read_manifest(arguments.manifest)
+    groups = find_groups(manifest, settings.group)
+    pairs, not_compared = compare_images(manifest, arguments.dataset, arguments.max_pixels)
+    if settings.near_duplicates == "group":
+        groups = merge_groups(groups, select_near_duplicates(pairs))
+    split = split_samples(manifest, groups, settings)
+    audit = audit_split(split, manifest, pairs, settings.near_duplicates)
+    audit["not_compared"] = not_compared
+    if settings.scheme == "ordered" and (unknown := order_samples(manifest)[1]):
+        audit["warnings"].append(
+            f"The time of acquisition is not known for all images of {', '.join(unknown)}; "
+            "these classes were ordered by file name."
+        )
+
+    for path in (arguments.split, arguments.audit):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    split.to_parquet(arguments.split, index=False)
+    text = json.dumps(audit, ensure_ascii=False, indent=1)
+    arguments.audit.write_text(text + "\n", encoding="utf-8")
+    for warning in audit["warnings"]:
+        log.warning("%s", warning)
+    first = split[(split["repeat"] == 0) & (split["fold"] == 0)]
+    sizes = ", ".join(f"{n} {role}" for role, n in first["role"].value_counts().items())
+    log.info("%d groups; first fold: %s images", audit["groups"], sizes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
