@@ -19,6 +19,10 @@ include: "rules/track.smk"
 include: "rules/publish.smk"
 
 
+onerror:
+    print(find_failures(), file=sys.stderr)
+
+
 rule all:
     default_target: True
     input:

@@ -22,6 +22,17 @@ def digest_json(value: Any) -> str:
     return digest_text(json.dumps(value, sort_keys=True, ensure_ascii=True))
 
 
+def write_settings(folder: Path, name: str, settings: Any) -> Path:
+    """Write settings to ``<name>-<digest>.json`` and return the path; equal settings, equal path."""
+    values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
+    path = folder / f"{name}-{digest_json(values)[:8]}.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with path.open("rb") as stream:

@@ -1,6 +1,7 @@
 # What all rules share: the configuration, the plan of every study, and the code each rule runs.
 import os
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,17 +9,17 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = workflow.basedir
 
-from batteryscope.command_line import as_json
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
 from batteryscope.errors import BatteryscopeError
 from batteryscope.manifest.folder import find_data_version, fingerprint_folder
 from batteryscope.plan import plan_study
-from batteryscope.provenance import digest_json, find_imported_files
+from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.publication import forget_stale_publication
 
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
+STARTED = time.time()
 
 try:
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
@@ -55,13 +56,22 @@ wildcard_constraints:
 
 def code_of(script, leave_out=None):
     """The program of a rule and all library modules that it imports."""
-    files = find_imported_files(Path(workflow.basedir, "workflow_scripts", f"{script}.py"))
-    names = [file.relative_to(Path(workflow.basedir).resolve()).as_posix() for file in files]
+    files = find_imported_files(
+        Path(workflow.basedir, "workflow_scripts", f"{script}.py")
+    )
+    names = [
+        file.relative_to(Path(workflow.basedir).resolve()).as_posix() for file in files
+    ]
     return [name for name in names if leave_out is None or leave_out not in name]
 
 
 def plan_of(wildcards):
     return PLANS[wildcards.study]
+
+
+def settings_file(study, name, settings):
+    """A file with the settings of one job, named after its content: a change re-runs the job."""
+    return write_settings(Path(f"work/{study}/settings"), name, settings).as_posix()
 
 
 def dataset_settings(wildcards):
@@ -78,7 +88,11 @@ def dataset_folder(study, source="data"):
 
 def generated_folder(wildcards):
     """The generated images as an input; nothing where the user brings the images."""
-    return [] if dataset_settings(wildcards).path else f"work/{wildcards.study}/{wildcards.source}/images"
+    return (
+        []
+        if dataset_settings(wildcards).path
+        else f"work/{wildcards.study}/{wildcards.source}/images"
+    )
 
 
 def stage_parts(study, chain):
@@ -88,9 +102,23 @@ def stage_parts(study, chain):
 
 
 def arm_parts(wildcards):
-    return stage_parts(wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1])
+    return stage_parts(
+        wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1]
+    )
 
 
 def named(items):
     """Arguments of the form ``name=path`` for a program that takes several."""
     return [f"{name}={path}" for name, path in items]
+
+
+def find_failures():
+    """The sentences that failed jobs left in their logs during this run, for the end of the output."""
+    logs = [p for p in Path("work").rglob("logs/*.log") if p.stat().st_mtime >= STARTED]
+    lines = [
+        line.split(" ERROR ", 1)[1]
+        for path in sorted(logs, key=lambda p: p.stat().st_mtime)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if " ERROR " in line
+    ]
+    return "\n".join(["", "What went wrong:", *dict.fromkeys(lines)]) if lines else ""

@@ -1,5 +1,7 @@
 # Predictions of every arm and of the baselines, and their comparison.
 
+import json
+
 
 rule evaluate_arm:
     input:
@@ -16,7 +18,7 @@ rule evaluate_arm:
         "work/{study}/logs/evaluate_arm_{arm}.log",
     benchmark:
         "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
-    threads: ALL_CORES
+    threads: 1
     resources:
         mem_mb=4000,
         gpu=1,
@@ -32,18 +34,13 @@ rule evaluate_arm:
 rule evaluate_baselines:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         split="work/{study}/splits/{split}/split.parquet",
         code=code_of("evaluate_baselines"),
     output:
         predictions="work/{study}/baselines/{split}/predictions.parquet",
-    params:
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: as_json(
-            {"baselines": PROJECT.studies[w.study].evaluate.baselines}
-        ),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
-        seed=lambda w: plan_of(w).splits[w.split].seed,
     log:
         "work/{study}/logs/evaluate_baselines_{split}.log",
     benchmark:
@@ -51,6 +48,15 @@ rule evaluate_baselines:
     threads: 2
     resources:
         mem_mb=2000,
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: settings_file(
+            w.study,
+            "baselines",
+            {"baselines": PROJECT.studies[w.study].evaluate.baselines},
+        ),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
+        seed=lambda w: plan_of(w).splits[w.split].seed,
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
@@ -63,34 +69,43 @@ rule evaluate_baselines:
 rule compare_arms:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
-        arms=lambda w: [f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms],
+        arms=lambda w: [
+            f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms
+        ],
         baselines=lambda w: f"work/{w.study}/baselines/{plan_of(w).main.split}/predictions.parquet",
         survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
         code=code_of("compare_arms"),
     output:
         comparison=directory("work/{study}/comparison"),
-    params:
-        arms=lambda w: named(
-            (a, f"work/{w.study}/arms/{a}/predictions.parquet") for a in plan_of(w).arms
-        ),
-        settings=lambda w: as_json(
-            PROJECT.studies[w.study].evaluate.model_dump(mode="json", include={"paper"})
-        ),
-        main_arm=lambda w: plan_of(w).main.name,
-        backbones=lambda w: as_json(
-            {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
-        ),
-        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
-        dataset=lambda w: dataset_folder(w.study),
-        survey=lambda w, input: f"--survey '{input.survey}'" if input.survey else "",
     log:
         "work/{study}/logs/compare_arms.log",
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
     resources:
         mem_mb=2000,
+    params:
+        arms=lambda w: named(
+            (a, f"work/{w.study}/arms/{a}/predictions.parquet")
+            for a in plan_of(w).arms
+        ),
+        settings=lambda w: settings_file(
+            w.study,
+            "comparison",
+            PROJECT.studies[w.study].evaluate.model_dump(
+                mode="json", include={"paper"}
+            ),
+        ),
+        main_arm=lambda w: plan_of(w).main.name,
+        backbones=lambda w: json.dumps(
+            {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
+        ),
+        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
+        dataset=lambda w: dataset_folder(w.study),
+        survey=lambda w, input: f"--survey '{input.survey}'" if input.survey else "",
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
@@ -106,24 +121,25 @@ rule evaluate_external:
         bundle="work/{study}/bundle",
         manifest="work/{study}/external/manifest.parquet",
         images=lambda w: (
-            [] if PROJECT.studies[w.study].evaluate.external.path
+            []
+            if PROJECT.studies[w.study].evaluate.external.path
             else dataset_folder(w.study, "external")
         ),
         code=code_of("evaluate_external"),
     output:
         predictions="work/{study}/external/predictions.csv",
         metrics="work/{study}/external/metrics.csv",
-    params:
-        dataset=lambda w: dataset_folder(w.study, "external"),
-        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
     log:
         "work/{study}/logs/evaluate_external.log",
     benchmark:
         "work/{study}/benchmarks/evaluate_external.tsv"
-    threads: ALL_CORES
+    threads: 1
     resources:
         mem_mb=4000,
         gpu=1,
+    params:
+        dataset=lambda w: dataset_folder(w.study, "external"),
+        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
     message:
         "{wildcards.study}: apply the models to the external data set"
     shell:

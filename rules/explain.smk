@@ -10,16 +10,18 @@ rule explain_arm:
         code=code_of("explain_arm"),
     output:
         maps=directory("work/{study}/arms/{arm}/explain"),
-    params:
-        settings=lambda w: as_json(PROJECT.studies[w.study].explain),
     log:
         "work/{study}/logs/explain_arm_{arm}.log",
     benchmark:
         "work/{study}/benchmarks/explain_arm_{arm}.tsv"
-    threads: ALL_CORES
+    threads: 1
     resources:
         mem_mb=4000,
         gpu=1,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "explain", PROJECT.studies[w.study].explain
+        ),
     message:
         "{wildcards.study}: draw where {wildcards.arm} looks"
     shell:

@@ -6,8 +6,6 @@ rule generate_dataset:
         code=code_of("generate_dataset"),
     output:
         images=directory("work/{study}/{source}/images"),
-    params:
-        settings=lambda w: as_json(dataset_settings(w).generator),
     log:
         "work/{study}/logs/generate_dataset_{source}.log",
     benchmark:
@@ -15,8 +13,12 @@ rule generate_dataset:
     threads: ALL_CORES
     resources:
         mem_mb=2000,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "generator", dataset_settings(w).generator
+        ),
     message:
         "{wildcards.study}: generate pictures ({wildcards.source})"
     shell:
         "python workflow_scripts/generate_dataset.py --settings {params.settings:q} "
-        "--out {output.images:q} --log {log:q}"
+        "--workers {threads} --out {output.images:q} --log {log:q}"

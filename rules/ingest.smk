@@ -9,11 +9,6 @@ rule ingest_dataset:
         manifest="work/{study}/{source}/manifest.parquet",
         rejects="work/{study}/{source}/rejects.csv",
         summary="work/{study}/{source}/summary.json",
-    params:
-        dataset=lambda w: dataset_folder(w.study, w.source),
-        settings=lambda w: as_json(dataset_settings(w)),
-        # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
-        listing=lambda w: fingerprint_folder(dataset_settings(w).path),
     log:
         "work/{study}/logs/ingest_dataset_{source}.log",
     benchmark:
@@ -21,6 +16,11 @@ rule ingest_dataset:
     threads: 2
     resources:
         mem_mb=2000,
+    params:
+        dataset=lambda w: dataset_folder(w.study, w.source),
+        settings=lambda w: settings_file(w.study, "dataset", dataset_settings(w)),
+        # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
+        listing=lambda w: fingerprint_folder(dataset_settings(w).path),
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"
     shell:

@@ -6,16 +6,21 @@ rule check_models:
         code=code_of("check_models"),
     output:
         checked="work/{study}/checked.json",
-    params:
-        models=lambda w: as_json(
-            {c: s.settings.model.model_dump(mode="json") for c, s in plan_of(w).stages.items()}
-        ),
     log:
         "work/{study}/logs/check_models.log",
     benchmark:
         "work/{study}/benchmarks/check_models.tsv"
     resources:
         mem_mb=2000,
+    params:
+        models=lambda w: settings_file(
+            w.study,
+            "models",
+            {
+                c: s.settings.model.model_dump(mode="json")
+                for c, s in plan_of(w).stages.items()
+            },
+        ),
     message:
         "{wildcards.study}: check that all networks and weights can be had"
     shell:
@@ -26,15 +31,13 @@ rule check_models:
 rule preprocess_images:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         checked=ancient("work/{study}/checked.json"),
         code=code_of("preprocess_images"),
     output:
         tiles=directory("work/{study}/tiles/{tiles}"),
-    params:
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: as_json(plan_of(w).tiles[w.tiles]),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     log:
         "work/{study}/logs/preprocess_images_{tiles}.log",
     benchmark:
@@ -42,6 +45,10 @@ rule preprocess_images:
     threads: 2
     resources:
         mem_mb=3000,
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: settings_file(w.study, "tiles", plan_of(w).tiles[w.tiles]),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     message:
         "{wildcards.study}: cut images into tiles"
     shell:

@@ -9,14 +9,14 @@ rule publish_study:
         code=code_of("publish_study"),
     output:
         published="work/{study}/published.json",
-    params:
-        inputs=lambda w: digest_json(PROJECT.studies[w.study].model_dump(mode="json")),
     log:
         "work/{study}/logs/publish_study.log",
     benchmark:
         "work/{study}/benchmarks/publish_study.tsv"
     resources:
         mem_mb=500,
+    params:
+        study=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
     message:
         "{wildcards.study}: publish models and report"
     shell:

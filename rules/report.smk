@@ -28,8 +28,14 @@ rule report_study:
         code=code_of("report_study"),
     output:
         report=directory("work/{study}/report"),
+    log:
+        "work/{study}/logs/report_study.log",
+    benchmark:
+        "work/{study}/benchmarks/report_study.tsv"
+    resources:
+        mem_mb=2000,
     params:
-        settings=lambda w: as_json(PROJECT.studies[w.study]),
+        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         manifest_dir="work/{study}/data",
         split_dir=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}",
         arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
@@ -37,13 +43,9 @@ rule report_study:
         external=lambda w, input: (
             f"--external work/{w.study}/external" if input.external else ""
         ),
-        generated=lambda w: "" if PROJECT.studies[w.study].dataset.path else "--generated",
-    log:
-        "work/{study}/logs/report_study.log",
-    benchmark:
-        "work/{study}/benchmarks/report_study.tsv"
-    resources:
-        mem_mb=2000,
+        generated=lambda w: (
+            "" if PROJECT.studies[w.study].dataset.path else "--generated"
+        ),
     message:
         "{wildcards.study}: write the report"
     shell:
@@ -73,7 +75,9 @@ def bundle_settings(wildcards):
 rule bundle_models:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
         calibration=lambda w: f"{main_arm_folder(w)}/calibration.json",
         fits=lambda w: stage_parts(w.study, plan_of(w).main.chains[-1]),
@@ -81,17 +85,16 @@ rule bundle_models:
         code=code_of("bundle_models"),
     output:
         bundle=directory("work/{study}/bundle"),
-    params:
-        arm=lambda w: plan_of(w).main.name,
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: as_json(bundle_settings(w)),
     log:
         "work/{study}/logs/bundle_models.log",
     benchmark:
         "work/{study}/benchmarks/bundle_models.tsv"
-    threads: 2
     resources:
         mem_mb=3000,
+    params:
+        arm=lambda w: plan_of(w).main.name,
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: settings_file(w.study, "bundle", bundle_settings(w)),
     message:
         "{wildcards.study}: bundle the models of {params.arm} for use on new images"
     shell:

@@ -4,15 +4,13 @@
 rule split_dataset:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study),
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         code=code_of("split_dataset"),
     output:
         split="work/{study}/splits/{split}/split.parquet",
         audit="work/{study}/splits/{split}/audit.json",
-    params:
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: as_json(plan_of(w).splits[w.split]),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     log:
         "work/{study}/logs/split_dataset_{split}.log",
     benchmark:
@@ -20,6 +18,10 @@ rule split_dataset:
     threads: 2
     resources:
         mem_mb=2000,
+    params:
+        dataset=lambda w: dataset_folder(w.study),
+        settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
+        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
@@ -37,14 +39,16 @@ rule balance_stage:
         code=code_of("balance_stage"),
     output:
         balance="work/{study}/stages/{chain}/balance.parquet",
-    params:
-        settings=lambda w: as_json(plan_of(w).stages[w.chain].settings),
     log:
         "work/{study}/logs/balance_stage_{chain}.log",
     benchmark:
         "work/{study}/benchmarks/balance_stage_{chain}.tsv"
     resources:
         mem_mb=1000,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "stage", plan_of(w).stages[w.chain].settings
+        ),
     message:
         "{wildcards.study}: balance the classes of {wildcards.chain}"
     shell:

@@ -17,11 +17,22 @@ rule init_tracking:
         "--out {output.store:q} --log {log:q}"
 
 
+def arm_splits(wildcards):
+    """Every arm with the split file that it used."""
+    return [
+        (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
+        for arm in plan_of(wildcards).arms.values()
+    ]
+
+
 rule track_study:
     input:
         store=ancient("work/tracking.json"),
         summary="work/{study}/data/summary.json",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
+        splits=lambda w: [path for _, path in arm_splits(w)],
+        explanations=lambda w: [
+            f"work/{w.study}/arms/{a}/explain" for a in plan_of(w).arms
+        ],
         fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
         comparison="work/{study}/comparison",
         report="work/{study}/report",
@@ -29,26 +40,29 @@ rule track_study:
         code=code_of("track_study"),
     output:
         tracked="work/{study}/tracked.json",
-    params:
-        settings=lambda w: as_json(PROJECT.studies[w.study]),
-        data_name=lambda w: PROJECT.studies[w.study].dataset.name,
-        data_version=lambda w: find_data_version(PROJECT.studies[w.study].dataset.path),
-        arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
-        arm_stages=lambda w: named((a.name, ",".join(a.chains)) for a in plan_of(w).arms.values()),
-        stages=lambda w: named(arm_stages(w)),
     log:
         "work/{study}/logs/track_study.log",
     benchmark:
         "work/{study}/benchmarks/track_study.tsv"
     resources:
         mem_mb=2000,
+    params:
+        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
+        data_name=lambda w: PROJECT.studies[w.study].dataset.name,
+        data_version=lambda w: find_data_version(PROJECT.studies[w.study].dataset.path),
+        arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
+        arm_stages=lambda w: named(
+            (a.name, ",".join(a.chains)) for a in plan_of(w).arms.values()
+        ),
+        stages=lambda w: named(arm_stages(w)),
+        splits=lambda w: named(arm_splits(w)),
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_study.py --study {wildcards.study} "
         '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
         "--manifest-summary {input.summary:q} --data-name {params.data_name:q} "
-        "--data-version {params.data_version:q} --split {input.split:q} --arms {params.arms:q} "
+        "--data-version '{params.data_version}' --split {params.splits:q} --arms {params.arms:q} "
         "--arm-stages {params.arm_stages:q} --stages {params.stages:q} "
         "--comparison {input.comparison:q} --report {input.report:q} --bundle {input.bundle:q} "
         "--out {output.tracked:q} --log {log:q}"

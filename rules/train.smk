@@ -18,10 +18,6 @@ rule train_stage:
         code=code_of("train_stage", leave_out="/tracking/"),
     output:
         fits=directory("work/{study}/stages/{chain}/part{part}"),
-    params:
-        settings=lambda w: as_json(plan_of(w).stages[w.chain].settings),
-        # Not declared as output, so that it outlives a killed job.
-        state="work/{study}/state/{chain}",
     log:
         "work/{study}/logs/train_stage_{chain}_part{part}.log",
     benchmark:
@@ -30,6 +26,12 @@ rule train_stage:
     resources:
         mem_mb=6000,
         gpu=1,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "stage", plan_of(w).stages[w.chain].settings
+        ),
+        # Not declared as output, so that it outlives a killed job.
+        state="work/{study}/state/{chain}",
     message:
         "{wildcards.study}: train {wildcards.chain}"
     shell:

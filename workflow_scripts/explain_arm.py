@@ -14,6 +14,7 @@ from batteryscope.command_line import (
     show_progress,
 )
 from batteryscope.config.evaluate import ExplainSettings
+from batteryscope.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,11 +51,14 @@ def explain(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     entries = []
     pictures = explain_tiles(chosen, fits, store.tiles, manifest["path"], settings)
-    for entry, png in show_progress(
-        pictures, f"explaining {arguments.arm}", total=len(chosen), unit="tile"
-    ):
-        (arguments.out / entry["file"]).write_bytes(png)
-        entries.append(entry)
+    try:
+        for entry, png in show_progress(
+            pictures, f"explaining {arguments.arm}", total=len(chosen), unit="tile"
+        ):
+            (arguments.out / entry["file"]).write_bytes(png)
+            entries.append(entry)
+    except ConfigError as error:  # a backbone without feature maps still has its results
+        log.warning("%s No maps are drawn for this arm.", error)
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"
     (arguments.out / "index.json").write_text(text, encoding="utf-8")
     n_wrong = sum(entry["kind"] == "misclassified" for entry in entries)

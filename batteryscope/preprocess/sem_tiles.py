@@ -50,7 +50,7 @@ def cut_sem_tiles(
     if min(height, width) < crop:
         raise UnusablePictureError(
             "wrong_size",
-            f"{width}×{height} px without the data bar of {bar_px} rows, smaller than "
+            f"without its data bar of {bar_px} rows it has {width}×{height} px, smaller than "
             f"preprocess.crop_px {crop}; choose a smaller crop_px or leave the picture out.",
         )
     rows: list[tuple[str, int, int, float, bool]] = []

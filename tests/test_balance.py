@@ -1,0 +1,144 @@
+"""Copies and weights of unequal classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batteryscope.balance import balance_stage, plan_balance
+from batteryscope.command_line import as_json
+from batteryscope.config.learning import (
+    AugmentSettings,
+    BalanceSettings,
+    ModelSettings,
+    TrainSettings,
+)
+from batteryscope.errors import InputError
+from batteryscope.manifest.schema import find_dtypes, write_manifest
+from batteryscope.plan import StageSettings
+from workflow_scripts import balance_stage as script
+
+NONE = BalanceSettings()
+LARGEST = BalanceSettings(method="oversample")
+SECOND = BalanceSettings(method="oversample", reference="second_largest")
+WEIGHTS = BalanceSettings(method="class_weights")
+
+
+def label(**sizes: int) -> np.ndarray:
+    return np.array([name for name, n in sizes.items() for _ in range(n)], dtype=object)
+
+
+def count_copies(labels: np.ndarray, copies: np.ndarray) -> dict[str, int]:
+    return pd.Series(copies).groupby(labels).sum().to_dict()
+
+
+def test_oversampling_fills_up_to_the_reference():
+    labels = label(a=10, b=7, c=3)
+    assert count_copies(labels, plan_balance(labels, NONE)[0]) == {"a": 10, "b": 7, "c": 3}
+    assert count_copies(labels, plan_balance(labels, LARGEST)[0]) == {"a": 10, "b": 10, "c": 10}
+    assert count_copies(labels, plan_balance(labels, SECOND)[0]) == {"a": 10, "b": 7, "c": 7}
+    tie = label(a=5, b=5, c=2)
+    assert count_copies(tie, plan_balance(tie, SECOND)[0]) == {"a": 5, "b": 5, "c": 5}
+    alone = label(a=4)
+    assert plan_balance(alone, SECOND)[0].tolist() == [1, 1, 1, 1]
+
+
+def test_remainder_is_spread_evenly():
+    copies, weights = plan_balance(label(a=10, b=4), LARGEST)
+    assert copies[10:].tolist() == [2, 3, 2, 3]
+    assert weights.tolist() == [1.0] * 14
+
+
+def test_class_weights_are_inverse_and_average_to_one():
+    labels = label(a=6, b=2)
+    copies, weights = plan_balance(labels, WEIGHTS)
+    assert copies.tolist() == [1] * 8
+    assert weights[0] == pytest.approx(8 / 12)
+    assert weights[-1] == pytest.approx(2.0)
+    assert plan_balance([], WEIGHTS)[1].shape == (0,)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    settings=st.sampled_from([NONE, LARGEST, SECOND, WEIGHTS]),
+)
+def test_any_sizes(sizes, settings):
+    labels = label(**{f"c{k}": n for k, n in enumerate(sizes)})
+    copies, weights = plan_balance(labels, settings)
+    assert copies.min() >= 1
+    assert weights.mean() == pytest.approx(1.0)
+    per_class = pd.Series(copies).groupby(labels)
+    assert (per_class.max() - per_class.min()).max() <= 1
+    if settings == LARGEST:
+        assert set(per_class.sum()) == {max(sizes)}
+
+
+def make_study() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Six samples of two classes and two domains, two random tiles each, one of them unused."""
+    n = 6
+    manifest = pd.DataFrame(
+        {
+            "sample_id": [f"{i:016x}" for i in range(n)],
+            "path": [f"{i}.png" for i in range(n)],
+            "sha256": [f"{i:064x}" for i in range(n)],
+            "domain": ["source", "source", "source", "source", "target", "target"],
+            "class": ["a", "a", "a", "b", "a", "b"],
+        }
+    )
+    rows = [
+        (sample, kind, kind == "grid" or i != 1)
+        for i, sample in enumerate(manifest["sample_id"])
+        for kind in ("random", "random", "grid")
+    ]
+    index = pd.DataFrame(rows, columns=["sample_id", "kind", "used"])
+    index["tile"] = np.where(index["used"], index["used"].cumsum() - 1, -1)
+    split = manifest[["sample_id"]].assign(group_id="g", repeat=0, fold=0, role="train")
+    split.loc[0, "role"] = "test"
+    return manifest, split, index
+
+
+def test_stage_takes_its_own_training_tiles():
+    manifest, split, index = make_study()
+    plan = balance_stage(manifest, split, index, LARGEST, {}, "fit")
+    trained = index.set_index("tile").loc[plan["tile"]]
+    assert set(trained["kind"]) == {"random"}
+    assert manifest["sample_id"][0] not in set(trained["sample_id"])
+    source = balance_stage(manifest, split, index, WEIGHTS, {"domain": "source"}, "source")
+    ids = index.set_index("tile").loc[source["tile"], "sample_id"]
+    assert set(ids) == set(manifest["sample_id"][2:4])
+
+
+def test_class_without_training_tiles_is_named():
+    manifest, split, index = make_study()
+    split.loc[3, "role"] = "validation"
+    with pytest.raises(InputError, match="Class 'b' of stage 'source' has no training tile"):
+        balance_stage(manifest, split, index, NONE, {"domain": "source"}, "source")
+    with pytest.raises(InputError, match="selects no image"):
+        balance_stage(manifest, split, index, NONE, {"domain": "elsewhere"}, "source")
+
+
+def test_program(tmp_path, capsys):
+    manifest, split, index = make_study()
+    dtypes = find_dtypes(["class"])
+    full = manifest.reindex(columns=list(dtypes)).assign(width_px=9, height_px=9, bit_depth=8)
+    write_manifest(full.astype(dtypes), tmp_path / "manifest.parquet")
+    split.to_parquet(tmp_path / "split.parquet")
+    index.to_parquet(tmp_path / "index.parquet")
+    settings = StageSettings(
+        study="s", stage="fit", where={}, label_columns=["class"], balance=LARGEST,
+        augment=AugmentSettings(), model=ModelSettings(), train=TrainSettings(),
+    )  # fmt: skip
+    argv = [
+        "--manifest", str(tmp_path / "manifest.parquet"),
+        "--split", str(tmp_path / "split.parquet"), "--index", str(tmp_path / "index.parquet"),
+        "--settings", as_json(settings),
+        "--out", str(tmp_path / "balance.parquet"), "--log", str(tmp_path / "log.txt"),
+    ]  # fmt: skip
+    assert script.main(argv) == 0
+    plan = pd.read_parquet(tmp_path / "balance.parquet")
+    assert list(plan.columns) == ["repeat", "fold", "tile", "copies", "weight"]
+    assert plan["tile"].is_monotonic_increasing
+    split.assign(role="test").to_parquet(tmp_path / "split.parquet")
+    assert script.main(argv) == 1
+    assert "has no training tile" in capsys.readouterr().err

@@ -1,0 +1,207 @@
+"""Images of the same place are found, images of other places are not."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from batteryscope.errors import LeakageError
+from batteryscope.splits.audit import audit_split, check_unseen
+from batteryscope.splits.near_duplicates import (
+    PAIR_COLUMNS,
+    find_overlaps,
+    make_thumbnail,
+    select_near_duplicates,
+)
+from tests.test_preprocess_data_bar import draw_bar, draw_image
+from tests.test_preprocess_images import write_dataset
+from workflow_scripts import split_dataset
+
+FIELD = draw_image(600, 900, seed=5)
+FRAME = FIELD[:400, :600]
+
+
+def save_as_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "jpeg", quality=quality)
+    return np.asarray(Image.open(stream))
+
+
+CHANGED = {
+    "jpeg": save_as_jpeg(FRAME, 50),
+    "brighter": np.clip(FRAME * 1.2, 0, 255).astype(np.uint8),
+    "darker": (FRAME * 0.8).astype(np.uint8),
+    "more contrast": np.clip((FRAME - 125.0) * 1.6 + 125, 0, 255).astype(np.uint8),
+    "moved": FIELD[3:403, 3:603],
+    "cropped": FRAME[4:-4, 6:-6],
+    "half the size": np.asarray(Image.fromarray(FRAME).resize((300, 200))),
+    "noisy": np.clip(FRAME + np.random.default_rng(0).normal(0, 12, FRAME.shape), 0, 255).astype(
+        np.uint8
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_changed_copies_are_found(name):
+    thumbnails = [make_thumbnail(FRAME), make_thumbnail(CHANGED[name])]
+    pairs = find_overlaps(thumbnails, ["b", "a"])
+    assert list(pairs.columns) == PAIR_COLUMNS
+    assert pairs[["sample_a", "sample_b"]].to_numpy().tolist() == [["a", "b"]]
+    assert len(select_near_duplicates(pairs)) == 1
+
+
+def test_overlap_is_measured():
+    neighbour = FIELD[75:475, 56:656]  # 81 % of the height, 91 % of the width
+    pairs = find_overlaps([make_thumbnail(FRAME), make_thumbnail(neighbour)], ["a", "b"])
+    assert pairs["shared_field"].tolist() == pytest.approx([0.737], abs=0.02)
+    assert select_near_duplicates(pairs).empty
+
+
+def test_other_places_and_equal_bars_are_no_duplicates():
+    frames = [np.vstack([draw_image(400, 600, seed), draw_bar(40, 600)]) for seed in range(40)]
+    ids = [f"s{i:02d}" for i in range(40)]
+    assert find_overlaps([make_thumbnail(f, 40) for f in frames], ids).empty
+
+
+def test_regular_patterns_of_other_phase_are_no_duplicates():
+    rng = np.random.default_rng(0)
+    columns = np.arange(600)
+    stripes = [
+        np.clip(
+            128 + 80 * np.sin(columns / 9 + rng.uniform(0, 6)) + rng.normal(0, 15, (400, 600)),
+            0,
+            255,
+        ).astype(np.uint8)
+        for _ in range(12)
+    ]
+    pairs = find_overlaps([make_thumbnail(s) for s in stripes], [f"{i}" for i in range(12)])
+    assert pairs.empty
+
+
+def test_flat_pictures_and_empty_lists_do_no_harm():
+    flat = [np.full((48, 64), 7, np.uint8)] * 3
+    assert find_overlaps(flat, ["a", "b", "c"]).empty
+    assert find_overlaps([], []).empty
+
+
+def make_split(roles: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ids = [f"s{i}" for i in range(len(roles))]
+    split = pd.DataFrame({"sample_id": ids, "group_id": ids, "role": roles}).assign(
+        repeat=0, fold=0
+    )
+    manifest = pd.DataFrame(
+        {
+            "sample_id": ids,
+            "path": [f"{i}.png" for i in ids],
+            "sha256": [f"hash of {i}" for i in ids],
+        }
+    ).assign(**{"class": "a"})
+    return split, manifest
+
+
+def make_pairs(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+ROLES = ["train", "train", "validation", "test"]
+
+
+def test_clean_split_passes():
+    split, manifest = make_split(ROLES)
+    audit = audit_split(split, manifest, make_pairs(("s0", "s1", 0.9, 1.0)))
+    assert audit["samples"] == 4
+    assert audit["sizes"][0]["roles"] == {
+        "train": {"a": 2},
+        "validation": {"a": 1},
+        "test": {"a": 1},
+    }
+    assert audit["near_duplicates"]["pairs"] == 1
+    assert audit["near_duplicates"]["across_roles"] == 0
+    assert audit["warnings"] == []
+    json.dumps(audit)
+
+
+def test_leaks_are_errors():
+    split, manifest = make_split(ROLES)
+    with pytest.raises(LeakageError, match=r"The group 's0' .* s0.png \(train\), s3.png \(test\)"):
+        audit_split(split.replace({"group_id": {"s3": "s0"}}), manifest, make_pairs())
+    copies = manifest.replace({"sha256": {"hash of s2": "hash of s1"}})
+    with pytest.raises(LeakageError, match="content hash 'hash of s1'"):
+        audit_split(split, copies, make_pairs())
+    twins = make_pairs(("s0", "s3", 0.9, 0.98))
+    with pytest.raises(LeakageError, match=r"1 pair .* s0.png \(train\) and s3.png \(test\)"):
+        audit_split(split, manifest, twins)
+    audit = audit_split(split, manifest, twins, near_duplicates="ignore")
+    assert audit["near_duplicates"]["across_roles"] == 1
+    assert "too good" in audit["warnings"][0]
+
+
+def test_overlapping_fields_are_reported():
+    split, manifest = make_split(ROLES)
+    audit = audit_split(split, manifest, make_pairs(("s0", "s3", 0.5, 0.7), ("s2", "s3", 0.5, 0.6)))
+    assert audit["overlaps"] == {
+        "pairs": 2, "test_images_affected": 1.0, "median_shared_field": 0.7,
+    }  # fmt: skip
+    assert audit["warnings"][0].startswith("100% of the test images show a place")
+    between = audit_split(split, manifest, make_pairs(("s2", "s3", 0.5, 0.6)))
+    assert between["warnings"] == []
+
+
+def test_missing_class_is_a_warning():
+    split, manifest = make_split(ROLES)
+    manifest.loc[0, "class"] = "b"
+    audit = audit_split(split, manifest, make_pairs())
+    assert audit["warnings"][0] == "The validation part holds only 1 of 2 classes in some fold."
+
+
+def test_training_images_are_not_predicted():
+    check_unseen(["x", "y"], ["z"])
+    with pytest.raises(LeakageError, match="1 of 2 images were used to train"):
+        check_unseen(["x", "y"], ["y", "z"])
+
+
+def run(root, manifest, settings) -> int:
+    manifest.to_parquet(root / "manifest.parquet", index=False)
+    return split_dataset.main(
+        ["--manifest", str(root / "manifest.parquet"), "--dataset", str(root), "--settings",
+         settings, "--max-pixels", "1000000", "--split", str(root / "split.parquet"),
+         "--audit", str(root / "audit.json"), "--log", str(root / "log.txt")]
+    )  # fmt: skip
+
+
+def test_program(tmp_path, capsys):
+    bar = draw_bar(20, 300)
+    frames = {f"{c}/{i}.png": np.vstack([draw_image(200, 300, 10 * k + i), bar])
+              for k, c in enumerate("ab") for i in range(6)}  # fmt: skip
+    manifest = write_dataset(tmp_path, frames)
+    assert run(tmp_path, manifest, "{}") == 0
+    split = pd.read_parquet(tmp_path / "split.parquet")
+    assert len(split) == 12
+    tested = set(split.loc[split["role"] == "test", "sample_id"])
+    trained = set(split.loc[split["role"] == "train", "sample_id"])
+
+    # The same place once in the test part and once in training, a little brighter.
+    paths = manifest.set_index("sample_id")["path"]
+    original = next(paths[s] for s in sorted(tested) if paths[s].startswith("a"))
+    copy = next(paths[s] for s in sorted(trained) if paths[s].startswith("a"))
+    pixels = np.clip(frames[original] * 1.1, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / copy)
+    assert run(tmp_path, manifest, "{}") == 1
+    error = capsys.readouterr().err
+    assert original in error
+    assert copy in error
+    assert "near_duplicates: group" in error
+    assert run(tmp_path, manifest, '{"near_duplicates": "group"}') == 0
+    split = pd.read_parquet(tmp_path / "split.parquet")
+    together = split[split["sample_id"].map(paths).isin([original, copy])]
+    assert together["group_id"].nunique() == together["role"].nunique() == 1
+    audit = json.loads((tmp_path / "audit.json").read_text())
+    assert audit["near_duplicates"]["pairs"] == 1
+    assert audit["not_compared"] == []
+
+    assert run(tmp_path, manifest, '{"scheme": "ordered", "near_duplicates": "ignore"}') == 0
+    audit = json.loads((tmp_path / "audit.json").read_text())
+    assert any("not known for all images of a, b" in text for text in audit["warnings"])
