@@ -191,7 +191,7 @@ def _shrink(png: bytes | None, width_px: int) -> bytes | None:
         mode = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGB"
         small = image.convert(mode).resize((width_px, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    small.save(stream, format="PNG", optimize=True)
+    small.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
 
 
@@ -204,7 +204,7 @@ def _reduce_colours(png: bytes | None) -> bytes | None:
     stream = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         palette = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
-        palette.save(stream, format="PNG", optimize=True)
+        palette.save(stream, format="PNG")
     return min(png, stream.getvalue(), key=len)
 
 
