@@ -1,5 +1,8 @@
 """Random changes of a batch of training tiles, on the device that trains."""
 
+from collections.abc import Callable
+from functools import partial
+
 import kornia.augmentation as kornia_augmentation
 import torch
 from torch import Tensor, nn
@@ -35,10 +38,10 @@ class TileAugmentation(nn.Module):
         n = len(x)
         if self.settings.quarter_turns:
             turns = torch.randint(0, 4, (n,), generator=generator)
-            x = _select(x, turns, [lambda t, k=k: torch.rot90(t, k, (2, 3)) for k in range(4)])
+            x = _select(x, turns, [partial(torch.rot90, k=k, dims=(2, 3)) for k in range(4)])
         if self.settings.flips:
             sides = torch.randint(0, 4, (n,), generator=generator)
-            x = _select(x, sides, [lambda t, d=d: t.flip(d) for d in ((), (2,), (3,), (2, 3))])
+            x = _select(x, sides, [partial(torch.flip, dims=d) for d in ((), (2,), (3,), (2, 3))])
         if self.affine is not None:
             seed = int(torch.randint(0, 2**31 - 1, (1,), generator=generator))
             devices = [x.device] if x.device.type == "cuda" else []
@@ -53,7 +56,7 @@ class TileAugmentation(nn.Module):
         return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
 
 
-def _select(x: Tensor, choice: Tensor, changes: list) -> Tensor:  # type: ignore[type-arg]
+def _select(x: Tensor, choice: Tensor, changes: list[Callable[[Tensor], Tensor]]) -> Tensor:
     """Apply change ``choice[i]`` to tile i, one batch operation per kind of change."""
     result = torch.empty_like(x)
     choice = choice.to(x.device)

@@ -23,7 +23,7 @@ def digest_json(value: Any) -> str:
 
 
 def write_settings(folder: Path, name: str, settings: Any) -> Path:
-    """Write settings to ``<name>-<digest>.json`` and return the path; equal settings, equal path."""
+    """Write settings to ``<name>-<digest>.json`` and return the path, which names the content."""
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
     path = folder / f"{name}-{digest_json(values)[:8]}.json"
     if not path.is_file():

@@ -1,7 +1,6 @@
 """Copies of results outside the workflow's scratch, and whether they are still the right ones."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,7 @@ def publish_folder(source: Path, target: Path) -> dict[str, Any]:
     )
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(partial, target)
+    partial.replace(target)
     return sidecar
 
 

@@ -1,4 +1,5 @@
 # What all rules share: the configuration, the plan of every study, and the code each rule runs.
+import json
 import os
 import sys
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = workflow.basedir
+os.environ.update(PYTHONPATH=workflow.basedir)
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
@@ -35,7 +36,7 @@ STUDIES = sorted(PLANS)
 if PROJECT.tracking.enabled:
     os.environ.setdefault("MLFLOW_TRACKING_URI", PROJECT.tracking.uri)
 else:
-    os.environ["MLFLOW_TRACKING_URI"] = ""
+    os.environ.update(MLFLOW_TRACKING_URI="")
 
 for study_name in STUDIES:
     forget_stale_publication(
@@ -122,3 +123,53 @@ def find_failures():
         if " ERROR " in line
     ]
     return "\n".join(["", "What went wrong:", *dict.fromkeys(lines)]) if lines else ""
+
+
+def parent_parts(wildcards):
+    parent = plan_of(wildcards).stages[wildcards.chain].parent
+    return stage_parts(wildcards.study, parent) if parent else []
+
+
+def training_threads(wildcards):
+    """All cores, divided among the jobs that share a stage's fits."""
+    jobs = plan_of(wildcards).stages[wildcards.chain].settings.train.parallel_jobs
+    return max(1, (workflow.cores or ALL_CORES) // jobs)
+
+
+def external_pieces(wildcards):
+    external = PROJECT.studies[wildcards.study].evaluate.external
+    return [f"work/{wildcards.study}/external/metrics.csv"] if external else []
+
+
+def main_arm_folder(wildcards):
+    return f"work/{wildcards.study}/arms/{plan_of(wildcards).main.name}"
+
+
+def arm_stages(wildcards):
+    """Folders of all stages of all arms, each once."""
+    chains = sorted({c for arm in plan_of(wildcards).arms.values() for c in arm.chains})
+    return [(chain, f"work/{wildcards.study}/stages/{chain}") for chain in chains]
+
+
+def bundle_settings(wildcards):
+    study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
+    return {
+        "study": wildcards.study,
+        "arm": main.name,
+        "title": study.title,
+        "data_name": study.dataset.name,
+        "label_columns": study.dataset.labels.columns,
+        "preprocess": main.recipe.preprocess.model_dump(mode="json"),
+        "max_pixels": study.dataset.max_pixels,
+        "generated": study.dataset.path is None,
+        "paper": study.paper,
+        "paper_doi": study.paper_doi,
+    }
+
+
+def arm_splits(wildcards):
+    """Every arm with the split file that it used."""
+    return [
+        (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
+        for arm in plan_of(wildcards).arms.values()
+    ]

@@ -1,7 +1,5 @@
 # Predictions of every arm and of the baselines, and their comparison.
 
-import json
-
 
 rule evaluate_arm:
     input:
@@ -18,6 +16,8 @@ rule evaluate_arm:
         "work/{study}/logs/evaluate_arm_{arm}.log",
     benchmark:
         "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
+    conda:
+        "batteryscope"
     threads: 1
     resources:
         mem_mb=4000,
@@ -45,6 +45,8 @@ rule evaluate_baselines:
         "work/{study}/logs/evaluate_baselines_{split}.log",
     benchmark:
         "work/{study}/benchmarks/evaluate_baselines_{split}.tsv"
+    conda:
+        "batteryscope"
     threads: 2
     resources:
         mem_mb=2000,
@@ -85,6 +87,8 @@ rule compare_arms:
         "work/{study}/logs/compare_arms.log",
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=2000,
     params:
@@ -133,6 +137,8 @@ rule evaluate_external:
         "work/{study}/logs/evaluate_external.log",
     benchmark:
         "work/{study}/benchmarks/evaluate_external.tsv"
+    conda:
+        "batteryscope"
     threads: 1
     resources:
         mem_mb=4000,

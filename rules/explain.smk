@@ -14,6 +14,8 @@ rule explain_arm:
         "work/{study}/logs/explain_arm_{arm}.log",
     benchmark:
         "work/{study}/benchmarks/explain_arm_{arm}.tsv"
+    conda:
+        "batteryscope"
     threads: 1
     resources:
         mem_mb=4000,

@@ -10,6 +10,8 @@ rule generate_dataset:
         "work/{study}/logs/generate_dataset_{source}.log",
     benchmark:
         "work/{study}/benchmarks/generate_dataset_{source}.tsv"
+    conda:
+        "batteryscope"
     threads: ALL_CORES
     resources:
         mem_mb=2000,

@@ -13,6 +13,8 @@ rule ingest_dataset:
         "work/{study}/logs/ingest_dataset_{source}.log",
     benchmark:
         "work/{study}/benchmarks/ingest_dataset_{source}.tsv"
+    conda:
+        "batteryscope"
     threads: 2
     resources:
         mem_mb=2000,

@@ -10,6 +10,8 @@ rule check_models:
         "work/{study}/logs/check_models.log",
     benchmark:
         "work/{study}/benchmarks/check_models.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=2000,
     params:
@@ -42,6 +44,8 @@ rule preprocess_images:
         "work/{study}/logs/preprocess_images_{tiles}.log",
     benchmark:
         "work/{study}/benchmarks/preprocess_images_{tiles}.tsv"
+    conda:
+        "batteryscope"
     threads: 2
     resources:
         mem_mb=3000,

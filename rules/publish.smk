@@ -13,6 +13,8 @@ rule publish_study:
         "work/{study}/logs/publish_study.log",
     benchmark:
         "work/{study}/benchmarks/publish_study.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=500,
     params:

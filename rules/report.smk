@@ -1,21 +1,6 @@
 # One folder that a person can read: figures, tables, report.html.
 
 
-def external_pieces(wildcards):
-    external = PROJECT.studies[wildcards.study].evaluate.external
-    return [f"work/{wildcards.study}/external/metrics.csv"] if external else []
-
-
-def main_arm_folder(wildcards):
-    return f"work/{wildcards.study}/arms/{plan_of(wildcards).main.name}"
-
-
-def arm_stages(wildcards):
-    """Folders of all stages of all arms, each once."""
-    chains = sorted({c for arm in plan_of(wildcards).arms.values() for c in arm.chains})
-    return [(chain, f"work/{wildcards.study}/stages/{chain}") for chain in chains]
-
-
 rule report_study:
     input:
         manifest="work/{study}/data/manifest.parquet",
@@ -32,11 +17,13 @@ rule report_study:
         "work/{study}/logs/report_study.log",
     benchmark:
         "work/{study}/benchmarks/report_study.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        manifest_dir="work/{study}/data",
+        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
         split_dir=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}",
         arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
         stages=lambda w: named(arm_stages(w)),
@@ -56,22 +43,6 @@ rule report_study:
         "{params.generated} --out {output.report:q} --log {log:q}"
 
 
-def bundle_settings(wildcards):
-    study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
-    return {
-        "study": wildcards.study,
-        "arm": main.name,
-        "title": study.title,
-        "data_name": study.dataset.name,
-        "label_columns": study.dataset.labels.columns,
-        "preprocess": main.recipe.preprocess.model_dump(mode="json"),
-        "max_pixels": study.dataset.max_pixels,
-        "generated": study.dataset.path is None,
-        "paper": study.paper,
-        "paper_doi": study.paper_doi,
-    }
-
-
 rule bundle_models:
     input:
         manifest="work/{study}/data/manifest.parquet",
@@ -89,6 +60,8 @@ rule bundle_models:
         "work/{study}/logs/bundle_models.log",
     benchmark:
         "work/{study}/benchmarks/bundle_models.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=3000,
     params:

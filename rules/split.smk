@@ -15,6 +15,8 @@ rule split_dataset:
         "work/{study}/logs/split_dataset_{split}.log",
     benchmark:
         "work/{study}/benchmarks/split_dataset_{split}.tsv"
+    conda:
+        "batteryscope"
     threads: 2
     resources:
         mem_mb=2000,
@@ -43,6 +45,8 @@ rule balance_stage:
         "work/{study}/logs/balance_stage_{chain}.log",
     benchmark:
         "work/{study}/benchmarks/balance_stage_{chain}.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=1000,
     params:

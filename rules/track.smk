@@ -8,6 +8,8 @@ rule init_tracking:
         "work/logs/init_tracking.log",
     benchmark:
         "work/benchmarks/init_tracking.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=1000,
     message:
@@ -15,14 +17,6 @@ rule init_tracking:
     shell:
         'python workflow_scripts/init_tracking.py --uri "$MLFLOW_TRACKING_URI" '
         "--out {output.store:q} --log {log:q}"
-
-
-def arm_splits(wildcards):
-    """Every arm with the split file that it used."""
-    return [
-        (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
-        for arm in plan_of(wildcards).arms.values()
-    ]
 
 
 rule track_study:
@@ -44,6 +38,8 @@ rule track_study:
         "work/{study}/logs/track_study.log",
     benchmark:
         "work/{study}/benchmarks/track_study.tsv"
+    conda:
+        "batteryscope"
     resources:
         mem_mb=2000,
     params:

@@ -1,17 +1,6 @@
 # One job trains all fits (folds and repeats) of a stage, or a share of them.
 
 
-def parent_parts(wildcards):
-    parent = plan_of(wildcards).stages[wildcards.chain].parent
-    return stage_parts(wildcards.study, parent) if parent else []
-
-
-def training_threads(wildcards):
-    """All cores, divided among the jobs that share a stage's fits."""
-    jobs = plan_of(wildcards).stages[wildcards.chain].settings.train.parallel_jobs
-    return max(1, (workflow.cores or ALL_CORES) // jobs)
-
-
 rule train_stage:
     input:
         manifest="work/{study}/data/manifest.parquet",
@@ -28,6 +17,8 @@ rule train_stage:
         "work/{study}/logs/train_stage_{chain}_part{part}.log",
     benchmark:
         "work/{study}/benchmarks/train_stage_{chain}_part{part}.tsv"
+    conda:
+        "batteryscope"
     threads: training_threads
     resources:
         mem_mb=6000,

@@ -14,7 +14,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("Snakefile", "rules", "workflow_scripts", "batteryscope", "profiles", "dvc.yaml", ".gitignore")
+CODE = (
+    "Snakefile",
+    "rules",
+    "workflow_scripts",
+    "batteryscope",
+    "profiles",
+    "dvc.yaml",
+    ".gitignore",
+)
 
 
 class Sandbox:
@@ -73,7 +81,9 @@ class Sandbox:
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "real_data: needs public data that is not part of the project")
+    config.addinivalue_line(
+        "markers", "real_data: needs public data that is not part of the project"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ STUDY = {
         "method": "sem_tiles",
         "crop_px": 64,
         "input_px": 48,
-        "tiles_per_class": 40,
+        "tiles_per_class": 120,
         "grid_tiles": 4,
         "block_px": 16,
         "min_local_sd": 2.0,
@@ -22,7 +22,7 @@ STUDY = {
     "split": {"scheme": "holdout", "test_fraction": 0.3, "validation_fraction": 0.3},
     "model": {"backbone": "test_resnet", "weights": "random", "grey_levels": "per_image"},
     "train": {
-        "epochs": 6,
+        "epochs": 12,
         "batch_size": 16,
         "optimiser": "adamw",
         "learning_rate": 5.0e-3,

@@ -62,7 +62,10 @@ def test_params_file_itself_is_valid_at_both_scales_and_checks():
             ["split", "leave nothing to train on"],
         ),
         ({"labels": 1}, ["labels", "unknown key"]),
-        ({"dataset": {"labels": {"pattern": "(?P<composition>"}}}, ["labels", "regular expression"]),
+        (
+            {"dataset": {"labels": {"pattern": "(?P<composition>"}}},
+            ["labels", "regular expression"],
+        ),
         ({"dataset": {"labels": {"pattern": "ncm"}}}, ["labels.pattern", "(?P<composition>"]),
         ({"main_arm": "best"}, ["main_arm 'best'", "per_image"]),
         ({"arms": {"baseline_x": {}}, "main_arm": "baseline_x"}, ["must not begin"]),
@@ -76,6 +79,11 @@ def test_mistake_is_one_sentence_naming_the_key(study, words):
     assert message.startswith("params.yaml")
     for word in words:
         assert word in message
+
+
+def load_and_check(**study):
+    project = load(**study)
+    check_project(project, {name: plan_study(name, s) for name, s in project.studies.items()})
 
 
 @pytest.mark.parametrize(
@@ -94,9 +102,7 @@ def test_mistake_is_one_sentence_naming_the_key(study, words):
 )
 def test_impossible_combination_is_found_before_any_job(study, words):
     with pytest.raises(BatteryscopeError) as error:
-        project = load(**study)
-        plans = {name: plan_study(name, s) for name, s in project.studies.items()}
-        check_project(project, plans)
+        load_and_check(**study)
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
@@ -108,19 +114,17 @@ def test_more_folds_than_images_of_the_smallest_folder_class(tmp_path):
         for i in range(count):
             (tmp_path / name / f"{i}.png").touch()
     project = load(dataset={"path": str(tmp_path)}, split={"scheme": "kfold", "folds": 3})
-    with pytest.raises(ConfigError, match=r"3 folds.*2 images of the smallest class, '811_pristine'"):
-        check_project(
-            project, {n: plan_study(n, s) for n, s in project.studies.items()}
-        )
+    with pytest.raises(
+        ConfigError, match=r"3 folds.*2 images of the smallest class, '811_pristine'"
+    ):
+        check_project(project, {n: plan_study(n, s) for n, s in project.studies.items()})
 
 
 def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
     (tmp_path / "x.dvc").write_text("outs: []")
     project = load(dataset={"path": str(tmp_path / "x")})
     with pytest.raises(ConfigError, match="dvc pull"):
-        check_project(
-            project, {n: plan_study(n, s) for n, s in project.studies.items()}
-        )
+        check_project(project, {n: plan_study(n, s) for n, s in project.studies.items()})
 
 
 def test_invalid_yaml_is_one_sentence(tmp_path):

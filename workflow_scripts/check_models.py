@@ -14,7 +14,9 @@ from batteryscope.config.learning import ModelSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--models", type=Path, required=True, help="model settings by stage (JSON file)")
+    parser.add_argument(
+        "--models", type=Path, required=True, help="model settings by stage (JSON file)"
+    )
     parser.add_argument("--out", type=Path, required=True)
     return run_program(check, parser, argv)
 
@@ -24,7 +26,7 @@ def check(arguments: argparse.Namespace) -> None:
     from batteryscope.models.classifier import build_classifier
 
     found = {}
-    for name, values in json.loads(arguments.models.read_text(encoding='utf-8')).items():
+    for name, values in json.loads(arguments.models.read_text(encoding="utf-8")).items():
         settings = validate_settings(ModelSettings, values, f"model of {name}")
         model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
         found[name] = {"backbone": settings.backbone, "parameters": model.n_parameters}

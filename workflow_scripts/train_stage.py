@@ -35,10 +35,10 @@ def train(arguments: argparse.Namespace) -> None:
     """Load tables and tiles, then train."""
     settings = read_settings(StageSettings, arguments.settings)
     import pandas as pd
-    from batteryscope.tilestore import TileStore
-    from batteryscope.tracking.live import open_live_run
 
     from batteryscope.provenance import digest_code
+    from batteryscope.tilestore import TileStore
+    from batteryscope.tracking.live import open_live_run
     from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
     split = pd.read_parquet(arguments.split)

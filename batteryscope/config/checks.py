@@ -30,7 +30,9 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
             _check_columns(study.dataset, study.evaluate.external, f"{key}.evaluate.external")
         survey = study.evaluate.survey
         if survey is not None and not Path(survey).is_file():
-            raise ConfigError(f"{key}.evaluate.survey: '{survey}' does not exist; correct the path.")
+            raise ConfigError(
+                f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
+            )
         for arm in plan.arms.values():
             _check_arm(study.dataset, arm, key)
         for stage in plan.stages.values():
@@ -47,7 +49,8 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
         return
     if Path(f"{dataset.path.rstrip('/')}.dvc").is_file():
         raise ConfigError(
-            f"{key}.path: the data set '{path}' is known to DVC but not here; run 'dvc pull {path}'."
+            f"{key}.path: '{path}' is known to DVC but its files are not here; "
+            f"run 'dvc pull {path}'."
         )
     found = "a file" if path.exists() else "nothing"
     raise ConfigError(
@@ -84,7 +87,7 @@ def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
 
 
 def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
-    """Return (width, height) in pixels that all images of a data set will have, if that is known."""
+    """Return (width, height) in pixels that all images will have, if that is known."""
     if dataset.path is None and dataset.generator is not None:
         return dataset.generator.width_px, dataset.generator.height_px
     return dataset.expected_size_px

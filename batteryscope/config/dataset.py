@@ -108,6 +108,7 @@ class DatasetSettings(Settings):
     def _some_origin(self) -> Self:
         if self.path is None and self.generator is None:
             raise ValueError(
-                "the data set has neither a path (your images) nor a generator (demo data); add one."
+                "the data set has neither a path (your images) nor a generator (demo data); "
+                "add one."
             )
         return self

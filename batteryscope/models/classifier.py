@@ -114,14 +114,14 @@ def build_classifier(
             state = _sum_stem(model.backbone, state)
         load_pretrained(model.backbone, state, origin)
     freeze_groups(model, settings.freeze)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) -> TileClassifier:
     """Rebuild a trained network from ``model.json`` and its weights."""
     model = TileClassifier(ModelDescription(**description))
     model.load_state_dict(state)
-    return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.eval().to(memory_format=torch.channels_last)
 
 
 def freeze_groups(model: TileClassifier, freeze: Literal["none", "backbone"] | int) -> None:
@@ -190,7 +190,7 @@ def _find_state(settings: ModelSettings) -> tuple[dict[str, Tensor], str]:
         return read_weights(path), str(path)
     try:
         pretrained = timm.create_model(
-            settings.backbone, pretrained=True, **settings.backbone_options
+            settings.backbone, pretrained=True, **dict[str, Any](settings.backbone_options)
         )
     except Exception as error:
         raise InputError(

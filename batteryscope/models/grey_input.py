@@ -33,6 +33,10 @@ class GreyInput(nn.Module):
         The backbone's normalisation, on a scale of 0 to 1.
     """
 
+    training_mean: Tensor
+    training_sd: Tensor
+    training_cdf: Tensor
+
     def __init__(self, grey_levels: GreyLevels, channels: int, mean: float, sd: float) -> None:
         super().__init__()
         self.grey_levels = grey_levels

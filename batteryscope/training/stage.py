@@ -82,7 +82,7 @@ def plan_fits(
     classes = sorted(manifest["class"].unique())
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
     allowed = set(select_samples(manifest, dict(settings.where))["sample_id"])
-    tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles)).hexdigest()
+    tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles).data).hexdigest()
     tasks = []
     for repeat, fold in pairs:
         roles = split[(split["repeat"] == repeat) & (split["fold"] == fold)]

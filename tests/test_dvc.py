@@ -1,0 +1,154 @@
+"""`dvc repro` after data and parameters changed: only the consequences run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, Sandbox
+from tests.small_params import small_params, small_study
+
+pytestmark = pytest.mark.workflow
+DATA = "data/raw/check"
+
+
+def params(epochs: int) -> dict:
+    return small_params(
+        check=small_study(
+            dataset={"name": "check", "path": DATA, "generator": None},
+            train={"epochs": epochs},
+            explain={"tiles_per_class": 1, "misclassified_tiles": 0},
+        )
+    )
+
+
+class Project(Sandbox):
+    """A sandbox under git and DVC."""
+
+    def start(self) -> None:
+        settings = '{"kind": "trivial", "classes": 3, "images_per_class": 10}'
+        program = "workflow_scripts/generate_dataset.py"
+        self.run("python", program, "--settings", settings, "--out", DATA)
+        (self.root / DATA / "README.txt").unlink(missing_ok=True)
+        text = (ROOT / "dvc.yaml").read_text().split("plots:")[0].replace("cathode_state", "check")
+        (self.root / "dvc.yaml").write_text(text)
+        for command in (
+            "git init -q",
+            "git config user.email test@example.org",
+            "git config user.name Test",
+            "dvc init -q",
+            "dvc config core.analytics false",
+            f"dvc add -q {DATA}",
+        ):
+            self.run(*command.split())
+
+    def commit(self, message: str) -> str:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+        return self.run("git", "rev-parse", "HEAD").stdout.strip()
+
+    def repro(self) -> str:
+        return self.run("dvc", "repro").stdout
+
+    def add_data(self) -> None:
+        self.run("dvc", "add", "-q", DATA)
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.root / "reports/check/metrics.json").read_text())
+
+    @property
+    def model_digest(self) -> str:
+        return json.loads((self.root / "models/check/digest.json").read_text())["digest"]
+
+    @property
+    def images(self) -> list:
+        return sorted((self.root / DATA).rglob("*.png"))
+
+
+def rules_in(output: str) -> set[str]:
+    return {
+        line.split("(Rule: ")[1].rstrip(")") for line in output.splitlines() if "(Rule: " in line
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    root = tmp_path_factory.mktemp("dvc") / "project"
+    root.mkdir()
+    project = Project(root, params(epochs=3))
+    project.start()
+    return project
+
+
+def test_story(project):
+    output = project.repro()
+    assert "train_stage" in rules_in(output)
+    assert "generate_dataset" not in rules_in(output)
+    first_metrics, first_model = project.metrics, project.model_digest
+    first = project.commit("three epochs")
+
+    # Nothing changed: nothing runs.
+    output = project.repro()
+    assert "didn't change, skipping" in output
+    assert rules_in(output) == set()
+
+    # A parameter changed: its consequences run, nothing before the training.
+    project.write_params(params(epochs=5))
+    ran = rules_in(project.repro())
+    assert {"train_stage", "publish_study"} <= ran
+    assert not ran & {"ingest_dataset", "preprocess_images", "split_dataset", "evaluate_baselines"}
+    second_model = project.model_digest
+    assert second_model != first_model
+    second = project.commit("five epochs")
+    diff = project.run("dvc", "params", "diff", first).stdout
+    assert "studies.check.train.epochs" in diff
+    assert "per_image.image.accuracy" in project.run("dvc", "metrics", "show").stdout
+
+    # The old revision is checked out: old models and metrics are back, without training.
+    project.run("git", "checkout", "-q", first)
+    project.run("dvc", "checkout", "-q", "--force")
+    assert project.model_digest == first_model
+    assert project.metrics == first_metrics
+    assert rules_in(project.repro()) == set()
+    assert not rules_in(project.snakemake("check").stdout) & {"train_stage", "evaluate_arm"}
+    assert project.model_digest == first_model
+
+    # What Snakemake last published is another version's: a bare dry run notices.
+    project.run("git", "checkout", "-q", "--force", second)
+    assert "publish_study" in project.planned_rules("check")
+
+    # Restored from DVC's run cache, then a parameter changes: the models are the new ones.
+    project.run("dvc", "checkout", "-q", "--force")
+    project.repro()
+    assert project.model_digest == second_model
+    project.write_params(params(epochs=4))
+    project.repro()
+    assert project.model_digest not in (first_model, second_model)
+    facts = list((project.root / "models/check").glob("fold_*.json"))
+    assert facts
+    project.write_params(params(epochs=3))
+    output = project.repro()
+    assert not rules_in(output) & {"train_stage"}
+    assert project.model_digest == first_model
+
+    # One image added, one edited, one deleted: ingestion and all after it, nothing else.
+    added, edited, deleted = project.images[0], project.images[1], project.images[2]
+    pixels = np.asarray(Image.open(added))
+    Image.fromarray(np.fliplr(pixels)).save(added.with_name("added.png"))
+    Image.fromarray(255 - np.asarray(Image.open(edited))).save(edited)
+    deleted.unlink()
+    project.add_data()
+    ran = rules_in(project.repro())
+    assert {"ingest_dataset", "preprocess_images", "split_dataset", "train_stage"} <= ran
+    assert not ran & {"check_models", "init_tracking", "generate_dataset"}
+    summary = json.loads((project.root / "work/check/data/summary.json").read_text())
+    assert summary["images"] == 30
+    assert project.model_digest != first_model
+
+    # A file that was only touched re-trains nothing.
+    shutil.copystat(edited, edited)
+    edited.touch()
+    assert "train_stage" not in rules_in(project.snakemake("check").stdout)

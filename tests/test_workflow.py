@@ -1,0 +1,219 @@
+"""The real workflow on two check sets: one that must be solved, one that must not be."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from scipy.stats import binom
+
+from tests.conftest import Sandbox
+from tests.small_params import small_params, small_study
+
+pytestmark = pytest.mark.workflow
+TRIVIAL = {"kind": "trivial", "classes": 3, "images_per_class": 12}
+RANDOM = {"kind": "random", "classes": 3, "images_per_class": 20}
+AFTER_TRAINING = {
+    "evaluate_arm",
+    "compare_arms",
+    "explain_arm",
+    "bundle_models",
+    "report_study",
+    "track_study",
+    "publish_study",
+}
+
+
+def params(**trivial):
+    return small_params(
+        trivial=small_study(dataset={"name": "trivial", "generator": TRIVIAL}, **trivial),
+        random=small_study(dataset={"name": "random", "generator": RANDOM}),
+    )
+
+
+@pytest.fixture(scope="module")
+def sandbox(make_sandbox) -> Sandbox:
+    box = make_sandbox(params())
+    box.snakemake()
+    return box
+
+
+def metrics(sandbox: Sandbox, study: str) -> dict:
+    return json.loads((sandbox.root / "reports" / study / "metrics.json").read_text())
+
+
+def test_trivial_is_solved(sandbox):
+    assert metrics(sandbox, "trivial")["per_image.image.accuracy"] >= 0.95
+
+
+def test_random_is_not_solved(sandbox):
+    comparison = pd.read_csv(sandbox.root / "reports" / "random" / "comparison.csv")
+    row = comparison[
+        (comparison["arm"] == "per_image")
+        & (comparison["level"] == "image")
+        & (comparison["metric"] == "accuracy")
+        & comparison["target"].isna()
+    ].iloc[0]
+    low, high = binom.interval(0.999, int(row["n"]), 1 / 3)
+    assert low <= row["mean"] * row["n"] <= high
+
+
+def test_contract_of_the_published_files(sandbox):
+    report = sandbox.root / "reports" / "trivial"
+    comparison = pd.read_csv(report / "comparison.csv")
+    header = "arm,backbone,target,domain,level,metric,mean,sd,n,paper"
+    assert ",".join(comparison.columns) == header
+    assert {"baseline_majority", "baseline_grey_levels", "baseline_metadata"} < set(
+        comparison["arm"]
+    )
+    assert all(isinstance(v, int | float) for v in metrics(sandbox, "trivial").values())
+    html = (report / "report.html").read_text(encoding="utf-8")
+    assert "GENERATED DATA" in html.upper()
+    assert "<script" not in html
+    assert "trivial" in (sandbox.root / "reports" / "index.html").read_text(encoding="utf-8")
+    bundle = {p.name for p in (sandbox.root / "models" / "trivial").iterdir()}
+    assert {"bundle.json", "MODEL_CARD.md", "example_output.json", "digest.json"} <= bundle
+
+
+def test_second_run_does_nothing_and_says_so(sandbox):
+    assert "Nothing to be done" in sandbox.snakemake().stdout
+    assert sandbox.planned_rules() == {}
+
+
+def test_learning_rate_of_one_study_re_runs_its_training_only(sandbox):
+    sandbox.write_params(params(train={"learning_rate": 1e-3}))
+    planned = sandbox.planned_rules()
+    sandbox.write_params(params())
+    assert (
+        set(planned) - {"all"} == {"balance_stage", "train_stage", "check_models"} | AFTER_TRAINING
+    )
+    assert set(planned.values()) == {1}
+
+
+def test_explanation_settings_do_not_retrain(sandbox):
+    sandbox.write_params(params(explain={"tiles_per_class": 2}))
+    planned = set(sandbox.planned_rules())
+    sandbox.write_params(params())
+    assert "explain_arm" in planned
+    assert not planned & {"train_stage", "evaluate_arm", "preprocess_images"}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected", "spared"),
+    [
+        ("batteryscope/report/words.py", {"report_study"}, {"train_stage", "compare_arms"}),
+        (
+            "batteryscope/training/module.py",
+            {"train_stage"},
+            {"preprocess_images", "split_dataset"},
+        ),
+        (
+            "batteryscope/splits/audit.py",
+            {"split_dataset"},
+            {"preprocess_images", "generate_dataset"},
+        ),
+    ],
+)
+def test_edited_module_re_runs_what_uses_it(sandbox, module, expected, spared):
+    path = sandbox.root / module
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\nEDITED = True\n", encoding="utf-8")
+    planned = set(sandbox.planned_rules())
+    path.write_text(text, encoding="utf-8")
+    assert expected <= planned
+    assert not spared & planned
+
+
+def test_changed_publication_is_noticed_and_restored(sandbox):
+    report = sandbox.root / "reports" / "trivial" / "report.html"
+    before = report.read_bytes()
+    report.write_text("somebody else's")
+    assert set(sandbox.planned_rules()) - {"all"} == {"publish_study"}
+    sandbox.snakemake("trivial")
+    assert report.read_bytes() == before
+
+
+def test_two_clean_runs_give_identical_metrics(sandbox, make_sandbox):
+    other = make_sandbox(small_params(trivial=params()["studies"]["trivial"]))
+    other.snakemake("trivial")
+    names = ("metrics.json", "comparison.csv")
+    one, two = (
+        [(box.root / "reports" / "trivial" / name).read_bytes() for name in names]
+        for box in (sandbox, other)
+    )
+    assert one == two
+
+
+def test_predict_on_the_same_frames_in_other_places_and_formats(sandbox, tmp_path):
+    from PIL import Image
+
+    source = sandbox.root / "work" / "trivial" / "data" / "images"
+    answers = {}
+    for form in ("as_is", "moved"):
+        folder = tmp_path / form
+        for i, path in enumerate(sorted(source.rglob("*.png"))[::5]):
+            place = folder / f"tief {i}" / "틀, ü"
+            place.mkdir(parents=True)
+            if form == "as_is":
+                (place / f"{i:03d}.png").write_bytes(path.read_bytes())
+            else:
+                pixels = Image.open(path).convert("L")
+                Image.fromarray(__import__("numpy").asarray(pixels).astype("uint16") * 257).save(
+                    place / f"{i:03d}.tif"
+                )
+        (folder / "notes.jpg").write_text("not a picture")
+        out = tmp_path / f"{form}.csv"
+        sandbox.run(
+            "python", "workflow_scripts/predict_images.py", "--bundle", "models/trivial",
+            "--images", str(folder), "--out", str(out),
+        )  # fmt: skip
+        table = pd.read_csv(out)
+        assert (table["status"] == "rejected").sum() == 1
+        answers[form] = table[table["status"] == "ok"].filter(regex="^p_|^class$")
+    pd.testing.assert_frame_equal(
+        answers["as_is"].reset_index(drop=True), answers["moved"].reset_index(drop=True)
+    )
+
+
+def wait_for(condition, timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_killed_fold_resumes_and_finished_ones_stay(make_sandbox):
+    study = small_study(
+        split={"scheme": "kfold", "folds": 3, "validation_fraction": 0.3},
+        train={"epochs": 12, "tiles_per_epoch": 60},
+    )
+    box = make_sandbox(small_params(check=study))
+    target = "work/check/arms/per_image/predictions.parquet"
+    box.snakemake("--until", "balance_stage", "--", target)
+    log_of = lambda: next(iter((box.root / "work/check/logs").glob("train_stage_*.log")), None)  # noqa: E731
+    environment = os.environ | {"PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"}
+    first = subprocess.Popen(
+        ["snakemake", "--", target], cwd=box.root, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(lambda: (p := log_of()) and "(r0_f1): epoch 4" in p.read_text())
+    victims = [
+        p
+        for p in psutil.Process(first.pid).children(recursive=True)
+        if any("train_stage.py" in part for part in p.cmdline()) and "python" in p.name()
+    ]
+    assert victims
+    for process in victims:
+        process.send_signal(signal.SIGKILL)
+    assert first.wait(timeout=120) != 0
+    box.snakemake("--", target)
+    text = log_of().read_text()
+    assert "(r0_f0): already trained" in text
+    assert "(r0_f1): epoch 1 of" not in text
+    assert "(r0_f1): epoch 12 of" in text
+    assert "(r0_f2): epoch 1 of" in text
