@@ -17,7 +17,7 @@ rule evaluate_arm:
     benchmark:
         "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -46,7 +46,7 @@ rule evaluate_baselines:
     benchmark:
         "work/{study}/benchmarks/evaluate_baselines_{split}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 2
     resources:
         mem_mb=2000,
@@ -88,7 +88,7 @@ rule compare_arms:
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=2000,
     params:
@@ -138,7 +138,7 @@ rule evaluate_external:
     benchmark:
         "work/{study}/benchmarks/evaluate_external.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -15,7 +15,7 @@ rule explain_arm:
     benchmark:
         "work/{study}/benchmarks/explain_arm_{arm}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -11,7 +11,7 @@ rule generate_dataset:
     benchmark:
         "work/{study}/benchmarks/generate_dataset_{source}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         mem_mb=2000,

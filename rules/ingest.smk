@@ -14,7 +14,7 @@ rule ingest_dataset:
     benchmark:
         "work/{study}/benchmarks/ingest_dataset_{source}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 2
     resources:
         mem_mb=2000,

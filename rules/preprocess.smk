@@ -11,7 +11,7 @@ rule check_models:
     benchmark:
         "work/{study}/benchmarks/check_models.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=2000,
     params:
@@ -45,7 +45,7 @@ rule preprocess_images:
     benchmark:
         "work/{study}/benchmarks/preprocess_images_{tiles}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 2
     resources:
         mem_mb=3000,

@@ -14,7 +14,7 @@ rule publish_study:
     benchmark:
         "work/{study}/benchmarks/publish_study.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=500,
     params:

@@ -18,7 +18,7 @@ rule report_study:
     benchmark:
         "work/{study}/benchmarks/report_study.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=2000,
     params:
@@ -61,7 +61,7 @@ rule bundle_models:
     benchmark:
         "work/{study}/benchmarks/bundle_models.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=3000,
     params:

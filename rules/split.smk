@@ -16,7 +16,7 @@ rule split_dataset:
     benchmark:
         "work/{study}/benchmarks/split_dataset_{split}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: 2
     resources:
         mem_mb=2000,
@@ -46,7 +46,7 @@ rule balance_stage:
     benchmark:
         "work/{study}/benchmarks/balance_stage_{chain}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=1000,
     params:

@@ -9,7 +9,7 @@ rule init_tracking:
     benchmark:
         "work/benchmarks/init_tracking.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=1000,
     message:
@@ -39,7 +39,7 @@ rule track_study:
     benchmark:
         "work/{study}/benchmarks/track_study.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     resources:
         mem_mb=2000,
     params:

@@ -18,7 +18,7 @@ rule train_stage:
     benchmark:
         "work/{study}/benchmarks/train_stage_{chain}_part{part}.tsv"
     conda:
-        "batteryscope"
+        "../environment.yml"
     threads: training_threads
     resources:
         mem_mb=6000,

@@ -20,6 +20,7 @@ CODE = (
     "workflow_scripts",
     "batteryscope",
     "profiles",
+    "environment.yml",
     "dvc.yaml",
     ".gitignore",
 )
