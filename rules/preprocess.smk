@@ -1,42 +1,12 @@
 # From images to tiles in one memory-mapped array.
 
 
-rule check_models:
-    input:
-        code=code_of("check_models"),
-    output:
-        checked="work/{study}/checked.json",
-    log:
-        "work/{study}/logs/check_models.log",
-    benchmark:
-        "work/{study}/benchmarks/check_models.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-    params:
-        models=lambda w: settings_file(
-            w.study,
-            "models",
-            {
-                c: s.settings.model.model_dump(mode="json")
-                for c, s in plan_of(w).stages.items()
-            },
-        ),
-    message:
-        "{wildcards.study}: check that all networks and weights can be had"
-    shell:
-        "python workflow_scripts/check_models.py --models {params.models:q} "
-        "--out {output.checked:q} --log {log:q}"
-
-
 rule preprocess_images:
     input:
         manifest="work/{study}/data/manifest.parquet",
         images=lambda w: (
             [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
         ),
-        checked=ancient("work/{study}/checked.json"),
         code=code_of("preprocess_images"),
     output:
         tiles=directory("work/{study}/tiles/{tiles}"),

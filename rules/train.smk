@@ -1,11 +1,37 @@
 # One job trains all fits (folds and repeats) of a stage, or a share of them.
 
 
+rule check_model:
+    input:
+        code=code_of("check_model"),
+    output:
+        checked="work/{study}/stages/{chain}/checked.json",
+    log:
+        "work/{study}/logs/check_model_{chain}.log",
+    benchmark:
+        "work/{study}/benchmarks/check_model_{chain}.tsv"
+    priority: 100  # a wrong name shall be told before the long work
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "model", plan_of(w).stages[w.chain].settings.model
+        ),
+    message:
+        "{wildcards.study}: check that the network and its weights can be had"
+    shell:
+        "python workflow_scripts/check_model.py --settings {params.settings:q} "
+        "--out {output.checked:q} --log {log:q}"
+
+
 rule train_stage:
     input:
         manifest="work/{study}/data/manifest.parquet",
         split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
         balance="work/{study}/stages/{chain}/balance.parquet",
+        checked="work/{study}/stages/{chain}/checked.json",
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,
         store=ancient("work/tracking.json"),

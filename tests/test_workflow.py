@@ -90,7 +90,7 @@ def test_learning_rate_of_one_study_re_runs_its_training_only(sandbox):
     planned = sandbox.planned_rules()
     sandbox.write_params(params())
     assert (
-        set(planned) - {"all"} == {"balance_stage", "train_stage", "check_models"} | AFTER_TRAINING
+        set(planned) - {"all"} == {"balance_stage", "train_stage", "check_model"} | AFTER_TRAINING
     )
     assert set(planned.values()) == {1}
 

@@ -1,0 +1,38 @@
+"""Check, before any long work, that a network exists and its weights can be had."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.learning import ModelSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--settings", required=True, help="model settings (JSON text or file)")
+    parser.add_argument("--out", type=Path, required=True)
+    return run_program(check, parser, argv)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Build the network once, with two classes."""
+    settings = read_settings(ModelSettings, arguments.settings)
+    from batteryscope.models.classifier import build_classifier
+
+    model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
+    found = {"backbone": settings.backbone, "parameters": model.n_parameters}
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    log.info(
+        "%s with %s weights, %s parameters",
+        settings.backbone,
+        settings.weights,
+        f"{model.n_parameters:,}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
