@@ -35,7 +35,7 @@ dry-run: $(STAMP) ## show what `make run` would do
 	@snakemake --dry-run $(TARGETS) $(ARGS)
 
 test: $(STAMP) ## run the tests
-	@python -m pytest tests $(ARGS)
+	@python -m pytest tests --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check .

@@ -1,18 +1,19 @@
 """What all programs share: arguments, logging, progress, and errors as one sentence."""
 
 import argparse
-import errno
 import json
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
 
 log = logging.getLogger("batteryscope")
@@ -53,23 +54,21 @@ def run_program(
         whose traceback then stands in the log only (or, without ``--log``, on the terminal).
     """
     arguments = parser.parse_args(argv)
-    configure_logging(arguments.log)
     try:
+        configure_logging(arguments.log)
         work(arguments)
     except BatteryscopeError as error:
         log.error("%s", error)
         return 1
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            return _report_unexpected(error, arguments.log)
-        log.error(
-            "No space is left on the disk that holds %s; free some space and run again, "
-            "finished work is kept.",
-            error.filename or "the output",
-        )
+    except Exception as error:
+        paths = [value for value in vars(arguments).values() if isinstance(value, Path)]
+        if sentence := find_full_disk(error, paths):
+            log.error("%s", sentence)
+        elif isinstance(error, PermissionError) and error.filename:
+            log.error("%s: %s; check its permissions.", error.filename, error.strerror)
+        else:  # the last resort: a clear line for the user, details in the log
+            _report_unexpected(error, arguments.log)
         return 1
-    except Exception as error:  # the last resort: a clear line for the user, details in the log
-        return _report_unexpected(error, arguments.log)
     return 0
 
 
@@ -83,9 +82,13 @@ def configure_logging(path: Path | None = None) -> None:
     log.addHandler(terminal)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        path.open("w").close()
+        # Appending, because details of an unexpected error are added beside the handler.
+        file = _ForgivingFileHandler(path, mode="a", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(file)
+        # This line also claims a block of the disk, so that there is room to say it is full.
+        file.handle(log.makeRecord(log.name, logging.INFO, "", 0, "started", (), None))
 
 
 def show_progress(
@@ -106,11 +109,25 @@ def show_progress(
     )
 
 
+class _ForgivingFileHandler(logging.FileHandler):
+    """A log file; what cannot be written (full disk) still stands on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 class _ProgressSafeHandler(logging.Handler):
     """Writes above a progress bar instead of through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        if sys.stderr.isatty():
+            tqdm.write(self.format(record), file=sys.stderr)
+        else:  # where nothing can be overwritten, tqdm would add its bar to every message
+            print(self.format(record), file=sys.stderr)
 
 
 class _TerminalFormatter(logging.Formatter):
@@ -121,12 +138,12 @@ class _TerminalFormatter(logging.Formatter):
         return prefix + record.getMessage()
 
 
-def _report_unexpected(error: BaseException, log_path: Path | None) -> int:
+def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
     details = "".join(traceback.format_exception(error))
     if log_path is None:
         log.error("%s", details)
     else:
-        with log_path.open("a", encoding="utf-8") as stream:
+        with suppress(OSError), log_path.open("a", encoding="utf-8") as stream:
             stream.write(details)
         log.error(
             "Unexpected %s: %s. This is a defect of Batteryscope; the details are in %s.",
@@ -134,7 +151,6 @@ def _report_unexpected(error: BaseException, log_path: Path | None) -> int:
             error,
             log_path,
         )
-    return 1
 
 
 def as_json(value: Any) -> str:

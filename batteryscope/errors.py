@@ -15,3 +15,7 @@ class InputError(BatteryscopeError):
 
 class LeakageError(BatteryscopeError):
     """Training and test data share a group, a content hash or near-duplicate images."""
+
+
+class DiskFullError(BatteryscopeError):
+    """No space is left where results are written."""

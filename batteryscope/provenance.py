@@ -29,7 +29,10 @@ def write_settings(folder: Path, name: str, settings: Any) -> Path:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8")
+        # Complete or absent: a half-written file would be taken for the settings ever after.
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
     return path
 
 
@@ -47,9 +50,25 @@ def digest_files(paths: Iterable[Path], root: Path) -> str:
     )
 
 
-def digest_code(module: str, root: Path = PROJECT_ROOT) -> str:
-    """Return one SHA-256 over a module, given by its path, and all that it imports."""
-    return digest_files(find_imported_files(root / module, root), root)
+# What decides the weights that a training ends with. Messages, checks, paths and reports do not,
+# so an edit there leaves finished fits valid.
+TRAINING_CODE = (
+    "batteryscope/augment.py",
+    "batteryscope/config/learning.py",
+    "batteryscope/models/",
+    "batteryscope/seeds.py",
+    "batteryscope/training/",
+)
+
+
+def digest_training_code(root: Path = PROJECT_ROOT) -> str:
+    """Return one SHA-256 over all code that decides what a training ends with."""
+    files = [
+        path
+        for place in TRAINING_CODE
+        for path in ((root / place).rglob("*.py") if place.endswith("/") else [root / place])
+    ]
+    return digest_files(files, root)
 
 
 def find_git_commit(root: Path = PROJECT_ROOT) -> str:

@@ -5,13 +5,12 @@ import sys
 import time
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
 from batteryscope.manifest.folder import find_data_version, fingerprint_folder
 from batteryscope.plan import plan_study
@@ -23,11 +22,13 @@ ALL_CORES = 64
 STARTED = time.time()
 
 try:
+    check_free_space(Path("work"))
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
     PLANS = {name: plan_study(name, study) for name, study in PROJECT.studies.items()}
     check_project(PROJECT, PLANS)
 except BatteryscopeError as error:
-    raise WorkflowError(str(error)) from None
+    # Without lines of this file, which Snakemake would add to an exception of its own.
+    sys.exit(f"ERROR: {error}")
 
 STUDIES = sorted(PLANS)
 
@@ -122,6 +123,8 @@ def find_failures():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
         if " ERROR " in line
     ]
+    if not lines and is_disk_full(Path("work")):
+        lines = [explain_full_disk(Path("work"))]  # which the jobs could not even log
     return "\n".join(["", "What went wrong:", *dict.fromkeys(lines)]) if lines else ""
 
 
@@ -173,3 +176,9 @@ def arm_splits(wildcards):
         (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
         for arm in plan_of(wildcards).arms.values()
     ]
+
+
+def local_weights(wildcards):
+    """The weights file that a stage starts from, if it is a file of the user's own."""
+    weights = plan_of(wildcards).stages[wildcards.chain].settings.model.weights
+    return [] if weights in ("imagenet", "random") else weights

@@ -109,7 +109,7 @@ rule compare_arms:
         ),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
-        survey=lambda w, input: f"--survey '{input.survey}'" if input.survey else "",
+        survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
@@ -117,7 +117,7 @@ rule compare_arms:
         "--audit {input.audit:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
         "--backbones {params.backbones:q} --label-columns {params.label_columns:q} "
-        "--dataset {params.dataset:q} {params.survey} --out-dir {output.comparison:q} --log {log:q}"
+        "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule evaluate_external:

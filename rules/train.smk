@@ -3,6 +3,7 @@
 
 rule check_model:
     input:
+        weights=local_weights,
         code=code_of("check_model"),
     output:
         checked="work/{study}/stages/{chain}/checked.json",
@@ -34,6 +35,7 @@ rule train_stage:
         checked="work/{study}/stages/{chain}/checked.json",
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,
+        weights=local_weights,
         store=ancient("work/tracking.json"),
         # Recording a run is no part of its result.
         code=code_of("train_stage", leave_out="/tracking/"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import (
@@ -67,6 +68,13 @@ def test_params_file_itself_is_valid_at_both_scales_and_checks():
             ["labels", "regular expression"],
         ),
         ({"dataset": {"labels": {"pattern": "ncm"}}}, ["labels.pattern", "(?P<composition>"]),
+        (
+            {"dataset": {"generator": {"kind": "sem"}}},
+            ["dataset.generator.kind: found 'sem'", "'trivial'"],
+        ),
+        ({"dataset": {"generator": {"kind": "trivial", "classes": 1}}}, ["generator.classes:"]),
+        ({"demo": 3}, ["cathode_state.demo: found 3", "mapping"]),
+        ({"train": True}, ["cathode_state.train: found True", "mapping of settings."]),
         ({"main_arm": "best"}, ["main_arm 'best'", "per_image"]),
         ({"arms": {"baseline_x": {}}, "main_arm": "baseline_x"}, ["must not begin"]),
     ],
@@ -76,7 +84,7 @@ def test_mistake_is_one_sentence_naming_the_key(study, words):
         load(**study)
     message = str(error.value)
     assert "\n" not in message
-    assert message.startswith("params.yaml")
+    assert message.startswith("params.yaml: ")
     for word in words:
         assert word in message
 
@@ -96,7 +104,11 @@ def load_and_check(**study):
         ({"model": {"weights": "no/such.pth"}}, ["model.weights", "no/such.pth"]),
         (
             {"arms": {"a": {"change": {"model.bakbone": "x"}}}, "main_arm": "a"},
-            ["arms.a.change", "bakbone", "'backbone'"],
+            ["arms.a.change: model.bakbone", "'backbone'"],
+        ),
+        (
+            {"arms": {"a": {"change": {"train.epochs.x": 1}}}, "main_arm": "a"},
+            ["arms.a.change: train.epochs: found {'x': 1}"],
         ),
     ],
 )
@@ -120,6 +132,32 @@ def test_more_folds_than_images_of_the_smallest_folder_class(tmp_path):
         check_project(project, {n: plan_study(n, s) for n, s in project.studies.items()})
 
 
+def test_more_folds_than_specimens_of_the_smallest_folder_class(tmp_path):
+    for specimen in ("a", "b"):
+        folder = tmp_path / "ncm333_pristine" / specimen
+        folder.mkdir(parents=True)
+        for i in range(9):
+            (folder / f"{i}.png").touch()
+    labels = {"pattern": "ncm(?P<composition>[0-9]+)_(?P<state>[a-z]+)/(?P<specimen_id>[a-z]+)"}
+    dataset = {"path": str(tmp_path), "labels": labels}
+    kfold = {"scheme": "kfold", "folds": 3}
+    with pytest.raises(ConfigError, match=r"3 folds.*2 specimens of the smallest class"):
+        load_and_check(dataset=dataset, split=kfold)
+    load_and_check(dataset=dataset, split=kfold | {"group": "image"})
+
+
+def test_crop_larger_than_the_images_of_a_folder(tmp_path):
+    for name, size in (("a", (90, 80)), ("b", (200, 150))):
+        (tmp_path / name).mkdir()
+        Image.new("L", size).save(tmp_path / name / "1.png")
+    (tmp_path / "a" / "0.png").write_text("no picture")
+    dataset = {"path": str(tmp_path), "labels": {"pattern": None, "columns": ["class"]}}
+    rest = {"evaluate": {"external": None}}
+    load_and_check(dataset=dataset, preprocess={"crop_px": 150}, **rest)
+    with pytest.raises(ConfigError, match=r"crop_px: 151 px.*200×150 px"):
+        load_and_check(dataset=dataset, preprocess={"crop_px": 151}, **rest)
+
+
 def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
     (tmp_path / "x.dvc").write_text("outs: []")
     project = load(dataset={"path": str(tmp_path / "x")})
@@ -127,11 +165,28 @@ def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
         check_project(project, {n: plan_study(n, s) for n, s in project.studies.items()})
 
 
-def test_invalid_yaml_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"scale: demo\nstudies: [", r"not valid YAML \(line 2: expected .*\); correct the file"),
+        (b"scale: d\xe9mo", "cannot be read .*UTF-8"),
+        (b"- scale", "expected a mapping"),
+    ],
+)
+def test_invalid_yaml_is_one_sentence(tmp_path, content, sentence):
     path = tmp_path / "params.yaml"
-    path.write_text("studies: [")
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=sentence):
         load_project(path)
+
+
+def test_class_that_is_left_out_may_be_small(tmp_path):
+    for name, count in (("ncm333_pristine", 5), ("ncm811_pristine", 2)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            (tmp_path / name / f"{i}.png").touch()
+    kept = {"path": str(tmp_path), "where": {"composition": "333"}}
+    load_and_check(dataset=kept, split={"scheme": "kfold", "folds": 3})
 
 
 def test_merge_keeps_inputs_and_replaces_arms_as_a_whole():

@@ -13,6 +13,7 @@ from PIL import Image
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.report.html import render_index
+from batteryscope.report.write import select_verdicts
 from batteryscope.seeds import derive_rng
 from workflow_scripts.report_study import main
 
@@ -405,6 +406,15 @@ def test_figures_and_tables_lie_beside_the_page(study: StudyOnDisk, reported: Pa
     history = pd.read_csv(reported / "tables" / "history.csv")
     assert {"stage", "repeat", "fold", "epoch", "val_accuracy"} <= set(history.columns)
     assert "seconds" not in history.columns
+
+
+def test_verdicts_for_dvc_plots_are_those_of_one_arm() -> None:
+    images = pd.DataFrame(
+        {"sample_id": ["a", "b", "a"], "repeat": 0, "fold": 0, "arm": ["raw", "raw", "baseline_x"]}
+    ).assign(y_true="333", y_pred=["333", "811", "333"], p_333=0.5)
+    verdicts = select_verdicts(images, "raw")
+    assert verdicts["y_pred"].tolist() == ["333", "811"]
+    assert "p_333" not in verdicts
 
 
 def test_only_a_comparison_still_gives_a_report(study: StudyOnDisk, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from batteryscope.config.learning import AugmentSettings, ModelSettings, TrainSettings
+from batteryscope.errors import ConfigError
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import EpochBatches, count_grey_levels
 from batteryscope.training.module import scale_learning_rate
-from batteryscope.training.stage import list_fits, plan_fits, select_samples, train_stage
+from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
 CLASSES = ["dark", "light"]
 
@@ -184,11 +185,15 @@ def test_fits_are_dealt_out_to_parts():
     assert list_fits(split, 1, 2) == [(0, 1), (1, 0)]
 
 
-def test_samples_are_selected_by_column_values():
-    manifest = pd.DataFrame({"sample_id": list("abc"), "domain": ["s", "t", "u"]})
-    assert select_samples(manifest, {"domain": ["s", "u"]})["sample_id"].tolist() == ["a", "c"]
-    with pytest.raises(Exception, match="'domian' is no column"):
-        select_samples(manifest, {"domian": "s"})
+def test_stage_selects_validation_samples_as_the_balance_does(data, tmp_path):
+    tiles, index, manifest, split, balance = data
+    manifest["composition"] = np.where(manifest["class"] == "dark", "333", "811")
+    settings = make_settings().model_copy(update={"where": {"composition": 333}})
+    _, (task,) = plan_fits(settings, manifest, split, balance, index, tiles, [(0, 0)], "c")
+    assert set(task.validation.sample_ids) == {"s04", "s05"}
+    settings = settings.model_copy(update={"where": {"compositon": "333"}})
+    with pytest.raises(ConfigError, match=r"stage 'fit': where.compositon.*'composition'"):
+        plan_fits(settings, manifest, split, balance, index, tiles, [(0, 0)], "c")
 
 
 def test_learning_rate_schedules():

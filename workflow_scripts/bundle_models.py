@@ -14,10 +14,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="bundle settings (JSON text or file)")
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument(
+        "--calibration", type=Path, required=True, help="calibration.json of the arm"
+    )
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json of the study")
     parser.add_argument("--findings", type=Path, help="findings.json of the study")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")

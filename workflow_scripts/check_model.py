@@ -14,7 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="model settings (JSON text or file)")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="note of what was checked (JSON) to write"
+    )
     return run_program(check, parser, argv)
 
 

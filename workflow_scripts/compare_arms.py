@@ -13,17 +13,17 @@ from batteryscope.config.evaluate import EvaluateSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
-    parser.add_argument("--arms", nargs="+", required=True, metavar="NAME=PREDICTIONS")
+    parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
-    parser.add_argument("--main-arm", required=True)
+    parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
     parser.add_argument("--backbones", default="{}", help="JSON: network of each arm")
-    parser.add_argument("--label-columns", nargs="+", required=True)
+    parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
-    parser.add_argument("--out-dir", type=Path, required=True)
+    parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
     return run_program(compare, parser, argv)
 
 

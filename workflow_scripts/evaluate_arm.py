@@ -12,25 +12,25 @@ from batteryscope.command_line import make_parser, run_program, show_progress
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--arm", required=True)
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--arm", required=True, help="name of the arm")
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--calibration", type=Path, required=True)
-    parser.add_argument("--cost", type=Path, required=True)
+    parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
+    parser.add_argument("--calibration", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--cost", type=Path, required=True, help="time and size (JSON) to write")
     return run_program(evaluate, parser, argv)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Load each fit once and predict."""
     import pandas as pd
-    from batteryscope.tilestore import TileStore
 
     from batteryscope.evaluation.calibration import fit_temperature
     from batteryscope.evaluation.cost import summarise_cost
     from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
+    from batteryscope.tilestore import TileStore
 
     manifest = pd.read_parquet(arguments.manifest)
     split = pd.read_parquet(arguments.split)

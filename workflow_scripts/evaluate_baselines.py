@@ -12,13 +12,13 @@ from batteryscope.config.evaluate import EvaluateSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
-    parser.add_argument("--max-pixels", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
+    parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
+    parser.add_argument("--threads", type=int, default=2, help="that read images (default: 2)")
     parser.add_argument("--out", type=Path, required=True, help="predictions table (parquet)")
     return run_program(evaluate, parser, argv)
 

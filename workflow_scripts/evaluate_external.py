@@ -11,7 +11,7 @@ from batteryscope.command_line import log, make_parser, run_program, show_progre
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
     parser.add_argument("--manifest", type=Path, required=True, help="of the external data set")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of its images")
     parser.add_argument("--label-columns", nargs="+", help="default: those of the bundle")

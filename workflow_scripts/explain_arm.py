@@ -20,12 +20,14 @@ from batteryscope.errors import ConfigError
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--arm", required=True)
+    parser.add_argument("--arm", required=True, help="name of the arm")
     parser.add_argument("--settings", required=True, help="explain settings (JSON text or file)")
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help="predictions of the arm (parquet)"
+    )
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     return run_program(explain, parser, argv)
 

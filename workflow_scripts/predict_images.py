@@ -18,7 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of pictures, any depth")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "gpu"],
+        default="auto",
+        help="where to compute (default: a GPU if there is one)",
+    )
     return run_program(predict, parser, argv)
 
 

@@ -12,11 +12,13 @@ from batteryscope.command_line import log, make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--study", required=True)
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--reports", type=Path, required=True)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of its bundle")
+    parser.add_argument("--report", type=Path, required=True, help="folder of its report")
+    parser.add_argument("--models", type=Path, required=True, help="folder of all published models")
+    parser.add_argument(
+        "--reports", type=Path, required=True, help="folder of all published reports"
+    )
     parser.add_argument("--out", type=Path, required=True, help="note of what was published")
     return run_program(publish, parser, argv)
 

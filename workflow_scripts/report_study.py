@@ -13,17 +13,21 @@ from batteryscope.errors import ConfigError
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--study", required=True)
+    parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
-    parser.add_argument("--comparison", type=Path, required=True)
-    parser.add_argument("--manifest-dir", type=Path)
+    parser.add_argument("--comparison", type=Path, required=True, help="folder of the comparison")
+    parser.add_argument("--manifest-dir", type=Path, help="folder of the sample table")
     parser.add_argument("--tiles", type=Path, help="folder of the main arm's tile store")
     parser.add_argument("--split-dir", type=Path, help="folder of the main arm's split")
-    parser.add_argument("--arms", nargs="*", default=[], metavar="NAME=DIR")
-    parser.add_argument("--stages", nargs="*", default=[], metavar="CHAIN=DIR")
-    parser.add_argument("--external", type=Path)
+    parser.add_argument(
+        "--arms", nargs="*", default=[], metavar="NAME=DIR", help="folder of every arm"
+    )
+    parser.add_argument(
+        "--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="folder of every stage"
+    )
+    parser.add_argument("--external", type=Path, help="folder of the external results")
     parser.add_argument("--generated", action="store_true", help="the data set is generated")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
 
 

@@ -14,9 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="stage settings (JSON text or file)")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--balance", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--balance", type=Path, required=True, help="balance plan (parquet)")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
     parser.add_argument("--parent", type=Path, nargs="*", default=[], help="parent stage's parts")
     parser.add_argument("--part", type=int, default=0, help="which share of the fits to train")
@@ -36,11 +36,12 @@ def train(arguments: argparse.Namespace) -> None:
     settings = read_settings(StageSettings, arguments.settings)
     import pandas as pd
 
-    from batteryscope.provenance import digest_code
+    from batteryscope.provenance import digest_file, digest_training_code
     from batteryscope.tilestore import TileStore
     from batteryscope.tracking.live import open_live_run
     from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
+    weights = Path(settings.model.weights)
     split = pd.read_parquet(arguments.split)
     store = TileStore.open(arguments.tiles)
     parents = {fit.name: fit for part in arguments.parent for fit in sorted(part.glob("r*_f*"))}
@@ -52,7 +53,7 @@ def train(arguments: argparse.Namespace) -> None:
         store.index,
         store.tiles,
         list_fits(split, arguments.part, settings.train.parallel_jobs),
-        digest_code("batteryscope/training/stage.py"),
+        digest_training_code() + (digest_file(weights) if weights.is_file() else ""),
         parents,
     )
 

@@ -12,7 +12,7 @@ from batteryscope.command_line import make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="schema file (JSON) to write")
     return run_program(write, parser, argv)
 
 

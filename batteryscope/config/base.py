@@ -1,6 +1,8 @@
 """Strict base class of all settings, and the sentences that explain a wrong one."""
 
 import difflib
+import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +17,7 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound="Settings")
+_MAPPING_WORDS = re.compile(r"valid dictionary( or (instance of \w+|object to .*))?")
 
 
 def validate_settings(model: type[S], values: Any, where: str) -> S:
@@ -37,12 +40,12 @@ def validate_settings(model: type[S], values: Any, where: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_sentence(model, error.errors()[0], where)) from None
+        raise ConfigError(_sentence(model, values, error.errors()[0], where)) from None
 
 
-def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join([where, *location]) if location else where
+def _sentence(model: type[BaseModel], values: Any, problem: Any, where: str) -> str:
+    location = _written_location(values, problem)
+    key = f"{where}: {'.'.join(location)}" if location else where
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, problem["loc"][:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
@@ -50,10 +53,33 @@ def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"{key}: unknown key; {hint}"
     if problem["type"] == "missing":
         return f"{key}: this key is missing; add it."
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        choice = problem["ctx"]["discriminator"].strip("'")
+        if problem["type"] == "union_tag_not_found":
+            return f"{key}.{choice}: this key is missing; add it."
+        found, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+        return f"{key}.{choice}: found '{found}'; expected one of {expected}."
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] in ("value_error", "assertion_error"):
         return f"{key}: {message}"
+    message = _MAPPING_WORDS.sub("mapping of settings", message)
     return f"{key}: found {problem['input']!r}; {message[0].lower()}{message[1:]}."
+
+
+def _written_location(values: Any, problem: Any) -> list[str]:
+    """Keys from the outermost to the offending one as the user wrote them.
+
+    pydantic also names the alternative that it chose (``generator.trivial.classes``).
+    """
+    location: list[str] = []
+    for part in problem["loc"]:
+        inside_list = isinstance(values, list) and isinstance(part, int)
+        if inside_list or (isinstance(values, Mapping) and part in values):
+            location.append(str(part))
+            values = values[part]
+    if problem["type"] == "missing":
+        location.append(str(problem["loc"][-1]))
+    return location
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -1,16 +1,20 @@
 """What can be known to fail before any job starts: missing paths, impossible combinations."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.project import Project
-from batteryscope.errors import ConfigError
+from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.manifest.folder import list_files
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
+
+SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
 
 def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
@@ -38,7 +42,10 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
             if weights not in ("random", "imagenet"):
-                check_weights_file(Path(weights), stage.settings.model.weights_sha256)
+                try:
+                    check_weights_file(Path(weights), stage.settings.model.weights_sha256)
+                except BatteryscopeError as error:
+                    raise type(error)(f"{key}: {error}") from None
 
 
 def _check_dataset(dataset: DatasetSettings, key: str) -> None:
@@ -75,39 +82,88 @@ def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
     split = arm.recipe.split
-    smallest = find_smallest_class(dataset)
-    if smallest is None or split.scheme not in ("kfold", "holdout_kfold"):
+    if split.scheme not in ("kfold", "holdout_kfold"):
+        return
+    unit = find_unit(dataset, split.group)
+    smallest = find_smallest_class(dataset, unit)
+    if smallest is None:
         return
     name, count = smallest
     if split.folds > count:
         raise ConfigError(
             f"{key}.split.folds: {split.folds} folds (arm '{arm.name}') are more than the {count} "
-            f"images of the smallest class, '{name}'; use fewer folds or add images."
+            f"{unit}s of the smallest class, '{name}'; use fewer folds or add {unit}s."
         )
 
 
 def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
-    """Return (width, height) in pixels that all images will have, if that is known."""
+    """Return (width, height) in pixels of the images, as far as it can be told.
+
+    Of a user's images the headers of a few in every folder are read and the largest
+    counts: single small images are left to the rejects.
+    """
     if dataset.path is None and dataset.generator is not None:
         return dataset.generator.width_px, dataset.generator.height_px
-    return dataset.expected_size_px
+    if dataset.expected_size_px is not None or dataset.path is None:
+        return dataset.expected_size_px
+    from batteryscope.readers.picture import PictureError
+    from batteryscope.readers.registry import read_size
+
+    sizes = []
+    by_folder = _list_pictures(dataset.path).items()
+    pictures = (Path(dataset.path, f, name) for f, names in by_folder for name in names[:2])
+    for picture in islice(filter(Path.is_file, pictures), SAMPLED_IMAGES):
+        with suppress(PictureError):
+            sizes.append(read_size(picture))
+    return max(sizes, key=min, default=None)
 
 
-def find_smallest_class(dataset: DatasetSettings) -> tuple[str, int] | None:
-    """Return name and size of the smallest class as far as it can be told without reading files."""
+def find_unit(dataset: DatasetSettings, group: str) -> str:
+    """Return what a split will keep together: ``specimen``, ``session`` or ``image``.
+
+    Names in a label table are not looked up; there ``auto`` counts as images.
+    """
+    pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
+    named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
+    wanted = ("specimen", "session") if group == "auto" else (group,)
+    return next((unit for unit in wanted if f"{unit}_id" in named), "image")
+
+
+def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[str, int] | None:
+    """Return name and size of the smallest class as far as it can be told without reading files.
+
+    Parameters
+    ----------
+    dataset
+        Settings of the data set.
+    unit
+        What is counted, as :func:`find_unit` names it.
+    """
     if dataset.path is None and dataset.generator is not None:
         return "each", dataset.generator.images_per_class
-    if dataset.labels.source != "folders" or dataset.path is None:
+    if dataset.labels.source != "folders" or dataset.path is None or dataset.where:
         return None
-    from batteryscope.readers.registry import is_picture_name
-
     pattern = re.compile(dataset.labels.pattern or "(?P<class>.+)", re.IGNORECASE)
     columns = dataset.labels.columns if dataset.labels.pattern else ["class"]
-    counts: Counter[str] = Counter()
-    for folder, _, files in os.walk(dataset.path, followlinks=True):
-        match = pattern.search(Path(folder).relative_to(dataset.path).as_posix())
-        if match:
+    images: Counter[str] = Counter()
+    units: dict[str, set[str]] = {}
+    for folder, pictures in _list_pictures(dataset.path).items():
+        if match := pattern.search(folder):
             name = "_".join(str(match[column]) for column in columns)
-            counts[name] += sum(map(is_picture_name, files))
-    present = {name: count for name, count in counts.items() if count}
-    return min(present.items(), key=lambda item: (item[1], item[0])) if present else None
+            images[name] += len(pictures)
+            if unit != "image":
+                units.setdefault(name, set()).add(str(match[f"{unit}_id"]))
+    sizes = {name: len(ids) for name, ids in units.items()} or dict(images)
+    return min(sizes.items(), key=lambda item: (item[1], item[0])) if sizes else None
+
+
+def _list_pictures(path: str) -> dict[str, list[str]]:
+    """Names of the pictures in every folder of a data set; "" is the data set's own folder."""
+    from batteryscope.readers.registry import is_picture_name
+
+    found: dict[str, list[str]] = {}
+    for file in sorted(list_files(Path(path))):
+        folder, _, name = file.rpartition("/")
+        if is_picture_name(name):
+            found.setdefault(folder, []).append(name)
+    return found

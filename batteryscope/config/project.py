@@ -57,6 +57,11 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
     overlaid = (overlay or {}).get("studies", {}) or {}
     for name, study in studies.items():
         if isinstance(study, dict):
+            if not isinstance(study.get("demo") or {}, dict):
+                raise ConfigError(
+                    f"{where}: studies.{name}.demo: found {study['demo']!r}; "
+                    "expected a mapping of settings."
+                )
             base_study = (base.get("studies") or {}).get(name) or {}
             raw["studies"][name] = _scale_study(base_study, overlaid.get(name) or {}, scale)
     return validate_settings(Project, raw, where)
@@ -86,7 +91,9 @@ def change_settings(values: Mapping[str, Any], change: Mapping[str, Any]) -> dic
         *parents, last = dotted.split(".")
         target = changed
         for parent in parents:
-            target = target.setdefault(parent, {})
+            if not isinstance(target.get(parent), dict):
+                target[parent] = {}  # an impossible key, which validation explains
+            target = target[parent]
         target[last] = copy.deepcopy(value)
     return changed
 
@@ -118,8 +125,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: the file does not exist; run from the project's root."
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or "its text is not UTF-8"
+        raise ConfigError(f"{path}: cannot be read ({problem}); correct the file.") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]}).") from None
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}: not valid YAML ({place}{problem}); correct the file.") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, found {type(values).__name__}.")
     return values

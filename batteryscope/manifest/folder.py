@@ -2,9 +2,35 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+
+
+def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> list[str]:
+    """List the visible files below a folder as POSIX paths relative to it, in no order.
+
+    Links are followed, but not back to a parent.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    onerror
+        Is told of a folder that cannot be listed; without it, such a folder counts as empty.
+    """
+    found: list[str] = []
+    for folder, subfolders, names in os.walk(root, onerror=onerror, followlinks=True):
+        here = Path(folder).resolve()
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if not name.startswith(".") and not here.is_relative_to((here / name).resolve())
+        ]
+        relative = Path(folder).relative_to(root)
+        found.extend((relative / name).as_posix() for name in names if not name.startswith("."))
+    return found
 
 
 def fingerprint_folder(path: str | None) -> str:
@@ -16,12 +42,13 @@ def fingerprint_folder(path: str | None) -> str:
     if path is None:
         return ""
     digest = hashlib.sha256()
-    for folder, subfolders, files in os.walk(path, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        for name in sorted(f for f in files if not f.startswith(".")):
-            status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 (half the time)
-            place = os.path.relpath(folder, path)
-            digest.update(f"{place}/{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    for name in sorted(list_files(Path(path))):
+        try:
+            status = os.stat(os.path.join(path, name))  # noqa: PTH116, PTH118 (half the time)
+            state = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:  # a link to nothing; ingestion lists it among the rejects
+            state = "missing"
+        digest.update(os.fsencode(f"{name}\0{state}\n"))
     return digest.hexdigest()[:16]
 
 

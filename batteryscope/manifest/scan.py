@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.errors import InputError
+from batteryscope.manifest.folder import list_files
 from batteryscope.readers.registry import SUFFIXES, is_picture_name
 
 # Tables, notes and records that lie beside pictures; they are neither read nor reported.
@@ -92,7 +93,7 @@ def _split(part: str) -> list[str]:
 
 
 def _walk(root: Path) -> list[str]:
-    """List visible files below ``root``, relative; links back to a parent are not followed."""
+    """List visible files; a folder that cannot be listed is an error."""
 
     def stop(error: OSError) -> None:
         raise InputError(
@@ -100,17 +101,7 @@ def _walk(root: Path) -> list[str]:
             "check its permissions."
         ) from None
 
-    found: list[str] = []
-    for folder, subfolders, names in os.walk(root, onerror=stop, followlinks=True):
-        here = Path(folder).resolve()
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and not here.is_relative_to((here / name).resolve())
-        ]
-        relative = Path(folder).relative_to(root)
-        found.extend((relative / name).as_posix() for name in names if not name.startswith("."))
-    return found
+    return list_files(root, onerror=stop)
 
 
 def _is_utf8(path: str) -> bool:

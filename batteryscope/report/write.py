@@ -44,6 +44,10 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
     for name, content in evidence.files.items():
         ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
     join_histories(evidence).to_csv(tables / "history.csv", index=False)
+    if evidence.images is not None:
+        select_verdicts(evidence.images, evidence.main_arm).to_csv(
+            tables / "main_arm_verdicts.csv", index=False
+        )
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
@@ -70,6 +74,11 @@ def join_histories(evidence: StudyEvidence) -> pd.DataFrame:
     return table[
         [*(k for k in keys if k in table), *(c for c in table if c not in (*keys, "seconds"))]
     ]
+
+
+def select_verdicts(images: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return true and predicted class of an arm's test images; ``dvc plots`` counts its rows."""
+    return images.loc[images["arm"] == arm, ["sample_id", "repeat", "fold", "y_true", "y_pred"]]
 
 
 def summarise_report(evidence: StudyEvidence, headline: Headline | None) -> dict[str, Any]:

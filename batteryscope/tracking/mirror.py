@@ -227,8 +227,11 @@ def _describe_data(results: StudyResults) -> dict[str, str]:
 
 
 def _find_data_version(results: StudyResults) -> str:
-    """Return the hash of the data set as given, else of the manifest's summary."""
-    return results.data_version or digest_file(results.manifest_summary)
+    """Return the hash of the data set as given (DVC's MD5), else that of the manifest."""
+    if results.data_version:
+        return results.data_version
+    summary = read_json(results.manifest_summary)
+    return str(summary.get("manifest_hash") or digest_file(results.manifest_summary))
 
 
 def _make_dataset(results: StudyResults) -> DatasetRecord:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.errors import InputError
+from batteryscope.manifest.select import select_samples
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_file
 from batteryscope.training.callbacks import EpochListener
@@ -30,19 +31,6 @@ def list_fits(split: pd.DataFrame, part: int, n_parts: int) -> list[tuple[int, i
     """Return the (repeat, fold) pairs of one of ``n_parts`` jobs, dealt out in turn."""
     pairs = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     return [(int(r), int(f)) for r, f in pairs.itertuples(index=False)][part::n_parts]
-
-
-def select_samples(manifest: pd.DataFrame, where: dict[str, object]) -> pd.DataFrame:
-    """Keep the manifest rows whose columns have the wanted value (or one of a list)."""
-    kept = manifest
-    for column, wanted in where.items():
-        if column not in kept.columns:
-            raise InputError(
-                f"where: '{column}' is no column of the manifest; known are "
-                f"{', '.join(manifest.columns)}."
-            )
-        kept = kept[kept[column].isin(wanted if isinstance(wanted, list) else [wanted])]
-    return kept
 
 
 def plan_fits(
@@ -81,7 +69,8 @@ def plan_fits(
     """
     classes = sorted(manifest["class"].unique())
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
-    allowed = set(select_samples(manifest, dict(settings.where))["sample_id"])
+    where = f"stage '{settings.stage}': where"
+    allowed = set(select_samples(manifest, settings.where, where)["sample_id"])
     tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles).data).hexdigest()
     tasks = []
     for repeat, fold in pairs:
