@@ -72,7 +72,7 @@ class Sandbox:
 
     def planned_rules(self, *arguments: str) -> dict[str, int]:
         """Rules that a dry run would execute, with their counts."""
-        output = self.snakemake("-n", "--quiet", "rules", *arguments).stdout
+        output = self.snakemake("-n", *arguments, "--quiet", "rules").stdout
         counts = {}
         for line in output.splitlines():
             words = line.split()

@@ -113,7 +113,7 @@ def test_story(project):
     assert project.model_digest == first_model
     assert project.metrics == first_metrics
     assert rules_in(project.repro()) == set()
-    assert not rules_in(project.snakemake("check").stdout) & {"train_stage", "evaluate_arm"}
+    assert "train_stage" not in rules_in(project.snakemake("check").stdout)
     assert project.model_digest == first_model
 
     # What Snakemake last published is another version's: a bare dry run notices.
