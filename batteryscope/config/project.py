@@ -72,7 +72,7 @@ def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[s
 
     A value of null in ``change`` replaces. Two kinds of mappings replace as a whole:
     ``arms``, so that an overlay can drop arms, and any mapping that names another
-    ``kind``, ``method`` or ``scheme`` of alternatives than the base does.
+    ``kind`` or ``method`` of alternatives than the base does.
     """
     merged = copy.deepcopy(dict(base))
     for key, value in change.items():
