@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test lint ui repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test bench lint ui repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ dry-run: $(STAMP) ## show what `make run` would do
 test: $(STAMP) ## run the tests
 	@python -m pytest tests --numprocesses 2 --dist loadfile $(ARGS)
 
+bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
+	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)
+
 lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
@@ -50,7 +53,7 @@ format: $(STAMP) ## rewrite code in the project's style
 	snakefmt Snakefile rules
 
 ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
-	@mlflow server --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	@python workflow_scripts/open_tracking.py --port $${PORT:-5000} $(ARGS)
 
 repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results
 	@dvc repro $(ARGS)

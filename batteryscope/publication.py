@@ -17,14 +17,12 @@ def publish_folder(source: Path, target: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The sidecar: ``digest`` over names and contents, and the size of every file.
+        The sidecar: ``digest`` over names and contents, and the SHA-256 of every ``files``.
     """
     files = sorted(p for p in source.rglob("*") if p.is_file() and not p.name.startswith("."))
     names = [p.relative_to(source).as_posix() for p in files]
-    sidecar = {
-        "digest": digest_json(dict(zip(names, map(digest_file, files), strict=True))),
-        "files": {name: p.stat().st_size for name, p in zip(names, files, strict=True)},
-    }
+    contents = dict(zip(names, map(digest_file, files), strict=True))
+    sidecar = {"digest": digest_json(contents), "files": contents}
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, path in zip(names, files, strict=True):
@@ -41,13 +39,13 @@ def publish_folder(source: Path, target: Path) -> dict[str, Any]:
 
 
 def is_published(target: Path, digest: str) -> bool:
-    """Whether ``target`` holds what was published under ``digest``, by sidecar and file sizes."""
+    """Whether ``target`` holds what was published under ``digest``, by sidecar and contents."""
     try:
         sidecar = json.loads((target / SIDECAR).read_text(encoding="utf-8"))
-        sizes = {name: (target / name).stat().st_size for name in sidecar["files"]}
+        contents = {name: digest_file(target / name) for name in sidecar["files"]}
     except (OSError, ValueError, KeyError):
         return False
-    return bool(sidecar["digest"] == digest and sizes == sidecar["files"])
+    return bool(sidecar["digest"] == digest and contents == sidecar["files"])
 
 
 def forget_stale_publication(marker: Path, targets: Sequence[Path]) -> bool:

@@ -34,9 +34,7 @@ rule evaluate_arm:
 rule evaluate_baselines:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
+        frames="work/{study}/data/frames.parquet",
         split="work/{study}/splits/{split}/split.parquet",
         code=code_of("evaluate_baselines"),
     output:
@@ -51,21 +49,18 @@ rule evaluate_baselines:
     resources:
         mem_mb=2000,
     params:
-        dataset=lambda w: dataset_folder(w.study),
         settings=lambda w: settings_file(
             w.study,
             "baselines",
             {"baselines": PROJECT.studies[w.study].evaluate.baselines},
         ),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
         seed=lambda w: plan_of(w).splits[w.split].seed,
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
-        "--dataset {params.dataset:q} --split {input.split:q} --settings {params.settings:q} "
-        "--max-pixels {params.max_pixels} --seed {params.seed} --out {output.predictions:q} "
-        "--log {log:q}"
+        "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
+        "--seed {params.seed} --out {output.predictions:q} --log {log:q}"
 
 
 rule compare_arms:
@@ -75,6 +70,7 @@ rule compare_arms:
             [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
         ),
         audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
         arms=lambda w: [
             f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms
         ],
@@ -114,7 +110,7 @@ rule compare_arms:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
         "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
-        "--audit {input.audit:q} --arms {params.arms:q} --baselines {input.baselines:q} "
+        "--audit {input.audit:q} --split {input.split:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
         "--backbones {params.backbones:q} --label-columns {params.label_columns:q} "
         "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"

@@ -8,6 +8,7 @@ rule ingest_dataset:
     output:
         manifest="work/{study}/{source}/manifest.parquet",
         rejects="work/{study}/{source}/rejects.csv",
+        frames="work/{study}/{source}/frames.parquet",
         summary="work/{study}/{source}/summary.json",
     log:
         "work/{study}/logs/ingest_dataset_{source}.log",
@@ -28,4 +29,4 @@ rule ingest_dataset:
     shell:
         "python workflow_scripts/ingest_dataset.py --dataset {params.dataset:q} "
         "--settings {params.settings:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
-        "--summary {output.summary:q} --log {log:q}"
+        "--frames {output.frames:q} --summary {output.summary:q} --log {log:q}"

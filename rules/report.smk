@@ -46,6 +46,8 @@ rule report_study:
 rule bundle_models:
     input:
         manifest="work/{study}/data/manifest.parquet",
+        frames="work/{study}/data/frames.parquet",
+        # One picture is read: the example.
         images=lambda w: (
             [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
         ),
@@ -72,7 +74,7 @@ rule bundle_models:
         "{wildcards.study}: bundle the models of {params.arm} for use on new images"
     shell:
         "python workflow_scripts/bundle_models.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --dataset {params.dataset:q} --split {input.split:q} "
-        "--calibration {input.calibration:q} --fits {input.fits:q} "
+        "--manifest {input.manifest:q} --frames {input.frames:q} --dataset {params.dataset:q} "
+        "--split {input.split:q} --calibration {input.calibration:q} --fits {input.fits:q} "
         "--metrics {input.comparison:q}/metrics.json --findings {input.comparison:q}/findings.json "
         "--out {output.bundle:q} --log {log:q}"

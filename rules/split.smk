@@ -4,9 +4,7 @@
 rule split_dataset:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
+        frames="work/{study}/data/frames.parquet",
         code=code_of("split_dataset"),
     output:
         split="work/{study}/splits/{split}/split.parquet",
@@ -21,16 +19,13 @@ rule split_dataset:
     resources:
         mem_mb=2000,
     params:
-        dataset=lambda w: dataset_folder(w.study),
         settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
         "python workflow_scripts/split_dataset.py --manifest {input.manifest:q} "
-        "--dataset {params.dataset:q} --settings {params.settings:q} "
-        "--max-pixels {params.max_pixels} --split {output.split:q} --audit {output.audit:q} "
-        "--log {log:q}"
+        "--frames {input.frames:q} --settings {params.settings:q} "
+        "--split {output.split:q} --audit {output.audit:q} --log {log:q}"
 
 
 rule balance_stage:

@@ -18,10 +18,10 @@ rule check_model:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(
-            w.study, "model", plan_of(w).stages[w.chain].settings.model
+            w.study, "stage", plan_of(w).stages[w.chain].settings
         ),
     message:
-        "{wildcards.study}: check that the network and its weights can be had"
+        "{wildcards.study}: check that devices, network and weights can be had"
     shell:
         "python workflow_scripts/check_model.py --settings {params.settings:q} "
         "--out {output.checked:q} --log {log:q}"

@@ -15,6 +15,7 @@ from batteryscope.config.learning import ModelSettings
 from batteryscope.models.classifier import build_classifier
 from batteryscope.provenance import digest_file
 from batteryscope.seeds import derive_rng
+from tests.measured_frames import measure_dataset
 
 COMPOSITIONS, STATES = ("333", "811"), ("pristine", "100cycles")
 CLASSES = sorted(f"{c}_{s}" for c in COMPOSITIONS for s in STATES)
@@ -39,6 +40,7 @@ class Study:
 
     root: Path
     manifest: pd.DataFrame
+    frames: pd.DataFrame
     split: pd.DataFrame
 
     @property
@@ -143,7 +145,8 @@ def make_study(root: Path, backbone: str = "test_resnet") -> Study:
         (folder / "fit.json").write_text(
             json.dumps(fit | {"train_samples": sorted(own["sample_id"])})
         )
-    return Study(root, manifest.drop(columns="number"), split)
+    frames = measure_dataset(root / "images", manifest)
+    return Study(root, manifest.drop(columns="number"), frames, split)
 
 
 def bundle_study(study: Study, out_dir: Path | None = None, **changes: object) -> Path:
@@ -153,6 +156,7 @@ def bundle_study(study: Study, out_dir: Path | None = None, **changes: object) -
         make_settings(**changes),
         study.fits,
         study.manifest,
+        study.frames,
         study.split,
         study.images,
         1.3,

@@ -156,11 +156,11 @@ def test_empty_folder(sandbox):
 
 def test_class_with_a_single_image(sandbox):
     sandbox.write_params(params(dataset={"path": "single"}))
-    done = sandbox.snakemake("--until", "split_dataset", check=False)
     assert_stops_with(
-        done,
-        r"Class 'class_c' has only 1 image, but split.scheme 'holdout' needs at least 3 \(.*\); "
-        r"add images of it, or leave it out with dataset.where.",
+        sandbox.snakemake("check", check=False),
+        r"params.yaml: studies.check.split: the smallest class, 'class_c', has 1 image, but scheme "
+        r"'holdout' \(arm '.*'\) needs at least 3 \(.*\); add images, or leave the class out "
+        r"with dataset.where.",
     )
 
 

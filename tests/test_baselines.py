@@ -14,7 +14,6 @@ from batteryscope.evaluation.baselines import (
     predict_majority,
     select_metadata,
 )
-from batteryscope.evaluation.grey_levels import measure_grey_levels
 from batteryscope.evaluation.predictions import check_predictions
 
 
@@ -51,30 +50,6 @@ def make_split(manifest, folds=2):
             .sample(frac=1, random_state=fold)
         )
     return pd.concat(tables, ignore_index=True)
-
-
-def test_grey_levels_of_known_distributions():
-    noise = np.random.default_rng(0).normal(100, 10, (400, 400))
-    levels = measure_grey_levels(noise)
-    assert levels["mean"] == pytest.approx(100, abs=0.1)
-    assert levels["sd"] == pytest.approx(10, abs=0.1)
-    assert levels["skewness"] == pytest.approx(0, abs=0.03)
-    assert levels["kurtosis"] == pytest.approx(0, abs=0.05)
-    assert levels["percentile_05"] == pytest.approx(100 - 16.45, abs=0.3)
-    ramp = np.tile(np.arange(256, dtype=np.uint8), (10, 1))
-    assert measure_grey_levels(ramp)["percentile_50"] == pytest.approx(127.5, abs=1)
-    assert measure_grey_levels(ramp) == measure_grey_levels(ramp.astype(float))
-    assert measure_grey_levels(ramp)["sd"] == pytest.approx(ramp.std())
-
-
-def test_grey_levels_ignore_where_things_are():
-    pixels = np.random.default_rng(1).integers(0, 255, (50, 40), dtype=np.uint8)
-    shuffled = np.random.default_rng(2).permutation(pixels.ravel()).reshape(40, 50)
-    assert measure_grey_levels(pixels) == measure_grey_levels(shuffled)
-    uniform = measure_grey_levels(np.full((5, 5), 7, np.uint8))
-    assert uniform["sd"] == uniform["skewness"] == uniform["kurtosis"] == 0
-    with pytest.raises(InputError, match="without pixels"):
-        measure_grey_levels(np.empty((0, 5), np.uint8))
 
 
 def test_majority_predicts_training_frequencies():

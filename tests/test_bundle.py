@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.bundled_study import (
     bundle_study,
     draw_picture,
     make_study,
+    save_picture,
 )
 
 
@@ -142,18 +144,20 @@ def test_real_data_licence_names_the_data_set(study: Study, tmp_path: Path) -> N
 
 
 def test_changed_image_is_not_bundled(study: Study, tmp_path: Path) -> None:
-    other = Study(tmp_path, study.manifest.copy(), study.split)
+    other = replace(study, root=tmp_path)
     shutil.copytree(study.images, other.images)
     shutil.copytree(study.root / "part0", tmp_path / "part0")
-    target = other.images / study.manifest["path"].iloc[0]
-    (other.images / study.manifest["path"].iloc[1]).replace(target)
-    with pytest.raises(InputError, match="has changed since"):
+    # The example is the first test image; the others are not read.
+    tested = study.split.loc[study.split["role"] == "test", "sample_id"].min()
+    paths = study.manifest.set_index("sample_id")["path"]
+    save_picture(draw_picture("another"), other.images / paths[tested])
+    with pytest.raises(InputError, match=f"{paths[tested]}: the file has changed since"):
         bundle_study(other)
 
 
 def test_no_fit_is_one_sentence(tmp_path: Path, study: Study) -> None:
     with pytest.raises(InputError, match="no trained model"):
-        bundle_study(Study(tmp_path, study.manifest, study.split))
+        bundle_study(replace(study, root=tmp_path))
 
 
 def drop(name: str):

@@ -100,6 +100,10 @@ def load_and_check(**study):
         ({"preprocess": {"crop_px": 1000}}, ["crop_px", "1000", "640×480"]),
         ({"split": {"scheme": "kfold", "folds": 99}}, ["folds", "99", "14 images"]),
         ({"dataset": {"path": "data/raw/nowhere"}}, ["dataset.path", "data/raw/nowhere"]),
+        (
+            {"evaluate": {"paper": [{"metric": "accuracy", "value": 99.6}]}},
+            ["evaluate.paper.0", "accuracy is a share", "0.996"],
+        ),
         ({"evaluate": {"survey": "survey.csv"}}, ["survey", "does not exist"]),
         ({"model": {"weights": "no/such.pth"}}, ["model.weights", "no/such.pth"]),
         (
@@ -127,9 +131,18 @@ def test_more_folds_than_images_of_the_smallest_folder_class(tmp_path):
             (tmp_path / name / f"{i}.png").touch()
     project = load(dataset={"path": str(tmp_path)}, split={"scheme": "kfold", "folds": 3})
     with pytest.raises(
-        ConfigError, match=r"3 folds.*2 images of the smallest class, '811_pristine'"
+        ConfigError, match=r"smallest class, '811_pristine', has 2 images.*kfold.*at least 3"
     ):
         check_project(project, {n: plan_study(n, s) for n, s in project.studies.items()})
+
+
+def test_class_with_a_single_image_is_found_before_any_job(tmp_path):
+    for name, count in (("ncm333_pristine", 5), ("ncm811_pristine", 1)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            (tmp_path / name / f"{i}.png").touch()
+    with pytest.raises(ConfigError, match=r"'811_pristine', has 1 image, but.*at least 3"):
+        load_and_check(dataset={"path": str(tmp_path)}, split={"scheme": "holdout"})
 
 
 def test_more_folds_than_specimens_of_the_smallest_folder_class(tmp_path):
@@ -141,7 +154,7 @@ def test_more_folds_than_specimens_of_the_smallest_folder_class(tmp_path):
     labels = {"pattern": "ncm(?P<composition>[0-9]+)_(?P<state>[a-z]+)/(?P<specimen_id>[a-z]+)"}
     dataset = {"path": str(tmp_path), "labels": labels}
     kfold = {"scheme": "kfold", "folds": 3}
-    with pytest.raises(ConfigError, match=r"3 folds.*2 specimens of the smallest class"):
+    with pytest.raises(ConfigError, match=r"has 2 specimens.*at least 3"):
         load_and_check(dataset=dataset, split=kfold)
     load_and_check(dataset=dataset, split=kfold | {"group": "image"})
 
@@ -149,7 +162,8 @@ def test_more_folds_than_specimens_of_the_smallest_folder_class(tmp_path):
 def test_crop_larger_than_the_images_of_a_folder(tmp_path):
     for name, size in (("a", (90, 80)), ("b", (200, 150))):
         (tmp_path / name).mkdir()
-        Image.new("L", size).save(tmp_path / name / "1.png")
+        for i in (1, 2, 3):
+            Image.new("L", size).save(tmp_path / name / f"{i}.png")
     (tmp_path / "a" / "0.png").write_text("no picture")
     dataset = {"path": str(tmp_path), "labels": {"pattern": None, "columns": ["class"]}}
     rest = {"evaluate": {"external": None}}
@@ -171,6 +185,7 @@ def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
         (b"scale: demo\nstudies: [", r"not valid YAML \(line 2: expected .*\); correct the file"),
         (b"scale: d\xe9mo", "cannot be read .*UTF-8"),
         (b"- scale", "expected a mapping"),
+        (b"scale: demo\nscale: paper", r"line 2: the key 'scale' occurs twice"),
     ],
 )
 def test_invalid_yaml_is_one_sentence(tmp_path, content, sentence):
@@ -178,6 +193,12 @@ def test_invalid_yaml_is_one_sentence(tmp_path, content, sentence):
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=sentence):
         load_project(path)
+
+
+def test_reserved_study_name_is_refused():
+    study = yaml.safe_load(PARAMS.read_text())["studies"]["cathode_state"]
+    with pytest.raises(ConfigError, match="'all' has a meaning of its own"):
+        load_project(PARAMS, {"studies": {"all": study}})
 
 
 def test_class_that_is_left_out_may_be_small(tmp_path):

@@ -1,5 +1,7 @@
 """`dvc repro` after data and parameters changed: only the consequences run."""
 
+import csv
+import io
 import json
 
 import numpy as np
@@ -31,7 +33,7 @@ class Project(Sandbox):
         program = "workflow_scripts/generate_dataset.py"
         self.run("python", program, "--settings", settings, "--out", DATA)
         (self.root / DATA / "README.txt").unlink(missing_ok=True)
-        text = (ROOT / "dvc.yaml").read_text().split("plots:")[0].replace("cathode_state", "check")
+        text = (ROOT / "dvc.yaml").read_text().replace("cathode_state", "check")
         (self.root / "dvc.yaml").write_text(text)
         for command in (
             "git init -q",
@@ -105,6 +107,12 @@ def test_story(project):
     diff = project.run("dvc", "params", "diff", first).stdout
     assert "studies.check.train.epochs" in diff
     assert "per_image.image.accuracy" in project.run("dvc", "metrics", "show").stdout
+    diff = project.run("dvc", "metrics", "diff", "--all", first).stdout
+    assert "per_image.image.log_loss" in diff
+    project.run("dvc", "plots", "show", "--out", "work/plots")
+    page = (project.root / "work/plots/index.html").read_text()
+    assert "validation accuracy over epochs" in page
+    assert "true and predicted class" in page
 
     # The old revision is checked out: old models and metrics are back, without training.
     project.run("git", "checkout", "-q", first)
@@ -154,3 +162,18 @@ def test_story(project):
     logs = [p.read_text() for p in log.parent.glob("train_stage_*.log")]
     assert not any("epoch 1 of" in text for text in logs if "already trained" in text)
     assert any("already trained" in text for text in logs)
+
+    # An experiment with another setting, beside the committed state.
+    project.write_params(params(epochs=3))
+    project.repro()
+    project.commit("edited data")
+    project.run("dvc", "exp", "run", "-q", "--name", "brief", "-S", "studies.check.train.epochs=2")
+    rows = list(csv.DictReader(io.StringIO(project.run("dvc", "exp", "show", "--csv").stdout)))
+    experiment = next(row for row in rows if row["Experiment"] == "brief")
+    workspace = next(row for row in rows if row["Experiment"] == "")
+    key = "studies.check.train.epochs"
+    assert float(experiment[key]) == 2
+    assert float(workspace[key]) == 2
+    assert project.metrics["per_image.image.log_loss"] == pytest.approx(
+        float(experiment["per_image.image.log_loss"]), abs=1e-5
+    )

@@ -30,8 +30,11 @@ from batteryscope.evaluation.survey import compare_with_survey, describe_survey,
 from batteryscope.evaluation.verdicts import (
     audit_shortcuts,
     collect_findings,
+    describe_unjudged,
     judge_against_baselines,
 )
+from batteryscope.manifest.frames import write_frames
+from tests.measured_frames import measure_dataset
 
 # Names with underscores of their own: taking them apart would give wrong labels.
 LABELS = [(c, s) for c in ("NCM_333", "NCM_811") for s in ("pristine", "cycled_100")]
@@ -286,11 +289,23 @@ def test_findings_name_leaks_and_single_fits(manifest):
     metadata = majority.assign(arm="baseline_metadata")
     table, images = judge(manifest, single, majority.assign(y_pred=CLASSES[0]), metadata)
     audit = {"warnings": ["Two images look alike."]}
-    kinds = {f["kind"]: f["text"] for f in collect_findings(table, images, manifest, "fit", audit)}
+    split = images[images["arm"] == "fit"][["sample_id", "repeat", "fold", "role"]]
+    findings = collect_findings(table, images, manifest, "fit", audit, split)
+    kinds = {f["kind"]: f["text"] for f in findings}
+    assert "unjudged" not in kinds
     assert kinds["leakage"] == "Two images look alike."
     assert "trained once" in kinds["single_fit"]
     assert "91.2 % and 100.0 %" in kinds["single_fit"]
     assert "carries no information" in kinds["metadata"]
+
+
+def test_images_without_a_verdict_are_counted_as_mistakes(manifest):
+    images = aggregate_to_images(make_arm(manifest, "fit", wrong=["s000"], folds=1))
+    split = images[["sample_id", "repeat", "fold", "role"]]
+    assert describe_unjudged(images, split, "fit") is None
+    text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit")
+    assert "no verdict on 1 of 40 test images" in text
+    assert "would be 95.0 %" in text
 
 
 def test_external_set_is_scored_column_by_column(manifest):
@@ -388,20 +403,21 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
         pixels = rng.normal(level, 5, (48, 64)).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(file)
     manifest.to_parquet(tmp_path / "manifest.parquet")
-    role = np.where(manifest["number"] < 2, "test", "train")
+    write_frames(measure_dataset(tmp_path / "data", manifest), tmp_path / "frames.parquet")
+    role = np.where(manifest["number"] % 4 == 0, "test", "train")
     split = manifest[["sample_id"]].assign(group_id="", repeat=0, fold=0, role=role)
     split.to_parquet(tmp_path / "split.parquet")
     common = ["--manifest", str(tmp_path / "manifest.parquet"), "--settings"]
     baselines = tmp_path / "baselines" / "predictions.parquet"
     assert load_program("evaluate_baselines")(
-        [*common, "{}", "--dataset", str(tmp_path / "data"), "--seed", "1",
-         "--split", str(tmp_path / "split.parquet"), "--max-pixels", "100000",
+        [*common, "{}", "--frames", str(tmp_path / "frames.parquet"), "--seed", "1",
+         "--split", str(tmp_path / "split.parquet"),
          "--out", str(baselines), "--log", str(tmp_path / "log.txt")]
     ) == 0  # fmt: skip
     table = pd.read_parquet(baselines)
     grey = table[table["arm"] == "baseline_grey_levels"]
     assert (grey["y_true"] == grey["y_pred"]).all()
-    assert len(table) == 24
+    assert len(table) == 24  # 8 test images, three baselines
 
     arm = make_arm(manifest, "shared", wrong=["s000"], folds=4)
     arm[arm["fold"] == 0].to_parquet(tmp_path / "arm.parquet")
@@ -410,6 +426,7 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     paper = '{"paper": [{"metric": "accuracy", "value": 0.996}]}'
     arguments = [
         *common, paper, "--audit", str(tmp_path / "audit.json"),
+        "--split", str(tmp_path / "split.parquet"),
         "--arms", f"fit={tmp_path / 'arm.parquet'}", f"copy={tmp_path / 'arm.parquet'}",
         "--baselines", str(baselines), "--main-arm", "fit", "--backbones", '{"fit": "resnet18"}',
         "--label-columns", *COLUMNS_OF_LABELS, "--survey", str(survey),

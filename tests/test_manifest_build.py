@@ -15,6 +15,7 @@ from PIL import Image
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.frames import read_frames
 from batteryscope.manifest.scan import scan_images
 from batteryscope.manifest.schema import read_manifest, validate_manifest, write_manifest
 from batteryscope.manifest.select import select_samples
@@ -41,7 +42,7 @@ def write_image(path: Path, seed: int, size=(32, 24)) -> np.ndarray:
 
 
 def build(root: Path, labels: dict | None = None, **more):
-    return build_manifest(scan_images(root), settings_of(labels, **more), root)
+    return build_manifest(scan_images(root), settings_of(labels, **more), root)[:2]
 
 
 @pytest.fixture
@@ -359,6 +360,7 @@ def run(dataset: Path, out: Path, settings: dict) -> int:
         [
             *("--dataset", str(dataset), "--settings", json.dumps(settings)),
             *("--manifest", str(out / "manifest.parquet"), "--rejects", str(out / "rejects.csv")),
+            *("--frames", str(out / "frames.parquet")),
             *("--summary", str(out / "summary.json"), "--log", str(out / "log.txt")),
         ]
     )
@@ -374,6 +376,8 @@ def test_program(dataset, tmp_path, capsys):
     assert printed.count("WARNING") == 21
     assert "… and 3 more rejects" in printed
     assert len(pd.read_csv(tmp_path / "rejects.csv")) == 23
+    manifest = read_manifest(tmp_path / "manifest.parquet", NCM["columns"])
+    assert len(read_frames(tmp_path / "frames.parquet", manifest)) == 6
     assert json.loads((tmp_path / "summary.json").read_text())["rejects"] == {"unreadable": 23}
 
 

@@ -35,7 +35,7 @@ def test_sidecars_fill_the_table():
             },
         }
     )
-    manifest, rejects = build_manifest(FolderScan(files.images[::20]), settings, ROOT)
+    manifest, rejects, frames = build_manifest(FolderScan(files.images[::20]), settings, ROOT)
     assert rejects.empty
     assert manifest["class"].nunique() == 12
     assert set(manifest["magnification"].dropna()) == {500.0}
@@ -43,6 +43,7 @@ def test_sidecars_fill_the_table():
     assert manifest["acquired_at"].notna().sum() >= 20
     assert manifest["brightness"].nunique() > 1
     assert manifest["pixel_size_um"].isna().all()
+    assert set(frames["data_bar_px"]) == {64}
 
 
 def test_saved_again_the_frame_is_the_same(tmp_path):

@@ -297,6 +297,7 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     from workflow_scripts.bundle_models import main as bundle_models
 
     study.manifest.to_parquet(tmp_path / "manifest.parquet")
+    study.frames.to_parquet(tmp_path / "frames.parquet")
     study.split.to_parquet(tmp_path / "split.parquet")
     (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 1.3, "n_tiles": 9}))
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
@@ -304,7 +305,8 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     (tmp_path / "findings.json").write_text(json.dumps([finding]))
     argv = [
         "--settings", make_settings().model_dump_json(), "--fits", study.root / "part0",
-        "--manifest", tmp_path / "manifest.parquet", "--dataset", study.images,
+        "--manifest", tmp_path / "manifest.parquet", "--frames", tmp_path / "frames.parquet",
+        "--dataset", study.images,
         "--split", tmp_path / "split.parquet", "--calibration", tmp_path / "calibration.json",
         "--metrics", tmp_path / "metrics.json", "--findings", tmp_path / "findings.json",
         "--out", tmp_path / "bundle", "--log", tmp_path / "log.txt",

@@ -15,6 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="bundle settings (JSON text or file)")
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument(
+        "--frames", type=Path, required=True, help="measurements per frame (parquet)"
+    )
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument(
@@ -34,17 +37,20 @@ def bundle(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.bundle.write import write_bundle
+    from batteryscope.manifest.frames import read_frames
 
     def read(path: Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
 
     calibration, metrics = read(arguments.calibration), read(arguments.metrics)
     findings = read(arguments.findings) if arguments.findings else []
+    manifest = pd.read_parquet(arguments.manifest)
     record = write_bundle(
         arguments.out,
         settings,
         [fit for part in arguments.fits for fit in part.glob("r*_f*")],
-        pd.read_parquet(arguments.manifest),
+        manifest,
+        read_frames(arguments.frames, manifest),
         pd.read_parquet(arguments.split),
         arguments.dataset,
         calibration["temperature"],  # type: ignore[index]

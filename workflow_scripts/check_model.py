@@ -1,4 +1,4 @@
-"""Check, before any long work, that a network exists and its weights can be had."""
+"""Check, before any long work, that devices, network and weights can be had."""
 
 import argparse
 import json
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.learning import ModelSettings
+from batteryscope.plan import StageSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--settings", required=True, help="model settings (JSON text or file)")
+    parser.add_argument("--settings", required=True, help="stage settings (JSON text or file)")
     parser.add_argument(
         "--out", type=Path, required=True, help="note of what was checked (JSON) to write"
     )
@@ -21,10 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Build the network once, with two classes."""
-    settings = read_settings(ModelSettings, arguments.settings)
+    """Look for the devices and build the network once, with two classes."""
+    stage = read_settings(StageSettings, arguments.settings)
     from batteryscope.models.classifier import build_classifier
+    from batteryscope.training.devices import check_devices
 
+    check_devices(stage.train)
+    settings = stage.model
     model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
     found = {"backbone": settings.backbone, "parameters": model.n_parameters}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
@@ -48,7 +49,8 @@ def compare(arguments: argparse.Namespace) -> None:
         predictions, manifest, arguments.label_columns, backbones, settings.paper
     )
     images = levels["image"]
-    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit)
+    split = pd.read_parquet(arguments.split)
+    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split)
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels),

@@ -27,7 +27,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Load each fit once and predict."""
     import pandas as pd
 
-    from batteryscope.evaluation.calibration import fit_temperature
+    from batteryscope.evaluation.calibration import calibrate_votes
     from batteryscope.evaluation.cost import summarise_cost
     from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
     from batteryscope.tilestore import TileStore
@@ -47,11 +47,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     predictions = pd.concat(tables, ignore_index=True)
     predictions.to_parquet(arguments.predictions, index=False)
 
-    validation = predictions[predictions["role"] == "validation"]
-    columns = [c for c in predictions.columns if c.startswith("p_")]
-    truth = validation["y_true"].map({c.removeprefix("p_"): i for i, c in enumerate(columns)})
-    temperature = fit_temperature(validation[columns].to_numpy(), truth.to_numpy())
-    values = {"temperature": round(float(temperature), 6), "n_tiles": len(validation)}
+    temperature, n_images = calibrate_votes(predictions)
+    values = {"temperature": round(temperature, 6), "n_images": n_images}
     arguments.calibration.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     cost = summarise_cost(records)
     arguments.cost.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")

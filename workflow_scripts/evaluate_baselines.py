@@ -13,12 +13,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
+    parser.add_argument(
+        "--frames", type=Path, required=True, help="measurements per frame (parquet)"
+    )
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
-    parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
     parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
-    parser.add_argument("--threads", type=int, default=2, help="that read images (default: 2)")
+    parser.add_argument("--threads", type=int, default=2, help="of the fits (default: 2)")
     parser.add_argument("--out", type=Path, required=True, help="predictions table (parquet)")
     return run_program(evaluate, parser, argv)
 
@@ -32,7 +33,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         predict_from_metadata,
         predict_majority,
     )
-    from batteryscope.evaluation.grey_levels import measure_frames
+    from batteryscope.manifest.frames import get_grey_levels, read_frames
 
     settings = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
@@ -41,7 +42,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     majority = predict_majority(manifest, split)
     tables = [majority if "majority" in settings.baselines else majority[:0]]
     if "grey_levels" in settings.baselines:
-        levels = measure_frames(manifest, arguments.dataset, arguments.max_pixels, threads)
+        levels = get_grey_levels(read_frames(arguments.frames, manifest))
         tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
     if "metadata" in settings.baselines:
         tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))

@@ -23,24 +23,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rejects", type=Path, required=True, help="list of rejects (CSV) to write"
     )
+    parser.add_argument(
+        "--frames", type=Path, required=True, help="measurements per frame (parquet) to write"
+    )
     parser.add_argument("--summary", type=Path, required=True, help="summary (JSON) to write")
     return run_program(_ingest, parser, argv)
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.build import build_manifest
+    from batteryscope.manifest.frames import write_frames
     from batteryscope.manifest.scan import scan_images
     from batteryscope.manifest.schema import write_manifest
     from batteryscope.manifest.summary import summarise_manifest
 
     settings = read_settings(DatasetSettings, arguments.settings)
     files = scan_images(arguments.dataset)
-    manifest, rejects = build_manifest(files, settings, arguments.dataset)
+    manifest, rejects, frames = build_manifest(files, settings, arguments.dataset)
     summary = summarise_manifest(manifest, rejects, settings.labels.columns)
 
     for path in (arguments.rejects, arguments.summary):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(manifest, arguments.manifest)
+    write_frames(frames, arguments.frames)
     rejects.to_csv(arguments.rejects, index=False)
     text = json.dumps(summary, ensure_ascii=False, indent=1)
     arguments.summary.write_text(text + "\n", encoding="utf-8")

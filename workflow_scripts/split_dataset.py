@@ -14,8 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
+    parser.add_argument(
+        "--frames", type=Path, required=True, help="measurements per frame (parquet)"
+    )
     parser.add_argument("--settings", required=True, help="split settings as JSON text or file")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet) to write")
     parser.add_argument("--audit", type=Path, required=True, help="what was checked (JSON)")
@@ -23,23 +24,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> None:
+    from batteryscope.manifest.frames import get_thumbnails, read_frames
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.splits.assign import split_samples
     from batteryscope.splits.audit import audit_split
-    from batteryscope.splits.compare_images import compare_images
     from batteryscope.splits.groups import find_groups, merge_groups
-    from batteryscope.splits.near_duplicates import select_near_duplicates
+    from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
     from batteryscope.splits.order import order_samples
 
     settings = read_settings(SplitSettings, arguments.settings)
     manifest = read_manifest(arguments.manifest)
     groups = find_groups(manifest, settings.group)
-    pairs, not_compared = compare_images(manifest, arguments.dataset, arguments.max_pixels)
+    frames = read_frames(arguments.frames, manifest)
+    pairs = find_overlaps(get_thumbnails(frames), frames["sample_id"].tolist())
     if settings.near_duplicates == "group":
-        groups = merge_groups(groups, select_near_duplicates(pairs))
+        twins = select_near_duplicates(pairs, settings.near_duplicate_share)
+        groups = merge_groups(groups, twins)
     split = split_samples(manifest, groups, settings)
-    audit = audit_split(split, manifest, pairs, settings.near_duplicates)
-    audit["not_compared"] = not_compared
+    audit = audit_split(
+        split, manifest, pairs, settings.near_duplicates, settings.near_duplicate_share
+    )
     if settings.scheme == "ordered" and (unknown := order_samples(manifest)[1]):
         audit["warnings"].append(
             f"The time of acquisition is not known for all images of {', '.join(unknown)}; "

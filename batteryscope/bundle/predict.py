@@ -111,9 +111,9 @@ class Bundle:
         Yields
         ------
         dict
-            One row per file with the :attr:`columns`. ``class`` has the highest mean of
-            the temperature-scaled probabilities over all models and tiles; ``p_<class>``
-            are these means, ``confidence`` is the highest. ``fold_disagreement`` is the share of
+            One row per file with the :attr:`columns`. ``class`` has the highest mean
+            probability over all models and tiles; ``p_<class>`` are these means,
+            temperature-scaled, ``confidence`` is the highest. ``fold_disagreement`` is the share of
             models whose own verdict differs, ``confidence_sd`` the standard deviation of
             ``confidence`` over the models (both None with a single model).
             ``status`` is ``ok`` or ``rejected``, with the ``reason``. ``note`` warns of

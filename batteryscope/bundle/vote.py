@@ -15,7 +15,7 @@ class Verdict:
     Attributes
     ----------
     probabilities : (n_classes,) array
-        Mean over models and tiles; adds up to 1.
+        Mean over models and tiles, temperature-scaled; adds up to 1.
     winner
         Number of the most probable class, the first of equally probable ones.
     disagreement
@@ -37,19 +37,22 @@ class Verdict:
 
 
 def take_vote(probabilities: NDArray[np.float64], temperature: float) -> Verdict:
-    """Let models and tiles vote with their temperature-scaled probabilities.
+    """Let tiles and models vote as in the evaluation, then scale the vote by the temperature.
+
+    Scaling the vote and not the tiles leaves the winner as it is, so that a bundle
+    decides exactly as the models were evaluated.
 
     Parameters
     ----------
     probabilities : (n_models, n_tiles, n_classes) array
         At least one model and one tile; rows add up to 1.
     temperature
-        Calibration temperature, positive.
+        Calibration temperature of image votes, positive.
     """
-    n_models, _, n_classes = probabilities.shape
-    scaled = apply_temperature(probabilities.reshape(-1, n_classes), temperature)
-    per_model = scaled.reshape(probabilities.shape).mean(axis=1)
-    overall = per_model.mean(axis=0)
+    n_models = len(probabilities)
+    votes = probabilities.mean(axis=1)
+    overall = apply_temperature(votes.mean(axis=0, keepdims=True), temperature)[0]
+    per_model = apply_temperature(votes, temperature)
     winner = int(overall.argmax())
     if n_models == 1:
         return Verdict(overall, winner, None, None)

@@ -30,8 +30,6 @@ from batteryscope.bundle.record import (
 from batteryscope.errors import InputError
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
-from batteryscope.manifest.inspect import inspect_images
-from batteryscope.manifest.schema import Reject
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.readers.registry import read_picture
 
@@ -43,6 +41,7 @@ def write_bundle(
     settings: BundleSettings,
     fits: Sequence[Path],
     manifest: pd.DataFrame,
+    frames: pd.DataFrame,
     split: pd.DataFrame,
     dataset_dir: Path,
     temperature: float,
@@ -59,10 +58,10 @@ def write_bundle(
         Study, arm, labels, preprocessing.
     fits
         Folders of all fits of the arm's last stage, one per repeat and fold.
-    manifest, split
+    manifest, frames, split
         Tables of the contract.
     dataset_dir
-        Folder of the images; each is read once more, for the hash of its pixels.
+        Folder of the images, of which one becomes the example.
     temperature
         Calibration temperature of the arm.
     metrics
@@ -74,7 +73,7 @@ def write_bundle(
     Raises
     ------
     InputError
-        If there is no fit, fits disagree, or an image is no longer what was ingested.
+        If there is no fit, fits disagree, or the example is no longer what was ingested.
     """
     if not fits:
         raise InputError(
@@ -84,7 +83,7 @@ def write_bundle(
     folders = sorted(fits, key=_order_of_fit)
     members = [_copy_member(folder, out_dir) for folder in folders]
     description = _read(folders[0] / "model.json")
-    images = _list_training_images(settings, manifest, split, dataset_dir, members)
+    images = _list_training_images(manifest, frames, split, members)
     images.to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
 
     labels = list_class_labels(manifest, settings.label_columns).astype(str)
@@ -139,27 +138,16 @@ def _copy_member(folder: Path, out_dir: Path) -> Member:
 
 
 def _list_training_images(
-    settings: BundleSettings,
     manifest: pd.DataFrame,
+    frames: pd.DataFrame,
     split: pd.DataFrame,
-    dataset_dir: Path,
     members: Sequence[Member],
 ) -> pd.DataFrame:
     """One row per image of the split; one column per fit with the image's role."""
     table = manifest[manifest["sample_id"].isin(set(split["sample_id"]))].sort_values("sample_id")
     table = table[["sample_id", "sha256", "path", "class"]].reset_index(drop=True)
-    digests = []
-    inspected = inspect_images(dataset_dir, table["path"].tolist(), max_pixels=settings.max_pixels)
-    for path, sha256, image in zip(table["path"], table["sha256"], inspected, strict=True):
-        if isinstance(image, Reject):
-            raise InputError(f"{dataset_dir / path}: {image.detail} Ingest the data set again.")
-        if image.sha256 != sha256:
-            raise InputError(
-                f"{dataset_dir / path}: the file has changed since the models were trained on it; "
-                "run the workflow again."
-            )
-        digests.append(image.pixel_digest)
-    table.insert(2, "pixel_digest", digests)
+    digests = frames.set_index("sample_id")["pixel_digest"]
+    table.insert(2, "pixel_digest", table["sample_id"].map(digests))
     fit_names = "r" + split["repeat"].astype(str) + "_f" + split["fold"].astype(str)
     roles = split.assign(fit=fit_names)
     wide = roles.pivot_table(index="sample_id", columns="fit", values="role", aggfunc="first")
@@ -204,15 +192,27 @@ def _state_licence(settings: BundleSettings) -> Licence:
 def _write_example(
     out_dir: Path, manifest: pd.DataFrame, split: pd.DataFrame, dataset_dir: Path, max_pixels: int
 ) -> None:
-    """Keep the first test image that can be judged, and what the bundle says about it."""
+    """Keep the first test image that can be judged, and what the bundle says about it.
+
+    Raises
+    ------
+    InputError
+        If no image tests, or the file is not the one that was ingested.
+    """
     first = split.sort_values(["repeat", "fold"]).drop_duplicates("sample_id")
     candidates = sorted(first.loc[first["role"] == "test", "sample_id"])[:_MOST_EXAMPLES_TRIED]
     if not candidates:
         raise InputError("The split has no test image that could serve as the bundle's example.")
-    paths = manifest.set_index("sample_id")["path"]
+    files = manifest.set_index("sample_id")[["path", "sha256"]]
     bundle = load_bundle(out_dir)
     for sample_id in candidates:
-        picture = read_picture(dataset_dir / paths[sample_id], max_pixels=max_pixels)
+        path = dataset_dir / str(files.loc[sample_id, "path"])
+        picture = read_picture(path, max_pixels=max_pixels)
+        if digest_file(path) != files.loc[sample_id, "sha256"]:
+            raise InputError(
+                f"{path}: the file has changed since the data set was ingested; "
+                "run the workflow again."
+            )
         Image.fromarray(picture.pixels_8bit).save(out_dir / EXAMPLE_INPUT_FILE)
         row = next(bundle.predict_files([EXAMPLE_INPUT_FILE], out_dir))
         if row["status"] == "ok":

@@ -82,17 +82,20 @@ def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
     split = arm.recipe.split
-    if split.scheme not in ("kfold", "holdout_kfold"):
-        return
     unit = find_unit(dataset, split.group)
     smallest = find_smallest_class(dataset, unit)
-    if smallest is None:
+    if smallest is None or not (split.stratify or split.scheme == "ordered"):
         return
     name, count = smallest
-    if split.folds > count:
+    needed, why = split.needed_groups
+    if needed > count:
+        found = f"{count} {unit}" + ("" if count == 1 else "s")
+        advice = f"add {unit}s, or leave the class out with dataset.where"
+        if "folds" in why:
+            advice = f"use fewer folds, {advice}"
         raise ConfigError(
-            f"{key}.split.folds: {split.folds} folds (arm '{arm.name}') are more than the {count} "
-            f"{unit}s of the smallest class, '{name}'; use fewer folds or add {unit}s."
+            f"{key}.split: the smallest class, '{name}', has {found}, but scheme "
+            f"'{split.scheme}' (arm '{arm.name}') needs at least {needed} ({why}); {advice}."
         )
 
 

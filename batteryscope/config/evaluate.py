@@ -1,11 +1,13 @@
 """What is measured, what it is compared with, and what is explained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import DatasetSettings
+
+SHARES = {"accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"}
 
 
 class PaperValue(Settings):
@@ -17,6 +19,15 @@ class PaperValue(Settings):
     domain: str = ""
     level: Literal["tile", "slice", "image", "specimen", "row"] = "tile"
     note: str = ""
+
+    @model_validator(mode="after")
+    def _is_share(self) -> Self:
+        if self.metric in SHARES and not 0 <= self.value <= 1:
+            raise ValueError(
+                f"{self.metric} is a share, found {self.value:g}; write {self.value / 100:g} for "
+                f"{self.value:g} %."
+            )
+        return self
 
 
 class EvaluateSettings(Settings):

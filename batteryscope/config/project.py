@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.errors import ConfigError
+
+RESERVED_NAMES = {"all", "benchmarks", "logs"}  # Snakemake's default target, folders of work/
 
 
 class TrackingSettings(Settings):
@@ -26,6 +28,30 @@ class Project(Settings):
     scale: Literal["demo", "paper"] = "demo"
     tracking: TrackingSettings = TrackingSettings()
     studies: dict[Name, StudySettings] = Field(min_length=1)
+
+    @field_validator("studies")
+    @classmethod
+    def _names_are_free(cls, studies: dict[str, StudySettings]) -> dict[str, StudySettings]:
+        if taken := RESERVED_NAMES & set(studies):
+            raise ValueError(
+                f"'{min(taken)}' has a meaning of its own; give the study another name."
+            )
+        return studies
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that occurs twice in a mapping, of which YAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping, or complain about the second occurrence of a key."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                problem = f"the key '{key.value}' occurs twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) -> Project:
@@ -120,7 +146,7 @@ def _scale_study(
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: the file does not exist; run from the project's root."

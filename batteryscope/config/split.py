@@ -17,6 +17,9 @@ class SplitSettings(Settings):
     one untouched test part, the rest is cross-validated (fold k validates).
     ``ordered``: per class, the last ``test_fraction`` in acquisition order is the
     test part. ``group: auto`` takes specimen, else session, else image.
+    ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
+    only reported (``ignore``); two images are near-duplicates if they have at least
+    ``near_duplicate_share`` of their field of view in common.
     """
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered"] = "holdout"
@@ -27,6 +30,7 @@ class SplitSettings(Settings):
     group: Literal["auto", "specimen", "session", "image"] = "auto"
     stratify: bool = True
     near_duplicates: Literal["error", "group", "ignore"] = "error"
+    near_duplicate_share: Annotated[float, Field(ge=0.5, le=1)] = 0.95
     seed: int = 1
 
     @model_validator(mode="after")
@@ -37,3 +41,12 @@ class SplitSettings(Settings):
                 f"{self.validation_fraction} leave nothing to train on; make them smaller."
             )
         return self
+
+    @property
+    def needed_groups(self) -> tuple[int, str]:
+        """How many groups (of every class, if stratified) the scheme needs, and why."""
+        if self.scheme == "kfold" and self.folds > 3:
+            return self.folds, f"split.folds is {self.folds}"
+        if self.scheme == "holdout_kfold":
+            return self.folds + 1, f"{self.folds} folds and a test part"
+        return 3, "one each for training, validation and test"

@@ -77,7 +77,7 @@ def predict_from_grey_levels(
         Tables as in the contracts.
     grey_levels
         One row per sample, indexed by ``sample_id``: see
-        :func:`batteryscope.evaluation.grey_levels.measure_frames`.
+        :func:`batteryscope.manifest.frames.get_grey_levels`.
     seed
         Base seed; every repeat and fold derives its own.
     jobs

@@ -104,13 +104,33 @@ def tabulate_reliability(
         )
 
 
+def calibrate_votes(predictions: pd.DataFrame) -> tuple[float, int]:
+    """Fit one temperature to the image votes of the validation parts of all fits.
+
+    Parameters
+    ----------
+    predictions
+        Tile-level predictions of one arm.
+
+    Returns
+    -------
+    temperature
+        For the image votes; 1 without validation images.
+    n_images
+        Number of votes that it was fitted to.
+    """
+    images = aggregate_to_images(predictions[predictions["role"] == "validation"])
+    index = index_classes(images["y_true"], find_classes(images))
+    return fit_temperature(get_probabilities(images), index), len(images)
+
+
 def scale_by_validation(predictions: pd.DataFrame) -> pd.DataFrame:
     """Temperature-scale the test predictions of every fit by its own validation rows.
 
     Parameters
     ----------
     predictions
-        Predictions table with roles ``validation`` and ``test``.
+        Predictions table with roles ``validation`` and ``test``, all of one level.
 
     Returns
     -------
@@ -137,8 +157,7 @@ def tabulate_arm_reliability(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        Tile-level predictions of all arms. Tiles are scaled before they vote, as in a
-        published model.
+        Tile-level predictions of all arms. The votes are scaled, as in a published model.
 
     Returns
     -------
@@ -147,13 +166,11 @@ def tabulate_arm_reliability(predictions: pd.DataFrame) -> pd.DataFrame:
         tells temperature-scaled rows from those as predicted, ``level`` is ``image``.
     """
     classes = find_classes(predictions)
-    versions = {
-        False: predictions[predictions["role"] == "test"],
-        True: scale_by_validation(predictions),
-    }
+    images = aggregate_to_images(predictions)
+    versions = {False: images[images["role"] == "test"], True: scale_by_validation(images)}
     tables = []
     for is_scaled, table in versions.items():
-        for arm, rows in aggregate_to_images(table).groupby("arm", sort=True):
+        for arm, rows in table.groupby("arm", sort=True):
             index = index_classes(rows["y_true"], classes)
             bins = tabulate_reliability(get_probabilities(rows), index)
             tables.append(

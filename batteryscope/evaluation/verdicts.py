@@ -146,12 +146,13 @@ def collect_findings(
     manifest: pd.DataFrame,
     main_arm: str,
     audit: Mapping[str, Any],
+    split: pd.DataFrame,
 ) -> list[Finding]:
     """Collect everything a reader must know beside the numbers, as ``{kind, text}``;
     the verdict on the baselines also says how serious it is (``severity``: good or warning).
 
     Kinds: ``baselines`` (verdict), ``shortcut``, ``metadata`` (baseline without
-    information), ``leakage`` (warnings of the split's audit), ``single_fit``.
+    information), ``leakage`` (warnings of the split's audit), ``unjudged``, ``single_fit``.
     """
     verdict = judge_against_baselines(comparison, images, main_arm)
     severity = "good" if verdict["beats_all"] else "warning"
@@ -166,6 +167,8 @@ def collect_findings(
             }
         )
     findings += [{"kind": "leakage", "text": str(text)} for text in audit.get("warnings", [])]
+    if (unjudged := describe_unjudged(images, split, main_arm)) is not None:
+        findings.append({"kind": "unjudged", "severity": "warning", "text": unjudged})
     mine = images[images["arm"] == main_arm]
     if len(mine[FIT].drop_duplicates()) == 1:
         accuracy, n = _pooled_accuracy(comparison, main_arm)
@@ -180,6 +183,40 @@ def collect_findings(
             }
         )
     return findings
+
+
+def describe_unjudged(images: pd.DataFrame, split: pd.DataFrame, main_arm: str) -> str | None:
+    """Say how many test images the main arm gave no verdict on, and what that costs at most.
+
+    Such images have no tile that the quality filter lets pass, so they are missing from the
+    model's accuracies, but not from the baselines'.
+
+    Parameters
+    ----------
+    images
+        Image-level test predictions of all arms.
+    split
+        ``sample_id, repeat, fold, role``.
+    main_arm
+        The arm in question.
+
+    Returns
+    -------
+    str or None
+        One sentence; None if every test image was judged.
+    """
+    mine = images[images["arm"] == main_arm]
+    judged = set(mine["sample_id"])
+    asked = set(split.loc[split["role"] == "test", "sample_id"])
+    missing = len(asked - judged)
+    if not missing:
+        return None
+    right = (mine["y_true"] == mine["y_pred"]).groupby(mine["sample_id"]).mean().sum()
+    return (
+        f"{main_arm} gave no verdict on {missing} of {len(asked)} test images, because none of "
+        "their tiles passed the quality filter; they are missing from its accuracies. Counted as "
+        f"mistakes, the image accuracy would be {_percent(float(right) / len(asked))}."
+    )
 
 
 def _pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.duplicates import find_duplicates
-from batteryscope.manifest.inspect import ImageRecord, inspect_images
+from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
 from batteryscope.manifest.scan import FolderScan, natural_key
 from batteryscope.manifest.schema import (
@@ -30,7 +30,7 @@ log = logging.getLogger("batteryscope")
 
 def build_manifest(
     files: FolderScan, settings: DatasetSettings, root: Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read all images once and tabulate them.
 
     Parameters
@@ -51,6 +51,8 @@ def build_manifest(
     rejects
         ``path, reason, detail`` of every image that is left out, in natural order.
         Samples that ``where`` leaves out are not listed, only counted in the log.
+    frames
+        What was measured on the frame of every sample of the manifest.
 
     Raises
     ------
@@ -66,6 +68,7 @@ def build_manifest(
         [path for path in files.images if path in labels.index],
         max_pixels=settings.max_pixels,
         expected_size_px=settings.expected_size_px,
+        stated_bars_px=_list_stated_bars(labels),
     )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
@@ -92,7 +95,8 @@ def build_manifest(
         )
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
-    return kept.reset_index(drop=True), as_reject_table(rejects)
+    kept = kept.reset_index(drop=True)
+    return kept, as_reject_table(rejects), tabulate_frames(records, kept)
 
 
 def _list_unusable_names(files: FolderScan, label_table: str | None) -> list[Reject]:
@@ -132,11 +136,21 @@ def _tabulate(
     return pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=columns)
 
 
+def _list_stated_bars(labels: pd.DataFrame) -> dict[str, int]:
+    """Path → data bar height, where the labels state it."""
+    if "data_bar_px" not in labels.columns:
+        return {}
+    stated = labels["data_bar_px"].dropna()
+    return {str(path): _convert_bar_height(text, str(path)) for path, text in stated.items()}
+
+
 def _convert(text: str, column: str, path: str) -> object:
     """Give an acquisition value from the labels its type."""
     if column in ("detector", "instrument"):
         return text
     value: object
+    if column == "data_bar_px":
+        return _convert_bar_height(text, path)
     if column in NUMBER_COLUMNS:
         value, expected = as_number(text), "a number"
     else:
@@ -146,6 +160,16 @@ def _convert(text: str, column: str, path: str) -> object:
             f"{path}: its labels give {column} = '{text}'; expected {expected}; correct it."
         )
     return value
+
+
+def _convert_bar_height(text: str, path: str) -> int:
+    height = as_number(text)
+    if height is None or height < 0 or height != int(height):
+        raise InputError(
+            f"{path}: its labels give data_bar_px = '{text}'; expected a whole number of pixels; "
+            "correct it."
+        )
+    return int(height)
 
 
 def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:

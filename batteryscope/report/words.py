@@ -29,6 +29,7 @@ FINDING_TITLES = {
     "calibration": "Calibration",
     "survey": "Experts",
     "external": "External data",
+    "unjudged": "Images without a verdict",
 }
 
 

@@ -161,11 +161,7 @@ def _share(total: int, fraction: float) -> int:
 
 
 def _check_enough_groups(counts: pd.DataFrame, groups: pd.Series, settings: SplitSettings) -> None:
-    needed, why = 3, "one each for training, validation and test"
-    if settings.scheme == "kfold" and settings.folds > 3:
-        needed, why = settings.folds, f"split.folds is {settings.folds}"
-    elif settings.scheme == "holdout_kfold":
-        needed, why = settings.folds + 1, f"{settings.folds} folds and a test part"
+    needed, why = settings.needed_groups
     word = "image" if groups.is_unique else "group"
     advice = "add images of it, or leave it out with dataset.where"
     if word == "group":

@@ -18,6 +18,7 @@ def audit_split(
     manifest: pd.DataFrame,
     pairs: pd.DataFrame,
     near_duplicates: str = "error",
+    near_duplicate_share: float = 0.95,
 ) -> dict[str, Any]:
     """Check that no role shares anything with another one.
 
@@ -31,13 +32,15 @@ def audit_split(
         Images that show the same place; see ``find_overlaps``.
     near_duplicates
         ``ignore`` only reports near-duplicates in different roles; otherwise they are an error.
+    near_duplicate_share
+        Share of the field of view (0 to 1) from which on two images count as near-duplicates.
 
     Returns
     -------
     dict
         For ``audit.json``: ``samples, groups, largest_group, shared_groups, shared_hashes,
-        near_duplicates`` (``pairs, across_roles, treatment, closest``), ``overlaps``,
-        ``sizes`` (per repeat and fold: role → class → count), ``warnings``.
+        near_duplicates`` (``pairs, min_shared_field, across_roles, treatment, closest``),
+        ``overlaps``, ``sizes`` (per repeat and fold: role → class → count), ``warnings``.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def audit_split(
     paths = manifest.set_index("sample_id")["path"]
     _check_shared(table, "group_id", "The group", "split the data set again")
     _check_shared(table, "sha256", "The content hash", "remove all but one of the copies")
-    twins = select_near_duplicates(pairs)
+    twins = select_near_duplicates(pairs, near_duplicate_share)
     straddling = _find_straddling(split, twins)
     warnings: list[str] = []
     if len(straddling):
@@ -69,6 +72,7 @@ def audit_split(
         "shared_hashes": 0,
         "near_duplicates": {
             "pairs": len(twins),
+            "min_shared_field": near_duplicate_share,
             "across_roles": len(straddling),
             "treatment": near_duplicates,
             "closest": _list_pairs(twins, paths),

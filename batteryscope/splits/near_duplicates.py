@@ -11,26 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
-THUMBNAIL_PX = (48, 64)
+from batteryscope.manifest.frames import THUMBNAIL_PX
+
 # Unrelated frames of electrodes stay below 0.14 and unrelated regular patterns below 0.46;
 # a frame saved anew, brightened, blurred or cropped by 1 % gives more than 0.6.
 MIN_SIMILARITY = 0.3
 SIMILARITY_PER_SHARE = 0.53
-NEAR_DUPLICATE_SHARE = 0.95
 PAIR_COLUMNS = ["sample_a", "sample_b", "similarity", "shared_field"]
-
-
-def make_thumbnail(pixels: NDArray[np.uint8], data_bar_px: int = 0) -> NDArray[np.uint8]:
-    """Shrink a frame, without its data bar, to the size in which frames are compared.
-
-    Data bars would make all frames of one microscope alike.
-    """
-    frame = pixels[: pixels.shape[0] - data_bar_px]
-    height, width = THUMBNAIL_PX
-    picture = Image.fromarray(np.ascontiguousarray(frame))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def find_overlaps(
@@ -41,7 +29,7 @@ def find_overlaps(
     Parameters
     ----------
     thumbnails
-        From :func:`make_thumbnail`.
+        From :func:`batteryscope.manifest.measure.make_thumbnail`.
     sample_ids
         Their samples.
 
@@ -79,9 +67,9 @@ def find_overlaps(
     )
 
 
-def select_near_duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the pairs that have nearly the whole field of view in common."""
-    return pairs[pairs["shared_field"] >= NEAR_DUPLICATE_SHARE].reset_index(drop=True)
+def select_near_duplicates(pairs: pd.DataFrame, min_share: float) -> pd.DataFrame:
+    """Keep the pairs that have at least ``min_share`` (0 to 1) of the field of view in common."""
+    return pairs[pairs["shared_field"] >= min_share].reset_index(drop=True)
 
 
 def _whiten(thumbnail: NDArray[np.uint8]) -> NDArray[np.complex64]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from batteryscope.errors import InputError
@@ -110,7 +111,8 @@ def train_stage(
         if is_finished(folder, task.identity):
             log.info("%s: already trained on the same data with the same settings.", label)
         else:
-            listener = make_listener(task)
+            # With several devices every process comes here; one of them speaks for all.
+            listener = make_listener(task) if _is_first_process() else None
             try:
                 fit_model(task, settings, classes, tiles, folder, label, listener)
             except BaseException:
@@ -119,6 +121,12 @@ def train_stage(
                 raise
             if listener is not None:
                 listener.finish("FINISHED")
+        if not _is_first_process():
+            continue
         deliver_fit(folder, out_dir / task.name)
         best = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["best_epoch"]
         log.info("%s: done, best epoch %d.", label, best + 1)
+
+
+def _is_first_process() -> bool:
+    return int(getattr(rank_zero_only, "rank", 0)) == 0

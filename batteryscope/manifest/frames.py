@@ -1,0 +1,125 @@
+"""What was measured on every frame when it was decoded, so that later steps need not decode it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.errors import InputError
+
+THUMBNAIL_PX = (48, 64)  # (height, width)
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+GREY_LEVEL_COLUMNS = (
+    "mean",
+    "sd",
+    "skewness",
+    "kurtosis",
+    *[f"percentile_{p:02d}" for p in PERCENTILES],
+)
+FRAME_DTYPES: dict[str, str] = {
+    "sample_id": "str",
+    "pixel_digest": "str",
+    "data_bar_px": "int64",
+    **dict.fromkeys(GREY_LEVEL_COLUMNS, "float64"),
+    "thumbnail": "object",
+}
+
+
+def make_frames_schema() -> Any:
+    """Return the pandera schema of the table of frames."""
+    import pandera.pandas as pa
+
+    def has_size(thumbnails: pd.Series) -> bool:
+        # One answer for all: pandera would quote the bytes of every thumbnail that fails.
+        n_bytes = THUMBNAIL_PX[0] * THUMBNAIL_PX[1]
+        return all(isinstance(t, bytes) and len(t) == n_bytes for t in thumbnails)
+
+    checks = {
+        "pixel_digest": pa.Check.str_matches(r"^[0-9a-f]{64}$"),
+        "data_bar_px": pa.Check.ge(0),
+        "sd": pa.Check.ge(0),
+        "thumbnail": pa.Check(has_size, name="48 x 64 bytes"),
+    }
+    columns = {
+        name: pa.Column(dtype, checks=checks.get(name), unique=name == "sample_id")
+        for name, dtype in FRAME_DTYPES.items()
+    }
+    return pa.DataFrameSchema(columns, strict=False)
+
+
+def validate_frames(frames: pd.DataFrame) -> pd.DataFrame:
+    """Check a table of frames against the contract.
+
+    Raises
+    ------
+    InputError
+        Names the first column that is missing or wrong, and an example.
+    """
+    from pandera.errors import SchemaError
+
+    try:
+        return make_frames_schema().validate(frames)
+    except SchemaError as error:
+        detail = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"The table of frames breaks its contract: {detail}; ingest again."
+        ) from None
+
+
+def write_frames(frames: pd.DataFrame, path: Path) -> None:
+    """Write the table of frames; equal tables give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames.to_parquet(path, index=False)
+
+
+def read_frames(path: Path, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Read and check the table of frames.
+
+    Parameters
+    ----------
+    path
+        A ``frames.parquet``.
+    manifest
+        The sample table that was written with it.
+
+    Returns
+    -------
+    DataFrame
+        One row per sample of the manifest, sorted by ``sample_id``, with the columns
+        :data:`FRAME_DTYPES`.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no parquet file, breaks the contract, or is of other samples.
+    """
+    try:
+        frames = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: the table of frames does not exist; ingest the data set."
+        ) from None
+    except (OSError, ValueError) as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: no readable table of frames ({problem}); ingest again."
+        ) from None
+    frames = validate_frames(frames)
+    if frames["sample_id"].tolist() != sorted(manifest["sample_id"]):
+        raise InputError(
+            f"{path}: its {len(frames)} samples are not the {len(manifest)} of the manifest; "
+            "ingest the data set again."
+        )
+    return frames
+
+
+def get_grey_levels(frames: pd.DataFrame) -> pd.DataFrame:
+    """Return the grey-level statistics alone, indexed by ``sample_id``."""
+    return frames.set_index("sample_id")[list(GREY_LEVEL_COLUMNS)]
+
+
+def get_thumbnails(frames: pd.DataFrame) -> list[NDArray[np.uint8]]:
+    """Return the thumbnails as arrays of :data:`THUMBNAIL_PX`, in the order of the rows."""
+    return [np.frombuffer(t, np.uint8).reshape(THUMBNAIL_PX) for t in frames["thumbnail"]]

@@ -1,0 +1,43 @@
+"""Open MLflow's user interface on the store that params.yaml names, on this machine alone."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.config.project import load_project
+from batteryscope.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="the settings")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=5000, help="default: 5000")
+    return run_program(open_tracking, parser, argv)
+
+
+def open_tracking(arguments: argparse.Namespace) -> None:
+    """Replace this program by MLflow's server; a server that runs elsewhere is only named."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or load_project(arguments.params).tracking.uri
+    if uri.startswith(("http://", "https://")):
+        log.info("The runs are on a server of their own: open %s in a browser.", uri)
+        return
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise InputError(f"{uri}: no run was recorded there yet; type make run first.")
+    log.info("Open http://%s:%d in a browser; stop with Ctrl-C.", arguments.host, arguments.port)
+    os.execvp(
+        sys.executable,
+        [
+            *(sys.executable, "-m", "mlflow", "server"),
+            *("--host", arguments.host, "--port", str(arguments.port)),
+            *("--backend-store-uri", uri),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
