@@ -61,11 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where the benchmark works")
     parser.add_argument("--images", type=int, required=True, help="number of images")
     arguments = parser.parse_args(argv)
-    if arguments.work == "cut":
-        from benchmarks.cut_tiles import prepare_many as prepare
-    else:
-        from benchmarks.predict_frames import prepare_many as prepare
-    print(f"{measure_growth(prepare(arguments.folder, arguments.images)):.2f}")
+    from benchmarks import cut_tiles, predict_frames
+
+    prepare = {"cut": cut_tiles.prepare_many, "predict": predict_frames.prepare_many}
+    work = prepare[arguments.work](arguments.folder, arguments.images)
+    print(f"{measure_growth(work):.2f}")
     return 0
 
 

@@ -1,0 +1,129 @@
+"""Data sets that are tables: files, columns with units and plausible ranges, domains."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from batteryscope.config.base import Settings
+
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+DomainName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+
+
+class ColumnSettings(Settings):
+    """One number column.
+
+    ``unit`` and ``label`` are shown in figures; ``header`` is the column's title in the
+    file (by default its name here); values outside ``range`` (inclusive, in ``unit``) are
+    impossible, and their rows are rejected. ``scale`` multiplies what the file says, for
+    example 100 for a share that is wanted in percent.
+    """
+
+    unit: str = ""
+    label: str = ""
+    header: str | None = None
+    range: tuple[float, float] | None = None
+    scale: float = 1.0
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> Self:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range {list(self.range)} is empty; give the smaller number first.")
+        return self
+
+
+class Condition(Settings):
+    """Which rows of a column: one of ``values``, or from ``min`` to ``max`` (inclusive)."""
+
+    values: list[str | float | int] | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.values is None and self.min is None and self.max is None:
+            raise ValueError("the condition is empty; give values, min or max.")
+        return self
+
+
+class TableFile(Settings):
+    """One file with rows.
+
+    ``separator`` and ``decimal`` are found in the file if they are ``auto``. ``domain``
+    says which domain all its rows belong to; otherwise ``domains`` of the data set does.
+    """
+
+    path: str
+    separator: str = "auto"
+    decimal: Literal["auto", ".", ","] = "auto"
+    encoding: str = "utf-8-sig"
+    sheet: str | int = 0
+    domain: DomainName | None = None
+    headers: dict[ColumnName, str] = {}
+
+
+class ManufacturingGenerator(Settings):
+    """Electrodes made by the laws of coating and calendering; rows per chemistry."""
+
+    kind: Literal["electrode_manufacturing"]
+    rows: dict[Literal["graphite", "si_graphite", "nmc"], PositiveInt] = {
+        "graphite": 235,
+        "si_graphite": 53,
+        "nmc": 63,
+    }
+    noise: Annotated[float, Field(ge=0, le=0.2)] = 0.015
+    seed: int = 1
+
+
+class GdlGenerator(Settings):
+    """Gas diffusion layers drawn voxel by voxel, with their geometric tortuosity.
+
+    ``size_um`` is (length, width) of each domain's samples in the plane of the fibres.
+    """
+
+    kind: Literal["gdl"]
+    rows: dict[DomainName, PositiveInt] = {"gdl200": 240, "gdl1000": 78}
+    size_um: dict[DomainName, tuple[float, float]] = {
+        "gdl200": (2000, 200),
+        "gdl1000": (1000, 1000),
+    }
+    voxel_size_um: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _sizes_known(self) -> Self:
+        if missing := sorted(set(self.rows) - set(self.size_um)):
+            raise ValueError(f"size_um lacks '{missing[0]}', of which rows are wanted; add it.")
+        return self
+
+
+TableGenerator = Annotated[ManufacturingGenerator | GdlGenerator, Field(discriminator="kind")]
+
+
+class TableDatasetSettings(Settings):
+    """Rows with features and targets, from files or from a generator.
+
+    ``domains`` names a domain by conditions on columns (all must hold) where the files do
+    not. ``source`` is the domain that teaches, all others are targets. ``group`` is a
+    column whose equal values stay on one side of a split (a batch, an electrode); rows
+    with identical features always do.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    files: list[TableFile] = []
+    generator: TableGenerator | None = None
+    features: dict[ColumnName, ColumnSettings] = Field(min_length=1)
+    targets: dict[ColumnName, ColumnSettings] = Field(min_length=1)
+    domains: dict[DomainName, dict[str, Condition]] = {}
+    source: DomainName
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _some_origin(self) -> Self:
+        if not self.files and self.generator is None:
+            raise ValueError(
+                "the data set has neither files (your tables) nor a generator (demo data); add one."
+            )
+        if both := sorted(set(self.features) & set(self.targets)):
+            raise ValueError(f"'{both[0]}' is a feature and a target; it can be one of them.")
+        return self

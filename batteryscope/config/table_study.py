@@ -1,0 +1,136 @@
+"""A study of tables: transfer between domains with very small networks."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from batteryscope.config.base import Settings
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.table_data import ColumnName, TableDatasetSettings
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+NetworkArm = Literal["pretrained", "adapter", "scratch", "fine_tuning"]
+TableBaseline = Literal[
+    "mean", "linear", "ridge", "random_forest", "gradient_boosting", "gaussian_process"
+]
+
+
+class TableSplitSettings(Settings):
+    """Random divisions of the rows of every domain by itself.
+
+    ``validation_fraction`` counts from what is left after the test part.
+    """
+
+    repeats: PositiveInt = 5
+    test_fraction: Share = 0.3
+    validation_fraction: Share = 0.1
+    seed: int = 1
+
+
+class NetworkSettings(Settings):
+    """A multilayer perceptron (ReLU) and the adapter that transfer adds.
+
+    ``hidden_layers`` of ``nodes`` each. The adapter is one hidden layer of
+    ``adapter_nodes`` (by default ``nodes``) that reads the frozen network's output.
+    """
+
+    hidden_layers: PositiveInt = 3
+    nodes: PositiveInt = 3
+    adapter_nodes: PositiveInt | None = None
+
+
+class TableTrainSettings(Settings):
+    """Optimisation of all networks: Adam on the mean absolute percentage error.
+
+    Of ``restarts`` random initialisations the one with the lowest validation error is kept.
+    """
+
+    epochs: PositiveInt = 250
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 0.01
+    restarts: PositiveInt = 3
+    seed: int = 1
+
+
+class AblationSettings(Settings):
+    """How the error depends on the number of rows and on the split.
+
+    ``source_rows`` and ``target_rows`` are numbers of training rows (all rows are always
+    measured as well), ``test_fractions`` other split ratios; empty lists leave them out.
+    """
+
+    source_rows: list[PositiveInt] = []
+    target_rows: list[PositiveInt] = []
+    test_fractions: list[Share] = []
+
+
+class TableEvaluateSettings(Settings):
+    """Baselines, coverage of the intervals, published values."""
+
+    baselines: list[TableBaseline] = [
+        "mean",
+        "linear",
+        "ridge",
+        "random_forest",
+        "gradient_boosting",
+        "gaussian_process",
+    ]
+    coverage: Share = 0.9
+    paper: list[PaperValue] = []
+
+
+class TableExplainSettings(Settings):
+    """SHAP values: ``rows`` shown one by one per domain, ``background`` rows averaged over."""
+
+    rows: PositiveInt = 2
+    background: PositiveInt = 50
+
+
+class ProposeSettings(Settings):
+    """The inverse question: which settings give wanted values of the targets.
+
+    ``wanted`` holds a value per target; ``domain`` the material; ``trials`` the budget.
+    """
+
+    domain: str
+    wanted: dict[ColumnName, float] = Field(min_length=1)
+    trials: PositiveInt = 400
+    proposals: PositiveInt = 8
+    seed: int = 1
+
+
+class TableStudySettings(Settings):
+    """One entry of ``studies`` in params.yaml whose data are tables (``kind: table``).
+
+    ``networks`` gives every target its network. ``demo`` is an overlay of the same shape
+    that applies at ``scale: demo``.
+    """
+
+    kind: Literal["table"]
+    title: str
+    paper: str = ""
+    paper_doi: str = ""
+    dataset: TableDatasetSettings
+    split: TableSplitSettings = TableSplitSettings()
+    networks: dict[ColumnName, NetworkSettings]
+    train: TableTrainSettings = TableTrainSettings()
+    arms: list[NetworkArm] = ["pretrained", "adapter", "scratch", "fine_tuning"]
+    main_arm: NetworkArm = "adapter"
+    ablations: AblationSettings = AblationSettings()
+    evaluate: TableEvaluateSettings = TableEvaluateSettings()
+    explain: TableExplainSettings = TableExplainSettings()
+    propose: ProposeSettings | None = None
+    demo: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _targets_match(self) -> Self:
+        targets = set(self.dataset.targets)
+        if missing := sorted(targets - set(self.networks)):
+            raise ValueError(f"networks lacks the target '{missing[0]}'; give it a network.")
+        if unknown := sorted(set(self.networks) - targets):
+            raise ValueError(f"networks names '{unknown[0]}', which is none of the targets.")
+        if self.main_arm not in self.arms:
+            raise ValueError(f"main_arm '{self.main_arm}' is none of the arms {self.arms}.")
+        if self.propose and (unknown := sorted(set(self.propose.wanted) - targets)):
+            raise ValueError(f"propose.wanted names '{unknown[0]}', which is none of the targets.")
+        return self
