@@ -9,7 +9,9 @@ finds what was already made.
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.learning import (
@@ -38,6 +40,18 @@ class StageSettings(Settings):
     augment: AugmentSettings
     model: ModelSettings
     train: TrainSettings
+
+    @model_validator(mode="after")
+    def _method_fits_model(self) -> Self:
+        if self.train.method == "discriminant" and (
+            self.model.pooling != "stage_statistics" or self.model.freeze != "backbone"
+        ):
+            raise ValueError(
+                "train.method 'discriminant' needs model.pooling 'stage_statistics' and "
+                f"model.freeze 'backbone', found '{self.model.pooling}' and "
+                f"'{self.model.freeze}'; set them."
+            )
+        return self
 
 
 @dataclass(frozen=True)

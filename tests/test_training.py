@@ -1,6 +1,7 @@
 """The training engine: it learns, resumes exactly, and does not train the same thing twice."""
 
 import json
+import signal
 from itertools import chain
 from pathlib import Path
 
@@ -124,6 +125,23 @@ def test_interrupted_fit_resumes_to_the_same_weights(data, tmp_path):
     one, two = (load_file(fit / "weights.safetensors") for fit in (whole, resumed))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert pd.read_csv(resumed / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]
+
+
+class Terminate(Interrupt):
+    """A listener that has the process told to end, as a batch system does."""
+
+    def log_epoch(self, epoch, metrics):
+        self.epochs.append(epoch)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_terminated_fit_does_not_end_as_if_all_were_well(data, tmp_path):
+    listener = Terminate(after=1)
+    with pytest.raises(SystemExit) as stop:
+        run(data, make_settings(epochs=4), tmp_path / "state", tmp_path / "out", listener)
+    assert stop.value.code == 143
+    assert listener.status == "FAILED"
+    assert not (tmp_path / "out" / "r0_f0").exists()
 
 
 def test_finished_fit_is_not_trained_again_unless_something_changed(data, tmp_path):

@@ -55,7 +55,9 @@ class ModelSettings(Settings):
     training tiles) or ``clahe``. ``grey_input``: ``replicate`` the grey channel for
     an RGB stem, or ``sum_stem`` (the stem's weights summed over colour). ``freeze``:
     ``backbone`` trains the classifier head alone; a number keeps that many of the first
-    layer groups (stem first) as they were, which is faster.
+    layer groups (stem first) as they were, which is faster. ``pooling``: ``network`` takes
+    the network's own end; ``stage_statistics`` puts one linear layer on mean and standard
+    deviation of the feature maps of all its stages, which describe texture.
     """
 
     backbone: str = "efficientnet_b7"
@@ -68,6 +70,7 @@ class ModelSettings(Settings):
     grey_input: Literal["replicate", "sum_stem"] = "replicate"
     dropout: Share = 0.2
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
+    pooling: Literal["network", "stage_statistics"] = "network"
 
 
 class TrainSettings(Settings):
@@ -76,8 +79,15 @@ class TrainSettings(Settings):
     ``monitor`` picks the best epoch on the validation part, whose weights are kept.
     ``tiles_per_epoch`` draws that many training tiles per epoch (null: all).
     ``parallel_jobs`` divides folds and repeats over that many jobs.
+
+    ``method``: ``gradient`` descent, or ``discriminant``, which leaves the network as it is
+    and solves the last layer in closed form (linear discriminant analysis, its covariance
+    shrunk by ``shrinkage``). It needs ``model.pooling: stage_statistics`` and
+    ``model.freeze: backbone``; augmentation, epochs, batches and learning rate do not apply.
     """
 
+    method: Literal["gradient", "discriminant"] = "gradient"
+    shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 10
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"

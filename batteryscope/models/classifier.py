@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.grey_input import GreyInput
+from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.models.weights import load_pretrained, read_weights
 from batteryscope.models.weights_file import check_weights_file
 
@@ -32,6 +33,7 @@ class ModelDescription:
     mean: float
     sd: float
     dropout: float
+    pooling: str = "network"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -50,13 +52,16 @@ class TileClassifier(nn.Module):
             description.mean,
             description.sd,
         )
-        self.backbone = _create_backbone(
+        n_classes = len(description.classes)
+        by_statistics = description.pooling == "stage_statistics"
+        network = _create_backbone(
             description.backbone,
-            num_classes=len(description.classes),
+            num_classes=0 if by_statistics else n_classes,
             in_chans=description.channels,
             drop_rate=description.dropout,
             **description.backbone_options,
         )
+        self.backbone = StageStatistics(network, n_classes) if by_statistics else network
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Return the logits of (B, 1, H, W) tiles."""
@@ -104,15 +109,18 @@ def build_classifier(
         mean=mean,
         sd=sd,
         dropout=settings.dropout,
+        pooling=settings.pooling,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = TileClassifier(description)
     if settings.weights != "random":
         state, origin = _find_state(settings)
+        wrapped = isinstance(model.backbone, StageStatistics)
+        network = model.backbone.network if wrapped else model.backbone
         if channels == 1:
-            state = _sum_stem(model.backbone, state)
-        load_pretrained(model.backbone, state, origin)
+            state = _sum_stem(network, state)
+        load_pretrained(network, state, origin)
     freeze_groups(model, settings.freeze)
     return model.to(memory_format=torch.channels_last)
 

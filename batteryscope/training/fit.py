@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -16,6 +17,7 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
@@ -167,15 +169,23 @@ def fit_model(
         )
         _divide_over_devices(trainer, batches, validation)
         with torch.random.fork_rng():
-            trainer.fit(
-                module,
-                make_loader(tiles, task.training, batches),
-                make_loader(tiles, task.validation, validation),
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            try:
+                trainer.fit(
+                    module,
+                    make_loader(tiles, task.training, batches),
+                    make_loader(tiles, task.validation, validation),
+                    ckpt_path=checkpoint,
+                    weights_only=True,
+                )
+            except SIGTERMException:
+                # Which would end the program as if all were well; the epochs so far are kept.
+                raise SystemExit(128 + signal.SIGTERM) from None
     if trainer.is_global_zero:
-        _write_result(task, state_dir, model, recorder, best, time.perf_counter() - started, module)
+        state, best_epoch = _read_best(best)
+        history = pd.DataFrame(recorder.history)
+        n_seen = len(history) * module.steps_per_epoch * train.batch_size
+        seconds = time.perf_counter() - started
+        write_fit(task, state_dir, model, state, history, best_epoch, n_seen, seconds)
     trainer.strategy.barrier()
 
 
@@ -202,15 +212,8 @@ def deliver_fit(state_dir: Path, target: Path) -> None:
             shutil.copy2(state_dir / name, target / name)
 
 
-def _write_result(
-    task: FitTask,
-    state_dir: Path,
-    model: TileClassifier,
-    recorder: EpochRecorder,
-    best: ModelCheckpoint,
-    seconds: float,
-    module: StageModule,
-) -> None:
+def _read_best(best: ModelCheckpoint) -> tuple[dict[str, torch.Tensor], int]:
+    """Weights and number of the best epoch."""
     saved = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     prefix = "model."
     state = {
@@ -218,28 +221,60 @@ def _write_result(
         for key, value in saved["state_dict"].items()
         if key.startswith(prefix)
     }
+    return state, int(saved["epoch"])
+
+
+def write_fit(
+    task: FitTask,
+    state_dir: Path,
+    model: TileClassifier,
+    state: dict[str, torch.Tensor],
+    history: pd.DataFrame,
+    best_epoch: int,
+    n_seen: int,
+    wall_seconds: float,
+) -> None:
+    """Write the files of a finished fit, ``fit.json`` last.
+
+    Parameters
+    ----------
+    task
+        What was trained on.
+    state_dir
+        Folder of the fit.
+    model
+        The network, for its description and size.
+    state
+        Its best weights.
+    history
+        One row per epoch.
+    best_epoch
+        Whose weights these are, from 0.
+    n_seen
+        Training tiles that passed through the network in all epochs.
+    wall_seconds
+        Time of the whole fit.
+    """
     save_file(state, state_dir / "weights.safetensors", metadata={"identity": task.identity})
     _write_json(state_dir / "model.json", model.description.as_dict())
-    history = pd.DataFrame(recorder.history)
     history.to_csv(state_dir / "history.csv", index=False)
     train_seconds = float(history["seconds"].sum())
-    n_seen = len(history) * module.steps_per_epoch * module.settings.batch_size
     _write_json(
         state_dir / "fit.json",
         {
             "repeat": task.repeat,
             "fold": task.fold,
-            "best_epoch": int(saved["epoch"]),
+            "best_epoch": best_epoch,
             "identity": task.identity,
             "n_train_tiles": len(task.training),
             "n_validation_tiles": len(task.validation),
             "train_samples": sorted(set(task.training.sample_ids)),
             "validation_samples": sorted(set(task.validation.sample_ids)),
             "seconds": round(train_seconds, 2),
-            "wall_seconds": round(seconds, 2),
+            "wall_seconds": round(wall_seconds, 2),
             "tiles_per_second": round(n_seen / max(train_seconds, 1e-9), 2),
             "parameters": model.n_parameters,
-            "device": str(module.device),
+            "device": str(next(model.parameters()).device),
         },
     )
     for checkpoint in state_dir.glob("*.ckpt"):

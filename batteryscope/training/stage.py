@@ -17,6 +17,7 @@ from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_file
 from batteryscope.training.callbacks import EpochListener
 from batteryscope.training.data import select_grid_tiles, select_training_tiles
+from batteryscope.training.discriminant import FeatureStore, fit_discriminant
 from batteryscope.training.fit import (
     FitTask,
     deliver_fit,
@@ -105,6 +106,7 @@ def train_stage(
     make_listener: Callable[[FitTask], EpochListener | None] = lambda _: None,
 ) -> None:
     """Train (or find finished) all fits and place them in ``out_dir``."""
+    features = FeatureStore(tiles)
     for i, task in enumerate(tasks):
         label = f"{settings.study} {settings.stage}, fit {i + 1} of {len(tasks)} ({task.name})"
         folder = state_dir / task.name
@@ -114,7 +116,10 @@ def train_stage(
             # With several devices every process comes here; one of them speaks for all.
             listener = make_listener(task) if _is_first_process() else None
             try:
-                fit_model(task, settings, classes, tiles, folder, label, listener)
+                if settings.train.method == "discriminant":
+                    fit_discriminant(task, settings, classes, tiles, features, folder, label)
+                else:
+                    fit_model(task, settings, classes, tiles, folder, label, listener)
             except BaseException:
                 if listener is not None:
                     listener.finish("FAILED")

@@ -1,0 +1,85 @@
+"""A frozen backbone read at all its stages: mean and spread of every feature map, and one layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from batteryscope.errors import ConfigError
+
+SMALLEST_VARIANCE = 1e-6  # keeps the gradient of a square root finite for a flat feature map
+
+
+class StageStatistics(nn.Module):
+    """Class scores that are linear in the statistics of feature maps.
+
+    Texture is told by how strongly filters of all sizes answer and how much the answers
+    vary over the picture, not by where they answer. So every feature map of every stage
+    gives its mean and its standard deviation over the tile.
+
+    Parameters
+    ----------
+    network
+        A timm network without classifier.
+    n_classes
+        Number of outputs.
+
+    Raises
+    ------
+    ConfigError
+        If the network does not give the feature maps of its stages.
+    """
+
+    def __init__(self, network: nn.Module, n_classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.default_cfg: dict[str, Any] = {"classifier": "head"}
+        n_features = 2 * sum(_count_channels(network))
+        self.register_buffer("feature_mean", torch.zeros(n_features))
+        self.register_buffer("feature_sd", torch.ones(n_features))
+        self.head = nn.Linear(n_features, n_classes)
+
+    def measure(self, x: Tensor) -> Tensor:
+        """Return the (B, n_features) statistics of normalised pictures (B, C, H, W)."""
+        statistics = []
+        for maps in _find_maps(self.network, x):
+            variance, mean = torch.var_mean(maps.float(), dim=(2, 3), correction=0)
+            statistics += [mean, (variance + SMALLEST_VARIANCE).sqrt()]
+        return torch.cat(statistics, dim=1)
+
+    def score(self, statistics: Tensor) -> Tensor:
+        """Return the (B, n_classes) logits of statistics."""
+        mean, sd = self.get_buffer("feature_mean"), self.get_buffer("feature_sd")
+        return self.head((statistics - mean) / sd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the (B, n_classes) logits of normalised pictures (B, C, H, W)."""
+        return self.score(self.measure(x))
+
+    def get_classifier(self) -> nn.Module:
+        """Return the layer that is trained."""
+        return self.head
+
+
+def _find_maps(network: nn.Module, x: Tensor) -> Sequence[Tensor]:
+    return network.forward_intermediates(x, intermediates_only=True)  # type: ignore[operator]
+
+
+def _count_channels(network: nn.Module) -> list[int]:
+    """Channels of every stage, found with one blank picture."""
+    name = type(network).__name__
+    channels = next(p.shape[1] for p in network.parameters() if p.ndim == 4)
+    training = network.training
+    network.eval()  # the blank picture must not enter the batch-norm statistics
+    try:
+        with torch.no_grad():
+            maps = _find_maps(network, torch.zeros(1, channels, 64, 64))
+    except (AttributeError, RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"model.pooling: 'stage_statistics' needs the feature maps of all stages, which timm "
+            f"does not give for this network ({name}); choose 'network', or another backbone."
+        ) from error
+    finally:
+        network.train(training)
+    return [m.shape[1] for m in maps]

@@ -1,0 +1,205 @@
+"""The head of a frozen network in closed form: linear discriminant analysis of its features.
+
+With a few hundred pictures this can beat training by gradient descent, and it takes one pass
+over the tiles: the features are computed once for all folds and repeats.
+"""
+
+import hashlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from batteryscope.command_line import show_progress
+from batteryscope.errors import InputError
+from batteryscope.models.classifier import TileClassifier, build_classifier
+from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.plan import StageSettings
+from batteryscope.provenance import digest_json
+from batteryscope.seeds import derive_seed
+from batteryscope.training.callbacks import HISTORY_COLUMNS
+from batteryscope.training.data import TileSet, count_grey_levels
+from batteryscope.training.fit import FitTask, prepare_state, write_fit
+
+log = logging.getLogger("batteryscope")
+
+BATCH = 32
+FROZEN = ("input.", "backbone.network.")  # what features depend on, beside the tile
+
+
+class FeatureStore:
+    """Features of tiles, each computed once per frozen network and input treatment."""
+
+    def __init__(self, tiles: NDArray[np.uint8]) -> None:
+        self._tiles = tiles
+        self._known: dict[str, dict[int, NDArray[np.float32]]] = {}
+
+    def look_up(
+        self, model: TileClassifier, rows: NDArray[np.int64], label: str
+    ) -> NDArray[np.float32]:
+        """Return the (n_rows, n_features) statistics of tiles; those not yet known are computed."""
+        backbone = _get_statistics(model)
+        known = self._known.setdefault(_identify_features(model), {})
+        missing = [int(row) for row in np.unique(rows) if int(row) not in known]
+        starts = range(0, len(missing), BATCH)
+        device = next(model.parameters()).device
+        model.eval()
+        with torch.inference_mode():
+            for start in show_progress(starts, f"{label}: features", len(starts), "batch"):
+                block = missing[start : start + BATCH]
+                batch = torch.from_numpy(np.ascontiguousarray(self._tiles[block])).unsqueeze(1)
+                x = model.input(batch.to(device)).contiguous(memory_format=torch.channels_last)
+                for row, values in zip(block, backbone.measure(x).cpu().numpy(), strict=True):
+                    known[row] = values
+        return np.stack([known[int(row)] for row in rows])
+
+
+def fit_discriminant(
+    task: FitTask,
+    settings: StageSettings,
+    classes: list[str],
+    tiles: NDArray[Any],
+    features: FeatureStore,
+    state_dir: Path,
+    label: str,
+) -> None:
+    """Solve the head of one fit and write the same files as a training by gradient descent.
+
+    Parameters
+    ----------
+    task
+        Tiles and identity.
+    settings
+        The stage's settings; augmentation, batches and epochs do not apply.
+    classes
+        Class names in the order of the class numbers.
+    tiles : (n, H, W) uint8 array
+        The tile store.
+    features
+        Shared by all fits of a stage.
+    state_dir
+        Folder of this fit, see :func:`batteryscope.training.fit.fit_model`.
+    label
+        How messages name this fit.
+
+    Notes
+    -----
+    Fisher's linear discriminant with equal class priors on standardised features, the
+    common covariance shrunk towards the identity by ``train.shrinkage`` (Friedman 1989).
+    Tiles that balancing copied count as often as they are copied.
+    """
+    prepare_state(state_dir, task.identity)
+    started = time.perf_counter()
+    # One seed for the network of all fits, so that random weights, too, give the same features.
+    shared = derive_seed(settings.train.seed, settings.stage, "weights")
+    model = build_classifier(settings.model, classes, int(tiles.shape[1]), shared)
+    model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
+    backbone = _get_statistics(model)
+    if torch.cuda.is_available() and settings.train.accelerator != "cpu":
+        model = model.cuda()
+
+    train = features.look_up(model, task.training.rows, label)
+    solve_head(backbone, train, task.training.targets, settings.train.shrinkage)
+    validation = features.look_up(model, task.validation.rows, label)
+    train_loss, _ = _judge(backbone, train, task.training)
+    val_loss, val_accuracy = _judge(backbone, validation, task.validation)
+    seconds = time.perf_counter() - started
+    row = (0, train_loss, val_loss, val_accuracy, 0.0, seconds)
+    history = pd.DataFrame([row], columns=list(HISTORY_COLUMNS))
+    log.info(
+        "%s: solved, training loss %.3f, validation loss %.3f, validation accuracy %.3f, %.0f s",
+        label,
+        train_loss,
+        val_loss,
+        val_accuracy,
+        seconds,
+    )
+    state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
+    write_fit(task, state_dir, model, state, history, 0, len(task.training), seconds)
+
+
+def solve_head(
+    backbone: StageStatistics,
+    features: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    shrinkage: float,
+) -> None:
+    """Set standardisation and head of a network to the discriminant of training features.
+
+    Parameters
+    ----------
+    backbone
+        Changed in place.
+    features : (n, n_features) array
+        Statistics of the training tiles.
+    targets : (n,) int array
+        Class numbers; every class that the head has must occur.
+    shrinkage
+        From 0 (the covariance as measured) to 1 (a multiple of the identity).
+
+    Raises
+    ------
+    InputError
+        If a class has no training tile.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    n_classes = backbone.head.out_features
+    if missing := sorted(set(range(n_classes)) - set(targets.tolist())):
+        raise InputError(
+            f"train.method 'discriminant': class number {missing[0]} has no training tile; "
+            "give every class some, or train by 'gradient'."
+        )
+    mean = features.mean(axis=0, dtype=np.float64)
+    sd = features.std(axis=0, dtype=np.float64)
+    sd[sd < 1e-6] = 1.0  # a feature that never varies says nothing
+    priors = np.full(n_classes, 1 / n_classes)
+    solver = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=priors)
+    solver.fit((features - mean) / sd, targets)
+    weights, offsets = np.asarray(solver.coef_), np.asarray(solver.intercept_)
+    if n_classes == 2:  # one row that tells the second class from the first
+        weights = np.concatenate([np.zeros_like(weights), weights])
+        offsets = np.concatenate([np.zeros_like(offsets), offsets])
+    with torch.no_grad():
+        backbone.head.weight.copy_(_as_tensor(weights))
+        backbone.head.bias.copy_(_as_tensor(offsets))
+        backbone.get_buffer("feature_mean").copy_(_as_tensor(mean))
+        backbone.get_buffer("feature_sd").copy_(_as_tensor(sd))
+
+
+def _judge(
+    backbone: StageStatistics, features: NDArray[np.float32], tile_set: TileSet
+) -> tuple[float, float]:
+    """Mean cross-entropy and share of right tiles."""
+    device = backbone.head.weight.device
+    with torch.inference_mode():
+        logits = backbone.score(torch.from_numpy(features).to(device)).cpu().double()
+    targets = torch.from_numpy(tile_set.targets)
+    loss = functional.cross_entropy(logits, targets)
+    return float(loss), float((logits.argmax(1) == targets).double().mean())
+
+
+def _get_statistics(model: TileClassifier) -> StageStatistics:
+    assert isinstance(model.backbone, StageStatistics)  # the settings see to it
+    return model.backbone
+
+
+def _identify_features(model: TileClassifier) -> str:
+    """Return a hash of the input treatment and the frozen network."""
+    state = {k: v for k, v in model.state_dict().items() if k.startswith(FROZEN)}
+    return digest_json({key: _digest_tensor(value) for key, value in state.items()})
+
+
+def _digest_tensor(value: Tensor) -> str:
+    return hashlib.sha256(value.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _as_tensor(values: NDArray[np.floating]) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
