@@ -194,7 +194,8 @@ def _get_statistics(model: TileClassifier) -> StageStatistics:
 def _identify_features(model: TileClassifier) -> str:
     """Return a hash of the input treatment and the frozen network."""
     state = {k: v for k, v in model.state_dict().items() if k.startswith(FROZEN)}
-    return digest_json({key: _digest_tensor(value) for key, value in state.items()})
+    tensors = {key: _digest_tensor(value) for key, value in state.items()}
+    return digest_json([model.description.as_dict(), tensors])
 
 
 def _digest_tensor(value: Tensor) -> str:

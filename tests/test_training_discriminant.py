@@ -1,0 +1,127 @@
+"""The closed-form head: the discriminant that scikit-learn finds, inside the network."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from batteryscope.config.base import validate_settings
+from batteryscope.config.learning import ModelSettings
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.models.classifier import build_classifier, rebuild_classifier
+from batteryscope.plan import StageSettings
+from batteryscope.training.discriminant import FeatureStore, solve_head
+
+MODEL = ModelSettings(
+    backbone="mobilenetv2_050", weights="random", freeze="backbone", pooling="stage_statistics"
+)
+
+
+def build(n_classes=3, **changes):
+    settings = MODEL.model_copy(update=changes)
+    return build_classifier(settings, [f"c{i}" for i in range(n_classes)], 64, seed=1).eval()
+
+
+def make_tiles(n=24):
+    """Stripes of three widths."""
+    rng = np.random.default_rng(0)
+    x = np.arange(64)
+    tiles = [
+        128 + 100 * np.sign(np.sin(x / (1 + i % 3)))[None, :] * np.ones((64, 1)) for i in range(n)
+    ]
+    noisy = np.stack(tiles) + rng.normal(0, 10, (n, 64, 64))
+    return np.clip(noisy, 0, 255).astype(np.uint8), np.arange(n) % 3
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_head_gives_the_probabilities_of_scikit_learn(n_classes):
+    rng = np.random.default_rng(1)
+    model = build(n_classes)
+    n_features = model.backbone.head.in_features
+    features = rng.normal(5, 2, (60, n_features)).astype(np.float32)
+    targets = np.arange(60) % n_classes
+    features[:, 0] += targets
+    features[:, 1] = 7  # never varies
+    solve_head(model.backbone, features, targets, 0.3)
+    sd = features.std(axis=0, dtype=np.float64)
+    sd[sd < 1e-6] = 1
+    scaled = (features - features.mean(axis=0, dtype=np.float64)) / sd
+    priors = np.full(n_classes, 1 / n_classes)
+    known = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3, priors=priors)
+    expected = known.fit(scaled, targets).predict_proba(scaled)
+    with torch.inference_mode():
+        found = model.backbone.score(torch.from_numpy(features)).double().softmax(1).numpy()
+    assert np.allclose(found, expected, atol=1e-3)
+
+
+def test_statistics_are_mean_and_spread_of_every_stage():
+    model = build()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        maps = model.backbone.network.forward_intermediates(x, intermediates_only=True)
+        found = model.backbone.measure(x)
+    means = torch.cat([m.mean((2, 3)) for m in maps], 1)
+    widths = [m.shape[1] for m in maps]
+    blocks = found.split([w for width in widths for w in (width, width)], dim=1)
+    assert torch.allclose(torch.cat(blocks[::2], 1), means, atol=1e-5)
+    spread = torch.cat([(m.var((2, 3), correction=0) + 1e-6).sqrt() for m in maps], 1)
+    assert torch.allclose(torch.cat(blocks[1::2], 1), spread, atol=1e-5)
+
+
+def test_features_are_computed_once_for_all_fits(monkeypatch):
+    tiles, _ = make_tiles()
+    store, model = FeatureStore(tiles), build()
+    seen = []
+    measure = type(model.backbone).measure
+    monkeypatch.setattr(
+        type(model.backbone), "measure", lambda self, x: seen.append(len(x)) or measure(self, x)
+    )
+    first = store.look_up(model, np.array([0, 3, 3, 5]), "fit")
+    model.backbone.head.weight.data += 1  # the head is no part of the features
+    again = store.look_up(model, np.array([5, 0, 7]), "fit")
+    assert sum(seen) == 4
+    assert np.array_equal(first[[0, 3]], again[[1, 0]])
+    assert np.array_equal(first[1], first[2])
+
+
+def test_other_grey_levels_give_other_features():
+    tiles, _ = make_tiles()
+    store = FeatureStore(tiles)
+    raw = store.look_up(build(), np.array([0]), "fit")
+    scaled = store.look_up(build(grey_levels="per_image"), np.array([0]), "fit")
+    assert not np.allclose(raw, scaled)
+
+
+def test_model_survives_being_written_and_rebuilt():
+    tiles, targets = make_tiles()
+    model = build()
+    features = FeatureStore(tiles).look_up(model, np.arange(len(tiles)), "fit")
+    solve_head(model.backbone, features, targets, 0.1)
+    copy = rebuild_classifier(model.description.as_dict(), model.state_dict())
+    batch = torch.from_numpy(tiles).unsqueeze(1)
+    with torch.inference_mode():
+        logits = model(batch)
+        assert torch.equal(logits, copy(batch))
+    assert (logits.argmax(1).numpy() == targets).all()
+
+
+def test_class_without_tiles_is_refused():
+    model = build()
+    features = np.ones((4, model.backbone.head.in_features), np.float32)
+    with pytest.raises(InputError, match="class number 2 has no training tile"):
+        solve_head(model.backbone, features, np.array([0, 1, 0, 1]), 0.1)
+
+
+def test_network_without_stages_is_refused():
+    settings = MODEL.model_copy(update={"backbone": "mixer_s32_224"})
+    with pytest.raises(ConfigError, match="feature maps of all stages"):
+        build_classifier(settings, ["a", "b"], 64, seed=1)
+
+
+def test_discriminant_needs_the_frozen_statistics():
+    values = {
+        "study": "s", "stage": "fit", "where": {}, "label_columns": ["class"], "balance": {},
+        "augment": {}, "model": {"freeze": "backbone"}, "train": {"method": "discriminant"},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"needs model\.pooling 'stage_statistics'"):
+        validate_settings(StageSettings, values, "here")
