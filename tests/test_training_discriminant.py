@@ -78,6 +78,8 @@ def test_features_are_computed_once_for_all_fits(monkeypatch):
     )
     first = store.look_up(model, np.array([0, 3, 3, 5]), "fit")
     model.backbone.head.weight.data += 1  # the head is no part of the features
+    # Another fold: its own statistics of training tiles, which raw grey levels do not use.
+    model.input.learn_statistics(torch.arange(256))
     again = store.look_up(model, np.array([5, 0, 7]), "fit")
     assert sum(seen) == 4
     assert np.array_equal(first[[0, 3]], again[[1, 0]])
@@ -90,6 +92,15 @@ def test_other_grey_levels_give_other_features():
     raw = store.look_up(build(), np.array([0]), "fit")
     scaled = store.look_up(build(grey_levels="per_image"), np.array([0]), "fit")
     assert not np.allclose(raw, scaled)
+
+
+def test_statistics_of_the_training_tiles_count_where_they_are_used():
+    tiles, _ = make_tiles()
+    store, model = FeatureStore(tiles), build(grey_levels="dataset")
+    model.input.learn_statistics(torch.arange(256))
+    one = store.look_up(model, np.array([0]), "fit")
+    model.input.learn_statistics(torch.arange(256).flip(0))
+    assert not np.allclose(one, store.look_up(model, np.array([0]), "fit"))
 
 
 def test_model_survives_being_written_and_rebuilt():

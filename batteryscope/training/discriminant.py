@@ -31,7 +31,6 @@ from batteryscope.training.fit import FitTask, prepare_state, write_fit
 log = logging.getLogger("batteryscope")
 
 BATCH = 32
-FROZEN = ("input.", "backbone.network.")  # what features depend on, beside the tile
 
 
 class FeatureStore:
@@ -192,10 +191,17 @@ def _get_statistics(model: TileClassifier) -> StageStatistics:
 
 
 def _identify_features(model: TileClassifier) -> str:
-    """Return a hash of the input treatment and the frozen network."""
-    state = {k: v for k, v in model.state_dict().items() if k.startswith(FROZEN)}
-    tensors = {key: _digest_tensor(value) for key, value in state.items()}
-    return digest_json([model.description.as_dict(), tensors])
+    """Return a hash of the frozen network and of what the input treatment does to a tile.
+
+    The treatment is asked, not its stored statistics: those of the training tiles differ
+    between folds even where the treatment does not use them.
+    """
+    ramp = torch.arange(256, dtype=torch.uint8).repeat(64, 1).reshape(1, 1, 128, 128)
+    with torch.inference_mode():
+        treated = model.input(ramp.to(next(model.parameters()).device))
+    network = _get_statistics(model).network.state_dict()
+    digests = {key: _digest_tensor(value) for key, value in network.items()}
+    return digest_json([model.description.as_dict(), digests, _digest_tensor(treated)])
 
 
 def _digest_tensor(value: Tensor) -> str:
