@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 from batteryscope.config.base import Settings
 
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+RESERVED_COLUMNS = frozenset(("sample_id", "path", "row", "domain", "group"))
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 
 
@@ -126,4 +127,9 @@ class TableDatasetSettings(Settings):
             )
         if both := sorted(set(self.features) & set(self.targets)):
             raise ValueError(f"'{both[0]}' is a feature and a target; it can be one of them.")
+        if taken := sorted(RESERVED_COLUMNS & (set(self.features) | set(self.targets))):
+            raise ValueError(
+                f"'{taken[0]}' is a column that every table gets; name the feature or target "
+                "otherwise and give the title in the file as its header."
+            )
         return self

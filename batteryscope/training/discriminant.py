@@ -180,7 +180,7 @@ def _judge(
     device = backbone.head.weight.device
     with torch.inference_mode():
         logits = backbone.score(torch.from_numpy(features).to(device)).cpu().double()
-    targets = torch.from_numpy(tile_set.targets)
+    targets = torch.tensor(tile_set.targets)
     loss = functional.cross_entropy(logits, targets)
     return float(loss), float((logits.argmax(1) == targets).double().mean())
 

@@ -1,0 +1,1 @@
+"""Studies whose data are tables: rows, splits and very small networks."""

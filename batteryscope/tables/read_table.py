@@ -1,0 +1,157 @@
+"""Reading a table that somebody else made: CSV, Excel or parquet, columns by their titles."""
+
+import difflib
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.config.table_data import TableDatasetSettings, TableFile
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.tables.read_lines import read_lines
+
+MAX_LISTED_TITLES = 12
+
+
+def list_files(settings: TableDatasetSettings, root: Path) -> list[TableFile]:
+    """List the files of a data set: the stated ones, or all CSV files of the generator's folder.
+
+    A generator writes the names of the settings as titles; titles stated for other files do
+    not count there.
+
+    Raises
+    ------
+    InputError
+        The generator's folder holds no CSV file.
+    """
+    if settings.generator is None:
+        return settings.files
+    paths = sorted(p.name for p in root.glob("*.csv") if not p.name.startswith("."))
+    if not paths:
+        raise InputError(f"{root}: no generated table (*.csv) is in this folder; generate it.")
+    headers = {name: name for name in settings.features | settings.targets}
+    return [TableFile(path=path, headers=headers) for path in paths]
+
+
+def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> pd.DataFrame:
+    """Read one file; its cells stay as they are written.
+
+    Parameters
+    ----------
+    file
+        Path below ``root``, and how the file is written.
+    settings
+        Which columns are needed, and their titles.
+    root
+        Folder that the path counts from.
+
+    Returns
+    -------
+    DataFrame
+        Features and targets, and the columns that tell domain and group, under the names
+        of the settings; index ``row``: the line in the file, whose header is in line 1.
+        Cells are text (CSV) or what the file holds; None where a cell is missing.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable, has no rows, or lacks a column.
+    ConfigError
+        ``headers`` names an unknown column, or two features or targets share one title.
+    """
+    path = root / file.path
+    if not path.is_file():
+        raise InputError(f"{path}: this table does not exist; check dataset.files and its path.")
+    header, lines = read_lines(path, file)
+    if not lines:
+        raise InputError(f"{path}: the table has a header but no rows; fill it or leave it out.")
+    places = find_columns(header, _find_wanted(file, settings), path)
+    _check_own_columns(places, [*settings.features, *settings.targets], header, path)
+    cells = {
+        name: [row[place] if place < len(row) else None for _, row in lines]
+        for name, place in places.items()
+    }
+    index = pd.Index([number for number, _ in lines], name="row")
+    return pd.DataFrame(cells, index=index, dtype=object)
+
+
+def find_columns(header: Sequence[str], wanted: dict[str, str], where: Path) -> dict[str, int]:
+    """Find the place of every wanted title in a header.
+
+    A title is taken as it stands first, then without regard to case, spacing and the two
+    ways to write a micro sign, if only one column fits.
+
+    Parameters
+    ----------
+    header
+        Titles of the file; unnamed columns ("") are allowed.
+    wanted
+        Name → title.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        A title is missing or stands over several columns.
+    """
+    places: dict[str, int] = {}
+    for name, title in wanted.items():
+        fits = [i for i, found in enumerate(header) if found.strip() == title.strip()]
+        fits = fits or [i for i, found in enumerate(header) if _loosen(found) == _loosen(title)]
+        if len(fits) > 1:
+            raise InputError(
+                f"{where}: {len(fits)} columns are called '{header[fits[0]]}', one of which is to "
+                f"be '{name}'; rename the others."
+            )
+        if not fits:
+            raise InputError(_explain_missing(header, name, title, where))
+        places[name] = fits[0]
+    return places
+
+
+def _check_own_columns(
+    places: dict[str, int], names: Sequence[str], header: Sequence[str], where: Path
+) -> None:
+    """No two features or targets are one column; a condition or the group may be."""
+    first: dict[int, str] = {}
+    for name in names:
+        other = first.setdefault(places[name], name)
+        if other != name:
+            raise ConfigError(
+                f"{where}: '{other}' and '{name}' are both the column '{header[places[name]]}'; "
+                "give each its own header."
+            )
+
+
+def _find_wanted(file: TableFile, settings: TableDatasetSettings) -> dict[str, str]:
+    """Name → title of all columns that this file must have."""
+    columns = settings.features | settings.targets
+    wanted = {name: column.header or name for name, column in columns.items()}
+    others = [] if file.domain else [name for rule in settings.domains.values() for name in rule]
+    if settings.group is not None:
+        others.append(settings.group)
+    wanted = {name: name for name in others} | wanted
+    if unknown := sorted(set(file.headers) - set(wanted)):
+        near = difflib.get_close_matches(unknown[0], list(wanted), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known columns: {', '.join(wanted)}."
+        raise ConfigError(f"{file.path}: headers names the unknown column '{unknown[0]}'; {hint}")
+    return wanted | file.headers
+
+
+def _explain_missing(header: Sequence[str], name: str, title: str, where: Path) -> str:
+    titles = [found for found in header if found.strip()]
+    loose = {_loosen(found): found for found in titles}
+    near = difflib.get_close_matches(_loosen(title), list(loose), n=3, cutoff=0.4)
+    listed = [f"'{loose[key]}'" for key in near] or [f"'{t}'" for t in titles[:MAX_LISTED_TITLES]]
+    more = "" if near or len(titles) <= MAX_LISTED_TITLES else ", …"
+    return (
+        f"{where}: the column '{name}' should have the title '{title}', which is not in the file; "
+        f"{'nearest titles' if near else 'titles'} found: {', '.join(listed)}{more}; give the "
+        "right one as its header."
+    )
+
+
+def _loosen(title: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
