@@ -1,0 +1,150 @@
+"""Prediction intervals from rows that no fit has seen, and queries outside the known range.
+
+Split-conformal intervals: the score of a validation row is its error relative to the
+prediction, |y_true − y_pred| / |y_pred|, because the networks are trained on a relative error. The
+half-width of a prediction is the finite-sample quantile of the scores times |y_pred|.
+
+A small domain has only a handful of validation rows per repeat, so the scores of all
+repeats of the same arm, target and domain are pooled. For the test rows of one repeat, the
+scores of rows that are test rows of that repeat are left out, so that no row helps to set
+the width of its own interval. Pooling makes the scores depend on each other, so the nominal
+coverage is approximate, and the networks keep the epoch and restart with the lowest
+validation error, which makes their scores too small: the measured coverage is what counts.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batteryscope.tables.table_predictions import order_table_arms, select_main_study
+
+INTERVAL_COLUMNS = [
+    "arm", "target", "domain", "repeat", "coverage_wanted", "relative_half_width",
+    "mean_half_width", "n_calibration", "coverage_measured", "n_covered", "n_test",
+]  # fmt: skip
+
+
+def find_conformal_quantile(scores: ArrayLike, coverage: float) -> float:
+    """Return the score that a new one does not exceed with the given probability.
+
+    Parameters
+    ----------
+    scores
+        (n,) scores of calibration rows, none negative.
+    coverage
+        Wanted probability in (0, 1).
+
+    Returns
+    -------
+    float
+        The k-th smallest score with k = ceil((n + 1) · coverage); infinite if k > n,
+        because n rows are then too few for this coverage.
+    """
+    ordered = np.sort(np.asarray(scores, dtype=np.float64))
+    rank = count_needed_rank(len(ordered), coverage)
+    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
+
+
+def count_needed_rows(coverage: float) -> int:
+    """Return the smallest number of calibration rows that gives a finite interval."""
+    return int(np.ceil(coverage / (1 - coverage) - 1e-9))
+
+
+def count_needed_rank(n: int, coverage: float) -> int:
+    """Return ceil((n + 1) · coverage), unharmed by the rounding of the product."""
+    return int(np.ceil((n + 1) * coverage - 1e-9))
+
+
+def find_relative_scores(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+    """Return |y_true − y_pred| / |y_pred| of each row; infinite where y_pred alone is 0."""
+    true = np.asarray(y_true, dtype=np.float64)
+    pred = np.asarray(y_pred, dtype=np.float64)
+    error, size = np.abs(true - pred), np.abs(pred)
+    scores = np.full(error.shape, np.inf)
+    np.divide(error, size, out=scores, where=size > 0)
+    scores[error == 0] = 0.0
+    return scores
+
+
+def measure_intervals(predictions: pd.DataFrame, coverage: float) -> pd.DataFrame:
+    """Find half-widths and measure how many test rows they cover.
+
+    Parameters
+    ----------
+    predictions
+        Networks and baselines; validation and test rows of the main study are used.
+    coverage
+        Wanted share of rows inside, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        One row per ``arm, target, domain, repeat``: ``coverage_wanted``,
+        ``relative_half_width`` (times |y_pred|), ``mean_half_width`` (over the test rows,
+        unit of the target), ``n_calibration`` (scores used), ``coverage_measured``,
+        ``n_covered, n_test``. A row without ``repeat`` sums up: its half-width comes from
+        all validation rows of all repeats and is meant for new rows; its coverage is that
+        of the repeats' own intervals over all their test rows.
+    """
+    main = select_main_study(predictions)
+    scored = main.assign(score=find_relative_scores(main["y_true"], main["y_pred"]))
+    rows = []
+    for arm in order_table_arms(scored):
+        for (target, domain), part in scored[scored["arm"] == arm].groupby(["target", "domain"]):
+            known = part[part["role"] == "validation"]
+            test = part[part["role"] == "test"]
+            covered = 0
+            for repeat, asked in test.groupby("repeat"):
+                own = known[~known["sample_id"].isin(asked["sample_id"])]
+                width = find_conformal_quantile(own["score"], coverage)
+                inside = int((asked["score"] <= width).sum())
+                covered += inside
+                rows.append(
+                    [arm, target, domain, repeat, coverage, *_describe(width, own, asked, inside)]
+                )
+            if len(test):
+                width = find_conformal_quantile(known["score"], coverage)
+                rows.append(
+                    [arm, target, domain, pd.NA, coverage, *_describe(width, known, test, covered)]
+                )
+    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS).astype({"repeat": "Int64"})
+
+
+def find_ranges(manifest: pd.DataFrame, columns: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return the smallest and largest value of each column over the given rows."""
+    return {c: (float(manifest[c].min()), float(manifest[c].max())) for c in columns}
+
+
+def find_outside_range(
+    rows: pd.DataFrame, ranges: Mapping[str, tuple[float, float]]
+) -> list[tuple[str, float, float, float]]:
+    """List the values of a query that lie outside what the models have seen.
+
+    Parameters
+    ----------
+    rows
+        Queries with the columns of ``ranges``.
+    ranges
+        Lowest and highest training value (both count as inside) per column.
+
+    Returns
+    -------
+    list of tuple
+        ``(column, value, low, high)``, row after row; a missing value is outside.
+    """
+    return [
+        (column, float(value), low, high)
+        for _, row in rows.iterrows()
+        for column, (low, high) in ranges.items()
+        if not low <= (value := row[column]) <= high
+    ]
+
+
+def _describe(
+    width: float, calibration: pd.DataFrame, test: pd.DataFrame, covered: int
+) -> list[float | int]:
+    size = float(test["y_pred"].abs().mean())
+    mean_width = width * size if np.isfinite(width) else width
+    return [width, mean_width, len(calibration), covered / len(test), covered, len(test)]

@@ -1,0 +1,43 @@
+"""How arms, baselines, domains and columns are called in figures and reports."""
+
+from batteryscope.config.table_data import ColumnSettings
+
+ARM_LABELS = {
+    "source": "source network",
+    "pretrained": "source network as it is",
+    "adapter": "transfer (adapter)",
+    "scratch": "from scratch",
+    "fine_tuning": "fine-tuning of all weights",
+    "baseline_mean": "mean of the training rows",
+    "baseline_linear": "linear regression",
+    "baseline_ridge": "ridge regression",
+    "baseline_random_forest": "random forest",
+    "baseline_gradient_boosting": "gradient boosting",
+    "baseline_gaussian_process": "Gaussian process",
+}
+
+
+def name_arm(arm: str) -> str:
+    """Return an arm or a baseline in words."""
+    return ARM_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
+
+
+def name_domain(domain: str) -> str:
+    """Return a domain in words."""
+    return domain.replace("_", " ")
+
+
+def name_column(name: str, settings: ColumnSettings | None = None) -> str:
+    """Return a column in words, without its unit."""
+    return (settings.label if settings else "") or name.replace("_", " ")
+
+
+def label_column(name: str, settings: ColumnSettings | None = None) -> str:
+    """Return a column in words with its unit, for an axis."""
+    unit = f" ({settings.unit})" if settings and settings.unit else ""
+    return name_column(name, settings) + unit
+
+
+def format_half_width(share: float) -> str:
+    """Return ``± 8.4 %`` for 0.084; an infinite interval comes from too few rows."""
+    return f"± {100 * share:.1f} %" if share < float("inf") else "unbounded (too few rows)"

@@ -1,0 +1,222 @@
+"""How far predictions are from the truth, and all arms in one tidy table."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.errors import InputError
+from batteryscope.evaluation.predictions import is_baseline
+from batteryscope.tables.table_predictions import (
+    SOURCE_ARM,
+    order_table_arms,
+    select_main_study,
+)
+
+METRICS = ("mape", "mae", "rmse", "r2")
+SCORE_COLUMNS = [
+    "arm", "target", "domain", "ablation", "value", "repeat", "metric", "score", "n"
+]  # fmt: skip
+COMPARISON_COLUMNS = [
+    "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
+]  # fmt: skip
+LEVEL = "row"
+PAPER_ARM = "paper"
+DIGITS = 6
+_ARM_IN_NOTE = re.compile(r"\barm: *(\w+)")
+
+
+def measure_mape(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean absolute percentage error in percent.
+
+    Raises
+    ------
+    InputError
+        If a true value is 0, against which no percentage exists.
+    """
+    true, pred = _as_pair(y_true, y_pred)
+    if (true == 0).any():
+        raise InputError(
+            "A target value is 0, so its percentage error is not defined; remove the row or "
+            "give the target a range that leaves 0 out."
+        )
+    return float(np.mean(np.abs((pred - true) / true)) * 100)
+
+
+def measure_mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean absolute error in the unit of the target."""
+    true, pred = _as_pair(y_true, y_pred)
+    return float(np.mean(np.abs(pred - true)))
+
+
+def measure_rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Root of the mean squared error in the unit of the target."""
+    true, pred = _as_pair(y_true, y_pred)
+    return float(np.sqrt(np.mean((pred - true) ** 2)))
+
+
+def measure_r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Coefficient of determination against the mean of these same rows; at most 1.
+
+    0 is as good as the mean of the test rows, which no model knows beforehand; NaN if all
+    true values are equal.
+    """
+    true, pred = _as_pair(y_true, y_pred)
+    spread = float(np.sum((true - true.mean()) ** 2))
+    return 1 - float(np.sum((pred - true) ** 2)) / spread if spread > 0 else float("nan")
+
+
+MEASURES = dict(zip(METRICS, (measure_mape, measure_mae, measure_rmse, measure_r2), strict=True))
+
+
+def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataFrame:
+    """Score every arm, target, domain and repeat, ablations included.
+
+    Parameters
+    ----------
+    predictions
+        Table of ``table_predictions.COLUMNS``.
+    role
+        ``test`` or ``validation``.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, target, domain, ablation, value, repeat, metric, score, n``; metrics
+        ``mape`` (percent), ``mae``, ``rmse`` (unit of the target), ``r2``; ``n`` counts the
+        rows of that repeat. Sorted by these columns, arms as in ``order_table_arms``.
+    """
+    keys = SCORE_COLUMNS[:6]
+    asked = predictions[predictions["role"] == role]
+    rows = []
+    for place, part in asked.groupby(keys, sort=True, dropna=False):
+        for metric, measure in MEASURES.items():
+            score = measure(part["y_true"], part["y_pred"])
+            rows.append([*place, metric, score, len(part)])
+    scores = pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    place_of = {arm: i for i, arm in enumerate(order_table_arms(scores))}
+    return scores.sort_values(
+        "arm", key=lambda arms: arms.map(place_of), kind="stable", ignore_index=True
+    )
+
+
+def select_mape(scores: pd.DataFrame) -> pd.DataFrame:
+    """Keep the MAPE of the main study."""
+    main = select_main_study(scores)
+    return main[main["metric"] == "mape"]
+
+
+def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) -> pd.DataFrame:
+    """Put all arms of the main study beside the published values.
+
+    Parameters
+    ----------
+    predictions
+        Networks and baselines together.
+    settings
+        The study: order of the targets, sizes of the networks, ``evaluate.paper``.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper``. ``level`` is
+        ``row``, ``mean`` and ``sd`` (ddof 1; empty for a single repeat) are over repeats,
+        ``n`` counts distinct test rows. Targets in the order of the settings, the source
+        domain first. A published value without counterpart gets a row of the arm ``paper``.
+    """
+    main = select_main_study(predictions)
+    test = main[main["role"] == "test"]
+    units = test.groupby(["arm", "target", "domain"])["sample_id"].nunique()
+    scores = score_predictions(main)
+    source = settings.dataset.source
+    domains = sorted(set(scores["domain"]), key=lambda d: (d != source, d))
+    rows: list[dict[str, object]] = []
+    for target in settings.dataset.targets:
+        for domain in domains:
+            here = scores[(scores["target"] == target) & (scores["domain"] == domain)]
+            for arm in order_table_arms(here):
+                mine = here[here["arm"] == arm].groupby("metric")["score"]
+                means, sds = mine.mean(), mine.std(ddof=1)
+                for metric in METRICS:
+                    rows.append(
+                        {
+                            "arm": arm,
+                            "backbone": name_backbone(arm, target, settings),
+                            "target": target,
+                            "domain": domain,
+                            "level": LEVEL,
+                            "metric": metric,
+                            "mean": means[metric],
+                            "sd": sds[metric],
+                            "n": units[arm, target, domain],
+                            "paper": np.nan,
+                        }
+                    )
+    comparison = pd.DataFrame(rows, columns=COMPARISON_COLUMNS).astype({"n": "Int64"})
+    return _add_paper(comparison, settings.evaluate.paper, source)
+
+
+def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
+    """Name a network by its hidden layers: ``mlp_3x4``, with an adapter ``mlp_3x4+4``."""
+    if is_baseline(arm):
+        return ""
+    network = settings.networks[target]
+    name = f"mlp_{network.hidden_layers}x{network.nodes}"
+    return f"{name}+{network.adapter_nodes or network.nodes}" if arm == "adapter" else name
+
+
+def flatten_table_metrics(comparison: pd.DataFrame) -> dict[str, float]:
+    """Flatten to ``<arm>.row.<domain>.<target>.<metric>`` → mean, sorted, 6 digits."""
+    metrics = {
+        f"{row['arm']}.{row['level']}.{row['domain']}.{row['target']}.{row['metric']}": round(
+            float(row["mean"]), DIGITS
+        )
+        for row in comparison.to_dict("records")
+        if row["arm"] != PAPER_ARM and np.isfinite(row["mean"])
+    }
+    return dict(sorted(metrics.items()))
+
+
+def find_paper_arm(value: PaperValue) -> str:
+    """Return the arm that a published value belongs to; "" if it names none.
+
+    It is the field ``arm`` where the settings have one, otherwise what the note says after
+    ``arm:``.
+    """
+    named = getattr(value, "arm", "") or ""
+    found = _ARM_IN_NOTE.search(value.note)
+    return str(named) or (found.group(1) if found else "")
+
+
+def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: str) -> pd.DataFrame:
+    """Write published values beside ours; those that name no arm beside every network."""
+    alone = []
+    for value in paper:
+        arm = find_paper_arm(value)
+        if arm == "pretrained" and value.domain == source:
+            arm = SOURCE_ARM  # at home, the pretrained network is simply the source network
+        beside = comparison["arm"] == arm if arm else ~comparison["arm"].map(is_baseline)
+        for column in ("metric", "target", "domain"):
+            beside &= comparison[column] == getattr(value, column)
+        if beside.any():
+            comparison.loc[beside, "paper"] = value.value
+        else:
+            place = {c: getattr(value, c) for c in ("target", "domain", "metric")}
+            alone.append(
+                {"arm": PAPER_ARM, "backbone": "", "level": LEVEL, **place, "paper": value.value}
+            )
+    if not alone:
+        return comparison
+    extra = pd.DataFrame(alone).reindex(columns=COMPARISON_COLUMNS)
+    extra = extra.astype({"mean": np.float64, "sd": np.float64, "n": "Int64"})
+    return pd.concat([comparison, extra], ignore_index=True)
+
+
+def _as_pair(
+    y_true: ArrayLike, y_pred: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
