@@ -164,8 +164,8 @@ def test_temperature_without_mistakes_stays_moderate():
     p = np.full((40, 3), 0.1) + 0.7 * np.eye(3)[np.arange(40) % 3]
     y = np.arange(40) % 3
     scaled = apply_temperature(p, fit_temperature(p, y))
-    # Smoothed targets: 40 right out of 40 is worth 41/43 and not certainty.
-    assert scaled.max() == pytest.approx(41 / 43, abs=1e-3)
+    # Smoothed targets: 40 right out of 40 is worth 41/42 and not certainty.
+    assert scaled.max() == pytest.approx(41 / 42, abs=1e-3)
     assert fit_temperature(np.empty((0, 3)), []) == 1.0
     with pytest.raises(ValueError, match="not positive"):
         apply_temperature(p, 0)

@@ -33,8 +33,8 @@ def fit_temperature(probabilities: NDArray[np.floating], y: ArrayLike) -> float:
 
     Notes
     -----
-    Guo et al. 2017. The targets are smoothed as in Platt 1999 (true class
-    1 − (K−1)/(n+K), others 1/(n+K)), so that a validation part without a single
+    Guo et al. 2017. The targets are smoothed as in Platt 1999: the true class gets
+    (n+1)/(n+2), the others share the rest, so that a validation part without a single
     mistake does not ask for absolute certainty.
     """
     from scipy.optimize import minimize_scalar
@@ -44,8 +44,8 @@ def fit_temperature(probabilities: NDArray[np.floating], y: ArrayLike) -> float:
     if n == 0 or n_classes < 2:
         return 1.0
     logits = _take_logits(probabilities)
-    targets = np.full((n, n_classes), 1.0 / (n + n_classes))
-    targets[np.arange(n), index] = 1.0 - (n_classes - 1) / (n + n_classes)
+    targets = np.full((n, n_classes), 1.0 / (n + 2) / (n_classes - 1))
+    targets[np.arange(n), index] = (n + 1) / (n + 2)
 
     def find_loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
