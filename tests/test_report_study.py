@@ -50,7 +50,12 @@ def make_settings(path: str | None = None) -> StudySettings:
             "evaluate": {
                 "paper": [
                     {"metric": "accuracy", "value": 0.996, "note": "2430 test crops"},
-                    {"metric": "accuracy", "target": "composition", "value": 96, "level": "image"},
+                    {
+                        "metric": "accuracy",
+                        "target": "composition",
+                        "value": 0.96,
+                        "level": "image",
+                    },
                 ]
             },
         }

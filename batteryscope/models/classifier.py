@@ -116,8 +116,9 @@ def build_classifier(
         model = TileClassifier(description)
     if settings.weights != "random":
         state, origin = _find_state(settings)
-        wrapped = isinstance(model.backbone, StageStatistics)
-        network = model.backbone.network if wrapped else model.backbone
+        network = model.backbone
+        if isinstance(network, StageStatistics):
+            network = network.network
         if channels == 1:
             state = _sum_stem(network, state)
         load_pretrained(network, state, origin)

@@ -1,10 +1,8 @@
 """Reads the pieces of a study; a missing optional piece is left empty."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,8 @@ from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_json
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
+from batteryscope.report.read_pieces import read_files, read_json, read_table
 
-# Class names such as 333 and arm names must stay text, and an empty target stays "".
-TEXT_COLUMNS = (
-    "arm", "backbone", "target", "domain", "level", "metric", "class", "y_true", "y_pred",
-    "sample_id", "path", "who", "reason", "detail", "kind", "group",
-)  # fmt: skip
 COPIED = (
     "comparison.csv", "metrics.json", "per_class.csv", "confusion.csv", "misclassified.csv",
     "images.csv", "reliability.csv", "findings.json", "survey.csv",
@@ -59,18 +53,18 @@ def collect_evidence(
     InputError
         If ``comparison.csv`` is missing or a file cannot be read.
     """
-    comparison = _read_table(folders.comparison / "comparison.csv")
+    comparison = read_table(folders.comparison / "comparison.csv")
     if comparison is None:
         raise InputError(
             f"{folders.comparison / 'comparison.csv'}: the file does not exist; "
             "a report needs it, so run the comparison of the arms first."
         )
-    manifest = _read_table(_inside(folders.manifest, "manifest.parquet"))
-    external = _read_table(_inside(folders.external, "metrics.csv"))
-    files = _read_files(folders.comparison, COPIED)
+    manifest = read_table(_inside(folders.manifest, "manifest.parquet"))
+    external = read_table(_inside(folders.external, "metrics.csv"))
+    files = read_files(folders.comparison, COPIED)
     if external is not None and folders.external is not None:
         files["external_metrics.csv"] = (folders.external / "metrics.csv").read_bytes()
-    findings = _read_json(folders.comparison / "findings.json")
+    findings = read_json(folders.comparison / "findings.json")
     return StudyEvidence(
         study=study,
         settings=settings,
@@ -81,20 +75,20 @@ def collect_evidence(
         },
         stages={name: _read_fits(folder) for name, folder in (folders.stages or {}).items()},
         manifest=manifest,
-        rejects=_read_table(_inside(folders.manifest, "rejects.csv")),
-        tile_index=_read_table(_inside(folders.tiles, "index.parquet")),
-        tile_rejects=_read_table(_inside(folders.tiles, "rejects.csv")),
+        rejects=read_table(_inside(folders.manifest, "rejects.csv")),
+        tile_index=read_table(_inside(folders.tiles, "index.parquet")),
+        tile_rejects=read_table(_inside(folders.tiles, "rejects.csv")),
         tiles=_open_tiles(_inside(folders.tiles, "tiles.npy")),
         preview_png=_read_bytes(_inside(folders.tiles, "preview.png")),
-        split=_read_table(_inside(folders.split, "split.parquet")),
-        audit=_read_json(_inside(folders.split, "audit.json")) or {},
-        per_class=_read_table(folders.comparison / "per_class.csv"),
-        confusion=_read_table(folders.comparison / "confusion.csv"),
-        misclassified=_read_table(folders.comparison / "misclassified.csv"),
-        images=_read_table(folders.comparison / "images.csv"),
-        reliability=_read_table(folders.comparison / "reliability.csv"),
+        split=read_table(_inside(folders.split, "split.parquet")),
+        audit=read_json(_inside(folders.split, "audit.json")) or {},
+        per_class=read_table(folders.comparison / "per_class.csv"),
+        confusion=read_table(folders.comparison / "confusion.csv"),
+        misclassified=read_table(folders.comparison / "misclassified.csv"),
+        images=read_table(folders.comparison / "images.csv"),
+        reliability=read_table(folders.comparison / "reliability.csv"),
         findings=None if findings is None else tuple(findings),
-        survey=_read_table(folders.comparison / "survey.csv"),
+        survey=read_table(folders.comparison / "survey.csv"),
         external=external,
         files=files,
         data_hash=_identify_data(folders.manifest, manifest),
@@ -106,37 +100,8 @@ def _inside(folder: Path | None, name: str) -> Path | None:
     return None if folder is None else folder / name
 
 
-def _read_table(path: Path | None) -> pd.DataFrame | None:
-    if path is None or not path.is_file():
-        return None
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        header = pd.read_csv(path, nrows=0).columns
-        texts = {column: str for column in header if column in TEXT_COLUMNS}
-        table = pd.read_csv(path, dtype=texts)
-    except (ValueError, OSError) as error:
-        if isinstance(error, pd.errors.EmptyDataError):
-            return None
-        raise InputError(f"{path}: this table cannot be read ({error}); make it anew.") from None
-    return table.fillna(dict.fromkeys(texts, ""))
-
-
-def _read_json(path: Path | None) -> Any:
-    if path is None or not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); make it anew.") from None
-
-
 def _read_bytes(path: Path | None) -> bytes | None:
     return path.read_bytes() if path is not None and path.is_file() else None
-
-
-def _read_files(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
 def _open_tiles(path: Path | None) -> np.ndarray | None:
@@ -154,14 +119,14 @@ def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
     return ArmEvidence(
         name=name,
         label=(known.label if known else "") or name.replace("_", " "),
-        calibration=_read_json(folder / "calibration.json") or {},
-        cost=_read_json(folder / "cost.json") or {},
+        calibration=read_json(folder / "calibration.json") or {},
+        cost=read_json(folder / "cost.json") or {},
         explanations=_read_explanations(folder / "explain"),
     )
 
 
 def _read_explanations(folder: Path) -> tuple[Explanation, ...]:
-    entries = _read_json(folder / "index.json") or []
+    entries = read_json(folder / "index.json") or []
     found = []
     for entry in entries:
         png = _read_bytes(folder / str(entry.get("file", "")))
@@ -187,9 +152,9 @@ def _read_explanations(folder: Path) -> tuple[Explanation, ...]:
 def _read_fits(folder: Path) -> tuple[Fit, ...]:
     fits = []
     for history_path in folder.glob("part*/r*_f*/history.csv"):
-        history = _read_table(history_path)
+        history = read_table(history_path)
         if history is not None and not history.empty:
-            facts = _read_json(history_path.parent / "fit.json") or {}
+            facts = read_json(history_path.parent / "fit.json") or {}
             fits.append(Fit(history, {"folder": history_path.parent.name, **facts}))
     return tuple(sorted(fits, key=_fit_order))
 
@@ -200,7 +165,7 @@ def _fit_order(fit: Fit) -> tuple[int, int, str]:
 
 def _identify_data(folder: Path | None, manifest: pd.DataFrame | None) -> str:
     """One hash over what the samples are, independent of their names and places."""
-    summary = _read_json(_inside(folder, "summary.json")) or {}
+    summary = read_json(_inside(folder, "summary.json")) or {}
     if "manifest_hash" in summary:
         return str(summary["manifest_hash"])
     if manifest is None or "sha256" not in manifest:

@@ -114,7 +114,7 @@ def render_report(
             width=96,
         ),
     }
-    return _environment().get_template("study.html.j2").render(context)
+    return make_environment().get_template("study.html.j2").render(context)
 
 
 def render_index(reports_dir: Path) -> str:
@@ -148,10 +148,11 @@ def render_index(reports_dir: Path) -> str:
             ) from None
         png = figure.read_bytes() if figure.is_file() else None
         studies[-1]["picture"] = _embed(_shrink(png, THUMBNAIL_WIDTH_PX))
-    return _environment().get_template("index.html.j2").render(studies=studies)
+    return make_environment().get_template("index.html.j2").render(studies=studies)
 
 
-def _environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
+    """Return what renders all pages: strict templates, and filters for pictures and numbers."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

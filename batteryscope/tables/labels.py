@@ -1,6 +1,6 @@
 """How arms, baselines, domains and columns are called in figures and reports."""
 
-from batteryscope.config.table_data import ColumnSettings
+from batteryscope.config.table_data import ColumnSettings, TableDatasetSettings
 
 ARM_LABELS = {
     "source": "source network",
@@ -41,3 +41,9 @@ def label_column(name: str, settings: ColumnSettings | None = None) -> str:
 def format_half_width(share: float) -> str:
     """Return ``± 8.4 %`` for 0.084; an infinite interval comes from too few rows."""
     return f"± {100 * share:.1f} %" if share < float("inf") else "unbounded (too few rows)"
+
+
+def order_domains(dataset: TableDatasetSettings, present: list[str]) -> list[str]:
+    """List domains: the source first, the others by name."""
+    known = sorted(set(present) - {dataset.source})
+    return [*([dataset.source] if dataset.source in present else []), *known]

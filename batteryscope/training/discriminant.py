@@ -1,7 +1,6 @@
 """The head of a frozen network in closed form: linear discriminant analysis of its features.
 
-With a few hundred pictures this can beat training by gradient descent, and it takes one pass
-over the tiles: the features are computed once for all folds and repeats.
+It takes one pass over the tiles: the features are computed once for all folds and repeats.
 """
 
 import hashlib

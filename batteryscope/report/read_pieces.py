@@ -1,0 +1,68 @@
+"""Reads the tables and JSON files that a report is made from; what is missing is None."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+
+# Class names such as 333 and arm names must stay text, and an empty target stays "".
+TEXT_COLUMNS = (
+    "arm", "backbone", "target", "domain", "level", "metric", "class", "y_true", "y_pred",
+    "sample_id", "path", "who", "reason", "detail", "kind", "group",
+)  # fmt: skip
+
+
+def read_table(
+    path: Path | None, text_columns: tuple[str, ...] = TEXT_COLUMNS
+) -> pd.DataFrame | None:
+    """Read a CSV or Parquet table; None if there is no such file or it is empty.
+
+    Parameters
+    ----------
+    path
+        The file, or None.
+    text_columns
+        Columns of a CSV that are texts, whatever they look like; a missing one is "".
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    if path is None or not path.is_file():
+        return None
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        header = pd.read_csv(path, nrows=0).columns
+        texts = {column: str for column in header if column in text_columns}
+        table = pd.read_csv(path, dtype=texts)
+    except (ValueError, OSError) as error:
+        if isinstance(error, pd.errors.EmptyDataError):
+            return None
+        raise InputError(f"{path}: this table cannot be read ({error}); make it anew.") from None
+    return table.fillna(dict.fromkeys(texts, ""))
+
+
+def read_json(path: Path | None) -> Any:
+    """Read a JSON file; None if there is no such file.
+
+    Raises
+    ------
+    InputError
+        If it is not valid JSON.
+    """
+    if path is None or not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); make it anew.") from None
+
+
+def read_files(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Read the files that exist, by name."""
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}

@@ -1,0 +1,176 @@
+"""What the report of a study of tables is made from, read and in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.errors import InputError
+from batteryscope.provenance import digest_json
+from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
+from batteryscope.tables.labels import order_domains
+
+TEXTS = (*TEXT_COLUMNS, "ablation", "feature", "first", "second", "role_of_second", "task", "role")
+COPIED = (
+    "comparison.csv", "metrics.json", "ablations.csv", "intervals.csv", "paired.csv",
+    "findings.json", "break_even.csv",
+)  # fmt: skip
+EXPLANATIONS = ("shap_values.csv", "ranking.csv", "rank_changes.csv", "partial_dependence.csv")
+
+
+@dataclass(frozen=True)
+class TableFolders:
+    """Where the pieces of a study of tables lie; only ``comparison`` has to exist."""
+
+    comparison: Path
+    manifest: Path | None = None
+    split: Path | None = None
+    networks: Path | None = None
+    explanations: Path | None = None
+    proposals: Path | None = None
+
+
+@dataclass(frozen=True)
+class TableEvidence:
+    """All pieces of the report of a study of tables; None or empty where one is missing.
+
+    ``intervals`` holds what sums up all repeats, ``fits`` the trained networks of the main
+    study (``arm, target, domain, repeat, trained_parameters, best_epoch``).
+    ``files`` are tables to copy beside the report, by name; ``data_hash`` identifies the
+    rows that were used.
+    """
+
+    study: str
+    settings: TableStudySettings
+    generated: bool
+    comparison: pd.DataFrame
+    manifest: pd.DataFrame | None = None
+    rejects: pd.DataFrame | None = None
+    split: pd.DataFrame | None = None
+    predictions: pd.DataFrame | None = None
+    histories: pd.DataFrame | None = None
+    fits: pd.DataFrame | None = None
+    ablations: pd.DataFrame | None = None
+    intervals: pd.DataFrame | None = None
+    paired: pd.DataFrame | None = None
+    findings: tuple[Mapping[str, Any], ...] | None = None
+    shap_values: pd.DataFrame | None = None
+    rank_changes: pd.DataFrame | None = None
+    dependence: pd.DataFrame | None = None
+    proposals: pd.DataFrame | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    data_hash: str = ""
+    commit: str = ""
+
+    @property
+    def domains(self) -> list[str]:
+        """Domains of the comparison, the source first."""
+        present = set(self.comparison["domain"]) - {""}
+        return order_domains(self.settings.dataset, sorted(present))
+
+    @property
+    def target_domains(self) -> list[str]:
+        """Domains that the source network is transferred to."""
+        return [d for d in self.domains if d != self.settings.dataset.source]
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The MAPE of all arms, in percent."""
+        return self.comparison[self.comparison["metric"] == "mape"]
+
+    def arm_of(self, domain: str) -> str:
+        """Return the arm that answers for a domain: the main one, at home the source network."""
+        return "source" if domain == self.settings.dataset.source else self.settings.main_arm
+
+
+def collect_table_evidence(
+    study: str, settings: TableStudySettings, folders: TableFolders, commit: str = ""
+) -> TableEvidence:
+    """Read everything that the report shows.
+
+    Parameters
+    ----------
+    study, settings
+        Name and settings of the study. Its data count as generated if a generator makes them.
+    folders
+        Where the pieces lie.
+    commit
+        The version of the code.
+
+    Raises
+    ------
+    InputError
+        If ``comparison.csv`` is missing or a file cannot be read.
+    """
+    comparison = _read(folders.comparison, "comparison.csv")
+    if comparison is None:
+        raise InputError(
+            f"{folders.comparison / 'comparison.csv'}: the file does not exist; "
+            "a report needs it, so run the evaluation of the study first."
+        )
+    manifest = _read(folders.manifest, "manifest.parquet")
+    intervals = _read(folders.comparison, "intervals.csv")
+    if intervals is not None and "repeat" in intervals:
+        intervals = intervals[intervals["repeat"].isna()]
+    findings = read_json(folders.comparison / "findings.json")
+    files = read_files(folders.comparison, COPIED)
+    if folders.explanations is not None:
+        files |= read_files(folders.explanations, EXPLANATIONS)
+    if folders.proposals is not None:
+        files |= read_files(folders.proposals, ("proposals.csv",))
+    return TableEvidence(
+        study=study,
+        settings=settings,
+        generated=settings.dataset.generator is not None and not settings.dataset.files,
+        comparison=comparison,
+        manifest=manifest,
+        rejects=_read(folders.manifest, "rejects.csv"),
+        split=read_table(folders.split),
+        predictions=_read(folders.networks, "predictions.parquet"),
+        histories=_read(folders.networks, "histories.parquet", "histories.csv"),
+        fits=_list_fits(folders.networks),
+        ablations=_read(folders.comparison, "ablations.csv"),
+        intervals=intervals,
+        paired=_read(folders.comparison, "paired.csv"),
+        findings=None if findings is None else tuple(findings),
+        shap_values=_read(folders.explanations, "shap_values.csv"),
+        rank_changes=_read(folders.explanations, "rank_changes.csv"),
+        dependence=_read(folders.explanations, "partial_dependence.csv"),
+        proposals=_read(folders.proposals, "proposals.csv"),
+        files=files,
+        data_hash=_identify_rows(folders.manifest, manifest),
+        commit=commit,
+    )
+
+
+def _read(folder: Path | None, *names: str) -> pd.DataFrame | None:
+    """Read the first of some tables that exists; None also for one without rows."""
+    for name in names if folder is not None else ():
+        table = read_table(Path(folder or ".") / name, TEXTS)
+        if table is not None and (not table.empty or name == "rejects.csv"):
+            return table
+    return None
+
+
+def _list_fits(folder: Path | None) -> pd.DataFrame | None:
+    """List the networks of the main study with what training found, from ``networks.json``."""
+    values = read_json(folder / "networks.json") if folder is not None else None
+    if not values or not values.get("plan"):
+        return None
+    plan = pd.DataFrame(values["plan"])
+    plan = plan[plan["ablation"].fillna("") == ""]
+    facts = [values["networks"].get(task, {}) for task in plan["task"]]
+    return plan.assign(
+        trained_parameters=[fact.get("trained_parameters") for fact in facts],
+        best_epoch=[fact.get("best_epoch") for fact in facts],
+    ).dropna(subset=["trained_parameters", "best_epoch"])
+
+
+def _identify_rows(folder: Path | None, manifest: pd.DataFrame | None) -> str:
+    summary = read_json(folder / "summary.json") if folder is not None else None
+    if summary and "manifest_hash" in summary:
+        return str(summary["manifest_hash"])
+    return "" if manifest is None else digest_json(sorted(manifest["sample_id"].astype(str)))

@@ -1,0 +1,167 @@
+"""All figures of the report of a study of tables, each with its caption."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from batteryscope.report.style import Picture, encode_picture
+from batteryscope.report.table_evidence import TableEvidence
+from batteryscope.report.table_facts import choose_intervals
+from batteryscope.report.table_results import name_target
+from batteryscope.tables import figures, figures_explain, figures_features, figures_training
+from batteryscope.tables.attribution import choose_rows
+from batteryscope.tables.labels import name_arm
+from batteryscope.tables.table_predictions import order_table_arms, select_main_study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Drawn = tuple[str, str, "Figure"]  # name, caption, figure
+
+
+def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
+    """Draw every figure whose data are there, by name."""
+    drawn = [
+        *_draw_results(evidence),
+        *_draw_training(evidence),
+        *_draw_explanations(evidence),
+        *_draw_data(evidence),
+    ]
+    return {
+        name: encode_picture(figure, name, caption, evidence.generated)
+        for name, caption, figure in drawn
+    }
+
+
+def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
+    dataset, domains = evidence.settings.dataset, evidence.domains
+    arm = evidence.settings.main_arm
+    errors = evidence.errors.dropna(subset="mean")
+    if not errors.empty:
+        yield (
+            "key_figure",
+            "Error of every strategy and baseline on test rows; whiskers are ± one standard "
+            "deviation over the random splits, upright strokes published values.",
+            figures.draw_errors(errors, dataset, order_table_arms(errors), domains),
+        )
+    if evidence.predictions is not None:
+        keys = zip(errors["arm"], errors["target"], errors["domain"], strict=True)
+        means = dict(zip(keys, errors["mean"], strict=True))
+        yield (
+            "parity",
+            "Predicted over measured values of test rows of all random splits, with the source "
+            f"network as it is (left) and with {name_arm(arm)} (right). On the dashed line a "
+            "prediction is exact. The axes of the two columns differ.",
+            figures.draw_parity(
+                figures.choose_test_rows(evidence.predictions), dataset, arm, domains, means
+            ),
+        )
+    if evidence.intervals is not None and len(rows := choose_intervals(evidence)):
+        yield (
+            "coverage",
+            "Share of test values inside their prediction interval. Beside each bar: the "
+            "half-width as a share of the prediction, and how many test values were looked at.",
+            figures_training.draw_coverage(rows, dataset, domains),
+        )
+
+
+def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
+    dataset, domains = evidence.settings.dataset, evidence.domains
+    arm = evidence.settings.main_arm
+    if evidence.histories is not None:
+        histories = evidence.histories
+        histories = select_main_study(histories.fillna({"ablation": ""}))
+        yield (
+            "learning_curves",
+            "Error over the epochs, mean over the random splits. Where the dashed line turns up "
+            "while the full one falls, the network learns its training rows by heart.",
+            figures_training.draw_learning_curves(
+                histories, dataset, list(dict.fromkeys([arm, "scratch"])), domains
+            ),
+        )
+    if evidence.ablations is not None:
+        for kind, rows in evidence.ablations.groupby("ablation", sort=True):
+            varied = figures_training.ABLATION_LABELS.get(str(kind), str(kind))
+            yield (
+                f"ablation_{kind}",
+                f"Error of test rows over the {varied}; bands are ± one standard deviation over "
+                "the random splits."
+                + (
+                    f" The dotted line: from here on training from scratch is as good as "
+                    f"{name_arm(arm)}."
+                    if kind == "target_rows"
+                    else ""
+                ),
+                figures_training.draw_ablation(rows, dataset, arm, domains),
+            )
+
+
+def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
+    settings = evidence.settings
+    dataset, domains = settings.dataset, evidence.domains
+    for target in dataset.targets:
+        name = name_target(evidence, target)
+        shap_values = _choose_arms(evidence.shap_values, evidence, target)
+        if shap_values is not None:
+            present = [d for d in domains if (shap_values["domain"] == d).any()]
+            yield (
+                f"beeswarm_{target}",
+                f"What moves the prediction of {name}: one point per row, to the right if the "
+                "input raised the prediction above the mean of its domain. The source network "
+                f"explains its own domain, {name_arm(settings.main_arm)} the others.",
+                figures_explain.draw_beeswarm(shap_values, dataset, target, present),
+            )
+            chosen = {
+                d: choose_rows(shap_values[shap_values["domain"] == d], settings.explain.rows)
+                for d in present
+            }
+            truths = {}
+            if (rows := evidence.manifest) is not None:
+                truths = dict(zip(rows["sample_id"], rows[target], strict=True))
+            yield (
+                f"waterfall_{target}",
+                f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
+                "(red) or lowered (blue) by each input until the prediction (diamond).",
+                figures_explain.draw_waterfalls(shap_values, dataset, target, chosen, truths),
+            )
+        dependence = _choose_arms(evidence.dependence, evidence, target)
+        if dependence is not None:
+            yield (
+                f"dependence_{target}",
+                f"Mean prediction of {name} while one input is set to a value and the others "
+                "stay as they are; bands are ± one standard deviation over the networks of all "
+                "random splits. An input that is constant in a domain has no curve.",
+                figures_features.draw_partial_dependence(dependence, dataset, target, domains),
+            )
+    changes = evidence.rank_changes
+    if changes is not None and not changes.empty:
+        yield (
+            "ranks",
+            "Order of the inputs by their mean absolute SHAP value (the numbers, in the target's "
+            "unit), before and after transfer; red where the rank changes.",
+            figures_features.draw_rank_changes(changes, dataset, domains),
+        )
+
+
+def _draw_data(evidence: TableEvidence) -> Iterator[Drawn]:
+    if evidence.manifest is not None:
+        yield (
+            "distributions",
+            "How the inputs and targets are distributed; the highest bar of every domain has "
+            "the same height.",
+            figures.draw_distributions(
+                evidence.manifest, evidence.settings.dataset, evidence.domains
+            ),
+        )
+
+
+def _choose_arms(
+    table: pd.DataFrame | None, evidence: TableEvidence, target: str
+) -> pd.DataFrame | None:
+    """Choose a target and, per domain, the arm that answers for it."""
+    if table is None:
+        return None
+    rows = table[table["target"] == target]
+    rows = rows[rows["arm"] == [evidence.arm_of(domain) for domain in rows["domain"]]]
+    return None if rows.empty else rows

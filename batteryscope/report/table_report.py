@@ -1,0 +1,100 @@
+"""The report of a study of tables: page, figures, tables and summary."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from batteryscope.report import table_facts, table_results
+from batteryscope.report.html import make_environment
+from batteryscope.report.style import Picture
+from batteryscope.report.table_evidence import TableEvidence
+from batteryscope.report.table_pictures import draw_table_pictures
+from batteryscope.report.table_results import TableHeadline, name_target
+from batteryscope.report.write import BESIDE_THE_PAGE
+from batteryscope.tables.labels import name_arm, name_domain
+
+
+def render_table_report(
+    evidence: TableEvidence, headline: TableHeadline, pictures: Mapping[str, Picture]
+) -> str:
+    """Render the page: figures and style are inside, no script, nothing to load."""
+    settings = evidence.settings
+    rejects, rejected_rows = table_facts.show_row_rejects(evidence.rejects)
+    targets = {target: name_target(evidence, target) for target in settings.dataset.targets}
+    context: dict[str, Any] = {
+        "evidence": evidence,
+        "settings": settings,
+        "headline": headline,
+        "pictures": pictures,
+        "targets": targets,
+        "source": name_domain(settings.dataset.source),
+        "main_label": name_arm(settings.main_arm),
+        "answer": table_results.show_answer(evidence),
+        "findings": table_results.show_table_findings(evidence),
+        "results": table_results.show_results(evidence),
+        "published": table_results.show_published(evidence),
+        "paired": table_results.show_paired(evidence.paired, evidence),
+        "intervals": table_facts.show_intervals(evidence),
+        "ablations": [name for name in pictures if name.startswith("ablation_")],
+        "proposals": table_facts.show_proposals(evidence),
+        "domains": table_facts.show_domains(evidence),
+        "columns": table_facts.show_columns(evidence),
+        "rejects": rejects,
+        "rejected_rows": rejected_rows,
+        "networks": table_facts.show_networks(evidence),
+        "seeds": table_facts.show_table_seeds(evidence),
+        "settings_yaml": yaml.safe_dump(
+            settings.model_dump(mode="json", exclude={"demo"}),
+            sort_keys=False,
+            allow_unicode=True,
+            width=96,
+        ),
+    }
+    return make_environment().get_template("table_study.html.j2").render(context)
+
+
+def write_table_report(evidence: TableEvidence, out: Path) -> Path:
+    """Draw, render and write everything; return the path of ``report.html``.
+
+    Parameters
+    ----------
+    evidence
+        What was measured.
+    out
+        The folder to write to: ``report.html``, ``summary.json``, ``comparison.csv``,
+        ``metrics.json``, ``figures/`` (PNG and SVG) and ``tables/``. The two folders are
+        replaced as a whole.
+    """
+    headline = table_results.find_table_headline(evidence)
+    pictures = draw_table_pictures(evidence)
+    html = render_table_report(evidence, headline, pictures)
+    figures, tables = out / "figures", out / "tables"
+    for folder in (figures, tables):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for picture in pictures.values():
+        (figures / f"{picture.name}.png").write_bytes(picture.png)
+        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
+    for name, content in evidence.files.items():
+        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
+    if evidence.histories is not None:
+        evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
+    summary = {
+        "study": evidence.study,
+        "title": evidence.settings.title,
+        "headline": headline.sentence,
+        "generated": evidence.generated,
+        "paper": evidence.settings.paper,
+        "paper_doi": evidence.settings.paper_doi,
+        "figure": "figures/key_figure.png" if "key_figure" in pictures else None,
+        "numbers": dict(headline.numbers),
+    }
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    (out / "summary.json").write_text(text, encoding="utf-8")
+    path = out / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path

@@ -1,0 +1,132 @@
+"""SHAP values and partial dependence of a study: its source network and its transfer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.errors import InputError
+from batteryscope.seeds import derive_rng, derive_seed
+from batteryscope.tables.attribution import (
+    ExplainedNetwork,
+    Predict,
+    explain_rows,
+)
+from batteryscope.tables.partial_dependence import compute_partial_dependence
+
+BEFORE_TRANSFER = "pretrained"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One arm on one domain for one target: what is explained at a time."""
+
+    arm: str
+    target: str
+    domain: str
+
+
+def list_cases(settings: TableStudySettings, domains: list[str]) -> list[Case]:
+    """List the cases: source network, and every target domain before and after transfer."""
+    source = settings.dataset.source
+    arms = dict.fromkeys([BEFORE_TRANSFER, settings.main_arm])
+    return [
+        case
+        for target in settings.dataset.targets
+        for case in (
+            Case("source", target, source),
+            *(Case(arm, target, d) for d in domains if d != source for arm in arms),
+        )
+    ]
+
+
+def find_networks(plan: pd.DataFrame, case: Case, source: str) -> pd.DataFrame:
+    """Find the main study's networks of a case, one per repeat.
+
+    The pretrained arm applies the networks of the source, if it has none of its own.
+
+    Raises
+    ------
+    InputError
+        If the plan has no network for the case.
+    """
+    main = plan[(plan["target"] == case.target) & (plan["ablation"].fillna("") == "")]
+    found = main[(main["arm"] == case.arm) & (main["domain"] == case.domain)]
+    if found.empty and case.arm == BEFORE_TRANSFER:
+        found = main[(main["arm"] == "source") & (main["domain"] == source)]
+    if found.empty:
+        raise InputError(
+            f"the trained networks hold none of the arm '{case.arm}' for {case.target} of "
+            f"{case.domain}; train the study anew."
+        )
+    return found.sort_values("repeat").drop_duplicates("repeat")
+
+
+def explain_study(
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    predictors: Mapping[str, Predict],
+    plan: pd.DataFrame,
+    settings: TableStudySettings,
+) -> Iterator[tuple[Case, pd.DataFrame, pd.DataFrame]]:
+    """Explain the source network and the transfer, case by case.
+
+    An unknown feature is averaged over training rows of the domain that is explained, so
+    that the same base is used before and after transfer, and no test row enters it.
+
+    Parameters
+    ----------
+    manifest
+        ``sample_id, domain`` and the features.
+    split
+        ``sample_id, repeat, role`` …
+    predictors
+        By task name.
+    plan
+        ``task, arm, target, domain, repeat, ablation``.
+    settings
+        The study.
+
+    Yields
+    ------
+    tuple
+        The case; the SHAP values of all rows of its domain; its partial dependence.
+    """
+    features = list(settings.dataset.features)
+    by_domain = {str(domain): rows for domain, rows in manifest.groupby("domain")}
+    for case in list_cases(settings, sorted(by_domain)):
+        rows = by_domain.get(case.domain)
+        if rows is None:
+            raise InputError(f"manifest: no row of the domain '{case.domain}' is left to explain.")
+        tasks = find_networks(plan, case, settings.dataset.source)
+        networks = [
+            ExplainedNetwork(
+                predictors[task],
+                _draw_background(rows, split, int(repeat), case, settings),
+            )
+            for task, repeat in zip(tasks["task"], tasks["repeat"], strict=True)
+        ]
+        seed = derive_seed(settings.train.seed, "shap", case.target, case.domain)
+        shap_values = explain_rows(networks, rows, features, case.arm, case.target, seed)
+        dependence = compute_partial_dependence(
+            [network.predict for network in networks], rows[features].to_numpy(float), features
+        )
+        for position, value in enumerate((case.domain, case.arm, case.target)):
+            dependence.insert(position, ("domain", "arm", "target")[position], value)
+        yield case, shap_values, dependence
+
+
+def _draw_background(
+    rows: pd.DataFrame, split: pd.DataFrame, repeat: int, case: Case, settings: TableStudySettings
+) -> np.ndarray:
+    """Draw training rows of a repeat, the same ones before and after transfer."""
+    train = split.loc[(split["repeat"] == repeat) & (split["role"] == "train"), "sample_id"]
+    known = rows[rows["sample_id"].isin(set(train))].sort_values("sample_id")
+    if known.empty:
+        raise InputError(f"split: repeat {repeat} has no training row of '{case.domain}'.")
+    rng = derive_rng(settings.train.seed, "background", case.domain, repeat)
+    size = min(settings.explain.background, len(known))
+    chosen = sorted(rng.choice(len(known), size=size, replace=False))
+    return known.iloc[chosen][list(settings.dataset.features)].to_numpy(float)

@@ -1,0 +1,205 @@
+"""Answers of a published model about a table that somebody else made: one row per row."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.table_data import ColumnSettings, TableFile
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.tables.build_rows import explain_range
+from batteryscope.tables.bundle_record import FeatureRecord, TableBundleRecord
+from batteryscope.tables.ensemble import TableEnsemble
+from batteryscope.tables.intervals import find_outside_range
+from batteryscope.tables.parse_cells import (
+    Decimal,
+    find_decimal,
+    is_missing,
+    parse_number,
+    scale_number,
+)
+from batteryscope.tables.read_lines import read_lines
+from batteryscope.tables.read_table import find_columns
+
+DIGITS = 6  # significant ones
+MAX_LISTED_TITLES = 12
+DOMAIN_TITLE = "domain"
+
+
+def read_query(path: Path, record: TableBundleRecord, domain: str | None = None) -> pd.DataFrame:
+    """Read a table of new rows and check each of them.
+
+    Parameters
+    ----------
+    path
+        CSV (any separator, decimal point or comma), Excel or parquet.
+    record
+        Features with their titles, and the domains.
+    domain
+        Domain of all rows; without it the table needs a column ``domain``.
+
+    Returns
+    -------
+    DataFrame
+        ``row`` (line in the file; the header is in line 1), ``domain``, the features in
+        their units, and ``reason`` why a row cannot be used ("" if it can). A feature that
+        could not be read is NaN.
+
+    Raises
+    ------
+    InputError
+        The file is unreadable or empty, lacks a feature, or nothing tells the domain.
+    ConfigError
+        ``domain`` is none of the model's.
+    """
+    if domain is not None and (found := find_domain(domain, record.domain_names)) is None:
+        raise ConfigError(
+            f"--domain: the model does not know '{domain}'; it knows "
+            f"{', '.join(record.domain_names)}."
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: this table does not exist; check --table.")
+    header, lines = read_lines(path, TableFile(path=path.name))
+    if not lines:
+        raise InputError(f"{path}: the table has a header but no rows; fill it.")
+    titles = {f.name: _choose_title(header, f, path) for f in record.features}
+    places = find_columns(header, titles, path)
+    if domain is None:
+        places |= _find_domain_column(header, record, path)
+    cells = [
+        {name: row[place] if place < len(row) else None for name, place in places.items()}
+        for _, row in lines
+    ]
+    decimal = find_decimal(cell for row in cells for name, cell in row.items() if name in titles)
+    checked = []
+    for (number, _), row in zip(lines, cells, strict=True):
+        values, reason = _read_row(row, record, titles, decimal)
+        name = found if domain is not None else find_domain(row["domain"], record.domain_names)
+        if name is None:
+            shown = "empty" if is_missing(row["domain"]) else f"'{row['domain']}'"
+            known = ", ".join(record.domain_names)
+            reason = f"unknown_domain: domain is {shown}, the model knows {known}"
+        checked.append({"row": number, "domain": name or "", **values, "reason": reason})
+    return pd.DataFrame(checked)
+
+
+def predict_query(
+    query: pd.DataFrame, record: TableBundleRecord, ensemble: TableEnsemble
+) -> pd.DataFrame:
+    """Predict the rows of a query.
+
+    Parameters
+    ----------
+    query
+        From :func:`read_query`.
+    record, ensemble
+        The model.
+
+    Returns
+    -------
+    DataFrame
+        One row per row of the query, in its order: ``row, domain``, the features, for every
+        target ``<target>`` (mean of the networks), ``<target>_sd`` (over the networks),
+        ``<target>_low, <target>_high`` (interval), then ``status`` (``ok`` or ``rejected``),
+        ``reason`` and ``note``. Six significant digits.
+    """
+    features = [feature.name for feature in record.features]
+    answer = query.drop(columns="reason").reset_index(drop=True)
+    reason = query["reason"].reset_index(drop=True)
+    for target in record.targets:
+        for ending in ("", "_sd", "_low", "_high"):
+            answer[target.name + ending] = np.nan
+        for domain in record.domain_names:
+            asked = (reason == "") & (answer["domain"] == domain)
+            if asked.any():
+                inputs = answer.loc[asked, features].to_numpy("float64")
+                told = ensemble.predict(domain, target.name, inputs)
+                answer.loc[asked, target.name] = told.mean
+                answer.loc[asked, f"{target.name}_sd"] = told.sd
+                answer.loc[asked, f"{target.name}_low"] = told.low
+                answer.loc[asked, f"{target.name}_high"] = told.high
+    answer["status"] = np.where(reason == "", "ok", "rejected")
+    answer["reason"] = reason
+    notes = []
+    for place, ok in enumerate(reason == ""):
+        row = answer.iloc[[place]]
+        notes.append(describe_outside(row, record) if ok else "")
+    answer["note"] = notes
+    numbers = [c for c in answer.select_dtypes("float64").columns if c not in features]
+    answer[numbers] = answer[numbers].map(lambda value: float(f"{value:.{DIGITS}g}"))
+    return answer
+
+
+def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:
+    """Name the features of one row (with its ``domain``) outside what its domain was trained on."""
+    domain = next(d for d in record.domains if d.name == row["domain"].iloc[0])
+    units = {feature.name: feature.unit for feature in record.features}
+    phrases = []
+    for name, value, low, high in find_outside_range(row, domain.ranges):
+        unit = f" {units[name]}" if units[name] else ""
+        known = f"always {low:g}{unit}" if low == high else f"{low:g} to {high:g}{unit}"
+        phrases.append(f"{name} {value:g}{unit} is outside the training range ({known})")
+    return "; ".join(phrases)
+
+
+def find_domain(cell: Any, known: Sequence[str]) -> str | None:
+    """Find the domain that a cell means, whatever its case and word separators."""
+    if is_missing(cell):
+        return None
+    name = "_".join(str(cell).casefold().replace("-", " ").replace("_", " ").split())
+    return name if name in known else None
+
+
+def _read_row(
+    cells: dict[str, Any], record: TableBundleRecord, titles: dict[str, str], decimal: Decimal
+) -> tuple[dict[str, float], str]:
+    """Read the features of one row; the reason tells the first that is unusable."""
+    values, reasons = {}, []
+    for feature in record.features:
+        cell, name = cells[feature.name], feature.name
+        number = None if is_missing(cell) else parse_number(cell, decimal)
+        if number is None:
+            values[name] = np.nan
+            reasons.append(
+                f"missing_value: {name} is empty"
+                if is_missing(cell)
+                else f"not_a_number: {name} is '{cell}', not a number with a decimal '{decimal}'"
+            )
+            continue
+        values[name] = scale_number(number, feature.titles[titles[name]])
+        if (limits := feature.plausible) and not limits[0] <= values[name] <= limits[1]:
+            column = ColumnSettings(unit=feature.unit, range=limits)
+            reasons.append(f"out_of_range: {explain_range(name, values[name], column)}")
+    return values, reasons[0] if reasons else ""
+
+
+def _choose_title(header: Sequence[str], feature: FeatureRecord, path: Path) -> str:
+    present = {_loosen(title) for title in header}
+    for title in feature.titles:
+        if _loosen(title) in present:
+            return title
+    expected = " or ".join(f"'{title}'" for title in feature.titles)
+    shown = [f"'{title}'" for title in header if title]
+    more = ", …" if len(shown) > MAX_LISTED_TITLES else ""
+    raise InputError(
+        f"{path}: the feature '{feature.name}' is missing; expected a column with the title "
+        f"{expected}, found {', '.join(shown[:MAX_LISTED_TITLES])}{more}; add or rename it."
+    )
+
+
+def _find_domain_column(
+    header: Sequence[str], record: TableBundleRecord, path: Path
+) -> dict[str, int]:
+    if _loosen(DOMAIN_TITLE) not in {_loosen(title) for title in header}:
+        raise InputError(
+            f"{path}: nothing tells which domain the rows belong to; give --domain or add a column "
+            f"'{DOMAIN_TITLE}' with {', '.join(record.domain_names)}."
+        )
+    return find_columns(header, {"domain": DOMAIN_TITLE}, path)
+
+
+def _loosen(title: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())

@@ -1,0 +1,132 @@
+"""A table study whose networks are linear laws set by hand, so that every answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.seeds import derive_rng
+from batteryscope.tables.network_files import write_networks
+from batteryscope.tables.network_tasks import TrainedNetwork
+from batteryscope.tables.networks import AdapterStack, NetworkStack
+from batteryscope.tables.plan_tasks import plan_tasks
+from tests.table_networks import split_in_order
+
+FEATURES = ("gap", "speed", "solids", "width")
+LAWS = {"density": (20.0, [3, 0.2, 0.05, 0]), "loading": (1.0, [0.5, 0.1, 0, 0])}
+TRANSFER = 2.0  # the target domain has twice the source's values
+SPREAD = 0.01  # the second repeat's network says 1 % more
+HALF_WIDTH = 0.05
+SHIFT = 1e4  # keeps every hidden node above 0, where it is linear
+
+
+def make_settings(**changes) -> TableStudySettings:
+    """Return a study with titles and a scale of its own for one feature."""
+    values = {
+        "kind": "table",
+        "title": "Linear laws",
+        "dataset": {
+            "name": "linear",
+            "files": [{"path": "rows.csv"}],
+            "features": {
+                "gap": {"unit": "µm", "label": "comma gap", "range": [0, 10]},
+                "speed": {"unit": "m/min"},
+                "solids": {"unit": "%", "header": "Solids (share)", "scale": 100},
+                "width": {"unit": "mm"},
+            },
+            "targets": {"density": {"unit": "g/cm³"}, "loading": {"unit": "mg/cm²"}},
+            "source": "graphite",
+        },
+        "split": {"repeats": 2},
+        "arms": ["adapter"],
+        "networks": {"density": {}, "loading": {}},
+        "propose": {"domain": "nmc", "wanted": {"density": 80, "loading": 8}},
+    }
+    return TableStudySettings.model_validate(values | changes)
+
+
+def make_manifest() -> pd.DataFrame:
+    """Draw rows of two domains; speed has three levels, and the width never changes."""
+    rng = derive_rng("linear rows")
+    parts = []
+    for domain, n in {"graphite": 60, "nmc": 30}.items():
+        features = {
+            "gap": rng.uniform(1, 3, n),
+            "speed": rng.choice([10.0, 20.0, 30.0], n),
+            "solids": rng.uniform(100, 300, n),
+            "width": 5.0,
+        }
+        part = pd.DataFrame(features).assign(domain=domain, path="rows.csv", group="")
+        for target in LAWS:
+            part[target] = apply_law(target, part, domain)
+        parts.append(part)
+    manifest = pd.concat(parts, ignore_index=True)
+    ids = [f"{i:016x}" for i in range(len(manifest))]
+    return manifest.assign(sample_id=ids, row=range(2, len(manifest) + 2))
+
+
+def apply_law(target: str, rows: pd.DataFrame, domain: str) -> np.ndarray:
+    """Return what the first repeat's network says."""
+    intercept, slopes = LAWS[target]
+    value = intercept + rows[list(FEATURES)].to_numpy(float) @ slopes
+    return value * (TRANSFER if domain == "nmc" else 1.0)
+
+
+@torch.no_grad()
+def make_linear(intercept: float, slopes: list[float]) -> NetworkStack:
+    """Set a network of one hidden layer that is linear."""
+    stack = NetworkStack(1, len(slopes), 1, 2)
+    stack.weights[0][0, :, 0] = torch.tensor(slopes, dtype=torch.float64)
+    stack.biases[0][:] = SHIFT
+    stack.weights[1][0, 0, 0] = 1.0
+    stack.biases[1][:] = intercept - SHIFT
+    return stack
+
+
+def write_study(root: Path, settings: TableStudySettings) -> list[str]:
+    """Write what the workflow would leave, and return the arguments all programs share."""
+    networks, compared = root / "networks", root / "comparison"
+    for folder in (networks, compared):
+        folder.mkdir(parents=True)
+    manifest = make_manifest()
+    manifest.to_parquet(root / "manifest.parquet", index=False)
+    (root / "settings.json").write_text(settings.model_dump_json())
+    split = split_in_order(manifest, settings.split, FEATURES)
+    plan = plan_tasks(manifest, split, settings, split_in_order)
+    repeats = plan.table.set_index("task")["repeat"]
+    trained = {}
+    for task in plan.tasks:
+        factor = 1 + SPREAD * repeats[task.name]
+        intercept, slopes = LAWS[task.target]
+        if task.kind == "adapter":
+            network = AdapterStack(
+                make_linear(intercept, slopes), make_linear(0, [TRANSFER * factor])
+            )
+        else:
+            network = make_linear(factor * intercept, [factor * slope for slope in slopes])
+        trained[task.name] = TrainedNetwork(network, np.ones(1), np.ones(1), 1, 0)
+    write_networks(networks, trained, plan.table, list(FEATURES))
+
+    lines = [
+        ("adapter" if domain == "nmc" else "source", target, domain, repeat, width)
+        for domain in ("graphite", "nmc")
+        for target in LAWS
+        for repeat, width in ((0, 9.0), (None, np.inf if domain == "graphite" else HALF_WIDTH))
+    ]
+    columns = ["arm", "target", "domain", "repeat", "relative_half_width"]
+    pd.DataFrame(lines, columns=columns).to_csv(compared / "intervals.csv", index=False)
+    metrics = {
+        "adapter.row.nmc.density.mape": 4.2,
+        "scratch.row.nmc.density.mape": 9.0,
+        "baseline_linear.row.nmc.density.mape": 3.1,
+    }
+    (compared / "metrics.json").write_text(json.dumps(metrics))
+    findings = [{"kind": "few_rows", "severity": "warning", "text": "Few rows of nmc."}]
+    (compared / "findings.json").write_text(json.dumps(findings))
+    return [
+        *("--settings", str(root / "settings.json"), "--manifest", str(root / "manifest.parquet")),
+        *("--networks", str(networks), "--comparison", str(compared)),
+    ]
