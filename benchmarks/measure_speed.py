@@ -26,6 +26,7 @@ BENCHMARKS = {
     "tiles": "benchmarks.cut_tiles",
     "loader": "benchmarks.load_batches",
     "train": "benchmarks.train_step",
+    "networks": "benchmarks.train_networks",
     "augment": "benchmarks.augment_batch",
     "predict": "benchmarks.predict_frames",
     "start": "benchmarks.start_programs",
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure_all(arguments: argparse.Namespace) -> None:
-    """Run the benchmarks one after the other, then print and write what came out."""
+    """Run the benchmarks one after the other, write what came out, and print it at the end."""
     from benchmarks.machine import describe_machine
     from benchmarks.measurement import Measurement, format_table
 
@@ -59,9 +60,9 @@ def measure_all(arguments: argparse.Namespace) -> None:
             log.info("Measuring %s …", name)
             log.setLevel(logging.WARNING)  # the messages of what is measured are of no interest
             measurements += import_module(BENCHMARKS[name]).measure(Path(folder))
+            if arguments.out is not None:  # after each, so that a killed run leaves what it had
+                _write(arguments.out, machine, measurements)
     print(format_table(measurements))
-    if arguments.out is not None:
-        _write(arguments.out, machine, measurements)
 
 
 def _write(path: Path, machine: dict[str, Any], measurements: Sequence[Any]) -> None:

@@ -88,13 +88,16 @@ def timed(work: Callable[[], object]) -> Callable[[], Timing]:
     return call
 
 
-def take_rounds(ours: Callable[[], Timing], floor: Callable[[], Timing], count: int) -> list[Round]:
-    """Call both in turns, after one call each that does not count.
+def take_rounds(
+    ours: Callable[[], Timing], floor: Callable[[], Timing], count: int, *, warm_up: bool = True
+) -> list[Round]:
+    """Call both in turns, after one call each that does not count (unless ``warm_up`` is False).
 
     Other work on the machine slows both down alike, and whoever comes first changes from
     round to round, so that neither profits from a warm cache or a cool processor.
     """
-    ours(), floor()
+    if warm_up:
+        ours(), floor()
     rounds = []
     gc.collect()
     for number in range(count):

@@ -115,6 +115,14 @@ def assert_stops_with(done: subprocess.CompletedProcess, *sentences: str) -> Non
     assert end[: len(told)] == told
 
 
+def assert_stops_before_any_job(done: subprocess.CompletedProcess, sentence: str) -> None:
+    """The run failed with this sentence (a pattern) and printed nothing else."""
+    assert done.returncode != 0, done.stdout
+    told = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow")]
+    assert len(told) == 1, done.stdout
+    assert re.fullmatch(f"ERROR: {sentence}", told[0]), told[0]
+
+
 def test_bad_files_are_listed_and_the_run_goes_on(sandbox):
     sandbox.write_params(params(dataset={"path": "bad_files"}))
     done = sandbox.snakemake("--", MANIFEST)
@@ -156,7 +164,7 @@ def test_empty_folder(sandbox):
 
 def test_class_with_a_single_image(sandbox):
     sandbox.write_params(params(dataset={"path": "single"}))
-    assert_stops_with(
+    assert_stops_before_any_job(
         sandbox.snakemake("check", check=False),
         r"params.yaml: studies.check.split: the smallest class, 'class_c', has 1 image, but scheme "
         r"'holdout' \(arm '.*'\) needs at least 3 \(.*\); add images, or leave the class out "
@@ -199,11 +207,7 @@ def test_unknown_backbone(sandbox):
 )
 def test_wrong_parameters_stop_before_any_job(sandbox, changes, sentence):
     sandbox.write_params(params(**changes))
-    done = sandbox.snakemake(check=False)
-    assert done.returncode != 0
-    told = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow")]
-    assert len(told) == 1, done.stdout
-    assert re.fullmatch(f"ERROR: {sentence}", told[0]), told[0]
+    assert_stops_before_any_job(sandbox.snakemake(check=False), sentence)
 
 
 def run_on_small_disk(sandbox: Sandbox, size: str, command: str) -> subprocess.CompletedProcess:
