@@ -1,0 +1,61 @@
+"""The model card of a table study: what a stranger must know before trusting the networks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from batteryscope.evaluation.predictions import is_baseline
+from batteryscope.tables.bundle_record import TableBundleRecord
+from batteryscope.tables.labels import name_arm
+from batteryscope.tables.table_predictions import SOURCE_ARM
+
+TEMPLATE = Path(__file__).with_name("table_card.md.j2")
+
+
+class TableScore(NamedTuple):
+    """Mean error over the repeats, in percent, of one arm for a target of a domain."""
+
+    target: str
+    domain: str
+    who: str
+    mape: float
+    r2: float | None
+
+
+def render_table_card(record: TableBundleRecord) -> str:
+    """Write the model card in Markdown."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        record=record,
+        arm=name_arm(record.arm),
+        scores=list_table_scores(record),
+        repeats=len({(member.repeat, member.fold) for member in record.members}),
+        limits=[finding["text"] for finding in record.findings if finding.get("text")],
+    )
+
+
+def list_table_scores(record: TableBundleRecord) -> list[TableScore]:
+    """List the errors of the networks, and of the best baseline beside each."""
+    scores = []
+    for target in record.targets:
+        for domain in record.domain_names:
+            arm = SOURCE_ARM if domain == record.source else record.arm
+            found = _find_errors(record.metrics, domain, target.name)
+            baselines = {name: error for name, error in found.items() if is_baseline(name)}
+            shown = [arm] if arm in found else []
+            shown += [min(baselines, key=lambda name: baselines[name])] if baselines else []
+            for who in shown:
+                r2 = record.metrics.get(f"{who}.row.{domain}.{target.name}.r2")
+                label = f"best baseline: {name_arm(who)}" if is_baseline(who) else name_arm(who)
+                scores.append(TableScore(target.label, domain, label, found[who], r2))
+    return scores
+
+
+def _find_errors(metrics: Mapping[str, float], domain: str, target: str) -> dict[str, float]:
+    ending = f".row.{domain}.{target}.mape"
+    return {k.removesuffix(ending): v for k, v in metrics.items() if k.endswith(ending)}

@@ -1,0 +1,187 @@
+"""The networks of a table study put into a folder that can be published and used alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from batteryscope import __version__
+from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, write_json
+from batteryscope.config.table_data import TableDatasetSettings
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.evaluation.predictions import BASELINE_PREFIX
+from batteryscope.provenance import digest_file
+from batteryscope.tables.bundle import load_table_bundle
+from batteryscope.tables.bundle_card import render_table_card
+from batteryscope.tables.bundle_record import (
+    EXAMPLE_INPUT_FILE,
+    EXAMPLE_OUTPUT_FILE,
+    FORMAT_VERSION,
+    TENSORS_FILE,
+    DomainRecord,
+    FeatureRecord,
+    TableBundleRecord,
+    TableData,
+    TableMember,
+    TargetRecord,
+)
+from batteryscope.tables.ensemble import Place, check_features, choose_members
+from batteryscope.tables.intervals import find_ranges
+from batteryscope.tables.labels import name_column, order_domains
+from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
+from batteryscope.tables.predict_query import predict_query, read_query
+from batteryscope.tables.summarise_rows import hash_rows
+from batteryscope.tables.table_predictions import SOURCE_ARM
+
+EXAMPLES_PER_DOMAIN = 2
+
+
+def write_table_bundle(
+    out_dir: Path,
+    study: str,
+    settings: TableStudySettings,
+    manifest: pd.DataFrame,
+    networks_dir: Path,
+    half_widths: Mapping[Place, float],
+    metrics: Mapping[str, float],
+    findings: Sequence[Mapping[str, str]] = (),
+) -> TableBundleRecord:
+    """Write a bundle; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    out_dir
+        Folder to fill.
+    study, settings
+        Name and settings of the study.
+    manifest
+        All rows: ``sample_id, domain, group``, features and targets.
+    networks_dir
+        Where ``train_networks`` wrote.
+    half_widths
+        (domain, target) → share of the prediction, infinite if unknown.
+    metrics
+        Flat metrics; those of the bundled arms and of the baselines are kept.
+    findings
+        What a reader must know beside the numbers, as ``{kind, severity, text}``.
+
+    Raises
+    ------
+    InputError
+        If the networks do not fit the settings.
+    """
+    dataset = settings.dataset
+    descriptions = read_descriptions(networks_dir)
+    check_features(descriptions["features"], list(dataset.features), networks_dir)
+    chosen = choose_members(read_plan(descriptions), settings.main_arm)
+    tasks = sorted(set(chosen["task"]))
+    tensors = {
+        f"{task}/{name}": tensor.contiguous()
+        for task, network in read_networks(networks_dir, tasks).items()
+        for name, tensor in network.state_dict().items()
+    }
+    out_dir.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out_dir / TENSORS_FILE)
+
+    own = (f"{settings.main_arm}.", f"{SOURCE_ARM}.", BASELINE_PREFIX)
+    domains = order_domains(dataset, sorted(set(chosen["domain"])))
+    record = TableBundleRecord(
+        format_version=FORMAT_VERSION,
+        kind="table",
+        batteryscope_version=__version__,
+        torch_version=str(torch.__version__),
+        study=study,
+        title=settings.title,
+        arm=settings.main_arm,
+        paper=settings.paper,
+        paper_doi=settings.paper_doi,
+        source=dataset.source,
+        features=_describe_features(dataset),
+        targets=[
+            TargetRecord(name=name, label=name_column(name, column), unit=column.unit)
+            for name, column in dataset.targets.items()
+        ],
+        domains=[_describe_domain(domain, manifest, list(dataset.features)) for domain in domains],
+        coverage=settings.evaluate.coverage,
+        half_widths={
+            target: {domain: _round_width(half_widths.get((domain, target))) for domain in domains}
+            for target in dataset.targets
+        },
+        members=[
+            _describe_member(line, descriptions["networks"]) for line in chosen.to_dict("records")
+        ],
+        weights_sha256=digest_file(out_dir / TENSORS_FILE),
+        data=TableData(
+            name=dataset.name,
+            generated=dataset.generator is not None,
+            digest=hash_rows(manifest),
+            rows=len(manifest),
+        ),
+        metrics={k: v for k, v in sorted(metrics.items()) if k.startswith(own)},
+        findings=[{str(k): str(v) for k, v in finding.items()} for finding in findings],
+        licence=_state_licence(dataset),
+    )
+    write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
+    (out_dir / CARD_FILE).write_text(render_table_card(record), encoding="utf-8")
+    _write_example(out_dir, record, manifest)
+    return record
+
+
+def _describe_features(dataset: TableDatasetSettings) -> list[FeatureRecord]:
+    records = []
+    for name, column in dataset.features.items():
+        headers = [column.header, *(file.headers.get(name) for file in dataset.files)]
+        written = [title for title in headers if title] or [name]
+        # Our own name stands for our own unit, unless the tables of the study use it for theirs.
+        titles = {name: 1.0} | dict.fromkeys(written, column.scale)
+        label = name_column(name, column)
+        record = FeatureRecord(
+            name=name, label=label, unit=column.unit, titles=titles, plausible=column.range
+        )
+        records.append(record)
+    return records
+
+
+def _describe_domain(domain: str, manifest: pd.DataFrame, features: list[str]) -> DomainRecord:
+    rows = manifest[manifest["domain"] == domain]
+    return DomainRecord(name=domain, rows=len(rows), ranges=find_ranges(rows, features))
+
+
+def _describe_member(line: Mapping[Any, Any], networks: Mapping[str, Any]) -> TableMember:
+    own = networks[line["task"]]
+    places = {key: line[key] for key in ("task", "arm", "domain", "target", "repeat", "fold")}
+    known = {key: own[key] for key in ("best_epoch", "validation_mape", "network")}
+    return TableMember.model_validate(places | known)
+
+
+def _round_width(width: float | None) -> float | None:
+    return round(width, 6) if width is not None and np.isfinite(width) else None
+
+
+def _state_licence(dataset: TableDatasetSettings) -> Licence:
+    if dataset.generator is not None:
+        return Licence(weights="Weights: MIT; they were learnt from generated rows only.")
+    return Licence(
+        weights=f"The weights and the example were made from the data set '{dataset.name}'; "
+        "whatever its licence demands holds for them too."
+    )
+
+
+def _write_example(out_dir: Path, record: TableBundleRecord, manifest: pd.DataFrame) -> None:
+    """Keep the first rows of every domain, and what the bundle, read back, says about them."""
+    ordered = manifest.sort_values("sample_id")
+    rows = pd.concat(
+        ordered[ordered["domain"] == name].head(EXAMPLES_PER_DOMAIN) for name in record.domain_names
+    )
+    example = rows[["domain"]].copy()
+    for feature in record.features:
+        example[feature.name] = rows[feature.name] / feature.titles[feature.name]
+    path = out_dir / EXAMPLE_INPUT_FILE
+    example.to_csv(path, index=False, lineterminator="\n")
+    bundle = load_table_bundle(out_dir)
+    answer = predict_query(read_query(path, record), record, bundle.ensemble)
+    answer.to_csv(out_dir / EXAMPLE_OUTPUT_FILE, index=False, lineterminator="\n")

@@ -1,0 +1,62 @@
+"""Apply the published model of a table study to new rows: one row per row.
+
+Example: predict_table.py --bundle models/electrodes --table NEW.csv --domain nmc --out answer.csv
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, run_program
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
+    parser.add_argument(
+        "--table", type=Path, required=True, help="rows to predict (CSV, Excel or parquet)"
+    )
+    parser.add_argument(
+        "--domain", help="domain of all rows (default: what the column 'domain' says)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
+    return run_program(predict, parser, argv)
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Read the table, ask the networks, write."""
+    from batteryscope.errors import InputError
+    from batteryscope.tables.bundle import load_table_bundle
+    from batteryscope.tables.predict_query import predict_query, read_query
+
+    bundle = load_table_bundle(arguments.bundle)
+    query = read_query(arguments.table, bundle.record, arguments.domain)
+    answer = predict_query(query, bundle.record, bundle.ensemble)
+    partial = arguments.out.with_name(arguments.out.name + ".partial")
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        answer.to_csv(partial, index=False, lineterminator="\n")
+        partial.replace(arguments.out)
+    except OSError as error:
+        raise InputError(
+            f"{arguments.out}: cannot be written ({error.strerror}); choose another place."
+        ) from None
+
+    rejected = answer[answer["status"] == "rejected"]
+    log.info("%d of %d rows predicted.", len(answer) - len(rejected), len(answer))
+    first = f"line {rejected['row'].iloc[0]}: {rejected['reason'].iloc[0]}" if len(rejected) else ""
+    if first:
+        log.warning("%d rejected (the first: %s).", len(rejected), first)
+    if noted := int((answer["note"] != "").sum()):
+        log.warning("%d are outside the training ranges (see 'note').", noted)
+    if len(rejected) == len(answer):
+        raise InputError(
+            f"{arguments.table}: none of the {len(answer)} rows could be predicted; the reasons "
+            f"are in {arguments.out}, the first is {first}."
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

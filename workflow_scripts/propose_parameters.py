@@ -1,0 +1,69 @@
+"""Propose settings of the features that should give the wanted values of the targets."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.table_study import TableStudySettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--settings", required=True, help="table study as JSON text or file")
+    parser.add_argument("--manifest", type=Path, required=True, help="row table (parquet)")
+    parser.add_argument("--networks", type=Path, required=True, help="folder of train_networks")
+    parser.add_argument("--comparison", type=Path, required=True, help="folder of evaluate_table")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    return run_program(propose, parser, argv)
+
+
+def propose(arguments: argparse.Namespace) -> None:
+    """Search, choose, draw, write."""
+    settings = read_settings(TableStudySettings, arguments.settings)
+    from batteryscope.bundle.record import write_json
+    from batteryscope.report.style import encode_picture
+    from batteryscope.tables.ensemble import read_ensemble, read_half_widths
+    from batteryscope.tables.figure_proposals import draw_proposals
+    from batteryscope.tables.propose import TOLERANCE, propose_parameters
+    from batteryscope.tables.row_schema import read_rows
+
+    dataset, arm = settings.dataset, settings.main_arm
+    manifest = read_rows(arguments.manifest, [*dataset.features, *dataset.targets])
+    widths = read_half_widths(arguments.comparison / "intervals.csv", arm)
+    ensemble = read_ensemble(arguments.networks, widths, arm, list(dataset.features))
+    found = propose_parameters(manifest, ensemble, settings)
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(arguments.out / "proposals.csv", index=False, lineterminator="\n")
+    summary = {
+        "domain": found.domain,
+        "wanted": dict(found.wanted),
+        "trials": found.trials,
+        "tolerance_percent": 100 * TOLERANCE,
+        "within_tolerance": found.within_tolerance,
+        "pareto": found.pareto,
+        "best_deviation_percent": float(found.table["max_deviation_percent"].min()),
+    }
+    write_json(arguments.out / "proposals.json", summary)
+    caption = f"Settings proposed for {found.domain}, and what the networks predict for them."
+    figure = draw_proposals(found, manifest, dataset)
+    picture = encode_picture(figure, "proposals", caption, dataset.generator is not None)
+    (arguments.out / "proposals.png").write_bytes(picture.png)
+    (arguments.out / "proposals.svg").write_bytes(picture.svg)
+    log.info(
+        "%d of %d settings come within %g %%; %d proposed, the best misses by %.2g %%.",
+        found.within_tolerance,
+        found.trials,
+        100 * TOLERANCE,
+        len(found.table),
+        summary["best_deviation_percent"],
+    )
+    if not found.table["within_tolerance"].any():
+        log.warning("No setting gives the wanted values; ask for others, or for more trials.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
