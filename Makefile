@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Without compiled modules every program would compile those of PyTorch anew, which takes longer than its work.
+unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 

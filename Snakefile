@@ -15,6 +15,7 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/explain.smk"
 include: "rules/report.smk"
+include: "rules/table.smk"
 include: "rules/track.smk"
 include: "rules/publish.smk"
 

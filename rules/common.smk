@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
+# Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A training step frees and asks for the same large blocks again. Kept by the process instead of
 # given back, they cost no page faults: 10 to 15 % of a step on two cores.
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 * 2**30))
@@ -16,7 +18,11 @@ from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
-from batteryscope.manifest.folder import find_data_version, fingerprint_folder
+from batteryscope.manifest.folder import (
+    find_data_version,
+    find_table_version,
+    fingerprint_folder,
+)
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.publication import forget_stale_publication
@@ -28,13 +34,16 @@ STARTED = time.time()
 try:
     check_free_space(Path("work"))
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
-    PLANS = {name: plan_study(name, study) for name, study in PROJECT.studies.items()}
+    PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
     check_project(PROJECT, PLANS)
 except BatteryscopeError as error:
     # Without lines of this file, which Snakemake would add to an exception of its own.
     sys.exit(f"ERROR: {error}")
 
-STUDIES = sorted(PLANS)
+STUDIES = sorted(PROJECT.studies)
+NOTHING = "(?!)"  # a pattern that no name has
+IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
+TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
@@ -50,8 +59,9 @@ for study_name in STUDIES:
     )
 
 
+# Rules for other studies say so themselves.
 wildcard_constraints:
-    study="|".join(STUDIES),
+    study=IMAGE_STUDIES,
     source="data|external",
     tiles="[0-9a-f]{8}",
     split="[0-9a-f]{8}",
@@ -78,6 +88,22 @@ def plan_of(wildcards):
 def settings_file(study, name, settings):
     """A file with the settings of one job, named after its content: a change re-runs the job."""
     return write_settings(Path(f"work/{study}/settings"), name, settings).as_posix()
+
+
+def table_study(wildcards):
+    return PROJECT.table_studies[wildcards.study]
+
+
+def table_settings(wildcards, *sections):
+    """A file with those sections of a study of tables that a job depends on."""
+    kept = table_study(wildcards).keep_sections(*sections)
+    return settings_file(wildcards.study, "-".join(["table", *sections[-1:]]), kept)
+
+
+def table_files(wildcards):
+    """The tables of a study: the user's, or the folder with the generated one."""
+    files = table_study(wildcards).dataset.files
+    return [file.path for file in files] or f"work/{wildcards.study}/data/table"
 
 
 def dataset_settings(wildcards):

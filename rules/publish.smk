@@ -13,6 +13,8 @@ rule publish_study:
         "work/{study}/logs/publish_study.log",
     benchmark:
         "work/{study}/benchmarks/publish_study.tsv"
+    wildcard_constraints:
+        study="|".join(STUDIES),
     conda:
         "../environment.yml"
     resources:

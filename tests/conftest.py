@@ -12,6 +12,8 @@ import yaml
 # Two test processes on two cores would otherwise fight over spinning threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Programs that the tests start keep compiled modules: compiling PyTorch's takes longer than a test.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (

@@ -79,7 +79,7 @@ def make_table_settings() -> TableStudySettings:
                         "domain": domain,
                         "value": value,
                         "level": "row",
-                        "note": "arm: adapter",
+                        "arm": "adapter",
                     }
                     for target, domain, value in published
                 ]

@@ -24,7 +24,7 @@ from batteryscope.demo.manufacturing import make_electrodes
 from workflow_scripts.generate_table import main as generate
 
 COLUMNS = [
-    "chemistry",
+    "domain",
     "active_material_wt_percent",
     "solid_content_wt_percent",
     "coating_speed_m_min",

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.conftest import ROOT, Sandbox
@@ -33,8 +34,10 @@ class Project(Sandbox):
         program = "workflow_scripts/generate_dataset.py"
         self.run("python", program, "--settings", settings, "--out", DATA)
         (self.root / DATA / "README.txt").unlink(missing_ok=True)
-        text = (ROOT / "dvc.yaml").read_text().replace("cathode_state", "check")
-        (self.root / "dvc.yaml").write_text(text)
+        pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text().replace("cathode_state", "check"))
+        pipeline["stages"]["study"]["foreach"] = ["check"]
+        pipeline["artifacts"] = {"check": pipeline["artifacts"]["check"]}
+        (self.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
         for command in (
             "git init -q",
             "git config user.email test@example.org",

@@ -245,3 +245,12 @@ def test_program_writes_all_and_says_what_is_wrong(tmp_path: Path, capsys):
 def test_missing_manifest_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="the manifest does not exist"):
         read_rows(tmp_path / "no.parquet")
+
+
+def test_a_column_names_the_domains_where_no_conditions_do():
+    cells = make_cells().rename(columns={"material": "domain"})
+    cells["domain"] = [" Graphite"] * 10 + ["Si-Graphite"] * 6
+    cells.loc[18] = {"domain": "?", "gap": "99", "solid": "0.6", "loading": "9"}
+    manifest, rejects = build(cells, make_settings(domains={}))
+    assert manifest["domain"].value_counts().to_dict() == {"graphite": 10, "si_graphite": 6}
+    assert rejects["detail"].tolist() == ["matches no domain (domain '?')"]

@@ -50,11 +50,11 @@ def test_scores_of_three_rows_by_hand():
 def test_comparison_averages_repeats_and_stands_beside_the_paper():
     paper = [
         {"metric": "mape", "value": 8.1, "target": "density", "domain": "nmc", "level": "row",
-         "note": "arm: adapter"},
+         "arm": "adapter"},
         {"metric": "mape", "value": 4.5, "target": "density", "domain": "graphite",
-         "level": "row", "note": "Table 1, arm: pretrained"},
+         "level": "row", "arm": "pretrained"},
         {"metric": "mape", "value": 14.5, "target": "density", "domain": "si_graphite",
-         "level": "row", "note": "arm: adapter"},
+         "level": "row", "arm": "adapter"},
     ]  # fmt: skip
     study = make_study(evaluate={"paper": paper})
     predictions = pd.concat(

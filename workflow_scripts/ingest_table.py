@@ -1,7 +1,7 @@
 """Tabulate the rows of tables: one line per usable row, and a list of the rest with reasons.
 
-Without a generator in the settings the files are those of the settings, below --root; with
-one, they are all CSV files in --root, where the generator wrote them.
+The files are those of the settings, below --root; where they name none, all CSV files in
+--root, where the generator wrote them.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def propose(arguments: argparse.Namespace) -> None:
     write_json(arguments.out / "proposals.json", summary)
     caption = f"Settings proposed for {found.domain}, and what the networks predict for them."
     figure = draw_proposals(found, manifest, dataset)
-    picture = encode_picture(figure, "proposals", caption, dataset.generator is not None)
+    picture = encode_picture(figure, "proposals", caption, dataset.generated)
     (arguments.out / "proposals.png").write_bytes(picture.png)
     (arguments.out / "proposals.svg").write_bytes(picture.svg)
     log.info(

@@ -41,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Collect where the results lie, mirror them and write tracked.json."""
+    from batteryscope.tracking.mirror import plan_runs
     from batteryscope.tracking.records import StudyResults
-    from batteryscope.tracking.study import track_results, write_tracked
+    from batteryscope.tracking.study import track_runs, write_tracked
 
     arms = {name: Path(folder) for name, folder in read_pairs(arguments.arms, "--arms")}
     splits = dict(read_pairs([w if "=" in w else f"*={w}" for w in arguments.split], "--split"))
@@ -64,7 +65,10 @@ def track(arguments: argparse.Namespace) -> None:
         report=arguments.report,
         bundle=arguments.bundle,
     )
-    outcome = track_results(results, arguments.uri, arguments.enabled, arguments.words)
+    command = [Path(__file__).name, *arguments.words]
+    outcome = track_runs(
+        results.study, lambda: plan_runs(results), arguments.uri, arguments.enabled, command
+    )
     write_tracked(arguments.out, outcome)
 
 

@@ -11,7 +11,7 @@ from batteryscope.command_line import make_parser, run_program
 from batteryscope.errors import BatteryscopeError
 
 log = logging.getLogger("batteryscope")
-TRACK_STUDY = Path(__file__).with_name("track_study.py")
+PROGRAMS = ("track_study.py", "track_table.py")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,11 +34,17 @@ def upload(arguments: argparse.Namespace) -> None:
         log.info("No runs wait for their upload below %s.", arguments.work)
     failed = []
     for path in waiting:
-        words = read_tracked(path)["arguments"]
+        tracked = read_tracked(path)
+        if tracked["program"] not in PROGRAMS:
+            raise BatteryscopeError(
+                f"{path}: found program '{tracked['program']}'; expected one of {PROGRAMS}; "
+                "delete the file and run the study again."
+            )
+        program, words = Path(__file__).with_name(tracked["program"]), tracked["arguments"]
         if arguments.uri:
             words = [*words, "--uri", arguments.uri]
         # One process per study, so that one study's failure does not stop the others.
-        status = subprocess.run([sys.executable, str(TRACK_STUDY), *words], check=False).returncode
+        status = subprocess.run([sys.executable, str(program), *words], check=False).returncode
         if status or read_tracked(path)["status"] != "complete":
             failed.append(path.parent.name)
     if failed:

@@ -54,7 +54,7 @@ def _sentence(model: type[BaseModel], values: Any, problem: Any, where: str) -> 
     if problem["type"] == "missing":
         return f"{key}: this key is missing; add it."
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        choice = problem["ctx"]["discriminator"].strip("'")
+        choice = problem["ctx"]["discriminator"].strip("'").removesuffix("()")
         if problem["type"] == "union_tag_not_found":
             return f"{key}.{choice}: this key is missing; add it."
         found, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]

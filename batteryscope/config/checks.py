@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.project import Project
+from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.folder import list_files
 from batteryscope.models.weights_file import check_weights_file
@@ -25,8 +26,10 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
     ConfigError, InputError
         One sentence that names the key, what was found and what to do.
     """
+    for name, tables in project.table_studies.items():
+        _check_tables(tables.dataset, f"params.yaml: studies.{name}.dataset")
     for name, plan in plans.items():
-        study = project.studies[name]
+        study = project.image_studies[name]
         key = f"params.yaml: studies.{name}"
         _check_dataset(study.dataset, f"{key}.dataset")
         if study.evaluate.external is not None:
@@ -48,21 +51,38 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                     raise type(error)(f"{key}: {error}") from None
 
 
+def _check_tables(dataset: TableDatasetSettings, key: str) -> None:
+    for number, file in enumerate(dataset.files):
+        path = Path(file.path)
+        if path.is_file():
+            continue
+        for above in [path, *path.parents]:
+            _check_pulled(above, f"{key}.files.{number}.path")
+        found = "a folder" if path.exists() else "nothing"
+        raise ConfigError(
+            f"{key}.files.{number}.path: expected a table at '{path}', found {found}; "
+            "correct the path."
+        )
+
+
 def _check_dataset(dataset: DatasetSettings, key: str) -> None:
     if dataset.path is None:
         return
     path = Path(dataset.path)
     if path.is_dir():
         return
-    if Path(f"{dataset.path.rstrip('/')}.dvc").is_file():
-        raise ConfigError(
-            f"{key}.path: '{path}' is known to DVC but its files are not here; "
-            f"run 'dvc pull {path}'."
-        )
+    _check_pulled(path, f"{key}.path")
     found = "a file" if path.exists() else "nothing"
     raise ConfigError(
         f"{key}.path: expected a folder of images at '{path}', found {found}; correct the path."
     )
+
+
+def _check_pulled(path: Path, key: str) -> None:
+    if not path.exists() and path.with_name(f"{path.name}.dvc").is_file():
+        raise ConfigError(
+            f"{key}: '{path}' is known to DVC but its files are not here; run 'dvc pull {path}'."
+        )
 
 
 def _check_columns(data: DatasetSettings, external: DatasetSettings, key: str) -> None:

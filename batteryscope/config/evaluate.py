@@ -11,10 +11,14 @@ SHARES = {"accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro
 
 
 class PaperValue(Settings):
-    """A published number that stands beside ours in the comparison table."""
+    """A published number that stands beside ours in the comparison table.
+
+    ``arm`` says which arm it belongs to; without it, it stands beside all models.
+    """
 
     metric: str
     value: float
+    arm: str = ""
     target: str = ""
     domain: str = ""
     level: Literal["tile", "slice", "image", "specimen", "row"] = "tile"

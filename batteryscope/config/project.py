@@ -3,16 +3,30 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.study import Name, StudySettings
+from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import ConfigError
 
 RESERVED_NAMES = {"all", "benchmarks", "logs"}  # Snakemake's default target, folders of work/
+
+
+def kind(study: object) -> str:
+    """Return what the data of a study are, ``image`` or ``table``: pydantic chooses by it."""
+    if isinstance(study, Mapping):
+        return str(study.get("kind", "image"))
+    return str(getattr(study, "kind", "image"))
+
+
+AnyStudy = Annotated[
+    Annotated[StudySettings, Tag("image")] | Annotated[TableStudySettings, Tag("table")],
+    Discriminator(kind),
+]
 
 
 class TrackingSettings(Settings):
@@ -27,16 +41,26 @@ class Project(Settings):
 
     scale: Literal["demo", "paper"] = "demo"
     tracking: TrackingSettings = TrackingSettings()
-    studies: dict[Name, StudySettings] = Field(min_length=1)
+    studies: dict[Name, AnyStudy] = Field(min_length=1)
 
     @field_validator("studies")
     @classmethod
-    def _names_are_free(cls, studies: dict[str, StudySettings]) -> dict[str, StudySettings]:
+    def _names_are_free(cls, studies: dict[str, Settings]) -> dict[str, Settings]:
         if taken := RESERVED_NAMES & set(studies):
             raise ValueError(
                 f"'{min(taken)}' has a meaning of its own; give the study another name."
             )
         return studies
+
+    @property
+    def image_studies(self) -> dict[str, StudySettings]:
+        """The studies whose samples are pictures."""
+        return {n: s for n, s in self.studies.items() if isinstance(s, StudySettings)}
+
+    @property
+    def table_studies(self) -> dict[str, TableStudySettings]:
+        """The studies whose samples are rows of a table."""
+        return {n: s for n, s in self.studies.items() if isinstance(s, TableStudySettings)}
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -1,6 +1,6 @@
 """A study: everything between raw pictures and a published report."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -64,11 +64,12 @@ class Recipe(Settings):
 
 
 class StudySettings(Settings):
-    """One entry of ``studies`` in params.yaml.
+    """One entry of ``studies`` in params.yaml whose data are pictures.
 
     ``demo`` is an overlay of the same shape that applies at ``scale: demo``.
     """
 
+    kind: Literal["image"] = "image"
     title: str
     paper: str = ""
     paper_doi: str = ""

@@ -7,8 +7,21 @@ from pydantic import Field, PositiveInt, model_validator
 from batteryscope.config.base import Settings
 
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+DOMAIN_COLUMN = "domain"
 RESERVED_COLUMNS = frozenset(("sample_id", "path", "row", "domain", "group"))
-DomainName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+DOMAIN_PATTERN = r"^[a-z0-9]+(_[a-z0-9]+)*$"
+DomainName = Annotated[str, Field(pattern=DOMAIN_PATTERN)]
+
+
+def spell_domain(text: str) -> str:
+    """Return a domain's name in its one spelling: ``Si-Graphite`` is ``si_graphite``.
+
+    Examples
+    --------
+    >>> spell_domain(" GDL 200")
+    'gdl_200'
+    """
+    return "_".join(text.casefold().replace("-", " ").replace("_", " ").split())
 
 
 class ColumnSettings(Settings):
@@ -102,12 +115,12 @@ TableGenerator = Annotated[ManufacturingGenerator | GdlGenerator, Field(discrimi
 
 
 class TableDatasetSettings(Settings):
-    """Rows with features and targets, from files or from a generator.
+    """Rows with features and targets, from files or, where none are named, from a generator.
 
     ``domains`` names a domain by conditions on columns (all must hold) where the files do
-    not. ``source`` is the domain that teaches, all others are targets. ``group`` is a
-    column whose equal values stay on one side of a split (a batch, an electrode); rows
-    with identical features always do.
+    not; without either, a column ``domain`` of the table names it. ``source`` is the domain
+    that teaches, all others are targets. ``group`` is a column whose equal values stay on one
+    side of a split (a batch, an electrode); rows with identical features always do.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -133,3 +146,8 @@ class TableDatasetSettings(Settings):
                 "otherwise and give the title in the file as its header."
             )
         return self
+
+    @property
+    def generated(self) -> bool:
+        """Whether the rows are those of the generator."""
+        return not self.files

@@ -134,3 +134,11 @@ class TableStudySettings(Settings):
         if self.propose and (unknown := sorted(set(self.propose.wanted) - targets)):
             raise ValueError(f"propose.wanted names '{unknown[0]}', which is none of the targets.")
         return self
+
+    def keep_sections(self, *sections: str) -> Self:
+        """Return these settings with only the data and some sections; the rest is as by default.
+
+        A job that gets no more than it depends on is not repeated when the rest changes.
+        """
+        kept = self.model_dump(mode="json", include={"kind", "dataset", "networks", *sections})
+        return type(self).model_validate(kept | {"title": ""})

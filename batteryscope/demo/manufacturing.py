@@ -136,7 +136,7 @@ def make_electrodes(chemistry: str, settings: ManufacturingGenerator) -> pd.Data
     Returns
     -------
     DataFrame
-        ``chemistry``, the six settings of the process, ``mass_loading_mg_cm2`` (active
+        ``domain``, the six settings of the process, ``mass_loading_mg_cm2`` (active
         material per area, as equation 1 of the paper) and ``density_g_cm3``, both with
         lognormal noise of relative size ``settings.noise``.
     """
@@ -161,7 +161,7 @@ def make_electrodes(chemistry: str, settings: ManufacturingGenerator) -> pd.Data
     density = calender(material, loading, coated_density, solid_density, roll_speed, roll_gap)
     return pd.DataFrame(
         {
-            "chemistry": chemistry,
+            "domain": chemistry,
             "active_material_wt_percent": active,
             "solid_content_wt_percent": solid,
             "coating_speed_m_min": coating_speed,

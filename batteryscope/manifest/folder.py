@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -61,3 +61,15 @@ def find_data_version(path: str | None) -> str:
         return ""
     outs = (yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}).get("outs") or [{}]
     return str(outs[0].get("md5", ""))
+
+
+def find_table_version(paths: Sequence[str]) -> str:
+    """Return the MD5s by which DVC knows tables, or the folders that hold them, joined by ``+``.
+
+    "" if there are no tables, or DVC does not know one of them.
+    """
+    versions = []
+    for path in paths:
+        above = [Path(path), *Path(path).parents]
+        versions.append(next(filter(None, (find_data_version(p.as_posix()) for p in above)), ""))
+    return "+".join(dict.fromkeys(versions)) if all(versions) else ""

@@ -94,7 +94,7 @@ def collect_table_evidence(
     Parameters
     ----------
     study, settings
-        Name and settings of the study. Its data count as generated if a generator makes them.
+        Name and settings of the study. Its data count as generated if no files are named.
     folders
         Where the pieces lie.
     commit
@@ -124,7 +124,7 @@ def collect_table_evidence(
     return TableEvidence(
         study=study,
         settings=settings,
-        generated=settings.dataset.generator is not None and not settings.dataset.files,
+        generated=settings.dataset.generated,
         comparison=comparison,
         manifest=manifest,
         rejects=_read(folders.manifest, "rejects.csv"),

@@ -1,6 +1,7 @@
 """The table of rows: numbers in their units, a domain each, and the rest with reasons."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.table_data import (
+    DOMAIN_COLUMN,
+    DOMAIN_PATTERN,
     ColumnSettings,
     Condition,
     TableDatasetSettings,
     TableFile,
+    spell_domain,
 )
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_json
@@ -125,8 +129,8 @@ def _build_row(
     domains = [file.domain] if file.domain else find_domains(values, settings, decimal)
     if len(domains) != 1:
         asked = sorted({name for rule in settings.domains.values() for name in rule})
-        shown = ", ".join(f"{name} '{values[name]}'" for name in asked)
-        detail = f"matches {' and '.join(domains) or 'no domain'} ({shown or 'none is defined'})"
+        shown = ", ".join(f"{name} '{values[name]}'" for name in asked or [DOMAIN_COLUMN])
+        detail = f"matches {' and '.join(domains) or 'no domain'} ({shown})"
         return RowReject(file.path, line, "unknown_domain", detail)
     group = "" if settings.group is None else _spell(values[settings.group])
     features = {name: numbers[name] for name in settings.features}
@@ -139,11 +143,14 @@ def _build_row(
 def find_domains(
     values: dict[str, Any], settings: TableDatasetSettings, decimal: Decimal = "."
 ) -> list[str]:
-    """List the domains whose conditions a row meets.
+    """List the domains whose conditions a row meets; without conditions, the one it names.
 
     ``values`` holds numbers of the features and targets in their units, other cells as
     they are written.
     """
+    if not settings.domains:
+        name = spell_domain(_spell(values[DOMAIN_COLUMN]))
+        return [name] if re.fullmatch(DOMAIN_PATTERN, name) else []
     return [
         domain
         for domain, rule in settings.domains.items()

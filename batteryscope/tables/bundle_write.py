@@ -117,7 +117,7 @@ def write_table_bundle(
         weights_sha256=digest_file(out_dir / TENSORS_FILE),
         data=TableData(
             name=dataset.name,
-            generated=dataset.generator is not None,
+            generated=dataset.generated,
             digest=hash_rows(manifest),
             rows=len(manifest),
         ),
@@ -163,7 +163,7 @@ def _round_width(width: float | None) -> float | None:
 
 
 def _state_licence(dataset: TableDatasetSettings) -> Licence:
-    if dataset.generator is not None:
+    if dataset.generated:
         return Licence(weights="Weights: MIT; they were learnt from generated rows only.")
     return Licence(
         weights=f"The weights and the example were made from the data set '{dataset.name}'; "

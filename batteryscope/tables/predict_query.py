@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.table_data import ColumnSettings, TableFile
+from batteryscope.config.table_data import (
+    DOMAIN_COLUMN,
+    ColumnSettings,
+    TableFile,
+    spell_domain,
+)
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.tables.build_rows import explain_range
 from batteryscope.tables.bundle_record import FeatureRecord, TableBundleRecord
@@ -26,7 +31,6 @@ from batteryscope.tables.read_table import find_columns
 
 DIGITS = 6  # significant ones
 MAX_LISTED_TITLES = 12
-DOMAIN_TITLE = "domain"
 
 
 def read_query(path: Path, record: TableBundleRecord, domain: str | None = None) -> pd.DataFrame:
@@ -149,7 +153,7 @@ def find_domain(cell: Any, known: Sequence[str]) -> str | None:
     """Find the domain that a cell means, whatever its case and word separators."""
     if is_missing(cell):
         return None
-    name = "_".join(str(cell).casefold().replace("-", " ").replace("_", " ").split())
+    name = spell_domain(str(cell))
     return name if name in known else None
 
 
@@ -193,12 +197,12 @@ def _choose_title(header: Sequence[str], feature: FeatureRecord, path: Path) -> 
 def _find_domain_column(
     header: Sequence[str], record: TableBundleRecord, path: Path
 ) -> dict[str, int]:
-    if _loosen(DOMAIN_TITLE) not in {_loosen(title) for title in header}:
+    if _loosen(DOMAIN_COLUMN) not in {_loosen(title) for title in header}:
         raise InputError(
             f"{path}: nothing tells which domain the rows belong to; give --domain or add a column "
-            f"'{DOMAIN_TITLE}' with {', '.join(record.domain_names)}."
+            f"'{DOMAIN_COLUMN}' with {', '.join(record.domain_names)}."
         )
-    return find_columns(header, {"domain": DOMAIN_TITLE}, path)
+    return find_columns(header, {"domain": DOMAIN_COLUMN}, path)
 
 
 def _loosen(title: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.config.table_data import TableDatasetSettings, TableFile
+from batteryscope.config.table_data import DOMAIN_COLUMN, TableDatasetSettings, TableFile
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.tables.read_lines import read_lines
 
@@ -25,7 +25,7 @@ def list_files(settings: TableDatasetSettings, root: Path) -> list[TableFile]:
     InputError
         The generator's folder holds no CSV file.
     """
-    if settings.generator is None:
+    if settings.files:
         return settings.files
     paths = sorted(p.name for p in root.glob("*.csv") if not p.name.startswith("."))
     if not paths:
@@ -129,7 +129,8 @@ def _find_wanted(file: TableFile, settings: TableDatasetSettings) -> dict[str, s
     """Name → title of all columns that this file must have."""
     columns = settings.features | settings.targets
     wanted = {name: column.header or name for name, column in columns.items()}
-    others = [] if file.domain else [name for rule in settings.domains.values() for name in rule]
+    asked = [name for rule in settings.domains.values() for name in rule] or [DOMAIN_COLUMN]
+    others = [] if file.domain else asked
     if settings.group is not None:
         others.append(settings.group)
     wanted = {name: name for name in others} | wanted

@@ -1,6 +1,5 @@
 """How far predictions are from the truth, and all arms in one tidy table."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +26,6 @@ COMPARISON_COLUMNS = [
 LEVEL = "row"
 PAPER_ARM = "paper"
 DIGITS = 6
-_ARM_IN_NOTE = re.compile(r"\barm: *(\w+)")
 
 
 def measure_mape(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -181,22 +179,11 @@ def flatten_table_metrics(comparison: pd.DataFrame) -> dict[str, float]:
     return dict(sorted(metrics.items()))
 
 
-def find_paper_arm(value: PaperValue) -> str:
-    """Return the arm that a published value belongs to; "" if it names none.
-
-    It is the field ``arm`` where the settings have one, otherwise what the note says after
-    ``arm:``.
-    """
-    named = getattr(value, "arm", "") or ""
-    found = _ARM_IN_NOTE.search(value.note)
-    return str(named) or (found.group(1) if found else "")
-
-
 def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: str) -> pd.DataFrame:
     """Write published values beside ours; those that name no arm beside every network."""
     alone = []
     for value in paper:
-        arm = find_paper_arm(value)
+        arm = value.arm
         if arm == "pretrained" and value.domain == source:
             arm = SOURCE_ARM  # at home, the pretrained network is simply the source network
         beside = comparison["arm"] == arm if arm else ~comparison["arm"].map(is_baseline)

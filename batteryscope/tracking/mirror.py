@@ -92,7 +92,7 @@ def _plan_arm(
     artifacts = [(path, "tables") for path in tables]
     artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
     if is_main and results.report is not None:
-        artifacts += _list_figures(results.report)
+        artifacts += list_figures(results.report)
         artifacts += [(p, "report") for p in sorted(results.report.glob("*.html"))]
     values = _pick_metrics(metrics, arm)
     for name in ("calibration", "cost"):
@@ -115,7 +115,7 @@ def _plan_arm(
     )
 
 
-def _list_figures(report: Path) -> list[tuple[Path, str]]:
+def list_figures(report: Path) -> list[tuple[Path, str]]:
     """Pictures of the report below ``figures/``, in the folders that they have there."""
     figures = []
     for path in sorted(report.rglob("*.png")):
@@ -235,10 +235,14 @@ def _find_data_version(results: StudyResults) -> str:
 
 
 def _make_dataset(results: StudyResults) -> DatasetRecord:
-    summary = read_json(results.manifest_summary)
     return DatasetRecord(
         name=results.data_name,
         digest=_find_data_version(results)[:MAX_DATASET_DIGEST],
         source=results.settings.dataset.path or "generated",
-        profile=json.dumps(summary, sort_keys=True, ensure_ascii=True),
+        profile=describe_data_profile(results.manifest_summary),
     )
+
+
+def describe_data_profile(manifest_summary: Path) -> str:
+    """The manifest's summary as MLflow keeps it beside a data set: JSON in one line."""
+    return json.dumps(read_json(manifest_summary), sort_keys=True, ensure_ascii=True)

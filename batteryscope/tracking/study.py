@@ -2,15 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from batteryscope.errors import InputError
 from batteryscope.provenance import find_git_commit
-from batteryscope.tracking.mirror import plan_runs
 from batteryscope.tracking.names import describe_failure, hide_password
-from batteryscope.tracking.records import StudyResults
+from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import reconcile_runs
 from batteryscope.tracking.store import find_experiment, open_client, resolve_uri
 
@@ -20,27 +19,33 @@ Status = Literal["complete", "pending", "disabled"]
 UPLOAD_COMMAND = "make upload-runs"
 
 
-def track_results(
-    results: StudyResults, uri: str, enabled: bool, arguments: Sequence[str]
+def track_runs(
+    study: str,
+    plan: Callable[[], list[RunRecord]],
+    uri: str,
+    enabled: bool,
+    command: Sequence[str],
 ) -> dict[str, Any]:
     """Mirror a study and describe the outcome.
 
     Parameters
     ----------
-    results
-        Where the results lie.
+    study
+        Its name.
+    plan
+        Lists the runs as they should stand, every parent before its children.
     uri
         The tracking store; empty: there is none.
     enabled
         False: MLflow is neither imported nor asked.
-    arguments
-        Command line that repeats this call, kept for a later upload.
+    command
+        Name of the program and its arguments, kept to repeat this call for a later upload.
 
     Returns
     -------
     dict
         ``status`` (``complete``, ``pending`` or ``disabled``), ``study``, ``uri``,
-        ``runs`` (job key to run id) and ``arguments``: the content of tracked.json.
+        ``runs`` (job key to run id), ``program`` and ``arguments``: the content of tracked.json.
 
     Raises
     ------
@@ -49,11 +54,11 @@ def track_results(
         the status ``pending``, never an error.
     """
     if not (enabled and uri):
-        return _describe("disabled", results.study, uri, {}, arguments)
-    records = plan_runs(results)
+        return _describe("disabled", study, uri, {}, command)
+    records = plan()
     try:
         client = open_client(uri)
-        experiment = find_experiment(client, uri, results.study)
+        experiment = find_experiment(client, uri, study)
         runs = reconcile_runs(client, resolve_uri(uri), experiment, records, find_git_commit())
     except InputError:
         raise
@@ -61,14 +66,14 @@ def track_results(
         log.warning(
             "The runs of study '%s' are not in MLflow yet: %s (store: %s) "
             "The results are complete on disk; upload the runs later with: %s",
-            results.study,
+            study,
             describe_failure(error),
             hide_password(uri),
             UPLOAD_COMMAND,
         )
-        return _describe("pending", results.study, uri, {}, arguments)
-    log.info("Study '%s': %d runs in MLflow (%s).", results.study, len(runs), hide_password(uri))
-    return _describe("complete", results.study, uri, runs, arguments)
+        return _describe("pending", study, uri, {}, command)
+    log.info("Study '%s': %d runs in MLflow (%s).", study, len(runs), hide_password(uri))
+    return _describe("complete", study, uri, runs, command)
 
 
 def write_tracked(path: Path, values: dict[str, Any]) -> None:
@@ -87,7 +92,11 @@ def read_tracked(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["status"] in ("complete", "pending", "disabled") and values["arguments"]:
+        if (
+            values["status"] in ("complete", "pending", "disabled")
+            and values["arguments"]
+            and values["program"]
+        ):
             return dict(values)
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -97,12 +106,13 @@ def read_tracked(path: Path) -> dict[str, Any]:
 
 
 def _describe(
-    status: Status, study: str, uri: str, runs: dict[str, str], arguments: Sequence[str]
+    status: Status, study: str, uri: str, runs: dict[str, str], command: Sequence[str]
 ) -> dict[str, Any]:
     return {
         "status": status,
         "study": study,
         "uri": uri,
         "runs": runs,
-        "arguments": list(arguments),
+        "program": command[0],
+        "arguments": list(command[1:]),
     }

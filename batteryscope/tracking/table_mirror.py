@@ -1,0 +1,169 @@
+"""From the local folders of a finished study of tables to the runs that should stand in MLflow.
+
+One run per arm and per baseline, and below each one run per repeat, which holds the errors of
+all targets and domains and the curves of its networks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.errors import InputError
+from batteryscope.provenance import digest_file, digest_json
+from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
+from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile, list_figures
+from batteryscope.tracking.names import flatten_settings, make_legal_name
+from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableResults:
+    """Where the results of a study of tables lie; ``data_version`` is DVC's hash, if any."""
+
+    study: str
+    settings: TableStudySettings
+    data_version: str
+    manifest_summary: Path
+    split: Path
+    networks: Path
+    comparison: Path
+    report: Path | None = None
+    bundle: Path | None = None
+
+
+def plan_table_runs(results: TableResults) -> list[RunRecord]:
+    """List the runs of a study of tables, every parent before its children.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study cannot be read.
+    """
+    from batteryscope.tables.scores import score_predictions
+    from batteryscope.tables.table_predictions import order_table_arms, select_main_study
+
+    predictions = select_main_study(_read_table(results.comparison / "predictions.parquet"))
+    scores = score_predictions(predictions)
+    histories = select_main_study(_read_table(results.networks / "histories.parquet"))
+    metrics = read_json(results.comparison / "metrics.json")
+    tags, dataset = _describe_study(results), _make_dataset(results)
+    trained_ms = modified_ms(results.networks / "cost.json")
+    seconds = float(read_json(results.networks / "cost.json").get("seconds", 0))
+    records = []
+    for arm in order_table_arms(scores):
+        records.append(_plan_arm(results, arm, metrics, tags | {"arm": arm}, dataset))
+        for repeat, part in scores[scores["arm"] == arm].groupby("repeat"):
+            curves = histories[(histories["arm"] == arm) & (histories["repeat"] == repeat)]
+            records.append(
+                RunRecord(
+                    key=f"{results.study}/{arm}/r{repeat}",
+                    parent=f"{results.study}/{arm}",
+                    name=f"{arm} repeat {repeat}",
+                    tags=tags | {"arm": arm, "repeat": str(repeat), "fold": "0"},
+                    params=_describe_arm(results, arm),
+                    metrics=(*_list_scores(part), *_list_curves(curves)),
+                    started_ms=trained_ms - int(1000 * seconds),
+                    ended_ms=trained_ms,
+                )
+            )
+    return records
+
+
+def _plan_arm(
+    results: TableResults,
+    arm: str,
+    metrics: Mapping[str, Any],
+    tags: dict[str, str],
+    dataset: DatasetRecord,
+) -> RunRecord:
+    """One arm: settings, mean errors; the main arm also tables, figures, report and model."""
+    is_main = arm == results.settings.main_arm
+    artifacts: list[tuple[Path, str]] = []
+    if is_main:
+        tables = sorted(results.comparison.glob("*.csv"))
+        tables += [results.comparison / "metrics.json", results.networks / "cost.json"]
+        artifacts = [(path, "tables") for path in tables]
+    if is_main and results.report is not None:
+        artifacts += list_figures(results.report)
+        artifacts += [(page, "report") for page in sorted(results.report.glob("*.html"))]
+    own = {k.removeprefix(f"{arm}."): v for k, v in metrics.items() if k.startswith(f"{arm}.")}
+    moment = modified_ms(results.comparison / "metrics.json")
+    return RunRecord(
+        key=f"{results.study}/{arm}",
+        parent=None,
+        name=arm,
+        tags=tags | {"main_arm": str(is_main).lower()},
+        params=_describe_arm(results, arm),
+        metrics=tuple(list_numbers(own)),
+        artifacts=tuple(artifacts),
+        dataset=dataset,
+        bundle=results.bundle if is_main else None,
+        started_ms=moment,
+        ended_ms=moment,
+    )
+
+
+def _describe_arm(results: TableResults, arm: str) -> dict[str, str]:
+    settings = results.settings.model_dump(mode="json", exclude={"kind", "arms", "demo"})
+    return flatten_settings({"arm": arm, **{k: v for k, v in settings.items() if v != ""}})
+
+
+def _describe_study(results: TableResults) -> dict[str, str]:
+    tags = {
+        "study": results.study,
+        "config_hash": digest_json(results.settings.model_dump(mode="json")),
+        "data_name": results.settings.dataset.name,
+        "data_version": _find_data_version(results),
+        "generated": str(results.settings.dataset.generated).lower(),
+        "split_hash": hash_split(results.split),
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def _make_dataset(results: TableResults) -> DatasetRecord:
+    files = ", ".join(file.path for file in results.settings.dataset.files)
+    return DatasetRecord(
+        name=results.settings.dataset.name,
+        digest=_find_data_version(results)[:MAX_DATASET_DIGEST],
+        source=files or "generated",
+        profile=describe_data_profile(results.manifest_summary),
+    )
+
+
+def _find_data_version(results: TableResults) -> str:
+    summary = read_json(results.manifest_summary)
+    found = results.data_version or summary.get("manifest_hash")
+    return str(found or digest_file(results.manifest_summary))
+
+
+def _list_scores(scores: "pd.DataFrame") -> list[MetricValue]:
+    """Scores of one repeat as ``<domain>.<target>.<metric>``."""
+    values = {
+        f"{row['domain']}.{row['target']}.{row['metric']}": float(row["score"])
+        for row in scores.to_dict("records")
+    }
+    return list_numbers(values)
+
+
+def _list_curves(histories: "pd.DataFrame") -> list[MetricValue]:
+    """Training and validation errors by epoch as ``<domain>.<target>.train_mape``."""
+    return [
+        (make_legal_name(f"{domain}.{target}.{column}"), float(value), int(epoch))
+        for (domain, target), curve in histories.groupby(["domain", "target"])
+        for column in ("train_mape", "validation_mape")
+        for epoch, value in zip(curve["epoch"], curve[column], strict=True)
+    ]
+
+
+def _read_table(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
