@@ -54,8 +54,8 @@ def test_page_is_self_contained(reported: Path) -> None:
     outside = [a for a in loaded if not a.startswith(("#", "data:image/png;base64,"))]
     assert outside == ["https://doi.org/10.1234/example"]  # a link to follow, nothing to load
     assert "<script" not in page
-    assert "Not shown: prop" in page  # what was not given is said, not left out
-    assert page.count("Not shown:") == 1
+    assert "Nothing is asked for: with <code>propose</code>" in page
+    assert "Not shown:" not in page
 
 
 def test_first_screen_asks_answers_and_warns(reported: Path) -> None:
@@ -119,7 +119,7 @@ def test_report_without_optional_pieces_says_what_is_missing(
     wanted = arguments[: arguments.index("--manifest-dir")]
     assert main([*wanted, "--out", str(tmp_path / "report")]) == 0
     text = read_text(tmp_path / "report")
-    for what in ("the rows per domain", "explanations", "training curves", "proposed settings"):
+    for what in ("the rows per domain", "explanations", "training curves"):
         assert f"Not shown: {what}" in text
 
 

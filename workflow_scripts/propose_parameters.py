@@ -27,7 +27,8 @@ def propose(arguments: argparse.Namespace) -> None:
     from batteryscope.report.style import encode_picture
     from batteryscope.tables.ensemble import read_ensemble, read_half_widths
     from batteryscope.tables.figure_proposals import draw_proposals
-    from batteryscope.tables.propose import TOLERANCE, propose_parameters
+    from batteryscope.tables.proposals import TOLERANCE
+    from batteryscope.tables.propose import propose_parameters
     from batteryscope.tables.row_schema import read_rows
 
     dataset, arm = settings.dataset, settings.main_arm

@@ -37,10 +37,10 @@ class TableFolders:
 class TableEvidence:
     """All pieces of the report of a study of tables; None or empty where one is missing.
 
-    ``intervals`` holds what sums up all repeats, ``fits`` the trained networks of the main
-    study (``arm, target, domain, repeat, trained_parameters, best_epoch``).
-    ``files`` are tables to copy beside the report, by name; ``data_hash`` identifies the
-    rows that were used.
+    ``search`` tells how the ``proposals`` were found. ``intervals`` holds what sums up all
+    repeats, ``fits`` the trained networks of the main study (``arm, target, domain, repeat,
+    trained_parameters, best_epoch``). ``files`` are tables to copy beside the report, by name;
+    ``data_hash`` identifies the rows that were used.
     """
 
     study: str
@@ -61,6 +61,7 @@ class TableEvidence:
     rank_changes: pd.DataFrame | None = None
     dependence: pd.DataFrame | None = None
     proposals: pd.DataFrame | None = None
+    search: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""
@@ -140,6 +141,7 @@ def collect_table_evidence(
         rank_changes=_read(folders.explanations, "rank_changes.csv"),
         dependence=_read(folders.explanations, "partial_dependence.csv"),
         proposals=_read(folders.proposals, "proposals.csv"),
+        search=read_json(folders.proposals / "proposals.json") if folders.proposals else {},
         files=files,
         data_hash=_identify_rows(folders.manifest, manifest),
         commit=commit,

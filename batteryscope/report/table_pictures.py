@@ -11,7 +11,9 @@ from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import name_target
 from batteryscope.tables import figures, figures_explain, figures_features, figures_training
 from batteryscope.tables.attribution import choose_rows
+from batteryscope.tables.figure_proposals import draw_proposals
 from batteryscope.tables.labels import name_arm
+from batteryscope.tables.proposals import Proposals
 from batteryscope.tables.table_predictions import order_table_arms, select_main_study
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
         *_draw_results(evidence),
         *_draw_training(evidence),
         *_draw_explanations(evidence),
+        *_draw_search(evidence),
         *_draw_data(evidence),
     ]
     return {
@@ -142,6 +145,20 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             "unit), before and after transfer; red where the rank changes.",
             figures_features.draw_rank_changes(changes, dataset, domains),
         )
+
+
+def _draw_search(evidence: TableEvidence) -> Iterator[Drawn]:
+    if evidence.proposals is None or evidence.manifest is None or not evidence.search:
+        return
+    told = ("wanted", "domain", "trials", "within_tolerance", "pareto")
+    found = Proposals(evidence.proposals, **{key: evidence.search[key] for key in told})
+    yield (
+        "proposals",
+        f"Left: the proposed settings (colours) among those of all {found.domain} rows (grey), "
+        "each axis from the lowest to the highest value. Right: what the networks predict for "
+        f"them, with intervals, and what is wanted (dashed). {found.trials} settings were tried.",
+        draw_proposals(found, evidence.manifest, evidence.settings.dataset),
+    )
 
 
 def _draw_data(evidence: TableEvidence) -> Iterator[Drawn]:

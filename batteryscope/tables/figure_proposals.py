@@ -8,7 +8,7 @@ import pandas as pd
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.report.style import GREY, INK, SERIES, house_style, make_figure
 from batteryscope.tables.labels import label_column, name_column
-from batteryscope.tables.propose import TOLERANCE, Proposals
+from batteryscope.tables.proposals import TOLERANCE, Proposals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

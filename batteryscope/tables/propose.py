@@ -1,7 +1,6 @@
 """The inverse question: which settings of the features give wanted values of the targets."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.seeds import derive_seed
 from batteryscope.tables.ensemble import TableEnsemble
 from batteryscope.tables.networks import Numbers
+from batteryscope.tables.proposals import TOLERANCE, Proposals
 from batteryscope.tables.propose_search import (
     choose_diverse,
     find_parameters,
@@ -20,35 +20,9 @@ from batteryscope.tables.propose_search import (
     search_parameters,
 )
 
-TOLERANCE = 0.02  # of the wanted value
 USUAL_SHARE = 0.95  # of the rows have a neighbour nearer than what counts as far
 DIGITS = 6
 SAME = 1e-9
-
-
-@dataclass(frozen=True)
-class Proposals:
-    """Settings that should give the wanted values.
-
-    Attributes
-    ----------
-    table
-        One row per proposal, see :func:`propose_parameters`.
-    wanted
-        Target → value.
-    domain
-        Where they hold.
-    trials, within_tolerance, pareto
-        Settings that were tried; how many of them come near enough; how many of those no
-        other one beats.
-    """
-
-    table: pd.DataFrame
-    wanted: Mapping[str, float]
-    domain: str
-    trials: int
-    within_tolerance: int
-    pareto: int
 
 
 def propose_parameters(
