@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.bundle.ensemble import group_models, predict_ensemble
 from batteryscope.bundle.frame import (
     Frame,
     UnusableFrame,
@@ -18,7 +19,6 @@ from batteryscope.bundle.frame import (
 )
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.bundle.vote import Verdict, take_vote
-from batteryscope.evaluation.forward import predict_probabilities
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
@@ -48,7 +48,7 @@ class Bundle:
     ) -> None:
         self.record = record
         self.training_images = training_images
-        self._models = list(models)
+        self._groups = group_models(models)
         self._batch_size = batch_size
         fits = [member.fit_name for member in record.members]
         used = training_images[fits].isin(["train", "validation"]).any(axis=1)
@@ -151,12 +151,7 @@ class Bundle:
         except UnusablePictureError as error:
             return row | {"reason": f"{error.reason}: {error}"}
         row |= {"tiles_used": len(cut.tiles), "tiles_rejected": len(cut.table) - len(cut.tiles)}
-        probabilities = np.stack(
-            [
-                predict_probabilities(model, cut.tiles, batch_size=self._batch_size)
-                for model in self._models
-            ]
-        )
+        probabilities = predict_ensemble(self._groups, cut.tiles, self._batch_size)
         verdict = take_vote(probabilities, self.record.temperature)
         return row | _describe_verdict(verdict, self.record) | {"status": "ok"}
 

@@ -1,0 +1,76 @@
+"""The models of all folds asked together; what they share is computed once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.stage_statistics import StageStatistics
+
+# What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
+FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd")
+
+
+def group_models(models: Sequence[TileClassifier]) -> list[list[TileClassifier]]:
+    """Group models, in their order, that differ only in what is done with common features.
+
+    Models without statistics of a frozen backbone are groups of their own.
+    """
+    groups: list[list[TileClassifier]] = []
+    for model in models:
+        if groups and _share_features(groups[-1][0], model):
+            groups[-1].append(model)
+        else:
+            groups.append([model])
+    return groups
+
+
+def predict_ensemble(
+    groups: Sequence[Sequence[TileClassifier]], tiles: NDArray[np.uint8], batch_size: int = 64
+) -> NDArray[np.float64]:
+    """Return the class probabilities of tiles from every model.
+
+    Parameters
+    ----------
+    groups
+        From :func:`group_models`; models in evaluation mode.
+    tiles : (n, H, W) uint8 array
+        Tiles.
+    batch_size
+        Tiles at a time.
+
+    Returns
+    -------
+    (n_models, n, n_classes) float array
+        Rows add up to 1; models in the order of the groups.
+    """
+    device = next(groups[0][0].parameters()).device
+    batches = []
+    with torch.inference_mode():
+        for start in range(0, len(tiles), batch_size):
+            block = np.ascontiguousarray(tiles[start : start + batch_size])
+            batch = torch.from_numpy(block).unsqueeze(1).to(device)
+            logits = [scores for group in groups for scores in _score(group, batch)]
+            batches.append(torch.stack(logits).double().softmax(2).cpu().numpy())
+    return np.concatenate(batches, axis=1)
+
+
+def _score(group: Sequence[TileClassifier], batch: Tensor) -> list[Tensor]:
+    first = group[0].backbone
+    if len(group) == 1 or not isinstance(first, StageStatistics):
+        return [model(batch) for model in group]
+    x = group[0].input(batch).contiguous(memory_format=torch.channels_last)
+    statistics = first.measure(x)
+    heads = [model.backbone for model in group]
+    return [head.score(statistics) for head in heads if isinstance(head, StageStatistics)]
+
+
+def _share_features(first: TileClassifier, second: TileClassifier) -> bool:
+    if not isinstance(first.backbone, StageStatistics) or first.description != second.description:
+        return False
+    mine, other = first.state_dict(), second.state_dict()
+    names = [name for name in mine if not name.startswith(FITTED)]
+    return all(torch.equal(mine[name], other[name]) for name in names)
