@@ -186,3 +186,22 @@ def test_generated_tables_are_read_by_the_names_of_the_settings(tmp_path):
     (tmp_path / "x.csv").write_text("material,comma_gap_um,speed,loading\ngraphite,100,1,2\n")
     (file,) = list_files(settings, tmp_path)
     assert read_table(file, settings, tmp_path)["comma_gap_um"].tolist() == ["100"]
+
+
+def test_columns_are_computed_from_others_of_the_file(tmp_path):
+    text = (
+        "material;gap.um;thickness;t0;speed;loading\ngraphite;50,0;200;1;2;3\ngraphite;;200;1;2;3\n"
+    )
+    formulas = {"comma_gap_um": "100 * `gap.um` / thickness + t0"}
+    table = read(tmp_path, text, formulas=formulas)
+    assert table["comma_gap_um"].tolist() == [26.0, None]
+
+
+@pytest.mark.parametrize(
+    "formula", ["1 +", "unknown * 2", "loading.to_csv('x.csv')", "@pd.options", "loading = 2"]
+)
+def test_a_formula_that_cannot_be_computed_is_told(tmp_path, formula):
+    text = "material,speed,loading\ngraphite,2,3\n"
+    with pytest.raises(ConfigError, match=r"formulas.comma_gap_um: .* cannot be computed"):
+        read(tmp_path, text, formulas={"comma_gap_um": formula})
+    assert not list(tmp_path.glob("x.csv"))

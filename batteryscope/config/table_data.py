@@ -65,6 +65,8 @@ class TableFile(Settings):
 
     ``separator`` and ``decimal`` are found in the file if they are ``auto``. ``domain``
     says which domain all its rows belong to; otherwise ``domains`` of the data set does.
+    ``headers`` gives columns their titles in this file. ``formulas`` computes columns that
+    this file lacks from its titles, for example ``100 * `calender.gap.um` / thickness``.
     """
 
     path: str
@@ -74,6 +76,13 @@ class TableFile(Settings):
     sheet: str | int = 0
     domain: DomainName | None = None
     headers: dict[ColumnName, str] = {}
+    formulas: dict[ColumnName, str] = {}
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> Self:
+        if both := sorted(set(self.headers) & set(self.formulas)):
+            raise ValueError(f"'{both[0]}' has a header and a formula; give one of them.")
+        return self
 
 
 class ManufacturingGenerator(Settings):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from batteryscope.config.table_data import DOMAIN_COLUMN, TableDatasetSettings, TableFile
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.tables.compute_columns import compute_columns
 from batteryscope.tables.read_lines import read_lines
 
 MAX_LISTED_TITLES = 12
@@ -66,12 +67,16 @@ def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> p
     header, lines = read_lines(path, file)
     if not lines:
         raise InputError(f"{path}: the table has a header but no rows; fill it or leave it out.")
-    places = find_columns(header, _find_wanted(file, settings), path)
-    _check_own_columns(places, [*settings.features, *settings.targets], header, path)
+    wanted = _find_wanted(file, settings)
+    computed = compute_columns(file, header, [row for _, row in lines])
+    places = find_columns(header, {n: t for n, t in wanted.items() if n not in computed}, path)
+    own = [n for n in (*settings.features, *settings.targets) if n not in computed]
+    _check_own_columns(places, own, header, path)
     cells = {
         name: [row[place] if place < len(row) else None for _, row in lines]
         for name, place in places.items()
     }
+    cells |= computed
     index = pd.Index([number for number, _ in lines], name="row")
     return pd.DataFrame(cells, index=index, dtype=object)
 
@@ -134,10 +139,11 @@ def _find_wanted(file: TableFile, settings: TableDatasetSettings) -> dict[str, s
     if settings.group is not None:
         others.append(settings.group)
     wanted = {name: name for name in others} | wanted
-    if unknown := sorted(set(file.headers) - set(wanted)):
-        near = difflib.get_close_matches(unknown[0], list(wanted), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known columns: {', '.join(wanted)}."
-        raise ConfigError(f"{file.path}: headers names the unknown column '{unknown[0]}'; {hint}")
+    for key, named in (("headers", file.headers), ("formulas", file.formulas)):
+        if unknown := sorted(set(named) - set(wanted)):
+            near = difflib.get_close_matches(unknown[0], list(wanted), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known columns: {', '.join(wanted)}."
+            raise ConfigError(f"{file.path}: {key} names the unknown column '{unknown[0]}'; {hint}")
     return wanted | file.headers
 
 
