@@ -22,12 +22,14 @@ rule evaluate_arm:
     resources:
         mem_mb=4000,
         gpu=1,
+    params:
+        where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
     message:
         "{wildcards.study}: evaluate {wildcards.arm}"
     shell:
         "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm} "
         "--manifest {input.manifest:q} --split {input.split:q} --tiles {input.tiles:q} "
-        "--fits {input.fits:q} --predictions {output.predictions:q} "
+        "--where {params.where:q} --fits {input.fits:q} --predictions {output.predictions:q} "
         "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
 
 
@@ -55,12 +57,13 @@ rule evaluate_baselines:
             {"baselines": PROJECT.studies[w.study].evaluate.baselines},
         ),
         seed=lambda w: plan_of(w).splits[w.split].seed,
+        where=lambda w: json.dumps(plan_of(w).splits[w.split].test_where),
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
-        "--seed {params.seed} --out {output.predictions:q} --log {log:q}"
+        "--where {params.where:q} --seed {params.seed} --out {output.predictions:q} --log {log:q}"
 
 
 rule compare_arms:
