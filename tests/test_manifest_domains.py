@@ -24,9 +24,9 @@ def test_conditions_name_domains():
 
 
 def test_impossible_conditions_are_explained():
-    with pytest.raises(ConfigError, match="b.png fits both 'one' and 'two'"):
+    with pytest.raises(ConfigError, match=r"b.png fits both 'one' and 'two'"):
         name_domains(TABLE, {"one": {"additive": "VC"}, "two": {"kv": 5}})
     with pytest.raises(InputError, match=r"dataset.domains.one: .* fits none of the 3 images"):
         name_domains(TABLE, {"one": {"additive": "LiBOB"}})
-    with pytest.raises(ConfigError, match="dataset.domains.one.aditive: .* did you mean"):
+    with pytest.raises(ConfigError, match=r"dataset.domains.one.aditive: .* did you mean"):
         name_domains(TABLE, {"one": {"aditive": "VC"}})

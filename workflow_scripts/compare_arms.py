@@ -33,6 +33,7 @@ def compare(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation import comparison, verdicts
+    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
@@ -58,6 +59,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions),
+        "paired": compare_pairs_of_arms(images, list(backbones), split),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)

@@ -68,6 +68,7 @@ class StudyEvidence:
     split: pd.DataFrame | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
     per_class: pd.DataFrame | None = None
+    paired: pd.DataFrame | None = None
     confusion: pd.DataFrame | None = None
     misclassified: pd.DataFrame | None = None
     images: pd.DataFrame | None = None

@@ -65,6 +65,36 @@ def show_paper(evidence: StudyEvidence) -> ShownTable | None:
     return show_table(table, "", ("note",))
 
 
+def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
+    """Make the table of differences between any two arms; None for a single arm."""
+    if evidence.paired is None or evidence.paired.empty:
+        return None
+    lines = []
+    for row in evidence.paired.to_dict("records"):
+        certain = pd.notna(row["low"]) and (row["low"] > 0 or row["high"] < 0)
+        better = row["first"] if row["difference"] > 0 else row["second"]
+        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}".replace("-", "−")
+        lines.append(
+            {
+                "first": evidence.label_of(row["first"]),
+                "second": evidence.label_of(row["second"]),
+                "difference (points)": f"{100 * row['difference']:+.1f}".replace("-", "−"),
+                "95 % interval": interval if pd.notna(row["low"]) else NOTHING,
+                "fits": format_count(row["n_fits"]),
+                "p (Wilcoxon, Holm)": _format_p(row["p_wilcoxon_holm"]),
+                "p (McNemar, Holm)": _format_p(row["p_mcnemar_holm"]),
+                "verdict": f"{evidence.label_of(better)} is better" if certain else "not certain",
+            }
+        )
+    return show_table(pd.DataFrame(lines), "", ("first", "second", "verdict"))
+
+
+def _format_p(value: float) -> str:
+    if pd.isna(value):
+        return NOTHING
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
 def show_per_class(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:
     """Make the table of precision, recall, F1 and Jaccard index per class."""
     if evidence.per_class is None or headline is None:
