@@ -139,6 +139,12 @@ def arm_parts(wildcards):
     )
 
 
+def explanations(wildcards):
+    """Maps of the configured arms; those of a learning curve are not explained."""
+    arms = PROJECT.studies[wildcards.study].arms
+    return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
+
+
 def named(items):
     """Arguments of the form ``name=path`` for a program that takes several."""
     return [f"{name}={path}" for name, path in items]

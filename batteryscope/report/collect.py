@@ -116,7 +116,7 @@ def _open_tiles(path: Path | None) -> np.ndarray | None:
 
 
 def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
-    known = settings.arms.get(name)
+    known = settings.all_arms.get(name)
     return ArmEvidence(
         name=name,
         label=(known.label if known else "") or name.replace("_", " "),

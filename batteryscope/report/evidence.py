@@ -91,7 +91,7 @@ class StudyEvidence:
             return BASELINE_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
         if arm in self.arms:
             return self.arms[arm].label
-        known = self.settings.arms.get(arm)
+        known = self.settings.all_arms.get(arm)
         return (known.label if known else "") or arm.replace("_", " ")
 
 
