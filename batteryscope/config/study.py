@@ -115,7 +115,8 @@ class StudySettings(Settings):
         curve = self.evaluate.learning_curve
         if curve is None:
             return {}
-        return {f"{a}_n{n}": (a, n) for a in curve.arms for n in sorted(set(curve.images_per_class))}
+        sizes = sorted(set(curve.images_per_class))
+        return {f"{arm}_n{n}": (arm, n) for arm in curve.arms for n in sizes}
 
     @property
     def best_known_arm(self) -> str:
