@@ -24,6 +24,7 @@ def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
     """Make the comparison tables: per level the class, then the single label columns."""
     comparison = evidence.comparison
     arms = order_arms(comparison, list(evidence.settings.arms), evidence.main_arm)
+    arms = [arm for arm in arms if arm not in evidence.settings.curve_arms]
     targets = [
         column
         for column in evidence.settings.dataset.labels.columns
