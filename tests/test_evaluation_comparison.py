@@ -162,6 +162,16 @@ def test_paper_values_stand_beside_models(manifest, predictions):
     assert not any(key.startswith("paper") for key in flatten_metrics(table))
 
 
+def test_a_paper_value_of_one_arm_stands_beside_it_alone(manifest, predictions):
+    values = [
+        PaperValue(metric="accuracy", value=0.9, arm="fit"),
+        PaperValue(metric="accuracy", value=0.2, arm="other"),
+    ]
+    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {}, values)
+    beside = table[table["paper"].notna()]
+    assert beside[["arm", "paper"]].to_numpy().tolist() == [["fit", 0.9], ["paper", 0.2]]
+
+
 def test_flat_metrics(manifest, predictions):
     metrics = flatten_metrics(compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {}))
     assert list(metrics) == sorted(metrics)
