@@ -139,11 +139,17 @@ def fit_model(
         filename="best",
         monitor=train.monitor,
         mode="max" if train.monitor == "val_accuracy" else "min",
-        save_last=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[pl.Callback] = [recorder, best]
+    # On its own and after the best one: ``save_last`` there would skip epochs that are no better.
+    last = ModelCheckpoint(
+        dirpath=state_dir,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [recorder, best, last]
     if train.early_stopping_epochs is not None:
         callbacks.append(
             EarlyStopping(
