@@ -134,7 +134,7 @@ def plan_study(name: str, settings: StudySettings) -> StudyPlan:
     splits: dict[str, SplitSettings] = {}
     stages: dict[str, StagePlan] = {}
     arms: dict[str, ArmPlan] = {}
-    for arm_name, arm in settings.arms.items():
+    for arm_name, arm in settings.all_arms.items():
         where = f"params.yaml: studies.{name}.arms.{arm_name}.change"
         recipe = _recipe(settings, arm, where)
         tile_id = _short_hash(recipe.preprocess)

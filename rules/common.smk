@@ -112,6 +112,13 @@ def dataset_settings(wildcards):
     return study.dataset if wildcards.source == "data" else study.evaluate.external
 
 
+def reading_settings(wildcards):
+    """Settings of a data set without what does not decide how its files are read."""
+    settings = dataset_settings(wildcards)
+    unused = {"name": "data"} | ({"generator": None} if settings.path else {})
+    return settings.model_copy(update=unused)
+
+
 def dataset_folder(study, source="data"):
     settings = PROJECT.studies[study]
     dataset = settings.dataset if source == "data" else settings.evaluate.external
@@ -137,6 +144,12 @@ def arm_parts(wildcards):
     return stage_parts(
         wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1]
     )
+
+
+def explanations(wildcards):
+    """Maps of the configured arms; those of a learning curve are not explained."""
+    arms = PROJECT.studies[wildcards.study].arms
+    return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
 
 
 def named(items):

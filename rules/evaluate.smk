@@ -22,12 +22,14 @@ rule evaluate_arm:
     resources:
         mem_mb=4000,
         gpu=1,
+    params:
+        where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
     message:
         "{wildcards.study}: evaluate {wildcards.arm}"
     shell:
         "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm} "
         "--manifest {input.manifest:q} --split {input.split:q} --tiles {input.tiles:q} "
-        "--fits {input.fits:q} --predictions {output.predictions:q} "
+        "--where {params.where:q} --fits {input.fits:q} --predictions {output.predictions:q} "
         "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
 
 
@@ -55,12 +57,13 @@ rule evaluate_baselines:
             {"baselines": PROJECT.studies[w.study].evaluate.baselines},
         ),
         seed=lambda w: plan_of(w).splits[w.split].seed,
+        where=lambda w: json.dumps(plan_of(w).splits[w.split].test_where),
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
-        "--seed {params.seed} --out {output.predictions:q} --log {log:q}"
+        "--where {params.where:q} --seed {params.seed} --out {output.predictions:q} --log {log:q}"
 
 
 rule compare_arms:
@@ -103,6 +106,7 @@ rule compare_arms:
         backbones=lambda w: json.dumps(
             {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
         ),
+        pairs=lambda w: list(PROJECT.studies[w.study].arms),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
         survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
@@ -112,7 +116,7 @@ rule compare_arms:
         "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
         "--audit {input.audit:q} --split {input.split:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
-        "--backbones {params.backbones:q} --label-columns {params.label_columns:q} "
+        "--backbones {params.backbones:q} --pairs {params.pairs:q} --label-columns {params.label_columns:q} "
         "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 
 

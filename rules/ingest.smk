@@ -21,7 +21,7 @@ rule ingest_dataset:
         mem_mb=2000,
     params:
         dataset=lambda w: dataset_folder(w.study, w.source),
-        settings=lambda w: settings_file(w.study, "dataset", dataset_settings(w)),
+        settings=lambda w: settings_file(w.study, "dataset", reading_settings(w)),
         # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
         listing=lambda w: fingerprint_folder(dataset_settings(w).path),
     message:

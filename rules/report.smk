@@ -7,7 +7,7 @@ rule report_study:
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).main.tiles}",
         audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
         comparison="work/{study}/comparison",
-        maps=lambda w: [f"work/{w.study}/arms/{a}/explain" for a in plan_of(w).arms],
+        maps=explanations,
         external=external_pieces,
         fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
         code=code_of("report_study"),

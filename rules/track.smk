@@ -24,9 +24,7 @@ rule track_study:
         store=ancient("work/tracking.json"),
         summary="work/{study}/data/summary.json",
         splits=lambda w: [path for _, path in arm_splits(w)],
-        explanations=lambda w: [
-            f"work/{w.study}/arms/{a}/explain" for a in plan_of(w).arms
-        ],
+        explanations=explanations,
         fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
         comparison="work/{study}/comparison",
         report="work/{study}/report",

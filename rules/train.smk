@@ -50,7 +50,7 @@ rule train_stage:
     threads: training_threads
     resources:
         mem_mb=6000,
-        gpu=1,
+        gpu=lambda w: plan_of(w).stages[w.chain].settings.train.devices,
     params:
         settings=lambda w: settings_file(
             w.study, "stage", plan_of(w).stages[w.chain].settings

@@ -307,9 +307,11 @@ def test_where_keeps_what_it_says(dataset):
         build(dataset, NCM, where={"magnification": 500})
 
 
-def test_empty_cells_never_match():
+def test_only_an_empty_text_finds_empty_cells():
     table = pd.DataFrame({"detector": pd.Series([None, "SED"], dtype="str"), "mag": [np.nan, 5.0]})
     assert select_samples(table, {"detector": ["nan", "SED"]}).index.tolist() == [1]
+    empty = select_samples(table, {"detector": ""}).index.tolist()
+    assert empty == table.index[table["detector"].isna()].tolist() != []
     assert select_samples(table, {"mag": [5, 6]}).index.tolist() == [1]
 
 

@@ -12,11 +12,7 @@ from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.scan import FolderScan, scan_images
 from batteryscope.readers.registry import read_picture
 
-SHARED = Path(
-    os.environ.get(
-        "BATTERYSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
-    )
-)
+SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))
 ROOT = SHARED / "sem_ncm"
 pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="the real SEM frames are not here")
 

@@ -107,14 +107,15 @@ def test_bad_files_cost_one_row_each(study: Study, tmp_path: Path, capsys) -> No
         "empty.jpg": "empty",
         "flat.png": "empty",
         "good.png": "",
+        "notes.xyz": "unsupported",
         "text.tif": "unreadable",
         "tiny.png": "wrong_size",
     }
-    assert (table["status"] == "rejected").sum() == 6
+    assert (table["status"] == "rejected").sum() == 7
     assert table.loc["flat.png", "class"] == ""
     said = capsys.readouterr().err
-    assert "1 of 7 images predicted" in said
-    assert "rejected: 6" in said
+    assert "1 of 8 images predicted" in said
+    assert "rejected: 7" in said
     assert "notes.xyz" in said
     assert "Traceback" not in said
 

@@ -10,11 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from batteryscope.preprocess.data_bar import find_data_bar
 from batteryscope.readers.registry import read_picture
 
-SHARED = Path(
-    os.environ.get(
-        "BATTERYSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
-    )
-)
+SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))
 
 
 def draw_image(height: int, width: int, seed: int = 0) -> np.ndarray:

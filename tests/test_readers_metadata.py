@@ -20,11 +20,7 @@ from batteryscope.readers.written_values import (
 )
 from batteryscope.readers.zeiss_tags import read_zeiss_tags
 
-SHARED = Path(
-    os.environ.get(
-        "BATTERYSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
-    )
-)
+SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets are not here")
 
 SIDECAR = """[Image Info]

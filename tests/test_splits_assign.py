@@ -211,3 +211,51 @@ def test_pairs_join_groups():
     merged = merge_groups(groups, pairs)
     assert merged.to_dict() == {"a": "x", "b": "x", "c": "x", "d": "x", "e": "w"}
     assert merge_groups(groups, pairs.iloc[:0]).tolist() == groups.tolist()
+
+
+def make_domains(source: dict[str, int], target: dict[str, int]) -> pd.DataFrame:
+    tables = [make_manifest(sizes) for sizes in (source, target)]
+    tables[1]["sample_id"] = [f"f{name[1:]}" for name in tables[1]["sample_id"]]
+    domains = [t.assign(domain=d) for t, d in zip(tables, ("source", "target"), strict=True)]
+    return pd.concat(domains, ignore_index=True)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_only_the_target_domain_is_tested(scheme):
+    manifest = make_domains({"a": 30, "b": 20}, {"a": 10, "b": 15})
+    split = assign(manifest, scheme=scheme, test_fraction=0.2, test_where={"domain": "target"})
+    table = split.merge(manifest[["sample_id", "class", "domain"]], on="sample_id")
+    tested = table[table["role"] == "test"]
+    assert set(tested["domain"]) == {"target"}
+    first = table[(table["repeat"] == 0) & (table["fold"] == 0)]
+    sizes = first[first["role"] == "test"].groupby("class").size().to_dict()
+    assert sizes == {"a": 2, "b": 3}  # a fifth of the target, not of everything
+    for _, fit in table.groupby(["repeat", "fold"]):
+        for role in ("train", "validation"):
+            assert set(fit.loc[fit["role"] == role, "domain"]) == {"source", "target"}
+
+
+def test_a_common_test_part_is_never_trained_on():
+    manifest = make_domains({"a": 30, "b": 20}, {"a": 10, "b": 15})
+    where = {"domain": "target"}
+    split = assign(manifest, scheme="holdout_kfold", repeats=3, test_fraction=0.2, test_where=where)
+    tested = split[split["role"] == "test"].groupby(["repeat", "fold"])["sample_id"].agg(set)
+    assert len(tested) == 15
+    assert all(names == tested.iloc[0] for names in tested)
+    others = split[split["role"] != "test"]
+    assert not tested.iloc[0] & set(others["sample_id"])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "where", "sentence"),
+    [
+        ({"a": 9, "b": 9}, {"a": 9}, "target", r"Class 'b' has images outside of split.test_where"),
+        ({"a": 9}, {"a": 9, "b": 9}, "target", r"Class 'b' has images inside split.test_where"),
+        ({"a": 9, "b": 9}, {"a": 9, "b": 1}, "target", r"Class 'b of target' has only 1 image"),
+        ({"a": 9, "b": 9}, {"a": 9, "b": 9}, "moon", r"fits no image"),
+    ],
+)
+def test_impossible_domains_are_explained(source, target, where, sentence):
+    manifest = make_domains(source, target)
+    with pytest.raises(InputError, match=sentence):
+        assign(manifest, test_where={"domain": where})

@@ -200,7 +200,8 @@ def test_columns_are_computed_from_others_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     "formula", ["1 +", "unknown * 2", "loading.to_csv('x.csv')", "@pd.options", "loading = 2"]
 )
-def test_a_formula_that_cannot_be_computed_is_told(tmp_path, formula):
+def test_a_formula_that_cannot_be_computed_is_told(tmp_path, formula, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = "material,speed,loading\ngraphite,2,3\n"
     with pytest.raises(ConfigError, match=r"formulas.comma_gap_um: .* cannot be computed"):
         read(tmp_path, text, formulas={"comma_gap_um": formula})

@@ -15,6 +15,7 @@ from batteryscope.training.data import EpochBatches, count_grey_levels
 from batteryscope.training.module import scale_learning_rate
 from batteryscope.training.stage import list_fits, plan_fits, train_stage
 from tests.texture_fits import Interrupt, make_data, make_settings, run
+from workflow_scripts.train_stage import main as train_program
 
 
 @pytest.fixture
@@ -131,6 +132,21 @@ def test_fits_are_dealt_out_to_parts():
     split = pd.DataFrame({"repeat": [0, 0, 0, 1], "fold": [0, 1, 2, 0]})
     assert list_fits(split, 0, 2) == [(0, 0), (0, 2)]
     assert list_fits(split, 1, 2) == [(0, 1), (1, 0)]
+
+
+def test_a_part_without_fits_leaves_an_empty_folder(data, tmp_path):
+    tiles, index, manifest, split, balance = data
+    np.save(tmp_path / "tiles.npy", tiles)
+    tables = {"index": index, "manifest": manifest, "split": split, "balance": balance}
+    for name, table in tables.items():
+        table.to_parquet(tmp_path / f"{name}.parquet", index=False)
+    settings = make_settings(parallel_jobs=2)  # and a single fit, which is that of part 0
+    arguments = ["--settings", settings.model_dump_json(), "--part", "1", "--tracking-uri", ""]
+    for name in ("manifest", "split", "balance"):
+        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    arguments += ["--tiles", str(tmp_path), "--state", str(tmp_path / "state")]
+    assert train_program([*arguments, "--out", str(tmp_path / "part1")]) == 0
+    assert list((tmp_path / "part1").iterdir()) == []
 
 
 def test_stage_selects_validation_samples_as_the_balance_does(data, tmp_path):

@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
     parser.add_argument("--backbones", default="{}", help="JSON: network of each arm")
+    parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
@@ -33,6 +34,7 @@ def compare(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation import comparison, verdicts
+    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
@@ -58,6 +60,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions),
+        "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), split),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)

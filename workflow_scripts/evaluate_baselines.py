@@ -1,6 +1,7 @@
 """Predict the test images without looking at shapes: majority, grey levels, metadata."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--frames", type=Path, required=True, help="measurements per frame (parquet)"
     )
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument(
+        "--where", default="{}", help="only samples with these values (JSON), as split.test_where"
+    )
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
     parser.add_argument("--threads", type=int, default=2, help="of the fits (default: 2)")
@@ -34,15 +38,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
         predict_majority,
     )
     from batteryscope.manifest.frames import get_grey_levels, read_frames
+    from batteryscope.manifest.select import select_samples
 
     settings = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
+    frames = read_frames(arguments.frames, manifest)
+    manifest = select_samples(manifest, json.loads(arguments.where), "--where")
     split = pd.read_parquet(arguments.split)
+    split = split[split["sample_id"].isin(manifest["sample_id"])]
     threads = arguments.threads
     majority = predict_majority(manifest, split)
     tables = [majority if "majority" in settings.baselines else majority[:0]]
     if "grey_levels" in settings.baselines:
-        levels = get_grey_levels(read_frames(arguments.frames, manifest))
+        levels = get_grey_levels(frames)
         tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
     if "metadata" in settings.baselines:
         tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))

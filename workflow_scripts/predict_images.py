@@ -6,6 +6,7 @@ Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --ou
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
@@ -37,7 +38,7 @@ def predict(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
-        log.warning("%d files are no pictures and left out, such as %s.", len(others), others[0])
+        log.warning("%d files are no pictures, such as %s.", len(others), others[0])
     from batteryscope.bundle.read import load_bundle
     from batteryscope.evaluation.forward import choose_device
 
@@ -47,8 +48,13 @@ def predict(arguments: argparse.Namespace) -> None:
             "--device: found 'gpu', but there is none that torch can use; say 'auto'."
         )
     bundle = load_bundle(arguments.bundle, device, arguments.batch_size)
-    rows = bundle.predict_files(found.images, arguments.images)
-    progress = show_progress(rows, "predicting", total=len(found.images), unit="image")
+    rows = chain(
+        bundle.predict_files(found.images, arguments.images),
+        bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
+        bundle.reject_files(found.misnamed, "unreadable: the name is not valid UTF-8; rename it"),
+    )
+    n_files = len(found.images) + len(others)
+    progress = show_progress(rows, "predicting", total=n_files, unit="image")
     summary = write_rows(arguments.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)

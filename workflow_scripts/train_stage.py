@@ -67,6 +67,7 @@ def train(arguments: argparse.Namespace) -> None:
             params={"backbone": settings.model.backbone, "identity": task.identity},
         )
 
+    arguments.out.mkdir(parents=True, exist_ok=True)  # stays empty if there are more jobs than fits
     train_stage(
         settings, classes, tasks, store.tiles, arguments.state, arguments.out, make_listener
     )

@@ -134,6 +134,11 @@ class Bundle:
                 coming = None if following is None else reader.submit(read, following)
                 yield self._judge(frame)
 
+    def reject_files(self, files: Iterable[str], reason: str) -> Iterator[Row]:
+        """Give files that are no pictures their rows, with the reason."""
+        for file in files:
+            yield self._judge(UnusableFrame(file, reason))
+
     def _judge(self, frame: Frame | UnusableFrame) -> Row:
         empty: Row = dict.fromkeys(self.columns)
         empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}

@@ -70,12 +70,22 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
         return
     path = Path(dataset.path)
     if path.is_dir():
+        _check_label_table(dataset, path, key)
         return
     _check_pulled(path, f"{key}.path")
     found = "a file" if path.exists() else "nothing"
     raise ConfigError(
         f"{key}.path: expected a folder of images at '{path}', found {found}; correct the path."
     )
+
+
+def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None:
+    table = dataset.labels.table
+    if dataset.labels.source == "table" and table and not (folder / table).is_file():
+        raise ConfigError(
+            f"{key}.labels.table: '{folder / table}' does not exist; name a CSV or parquet file "
+            "inside the data set."
+        )
 
 
 def _check_pulled(path: Path, key: str) -> None:
@@ -100,6 +110,12 @@ def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
         raise ConfigError(
             f"{key}.preprocess.crop_px: {crop} px (arm '{arm.name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
+        )
+    bar = arm.recipe.preprocess.data_bar
+    if size is not None and isinstance(bar, int) and crop + bar > size[1]:
+        raise ConfigError(
+            f"{key}.preprocess.data_bar: a bar of {bar} px (arm '{arm.name}') leaves "
+            f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
         )
     split = arm.recipe.split
     unit = find_unit(dataset, split.group)

@@ -88,19 +88,24 @@ class CheckSetGenerator(Settings):
 Generator = Annotated[SemTopViewGenerator | CheckSetGenerator, Field(discriminator="kind")]
 
 
+Conditions = dict[str, str | float | int | bool | list[str | float | int]]
+
+
 class DatasetSettings(Settings):
     """One data set: a folder of images with labels; without a path, a generator makes one.
 
     ``where`` keeps the samples whose manifest columns have the given value (or one of
-    a list), for example ``{magnification: 500}``. ``max_pixels`` guards against
-    decompression bombs.
+    a list), for example ``{magnification: 500}``. ``domains`` names kinds of samples by such
+    conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
+    ``max_pixels`` guards against decompression bombs.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     path: str | None = None
     generator: Generator | None = None
     labels: LabelSettings = LabelSettings()
-    where: dict[str, str | float | int | bool | list[str | float | int]] = {}
+    where: Conditions = {}
+    domains: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")], Conditions] = {}
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
 

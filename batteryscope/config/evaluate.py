@@ -34,6 +34,17 @@ class PaperValue(Settings):
         return self
 
 
+class LearningCurveSettings(Settings):
+    """How the result depends on the number of training images per class.
+
+    Every one of the ``arms`` is trained again with no more than so many images per class in
+    its last stage; its full version is the end of the curve.
+    """
+
+    arms: list[str] = Field(min_length=1)
+    images_per_class: list[PositiveInt] = Field(min_length=1)
+
+
 class EvaluateSettings(Settings):
     """Baselines and comparisons.
 
@@ -49,6 +60,7 @@ class EvaluateSettings(Settings):
     ]
     external: DatasetSettings | None = None
     survey: str | None = None
+    learning_curve: LearningCurveSettings | None = None
     paper: list[PaperValue] = []
 
 

@@ -19,7 +19,8 @@ class SplitSettings(Settings):
     test part. ``group: auto`` takes specimen, else session, else image.
     ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
     only reported (``ignore``); two images are near-duplicates if they have at least
-    ``near_duplicate_share`` of their field of view in common.
+    ``near_duplicate_share`` of their field of view in common. Only samples whose manifest
+    columns fit ``test_where``, for example ``{domain: additive}``, are tested.
     """
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered"] = "holdout"
@@ -30,6 +31,7 @@ class SplitSettings(Settings):
     group: Literal["auto", "specimen", "session", "image"] = "auto"
     stratify: bool = True
     near_duplicates: Literal["error", "group", "ignore"] = "error"
+    test_where: dict[str, str | float | int | bool | list[str | float | int]] = {}
     near_duplicate_share: Annotated[float, Field(ge=0.5, le=1)] = 0.95
     seed: int = 1
 

@@ -94,9 +94,40 @@ class StudySettings(Settings):
             )
         if "baseline" in (prefix := {arm.split("_")[0] for arm in self.arms}):
             raise ValueError(f"arm names must not begin with 'baseline' (found {sorted(prefix)}).")
+        curve = self.evaluate.learning_curve
+        if curve is not None and (unknown := sorted(set(curve.arms) - set(self.arms))):
+            raise ValueError(
+                f"evaluate.learning_curve.arms: '{unknown[0]}' is none of the arms "
+                f"{sorted(self.arms)}; name one."
+            )
         return self
+
+    @property
+    def all_arms(self) -> dict[str, Arm]:
+        """The arms that are configured, and after them those of the learning curve."""
+        return self.arms | {
+            name: shrink_arm(self.arms[base], n) for name, (base, n) in self.curve_arms.items()
+        }
+
+    @property
+    def curve_arms(self) -> dict[str, tuple[str, int]]:
+        """Name of every arm of the learning curve → its full arm, training images per class."""
+        curve = self.evaluate.learning_curve
+        if curve is None:
+            return {}
+        sizes = sorted(set(curve.images_per_class))
+        return {f"{arm}_n{n}": (arm, n) for arm in curve.arms for n in sizes}
 
     @property
     def best_known_arm(self) -> str:
         """The arm whose models are published: ``main_arm``, else the first one."""
         return self.main_arm or next(iter(self.arms))
+
+
+def shrink_arm(arm: Arm, images_per_class: int) -> Arm:
+    """Return the arm with at most so many training images per class in its last stage."""
+    last = arm.stages[-1]
+    change = last.change | {"balance.images_per_class": images_per_class}
+    stages = [*arm.stages[:-1], last.model_copy(update={"change": change})]
+    label = f"{arm.label}, {images_per_class} images per class" if arm.label else ""
+    return arm.model_copy(update={"label": label, "stages": stages})

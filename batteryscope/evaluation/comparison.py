@@ -211,6 +211,8 @@ def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue]) -> pd.Data
         beside = ~comparison["arm"].map(is_baseline)
         for column in ("metric", "target", "domain", "level"):
             beside &= comparison[column] == getattr(value, column)
+        if value.arm:
+            beside &= comparison["arm"] == value.arm
         if beside.any():
             comparison.loc[beside, "paper"] = value.value
         else:

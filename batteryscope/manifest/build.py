@@ -9,6 +9,7 @@ import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
@@ -95,7 +96,7 @@ def build_manifest(
         )
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
-    kept = kept.reset_index(drop=True)
+    kept = name_domains(kept, settings.domains).reset_index(drop=True)
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
 
 

@@ -20,7 +20,8 @@ def select_samples(
         Sample table.
     where
         Column → value or list of values; all columns must agree. Text columns compare
-        as text (``333`` finds "333"), number columns as numbers; empty cells never match.
+        as text (``333`` finds "333"), number columns as numbers. The value "" finds empty
+        cells of text columns; nothing else does.
     key
         How the user knows this setting, for messages.
 
@@ -43,7 +44,8 @@ def select_samples(
         if pd.api.types.is_numeric_dtype(found):
             keep &= found.isin([_as_number(value, f"{key}.{column}") for value in values])
         else:
-            keep &= found.astype("str").isin([str(value) for value in values]) & found.notna()
+            texts = [str(value) for value in values]
+            keep &= found.astype("str").isin(texts) & found.notna() | ("" in texts) & found.isna()
     return manifest[keep]
 
 

@@ -14,8 +14,8 @@ from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvi
 from batteryscope.report.read_pieces import read_files, read_json, read_table
 
 COPIED = (
-    "comparison.csv", "metrics.json", "per_class.csv", "confusion.csv", "misclassified.csv",
-    "images.csv", "reliability.csv", "findings.json", "survey.csv",
+    "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "confusion.csv",
+    "misclassified.csv", "images.csv", "reliability.csv", "findings.json", "survey.csv",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ def collect_evidence(
         split=read_table(_inside(folders.split, "split.parquet")),
         audit=read_json(_inside(folders.split, "audit.json")) or {},
         per_class=read_table(folders.comparison / "per_class.csv"),
+        paired=read_table(folders.comparison / "paired.csv"),
         confusion=read_table(folders.comparison / "confusion.csv"),
         misclassified=read_table(folders.comparison / "misclassified.csv"),
         images=read_table(folders.comparison / "images.csv"),
@@ -115,7 +116,7 @@ def _open_tiles(path: Path | None) -> np.ndarray | None:
 
 
 def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
-    known = settings.arms.get(name)
+    known = settings.all_arms.get(name)
     return ArmEvidence(
         name=name,
         label=(known.label if known else "") or name.replace("_", " "),

@@ -68,6 +68,7 @@ class StudyEvidence:
     split: pd.DataFrame | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
     per_class: pd.DataFrame | None = None
+    paired: pd.DataFrame | None = None
     confusion: pd.DataFrame | None = None
     misclassified: pd.DataFrame | None = None
     images: pd.DataFrame | None = None
@@ -90,7 +91,7 @@ class StudyEvidence:
             return BASELINE_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
         if arm in self.arms:
             return self.arms[arm].label
-        known = self.settings.arms.get(arm)
+        known = self.settings.all_arms.get(arm)
         return (known.label if known else "") or arm.replace("_", " ")
 
 

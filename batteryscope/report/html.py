@@ -75,6 +75,7 @@ def render_report(
         "comparison": results.show_comparison(evidence),
         "paper": results.show_paper(evidence),
         "per_class": results.show_per_class(evidence, headline),
+        "paired": results.show_pairs(evidence),
         "galleries": galleries,
         "main_curves": main_curves,
         "other_curves": {c: p for c, p in curves.items() if p and c not in main_curves},

@@ -24,6 +24,7 @@ def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
     """Make the comparison tables: per level the class, then the single label columns."""
     comparison = evidence.comparison
     arms = order_arms(comparison, list(evidence.settings.arms), evidence.main_arm)
+    arms = [arm for arm in arms if arm not in evidence.settings.curve_arms]
     targets = [
         column
         for column in evidence.settings.dataset.labels.columns
@@ -63,6 +64,36 @@ def show_paper(evidence: StudyEvidence) -> ShownTable | None:
     if evidence.generated and len(table):
         table = table.drop(columns="difference")  # a difference of unlike things
     return show_table(table, "", ("note",))
+
+
+def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
+    """Make the table of differences between any two arms; None for a single arm."""
+    if evidence.paired is None or evidence.paired.empty:
+        return None
+    lines = []
+    for row in evidence.paired.to_dict("records"):
+        certain = pd.notna(row["low"]) and (row["low"] > 0 or row["high"] < 0)
+        better = row["first"] if row["difference"] > 0 else row["second"]
+        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}".replace("-", "−")
+        lines.append(
+            {
+                "first": evidence.label_of(row["first"]),
+                "second": evidence.label_of(row["second"]),
+                "difference (points)": f"{100 * row['difference']:+.1f}".replace("-", "−"),
+                "95 % interval": interval if pd.notna(row["low"]) else NOTHING,
+                "fits": format_count(row["n_fits"]),
+                "p (Wilcoxon, Holm)": _format_p(row["p_wilcoxon_holm"]),
+                "p (McNemar, Holm)": _format_p(row["p_mcnemar_holm"]),
+                "verdict": f"{evidence.label_of(better)} is better" if certain else "not certain",
+            }
+        )
+    return show_table(pd.DataFrame(lines), "", ("first", "second", "verdict"))
+
+
+def _format_p(value: float) -> str:
+    if pd.isna(value):
+        return NOTHING
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def show_per_class(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:

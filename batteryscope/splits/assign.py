@@ -8,6 +8,7 @@ import pandas as pd
 
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.select import select_samples
 from batteryscope.splits.order import order_groups
 from batteryscope.splits.take_part import (
     count_members,
@@ -55,12 +56,14 @@ def split_samples(
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     classes = manifest.set_index("sample_id")["class"]
     groups = groups.loc[classes.index]
-    counts = count_members(classes, groups)
-    _check_enough_groups(counts, groups, settings)
+    testable = find_testable_groups(manifest, groups, settings.test_where)
+    counts = count_members(name_strata(manifest), groups)
+    _check_enough_groups(counts, testable, groups, settings)
     if not settings.stratify and settings.scheme != "ordered":
         counts = counts.sum(axis=1).to_frame("all")
     parts = []
-    for repeat, fold, roles in _SCHEMES[settings.scheme](manifest, groups, counts, settings):
+    scheme = _SCHEMES[settings.scheme]
+    for repeat, fold, roles in scheme(manifest, groups, counts, testable, settings):
         part = groups.rename_axis("sample_id").reset_index()
         role = part["group_id"].map(roles).fillna("train").astype("str")
         parts.append(part.assign(repeat=repeat, fold=fold, role=role))
@@ -69,30 +72,81 @@ def split_samples(
     return split
 
 
+def name_strata(manifest: pd.DataFrame) -> "pd.Series[str]":
+    """Name by ``sample_id`` what a split spreads evenly: classes, of each domain by itself."""
+    table = manifest.set_index("sample_id")
+    if "domain" not in table or table["domain"].nunique() < 2:
+        return table["class"]
+    return table["class"] + " of " + table["domain"]
+
+
+def find_testable_groups(
+    manifest: pd.DataFrame, groups: pd.Series, where: Mapping[str, Any]
+) -> list[str]:
+    """List the groups that may be tested: those all of whose samples fit the conditions.
+
+    Raises
+    ------
+    InputError
+        No group fits, or a class exists on one side of the conditions only.
+    ConfigError
+        The conditions name an unknown column.
+    """
+    if not where:
+        return sorted(set(groups))
+    fits = select_samples(manifest, where, "split.test_where")
+    others = manifest.drop(index=fits.index)
+    found = set(groups.loc[fits["sample_id"]]) - set(groups.loc[others["sample_id"]])
+    if not found:
+        raise InputError(
+            f"split.test_where {dict(where)} fits no image whose whole group fits, so there is "
+            "nothing to test; compare it with the manifest's columns, or with dataset.domains."
+        )
+    for here, there, place in ((fits, others, "outside of"), (others, fits, "inside")):
+        if len(here) and (missing := sorted(set(there["class"]) - set(here["class"]))):
+            raise InputError(
+                f"Class '{missing[0]}' has images {place} split.test_where {dict(where)} only; "
+                "add images of it, or leave it out with dataset.where."
+            )
+    return sorted(found)
+
+
 def _split_holdout(
-    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+    _manifest: pd.DataFrame,
+    _groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
 ) -> Iterator[tuple[int, int, Roles]]:
     for repeat in range(settings.repeats):
-        ranked = rank_by_lot(list(counts.index), settings.seed, "test", repeat)
-        target = share_of(counts.sum().to_numpy(), settings.test_fraction)
+        ranked = rank_by_lot(testable, settings.seed, "test", repeat)
+        target = share_of(counts.loc[testable].sum().to_numpy(), settings.test_fraction)
         test = take_part(counts, ranked, target, n_left=2)
         yield repeat, 0, _with_validation(counts, test, settings, repeat, 0)
 
 
 def _split_kfold(
-    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+    _manifest: pd.DataFrame,
+    _groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
 ) -> Iterator[tuple[int, int, Roles]]:
     for repeat in range(settings.repeats):
-        parts = _deal_parts(counts, settings, repeat)
+        parts = _deal_parts(counts.loc[testable], settings, repeat)
         for fold, test in enumerate(parts):
             yield repeat, fold, _with_validation(counts, test, settings, repeat, fold)
 
 
 def _split_holdout_kfold(
-    _manifest: pd.DataFrame, _groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+    _manifest: pd.DataFrame,
+    _groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
 ) -> Iterator[tuple[int, int, Roles]]:
-    ranked = rank_by_lot(list(counts.index), settings.seed, "test", 0)
-    target = share_of(counts.sum().to_numpy(), settings.test_fraction)
+    ranked = rank_by_lot(testable, settings.seed, "test", 0)
+    target = share_of(counts.loc[testable].sum().to_numpy(), settings.test_fraction)
     test = take_part(counts, ranked, target, n_left=settings.folds)
     rest = counts.drop(index=test)
     for repeat in range(settings.repeats):
@@ -101,11 +155,23 @@ def _split_holdout_kfold(
 
 
 def _split_ordered(
-    manifest: pd.DataFrame, groups: pd.Series, counts: pd.DataFrame, settings: SplitSettings
+    manifest: pd.DataFrame,
+    groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
 ) -> Iterator[tuple[int, int, Roles]]:
     test: list[str] = []
     validation: list[str] = []
-    for ordered in order_groups(manifest, groups).values():
+    for everything in order_groups(manifest, groups).values():
+        others = [name for name in everything if name not in set(testable)]
+        total = int(counts.loc[others].to_numpy().sum())
+        if others:
+            share = _share(total, settings.validation_fraction)
+            validation += take_last(counts, others, share, n_left=1)
+        ordered = [name for name in everything if name in set(testable)]
+        if not ordered:
+            continue
         total = int(counts.loc[ordered].to_numpy().sum())
         last = take_last(counts, ordered, _share(total, settings.test_fraction), n_left=2)
         earlier = [name for name in ordered if name not in set(last)]
@@ -160,7 +226,9 @@ def _share(total: int, fraction: float) -> int:
     return int(share_of(np.array([total]), fraction)[0])
 
 
-def _check_enough_groups(counts: pd.DataFrame, groups: pd.Series, settings: SplitSettings) -> None:
+def _check_enough_groups(
+    counts: pd.DataFrame, testable: list[str], groups: pd.Series, settings: SplitSettings
+) -> None:
     needed, why = settings.needed_groups
     word = "image" if groups.is_unique else "group"
     advice = "add images of it, or leave it out with dataset.where"
@@ -174,7 +242,8 @@ def _check_enough_groups(counts: pd.DataFrame, groups: pd.Series, settings: Spli
             f"needs at least {needed} ({why}); {advice.replace(' of it', '')}."
         )
     if settings.stratify or settings.scheme == "ordered":
-        n_groups = (counts > 0).sum()
+        n_groups = (counts.loc[testable] > 0).sum()
+        n_groups = n_groups[n_groups > 0]
         name, n = min(n_groups.items(), key=lambda item: (item[1], item[0]))
         if n < needed:
             raise InputError(

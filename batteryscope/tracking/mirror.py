@@ -61,13 +61,15 @@ def plan_runs(results: StudyResults) -> list[RunRecord]:
         split = results.splits.get(arm)
         tags = common | {"arm": arm} | ({"split_hash": hash_split(split)} if split else {})
         fits = [
-            _plan_fit(results, plan, arm, chain, folder, tags)
+            _plan_fit(results, plan, arm, chain, folder, tags, dataset)
             for chain in results.arm_stages.get(arm, ())
             for folder in _list_fits(results, chain)
         ]
         records += [_plan_arm(results, plan, arm, metrics, tags, dataset, fits), *fits]
     for name in sorted({key.split(".")[0] for key in metrics if key.startswith("baseline_")}):
-        records.append(_plan_baseline(results, name, metrics, common | {"arm": name}, dataset))
+        main = results.splits.get(results.settings.best_known_arm)
+        tags = common | {"arm": name} | ({"split_hash": hash_split(main)} if main else {})
+        records.append(_plan_baseline(results, name, metrics, tags, dataset))
     return records
 
 
@@ -153,6 +155,7 @@ def _plan_fit(
     chain: str,
     folder: Path,
     tags: dict[str, str],
+    dataset: DatasetRecord,
 ) -> RunRecord:
     """One fit: its settings, its history by epoch, and what it was trained on."""
     fit = read_json(folder / "fit.json")
@@ -178,6 +181,7 @@ def _plan_fit(
         params=params,
         metrics=(*read_history(folder / "history.csv"), *numbers),
         artifacts=((folder / "fit.json", ""),),
+        dataset=dataset,
         live_key=name_live_job(results.study, chain, folder.name),
         started_ms=ended_ms - int(1000 * float(seconds)),
         ended_ms=ended_ms,

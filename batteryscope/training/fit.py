@@ -179,6 +179,7 @@ def fit_model(
             default_root_dir=state_dir,
         )
         _divide_over_devices(trainer, batches, validation)
+        module.steps_per_epoch = len(batches)  # of this device, which the schedule counts
         with torch.random.fork_rng():
             try:
                 trainer.fit(
@@ -194,7 +195,7 @@ def fit_model(
     if trainer.is_global_zero:
         state, best_epoch = _read_best(best)
         history = pd.DataFrame(recorder.history)
-        n_seen = len(history) * module.steps_per_epoch * train.batch_size
+        n_seen = len(history) * module.steps_per_epoch * train.batch_size * trainer.world_size
         seconds = time.perf_counter() - started
         write_fit(task, state_dir, model, state, history, best_epoch, n_seen, seconds)
     trainer.strategy.barrier()
@@ -207,7 +208,7 @@ def prepare_state(state_dir: Path, identity: str) -> Path | None:
     if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
         return last if last.is_file() else None
     shutil.rmtree(state_dir, ignore_errors=True)
-    state_dir.mkdir(parents=True)
+    state_dir.mkdir(parents=True, exist_ok=True)  # another device's process may come first
     marker.write_text(identity, encoding="utf-8")
     return None
 

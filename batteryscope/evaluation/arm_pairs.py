@@ -1,0 +1,84 @@
+"""All pairs of arms: whether one beats the other, over the fits and on the images."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
+
+PAIR_COLUMNS = [
+    "first", "second", "n_fits", "difference", "sd", "low", "high", "p_wilcoxon",
+    "p_wilcoxon_holm", "n_images", "only_first_right", "only_second_right", "p_mcnemar",
+    "p_mcnemar_holm",
+]  # fmt: skip
+
+
+def compare_pairs_of_arms(
+    images: pd.DataFrame, arms: Sequence[str], split: pd.DataFrame
+) -> pd.DataFrame:
+    """Compare the accuracy of every two arms.
+
+    Parameters
+    ----------
+    images
+        Image-level test predictions.
+    arms
+        Names, in the order in which pairs are made.
+    split
+        Roles: test images per training image widen the interval, since the training parts
+        of the fits overlap (Nadeau and Bengio 2003).
+
+    Returns
+    -------
+    DataFrame
+        Columns ``first, second, n_fits, difference`` (mean over common fits, first minus
+        second), ``sd, low, high`` (95 % interval), ``p_wilcoxon``, ``n_images,
+        only_first_right, only_second_right, p_mcnemar``, and both p values after Holm's
+        correction for the number of pairs. NaN where there are too few fits.
+    """
+    counts = split["role"].value_counts()
+    ratio = float(counts.get("test", 0) / max(1, counts.get("train", 0)))
+    present = [arm for arm in arms if (images["arm"] == arm).any()]
+    rows = []
+    for first, second in combinations(present, 2):
+        fits = compare_over_fits(images, first, second, test_per_train=ratio)
+        own = compare_on_images(images, first, second)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "n_fits": fits.n_fits,
+                "difference": fits.mean,
+                "sd": fits.sd,
+                "low": fits.low,
+                "high": fits.high,
+                "p_wilcoxon": fits.p_wilcoxon,
+                "n_images": own.n,
+                "only_first_right": own.only_first_right,
+                "only_second_right": own.only_second_right,
+                "p_mcnemar": own.p_value,
+            }
+        )
+    table = pd.DataFrame(rows, columns=[c for c in PAIR_COLUMNS if not c.endswith("_holm")])
+    for name in ("p_wilcoxon", "p_mcnemar"):
+        table[f"{name}_holm"] = correct_by_holm(table[name].to_numpy(dtype=np.float64))
+    return table[PAIR_COLUMNS]
+
+
+def correct_by_holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correct p values for their number (Holm 1979); NaN stays and does not count.
+
+    Examples
+    --------
+    >>> correct_by_holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    corrected = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    ordered = known[np.argsort(p_values[known], kind="stable")]
+    stricter = p_values[ordered] * np.arange(len(ordered), 0, -1)
+    corrected[ordered] = np.minimum(1.0, np.maximum.accumulate(stricter))
+    return corrected

@@ -1,0 +1,53 @@
+"""Pairs of arms with known differences."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.evaluation.arm_pairs import PAIR_COLUMNS, compare_pairs_of_arms, correct_by_holm
+
+SPLIT = pd.DataFrame({"role": ["train"] * 60 + ["validation"] * 10 + ["test"] * 30})
+
+
+def make_images(right: dict[str, list[int]], n: int = 10) -> pd.DataFrame:
+    """Per arm the number of right images of each fit, out of ``n``, the first ones."""
+    rows = [
+        {
+            "arm": arm, "repeat": fold, "fold": 0, "role": "test",
+            "sample_id": f"s{fold}_{i}", "y_true": "a", "y_pred": "a" if i < hits else "b",
+            "p_a": 0.9 if i < hits else 0.1, "p_b": 0.1 if i < hits else 0.9,
+        }
+        for arm, hits_by_fold in right.items()
+        for fold, hits in enumerate(hits_by_fold)
+        for i in range(n)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_a_constant_advantage_is_found():
+    images = make_images({"good": [9] * 7, "poor": [6] * 7, "same": [6] * 7})
+    table = compare_pairs_of_arms(images, ["good", "poor", "same", "absent"], SPLIT)
+    assert list(table.columns) == PAIR_COLUMNS
+    assert table[["first", "second"]].to_numpy().tolist() == [
+        ["good", "poor"], ["good", "same"], ["poor", "same"],
+    ]  # fmt: skip
+    first = table.iloc[0]
+    assert (first["n_fits"], first["n_images"]) == (7, 70)
+    assert (first["difference"], first["low"], first["high"]) == pytest.approx((0.3, 0.3, 0.3))
+    assert (first["only_first_right"], first["only_second_right"]) == (21, 0)
+    assert first["p_wilcoxon"] == pytest.approx(2 / 2**7)
+    assert first["p_wilcoxon_holm"] == pytest.approx(3 * 2 / 2**7)
+    assert table.iloc[2]["p_mcnemar"] == 1
+
+
+def test_interval_allows_for_overlapping_training_parts():
+    images = make_images({"one": [9, 7], "two": [5, 5]})
+    row = compare_pairs_of_arms(images, ["one", "two"], SPLIT).iloc[0]
+    half = 12.7062 * np.sqrt(0.02) * np.sqrt(1 / 2 + 0.5)  # t of one degree, sd, n and 30 / 60
+    assert row["high"] - row["difference"] == pytest.approx(half, rel=1e-4)
+    assert np.isnan(row["p_wilcoxon"])
+
+
+def test_holm():
+    p_values = np.array([0.04, np.nan, 0.01, 0.9])
+    np.testing.assert_allclose(correct_by_holm(p_values), [0.08, np.nan, 0.03, 0.9])
