@@ -1,5 +1,6 @@
 """Treatment of unequal class sizes: how often a training tile is seen, and what it weighs."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import select_samples
+from batteryscope.seeds import derive_seed
+
+log = logging.getLogger("batteryscope")
 
 BALANCE_COLUMNS = ["repeat", "fold", "tile", "copies", "weight"]
 
@@ -26,7 +30,8 @@ def plan_balance(
     settings
         ``oversample`` replicates every class up to the size of the reference class: whole
         copies of all its tiles, and one more of some of them, evenly chosen; larger classes
-        stay as they are. ``class_weights`` weights by 1/n_k.
+        stay as they are. ``class_weights`` weights by 1/n_k. ``class_balanced`` leaves both
+        at 1: the training draws its batches by class.
 
     Returns
     -------
@@ -50,6 +55,36 @@ def plan_balance(
     return copies, weights
 
 
+def choose_images(
+    labels: pd.Series, settings: BalanceSettings, seed: int, repeat: int, fold: int
+) -> list[str]:
+    """Choose at most ``images_per_class`` images of every class.
+
+    Every image has a lot of its own in each repeat and fold, and the smallest lots are taken.
+    So fewer images are always among the more, and the choice is the same in every stage.
+
+    Parameters
+    ----------
+    labels
+        Class by ``sample_id``.
+    settings
+        How many; all if ``images_per_class`` is None.
+    seed, repeat, fold
+        What the lots depend on, beside the image.
+
+    Returns
+    -------
+    list of str
+        The chosen ``sample_id``, sorted; of a class with too few images all.
+    """
+    if settings.images_per_class is None:
+        return sorted(labels.index)
+    lots = [derive_seed(seed, "image", repeat, fold, sample) for sample in labels.index]
+    table = pd.DataFrame({"class": labels.to_numpy(), "lot": lots, "sample_id": labels.index})
+    table = table.sort_values(["lot", "sample_id"])
+    return sorted(table.groupby("class").head(settings.images_per_class)["sample_id"])
+
+
 def balance_stage(
     manifest: pd.DataFrame,
     split: pd.DataFrame,
@@ -57,6 +92,7 @@ def balance_stage(
     settings: BalanceSettings,
     where: Mapping[str, Any],
     stage: str,
+    seed: int = 1,
 ) -> pd.DataFrame:
     """Plan the balance of a stage's training tiles in every repeat and fold.
 
@@ -74,11 +110,14 @@ def balance_stage(
         The samples that the stage trains with, by manifest columns.
     stage
         Its name, for messages.
+    seed
+        The seed of the stage's training, for the choice of ``images_per_class``.
 
     Returns
     -------
     DataFrame
-        ``repeat, fold, tile, copies, weight``, sorted.
+        ``repeat, fold, tile, copies, weight``, sorted; tiles of images that
+        ``images_per_class`` leaves out are absent.
 
     Raises
     ------
@@ -94,11 +133,16 @@ def balance_stage(
     classes = chosen.set_index("sample_id")["class"]
     tiles = index[index["used"] & (index["kind"] == "random")][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
-    parts = []
+    parts, sizes = [], []
     fits = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     for repeat, fold in fits.to_numpy().tolist():
         of_fit = trained[(trained["repeat"] == repeat) & (trained["fold"] == fold)]["sample_id"]
         part = tiles[tiles["sample_id"].isin(set(of_fit))].sort_values("tile")
+        if settings.images_per_class is not None:
+            usable = classes.loc[part["sample_id"].unique()]
+            sizes.append(usable.value_counts())
+            chosen_ids = choose_images(usable, settings, seed, repeat, fold)
+            part = part[part["sample_id"].isin(chosen_ids)]
         labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
         missing = sorted(set(classes) - set(labels))
         if missing:
@@ -108,7 +152,23 @@ def balance_stage(
             )
         copies, weights = plan_balance(labels, settings)
         parts.append(part.assign(repeat=repeat, fold=fold, copies=copies, weight=weights))
+    if settings.images_per_class is not None:
+        _warn_of_small_classes(pd.DataFrame(sizes).min(), settings.images_per_class, stage)
     return pd.concat(parts, ignore_index=True)[BALANCE_COLUMNS]
+
+
+def _warn_of_small_classes(smallest: pd.Series, images_per_class: int, stage: str) -> None:
+    """Say which classes have fewer training images in some fold than are asked for."""
+    few = smallest[smallest < images_per_class].sort_index()
+    if len(few):
+        counts = ", ".join(f"{name} {int(size)}" for name, size in few.items())
+        log.warning(
+            "Stage '%s' asks for %d images per class, but some folds have fewer training images "
+            "(%s); all of them are used.",
+            stage,
+            images_per_class,
+            counts,
+        )
 
 
 def _spread(total: int, size: int) -> NDArray[np.int64]:

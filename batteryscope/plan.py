@@ -53,6 +53,34 @@ class StageSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _choices_have_an_effect(self) -> Self:
+        layerwise = self._list_layerwise_choices()
+        iterative = list(layerwise)
+        if self.train.loss != "cross_entropy":
+            iterative.append(f"train.loss '{self.train.loss}'")
+        if self.balance.method == "class_balanced":
+            iterative.append("balance.method 'class_balanced'")
+        if self.train.method == "discriminant" and iterative:
+            raise ValueError(
+                f"{iterative[0]} does not go with train.method 'discriminant', which solves the "
+                "last layer at once; leave it out, or train by 'gradient'."
+            )
+        if self.model.freeze == "backbone" and layerwise:
+            raise ValueError(
+                f"{layerwise[0]} has no effect with model.freeze 'backbone', which trains the "
+                "classifier head alone; leave it out, or set model.freeze to 'none' or a number."
+            )
+        return self
+
+    def _list_layerwise_choices(self) -> list[str]:
+        choices = []
+        if self.train.unfreeze_every_epochs is not None:
+            choices.append(f"train.unfreeze_every_epochs {self.train.unfreeze_every_epochs}")
+        if self.train.layer_decay < 1:
+            choices.append(f"train.layer_decay {self.train.layer_decay}")
+        return choices
+
 
 @dataclass(frozen=True)
 class StagePlan:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batteryscope.balance import balance_stage, plan_balance
+from batteryscope.balance import balance_stage, choose_images, plan_balance
 from batteryscope.command_line import as_json
 from batteryscope.config.learning import (
     AugmentSettings,
@@ -23,6 +23,7 @@ NONE = BalanceSettings()
 LARGEST = BalanceSettings(method="oversample")
 SECOND = BalanceSettings(method="oversample", reference="second_largest")
 WEIGHTS = BalanceSettings(method="class_weights")
+DRAWN = BalanceSettings(method="class_balanced")
 
 
 def label(**sizes: int) -> np.ndarray:
@@ -59,9 +60,47 @@ def test_class_weights_are_inverse_and_average_to_one():
     assert plan_balance([], WEIGHTS)[1].shape == (0,)
 
 
+def test_class_balanced_leaves_the_plan_to_the_sampler():
+    copies, weights = plan_balance(label(a=6, b=2), DRAWN)
+    assert copies.tolist() == [1] * 8
+    assert weights.tolist() == [1.0] * 8
+
+
+def limit(n: int | None) -> BalanceSettings:
+    return BalanceSettings(images_per_class=n)
+
+
+def test_chosen_images_are_nested_and_of_every_class():
+    labels = pd.Series(label(a=30, b=12, c=3), index=[f"{i:016x}" for i in range(45)])
+    sizes = {}
+    before: set[str] = set()
+    for n in (2, 5, 10, 20):
+        chosen = choose_images(labels, limit(n), 1, 0, 0)
+        assert before < set(chosen)
+        assert chosen == sorted(chosen)
+        sizes[n] = labels[chosen].value_counts().to_dict()
+        before = set(chosen)
+    assert sizes[2] == {"a": 2, "b": 2, "c": 2}
+    assert sizes[20] == {"a": 20, "b": 12, "c": 3}
+    assert choose_images(labels, limit(None), 1, 0, 0) == labels.index.tolist()
+
+
+def test_lots_depend_on_seed_repeat_and_fold_but_not_on_other_images():
+    labels = pd.Series("a", index=[f"{i:016x}" for i in range(40)])
+    first = choose_images(labels, limit(10), 1, 0, 0)
+    assert choose_images(labels.sample(frac=1, random_state=1), limit(10), 1, 0, 0) == first
+    for other in ((2, 0, 0), (1, 1, 0), (1, 0, 1)):
+        assert choose_images(labels, limit(10), *other) != first
+    rest = labels.drop(first[0])
+    assert len(set(first) & set(choose_images(rest, limit(10), 1, 0, 0))) == 9
+    # Every image has the same chance: 10 of 40 in each of 400 draws, standard deviation 8.7.
+    draws = [s for r in range(400) for s in choose_images(labels, limit(10), 1, r, 0)]
+    assert pd.Series(draws).value_counts().between(100 - 5 * 8.7, 100 + 5 * 8.7).sum() == 40
+
+
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    settings=st.sampled_from([NONE, LARGEST, SECOND, WEIGHTS]),
+    settings=st.sampled_from([NONE, LARGEST, SECOND, WEIGHTS, DRAWN]),
 )
 def test_any_sizes(sizes, settings):
     labels = label(**{f"c{k}": n for k, n in enumerate(sizes)})
@@ -107,6 +146,25 @@ def test_stage_takes_its_own_training_tiles():
     source = balance_stage(manifest, split, index, WEIGHTS, {"domain": "source"}, "source")
     ids = index.set_index("tile").loc[source["tile"], "sample_id"]
     assert set(ids) == set(manifest["sample_id"][2:4])
+
+
+def test_plan_has_the_chosen_images_only(caplog):
+    manifest, split, index = make_study()
+    plan = balance_stage(manifest, split, index, limit(1), {}, "fit", seed=1)
+    ids = index.set_index("tile").loc[plan["tile"], "sample_id"]
+    chosen = manifest[manifest["sample_id"].isin(ids)]
+    assert sorted(chosen["class"]) == ["a", "b"]
+    # Only images that have usable tiles draw lots.
+    usable = manifest.set_index("sample_id")["class"].iloc[2:]
+    assert set(ids) == set(choose_images(usable, limit(1), 1, 0, 0))
+    assert not caplog.messages
+    both = LARGEST.model_copy(update={"images_per_class": 5})
+    plan = balance_stage(manifest, split, index, both, {}, "fit")
+    pd.testing.assert_frame_equal(plan, balance_stage(manifest, split, index, LARGEST, {}, "fit"))
+    assert caplog.messages == [
+        "Stage 'fit' asks for 5 images per class, but some folds have fewer training images "
+        "(a 2, b 2); all of them are used."
+    ]
 
 
 def test_class_without_training_tiles_is_named():

@@ -34,6 +34,7 @@ def _balance(arguments: argparse.Namespace) -> None:
         settings.balance,
         settings.where,
         settings.stage,
+        settings.train.seed,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     plan.to_parquet(arguments.out, index=False)

@@ -24,11 +24,14 @@ def check(arguments: argparse.Namespace) -> None:
     """Look for the devices and build the network once, with two classes."""
     stage = read_settings(StageSettings, arguments.settings)
     from batteryscope.models.classifier import build_classifier
+    from batteryscope.models.layer_groups import group_trained_parameters
     from batteryscope.training.devices import check_devices
 
     check_devices(stage.train)
     settings = stage.model
     model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
+    if stage.train.unfreeze_every_epochs is not None or stage.train.layer_decay < 1:
+        group_trained_parameters(model.backbone)
     found = {"backbone": settings.backbone, "parameters": model.n_parameters}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     log.info(

@@ -22,10 +22,17 @@ class BalanceSettings(Settings):
     ``oversample`` replicates the tiles of every class up to the size of the
     ``reference`` class; larger classes stay as they are. ``class_weights`` weights
     the loss by 1/n_k, normalised so that the weights of all tiles average to 1.
+    ``class_balanced`` draws every class equally often in every epoch, tiles of a class
+    with replacement; an epoch stays as long as without it.
+
+    ``images_per_class`` keeps at most that many training images of each class, and at
+    most as many validation images, chosen by lot for every repeat and fold; fewer images
+    are always among the more (null: all). It serves learning curves.
     """
 
-    method: Literal["none", "oversample", "class_weights"] = "none"
+    method: Literal["none", "oversample", "class_weights", "class_balanced"] = "none"
     reference: Literal["largest", "second_largest"] = "largest"
+    images_per_class: PositiveInt | None = None
 
 
 class AugmentSettings(Settings):
@@ -84,6 +91,15 @@ class TrainSettings(Settings):
     and solves the last layer in closed form (linear discriminant analysis, its covariance
     shrunk by ``shrinkage``). It needs ``model.pooling: stage_statistics`` and
     ``model.freeze: backbone``; augmentation, epochs, batches and learning rate do not apply.
+
+    ``loss``: ``cross_entropy``, or ``focal`` with ``focal_gamma`` (Lin et al. 2017), which lessens
+    the weight of tiles that are already told well; ``val_loss`` is the cross-entropy with both.
+
+    Both of the following count in the layer groups of ``model.freeze``. With
+    ``unfreeze_every_epochs`` the top group (the head) trains alone for that many epochs, then one
+    more group from the top joins after every further so many (Howard & Ruder 2018; null: all train
+    at once). ``layer_decay`` is the learning rate of a group divided by that of the one above it;
+    the top group has ``learning_rate``.
     """
 
     method: Literal["gradient", "discriminant"] = "gradient"
@@ -95,7 +111,11 @@ class TrainSettings(Settings):
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     warmup_epochs: NonNegativeFloat = 0.0
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: NonNegativeFloat = 2.0
     label_smoothing: Share = 0.0
+    unfreeze_every_epochs: PositiveInt | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
     early_stopping_epochs: PositiveInt | None = None
     tiles_per_epoch: PositiveInt | None = None
@@ -111,5 +131,29 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"warmup_epochs {self.warmup_epochs} is not shorter than epochs "
                 f"{self.epochs}; make it smaller."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_takes_smoothing(self) -> Self:
+        if self.loss == "focal" and self.label_smoothing > 0:
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing} does not go with loss 'focal', which is "
+                "defined for certain labels; set it to 0, or loss to 'cross_entropy'."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unfreezing_is_possible(self) -> Self:
+        every = self.unfreeze_every_epochs
+        if every is not None and every >= self.epochs:
+            raise ValueError(
+                f"unfreeze_every_epochs {every} is not shorter than epochs {self.epochs}, so only "
+                "the head would ever train; make it smaller, or set model.freeze to 'backbone'."
+            )
+        if every is not None and self.devices > 1:
+            raise ValueError(
+                f"unfreeze_every_epochs works on one device, found devices {self.devices}; "
+                "set devices to 1, or leave unfreeze_every_epochs out."
             )
         return self

@@ -3,16 +3,16 @@
 import difflib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
-from timm.models import group_parameters
 from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.grey_input import GreyInput
+from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.models.weights import load_pretrained, read_weights
 from batteryscope.models.weights_file import check_weights_file
@@ -122,7 +122,7 @@ def build_classifier(
         if channels == 1:
             state = _sum_stem(network, state)
         load_pretrained(network, state, origin)
-    freeze_groups(model, settings.freeze)
+    freeze_groups(model.backbone, settings.freeze, settings.backbone)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -131,34 +131,6 @@ def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) ->
     model = TileClassifier(ModelDescription(**description))
     model.load_state_dict(state)
     return model.eval().to(memory_format=torch.channels_last)
-
-
-def freeze_groups(model: TileClassifier, freeze: Literal["none", "backbone"] | int) -> None:
-    """Keep layers from being trained: none, all but the classifier head, or the first groups.
-
-    Groups are timm's coarse layer groups in the order of the signal, the stem first.
-
-    Raises
-    ------
-    ConfigError
-        If the backbone has fewer groups than are to be frozen.
-    """
-    if freeze == "none" or freeze == 0:
-        return
-    head = {id(p) for p in model.backbone.get_classifier().parameters()}  # type: ignore[operator]
-    if freeze == "backbone":
-        frozen = {n for n, p in model.backbone.named_parameters() if id(p) not in head}
-    else:
-        matcher = model.backbone.group_matcher(coarse=True)  # type: ignore[operator]
-        groups = group_parameters(model.backbone, matcher)
-        if freeze >= len(groups):
-            raise ConfigError(
-                f"model.freeze: {freeze} of the {len(groups)} layer groups of "
-                f"'{model.description.backbone}' leave nothing to train; freeze fewer."
-            )
-        frozen = {name for group in sorted(groups)[:freeze] for name in groups[group]}
-    for name, parameter in model.backbone.named_parameters():
-        parameter.requires_grad_(name not in frozen)
 
 
 def check_backbone_name(name: str) -> None:

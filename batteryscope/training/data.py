@@ -98,6 +98,10 @@ class TileBatchDataset(Dataset[Batch]):
 class EpochBatches(Sampler[list[int]]):
     """Batches in an order that depends on the seed and the epoch alone.
 
+    ``balanced_targets`` (class numbers of all items) makes an epoch draw every class equally
+    often, items of a class with replacement; the remainder of the division goes to classes
+    by lot. An epoch has as many items as without.
+
     With several devices each rank takes every ``world_size``-th item of the same
     order. A last batch that is smaller than ``batch_size`` is left out in training
     (batch normalisation would suffer), unless it is the only one.
@@ -112,6 +116,7 @@ class EpochBatches(Sampler[list[int]]):
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        balanced_targets: NDArray[np.int64] | None = None,
     ) -> None:
         self.n_items = n_items
         self.batch_size = batch_size
@@ -120,6 +125,7 @@ class EpochBatches(Sampler[list[int]]):
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
+        self.balanced_targets = balanced_targets
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -133,7 +139,11 @@ class EpochBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         if self.shuffle:
-            order = derive_rng(self.seed, "order", self.epoch).permutation(self.n_items)
+            rng = derive_rng(self.seed, "order", self.epoch)
+            if self.balanced_targets is None:
+                order = rng.permutation(self.n_items)
+            else:
+                order = draw_balanced(self.balanced_targets, self.items_per_epoch, rng)
             order = order[: self.items_per_epoch // self.world_size * self.world_size]
         else:
             order = np.arange(self.n_items)
@@ -143,6 +153,35 @@ class EpochBatches(Sampler[list[int]]):
 
     def _n_own(self) -> int:
         return len(range(self.rank, self.n_items, self.world_size))
+
+
+def draw_balanced(
+    targets: NDArray[np.int64], n_draws: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw items so that every class comes equally often.
+
+    Parameters
+    ----------
+    targets : (n,) int array
+        Class numbers; a number without items does not count as a class.
+    n_draws
+        How many items to draw.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (n_draws,) int array
+        Items in random order; the counts of two classes differ by one at most.
+    """
+    classes = rng.permutation(np.unique(targets))
+    counts = np.full(len(classes), n_draws // len(classes))
+    counts[: n_draws % len(classes)] += 1
+    drawn = [
+        rng.choice(np.flatnonzero(targets == number), count)
+        for number, count in zip(classes, counts, strict=True)
+    ]
+    return rng.permutation(np.concatenate(drawn))
 
 
 def make_loader(

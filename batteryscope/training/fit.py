@@ -123,8 +123,13 @@ def fit_model(
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
 
+    balanced = settings.balance.method == "class_balanced"
     batches = EpochBatches(
-        len(task.training), train.batch_size, seed, items_per_epoch=train.tiles_per_epoch
+        len(task.training),
+        train.batch_size,
+        seed,
+        items_per_epoch=train.tiles_per_epoch,
+        balanced_targets=task.training.targets if balanced else None,
     )
     validation = EpochBatches(len(task.validation), 2 * train.batch_size, seed, shuffle=False)
     module = StageModule(model, train, settings.augment, seed, len(batches))
@@ -134,11 +139,17 @@ def fit_model(
         filename="best",
         monitor=train.monitor,
         mode="max" if train.monitor == "val_accuracy" else "min",
-        save_last=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[pl.Callback] = [recorder, best]
+    # On its own and after the best one: ``save_last`` there would skip epochs that are no better.
+    last = ModelCheckpoint(
+        dirpath=state_dir,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [recorder, best, last]
     if train.early_stopping_epochs is not None:
         callbacks.append(
             EarlyStopping(

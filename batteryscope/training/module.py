@@ -11,6 +11,7 @@ from torch.nn import functional
 from batteryscope.augment import TileAugmentation
 from batteryscope.config.learning import AugmentSettings, TrainSettings
 from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.layer_groups import group_trained_parameters
 from batteryscope.seeds import derive_seed
 from batteryscope.training.data import Batch
 
@@ -36,14 +37,23 @@ class StageModule(pl.LightningModule):
         self.augmentation = TileAugmentation(augment)
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
+        by_layer = train.unfreeze_every_epochs is not None or train.layer_decay < 1
+        self.trained_groups = group_trained_parameters(model.backbone) if by_layer else []
         self._sums: dict[str, Tensor] = {}
 
     def on_train_epoch_start(self) -> None:
-        """Keep the batch-norm statistics of frozen layers as they are, too."""
+        """Freeze what does not train in this epoch, batch-norm statistics included."""
+        if self.settings.unfreeze_every_epochs is not None:
+            # A function of the epoch alone, so that a resumed fit finds the same layers frozen.
+            n_groups = 1 + self.current_epoch // self.settings.unfreeze_every_epochs
+            for i, group in enumerate(self.trained_groups):
+                for parameter in group:
+                    parameter.requires_grad_(i < n_groups)
         for layer in self.model.backbone.modules():
             own = list(layer.parameters(recurse=False))
-            if own and not any(p.requires_grad for p in own):
-                layer.eval()
+            if own:
+                # Not train(), eval(), which would reach into the layers inside this one.
+                layer.training = any(p.requires_grad for p in own)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted mean loss of a batch."""
@@ -54,10 +64,7 @@ class StageModule(pl.LightningModule):
         # every batch, because a resumed epoch reaches its first batch with another history.
         torch.manual_seed(derive_seed(self.seed, "dropout", *step))
         logits = self.model(self.augmentation(tiles, generator))
-        losses = functional.cross_entropy(
-            logits, targets, reduction="none", label_smoothing=self.settings.label_smoothing
-        )
-        loss = (losses * weights).mean()
+        loss = (measure_losses(logits, targets, self.settings) * weights).mean()
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
         return loss
 
@@ -83,9 +90,18 @@ class StageModule(pl.LightningModule):
         self.log("val_accuracy", (sums["correct"] / n).float())
 
     def configure_optimizers(self) -> Any:
-        """Return the optimiser and its per-step schedule."""
+        """Return the optimiser and its per-step schedule.
+
+        The optimiser has all parameters from the start: it leaves those alone that have no
+        gradient, so a layer that is unfrozen later meets fresh moments.
+        """
         s = self.settings
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        parameters: list[Any] = [p for p in self.model.parameters() if p.requires_grad]
+        if s.layer_decay < 1:
+            parameters = [
+                {"params": group, "lr": s.learning_rate * s.layer_decay**i}
+                for i, group in enumerate(self.trained_groups)
+            ]
         classes: dict[str, Any] = {
             "adam": torch.optim.Adam,
             "adamw": torch.optim.AdamW,
@@ -101,6 +117,34 @@ class StageModule(pl.LightningModule):
             optimiser, lambda step: scale_learning_rate(step, total, warmup, s.schedule)
         )
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+def measure_losses(logits: Tensor, targets: Tensor, train: TrainSettings) -> Tensor:
+    """Return the loss of every tile.
+
+    Parameters
+    ----------
+    logits : (B, n_classes) tensor
+    targets : (B,) int tensor
+        Class numbers.
+    train
+        Which loss; ``focal`` is -(1 - p)^gamma log p with the softmax probability p of the
+        right class (Lin et al. 2017, without their class factor: tiles have weights).
+
+    Returns
+    -------
+    (B,) tensor, at least 0
+    """
+    if train.loss == "focal":
+        from kornia.losses import focal_loss
+
+        # One column per class, of which all but that of the right class are zero. In single
+        # precision, as PyTorch's cross-entropy is even where the network is in half precision.
+        by_class = focal_loss(logits.float(), targets, alpha=None, gamma=train.focal_gamma)
+        return by_class.sum(dim=1)
+    return functional.cross_entropy(
+        logits, targets, reduction="none", label_smoothing=train.label_smoothing
+    )
 
 
 def scale_learning_rate(step: int, total: int, warmup: int, schedule: str) -> float:

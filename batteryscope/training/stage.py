@@ -11,6 +11,7 @@ import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
+from batteryscope.balance import choose_images
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import select_samples
 from batteryscope.plan import StageSettings
@@ -51,7 +52,7 @@ def plan_fits(
     Parameters
     ----------
     settings
-        The stage's settings; ``where`` limits its samples.
+        The stage's settings; ``where`` and ``balance.images_per_class`` limit its samples.
     manifest, split, balance, index
         Tables of the contract.
     tiles : (n, H, W) uint8 array
@@ -70,7 +71,8 @@ def plan_fits(
     tasks : list of FitTask
     """
     classes = sorted(manifest["class"].unique())
-    numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
+    labels = manifest.set_index("sample_id")["class"]
+    numbers = labels.map({c: i for i, c in enumerate(classes)})
     where = f"stage '{settings.stage}': where"
     allowed = set(select_samples(manifest, settings.where, where)["sample_id"])
     tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles).data).hexdigest()
@@ -81,6 +83,10 @@ def plan_fits(
         own = balance[(balance["repeat"] == repeat) & (balance["fold"] == fold)]
         training = select_training_tiles(index, own, numbers)
         validation = select_grid_tiles(index, validation_ids[validation_ids.isin(allowed)], numbers)
+        if settings.balance.images_per_class is not None:
+            usable = labels.loc[sorted(set(validation.sample_ids))]
+            chosen = choose_images(usable, settings.balance, settings.train.seed, repeat, fold)
+            validation = select_grid_tiles(index, pd.Series(chosen, dtype=object), numbers)
         if not len(validation):
             raise InputError(
                 f"stage '{settings.stage}', repeat {repeat}, fold {fold}: no validation tile is "
