@@ -11,6 +11,7 @@ import pytest
 from batteryscope.report.html import render_index
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_results import find_table_headline, show_results
+from batteryscope.tables.figures import draw_errors
 from batteryscope.tables.figures_explain import SWARM_HEIGHT, spread_points
 from tests.made_up_table_study import make_table_settings, write_study
 from workflow_scripts.report_table import main
@@ -158,3 +159,13 @@ def test_beeswarm_moves_only_similar_points_apart() -> None:
     assert len(set(offsets[1:4])) == 3
     assert abs(offsets.sum()) < 1e-12
     assert abs(spread_points(np.zeros(500), 1.0)).max() <= SWARM_HEIGHT + 1e-9
+
+
+def test_published_values_of_a_domain_without_rows_do_no_harm() -> None:
+    rows = [
+        {"arm": "adapter", "target": "density", "domain": "nmc", "mean": 8.0, "sd": 1.0},
+        {"arm": "paper", "target": "density", "domain": "moon", "paper": 9.0},
+    ]
+    dataset = make_table_settings().dataset
+    figure = draw_errors(pd.DataFrame(rows), dataset, ["adapter"], ["graphite", "nmc", "moon"])
+    assert [len(axes.containers) for axes in figure.axes] == [1, 0]

@@ -110,7 +110,8 @@ def _learning_curve(evidence: StudyEvidence, headline: Headline | None) -> Pictu
     caption = (
         "Accuracy over the number of training images per class in the last stage; whiskers: "
         f"standard deviation over folds and repeats, dotted: guessing. The last point ({full:g} "
-        "images per class on average) is the whole training part."
+        "images per class on average) is the whole training part. All points have the same number "
+        "of epochs, so fewer images also mean fewer steps."
     )
     figure = draw_learning_curve(pd.DataFrame(points), headline.chance, unit)
     return encode_picture(figure, "learning_curve", caption, evidence.generated)

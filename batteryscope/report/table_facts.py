@@ -154,11 +154,22 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     for name in evidence.proposals.columns:
         values = evidence.proposals[name]
         heading = label_column(name, columns.get(name))
-        base, _, suffix = name.rpartition("_")
-        if name not in columns and base in columns:
-            heading = f"{name_column(base, columns[base])}, {suffix}"
-        frame[heading] = [f"{v:.4g}" if isinstance(v, float | int) else str(v) for v in values]
+        if name == "nearest_row":
+            continue  # an identifier, for proposals.csv
+        target = next((t for t in dataset.targets if name.startswith(f"{t}_")), None)
+        if name not in columns and target is not None:
+            suffix = name.removeprefix(f"{target}_").replace("_percent", " (%)").replace("_", " ")
+            heading = f"{name_column(target, columns[target])}, {suffix}"
+        frame[heading] = [_show_value(value) for value in values.tolist()]
     return show_table(frame)
+
+
+def _show_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float | int):
+        return NOTHING if pd.isna(value) else f"{value:.4g}".replace("-", "−")
+    return str(value)
 
 
 def _range(values: pd.Series) -> str:
