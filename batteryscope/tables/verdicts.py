@@ -38,7 +38,7 @@ def judge_baselines(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterat
         place = name_place(pair["target"], pair["domain"], settings)
         ours, other = name_in_sentence(pair["first"]), name_in_sentence(pair["second"])
         numbers = f"{pair['second_mean']:.3g} % against {pair['first_mean']:.3g} % MAPE"
-        by = f"{abs(pair['mean']):.2g} percentage points"
+        by = f"{_show(abs(pair['mean']))} percentage points"
         if pair["mean"] >= 0:
             verb = "beats" if pair["low"] > 0 else "is at least as good as"
             yield tell(
@@ -194,5 +194,9 @@ def _show_interval(pair: dict[Any, Any]) -> str:
     low, high = float(pair["low"]), float(pair["high"])
     if low * high > 0:
         near, far = sorted((abs(low), abs(high)))
-        return f"95 % interval {near:.2g} to {far:.2g} over {repeats}"
-    return f"95 % interval {low:.2g} to {high:.2g} over {repeats}, which includes zero"
+        return f"95 % interval {_show(near)} to {_show(far)} over {repeats}"
+    return f"95 % interval {_show(low)} to {_show(high)} over {repeats}, which includes zero"
+
+
+def _show(value: float) -> str:
+    return f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"
