@@ -158,10 +158,19 @@ def test_identical_rows_keep_the_first():
             "path": "a.csv",
             "row": 18,
             "reason": "duplicate_row",
-            "detail": "the same domain and numbers as a.csv, line 4",
+            "detail": "the same numbers as a.csv, line 4",
         }
     ]
     assert 4 in manifest["row"].tolist()
+
+
+def test_a_copy_in_another_domain_is_a_copy():
+    cells = make_cells()
+    cells.loc[18] = cells.loc[6]
+    cells.loc[18, "material"] = "nmc"
+    manifest, rejects = build(cells)
+    assert rejects["detail"].tolist() == ["the same numbers as a.csv, line 6 of domain graphite"]
+    assert 18 not in manifest["row"].tolist()
 
 
 def test_group_column():

@@ -69,20 +69,21 @@ def build_rows(
     columns = settings.features | settings.targets
     rows: list[dict[str, Any]] = []
     rejects: list[RowReject] = []
-    first: dict[str, dict[str, Any]] = {}
+    first: dict[tuple[float, ...], dict[str, Any]] = {}  # a copy teaches in any domain
     for file, table in tables:
-        numbers = [cell for name in columns for cell in table[name]]
-        decimal = find_decimal(numbers) if file.decimal == "auto" else file.decimal
+        written = [cell for name in columns for cell in table[name]]
+        decimal = find_decimal(written) if file.decimal == "auto" else file.decimal
         records = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy().tolist()]
         for line, cells in zip(table.index.tolist(), records, strict=True):
             found = _build_row(file, int(line), cells, settings, decimal)
             if isinstance(found, RowReject):
                 rejects.append(found)
-            elif twin := first.get(found["sample_id"]):
-                detail = f"the same domain and numbers as {twin['path']}, line {twin['row']}"
+            elif twin := first.get(numbers := tuple(found[name] for name in columns)):
+                other = "" if twin["domain"] == found["domain"] else f" of domain {twin['domain']}"
+                detail = f"the same numbers as {twin['path']}, line {twin['row']}{other}"
                 rejects.append(RowReject(file.path, int(line), "duplicate_row", detail))
             else:
-                first[found["sample_id"]] = found
+                first[numbers] = found
                 rows.append(found)
     names = [*ORIGIN_DTYPES, *columns]
     manifest = pd.DataFrame(rows, columns=names).astype(

@@ -48,7 +48,7 @@ def summarise_rows(
         "rejects": _count(rejects["reason"]),
         "groups": int(manifest.loc[manifest["group"] != "", "group"].nunique()),
         "columns": ranges,
-        "constants": find_constant_columns(manifest, list(settings.features)),
+        "constants": find_constant_columns(manifest, [*settings.features, *settings.targets]),
     }
 
 

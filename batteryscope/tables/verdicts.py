@@ -82,10 +82,12 @@ def judge_transfer(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterato
                 f"{name_in_sentence(r['second'])} {r['second_mean']:.3g} % ({_show_interval(r)})"
                 for r in better.to_dict("records")
             )
+            certain = bool((better["low"] > 0).any())
+            pays = "does not pay" if certain else "is not shown to pay"
             yield tell(
                 "transfer",
                 "warning",
-                f"Transfer does not pay for {place}: {arm} has {mean:.3g} % MAPE; the target rows "
+                f"Transfer {pays} for {place}: {arm} has {mean:.3g} % MAPE; the target rows "
                 f"alone give {told}.",
             )
         elif (rivals["high"] < 0).all():
