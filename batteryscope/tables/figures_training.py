@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.report.style import (
     BLUE,
     GREEN,
+    GREY,
     INK,
     ORANGE,
     PURPLE,
     SKY,
+    SOFT_INK,
     VERMILLION,
     house_style,
     make_figure,
@@ -24,6 +27,7 @@ from batteryscope.tables.figures import mark_domains, set_percent_ticks
 from batteryscope.tables.labels import format_half_width, name_arm, name_column, name_domain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ARM_COLOURS = {
@@ -120,6 +124,7 @@ def draw_ablation(
     figure = make_figure(1.2 + 2.6 * len(shown), 0.75 + 2.35 * len(targets))
     grid = figure.subplots(len(targets), len(shown), squeeze=False)
     arms = [arm for arm in ARM_COLOURS if (ablation["arm"] == arm).any()]
+    with_baseline = False
     for target, line in zip(targets, grid, strict=True):
         for axes, domain in zip(line, shown, strict=True):
             own = ablation[(ablation["target"] == target) & (ablation["domain"] == domain)]
@@ -131,6 +136,7 @@ def draw_ablation(
                 colour = ARM_COLOURS[arm]
                 axes.plot(x, mean, "o-", color=colour, ms=3.5)
                 axes.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.16, lw=0)
+            with_baseline |= _draw_best_baseline(axes, own, scale)
             rows_needed, _ = find_break_even(own, main_arm, RIVAL, target, domain)
             if rows_needed is not None:
                 axes.axvline(rows_needed, color=VERMILLION, lw=1, ls=":")
@@ -147,10 +153,38 @@ def draw_ablation(
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=ARM_COLOURS[arm], marker="o", ms=3.5) for arm in arms]
-    figure.legend(
-        handles, [name_arm(arm) for arm in arms], loc="outside lower center", ncols=len(arms)
-    )
+    names = [name_arm(arm) for arm in arms]
+    if with_baseline:
+        handles.append(Line2D([], [], color=GREY, marker="s", ms=3.5, ls="--"))
+        names.append("best baseline with all rows")
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
+
+
+def find_best_baseline(ablation: pd.DataFrame) -> str | None:
+    """Return the baseline with the lowest error at the largest value; None without baselines.
+
+    Parameters
+    ----------
+    ablation
+        One target and domain: ``arm, value, mape``.
+    """
+    rows = ablation[ablation["arm"].map(is_baseline) & (ablation["arm"] != "baseline_mean")]
+    last = rows[rows["value"] == rows["value"].max()]
+    return None if last.empty else str(last.loc[last["mape"].idxmin(), "arm"])
+
+
+def _draw_best_baseline(axes: "Axes", own: pd.DataFrame, scale: float) -> bool:
+    best = find_best_baseline(own)
+    if best is None:
+        return False
+    rows = own[own["arm"] == best].sort_values("value")
+    axes.plot(scale * rows["value"], rows["mape"], "s--", color=GREY, ms=3.5, lw=1.2)
+    axes.annotate(
+        name_arm(best), (scale * rows["value"].iloc[-1], rows["mape"].iloc[-1]), xytext=(0, -9),
+        textcoords="offset points", ha="right", fontsize=7, color=SOFT_INK,
+    )  # fmt: skip
+    return True
 
 
 @house_style

@@ -1,12 +1,13 @@
 """The inverse question: which settings of the features give wanted values of the targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from batteryscope.config.table_data import ColumnSettings
 from batteryscope.config.table_study import ProposeSettings, TableStudySettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.seeds import derive_seed
@@ -48,9 +49,10 @@ def propose_parameters(
     -------
     Proposals
         Its table: ``proposal`` (from 1), ``domain``, the features, for every target its mean
-        with ``_sd, _low, _high`` and, if wanted, ``_wanted`` and ``_deviation_percent``, then
-        ``max_deviation_percent, within_tolerance, distance_sd`` (to the nearest row, in
-        standard deviations of the features), ``nearest_row`` and ``note``.
+        with ``_sd, _low, _high`` (within the target's plausible range) and, if wanted,
+        ``_wanted`` and ``_deviation_percent``, then ``max_deviation_percent,
+        within_tolerance, distance_sd`` (to the nearest row, in standard deviations of the
+        features), ``nearest_row`` and ``note``.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def propose_parameters(
         The domain has no rows, or no feature that varies.
     """
     propose = _check_wishes(settings, ensemble)
-    features, targets = list(settings.dataset.features), list(settings.dataset.targets)
+    features = list(settings.dataset.features)
     rows = manifest[manifest["domain"] == propose.domain].sort_values("sample_id")
     if rows.empty:
         raise InputError(f"The table has no rows of the domain '{propose.domain}'; add some.")
@@ -91,7 +93,7 @@ def propose_parameters(
     best = int(np.argmin(deviation[pool]))
     chosen = pool[choose_diverse(tried[pool] / scale, best, propose.proposals)]
     chosen = chosen[np.argsort(deviation[chosen], kind="stable")]
-    table = _describe(tried[chosen], features, targets, ensemble, propose)
+    table = _describe(tried[chosen], features, settings.dataset.targets, ensemble, propose)
     table = _add_neighbours(table, tried[chosen] / scale, known / scale, rows["sample_id"])
     return Proposals(
         table=table,
@@ -158,7 +160,7 @@ def _choose_pool(
 def _describe(
     values: Numbers,
     features: Sequence[str],
-    targets: Sequence[str],
+    targets: Mapping[str, ColumnSettings],
     ensemble: TableEnsemble,
     propose: ProposeSettings,
 ) -> pd.DataFrame:
@@ -166,10 +168,13 @@ def _describe(
     table.insert(0, "proposal", range(1, len(values) + 1))
     table.insert(1, "domain", propose.domain)
     deviations = []
-    for target in targets:
+    for target, column in targets.items():
         told = ensemble.predict(propose.domain, target, values)
         table[target], table[f"{target}_sd"] = told.mean, told.sd
-        table[f"{target}_low"], table[f"{target}_high"] = told.low, told.high
+        # An interval reaches no value that the settings call impossible.
+        possible = column.range or (-np.inf, np.inf)
+        for end, reach in (("low", told.low), ("high", told.high)):
+            table[f"{target}_{end}"] = np.clip(reach, *possible)
         if target in propose.wanted:
             wanted = propose.wanted[target]
             deviations.append((told.mean - wanted) / abs(wanted))
