@@ -30,6 +30,13 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Add ``--where``: the samples that a study tests, as JSON (``split.test_where``)."""
+    parser.add_argument(
+        "--where", default="{}", help="only samples with these values (JSON), as split.test_where"
+    )
+
+
 def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
     """Read settings given as JSON text or as the path of a JSON file."""
     source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")

@@ -107,6 +107,7 @@ rule compare_arms:
             {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
         ),
         pairs=lambda w: list(PROJECT.studies[w.study].arms),
+        where=lambda w: json.dumps(plan_of(w).main.recipe.split.test_where),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
         survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
@@ -116,7 +117,7 @@ rule compare_arms:
         "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
         "--audit {input.audit:q} --split {input.split:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
-        "--backbones {params.backbones:q} --pairs {params.pairs:q} --label-columns {params.label_columns:q} "
+        "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
         "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.command_line import add_where, make_parser, read_settings, run_program
 from batteryscope.config.evaluate import EvaluateSettings
 
 
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
     parser.add_argument("--backbones", default="{}", help="JSON: network of each arm")
+    add_where(parser)
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
@@ -39,6 +40,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+    from batteryscope.manifest.select import keep_samples
 
     settings = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
@@ -52,6 +54,8 @@ def compare(arguments: argparse.Namespace) -> None:
     )
     images = levels["image"]
     split = pd.read_parquet(arguments.split)
+    # Training images of other domains do not make the tested ones overlap less.
+    tested = keep_samples(split, manifest, json.loads(arguments.where))
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split)
     tables = {
         "comparison": table,
@@ -60,7 +64,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions),
-        "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), split),
+        "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), tested),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)

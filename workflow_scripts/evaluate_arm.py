@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program, show_progress
+from batteryscope.command_line import add_where, make_parser, run_program, show_progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,9 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
-    parser.add_argument(
-        "--where", default="{}", help="only samples with these values (JSON), as split.test_where"
-    )
+    add_where(parser)
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
     parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
     parser.add_argument("--calibration", type=Path, required=True, help="JSON file to write")
@@ -33,13 +31,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.calibration import calibrate_votes
     from batteryscope.evaluation.cost import summarise_cost
     from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
-    from batteryscope.manifest.select import select_samples
+    from batteryscope.manifest.select import keep_samples
     from batteryscope.tilestore import TileStore
 
     manifest = pd.read_parquet(arguments.manifest)
-    wanted = select_samples(manifest, json.loads(arguments.where), "--where")
-    split = pd.read_parquet(arguments.split)
-    split = split[split["sample_id"].isin(wanted["sample_id"])]
+    split = keep_samples(pd.read_parquet(arguments.split), manifest, json.loads(arguments.where))
     store = TileStore.open(arguments.tiles)
     folders = sorted(fit for part in arguments.fits for fit in part.glob("r*_f*"))
     device = choose_device()

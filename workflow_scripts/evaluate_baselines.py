@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.command_line import add_where, log, make_parser, read_settings, run_program
 from batteryscope.config.evaluate import EvaluateSettings
 
 
@@ -18,9 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--frames", type=Path, required=True, help="measurements per frame (parquet)"
     )
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
-    parser.add_argument(
-        "--where", default="{}", help="only samples with these values (JSON), as split.test_where"
-    )
+    add_where(parser)
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
     parser.add_argument("--threads", type=int, default=2, help="of the fits (default: 2)")
@@ -38,14 +36,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         predict_majority,
     )
     from batteryscope.manifest.frames import get_grey_levels, read_frames
-    from batteryscope.manifest.select import select_samples
+    from batteryscope.manifest.select import keep_samples, select_samples
 
     settings = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
     frames = read_frames(arguments.frames, manifest)
-    manifest = select_samples(manifest, json.loads(arguments.where), "--where")
-    split = pd.read_parquet(arguments.split)
-    split = split[split["sample_id"].isin(manifest["sample_id"])]
+    where = json.loads(arguments.where)
+    split = keep_samples(pd.read_parquet(arguments.split), manifest, where)
+    manifest = select_samples(manifest, where)
     threads = arguments.threads
     majority = predict_majority(manifest, split)
     tables = [majority if "majority" in settings.baselines else majority[:0]]

@@ -49,6 +49,14 @@ def select_samples(
     return manifest[keep]
 
 
+def keep_samples(
+    split: pd.DataFrame, manifest: pd.DataFrame, where: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Keep the roles of the samples that :func:`select_samples` chooses (``--where``)."""
+    wanted = select_samples(manifest, where, "--where")
+    return split[split["sample_id"].isin(wanted["sample_id"])]
+
+
 def _as_number(value: Any, key: str) -> float:
     try:
         return float(value)

@@ -1,7 +1,5 @@
 """The report of a study of tables: page, figures, tables and summary."""
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,11 @@ import yaml
 
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
+from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_pictures import draw_table_pictures
 from batteryscope.report.table_results import TableHeadline, name_target
-from batteryscope.report.write import BESIDE_THE_PAGE
 from batteryscope.tables.labels import name_arm, name_domain
 
 
@@ -72,17 +70,6 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
     headline = table_results.find_table_headline(evidence)
     pictures = draw_table_pictures(evidence)
     html = render_table_report(evidence, headline, pictures)
-    figures, tables = out / "figures", out / "tables"
-    for folder in (figures, tables):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    for picture in pictures.values():
-        (figures / f"{picture.name}.png").write_bytes(picture.png)
-        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
-    for name, content in evidence.files.items():
-        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
-    if evidence.histories is not None:
-        evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
     summary = {
         "study": evidence.study,
         "title": evidence.settings.title,
@@ -93,8 +80,7 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         "figure": "figures/key_figure.png" if "key_figure" in pictures else None,
         "numbers": dict(headline.numbers),
     }
-    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-    (out / "summary.json").write_text(text, encoding="utf-8")
-    path = out / "report.html"
-    path.write_text(html, encoding="utf-8")
-    return path
+    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    if evidence.histories is not None:
+        evidence.histories.to_csv(out / "tables" / "history.csv", index=False, float_format="%.6g")
+    return page

@@ -1,7 +1,5 @@
 """Writes a study's report: the page, its figures, its tables and a summary."""
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,7 @@ from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
-
-BESIDE_THE_PAGE = ("comparison.csv", "metrics.json")
+from batteryscope.report.report_folder import write_report_folder
 
 
 def write_report(evidence: StudyEvidence, out: Path) -> Path:
@@ -30,33 +27,21 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
     headline = find_headline(evidence)
     pictures = draw_pictures(evidence, headline)
     html = render_report(evidence, headline, pictures)
+    summary = summarise_report(evidence, headline)
+    if "key_figure" not in pictures:
+        summary["figure"] = None
+    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
     figures, tables = out / "figures", out / "tables"
-    for folder in (figures, tables):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    for picture in pictures.values():
-        (figures / f"{picture.name}.png").write_bytes(picture.png)
-        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
     for arm in evidence.arms.values():
         for explanation in arm.explanations:
             name = f"explain_{arm.name}_{Path(explanation.file).name}"
             (figures / name).write_bytes(explanation.png)
-    for name, content in evidence.files.items():
-        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
     join_histories(evidence).to_csv(tables / "history.csv", index=False)
     if evidence.images is not None:
         select_verdicts(evidence.images, evidence.main_arm).to_csv(
             tables / "main_arm_verdicts.csv", index=False
         )
-    summary = summarise_report(evidence, headline)
-    if "key_figure" not in pictures:
-        summary["figure"] = None
-    (out / "summary.json").write_text(
-        json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    path = out / "report.html"
-    path.write_text(html, encoding="utf-8")
-    return path
+    return page
 
 
 def join_histories(evidence: StudyEvidence) -> pd.DataFrame:

@@ -161,7 +161,7 @@ def draw_ablation(
     return figure
 
 
-def find_best_baseline(ablation: pd.DataFrame) -> str | None:
+def find_baseline_of_all_rows(ablation: pd.DataFrame) -> str | None:
     """Return the baseline with the lowest error at the largest value; None without baselines.
 
     Parameters
@@ -169,13 +169,13 @@ def find_best_baseline(ablation: pd.DataFrame) -> str | None:
     ablation
         One target and domain: ``arm, value, mape``.
     """
-    rows = ablation[ablation["arm"].map(is_baseline) & (ablation["arm"] != "baseline_mean")]
+    rows = ablation[ablation["arm"].map(is_baseline)]
     last = rows[rows["value"] == rows["value"].max()]
     return None if last.empty else str(last.loc[last["mape"].idxmin(), "arm"])
 
 
 def _draw_best_baseline(axes: "Axes", own: pd.DataFrame, scale: float) -> bool:
-    best = find_best_baseline(own)
+    best = find_baseline_of_all_rows(own)
     if best is None:
         return False
     rows = own[own["arm"] == best].sort_values("value")
