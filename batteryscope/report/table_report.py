@@ -8,6 +8,7 @@ import yaml
 
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
+from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture
 from batteryscope.report.table_evidence import TableEvidence
@@ -39,6 +40,7 @@ def render_table_report(
         "intervals": table_facts.show_intervals(evidence),
         "ablations": [name for name in pictures if name.startswith("ablation_")],
         "proposals": table_facts.show_proposals(evidence),
+        "proposal_cautions": tell_proposal_cautions(evidence),
         "domains": table_facts.show_domains(evidence),
         "columns": table_facts.show_columns(evidence),
         "rejects": rejects,
