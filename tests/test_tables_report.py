@@ -101,7 +101,7 @@ def test_files_lie_beside_the_page(reported: Path) -> None:
         "waterfall_mass_loading", "dependence_mass_loading", "ranks", "distributions",
     }  # fmt: skip
     assert (reported / "metrics.json").is_file()
-    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv"} <= {
+    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv", "errors.csv"} <= {
         path.name for path in (reported / "tables").iterdir()
     }
 

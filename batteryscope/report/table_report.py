@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from batteryscope.report import table_facts, table_results
@@ -83,6 +84,15 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         "numbers": dict(headline.numbers),
     }
     page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    tables = out / "tables"
+    list_errors(evidence.errors).to_csv(tables / "errors.csv", index=False, float_format="%.6g")
     if evidence.histories is not None:
-        evidence.histories.to_csv(out / "tables" / "history.csv", index=False, float_format="%.6g")
+        evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
     return page
+
+
+def list_errors(errors: pd.DataFrame) -> pd.DataFrame:
+    """List the errors for `dvc plots`: ``case`` (arm, target and domain), ``mape``, ``sd``."""
+    measured = errors.dropna(subset="mean")
+    case = measured["arm"] + ", " + measured["target"] + ", " + measured["domain"]
+    return pd.DataFrame({"case": case, "mape": measured["mean"], "sd": measured["sd"]})
