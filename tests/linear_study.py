@@ -96,6 +96,7 @@ def write_study(root: Path, settings: TableStudySettings) -> list[str]:
     manifest.to_parquet(root / "manifest.parquet", index=False)
     (root / "settings.json").write_text(settings.model_dump_json())
     split = split_in_order(manifest, settings.split, FEATURES)
+    split.to_parquet(root / "split.parquet", index=False)
     plan = plan_tasks(manifest, split, settings, split_in_order)
     repeats = plan.table.set_index("task")["repeat"]
     trained = {}
@@ -119,6 +120,9 @@ def write_study(root: Path, settings: TableStudySettings) -> list[str]:
     ]
     columns = ["arm", "target", "domain", "repeat", "relative_half_width", "coverage_measured"]
     pd.DataFrame(lines, columns=columns).to_csv(compared / "intervals.csv", index=False)
+    errors = [("adapter", t, "nmc", "mape", 4.0) for t in LAWS]
+    names = ["arm", "target", "domain", "metric", "mean"]
+    pd.DataFrame(errors, columns=names).to_csv(compared / "comparison.csv", index=False)
     metrics = {
         "adapter.row.nmc.density.mape": 4.2,
         "scratch.row.nmc.density.mape": 9.0,

@@ -34,7 +34,7 @@ def make_evidence(width: float, baseline: float) -> TableEvidence:
         (0.05, 9.0, []),
         (0.31, 9.0, ["only known to ± 31 %, far more than the 2 %"]),
         (float("inf"), 9.0, ["is unknown: there are too few rows"]),
-        (0.05, 3.0, ["linear regression (3.0 %) errs less than the network"]),
+        (0.05, 3.0, ["linear regression (3.0 %) errs less than what searched"]),
     ],
 )
 def test_cautions(width: float, baseline: float, told: list[str]) -> None:

@@ -102,7 +102,8 @@ class ManufacturingGenerator(Settings):
         """Say in a sentence how the rows come about."""
         return (
             "Generated rows: density and loading follow laws of coating and calendering, with "
-            f"{100 * self.noise:g} % noise."
+            f"{100 * self.noise:g} % noise. As in the paper, the active material of Si-graphite is "
+            "the silicon alone, which is another quantity in the same column."
         )
 
 

@@ -42,7 +42,8 @@ class NetworkSettings(Settings):
 class TableTrainSettings(Settings):
     """Optimisation of all networks: Adam on the mean absolute percentage error.
 
-    Of ``restarts`` random initialisations the one with the lowest validation error is kept.
+    Of ``restarts`` random initialisations, each at the epoch of its lowest validation error, the
+    one with the lowest error of training and validation rows together is kept.
     """
 
     epochs: PositiveInt = 250
@@ -93,11 +94,13 @@ class TableExplainSettings(Settings):
 class ProposeSettings(Settings):
     """The inverse question: which settings give wanted values of the targets.
 
-    ``wanted`` holds a value per target; ``domain`` the material; ``trials`` the budget.
+    ``wanted`` holds a value per target; ``domain`` the material; ``trials`` the budget. With
+    ``model: best`` the baseline that errs less than the network on test rows answers instead of it.
     """
 
     domain: str
     wanted: dict[ColumnName, float] = Field(min_length=1)
+    model: Literal["best", "network"] = "best"
     trials: PositiveInt = 400
     proposals: PositiveInt = 8
     seed: int = 1

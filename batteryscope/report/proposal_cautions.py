@@ -3,7 +3,6 @@
 import numpy as np
 
 from batteryscope.report.table_evidence import TableEvidence
-from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import (
     find_best_baseline,
     find_row,
@@ -17,7 +16,7 @@ MUCH_WIDER = 5  # times the tolerance: the interval then says more about the pro
 
 
 def tell_proposal_cautions(evidence: TableEvidence) -> list[str]:
-    """Say where the prediction interval dwarfs the wish, and where a simple model knows better.
+    """Say where the prediction interval dwarfs the wish, and where another model knows better.
 
     Returns
     -------
@@ -28,11 +27,13 @@ def tell_proposal_cautions(evidence: TableEvidence) -> list[str]:
     if propose is None or evidence.proposals is None:
         return []
     sentences = []
-    arm, domain = evidence.arm_of(propose.domain), propose.domain
+    domain = propose.domain
+    models = evidence.search.get("models", {})
     for target in propose.wanted:
+        arm = models.get(target, evidence.arm_of(domain))
         name = f"{name_target(evidence, target)} of {name_domain(domain)}"
         if evidence.intervals is not None:
-            rows = choose_intervals(evidence)
+            rows = evidence.intervals[evidence.intervals["arm"] == arm]
             rows = rows[(rows["target"] == target) & (rows["domain"] == domain)]
             width = float(rows["relative_half_width"].iloc[0]) if len(rows) else np.inf
             if not np.isfinite(width):
@@ -48,7 +49,7 @@ def tell_proposal_cautions(evidence: TableEvidence) -> list[str]:
         if own is not None and best is not None and best["mean"] < own["mean"]:
             sentences.append(
                 f"For the {name}, {name_arm(best['arm'])} ({format_mape(best['mean'])}) errs less "
-                f"than the network that searched ({format_mape(own['mean'])}): check the proposals "
+                f"than what searched ({format_mape(own['mean'])}): check the proposals "
                 "with it."
             )
     return sentences

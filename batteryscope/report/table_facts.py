@@ -147,6 +147,13 @@ def choose_intervals(evidence: TableEvidence) -> pd.DataFrame:
     return rows[rows["arm"] == answering]
 
 
+PROPOSAL_HEADINGS = {
+    "max_deviation_percent": "largest miss (% of the wish)",
+    "within_tolerance": "near enough",
+    "distance_sd": "distance to the nearest row (sd)",
+}
+
+
 def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     """Make the table of proposed settings, with units in the headings."""
     if evidence.proposals is None:
@@ -156,7 +163,7 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     frame = pd.DataFrame(index=evidence.proposals.index)
     for name in evidence.proposals.columns:
         values = evidence.proposals[name]
-        heading = label_column(name, columns.get(name))
+        heading = PROPOSAL_HEADINGS.get(name, label_column(name, columns.get(name)))
         if name == "nearest_row":
             continue  # an identifier, for proposals.csv
         target = next((t for t in dataset.targets if name.startswith(f"{t}_")), None)

@@ -117,14 +117,18 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 figures_explain.draw_beeswarm(shap_values, dataset, target, present),
             )
             chosen = _choose_shown_rows(shap_values, evidence, present)
-            truths = {}
+            truths, places = {}, {}
             if (rows := evidence.manifest) is not None:
                 truths = dict(zip(rows["sample_id"], rows[target], strict=True))
+                names = rows["path"].astype(str).str.rpartition("/")[2] + ":"
+                places = dict(zip(rows["sample_id"], names + rows["row"].astype(str), strict=True))
             yield (
                 f"waterfall_{target}",
                 f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
                 "(red) or lowered (blue) by each input until the prediction (diamond).",
-                figures_explain.draw_waterfalls(shap_values, dataset, target, chosen, truths),
+                figures_explain.draw_waterfalls(
+                    shap_values, dataset, target, chosen, truths, places
+                ),
             )
         before = _choose_before_transfer(evidence, target)
         if before is not None:
@@ -150,7 +154,13 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         yield (
             "ranks",
             "Order of the inputs by their mean absolute SHAP value (the numbers, in the target's "
-            "unit), before and after transfer; red where the rank changes.",
+            "unit), before and after transfer; red where the rank changes."
+            + (
+                " The adapter reads nothing but the answer of the source network, so it can hardly "
+                "change the order."
+                if settings.main_arm == "adapter"
+                else ""
+            ),
             figures_features.draw_rank_changes(changes, dataset, domains),
         )
 
@@ -163,7 +173,7 @@ def _draw_search(evidence: TableEvidence) -> Iterator[Drawn]:
     yield (
         "proposals",
         f"Left: the proposed settings (colours) among those of all {found.domain} rows (grey), "
-        "each axis from the lowest to the highest value. Right: what the networks predict for "
+        "each axis from the lowest to the highest value. Right: what the models predict for "
         f"them, with intervals, and what is wanted (dashed). {found.trials} settings were tried.",
         draw_proposals(found, evidence.manifest, evidence.settings.dataset),
     )

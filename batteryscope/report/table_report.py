@@ -32,6 +32,7 @@ def render_table_report(
         "pictures": pictures,
         "targets": targets,
         "source": name_domain(settings.dataset.source),
+        "names_of_arms": name_arm,
         "main_label": name_arm(settings.main_arm),
         "answer": table_results.show_answer(evidence),
         "findings": table_results.show_table_findings(evidence),

@@ -21,6 +21,7 @@ FINDING_TITLES = {
     "constant_feature": "A feature that never changes",
     "few_rows": "Few rows",
     "intervals": "Intervals",
+    "one_answer": "A network that got stuck",
 }
 
 

@@ -68,11 +68,12 @@ class FeatureRecord(Settings):
 
 
 class TargetRecord(Settings):
-    """One output."""
+    """One output; predictions outside ``plausible`` are impossible."""
 
     name: str
     label: str
     unit: str
+    plausible: tuple[float, float] | None = None
 
 
 class DomainRecord(Settings):

@@ -105,7 +105,9 @@ def write_table_bundle(
         source=dataset.source,
         features=_describe_features(dataset),
         targets=[
-            TargetRecord(name=name, label=name_column(name, column), unit=column.unit)
+            TargetRecord(
+                name=name, label=name_column(name, column), unit=column.unit, plausible=column.range
+            )
             for name, column in dataset.targets.items()
         ],
         domains=[_describe_domain(domain, manifest, list(dataset.features)) for domain in domains],
