@@ -26,6 +26,7 @@ from batteryscope.manifest.folder import (
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.publication import forget_stale_publication
+from batteryscope.readers.mask import GENERATED_MASKS
 
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
@@ -115,7 +116,7 @@ def dataset_settings(wildcards):
 def reading_settings(wildcards):
     """Settings of a data set without what does not decide how its files are read."""
     settings = dataset_settings(wildcards)
-    unused = {"name": "data"} | ({"generator": None} if settings.path else {})
+    unused = {"name": "data", "masks": None, "masks_show": ""} | ({"generator": None} if settings.path else {})
     return settings.model_copy(update=unused)
 
 
@@ -123,6 +124,16 @@ def dataset_folder(study, source="data"):
     settings = PROJECT.studies[study]
     dataset = settings.dataset if source == "data" else settings.evaluate.external
     return dataset.path or f"work/{study}/{source}/images"
+
+
+def masks_option(wildcards):
+    """The folder of masks: the user's, or the one that generated SEM pictures bring."""
+    dataset = PROJECT.studies[wildcards.study].dataset
+    if dataset.masks:
+        return ["--masks", dataset.masks]
+    has_own = dataset.path is None and dataset.generator.kind == "sem_top_view"
+    folder = f"{dataset_folder(wildcards.study)}/{GENERATED_MASKS}"
+    return ["--masks", folder] if has_own else []
 
 
 def generated_folder(wildcards):

@@ -69,6 +69,8 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
     if dataset.path is None:
         return
     path = Path(dataset.path)
+    if dataset.masks is not None:
+        _check_masks(path, Path(dataset.masks), f"{key}.masks")
     if path.is_dir():
         _check_label_table(dataset, path, key)
         return
@@ -85,6 +87,23 @@ def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None
         raise ConfigError(
             f"{key}.labels.table: '{folder / table}' does not exist; name a CSV or parquet file "
             "inside the data set."
+        )
+
+
+def _check_masks(images: Path, masks: Path, key: str) -> None:
+    if not masks.is_dir():
+        raise ConfigError(
+            f"{key}: expected a folder of masks at '{masks}', found "
+            f"{'a file' if masks.exists() else 'nothing'}; correct the path, or leave it out."
+        )
+    within = masks.resolve().is_relative_to(images.resolve())
+    hidden = within and any(
+        part.startswith(".") for part in masks.resolve().relative_to(images.resolve()).parts
+    )
+    if within and not hidden:
+        raise ConfigError(
+            f"{key}: '{masks}' lies inside the data set '{images}', where masks would be taken "
+            "for images; move it beside the data set."
         )
 
 
