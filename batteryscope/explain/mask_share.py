@@ -1,9 +1,6 @@
 """How much of a model's attention falls on what a mask marks, against mere chance."""
 
-from collections.abc import Mapping
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -49,28 +46,3 @@ def compare_with_mask(
     area = float(np.mean(coverage))
     share = measure_share(attribution, coverage) if 0 < area < 1 else float("nan")
     return {"share": share, "area": area, "preference": share / area if area > 0 else float("nan")}
-
-
-def summarise_preference(tiles: pd.DataFrame) -> Mapping[str, float]:
-    """Summarise the tiles of an arm, every image counting once.
-
-    Parameters
-    ----------
-    tiles
-        ``sample_id, share, area, preference``, one row per tile.
-
-    Returns
-    -------
-    mapping
-        ``n`` images with a mask, the means of ``share`` and ``area`` over them, ``preference``
-        and ``sd`` (over images, ddof 1; NaN for a single one).
-    """
-    known = tiles.dropna(subset=["preference"])
-    images = known.groupby("sample_id")[["share", "area", "preference"]].mean()
-    return {
-        "n": len(images),
-        "share": float(images["share"].mean()),
-        "area": float(images["area"].mean()),
-        "preference": float(images["preference"].mean()),
-        "sd": float(images["preference"].std(ddof=1)),
-    }
