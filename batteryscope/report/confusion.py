@@ -30,7 +30,7 @@ def pivot_confusion(counts: pd.DataFrame) -> pd.DataFrame:
 
 @house_style
 def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
-    """Draw the confusion matrices of several arms side by side, three in a row.
+    """Draw the confusion matrices of several arms side by side, two or three in a row.
 
     Parameters
     ----------
@@ -38,15 +38,16 @@ def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
         Label of the arm → square table of counts; all have the same classes. Colour and
         numbers as :func:`draw_confusion`.
     """
-    columns = min(3, len(matrices))
+    columns = len(matrices) if len(matrices) < 4 else 2 if len(matrices) == 4 else 3
     rows = -(-len(matrices) // columns)
     size = max(len(matrix) for matrix in matrices.values())
     edge = max(1.9, 0.27 * size)
     figure = make_figure(columns * edge + 1.4, rows * (edge + 0.35) + 1.1)
-    all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    all_axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in all_axes.flat[len(matrices) :]:
         axes.set_axis_off()
-    for axes, (label, matrix) in zip(all_axes.flat, matrices.items(), strict=False):
+    for place, (label, matrix) in enumerate(matrices.items()):
+        axes = all_axes.flat[place]
         counts = matrix.to_numpy(dtype=float)
         totals = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
@@ -57,15 +58,15 @@ def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
                 color="white" if shares[row, column] > 0.55 else INK,
             )  # fmt: skip
         names = [str(name).replace("_", " ") for name in matrix.index]
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6.5)
+        is_lowest = place + columns >= len(matrices)
+        axes.set_xticks(range(len(names)), names if is_lowest else [], rotation=90, fontsize=6.5)
+        axes.set_xlabel("predicted class" if is_lowest else "")
         axes.set_yticks(range(len(names)), names, fontsize=6.5)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(textwrap.fill(label, round(13 * edge)), fontsize=8)
     for axes in all_axes[:, 0]:
         axes.set_ylabel("true class")
-    for i in range(columns):
-        all_axes[-1, i].set_xlabel("predicted class")
     return figure
 
 

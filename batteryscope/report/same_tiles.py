@@ -72,7 +72,7 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
     figure = draw_panels(rows, ["tile", *(arm.label for arm in arms.values())])
     caption = (
         "What speaks for each strategy's answer, on the same tiles of test images that were chosen "
-        "by lot. A row is an image, with its true class; the answer stands below each "
+        "by lot. A row is an image, with its true class; the answer for the tile stands below each "
         "picture (green: right, red: wrong)"
     )
     if show_preference(evidence) is not None:
