@@ -119,3 +119,20 @@ def check_transfer(**changes):
     project = load_project(PARAMS, {"studies": {"additive_transfer": changes}})
     study = project.image_studies["additive_transfer"]
     check_project(project, {"additive_transfer": plan_study("additive_transfer", study)})
+
+
+def test_masks_lie_beside_the_images(tmp_path):
+    images = tmp_path / "images"
+    (images / "masks").mkdir(parents=True)
+    (tmp_path / "masks").mkdir()
+
+    def check(masks):
+        check_transfer(dataset={"path": str(images), "masks": str(masks)})
+
+    with pytest.raises(ConfigError, match=r"dataset.masks: '.*' lies inside the data set"):
+        check(images / "masks")
+    with pytest.raises(ConfigError, match=r"dataset.masks: expected a folder of masks .* nothing"):
+        check(tmp_path / "elsewhere")
+    (images / ".masks").mkdir()
+    check(images / ".masks")
+    check(tmp_path / "masks")

@@ -108,7 +108,8 @@ def _plan_arm(
         for path in sorted(results.comparison.iterdir())
         if path.suffix == ".csv" or path.name == "metrics.json"
     ]
-    tables += [p for p in (folder / "calibration.json", folder / "cost.json") if p.is_file()]
+    own = ("calibration.json", "cost.json", "explain/same_tiles.csv")
+    tables += [folder / name for name in own if (folder / name).is_file()]
     artifacts = [(path, "tables") for path in tables]
     artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
     if is_main and results.report is not None:
