@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
-from tests.linear_study import HALF_WIDTH, SPREAD, apply_law, make_settings, write_study
+from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_networks import main as bundle_networks
 from workflow_scripts.predict_table import main as predict_table
 
@@ -51,11 +51,13 @@ def test_bundle_holds_the_networks_of_the_main_arm(published: Path) -> None:
     assert arms == {("graphite", "source"), ("nmc", "adapter")}
     assert len(record.members) == 2 * 2 * 2  # domains, targets, repeats
     assert record.half_widths["density"] == {"graphite": None, "nmc": HALF_WIDTH}
+    assert record.measured_coverages["density"] == {"graphite": MEASURED, "nmc": MEASURED}
     assert record.domains[1].ranges["width"] == (5, 5)
     assert "scratch.row.nmc.density.mape" not in record.metrics
     card = (published / "MODEL_CARD.md").read_text()
     assert "| density | nmc | best baseline: linear regression | 3.1 % |  |" in card
     assert "Few rows of nmc." in card
+    assert "| density | too few rows | ± 5.0 % (held 88 %) |" in card
 
 
 def test_the_same_study_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:

@@ -97,10 +97,11 @@ def test_files_lie_beside_the_page(reported: Path) -> None:
     assert names == {
         "key_figure", "parity", "coverage", "learning_curves", "ablation_target_rows",
         "beeswarm_density", "waterfall_density", "dependence_density", "beeswarm_mass_loading",
+            "beeswarm_before_density", "beeswarm_before_mass_loading",
         "waterfall_mass_loading", "dependence_mass_loading", "ranks", "distributions",
     }  # fmt: skip
     assert (reported / "metrics.json").is_file()
-    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv"} <= {
+    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv", "errors.csv"} <= {
         path.name for path in (reported / "tables").iterdir()
     }
 

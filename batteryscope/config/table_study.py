@@ -80,9 +80,13 @@ class TableEvaluateSettings(Settings):
 
 
 class TableExplainSettings(Settings):
-    """SHAP values: ``rows`` shown one by one per domain, ``background`` rows averaged over."""
+    """SHAP values: ``rows`` shown one by one per domain, ``background`` rows averaged over.
+
+    ``chosen`` names rows to show instead, as file and line: ``electrodes.csv:17``.
+    """
 
     rows: PositiveInt = 2
+    chosen: list[Annotated[str, Field(pattern=r".:[1-9][0-9]*$")]] = []
     background: PositiveInt = 50
 
 

@@ -1,5 +1,6 @@
 """The tables of what went into a study of tables: rows, parts, networks, seeds, proposals."""
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -128,7 +129,9 @@ def show_intervals(evidence: TableEvidence) -> ShownTable | None:
             "case": f"{name_target(evidence, row['target'])}, {name_domain(row['domain'])}",
             "half-width, of the prediction": format_half_width(row["relative_half_width"]),
             "wanted inside": f"{100 * row['coverage_wanted']:.0f} %",
-            "found inside": f"{100 * row['coverage_measured']:.1f} %",
+            "found inside": f"{100 * row['coverage_measured']:.1f} %"
+            if np.isfinite(row["relative_half_width"])
+            else NOTHING,
             "test values": format_count(row["n_test"]),
         }
         for row in choose_intervals(evidence).to_dict("records")

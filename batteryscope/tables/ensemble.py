@@ -98,28 +98,44 @@ def choose_members(plan: pd.DataFrame, main_arm: str) -> pd.DataFrame:
 
 
 def read_half_widths(path: Path, main_arm: str) -> dict[Place, float]:
-    """Read the half-widths meant for new rows (those without ``repeat``) of ``intervals.csv``.
+    """Read the half-widths meant for new rows of ``intervals.csv``, as shares of the prediction.
 
     Raises
     ------
     InputError
         The file is missing or has no such rows.
     """
+    return _read_new_rows(path, main_arm, "relative_half_width")
+
+
+def read_coverages(path: Path, main_arm: str) -> dict[Place, float]:
+    """Read which share of test rows the intervals of ``intervals.csv`` held.
+
+    Raises
+    ------
+    InputError
+        The file is missing or has no such rows.
+    """
+    return _read_new_rows(path, main_arm, "coverage_measured")
+
+
+def _read_new_rows(path: Path, main_arm: str, column: str) -> dict[Place, float]:
+    """Read a column of the rows without ``repeat``, which sum up a domain and a target."""
     try:
         table = pd.read_csv(path)
         own = table[table["repeat"].isna() & table["arm"].isin([SOURCE_ARM, main_arm])]
-        places = zip(own["domain"], own["target"], own["relative_half_width"], strict=True)
-        widths = {(str(domain), str(target)): float(width) for domain, target, width in places}
+        places = zip(own["domain"], own["target"], own[column], strict=True)
+        found = {(str(domain), str(target)): float(value) for domain, target, value in places}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{path}: the intervals are not readable ({error}); evaluate the networks again."
         ) from None
-    if not widths:
+    if not found:
         raise InputError(
             f"{path}: there is no interval for new rows of the arm '{main_arm}'; evaluate the "
             "networks with these settings."
         )
-    return widths
+    return found
 
 
 def read_ensemble(

@@ -135,9 +135,10 @@ def judge_intervals(intervals: pd.DataFrame, settings: TableStudySettings) -> It
                 "intervals",
                 "warning",
                 f"The {wanted:.0%} intervals of {network_name} for {place} are infinite in "
-                f"{len(infinite)} of {len(repeats)} repeats: {least} validation rows are too few "
-                f"for this coverage, which needs {count_needed_rows(wanted)}. Raise "
-                "split.validation_fraction or split.repeats, or lower evaluate.coverage.",
+                f"{len(infinite)} of {len(repeats)} repeats: {least} rows that other repeats have "
+                f"tested are too few for this coverage, which needs {count_needed_rows(wanted)}. "
+                "Raise split.repeats or split.test_fraction, lower evaluate.coverage, or "
+                "collect more rows.",
             )
             continue
         n, measured = int(total["n_test"]), float(total["coverage_measured"])
