@@ -221,6 +221,6 @@ def test_a_network_with_one_answer_for_many_rows_is_told():
     stuck = make_rows("adapter", [8.0], n_rows=12)
     stuck["y_pred"] = [*[8.313] * 5, *range(7)]
     (finding,) = find_single_answers(stuck, make_study())
-    assert "gives 42% of the test rows one and the same prediction" in finding["text"]
+    assert "42% of the test rows get one and the same prediction" in finding["text"]
     stuck["y_pred"] = range(12)
     assert list(find_single_answers(stuck, make_study())) == []

@@ -139,8 +139,8 @@ def find_single_answers(
             yield tell(
                 "one_answer",
                 "warning",
-                f"{name_arm(settings.main_arm)} gives {max(shares):.0%} of the test rows one and "
-                f"the same prediction for {name_place(target, domain, settings)} in one of the "
+                f"With {name_arm(settings.main_arm)}, {max(shares):.0%} of the test rows get one "
+                f"and the same prediction for {name_place(target, domain, settings)} in one of the "
                 f"{rows['repeat'].nunique()} repeats: that network got stuck. More rows, a larger "
                 "network or more train.restarts may help.",
             )
