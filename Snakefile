@@ -20,6 +20,7 @@ include: "rules/report.smk"
 include: "rules/table.smk"
 include: "rules/track.smk"
 include: "rules/publish.smk"
+include: "rules/cost.smk"
 
 
 onerror:

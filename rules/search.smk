@@ -21,7 +21,9 @@ def search_settings(wildcards):
     study = PROJECT.studies[wildcards.study].model_dump(
         mode="json", exclude={"evaluate", "explain", "sweeps", "run_sweeps"}
     )
-    study["search"]["storage"] = None  # an address holds no result, but perhaps a password
+    study["search"][
+        "storage"
+    ] = None  # an address holds no result, but perhaps a password
     return settings_file(wildcards.study, "search", study)
 
 
@@ -39,6 +41,12 @@ def search_parents(wildcards):
     return stage_parts(wildcards.study, parent) if parent else []
 
 
+def search_threads(wildcards):
+    """All cores, divided among the workers."""
+    workers = SEARCHES[wildcards.study].settings.workers
+    return max(1, (workflow.cores or ALL_CORES) // workers)
+
+
 def search_weights(wildcards):
     weights = search_stage(wildcards).settings.model.weights
     return [] if weights in ("random", "imagenet") else weights
@@ -50,8 +58,7 @@ rule create_search:
         tiles=lambda w: f"work/{w.study}/tiles/{search_stage(w).tiles}",
         # Random search gets as many epochs as ASHA has used.
         asha=lambda w: (
-            search_workers(w, "asha")
-            + [f"work/{w.study}/search/asha/created.json"]
+            search_workers(w, "asha") + [f"work/{w.study}/search/asha/created.json"]
             if w.strategy == "random"
             else []
         ),
@@ -102,12 +109,10 @@ rule run_search_worker:
         study=SEARCHED,
         strategy="asha|random",
         worker="[0-9]+",
+    retries: 2  # a killed worker comes back, and its candidate with it
     conda:
         "../environment.yml"
-    threads: lambda w: max(
-        1, (workflow.cores or ALL_CORES) // SEARCHES[w.study].settings.workers
-    )
-    retries: 2  # a killed worker comes back, and its candidate with it
+    threads: search_threads
     resources:
         mem_mb=4000,
         gpu=1,

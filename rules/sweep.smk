@@ -21,6 +21,11 @@ def sweep_settings(wildcards):
     arms = sweep_arms(wildcards)
     return {
         "points": [vars(point) for point in plan.points],
+        "paper": [
+            value.model_dump(mode="json")
+            for sweep in plan.settings.sweeps.values()
+            for value in sweep.paper
+        ],
         "backbones": {arm: plan.every_arm[arm].recipe.model.backbone for arm in arms},
     }
 
@@ -51,21 +56,13 @@ rule compare_sweeps:
         fits=lambda w: named(
             (a, ",".join(sweep_parts(w.study, a))) for a in sweep_arms(w)
         ),
-        settings=lambda w: settings_file(
-            w.study,
-            "comparison",
-            PROJECT.studies[w.study].evaluate.model_dump(
-                mode="json", include={"paper"}
-            ),
-        ),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
     message:
         "{wildcards.study}: compare the points of the sweeps"
     shell:
         "python workflow_scripts/compare_sweeps.py --manifest {input.manifest:q} "
         "--points {params.points:q} --arms {params.arms:q} --fits {params.fits:q} "
-        "--settings {params.settings:q} --label-columns {params.label_columns:q} "
-        "--out-dir {output.comparison:q} --log {log:q}"
+        "--label-columns {params.label_columns:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule track_sweeps:

@@ -6,18 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.command_line import make_parser, run_program
+from batteryscope.config.evaluate import PaperValue
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
-    parser.add_argument("--points", type=Path, required=True, help="points and networks (JSON)")
+    parser.add_argument("--points", type=Path, required=True, help="points, networks, paper (JSON)")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
     parser.add_argument("--fits", nargs="+", required=True, help="name=PART[,PART] of an arm")
-    parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
     return run_program(compare, parser, argv)
@@ -32,7 +31,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 
     planned = json.loads(arguments.points.read_text(encoding="utf-8"))
-    settings = read_settings(EvaluateSettings, arguments.settings)
+    paper = [PaperValue.model_validate(value) for value in planned["paper"]]
     histories = {
         name: [
             pd.read_csv(path)
@@ -47,7 +46,7 @@ def compare(arguments: argparse.Namespace) -> None:
         arguments.label_columns,
         planned["backbones"],
     )
-    points = tabulate_points(planned["points"], table, summarise_epochs(histories), settings.paper)
+    points = tabulate_points(planned["points"], table, summarise_epochs(histories), paper)
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     points.round(6).to_csv(arguments.out_dir / "sweeps.csv", index=False)
     renamed = points.drop(columns="arm").rename(columns={"point": "arm"})

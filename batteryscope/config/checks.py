@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.project import Project
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
@@ -40,8 +41,9 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
             raise ConfigError(
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
-        for arm in plan.arms.values():
+        for arm in plan.every_arm.values():
             _check_arm(study.dataset, arm, key)
+        check_crops(study.dataset, plan.points, key)
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
             if weights not in ("random", "imagenet"):

@@ -120,11 +120,17 @@ class StudySettings(Settings):
             try:
                 for key in sweep.grid:
                     check_key(key, Recipe)
+                if name not in self.run_sweeps:
+                    continue  # it may be meant for other arms than an overlay's
                 if sweep.arm is not None and sweep.arm not in self.arms:
                     raise ValueError(
                         f"arm '{sweep.arm}' is none of the arms {sorted(self.arms)}; name one."
                     )
-                for point in expand_sweep(name, sweep, sweep.arm or self.best_known_arm):
+                points = list(expand_sweep(name, sweep, sweep.arm or self.best_known_arm))
+                names = [point.name for point in points]
+                if strange := sorted({value.arm for value in sweep.paper} - set(names)):
+                    raise ValueError(f"paper: '{strange[0]}' is none of the points {names}.")
+                for point in points:
                     if point.name in taken:
                         raise ValueError(
                             f"the point '{point.name}' has the name of {taken[point.name]}; "

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from batteryscope.config.base import Settings, list_classes
+from batteryscope.config.evaluate import PaperValue
 from batteryscope.errors import ConfigError
 
 WHERE = "dataset.where."  # the one part of the data set that points may differ in
@@ -21,7 +22,8 @@ class SweepSettings(Settings):
 
     Every combination of values is a point: the ``arm`` (by default the main one) with these
     settings. ``dataset.where.<column>`` trains and tests on the images with that value. A key
-    that a stage of the arm sets itself is swept there, any other one in the whole arm.
+    that a stage of the arm sets itself is swept there, any other one in the whole arm. Of a
+    published value in ``paper``, ``arm`` names the point it belongs to.
 
     Examples
     --------
@@ -34,8 +36,8 @@ class SweepSettings(Settings):
     )
 
     arm: str | None = None
-    label: str = ""
     grid: dict[str, list[Any]] = {}
+    paper: list[PaperValue] = []
 
     @model_validator(mode="before")
     @classmethod
