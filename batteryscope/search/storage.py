@@ -1,6 +1,7 @@
 """The database that the workers of a search share."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,8 @@ def open_storage(url: str, heartbeat_s: int, max_retries: int) -> "RDBStorage":
     if url.startswith("postgresql"):
         arguments = {"connect_timeout": CONNECT_SECONDS}
     try:
-        with lock_storage(url):
+        with lock_storage(url), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(
                 url,
                 engine_kwargs={"connect_args": arguments, "pool_pre_ping": True},
