@@ -7,6 +7,8 @@
 
 
 include: "rules/common.smk"
+include: "rules/common_sweep.smk"
+include: "rules/common_search.smk"
 include: "rules/generate.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"

@@ -92,12 +92,14 @@ Nothing is known yet of: train_stage (1).'
     text = f"Expected: {estimate.jobs} job{'' if estimate.jobs == 1 else 's'}"
     if estimate.known:
         whole = estimate.known == estimate.jobs
-        who = "they take" if whole else f"{estimate.known} of them take"
+        who = f"{estimate.known} of them take"
+        if whole:
+            who = "it takes" if estimate.jobs == 1 else "they take"
         time = _show_time(estimate.core_seconds / max(cores, 1))
         text += f"; {who} about {time} on {cores} cores, judged by earlier runs."
     else:
-        text += "; no earlier run tells how long they take."
-        return text
+        who = "it takes" if estimate.jobs == 1 else "they take"
+        return f"{text}; no earlier run tells how long {who}."
     if estimate.unknown:
         listed = ", ".join(f"{rule} ({n})" for rule, n in sorted(estimate.unknown.items()))
         text += f" Nothing is known yet of: {listed}."

@@ -1,4 +1,4 @@
-# What a run will take, told by every dry run, and before a sweep or a search starts.
+# What a run will take, told by every dry run and when a run starts.
 import atexit
 
 from batteryscope.job_costs import PlannedJob, describe_cost, estimate_cost
@@ -34,5 +34,4 @@ if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
 
 
 onstart:
-    if SEARCHES or any(plan.points for plan in PLANS.values()):
-        tell_cost()
+    tell_cost()

@@ -22,23 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def summarise(arguments: argparse.Namespace) -> None:
     """Read all candidates and write everything."""
-    import pandas as pd
-    import yaml
-
     from batteryscope.config.study import StudySettings
     from batteryscope.plan import plan_study
-    from batteryscope.search.figures import draw_search
-    from batteryscope.search.page import render_search
-    from batteryscope.search.plan_search import plan_search, write_best_arm
-    from batteryscope.search.queue import list_slots, load_queue
-    from batteryscope.search.results import (
-        compare_strategies,
-        describe_search,
-        find_best,
-        list_candidates,
-        trace_progress,
-    )
+    from batteryscope.search.plan_search import plan_search
+    from batteryscope.search.queue import load_queue
     from batteryscope.search.storage import open_storage
+    from batteryscope.search.write_summary import write_summary
 
     settings = read_settings(StudySettings, arguments.settings)
     plan = plan_search(plan_study(arguments.study, settings))
@@ -50,49 +39,9 @@ def summarise(arguments: argparse.Namespace) -> None:
         created = json.loads(path.read_text(encoding="utf-8"))
         queue = load_queue(storage, arguments.storage, created["name"])
         searches[created["strategy"]] = queue.study
-    candidates = pd.concat([list_candidates(s, name) for name, s in searches.items()])
-    epochs = [
-        (name, slot, step - 1, value)
-        for name, study in searches.items()
-        for slot, trial in list_slots(study).items()
-        for step, value in sorted(trial.intermediate_values.items())
-    ]
-    best = find_best(candidates, search)
-    strategies = compare_strategies(candidates, search)
-    progress = trace_progress(candidates, search)
-    sentence = describe_search(strategies, best, search.metric)
-    overlay = yaml.safe_dump(
-        write_best_arm(arguments.study, settings, plan, best["values"]),
-        sort_keys=False,
-        allow_unicode=True,
-    )
-    head = f"# {sentence}\n#   snakemake --configfile best.yaml -- {arguments.study}\n"
-    facts = {
-        "sentence": sentence,
-        "best": best,
-        "strategies": strategies.to_dict("records"),
-        "settings": search.model_dump(mode="json"),
-    }
-    pictures = list(draw_search(next(iter(searches.values())), progress, search.metric))
-    page = render_search(
-        arguments.study, settings, search, sentence, strategies, candidates, pictures, overlay
-    )
-    out = arguments.out
-    (out / "figures").mkdir(parents=True, exist_ok=True)
-    candidates.to_csv(out / "candidates.csv", index=False)
-    names = ["strategy", "candidate", "epoch", "value"]
-    pd.DataFrame(epochs, columns=names).to_csv(out / "epochs.csv", index=False)
-    progress.to_csv(out / "progress.csv", index=False)
-    (out / "best.yaml").write_text(head + overlay, encoding="utf-8")
-    (out / "search.json").write_text(
-        json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    for picture in pictures:
-        (out / "figures" / f"{picture.name}.png").write_bytes(picture.png)
-        (out / "figures" / f"{picture.name}.svg").write_bytes(picture.svg)
-    (out / "search.html").write_text(page, encoding="utf-8")
+    sentence = write_summary(arguments.study, settings, plan, searches, arguments.out)
     log.info("%s", sentence)
-    log.info("page: %s", out / "search.html")
+    log.info("page: %s", arguments.out / "search.html")
 
 
 if __name__ == "__main__":

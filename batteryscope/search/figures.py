@@ -27,7 +27,8 @@ CAPTIONS = {
     "intermediate_values": "Validation metric over epochs, one line per candidate. Lines that end "
     "early belong to candidates that were stopped.",
     "parallel_coordinates": "One line per candidate through its settings; the colour is its value.",
-    "importance": "Share of the value's variation that each setting explains (fANOVA). With few "
+    "importance": "Share of the value's variation that each setting explains among the best "
+    "candidates (PED-ANOVA). With few "
     "candidates this is no more than a hint.",
 }
 
@@ -70,14 +71,12 @@ def draw_search(study: "optuna.Study", progress: pd.DataFrame, metric: str) -> I
 
 
 def _draw(function: object, study: "optuna.Study", title: str, name: str) -> Picture:
-    import optuna
     from matplotlib import pyplot
 
     assert callable(function)
     wanted = {} if title == "intermediate_values" else {"target_name": name}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", message=".*layout.*")
+        warnings.simplefilter("ignore")  # of few candidates, equal values and new functions
         drawn = function(study, **wanted)
         axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
         figure = axes.get_figure()

@@ -11,6 +11,7 @@ from batteryscope.search.queue import is_over, list_slots
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 STATES = {"COMPLETE": "trained to the end", "PRUNED": "stopped early", "FAIL": "failed"}
 
@@ -145,6 +146,23 @@ def describe_search(strategies: pd.DataFrame, best: dict[str, Any], metric: str)
             f"candidates) reached {other['best']:.4g}."
         )
     return text
+
+
+def describe_progress(
+    study: "optuna.Study", trial: "FrozenTrial", settings: SearchSettings, label: str
+) -> str:
+    """Say in one line how a candidate ended and how far the search is."""
+    slots = list_slots(study)
+    over = [t for t in slots.values() if is_over(t)]
+    values = [t.value for t in over if t.state.name == "COMPLETE" and t.value is not None]
+    choose = max if settings.metric == "val_accuracy" else min
+    best = f"{choose(values):.4f}" if values else "–"
+    value = "–" if trial.value is None else f"{trial.value:.4f}"
+    return (
+        f"{label}: candidate {trial.user_attrs['slot']} {STATES.get(trial.state.name, '')}, "
+        f"{settings.metric} {value}, {trial.user_attrs.get('epochs', 0)} epochs; "
+        f"{len(over)} of {len(slots)} done, best {best}"
+    )
 
 
 def _as_plain(value: Any) -> Any:
