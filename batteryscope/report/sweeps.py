@@ -90,13 +90,15 @@ def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Pictur
             if len(keys) > 2:
                 caption += f" Averaged over {', '.join(keys[2:])}."
         if points["paper"].notna().any():
-            caption += " Diamonds: the paper's own numbers."
+            caption += " Diamonds: the paper's own numbers." if len(keys) == 1 else ""
         yield encode_picture(figure, f"sweep_{name}", caption, generated)
 
 
 @house_style
 def draw_line(points: pd.DataFrame, key: str, levels: list[str]) -> "Figure":
     """Draw accuracy over the values of one key and, where measured, what an epoch takes."""
+    from matplotlib.ticker import MaxNLocator
+
     has_time = points["seconds_per_epoch"].notna().any()
     figure = make_figure(7.4 if has_time else 4.6, 3.0)
     panels = figure.subplots(1, 2, width_ratios=[3, 2]) if has_time else [figure.subplots()]
@@ -118,17 +120,19 @@ def draw_line(points: pd.DataFrame, key: str, levels: list[str]) -> "Figure":
             )  # fmt: skip
     _label_values(axes, key, values, order)
     axes.set_ylabel("right class (test)")
-    low = float((points["mean"] - points["sd"].fillna(0)).min())
+    shown = pd.concat([points["mean"] - points["sd"].fillna(0), points["paper"]])
     percent_axis(axes, "y")
-    axes.set_ylim(max(0.0, np.floor(10 * (low - 0.02)) / 10), 1.005)
+    axes.set_ylim(max(0.0, np.floor(10 * (float(shown.min()) - 0.02)) / 10), 1.01)
+    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     if has_time:
         line = points[points["level"] == levels[0]]
-        panels[1].plot(_place(line, key, order), line["seconds_per_epoch"], "o-", color=INK, ms=4)
+        style = "o-" if _is_numeric(values) else "o"
+        panels[1].plot(_place(line, key, order), line["seconds_per_epoch"], style, color=INK, ms=4)
         _label_values(panels[1], key, values, order)
         panels[1].set_ylabel("training time per epoch (s)")
-        panels[1].set_ylim(bottom=0)
+        panels[1].set_ylim(0, 1.1 * float(line["seconds_per_epoch"].max()))
         panels[1].grid(axis="y")
     return figure
 
@@ -142,13 +146,13 @@ def draw_map(points: pd.DataFrame, keys: list[str]) -> "Figure":
         second=[_as_label(swept[second]) for swept in points["swept"]],
     )
     rows, columns = (list(dict.fromkeys(table[c])) for c in ("second", "first"))
-    means, sds = (
+    means, sds, paper = (
         table.pivot_table(index="second", columns="first", values=value, dropna=False)
         .reindex(index=rows, columns=columns)
         .to_numpy(np.float64)
-        for value in ("mean", "sd")
+        for value in ("mean", "sd", "paper")
     )
-    figure = make_figure(1.6 + 0.85 * len(columns), 1.2 + 0.45 * len(rows))
+    figure = make_figure(1.8 + 0.95 * len(columns), 1.2 + 0.45 * len(rows))
     axes = figure.subplots()
     image = axes.imshow(100 * means, cmap="cividis", aspect="auto")
     middle = 50 * float(np.nanmin(means) + np.nanmax(means))
@@ -156,10 +160,13 @@ def draw_map(points: pd.DataFrame, keys: list[str]) -> "Figure":
         if np.isnan(mean):
             continue
         sd = 100 * sds[i, j]
-        text = f"{mean:.1f}" + ("" if np.isnan(sd) else f"\n± {sd:.1f}")
+        text = f"{mean:.1f}" + ("" if np.isnan(sd) else f" ± {sd:.1f}")
+        if not np.isnan(paper[i, j]):
+            text += f"\npaper {100 * paper[i, j]:.1f}"
         colour = "white" if mean < middle else INK
         axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)
-    axes.set_xticks(range(len(columns)), columns, rotation=30 if max(map(len, columns)) > 8 else 0)
+    turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if max(map(len, columns)) > 8 else {}
+    axes.set_xticks(range(len(columns)), columns, **turned)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(name_key(first))
     axes.set_ylabel(name_key(second))
@@ -226,7 +233,8 @@ def _place(line: pd.DataFrame, key: str, order: list[str]) -> list[float]:
 def _label_values(axes: "Axes", key: str, values: list[Any], order: list[str]) -> None:
     axes.set_xlabel(name_key(key))
     if not _is_numeric(values):
-        axes.set_xticks(range(len(order)), order, rotation=25 if len(order) > 3 else 0)
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if len(order) > 3 else {}
+        axes.set_xticks(range(len(order)), order, **turned)
         axes.set_xlim(-0.5, len(order) - 0.5)
         return
     numbers = sorted({float(value) for value in values})
