@@ -37,15 +37,14 @@ def start(url, worker, folder, hangs_at=-1):
 
 
 def test_a_killed_worker_loses_nothing(url, tmp_path):
-    victim = start(url, 0, tmp_path, hangs_at=3)
+    victim, other = start(url, 0, tmp_path, hangs_at=3), start(url, 1, tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "0.hangs").is_file():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    others = [start(url, worker, tmp_path) for worker in (1, 2)]
-    assert [other.wait(timeout=120) for other in others] == [0, 0]
+    assert other.wait(timeout=120) == 0
     study = open_search(url).study
     states = collections.Counter(trial.state.name for trial in study.get_trials())
     over = [t.user_attrs["slot"] for t in study.get_trials() if is_over(t)]
@@ -89,14 +88,17 @@ def test_a_candidate_with_impossible_settings_fails_alone(url):
     def train(trial):
         if trial.user_attrs["slot"] == 2:
             raise ConfigError("candidate: settings that do not go together.")
+        if trial.user_attrs["slot"] == 4:
+            raise MemoryError("no more")
         return train_number(trial, 0)
 
     queue = open_search(url)
     run_queue(queue, train, 1)
     table = list_candidates(queue.study, "asha").set_index("candidate")
-    assert table["state"].value_counts()["fail"] == 1
+    assert table["state"].value_counts()["fail"] == 2
     assert table.loc[2, "problem"] == "candidate: settings that do not go together."
-    assert table.drop(index=2)["state"].isin(["complete", "pruned"]).all()
+    assert table.loc[4, "problem"] == "MemoryError: no more"
+    assert table.drop(index=[2, 4])["state"].isin(["complete", "pruned"]).all()
 
 
 @pytest.mark.parametrize(

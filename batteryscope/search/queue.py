@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.search.storage import lock_storage
+from batteryscope.tracking.names import describe_failure
 
 if TYPE_CHECKING:
     import optuna
@@ -92,7 +93,7 @@ def run_queue(
         The search.
     train
         Trains one candidate and returns its value; it may raise ``optuna.TrialPruned``. After
-        a :class:`BatteryscopeError` the candidate counts as failed and the search goes on.
+        any other error the candidate counts as failed and the search goes on.
     heartbeat_s
         Seconds between signs of life.
     on_end
@@ -145,10 +146,15 @@ def _run_one(
             value = train(trial)
         except optuna.TrialPruned:
             state = optuna.trial.TrialState.PRUNED
-        except BatteryscopeError as error:
+        except optuna.exceptions.OptunaError:
+            raise  # of the database, not of the candidate
+        except Exception as error:
+            # Its settings do not go together, or need more memory than there is; others may do.
             state = optuna.trial.TrialState.FAIL
-            trial.set_user_attr("problem", str(error))
-            log.warning("Candidate %d failed: %s", trial.user_attrs[SLOT], error)
+            known = isinstance(error, BatteryscopeError)
+            problem = str(error) if known else f"{type(error).__name__}: {describe_failure(error)}"
+            trial.set_user_attr("problem", problem)
+            log.warning("Candidate %d failed: %s", trial.user_attrs[SLOT], problem)
         # Under the lock, so that nobody declares it dead at this very moment.
         with lock_storage(queue.url):
             return queue.study.tell(trial, value, state)
