@@ -14,7 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
-    parser.add_argument("--strategy", choices=("asha", "random"), required=True)
+    parser.add_argument(
+        "--strategy", choices=("asha", "random"), required=True, help="how to search"
+    )
     parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="split, tile index")
     parser.add_argument("--asha", type=Path, help="created.json of ASHA, whose epochs random has")
