@@ -80,7 +80,8 @@ def _draw(function: object, study: "optuna.Study", title: str, name: str) -> Pic
         drawn = function(study, **wanted)
         axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
         figure = axes.get_figure()
-        axes.set_title("")
+        for place in ("left", "center", "right"):
+            axes.set_title("", loc=place)
         if title == "intermediate_values":
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
