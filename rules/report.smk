@@ -31,7 +31,7 @@ rule report_study:
         external=lambda w, input: (
             f"--external work/{w.study}/external" if input.external else ""
         ),
-        sweeps=lambda w, input: ["--sweeps", input.sweeps] if input.sweeps else [],
+        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
         generated=lambda w: (
             "" if PROJECT.studies[w.study].dataset.path else "--generated"
         ),
