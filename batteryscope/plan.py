@@ -26,6 +26,8 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
+# Settings of the training that a network or the machine may not allow.
+CHECKED = ("accelerator", "devices", "precision", "unfreeze_every_epochs", "layer_decay")
 STAGE_SECTIONS = ("balance", "augment", "model", "train")
 
 
@@ -82,6 +84,13 @@ class StageSettings(Settings):
         return choices
 
 
+class NetworkCheck(Settings):
+    """What must be possible before a training can start: network, weights and devices."""
+
+    model: ModelSettings
+    train: TrainSettings
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One stage to train; ``chain`` is its directory name and spells its ancestors."""
@@ -91,6 +100,20 @@ class StagePlan:
     tiles: str
     split: str
     settings: StageSettings
+
+    @property
+    def check(self) -> NetworkCheck:
+        """What to check for this stage; stages with the same network share one check."""
+        train = self.settings.train
+        kept = {key: getattr(train, key) for key in CHECKED}
+        if train.unfreeze_every_epochs is not None:
+            kept["epochs"] = train.epochs
+        return NetworkCheck(model=self.settings.model, train=TrainSettings(**kept))
+
+    @property
+    def check_id(self) -> str:
+        """Name of the check."""
+        return _short_hash(self.check)
 
 
 @dataclass(frozen=True)

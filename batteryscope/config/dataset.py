@@ -97,7 +97,10 @@ class DatasetSettings(Settings):
     ``where`` keeps the samples whose manifest columns have the given value (or one of
     a list), for example ``{magnification: 500}``. ``domains`` names kinds of samples by such
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
-    ``max_pixels`` guards against decompression bombs.
+    ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
+    under the same path and of the same size, in which places other than 0 show what a person
+    would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
+    how much of a model's attention lies there. Generated SEM pictures bring their own.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -108,6 +111,8 @@ class DatasetSettings(Settings):
     domains: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")], Conditions] = {}
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
+    masks: str | None = None
+    masks_show: str = "particle boundaries and cracks"
 
     @model_validator(mode="after")
     def _some_origin(self) -> Self:

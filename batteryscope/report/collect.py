@@ -128,6 +128,10 @@ def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
         calibration=read_json(folder / "calibration.json") or {},
         cost=read_json(folder / "cost.json") or {},
         explanations=_read_explanations(folder / "explain"),
+        same_tiles=read_table(folder / "explain" / "same_tiles.csv"),
+        same_pictures={
+            path.name: path.read_bytes() for path in sorted(folder.glob("explain/same_*.png"))
+        },
     )
 
 

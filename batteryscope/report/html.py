@@ -12,7 +12,7 @@ import yaml
 
 from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.errors import InputError
-from batteryscope.report import facts, results, words
+from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.style import Picture
@@ -75,7 +75,15 @@ def render_report(
         ],
         "comparison": results.show_comparison(evidence),
         "paper": results.show_paper(evidence),
-        "per_class": results.show_per_class(evidence, headline),
+        "classes": class_tables.show_classes(evidence, headline),
+        "paper_accuracy": class_tables.check_paper_accuracy(
+            evidence.settings.evaluate.paper_classes, evidence.settings.evaluate.paper_accuracy
+        ),
+        "backbones": backbones.show_backbones(evidence, plan, headline),
+        "preference": (preference := same_tiles.show_preference(evidence)),
+        "preference_text": same_tiles.describe_preference(
+            preference, evidence.settings.dataset.masks_show
+        ),
         "paired": results.show_pairs(evidence),
         "galleries": galleries,
         "main_curves": main_curves,
