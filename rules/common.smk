@@ -156,7 +156,7 @@ def stage_parts(study, chain):
 
 def arm_parts(wildcards):
     return stage_parts(
-        wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1]
+        wildcards.study, PLANS[wildcards.study].every_arm[wildcards.arm].chains[-1]
     )
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
@@ -43,8 +44,9 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         _check_domains(study, key)
-        for arm in plan.arms.values():
+        for arm in plan.every_arm.values():
             _check_arm(study.dataset, arm, key)
+        check_crops(study.dataset, plan.points, key)
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
             if weights not in ("random", "imagenet"):

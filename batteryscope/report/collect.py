@@ -28,6 +28,7 @@ class StudyFolders:
     tiles: Path | None = None
     split: Path | None = None
     external: Path | None = None
+    sweeps: Path | None = None
     arms: Mapping[str, Path] | None = None
     stages: Mapping[str, Path] | None = None
 
@@ -64,6 +65,9 @@ def collect_evidence(
     files = read_files(folders.comparison, COPIED)
     if external is not None and folders.external is not None:
         files["external_metrics.csv"] = (folders.external / "metrics.csv").read_bytes()
+    sweeps = read_table(_inside(folders.sweeps, "sweeps.csv"))
+    if sweeps is not None and folders.sweeps is not None:
+        files["sweeps.csv"] = (folders.sweeps / "sweeps.csv").read_bytes()
     findings = read_json(folders.comparison / "findings.json")
     return StudyEvidence(
         study=study,
@@ -91,6 +95,7 @@ def collect_evidence(
         findings=None if findings is None else tuple(findings),
         survey=read_table(folders.comparison / "survey.csv"),
         external=external,
+        sweeps=sweeps,
         files=files,
         data_hash=_identify_data(folders.manifest, manifest),
         commit=commit,

@@ -82,6 +82,7 @@ class StudyEvidence:
     findings: tuple[Mapping[str, Any], ...] | None = None
     survey: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
+    sweeps: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""

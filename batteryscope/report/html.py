@@ -16,6 +16,7 @@ from batteryscope.report import backbones, class_tables, facts, results, same_ti
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.style import Picture
+from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 
 GALLERY_WIDTH_PX = 800
@@ -114,6 +115,8 @@ def render_report(
         ],
         "external": results.show_external(evidence.external),
         "survey": results.show_survey(evidence.survey),
+        "sweeps": show_sweeps(evidence.sweeps),
+        "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "cost": facts.show_cost(evidence, plan),
         "seeds": facts.show_seeds(evidence, plan),
         "settings_yaml": yaml.safe_dump(

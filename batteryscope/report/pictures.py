@@ -15,6 +15,7 @@ from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.style import BLUE, INK, Picture, encode_picture
+from batteryscope.report.sweeps import draw_sweeps
 from batteryscope.report.tables import (
     LEVEL_NAMES,
     as_fraction,
@@ -33,8 +34,8 @@ def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[st
     -------
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
-        ``misclassified``, ``reliability``, ``class_sizes``, ``survey`` and ``curves_<chain>`` for
-        every trained stage.
+        ``misclassified``, ``reliability``, ``class_sizes``, ``survey``, ``sweep_<name>`` and
+        ``curves_<chain>`` for every trained stage.
     """
     drawn = [
         _key_figure(evidence, headline),
@@ -46,6 +47,7 @@ def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[st
         _reliability(evidence),
         _class_sizes(evidence),
         _survey(evidence, headline),
+        *draw_sweeps(evidence.sweeps, evidence.generated),
         *_curves(evidence),
     ]
     return {picture.name: picture for picture in drawn if picture is not None}
