@@ -77,7 +77,7 @@ def test_the_test_part_is_never_read():
     np.testing.assert_array_equal(data.tiles, keep_seen_part(manifest, split, index, marked).tiles)
 
 
-def test_a_killed_candidate_goes_on_after_its_last_epoch(tmp_path, caplog):
+def test_a_killed_candidate_goes_on_after_its_last_epoch(tmp_path, caplog, monkeypatch):
     tiles, index, manifest, split, _ = make_data()
     data = keep_seen_part(manifest, split, index, tiles)
     search = SearchSettings.model_validate(SEARCH | {"trials": 1, "heartbeat_s": 1})
@@ -104,7 +104,8 @@ def test_a_killed_candidate_goes_on_after_its_last_epoch(tmp_path, caplog):
     with pytest.raises(Killed):
         run_queue(queue, lambda trial: train(trial, lambda *_: DiesAfterTwo()), 1)
     caplog.set_level(logging.INFO, logger="batteryscope")
-    logging.getLogger("batteryscope").propagate = True
+    monkeypatch.setattr(logging.getLogger("batteryscope"), "propagate", True)
+    caplog.clear()
     assert run_queue(queue, lambda trial: train(trial, lambda *_: None), 0.5) == 1
     assert "epoch 1 of" not in caplog.text
     assert "epoch 3 of 3" in caplog.text
