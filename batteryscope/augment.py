@@ -12,7 +12,7 @@ from batteryscope.models.grey_input import FULL_SCALE
 
 
 class TileAugmentation(nn.Module):
-    """Augment (B, 1, H, W) uint8 tiles; each tile gets its own draw.
+    """Augment (B, C, H, W) uint8 tiles; each tile gets its own draw.
 
     All draws come from the generator given, so that a resumed epoch repeats what
     the interrupted one would have done; kornia, which knows no generators, runs
@@ -27,7 +27,7 @@ class TileAugmentation(nn.Module):
             self.affine = kornia_augmentation.RandomAffine(
                 degrees=settings.rotation_deg,
                 translate=(settings.shift, settings.shift) if settings.shift else None,
-                scale=(1 - settings.scale, 1 + settings.scale) if settings.scale else None,
+                scale=_find_scales(settings),
                 padding_mode="reflection",
                 p=1.0,
             )
@@ -54,6 +54,13 @@ class TileAugmentation(nn.Module):
         if self.settings.brightness:
             x = x + FULL_SCALE * self.settings.brightness * _uniform(n, generator).to(x.device)
         return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
+
+
+def _find_scales(settings: AugmentSettings) -> tuple[float, ...] | None:
+    """Lowest and highest scale; twice, for each axis by itself, if the settings say so."""
+    if not settings.scale:
+        return None
+    return (1 - settings.scale, 1 + settings.scale) * (2 if settings.scale_per_axis else 1)
 
 
 def _select(x: Tensor, choice: Tensor, changes: list[Callable[[Tensor], Tensor]]) -> Tensor:

@@ -221,6 +221,13 @@ def arm_splits(wildcards):
     ]
 
 
+def measured_tiles(wildcards):
+    """The tile store whose slices were measured, where a baseline asks for that."""
+    wanted = PROJECT.studies[wildcards.study].evaluate.baselines
+    tiles = f"work/{wildcards.study}/tiles/{plan_of(wildcards).main.tiles}"
+    return tiles if "winding" in wanted else []
+
+
 def local_weights(wildcards):
     """The weights file that a stage starts from, if it is a file of the user's own."""
     weights = plan_of(wildcards).stages[wildcards.chain].settings.model.weights

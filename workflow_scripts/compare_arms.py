@@ -16,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--splits", nargs="*", default=[], help="name=ROLES of every arm")
+    parser.add_argument("--labels", default="{}", help="JSON: what the report calls each arm")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
@@ -39,6 +41,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
+    from batteryscope.evaluation.straddling import list_straddling_findings
     from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
     from batteryscope.manifest.select import keep_samples
 
@@ -48,22 +51,30 @@ def compare(arguments: argparse.Namespace) -> None:
     backbones = json.loads(arguments.backbones)
     main_arm = arguments.main_arm
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
-    levels = comparison.list_levels(predictions, manifest)
+    splits = {
+        name: pd.read_parquet(path)
+        for name, _, path in (text.partition("=") for text in arguments.splits)
+    }
+    levels = comparison.list_levels(predictions, manifest, splits)
     table = comparison.compare_arms(
-        predictions, manifest, arguments.label_columns, backbones, settings.paper
+        predictions, manifest, arguments.label_columns, backbones, settings.paper, splits
     )
-    images = levels["image"]
+    images = levels["image"] if "image" in levels else levels["slice"]
+    judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
     # Training images of other domains do not make the tested ones overlap less.
     tested = keep_samples(split, manifest, json.loads(arguments.where))
-    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split)
+    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
+    findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels),
         "confusion": comparison.compare_confusions(levels),
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
-        "reliability": tabulate_arm_reliability(predictions),
+        "reliability": tabulate_arm_reliability(predictions).replace(
+            {"level": {"image": "image" if "image" in levels else "slice"}}
+        ),
         "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), tested),
     }
     if arguments.survey:

@@ -48,12 +48,13 @@ class LearningCurveSettings(Settings):
 class EvaluateSettings(Settings):
     """Baselines and comparisons.
 
+    ``winding``: a random forest on what the preprocessing of scans measured on the windings.
     ``external``: another data set with the same label columns that the trained
     models are applied to. ``survey``: a CSV with the columns ``image, expert,
     answer`` of a human survey (``image`` is the path within the data set).
     """
 
-    baselines: list[Literal["majority", "grey_levels", "metadata"]] = [
+    baselines: list[Literal["majority", "grey_levels", "metadata", "winding"]] = [
         "majority",
         "grey_levels",
         "metadata",

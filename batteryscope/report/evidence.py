@@ -99,4 +99,5 @@ BASELINE_LABELS = {
     "baseline_majority": "always the most frequent class",
     "baseline_grey_levels": "grey levels only",
     "baseline_metadata": "microscope settings only",
+    "baseline_winding": "measured windings, random forest",
 }

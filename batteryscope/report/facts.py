@@ -57,15 +57,23 @@ def show_tiles(index: pd.DataFrame | None) -> ShownTable | None:
     """Count the used and the rejected tiles of each kind."""
     if index is None or index.empty:
         return None
-    names = {"random": "random tiles (training)", "grid": "evenly spaced tiles (validation, test)"}
+    names = {
+        "random": "random tiles (training)",
+        "grid": "evenly spaced tiles (validation, test)",
+        "whole": "slices (training, validation, test)",
+    }
     rows = []
-    for kind in ("random", "grid"):
+    for kind in names:
         used = index.loc[index["kind"] == kind, "used"].astype(bool)
         if len(used):
             left_out = int((~used).sum())
             share = f" ({format_percent(left_out / len(used))})" if left_out else ""
             rows.append((names[kind], format_count(used.sum()), format_count(left_out) + share))
-    return show_table(pd.DataFrame(rows, columns=["tiles", "used", "left out as background"]))
+    return show_table(pd.DataFrame(rows, columns=["tiles", "used", _name_left_out(index)]))
+
+
+def _name_left_out(index: pd.DataFrame) -> str:
+    return "left out" if (index["kind"] == "whole").any() else "left out as background"
 
 
 def show_split(split: pd.DataFrame | None) -> ShownTable | None:

@@ -1,0 +1,125 @@
+"""Multi-page TIFF and BigTIFF volumes, and single TIFF slices, page by page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from batteryscope.readers.picture import PictureError, to_luminance
+from batteryscope.readers.volume import Volume, check_type, make_raw_volume
+
+_UM_PER_UNIT = {"micron": 1.0, "um": 1.0, "µm": 1.0, "\\u00B5m": 1.0, "mm": 1000.0, "nm": 1e-3}
+_UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF tag 296: inch, centimetre
+
+
+def has_several_pages(path: Path) -> bool:
+    """Tell whether a TIFF file is a volume by itself; a damaged one is not."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            if file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1:
+                return True  # ImageJ stores large stacks behind a single page
+            file.pages[1]
+    except Exception:  # tifffile raises errors of many kinds; opening the slice will tell
+        return False
+    return True
+
+
+def open_tiff_stack(path: Path) -> Volume:
+    """Open a multi-page TIFF of which every page is a slice.
+
+    Raises
+    ------
+    PictureError
+        The file is damaged or cut off, its pages differ in size, or it is no grey picture.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series
+            first = file.pages.first
+            if len(series) > 1:
+                sizes = {" × ".join(str(n) for n in reversed(s.shape[-2:])) for s in series}
+                detail = (
+                    f"its pages differ (sizes {', '.join(sorted(sizes))}); "
+                    "export all slices in one size and type."
+                )
+                raise PictureError(path, "wrong_size", detail)
+            shape, voxel_um, spacing_um = series[0].shape, *find_voxel_size(file)
+            offset, byteorder = series[0].dataoffset, file.byteorder
+            dtype = np.dtype(series[0].dtype)
+            n_pages = len(file.pages)
+    except PictureError:
+        raise
+    except Exception as error:  # tifffile raises errors of many kinds
+        detail = f"this TIFF file is damaged or ends too early ({error}); copy it again."
+        raise PictureError(path, "truncated", detail) from None
+    if len(shape) != 3 or first.samplesperpixel != 1:
+        detail = f"has the shape {tuple(shape)}; expected grey slices, one after the other."
+        raise PictureError(path, "unsupported", detail)
+    depth, height, width = (int(n) for n in shape)
+    if offset is not None:
+        stored = dtype.newbyteorder(byteorder)
+        return make_raw_volume(
+            path, offset, (depth, height, width), stored, "TIFF", voxel_um, spacing_um
+        )
+    if n_pages < depth:
+        detail = f"announces {depth} slices but holds {n_pages} pages; copy it again."
+        raise PictureError(path, "truncated", detail)
+    file = tifffile.TiffFile(path)  # kept open: finding page z from the start would cost z steps
+
+    def load(z: int) -> NDArray[Any]:
+        return _decode(path, file.pages[z])
+
+    return Volume(path, (depth, height, width), check_type(path, dtype), load, voxel_um, spacing_um)
+
+
+def read_tiff_slice(path: Path) -> NDArray[Any]:
+    """Read the first page of a TIFF file as (rows, columns), floats included."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _decode(path, file.pages.first)
+    except PictureError:
+        raise
+    except Exception as error:
+        detail = f"this TIFF file is damaged or ends too early ({error}); copy it again."
+        raise PictureError(path, "truncated", detail) from None
+
+
+def find_voxel_size(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
+    """Return voxel edge and slice spacing in µm, None where the file does not say.
+
+    ImageJ gives pixels per unit in the resolution tag and the spacing in its description.
+    A resolution without a unit is no size.
+    """
+    tags = file.pages.first.tags
+    resolution = tags.valueof("XResolution")
+    if not resolution or not resolution[0] or not resolution[1]:
+        return None, None
+    per_unit = resolution[0] / resolution[1]
+    imagej = file.imagej_metadata or {}
+    um = _UM_PER_UNIT.get(str(imagej.get("unit", "")))
+    if um is not None:
+        spacing = imagej.get("spacing")
+        return um / per_unit, None if spacing is None else float(spacing) * um
+    if file.is_imagej:
+        return None, None
+    um = _UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 1)))
+    # Screen resolutions such as 72 or 300 dots per inch are written by default, not measured.
+    if um is None or um / per_unit > 80:
+        return None, None
+    return um / per_unit, None
+
+
+def _decode(path: Path, page: Any) -> NDArray[Any]:
+    try:
+        values = np.asarray(page.asarray())
+    except Exception as error:
+        detail = f"page {page.index} cannot be decoded ({error}); copy the file again."
+        raise PictureError(path, "truncated", detail) from None
+    if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype in (np.uint8, np.uint16):
+        values = to_luminance(values[..., :3])
+    if values.ndim != 2:
+        detail = f"page {page.index} has the shape {values.shape}; expected grey rows and columns."
+        raise PictureError(path, "unsupported", detail)
+    return values.astype(check_type(path, values.dtype), copy=False)
