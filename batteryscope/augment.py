@@ -42,6 +42,8 @@ class TileAugmentation(nn.Module):
         if self.settings.flips:
             sides = torch.randint(0, 4, (n,), generator=generator)
             x = _select(x, sides, [partial(torch.flip, dims=d) for d in ((), (2,), (3,), (2, 3))])
+        if self.settings.roll_columns:
+            x = _roll_columns(x, torch.randint(0, x.shape[-1], (n,), generator=generator))
         if self.affine is not None:
             seed = int(torch.randint(0, 2**31 - 1, (1,), generator=generator))
             devices = [x.device] if x.device.type == "cuda" else []
@@ -54,6 +56,13 @@ class TileAugmentation(nn.Module):
         if self.settings.brightness:
             x = x + FULL_SCALE * self.settings.brightness * _uniform(n, generator).to(x.device)
         return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
+
+
+def _roll_columns(x: Tensor, steps: Tensor) -> Tensor:
+    """Move the columns of tile i by ``steps[i]``, around the edge."""
+    columns = (torch.arange(x.shape[-1]) - steps[:, None]) % x.shape[-1]
+    index = columns.to(x.device)[:, None, None, :].expand_as(x)
+    return x.gather(3, index)
 
 
 def _find_scales(settings: AugmentSettings) -> tuple[float, ...] | None:

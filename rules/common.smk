@@ -228,6 +228,17 @@ def measured_tiles(wildcards):
     return tiles if "winding" in wanted else []
 
 
+def measured_preprocess(wildcards):
+    """How scans were cut, for averages around the core; nothing for pictures."""
+    arm = plan_of(wildcards).arms[wildcards.arm]
+    if PROJECT.studies[wildcards.study].explain.polar_slices_per_class == 0:
+        return []
+    return [
+        "--preprocess",
+        settings_file(wildcards.study, "tiles", arm.recipe.preprocess),
+    ]
+
+
 def local_weights(wildcards):
     """The weights file that a stage starts from, if it is a file of the user's own."""
     weights = plan_of(wildcards).stages[wildcards.chain].settings.model.weights

@@ -24,10 +24,11 @@ rule explain_arm:
         settings=lambda w: settings_file(
             w.study, "explain", PROJECT.studies[w.study].explain
         ),
+        preprocess=measured_preprocess,
     message:
         "{wildcards.study}: draw where {wildcards.arm} looks"
     shell:
         "python workflow_scripts/explain_arm.py --arm {wildcards.arm} "
         "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
         "--predictions {input.predictions:q} --manifest {input.manifest:q} "
-        "--out {output.maps:q} --log {log:q}"
+        "{params.preprocess:q} --out {output.maps:q} --log {log:q}"

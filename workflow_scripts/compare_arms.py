@@ -39,6 +39,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation import comparison, verdicts
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
+    from batteryscope.evaluation.class_measures import tabulate_measures
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.straddling import list_straddling_findings
@@ -69,6 +70,7 @@ def compare(arguments: argparse.Namespace) -> None:
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels),
+        "class_measures": tabulate_measures(levels),
         "confusion": comparison.compare_confusions(levels),
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,

@@ -66,9 +66,14 @@ class EvaluateSettings(Settings):
 
 
 class ExplainSettings(Settings):
-    """Attribution maps: which tiles, by which method."""
+    """Attribution maps: which tiles, by which method.
+
+    ``polar_slices_per_class`` slices of scans are averaged per class in polar coordinates around
+    the core (0: none).
+    """
 
     method: Literal["guided_grad_cam", "grad_cam"] = "guided_grad_cam"
     tiles_per_class: Annotated[int, Field(ge=1, le=12)] = 2
     misclassified_tiles: NonNegativeInt = 8
+    polar_slices_per_class: NonNegativeInt = 0
     batch_size: PositiveInt = 8

@@ -40,12 +40,15 @@ class AugmentSettings(Settings):
 
     ``flips`` and ``quarter_turns`` are lossless. ``rotation_deg``, ``shift`` (share
     of the tile edge) and ``scale`` (±share) resample with mirrored edges; with
-    ``scale_per_axis`` both axes have a scale of their own.
+    ``scale_per_axis`` both axes have a scale of their own. ``roll_columns`` moves tiles
+    sideways by any amount, what leaves on one side coming back on the other: it turns cells
+    whose windings were unrolled. It is lossless.
     ``brightness`` (± share of full scale) and ``contrast`` (±share) act on grey levels.
     """
 
     flips: bool = True
     quarter_turns: bool = True
+    roll_columns: bool = False
     rotation_deg: NonNegativeFloat = 0.0
     shift: Share = 0.0
     scale: Share = 0.0

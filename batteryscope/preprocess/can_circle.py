@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-N_RAYS = 360
-N_TRIALS = 400
+N_RAYS = 240
+N_TRIALS = 300
 TOLERANCE = 0.012  # of the radius: how far a point may lie beside the circle
 MIN_SHARE_ON_CIRCLE = 0.4  # of the rays; dents and missing parts may take the rest
 MIN_RADIUS_SHARE, MAX_RADIUS_SHARE = 0.12, 0.72  # of the longer edge of the slice
@@ -133,7 +133,7 @@ def _cast_rays(
     from scipy.ndimage import map_coordinates
 
     angle = np.linspace(0, 2 * np.pi, N_RAYS, endpoint=False)
-    r = np.arange(0, np.hypot(*small.shape), 0.5)
+    r = np.arange(0.0, np.hypot(*small.shape))
     x, y = cx + r * np.cos(angle)[:, None], cy + r * np.sin(angle)[:, None]
     values = map_coordinates(small, [y, x], order=1, cval=float(small.min()))
     above = values > threshold
@@ -142,7 +142,7 @@ def _cast_rays(
     inner = values[np.arange(N_RAYS), last]
     outer = values[np.arange(N_RAYS), np.minimum(last + 1, len(r) - 1)]
     part = np.clip((inner - threshold) / np.maximum(inner - outer, 1e-9), 0, 1)
-    radius = r[last] + 0.5 * part
+    radius = r[last] + part
     # An end at the border of the picture is no outline: the cell may go on beyond it.
     px, py = cx + radius * np.cos(angle), cy + radius * np.sin(angle)
     height, width = small.shape

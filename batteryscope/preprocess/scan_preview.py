@@ -10,6 +10,7 @@ from PIL import Image
 
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.preprocess.can_circle import Circle
+from batteryscope.preprocess.ct_slices import make_tile
 from batteryscope.preprocess.cut_volume import CutSlice
 from batteryscope.preprocess.unroll import unroll
 from batteryscope.preprocess.winding_core import Core
@@ -21,7 +22,7 @@ CAN_COLOUR, CORE_COLOUR, CROP_COLOUR = "#ff7f0e", "#d62728", "#2ca02c"
 
 @dataclass(frozen=True)
 class ScanPreview:
-    """A slice made small for showing, its crop as the network sees it, and its unrolled windings.
+    """A slice made small for showing, its square crop, and its unrolled windings.
 
     ``edge_px`` are (rows, columns) of the original slice; can, core and crop are in its pixels.
     """
@@ -48,7 +49,9 @@ def make_scan_preview(
     small = Image.fromarray(grey)
     small.thumbnail((SHOWN_PX, SHOWN_PX))
     rays = unroll(grey, cut.x_px, cut.y_px, 0.0, cut.radius_px, N_ANGLES, N_RADII)
-    tile = cut.tile if cut.tile.ndim == 2 else cut.tile[len(cut.tile) // 2]
+    # Cut anew, since the tile itself may be unrolled.
+    square = settings.model_copy(update={"unroll": False, "input_px": SHOWN_PX})
+    tile = make_tile([pixels], cut.x_px, cut.y_px, cut.radius_px, square)
     name = f"{title.replace('_', ' ')}\n{volume.path.name}, slice {cut.finding.z}"
     return ScanPreview(
         name,

@@ -1,7 +1,9 @@
 """Multi-page TIFF and BigTIFF volumes, and single TIFF slices, page by page."""
 
+import struct
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import IO, Any
 
 import numpy as np
 import tifffile
@@ -15,15 +17,32 @@ _UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF tag 296: inch, centim
 
 
 def has_several_pages(path: Path) -> bool:
-    """Tell whether a TIFF file is a volume by itself; a damaged one is not."""
+    """Tell whether a TIFF file is a volume by itself, from its start alone.
+
+    The second page need not be there: a stack that is cut off is still a stack.
+    """
     try:
+        with path.open("rb") as stream:
+            if _find_second_directory(stream):
+                return True
         with tifffile.TiffFile(path) as file:
-            if file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1:
-                return True  # ImageJ stores large stacks behind a single page
-            file.pages[1]
-    except Exception:  # tifffile raises errors of many kinds; opening the slice will tell
+            # ImageJ stores large stacks behind a single page.
+            return bool(file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1)
+    except Exception:  # no TIFF at all; opening it will tell
         return False
-    return True
+
+
+def _find_second_directory(stream: IO[bytes]) -> int:
+    """Return where the second page's directory is said to be, 0 if there is none."""
+    start = stream.read(16)
+    order = "<" if start[:2] == b"II" else ">"
+    is_big = 43 in start[2:4]
+    word, count, entry_bytes = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    (offset,) = struct.unpack_from(order + word, start, 8 if is_big else 4)
+    stream.seek(offset)
+    (entries,) = struct.unpack(order + count, stream.read(struct.calcsize(count)))
+    stream.seek(entries * entry_bytes, 1)
+    return int(struct.unpack(order + word, stream.read(struct.calcsize(word)))[0])
 
 
 def open_tiff_stack(path: Path) -> Volume:
@@ -68,8 +87,11 @@ def open_tiff_stack(path: Path) -> Volume:
         raise PictureError(path, "truncated", detail)
     file = tifffile.TiffFile(path)  # kept open: finding page z from the start would cost z steps
 
+    lock = Lock()
+
     def load(z: int) -> NDArray[Any]:
-        return _decode(path, file.pages[z])
+        with lock:
+            return _decode(path, file.pages[z])
 
     return Volume(path, (depth, height, width), check_type(path, dtype), load, voxel_um, spacing_um)
 

@@ -14,7 +14,8 @@ from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvi
 from batteryscope.report.read_pieces import read_files, read_json, read_table
 
 COPIED = (
-    "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "confusion.csv",
+    "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "class_measures.csv",
+    "confusion.csv",
     "misclassified.csv", "images.csv", "reliability.csv", "findings.json", "survey.csv",
 )  # fmt: skip
 
@@ -64,6 +65,9 @@ def collect_evidence(
     files = read_files(folders.comparison, COPIED)
     if external is not None and folders.external is not None:
         files["external_metrics.csv"] = (folders.external / "metrics.csv").read_bytes()
+    if folders.tiles is not None:
+        measured = read_files(folders.tiles, ("cells.csv", "slices.csv"))
+        files |= {f"winding_{name}": content for name, content in measured.items()}
     findings = read_json(folders.comparison / "findings.json")
     return StudyEvidence(
         study=study,
@@ -91,6 +95,8 @@ def collect_evidence(
         findings=None if findings is None else tuple(findings),
         survey=read_table(folders.comparison / "survey.csv"),
         external=external,
+        class_measures=read_table(folders.comparison / "class_measures.csv"),
+        cells=read_table(_inside(folders.tiles, "cells.csv")),
         files=files,
         data_hash=_identify_data(folders.manifest, manifest),
         commit=commit,

@@ -76,6 +76,8 @@ class StudyEvidence:
     findings: tuple[Mapping[str, Any], ...] | None = None
     survey: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
+    class_measures: pd.DataFrame | None = None
+    cells: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""

@@ -123,6 +123,20 @@ def show_per_class(evidence: StudyEvidence, headline: Headline | None) -> ShownT
     return ShownTable(shown.title, shown.columns, shown.numeric, shown.rows, bars=bars)
 
 
+def show_measures(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:
+    """Make the table of counts and measures per class of single slices; None for pictures."""
+    table = evidence.class_measures
+    if table is None or headline is None or not (table["level"] == "slice").any():
+        return None
+    rows = table[(table["arm"] == headline.arm) & (table["level"] == "slice")]
+    frame = pd.DataFrame({"class": rows["class"].str.replace("_", " ")})
+    for column in ("tp", "fp", "fn", "tn"):
+        frame[column.upper()] = [format_count(v) if pd.notna(v) else "" for v in rows[column]]
+    for column in ("accuracy", "precision", "sensitivity", "specificity", "f1"):
+        frame["F1" if column == "f1" else column] = [format_percent(v) for v in rows[column]]
+    return show_table(frame, "", ("class",), [len(frame) - 1])
+
+
 def show_external(external: pd.DataFrame | None) -> ShownTable | None:
     """Make the table of an external data set.
 
