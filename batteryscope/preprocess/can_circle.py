@@ -11,6 +11,7 @@ N_TRIALS = 300
 TOLERANCE = 0.012  # of the radius: how far a point may lie beside the circle
 MIN_SHARE_ON_CIRCLE = 0.4  # of the rays; dents and missing parts may take the rest
 MIN_RADIUS_SHARE, MAX_RADIUS_SHARE = 0.12, 0.72  # of the longer edge of the slice
+CLEARLY_BETTER = 0.1  # share of the rays
 MIN_CONTRAST = 3.0  # sd of the surroundings by which the cell must be brighter
 
 
@@ -64,7 +65,10 @@ def find_can(pixels: NDArray[Any], work_px: int = 320) -> Circle | None:
     levels = [level, float(threshold_otsu(darker))] if np.ptp(darker) > 0 else [level]
     for threshold in levels:
         found = _find_outline_circle(small, threshold)
-        if found is not None and (best is None or found.share_on_circle > best.share_on_circle):
+        # The higher threshold lies nearer to the true edge; the lower one must be clearly better.
+        if found is not None and (
+            best is None or found.share_on_circle > best.share_on_circle + CLEARLY_BETTER
+        ):
             best = found
     if best is None or best.share_on_circle < MIN_SHARE_ON_CIRCLE:
         return None

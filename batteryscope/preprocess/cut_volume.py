@@ -112,9 +112,9 @@ def cut_volume(
         yield from (CutSlice(f, *[float("nan")] * 3, reason="no_cell", detail=NO_CELL)
                     for f in findings)  # fmt: skip
         return
-    axis = follow_axis(
-        [f.can for f in findings], [f.core for f in findings], settings.smooth_slices
-    )
+    # What is dark in the middle of an end cap is no core.
+    cores = [f.core if _shows_windings(f, settings) else None for f in findings]
+    axis = follow_axis([f.can for f in findings], cores, settings.smooth_slices)
     grey_range = find_grey_range(volume)
     cache = SliceCache(volume)
 
@@ -133,6 +133,11 @@ def find_in_slice(pixels: NDArray[Any], z: int = 0) -> SliceFinding:
     return SliceFinding(z, can, core, measure_windings(pixels, can, core))
 
 
+def _shows_windings(finding: SliceFinding, settings: CtSlicesSettings) -> bool:
+    windings = finding.windings
+    return windings is not None and windings.regularity >= settings.min_regularity
+
+
 def _cut_slice(
     cache: SliceCache,
     finding: SliceFinding,
@@ -142,11 +147,10 @@ def _cut_slice(
     grey_range: tuple[float, float],
 ) -> CutSlice:
     place = float(axis.x_px[i]), float(axis.y_px[i]), float(axis.radius_px[i])
-    if finding.can is None or finding.windings is None:
+    if finding.windings is None:
         return CutSlice(finding, *place, reason="no_cell", detail=NO_CELL)
-    regularity = finding.windings.regularity
-    if regularity < settings.min_regularity:
-        detail = explain_no_winding(regularity, settings)
+    if not _shows_windings(finding, settings):
+        detail = explain_no_winding(finding.windings.regularity, settings)
         return CutSlice(finding, *place, reason="no_winding", detail=detail)
     numbers = list_stack(finding.z, cache.volume.shape[0], settings.stack_step)
     tile = make_tile([cache.read(z) for z in numbers], *place, settings, grey_range)

@@ -53,6 +53,9 @@ def open_tiff_stack(path: Path) -> Volume:
     PictureError
         The file is damaged or cut off, its pages differ in size, or it is no grey picture.
     """
+    with path.open("rb") as stream:
+        if _find_second_directory(stream) >= path.stat().st_size:
+            raise _cut_off(path)
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series
@@ -94,6 +97,14 @@ def open_tiff_stack(path: Path) -> Volume:
             return _decode(path, file.pages[z])
 
     return Volume(path, (depth, height, width), check_type(path, dtype), load, voxel_um, spacing_um)
+
+
+def _cut_off(path: Path) -> PictureError:
+    detail = (
+        f"this TIFF stack ends in the middle: its second page lies beyond the end of the file "
+        f"({path.stat().st_size} bytes); copy it again."
+    )
+    return PictureError(path, "truncated", detail)
 
 
 def read_tiff_slice(path: Path) -> NDArray[Any]:
