@@ -65,11 +65,14 @@ def _roll_columns(x: Tensor, steps: Tensor) -> Tensor:
     return x.gather(3, index)
 
 
-def _find_scales(settings: AugmentSettings) -> tuple[float, ...] | None:
+def _find_scales(
+    settings: AugmentSettings,
+) -> tuple[float, float] | tuple[float, float, float, float] | None:
     """Lowest and highest scale; twice, for each axis by itself, if the settings say so."""
     if not settings.scale:
         return None
-    return (1 - settings.scale, 1 + settings.scale) * (2 if settings.scale_per_axis else 1)
+    low, high = 1 - settings.scale, 1 + settings.scale
+    return (low, high, low, high) if settings.scale_per_axis else (low, high)
 
 
 def _select(x: Tensor, choice: Tensor, changes: list[Callable[[Tensor], Tensor]]) -> Tensor:

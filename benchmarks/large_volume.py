@@ -70,9 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         growth = measure_growth(cut)
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print(
-        f"{arguments.edge} x {arguments.edge} x {arguments.slices}, {size / 1e9:.1f} GB: {used} used"
-    )
+    edge = arguments.edge
+    print(f"{edge} x {edge} x {arguments.slices}, {size / 1e9:.1f} GB: {used} used")
     print(f"{seconds:.0f} s ({arguments.slices / seconds:.2f} slices/s), {processor:.0f} s of CPU")
     print(f"memory: +{growth:.0f} MB while it ran; {read_resident_mb():.0f} MB at most in all")
     return 0

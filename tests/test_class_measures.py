@@ -77,4 +77,5 @@ def test_counts_from_verdicts() -> None:
     table = pd.DataFrame({"y_true": true, "y_pred": pred, "arm": "x"})
     table = table.assign(**{f"p_{c}": 0.25 for c in "abcd"})
     overall = tabulate_measures({"slice": table}).iloc[-1]
-    assert overall["class"] == "(overall)" and overall["accuracy"] == pytest.approx(4 / 6)
+    assert overall["class"] == "(overall)"
+    assert overall["accuracy"] == pytest.approx(4 / 6)

@@ -136,7 +136,7 @@ def test_a_scan_without_a_cell_is_told(tmp_path: Path) -> None:
     (tmp_path / "pristine").mkdir()
     tifffile.imwrite(tmp_path / "pristine" / "air.tif", noise, photometric="minisblack")
     manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path)
-    with pytest.raises(InputError, match="no slice of any scan can be used.*no cell is found"):
+    with pytest.raises(InputError, match=r"no slice of any scan can be used.*no cell is found"):
         cut_scans(manifest, tmp_path, CUT, tmp_path / "tiles", 10**6)
 
 
@@ -274,7 +274,7 @@ def test_predictions_give_a_row_per_slice_and_per_cell(
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(ValueError, match="add 'volumes: {}'"):
+    with pytest.raises(ValueError, match=r"add 'volumes: {}'"):
         DatasetSettings(name="x", generator=MADE)
     with pytest.raises(ValueError, match="last 2 is before first 5"):
         VolumeSettings(first=5, last=2)

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
-    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles of the main arm (parquet)")
     parser.add_argument("--splits", nargs="*", default=[], help="name=ROLES of every arm")
     parser.add_argument("--labels", default="{}", help="JSON: what the report calls each arm")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
@@ -42,7 +42,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.class_measures import tabulate_measures
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
-    from batteryscope.evaluation.straddling import list_straddling_findings
+    from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
     from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
     from batteryscope.manifest.select import keep_samples
 
@@ -50,17 +50,14 @@ def compare(arguments: argparse.Namespace) -> None:
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
     backbones = json.loads(arguments.backbones)
-    main_arm = arguments.main_arm
+    main_arm, labels = arguments.main_arm, arguments.label_columns
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
-    splits = {
-        name: pd.read_parquet(path)
-        for name, _, path in (text.partition("=") for text in arguments.splits)
-    }
+    splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    table = comparison.compare_arms(
-        predictions, manifest, arguments.label_columns, backbones, settings.paper, splits
-    )
-    images = levels["image"] if "image" in levels else levels["slice"]
+    told = (labels, backbones, settings.paper, splits)
+    table = comparison.compare_arms(predictions, manifest, *told)
+    level = "image" if "image" in levels else "slice"
+    images = levels[level]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
     # Training images of other domains do not make the tested ones overlap less.
@@ -74,17 +71,14 @@ def compare(arguments: argparse.Namespace) -> None:
         "confusion": comparison.compare_confusions(levels),
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
-        "reliability": tabulate_arm_reliability(predictions).replace(
-            {"level": {"image": "image" if "image" in levels else "slice"}}
-        ),
+        "reliability": tabulate_arm_reliability(predictions, level),
         "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), tested),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)
         tables["survey"] = compare_with_survey(answers, images, manifest, main_arm)
-        findings.append(
-            {"kind": "survey", "severity": "info", "text": describe_survey(tables["survey"])}
-        )
+        text = describe_survey(tables["survey"])
+        findings.append({"kind": "survey", "severity": "info", "text": text})
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     for name, content in tables.items():
         content.round(6).to_csv(arguments.out_dir / f"{name}.csv", index=False)

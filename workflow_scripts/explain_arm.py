@@ -3,9 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batteryscope.command_line import (
     log,
@@ -16,11 +15,6 @@ from batteryscope.command_line import (
 )
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import ConfigError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from batteryscope.tilestore import TileStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,8 +38,10 @@ def explain(arguments: argparse.Namespace) -> None:
     settings = read_settings(ExplainSettings, arguments.settings)
     import pandas as pd
 
+    from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.evaluation.predictions import read_predictions
     from batteryscope.explain.arm import explain_tiles, sort_entries
+    from batteryscope.explain.polar_arm import average_polar_maps, write_polar_average
     from batteryscope.explain.select import choose_tiles
     from batteryscope.tilestore import TileStore
 
@@ -67,7 +63,10 @@ def explain(arguments: argparse.Namespace) -> None:
             (arguments.out / entry["file"]).write_bytes(png)
             entries.append(entry)
         if settings.polar_slices_per_class and arguments.preprocess:
-            entries.append(average_maps(arguments, settings, predictions, manifest, store, fits))
+            cut = read_settings(CtSlicesSettings, arguments.preprocess)
+            specimens = manifest["specimen_id"]
+            polar = average_polar_maps(predictions, specimens, fits, store.tiles, cut, settings)
+            entries += write_polar_average(polar, cut.half_edge_radii, arguments.out)
     except ConfigError as error:  # a backbone without feature maps still has its results
         log.warning("%s No maps are drawn for this arm.", error)
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"
@@ -76,37 +75,6 @@ def explain(arguments: argparse.Namespace) -> None:
     log.info(
         "%s: %d tiles explained, %d of them misclassified.", arguments.arm, len(entries), n_wrong
     )
-
-
-def average_maps(
-    arguments: argparse.Namespace,
-    settings: ExplainSettings,
-    predictions: "pd.DataFrame",
-    manifest: "pd.DataFrame",
-    store: "TileStore",
-    fits: Mapping[tuple[int, int], Path],
-) -> dict[str, str]:
-    """Average the maps of every class around the core; write a picture and a table."""
-    from batteryscope.config.preprocess import CtSlicesSettings
-    from batteryscope.explain.polar import draw_polar_average, tabulate_profiles
-    from batteryscope.explain.polar_arm import average_polar_maps
-
-    cut = read_settings(CtSlicesSettings, arguments.preprocess)
-    polar = average_polar_maps(
-        predictions,
-        manifest["specimen_id"],
-        fits,
-        store.tiles,
-        cut,
-        settings.polar_slices_per_class,
-        settings.batch_size,
-    )
-    if not polar:
-        raise ConfigError("no test slice was classified rightly, so none is averaged.")
-    (arguments.out / "polar.png").write_bytes(draw_polar_average(polar, cut.half_edge_radii))
-    profiles = tabulate_profiles(polar, cut.half_edge_radii)
-    profiles.round(6).to_csv(arguments.out / "polar.csv", index=False)
-    return {"file": "polar.png", "kind": "polar", "title": "Grad-CAM around the core"}
 
 
 if __name__ == "__main__":

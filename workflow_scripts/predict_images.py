@@ -14,7 +14,6 @@ from batteryscope.command_line import log, make_parser, run_program, show_progre
 
 if TYPE_CHECKING:
     from batteryscope.bundle.predict import Bundle
-    from batteryscope.config.dataset import VolumeSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,9 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--images", type=Path, required=True, help="folder of pictures or scans, or one scan"
     )
-    parser.add_argument(
-        "--slices", default="0::1", metavar="FIRST:LAST:STEP", help="of every scan (default: all)"
-    )
+    parser.add_argument("--slices", default="", help="FIRST:LAST:STEP of every scan (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     parser.add_argument(
@@ -41,16 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
     from batteryscope.bundle.output import write_rows
+    from batteryscope.bundle.predict_scans import predict_folder
     from batteryscope.bundle.record import read_record
+    from batteryscope.config.dataset import read_slices
     from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.errors import ConfigError, InputError
     from batteryscope.manifest.scan import scan_images
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
-    preprocess = read_record(arguments.bundle).preprocess
-    if isinstance(preprocess, CtSlicesSettings):
-        predict_cells(arguments)
+    if isinstance(read_record(arguments.bundle).preprocess, CtSlicesSettings):
+        chosen = read_slices(arguments.slices, "--slices")
+        predict_folder(load_models(arguments), arguments.images, arguments.out, chosen)
         return
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
@@ -73,33 +72,6 @@ def predict(arguments: argparse.Namespace) -> None:
         )
 
 
-def predict_cells(arguments: argparse.Namespace) -> None:
-    """Judge scan by scan: a row per slice, then one per cell."""
-    from batteryscope.bundle.output import write_rows
-    from batteryscope.bundle.predict_scans import list_columns, predict_scans
-    from batteryscope.errors import InputError
-    from batteryscope.readers.volumes import find_volumes
-
-    chosen = read_slices(arguments.slices)
-    path = arguments.images
-    found = find_volumes(path)
-    root = path.parent if path.is_file() else path
-    if found.unsupported:
-        log.warning(
-            "%d files are no scans, such as %s.", len(found.unsupported), found.unsupported[0]
-        )
-    bundle = load_models(arguments)
-    rows = show_progress(predict_scans(bundle, found.images, root, chosen), "predicting")
-    summary = write_rows(arguments.out, list_columns(bundle), rows)
-    for line in summary.describe():
-        log.info("%s", line)
-    if summary.n_rejected == summary.n_files:
-        raise InputError(
-            f"{path}: no slice of any scan could be judged; the reasons are in {arguments.out}, "
-            f"the first is: {summary.first_reason}"
-        )
-
-
 def load_models(arguments: argparse.Namespace) -> "Bundle":
     """Load the bundle onto the wanted device."""
     from batteryscope.bundle.read import load_bundle
@@ -112,16 +84,6 @@ def load_models(arguments: argparse.Namespace) -> "Bundle":
             "--device: found 'gpu', but there is none that torch can use; say 'auto'."
         )
     return load_bundle(arguments.bundle, device, arguments.batch_size)
-
-
-def read_slices(text: str) -> "VolumeSettings":
-    """Read ``FIRST:LAST:STEP``, both ends included; an empty part is the default."""
-    from batteryscope.config.base import validate_settings
-    from batteryscope.config.dataset import VolumeSettings
-
-    names = ("first", "last", "step")
-    values = {n: v for n, v in zip(names, text.split(":"), strict=False) if v}
-    return validate_settings(VolumeSettings, values, "--slices")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.predict import SEEN_NOTE, Bundle, Row, describe_verdict
 from batteryscope.bundle.vote import take_vote
+from batteryscope.command_line import log, show_progress
 from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.errors import InputError
@@ -17,7 +19,7 @@ from batteryscope.manifest.volumes import digest_slice
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume
-from batteryscope.readers.volumes import open_volume
+from batteryscope.readers.volumes import find_volumes, open_volume
 
 BATCH_SLICES = 32
 
@@ -37,6 +39,30 @@ def list_columns(bundle: Bundle) -> list[str]:
         "slices_rejected",
         *own[place + 2 :],
     ]
+
+
+def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings) -> None:
+    """Judge one scan, or all scans below a folder, and write the rows as they come.
+
+    Raises
+    ------
+    InputError
+        There is no scan, or no slice of any scan can be judged.
+    """
+    found = find_volumes(path)
+    if found.unsupported:
+        n_others, first = len(found.unsupported), found.unsupported[0]
+        log.warning("%d files are no scans, such as %s.", n_others, first)
+    root = path.parent if path.is_file() else path
+    rows = show_progress(predict_scans(bundle, found.images, root, chosen), "predicting")
+    summary = write_rows(out, list_columns(bundle), rows)
+    for line in summary.describe():
+        log.info("%s", line)
+    if summary.n_rejected == summary.n_files:
+        raise InputError(
+            f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "
+            f"is: {summary.first_reason}"
+        )
 
 
 def predict_scans(

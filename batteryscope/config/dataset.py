@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import Settings, validate_settings
 
 
 class LabelSettings(Settings):
@@ -145,6 +145,19 @@ class VolumeSettings(Settings):
         """Return the chosen slices of a scan."""
         last = n_slices - 1 if self.last is None else min(self.last, n_slices - 1)
         return list(range(self.first, last + 1, self.step))
+
+
+def read_slices(text: str, option: str) -> VolumeSettings:
+    """Read ``FIRST:LAST:STEP`` from a command line; an empty part is the default.
+
+    Raises
+    ------
+    ConfigError
+        A part is no number, or they contradict each other.
+    """
+    names = ("first", "last", "step")
+    values = {n: v for n, v in zip(names, text.split(":"), strict=False) if v}
+    return validate_settings(VolumeSettings, values, option)
 
 
 Conditions = dict[str, str | float | int | bool | list[str | float | int]]

@@ -6,7 +6,7 @@ scan. Dimensions and imaging are drawn alike for every state. Damage follows wha
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class CellParameters:
 def draw_cell(state: State, rng: np.random.Generator) -> CellParameters:
     """Draw a cell of a state."""
     u = rng.uniform
-    common = {
+    common: dict[str, Any] = {
         "radius": u(0.385, 0.43),
         "can": u(0.012, 0.016),
         "core": u(0.16, 0.21),

@@ -133,7 +133,7 @@ def _find_material_radius(
         for turned in [_turn_by(theta, b.angle + b.drift * (z - 0.5))]
     ]
     # Windings cannot fold through the middle of the core.
-    highest = max((float(sum(f for f, _ in folds).max()), 0.0)) if folds else 0.0  # type: ignore[union-attr]
+    highest = max((float(sum(f for f, _ in folds).max()), 0.0)) if folds else 0.0
     limit = min(1.0, 0.75 * core / highest) if highest > 0 else 1.0
     oval = sum(a * np.cos(k * theta + phase) for k, a, phase in cell.core_ovals)
     waves = [

@@ -1,12 +1,18 @@
 """Arms that were tested on specimens that they were trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
 
 Finding = dict[str, str]
+
+
+def read_splits(arms: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the splits of arms, given as texts ``name=path``."""
+    named = [text.partition("=") for text in arms]
+    return {name: pd.read_parquet(path) for name, _, path in named}
 
 
 def drop_straddling_specimens(

@@ -109,8 +109,9 @@ def cut_volume(
 
     findings = list(map_in_order(find, slices, workers))
     if all(f.can is None for f in findings):
-        yield from (CutSlice(f, *[float("nan")] * 3, reason="no_cell", detail=NO_CELL)
-                    for f in findings)  # fmt: skip
+        nowhere = float("nan")
+        for finding in findings:
+            yield CutSlice(finding, nowhere, nowhere, nowhere, reason="no_cell", detail=NO_CELL)
         return
     # What is dark in the middle of an end cap is no core.
     cores = [f.core if _shows_windings(f, settings) else None for f in findings]
