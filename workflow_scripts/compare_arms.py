@@ -54,8 +54,8 @@ def compare(arguments: argparse.Namespace) -> None:
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    told = (labels, backbones, settings.paper, splits)
-    table = comparison.compare_arms(predictions, manifest, *told)
+    told = (manifest, labels, backbones, settings.paper, splits)
+    table = comparison.compare_arms(predictions, *told)
     level = "image" if "image" in levels else "slice"
     images = levels[level]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
@@ -79,12 +79,13 @@ def compare(arguments: argparse.Namespace) -> None:
         tables["survey"] = compare_with_survey(answers, images, manifest, main_arm)
         text = describe_survey(tables["survey"])
         findings.append({"kind": "survey", "severity": "info", "text": text})
-    arguments.out_dir.mkdir(parents=True, exist_ok=True)
+    out = arguments.out_dir
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in tables.items():
-        content.round(6).to_csv(arguments.out_dir / f"{name}.csv", index=False)
+        content.round(6).to_csv(out / f"{name}.csv", index=False)
     for name, value in {"metrics": comparison.flatten_metrics(table), "findings": findings}.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (arguments.out_dir / f"{name}.json").write_text(text, encoding="utf-8")
+        (out / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.models import classic_backbones  # noqa: F401  (makes its networks known to timm)
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.stage_statistics import StageStatistics
