@@ -51,7 +51,8 @@ def test_head_of_two_layers(backbone: str, freeze: int) -> None:
         assert torch.equal(again(as_batch(STACK)), model(as_batch(STACK)))
     alone = build(backbone, head_units=8, freeze="backbone")
     assert {n for n, p in alone.backbone.named_parameters() if p.requires_grad} == {
-        f"head.{n}" for n, _ in alone.backbone.head.named_parameters()  # type: ignore[union-attr]
+        f"head.{n}"
+        for n, _ in alone.backbone.head.named_parameters()  # type: ignore[union-attr]
     }
     with pytest.raises(ValueError, match="head_units 8 does not go with pooling"):
         ModelSettings(head_units=8, pooling="stage_statistics")
