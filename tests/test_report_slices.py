@@ -35,7 +35,7 @@ def test_nine_samples_of_all_classes_drawn_by_lot() -> None:
     assert chosen["sample_id"].tolist() != choose_samples(verdicts, 9, 2)["sample_id"].tolist()
     picture = np.zeros((16, 16), np.uint8)
     figure = draw_samples(chosen, [picture] * 9)
-    titles = [panel.get_title() for panel in figure.axes]
+    titles = [panel.get_title("left") for panel in figure.axes]
     assert len(titles) == 9
     assert all("85 %" in title for title in titles)
     wrong = (chosen["y_true"] != chosen["y_pred"]).tolist()

@@ -1,8 +1,8 @@
 """AlexNet and GoogLeNet, which papers compare with and timm lacks, under timm's names and rules.
 
-Importing this module makes ``alexnet`` and ``googlenet`` known to ``timm.create_model``. The networks
-and their ImageNet weights are torchvision's (Krizhevsky et al. 2012; Szegedy et al. 2015, with
-batch normalisation and without the auxiliary classifiers).
+Importing this module makes ``alexnet`` and ``googlenet`` known to ``timm.create_model``. Networks
+and ImageNet weights are torchvision's (Krizhevsky et al. 2012; Szegedy et al. 2015, with batch
+normalisation and without the auxiliary classifiers).
 """
 
 from typing import Any
