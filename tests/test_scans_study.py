@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
+from batteryscope.config.checks import check_project
 from batteryscope.config.dataset import CtCellGenerator, DatasetSettings, VolumeSettings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.config.project import load_project
 from batteryscope.config.split import SplitSettings
 from batteryscope.demo.ct_dataset import CellJob, list_cells, render_scan
 from batteryscope.demo.write_dataset import generate_dataset
@@ -25,6 +27,7 @@ from batteryscope.evaluation.comparison import compare_arms, list_levels
 from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
 from batteryscope.models.classifier import build_classifier
+from batteryscope.plan import plan_study
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.preprocess.cut_volume import cut_volume
 from batteryscope.readers.volume import Volume
@@ -271,6 +274,21 @@ def test_predictions_give_a_row_per_slice_and_per_cell(
     one = [*arguments, "--images", str(scans / "new.npy"), "--slices", "1:2:1"]
     assert predict_images(one) == 0
     assert pd.read_csv(out)["slice"].dropna().tolist() == [1, 2]
+
+
+def test_what_cannot_work_is_told_before_anything_runs() -> None:
+    def check(**changes: object) -> None:
+        overlay = {"studies": {"cell_health": changes}}
+        project = load_project(Path(__file__).parents[1] / "params.yaml", overlay)
+        study = project.image_studies["cell_health"]
+        check_project(project, {"cell_health": plan_study("cell_health", study)})
+
+    check()
+    few = {"demo": {"dataset": {"generator": {"cells_per_state": 3}}}}
+    with pytest.raises(ConfigError, match=r"'each', has 3 cells, .* needs at least 4 .*add cells"):
+        check(**few)
+    with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
+        check(demo={"preprocess": {"method": "sem_tiles"}}, preprocess={"method": "sem_tiles"})
 
 
 def test_settings_that_cannot_be() -> None:

@@ -110,18 +110,19 @@ def _check_columns(data: DatasetSettings, external: DatasetSettings, key: str) -
 
 
 def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
-    if isinstance(arm.recipe.preprocess, SemTilesSettings):
-        _check_tiles(dataset, arm.recipe.preprocess, arm.name, key)
-    elif dataset.volumes is None:
+    preprocess = arm.recipe.preprocess
+    if dataset.volumes is None and isinstance(preprocess, CtSlicesSettings):
         raise ConfigError(
             f"{key}.preprocess.method: 'ct_slices' (arm '{arm.name}') needs scans; add "
             "'volumes: {}' to the data set, or choose another method."
         )
-    if dataset.volumes is not None and not isinstance(arm.recipe.preprocess, CtSlicesSettings):
+    if dataset.volumes is not None and not isinstance(preprocess, CtSlicesSettings):
         raise ConfigError(
-            f"{key}.preprocess.method: found '{arm.recipe.preprocess.method}' (arm '{arm.name}'), "
-            "but the data set holds scans; set it to 'ct_slices', or leave dataset.volumes out."
+            f"{key}.preprocess.method: found '{preprocess.method}' (arm '{arm.name}'), but the "
+            "data set holds scans; set it to 'ct_slices', or leave dataset.volumes out."
         )
+    if isinstance(preprocess, SemTilesSettings):
+        _check_tiles(dataset, preprocess, arm.name, key)
     _check_groups(dataset, arm, key)
 
 
