@@ -14,6 +14,7 @@ N_ANGLES, N_RADII = 360, 480
 N_SECTORS = 24
 INNER_SHARE, OUTER_SHARE = 0.30, 0.92  # of the can's radius, where windings are measured
 PITCH_RANGE = (0.015, 0.12)  # of the can's radius: pitches that are looked for
+LOCAL_RANGE = 0.4  # by which the pitch of a sector may differ from that of all
 SMOOTHING_SHARE = 0.12  # of the can's radius: slower changes along a ray are no windings
 
 
@@ -67,9 +68,15 @@ def measure_windings(pixels: NDArray[Any], can: Circle, core: Core | None) -> Wi
     detail = _remove_slow_changes(rays, SMOOTHING_SHARE * can.radius_px / step_px)
     curves = _correlate_sectors(detail)
     low, high = (int(share * can.radius_px / step_px) for share in PITCH_RANGE)
+    low, high = max(2, low), min(high, curves.shape[1] - 2)
+    # All sectors together tell one pitch from two; each sector then tells its own nearby.
+    _, common = _find_first_peak(curves.mean(axis=0), low, high)
+    if np.isfinite(common):
+        low = max(low, int(common * (1 - LOCAL_RANGE)))
+        high = min(high, int(common * (1 + LOCAL_RANGE)) + 1)
     heights, lags = np.empty(N_SECTORS), np.full(N_SECTORS, np.nan)
     for i, curve in enumerate(curves):
-        heights[i], lags[i] = _find_first_peak(curve, max(2, low), min(high, len(curve) - 2))
+        heights[i], lags[i] = _find_first_peak(curve, low, high)
     pitches = lags * step_px
     seen = pitches[np.isfinite(pitches)]
     # Two thirds of the sectors must agree that there is a spacing at all.

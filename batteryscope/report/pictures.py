@@ -75,6 +75,7 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
         (f"paper, {LEVEL_NAMES[value.level]}s", as_fraction(value.value))
         for value in evidence.settings.evaluate.paper
         if value.metric == "accuracy" and not value.target and not value.domain
+        if not value.arm or value.arm in arms
     ]
     figure = draw_comparison(
         rows, headline.chance, paper, f"test {unit} put into the right class (n = {headline.n})"

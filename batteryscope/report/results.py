@@ -56,11 +56,18 @@ def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
 
 def show_paper(evidence: StudyEvidence) -> ShownTable | None:
     """Put the paper's values beside ours."""
-    paper = [
-        (v.metric, v.target, v.domain, v.level, v.value, v.note)
-        for v in evidence.settings.evaluate.paper
-    ]
-    table = make_paper_table(paper, evidence.comparison, evidence.main_arm)
+    values = evidence.settings.evaluate.paper
+    tables = []
+    # A value of one strategy stands beside that strategy.
+    for arm in dict.fromkeys(v.arm for v in values):
+        mine = [v for v in values if v.arm == arm]
+        paper = [(v.metric, v.target, v.domain, v.level, v.value, v.note) for v in mine]
+        beside = arm or evidence.main_arm
+        part = make_paper_table(paper, evidence.comparison, beside)
+        tables.append(part.assign(strategy=evidence.label_of(beside)) if arm else part)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if "strategy" in table:
+        table["strategy"] = table["strategy"].fillna(evidence.label_of(evidence.main_arm))
     if evidence.generated and len(table):
         table = table.drop(columns="difference")  # a difference of unlike things
     return show_table(table, "", ("note",))
