@@ -285,7 +285,7 @@ def test_what_cannot_work_is_told_before_anything_runs() -> None:
 
     check()
     few = {"demo": {"dataset": {"generator": {"cells_per_state": 3}}}}
-    with pytest.raises(ConfigError, match=r"'each', has 3 cells, .* needs at least 4 .*add cells"):
+    with pytest.raises(ConfigError, match=r"'each', has 3 cells, .* needs at least 5 .*add cells"):
         check(**few)
     with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
         check(demo={"preprocess": {"method": "sem_tiles"}}, preprocess={"method": "sem_tiles"})

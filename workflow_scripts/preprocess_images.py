@@ -44,7 +44,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         further = len(rejects) - MAX_LISTED_REJECTS
         log.warning("… and %d more rejects, see %s", further, arguments.out / "rejects.csv")
     log.info(
-        "%d tiles of %d images, %d tiles without coating left out, %d images rejected",
+        "%d tiles of %d images, %d tiles left out, %d images rejected",
         index["used"].sum(),
         index["sample_id"].nunique(),
         (~index["used"]).sum(),
