@@ -53,8 +53,10 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
     if found.unsupported:
         n_others, first = len(found.unsupported), found.unsupported[0]
         log.warning("%d files are no scans, such as %s.", n_others, first)
-    root = path.parent if path.is_file() else path
-    rows = show_progress(predict_scans(bundle, found.images, root, chosen), "predicting")
+    files, root = found.images, path.parent if path.is_file() else path
+    if files == (".",):  # the folder is itself a scan, which has a name
+        files, root = (path.resolve().name,), path.resolve().parent
+    rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
     summary = write_rows(out, list_columns(bundle), rows)
     for line in summary.describe():
         log.info("%s", line)
