@@ -69,7 +69,7 @@ def _build(
     network.default_cfg = {"classifier": _HEADS[name], "first_conv": _STEMS[name]}
     network.group_matcher = lambda coarse=False: _GROUPS[name]
     network.get_classifier = lambda: network.get_submodule(_HEADS[name])
-    return network  # type: ignore[no-any-return]
+    return network
 
 
 def _copy_convolution(old: nn.Conv2d, in_channels: int) -> nn.Conv2d:
