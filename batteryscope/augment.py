@@ -12,7 +12,7 @@ from batteryscope.models.grey_input import FULL_SCALE
 
 
 class TileAugmentation(nn.Module):
-    """Augment (B, 1, H, W) uint8 tiles; each tile gets its own draw.
+    """Augment (B, C, H, W) uint8 tiles; each tile gets its own draw.
 
     All draws come from the generator given, so that a resumed epoch repeats what
     the interrupted one would have done; kornia, which knows no generators, runs
@@ -27,7 +27,7 @@ class TileAugmentation(nn.Module):
             self.affine = kornia_augmentation.RandomAffine(
                 degrees=settings.rotation_deg,
                 translate=(settings.shift, settings.shift) if settings.shift else None,
-                scale=(1 - settings.scale, 1 + settings.scale) if settings.scale else None,
+                scale=_find_scales(settings),
                 padding_mode="reflection",
                 p=1.0,
             )
@@ -42,6 +42,8 @@ class TileAugmentation(nn.Module):
         if self.settings.flips:
             sides = torch.randint(0, 4, (n,), generator=generator)
             x = _select(x, sides, [partial(torch.flip, dims=d) for d in ((), (2,), (3,), (2, 3))])
+        if self.settings.roll_columns:
+            x = _roll_columns(x, torch.randint(0, x.shape[-1], (n,), generator=generator))
         if self.affine is not None:
             seed = int(torch.randint(0, 2**31 - 1, (1,), generator=generator))
             devices = [x.device] if x.device.type == "cuda" else []
@@ -54,6 +56,23 @@ class TileAugmentation(nn.Module):
         if self.settings.brightness:
             x = x + FULL_SCALE * self.settings.brightness * _uniform(n, generator).to(x.device)
         return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
+
+
+def _roll_columns(x: Tensor, steps: Tensor) -> Tensor:
+    """Move the columns of tile i by ``steps[i]``, around the edge."""
+    columns = (torch.arange(x.shape[-1]) - steps[:, None]) % x.shape[-1]
+    index = columns.to(x.device)[:, None, None, :].expand_as(x)
+    return x.gather(3, index)
+
+
+def _find_scales(
+    settings: AugmentSettings,
+) -> tuple[float, float] | tuple[float, float, float, float] | None:
+    """Lowest and highest scale; twice, for each axis by itself, if the settings say so."""
+    if not settings.scale:
+        return None
+    low, high = 1 - settings.scale, 1 + settings.scale
+    return (low, high, low, high) if settings.scale_per_axis else (low, high)
 
 
 def _select(x: Tensor, choice: Tensor, changes: list[Callable[[Tensor], Tensor]]) -> Tensor:

@@ -12,6 +12,7 @@ from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import select_samples
 from batteryscope.seeds import derive_seed
+from batteryscope.tilestore import TRAINING_KINDS
 
 log = logging.getLogger("batteryscope")
 
@@ -131,7 +132,7 @@ def balance_stage(
             "columns of the manifest."
         )
     classes = chosen.set_index("sample_id")["class"]
-    tiles = index[index["used"] & (index["kind"] == "random")][["sample_id", "tile"]]
+    tiles = index[index["used"] & index["kind"].isin(TRAINING_KINDS)][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
     parts, sizes = [], []
     fits = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])

@@ -14,6 +14,8 @@ from batteryscope.errors import InputError
 
 TILES_NAME = "tiles.npy"
 INDEX_NAME = "index.parquet"
+# What a tile serves; a ``whole`` picture trains and judges.
+TRAINING_KINDS, JUDGING_KINDS = ("random", "whole"), ("grid", "whole")
 INDEX_COLUMNS = ["tile", "sample_id", "kind", "x_px", "y_px", "crop_px", "local_sd", "used"]
 
 
@@ -24,7 +26,8 @@ class TileStore:
     Attributes
     ----------
     tiles
-        uint8, (n_tiles, input_px, input_px), memory-mapped: only what is used is read.
+        uint8, (n_tiles, input_px, input_px) or, with several channels,
+        (n_tiles, channels, input_px, input_px); memory-mapped: only what is used is read.
     index
         One row per tile with the columns of :data:`INDEX_COLUMNS`; ``tile`` is the row in
         ``tiles``, -1 for tiles that the quality filter left out.
@@ -86,7 +89,7 @@ class TileWriter:
         return self
 
     def write(self, tiles: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Append tiles, (n, height, width), and return their row numbers."""
+        """Append tiles, (n, *tile_shape), and return their row numbers."""
         if tiles.shape[1:] != self.tile_shape or tiles.dtype != np.uint8:
             raise ValueError(f"expected uint8 tiles {self.tile_shape}, got {tiles.shape[1:]}")
         self._stream.write(np.ascontiguousarray(tiles).data)

@@ -48,6 +48,11 @@ def measure_growth(work: Callable[[], object]) -> float:
     return (_read_status("VmHWM") - before) / 1024
 
 
+def read_resident_mb() -> float:
+    """Return the largest resident memory of this process since it was last forgotten, in MB."""
+    return _read_status("VmHWM") / 1024
+
+
 def _read_status(key: str) -> int:
     """Return an entry of the process's status in KiB."""
     lines = _STATUS.read_text(encoding="ascii").splitlines()

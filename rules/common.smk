@@ -236,6 +236,24 @@ def arm_splits(wildcards):
     ]
 
 
+def measured_tiles(wildcards):
+    """The tile store whose slices were measured, where a baseline asks for that."""
+    wanted = PROJECT.studies[wildcards.study].evaluate.baselines
+    tiles = f"work/{wildcards.study}/tiles/{plan_of(wildcards).main.tiles}"
+    return tiles if "winding" in wanted else []
+
+
+def measured_preprocess(wildcards):
+    """How scans were cut, for averages around the core; nothing for pictures."""
+    arm = plan_of(wildcards).arms[wildcards.arm]
+    if PROJECT.studies[wildcards.study].explain.polar_slices_per_class == 0:
+        return []
+    return [
+        "--preprocess",
+        settings_file(wildcards.study, "tiles", arm.recipe.preprocess),
+    ]
+
+
 def local_weights(wildcards):
     """The weights file that a stage starts from, if it is a file of the user's own."""
     return weights_file(

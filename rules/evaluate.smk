@@ -38,6 +38,7 @@ rule evaluate_baselines:
         manifest="work/{study}/data/manifest.parquet",
         frames="work/{study}/data/frames.parquet",
         split="work/{study}/splits/{split}/split.parquet",
+        tiles=measured_tiles,
         code=code_of("evaluate_baselines"),
     output:
         predictions="work/{study}/baselines/{split}/predictions.parquet",
@@ -58,12 +59,14 @@ rule evaluate_baselines:
         ),
         seed=lambda w: plan_of(w).splits[w.split].seed,
         where=lambda w: json.dumps(plan_of(w).splits[w.split].test_where),
+        tiles=lambda w, input: ["--tiles", input.tiles] if input.tiles else [],
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
-        "--where {params.where:q} --seed {params.seed} --out {output.predictions:q} --log {log:q}"
+        "--where {params.where:q} --seed {params.seed} {params.tiles:q} "
+        "--out {output.predictions:q} --log {log:q}"
 
 
 rule compare_arms:
@@ -77,6 +80,7 @@ rule compare_arms:
         arms=lambda w: [
             f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms
         ],
+        splits=lambda w: sorted({path for _, path in arm_splits(w)}),
         baselines=lambda w: f"work/{w.study}/baselines/{plan_of(w).main.split}/predictions.parquet",
         survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
         code=code_of("compare_arms"),
@@ -106,7 +110,16 @@ rule compare_arms:
         backbones=lambda w: json.dumps(
             {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
         ),
-        pairs=lambda w: list(PROJECT.studies[w.study].arms),
+        # Arms of another division were tested on other samples.
+        pairs=lambda w: [
+            a
+            for a in PROJECT.studies[w.study].arms
+            if plan_of(w).arms[a].split == plan_of(w).main.split
+        ],
+        splits=lambda w: named(arm_splits(w)),
+        labels=lambda w: json.dumps(
+            {a.name: a.label for a in plan_of(w).arms.values()}, ensure_ascii=False
+        ),
         where=lambda w: json.dumps(plan_of(w).main.recipe.split.test_where),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
@@ -115,7 +128,8 @@ rule compare_arms:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
         "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
-        "--audit {input.audit:q} --split {input.split:q} --arms {params.arms:q} --baselines {input.baselines:q} "
+        "--audit {input.audit:q} --split {input.split:q} --splits {params.splits:q} "
+        "--labels {params.labels:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
         "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
         "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"

@@ -30,10 +30,11 @@ rule explain_arm:
         masks=masks_option,
         # An edited mask is noticed like an edited image.
         listing=lambda w: fingerprint_folder(PROJECT.studies[w.study].dataset.masks),
+        preprocess=measured_preprocess,
     message:
         "{wildcards.study}: draw where {wildcards.arm} looks"
     shell:
         "python workflow_scripts/explain_arm.py --arm {wildcards.arm} "
         "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
         "--predictions {input.predictions:q} --manifest {input.manifest:q} "
-        "{params.masks:q} --out {output.maps:q} --log {log:q}"
+        "{params.masks:q} {params.preprocess:q} --out {output.maps:q} --log {log:q}"

@@ -443,7 +443,8 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     ]  # fmt: skip
     for folder in ("one", "two"):
         assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / folder)]) == 0
-    names = "comparison paired per_class confusion misclassified images reliability survey"
+    names = "comparison paired per_class class_measures confusion misclassified images "
+    names += "reliability survey"
     expected = [*[f"{n}.csv" for n in names.split()], "metrics.json", "findings.json"]
     written = sorted(f.name for f in (tmp_path / "one").iterdir())
     assert written == sorted(expected)

@@ -15,7 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
-    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles of the main arm (parquet)")
+    parser.add_argument("--splits", nargs="*", default=[], help="name=ROLES of every arm")
+    parser.add_argument("--labels", default="{}", help="JSON: what the report calls each arm")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
@@ -37,8 +39,10 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation import comparison, verdicts
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
+    from batteryscope.evaluation.class_measures import tabulate_measures
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
+    from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
     from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
     from batteryscope.manifest.select import keep_samples
 
@@ -46,38 +50,42 @@ def compare(arguments: argparse.Namespace) -> None:
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
     backbones = json.loads(arguments.backbones)
-    main_arm = arguments.main_arm
+    main_arm, labels = arguments.main_arm, arguments.label_columns
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
-    levels = comparison.list_levels(predictions, manifest)
-    table = comparison.compare_arms(
-        predictions, manifest, arguments.label_columns, backbones, settings.paper
-    )
-    images = levels["image"]
+    splits = read_splits(arguments.splits)
+    levels = comparison.list_levels(predictions, manifest, splits)
+    told = (manifest, labels, backbones, settings.paper, splits)
+    table = comparison.compare_arms(predictions, *told)
+    level = "image" if "image" in levels else "slice"
+    images = levels[level]
+    judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
     # Training images of other domains do not make the tested ones overlap less.
     tested = keep_samples(split, manifest, json.loads(arguments.where))
-    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split)
+    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
+    findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels),
+        "class_measures": tabulate_measures(levels),
         "confusion": comparison.compare_confusions(levels),
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
-        "reliability": tabulate_arm_reliability(predictions),
+        "reliability": tabulate_arm_reliability(predictions, level),
         "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), tested),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)
         tables["survey"] = compare_with_survey(answers, images, manifest, main_arm)
-        findings.append(
-            {"kind": "survey", "severity": "info", "text": describe_survey(tables["survey"])}
-        )
-    arguments.out_dir.mkdir(parents=True, exist_ok=True)
+        text = describe_survey(tables["survey"])
+        findings.append({"kind": "survey", "severity": "info", "text": text})
+    out = arguments.out_dir
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in tables.items():
-        content.round(6).to_csv(arguments.out_dir / f"{name}.csv", index=False)
+        content.round(6).to_csv(out / f"{name}.csv", index=False)
     for name, value in {"metrics": comparison.flatten_metrics(table), "findings": findings}.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (arguments.out_dir / f"{name}.json").write_text(text, encoding="utf-8")
+        (out / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

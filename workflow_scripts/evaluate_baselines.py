@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batteryscope.command_line import add_where, log, make_parser, read_settings, run_program
 from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--frames", type=Path, required=True, help="measurements per frame (parquet)"
     )
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    parser.add_argument("--tiles", type=Path, help="tile store of measured slices")
     add_where(parser)
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
@@ -33,6 +35,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.baselines import (
         predict_from_grey_levels,
         predict_from_metadata,
+        predict_from_windings,
         predict_majority,
     )
     from batteryscope.manifest.frames import get_grey_levels, read_frames
@@ -52,6 +55,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
     if "metadata" in settings.baselines:
         tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))
+    if "winding" in settings.baselines:
+        if arguments.tiles is None or not (arguments.tiles / "slices.csv").is_file():
+            raise ConfigError(
+                "evaluate.baselines: 'winding' needs measured slices of scans, which only "
+                "preprocess.method 'ct_slices' gives; leave it out."
+            )
+        slices = pd.read_csv(arguments.tiles / "slices.csv", dtype={"sample_id": str})
+        tables.append(predict_from_windings(manifest, split, slices, arguments.seed, threads))
     predictions = pd.concat(tables, ignore_index=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(arguments.out, index=False)

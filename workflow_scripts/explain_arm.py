@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--masks", type=Path, help="folder of masks (see dataset.masks)")
+    parser.add_argument("--preprocess", help="how scans were cut (JSON text or file)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     return run_program(explain, parser, argv)
 
@@ -38,8 +39,10 @@ def explain(arguments: argparse.Namespace) -> None:
     settings = read_settings(ExplainSettings, arguments.settings)
     import pandas as pd
 
+    from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.evaluation.predictions import read_predictions
     from batteryscope.explain.arm import explain_tiles, sort_entries
+    from batteryscope.explain.polar_arm import average_polar_maps, write_polar_average
     from batteryscope.explain.same_tiles import SAME_TILES_NAME, explain_same_tiles
     from batteryscope.explain.select import choose_same_tiles, choose_tiles
     from batteryscope.tilestore import TileStore
@@ -72,6 +75,11 @@ def explain(arguments: argparse.Namespace) -> None:
         table.round(6).to_csv(arguments.out / SAME_TILES_NAME, index=False)
         for name, png in shown.items():
             (arguments.out / name).write_bytes(png)
+        if settings.polar_slices_per_class and arguments.preprocess:
+            cut = read_settings(CtSlicesSettings, arguments.preprocess)
+            specimens = manifest["specimen_id"]
+            polar = average_polar_maps(predictions, specimens, fits, store.tiles, cut, settings)
+            entries += write_polar_average(polar, cut.half_edge_radii, arguments.out)
     except ConfigError as error:  # a backbone without feature maps still has its results
         log.warning("%s No maps are drawn for this arm.", error)
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"

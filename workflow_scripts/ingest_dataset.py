@@ -36,9 +36,11 @@ def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.scan import scan_images
     from batteryscope.manifest.schema import write_manifest
     from batteryscope.manifest.summary import summarise_manifest
+    from batteryscope.readers.volumes import find_volumes
 
     settings = read_settings(DatasetSettings, arguments.settings)
-    files = scan_images(arguments.dataset)
+    find_files = scan_images if settings.volumes is None else find_volumes
+    files = find_files(arguments.dataset)
     manifest, rejects, frames = build_manifest(files, settings, arguments.dataset)
     summary = summarise_manifest(manifest, rejects, settings.labels.columns)
 

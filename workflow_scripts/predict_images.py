@@ -1,4 +1,4 @@
-"""Apply a published model to a folder of pictures: one row per picture.
+"""Apply a published model to pictures (a row per picture) or scans (per slice and per cell).
 
 Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --out predictions.csv
 """
@@ -8,15 +8,22 @@ import sys
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
+
+if TYPE_CHECKING:
+    from batteryscope.bundle.predict import Bundle
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
-    parser.add_argument("--images", type=Path, required=True, help="folder of pictures, any depth")
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of pictures or scans, or one scan"
+    )
+    parser.add_argument("--slices", default="", help="FIRST:LAST:STEP of every scan (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     parser.add_argument(
@@ -31,23 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
     from batteryscope.bundle.output import write_rows
+    from batteryscope.bundle.predict_scans import predict_folder
+    from batteryscope.bundle.record import read_record
+    from batteryscope.config.dataset import read_slices
+    from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.errors import ConfigError, InputError
     from batteryscope.manifest.scan import scan_images
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
+    if isinstance(read_record(arguments.bundle).preprocess, CtSlicesSettings):
+        chosen = read_slices(arguments.slices, "--slices")
+        predict_folder(load_models(arguments), arguments.images, arguments.out, chosen)
+        return
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    from batteryscope.bundle.read import load_bundle
-    from batteryscope.evaluation.forward import choose_device
-
-    device = choose_device(arguments.device)
-    if arguments.device == "gpu" and device.type == "cpu":
-        raise ConfigError(
-            "--device: found 'gpu', but there is none that torch can use; say 'auto'."
-        )
-    bundle = load_bundle(arguments.bundle, device, arguments.batch_size)
+    bundle = load_models(arguments)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
@@ -63,6 +70,20 @@ def predict(arguments: argparse.Namespace) -> None:
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
         )
+
+
+def load_models(arguments: argparse.Namespace) -> "Bundle":
+    """Load the bundle onto the wanted device."""
+    from batteryscope.bundle.read import load_bundle
+    from batteryscope.errors import ConfigError
+    from batteryscope.evaluation.forward import choose_device
+
+    device = choose_device(arguments.device)
+    if arguments.device == "gpu" and device.type == "cpu":
+        raise ConfigError(
+            "--device: found 'gpu', but there is none that torch can use; say 'auto'."
+        )
+    return load_bundle(arguments.bundle, device, arguments.batch_size)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.schema import read_manifest
-    from batteryscope.preprocess.cut_dataset import cut_dataset
+    from batteryscope.preprocess.registry import find_dataset_cutter
 
     settings = _read_preprocess_settings(arguments.settings)
     manifest = read_manifest(arguments.manifest)
-    index, rejects = cut_dataset(
+    index, rejects = find_dataset_cutter(settings)(
         manifest, arguments.dataset, settings, arguments.out, arguments.max_pixels
     )
     for reject in rejects.head(MAX_LISTED_REJECTS).itertuples():
@@ -44,7 +44,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         further = len(rejects) - MAX_LISTED_REJECTS
         log.warning("… and %d more rejects, see %s", further, arguments.out / "rejects.csv")
     log.info(
-        "%d tiles of %d images, %d tiles without coating left out, %d images rejected",
+        "%d tiles of %d images, %d tiles left out, %d images rejected",
         index["used"].sum(),
         index["sample_id"].nunique(),
         (~index["used"]).sum(),

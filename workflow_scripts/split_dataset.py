@@ -31,19 +31,26 @@ def _split(arguments: argparse.Namespace) -> None:
     from batteryscope.splits.groups import find_groups, merge_groups
     from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
     from batteryscope.splits.order import order_samples
+    from batteryscope.splits.slices import holds_slices, pair_neighbours, warn_of_straddling
 
     settings = read_settings(SplitSettings, arguments.settings)
     manifest = read_manifest(arguments.manifest)
     groups = find_groups(manifest, settings.group)
     frames = read_frames(arguments.frames, manifest)
-    pairs = find_overlaps(get_thumbnails(frames), frames["sample_id"].tolist())
+    if holds_slices(manifest):
+        pairs = pair_neighbours(manifest)
+    else:
+        pairs = find_overlaps(get_thumbnails(frames), frames["sample_id"].tolist())
     if settings.near_duplicates == "group":
         twins = select_near_duplicates(pairs, settings.near_duplicate_share)
         groups = merge_groups(groups, twins)
     split = split_samples(manifest, groups, settings)
-    audit = audit_split(
-        split, manifest, pairs, settings.near_duplicates, settings.near_duplicate_share
-    )
+    # Who asks for slices one by one gets them, and a warning instead of an error.
+    by_slice = settings.group == "slice"
+    treatment = "ignore" if by_slice else settings.near_duplicates
+    audit = audit_split(split, manifest, pairs, treatment, settings.near_duplicate_share)
+    if by_slice and (text := warn_of_straddling(split, manifest)):
+        audit["warnings"] = [text]
     if settings.scheme == "ordered" and (unknown := order_samples(manifest)[1]):
         audit["warnings"].append(
             f"The time of acquisition is not known for all images of {', '.join(unknown)}; "

@@ -7,11 +7,12 @@ from pathlib import Path
 from batteryscope.bundle.record import BundleRecord
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
-LEVELS = ("image", "specimen", "tile")
+LEVELS = ("image", "specimen", "slice", "tile")
 BASELINE_WORDS = {
     "baseline_majority": "always the most frequent class",
     "baseline_grey_levels": "grey levels only (random forest)",
     "baseline_metadata": "microscope settings only (random forest)",
+    "baseline_winding": "measured windings (random forest)",
 }
 
 
@@ -64,7 +65,9 @@ def list_scores(metrics: Mapping[str, float], arm: str, label_columns: list[str]
             scores += _find_score(metrics, arm, f"this model ({arm})", level, target)
     baselines = {key.split(".")[0] for key in metrics if key.startswith("baseline_")}
     for name in sorted(baselines):
-        scores += _find_score(metrics, name, BASELINE_WORDS.get(name, name), "image", "")
+        levels = ["specimen", "slice"] if f"{arm}.slice.accuracy" in metrics else ["image"]
+        for level in levels:
+            scores += _find_score(metrics, name, BASELINE_WORDS.get(name, name), level, "")
     return scores
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.training.data import as_batch
 
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
 FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd")
@@ -51,8 +52,7 @@ def predict_ensemble(
     batches = []
     with torch.inference_mode():
         for start in range(0, len(tiles), batch_size):
-            block = np.ascontiguousarray(tiles[start : start + batch_size])
-            batch = torch.from_numpy(block).unsqueeze(1).to(device)
+            batch = as_batch(tiles[start : start + batch_size]).to(device)
             logits = [scores for group in groups for scores in _score(group, batch)]
             batches.append(torch.stack(logits).double().softmax(2).cpu().numpy())
     return np.concatenate(batches, axis=1)

@@ -20,12 +20,19 @@ class Summary:
     n_noted: int = 0
     per_class: Counter[str] = field(default_factory=Counter)
     first_reason: str = ""
+    n_cells: int = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row."""
+        """Count one row; of a scan, its slices are counted and its cell gives the class."""
+        if row.get("level") == "cell" and row["status"] == "ok":
+            self.n_cells += 1
+            self.per_class[str(row["class"])] += 1
+            return
         self.n_files += 1
         self.n_seen += bool(row["seen_in_training"])
         self.n_noted += bool(row["note"])
+        if row["status"] == "ok" and row.get("level") == "slice":
+            return
         if row["status"] == "ok":
             self.per_class[str(row["class"])] += 1
         else:
@@ -35,6 +42,8 @@ class Summary:
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
         lines = [f"{self.n_files - self.n_rejected} of {self.n_files} images predicted."]
+        if self.n_cells:
+            lines = [lines[0].replace("images", "slices")[:-1] + f", {self.n_cells} cells:"]
         lines += [f"  {name}: {count}" for name, count in sorted(self.per_class.items())]
         if self.n_rejected:
             lines.append(f"  rejected: {self.n_rejected} (the first: {self.first_reason})")

@@ -139,6 +139,14 @@ class Bundle:
         for file in files:
             yield self._judge(UnusableFrame(file, reason))
 
+    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probabilities of tiles from every model, (n_models, n_tiles, n_classes)."""
+        return predict_ensemble(self._groups, tiles, self._batch_size)
+
+    def knows_pixels(self, pixel_digest: str) -> bool:
+        """Tell whether the models were trained or tuned on these grey levels."""
+        return pixel_digest in self._seen_pixels
+
     def _judge(self, frame: Frame | UnusableFrame) -> Row:
         empty: Row = dict.fromkeys(self.columns)
         empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}
@@ -156,12 +164,13 @@ class Bundle:
         except UnusablePictureError as error:
             return row | {"reason": f"{error.reason}: {error}"}
         row |= {"tiles_used": len(cut.tiles), "tiles_rejected": len(cut.table) - len(cut.tiles)}
-        probabilities = predict_ensemble(self._groups, cut.tiles, self._batch_size)
+        probabilities = self.ask_models(cut.tiles)
         verdict = take_vote(probabilities, self.record.temperature)
-        return row | _describe_verdict(verdict, self.record) | {"status": "ok"}
+        return row | describe_verdict(verdict, self.record) | {"status": "ok"}
 
 
-def _describe_verdict(verdict: Verdict, record: BundleRecord) -> Row:
+def describe_verdict(verdict: Verdict, record: BundleRecord) -> Row:
+    """Return the part of a row that tells a verdict: labels, class, probabilities, spread."""
     name = record.classes[verdict.winner]
     labels: Mapping[str, str] = record.class_labels[name]
     row: Row = {c: labels[c] for c in record.label_columns if c != "class"}

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from batteryscope import __version__
@@ -30,8 +32,11 @@ from batteryscope.bundle.record import (
 from batteryscope.errors import InputError
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
+from batteryscope.manifest.volumes import SEPARATOR, digest_slice
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.readers.registry import read_picture
+from batteryscope.readers.volume import find_grey_range, show_with_8_bits
+from batteryscope.readers.volumes import open_volume
 
 _MOST_EXAMPLES_TRIED = 20
 
@@ -207,17 +212,27 @@ def _write_example(
     bundle = load_bundle(out_dir)
     for sample_id in candidates:
         path = dataset_dir / str(files.loc[sample_id, "path"])
-        picture = read_picture(path, max_pixels=max_pixels)
-        if digest_file(path) != files.loc[sample_id, "sha256"]:
+        pixels, digest = _read_sample(path, max_pixels)
+        if digest != files.loc[sample_id, "sha256"]:
             raise InputError(
                 f"{path}: the file has changed since the data set was ingested; "
                 "run the workflow again."
             )
-        Image.fromarray(picture.pixels_8bit).save(out_dir / EXAMPLE_INPUT_FILE)
+        Image.fromarray(pixels).save(out_dir / EXAMPLE_INPUT_FILE)
         row = next(bundle.predict_files([EXAMPLE_INPUT_FILE], out_dir))
         if row["status"] == "ok":
             break
     write_json(out_dir / EXAMPLE_OUTPUT_FILE, row)
+
+
+def _read_sample(path: Path, max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+    """Read a picture, or a slice of a scan by its name, with 8 bits, and its content hash."""
+    volume_path, mark, number = path.as_posix().rpartition(SEPARATOR)
+    if mark and not path.exists():
+        volume = open_volume(Path(volume_path))
+        pixels = volume.read_slice(int(number))
+        return show_with_8_bits(pixels, find_grey_range(volume)), digest_slice(pixels)
+    return read_picture(path, max_pixels=max_pixels).pixels_8bit, digest_file(path)
 
 
 def _read(path: Path) -> Any:

@@ -8,8 +8,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.dataset import CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
+from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
@@ -38,6 +39,11 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
         if study.evaluate.external is not None:
             _check_dataset(study.evaluate.external, f"{key}.evaluate.external")
             _check_columns(study.dataset, study.evaluate.external, f"{key}.evaluate.external")
+            if study.dataset.volumes is not None or study.evaluate.external.volumes is not None:
+                raise ConfigError(
+                    f"{key}.evaluate.external: scans cannot be an external data set yet; leave it "
+                    "out, and judge other scans with predict_images.py."
+                )
         survey = study.evaluate.survey
         if survey is not None and not Path(survey).is_file():
             raise ConfigError(
@@ -149,19 +155,39 @@ def _check_columns(data: DatasetSettings, external: DatasetSettings, key: str) -
 
 
 def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
+    preprocess = arm.recipe.preprocess
+    if dataset.volumes is None and isinstance(preprocess, CtSlicesSettings):
+        raise ConfigError(
+            f"{key}.preprocess.method: 'ct_slices' (arm '{arm.name}') needs scans; add "
+            "'volumes: {}' to the data set, or choose another method."
+        )
+    if dataset.volumes is not None and not isinstance(preprocess, CtSlicesSettings):
+        raise ConfigError(
+            f"{key}.preprocess.method: found '{preprocess.method}' (arm '{arm.name}'), but the "
+            "data set holds scans; set it to 'ct_slices', or leave dataset.volumes out."
+        )
+    if isinstance(preprocess, SemTilesSettings):
+        _check_tiles(dataset, preprocess, arm.name, key)
+    _check_groups(dataset, arm, key)
+
+
+def _check_tiles(dataset: DatasetSettings, tiles: SemTilesSettings, name: str, key: str) -> None:
     size = find_frame_size(dataset)
-    crop = arm.recipe.preprocess.crop_px
+    crop = tiles.crop_px
     if size is not None and crop > min(size):
         raise ConfigError(
-            f"{key}.preprocess.crop_px: {crop} px (arm '{arm.name}') is larger than the images "
+            f"{key}.preprocess.crop_px: {crop} px (arm '{name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
-    bar = arm.recipe.preprocess.data_bar
+    bar = tiles.data_bar
     if size is not None and isinstance(bar, int) and crop + bar > size[1]:
         raise ConfigError(
-            f"{key}.preprocess.data_bar: a bar of {bar} px (arm '{arm.name}') leaves "
+            f"{key}.preprocess.data_bar: a bar of {bar} px (arm '{name}') leaves "
             f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
         )
+
+
+def _check_groups(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
     split = arm.recipe.split
     unit = find_unit(dataset, split.group)
     smallest = find_smallest_class(dataset, unit)
@@ -205,8 +231,11 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
 def find_unit(dataset: DatasetSettings, group: str) -> str:
     """Return what a split will keep together: ``specimen``, ``session`` or ``image``.
 
-    Names in a label table are not looked up; there ``auto`` counts as images.
+    Names in a label table are not looked up; there ``auto`` counts as images. Scans are ``cell``
+    or ``slice``.
     """
+    if dataset.volumes is not None:
+        return "slice" if group in ("image", "slice") else "cell"
     pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
     named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
     wanted = ("specimen", "session") if group == "auto" else (group,)
@@ -223,9 +252,14 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
     unit
         What is counted, as :func:`find_unit` names it.
     """
+    if dataset.path is None and isinstance(dataset.generator, CtCellGenerator):
+        made = dataset.generator
+        return "each", made.cells_per_state * (1 if unit == "cell" else made.slices)
     if dataset.path is None and dataset.generator is not None:
         return "each", dataset.generator.images_per_class
     if dataset.labels.source != "folders" or dataset.path is None or dataset.where:
+        return None
+    if dataset.volumes is not None:  # scans are not counted before they are opened
         return None
     pattern = re.compile(dataset.labels.pattern or "(?P<class>.+)", re.IGNORECASE)
     columns = dataset.labels.columns if dataset.labels.pattern else ["class"]

@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import Settings, validate_settings
 
 
 class LabelSettings(Settings):
@@ -85,7 +85,79 @@ class CheckSetGenerator(Settings):
     seed: int = 1
 
 
-Generator = Annotated[SemTopViewGenerator | CheckSetGenerator, Field(discriminator="kind")]
+class CtCellGenerator(Settings):
+    """Generated micro-CT scans of cylindrical cells (see ``batteryscope.demo.ct_scan``).
+
+    One scan per cell, ``cells_per_state`` cells of every state. Every cell has its own
+    dimensions, position, tilt, noise and ring artefacts, drawn independently of its state.
+    """
+
+    kind: Literal["ct_cell"]
+    cells_per_state: PositiveInt = 6
+    slices: Annotated[int, Field(ge=3)] = 12
+    size_px: Annotated[int, Field(ge=160)] = 256
+    states: list[Literal["pristine", "cycle_aged", "calendar_aged", "thermal_cycled"]] = Field(
+        default=["pristine", "cycle_aged", "calendar_aged", "thermal_cycled"], min_length=1
+    )
+    seed: int = 1
+
+    @property
+    def images_per_class(self) -> int:
+        """Groups of every class, which a split divides: the cells."""
+        return self.cells_per_state
+
+    @property
+    def width_px(self) -> int:
+        """Edge of a slice."""
+        return self.size_px
+
+    @property
+    def height_px(self) -> int:
+        """Edge of a slice."""
+        return self.size_px
+
+
+Generator = Annotated[
+    SemTopViewGenerator | CheckSetGenerator | CtCellGenerator, Field(discriminator="kind")
+]
+
+
+class VolumeSettings(Settings):
+    """The data set holds scans, of which slices are the samples.
+
+    A scan is an ISQ, NumPy or multi-page TIFF file, a zarr store, a DICOM series, or a folder of
+    slices. The slices ``first`` to ``last`` (counted from 0, both included; null: the last one)
+    are taken, every ``step``-th. A cell that the labels give no ``specimen_id`` is named after
+    its scan.
+    """
+
+    first: NonNegativeInt = 0
+    last: NonNegativeInt | None = None
+    step: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"last {self.last} is before first {self.first}; exchange them.")
+        return self
+
+    def choose(self, n_slices: int) -> list[int]:
+        """Return the chosen slices of a scan."""
+        last = n_slices - 1 if self.last is None else min(self.last, n_slices - 1)
+        return list(range(self.first, last + 1, self.step))
+
+
+def read_slices(text: str, option: str) -> VolumeSettings:
+    """Read ``FIRST:LAST:STEP`` from a command line; an empty part is the default.
+
+    Raises
+    ------
+    ConfigError
+        A part is no number, or they contradict each other.
+    """
+    names = ("first", "last", "step")
+    values = {n: v for n, v in zip(names, text.split(":"), strict=False) if v}
+    return validate_settings(VolumeSettings, values, option)
 
 
 Conditions = dict[str, str | float | int | bool | list[str | float | int]]
@@ -97,6 +169,7 @@ class DatasetSettings(Settings):
     ``where`` keeps the samples whose manifest columns have the given value (or one of
     a list), for example ``{magnification: 500}``. ``domains`` names kinds of samples by such
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
+    ``volumes``: the data set holds scans of many slices, not pictures.
     ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
     under the same path and of the same size, in which places other than 0 show what a person
     would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
@@ -109,6 +182,7 @@ class DatasetSettings(Settings):
     labels: LabelSettings = LabelSettings()
     where: Conditions = {}
     domains: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")], Conditions] = {}
+    volumes: VolumeSettings | None = None
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
     masks: str | None = None
@@ -121,4 +195,10 @@ class DatasetSettings(Settings):
                 "the data set has neither a path (your images) nor a generator (demo data); "
                 "add one."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _scans_are_volumes(self) -> Self:
+        if self.volumes is None and isinstance(self.generator, CtCellGenerator) and not self.path:
+            raise ValueError("generator 'ct_cell' makes scans; add 'volumes: {}' to the data set.")
         return self

@@ -68,6 +68,7 @@ class LearningCurveSettings(Settings):
 class EvaluateSettings(Settings):
     """Baselines and comparisons.
 
+    ``winding``: a random forest on what the preprocessing of scans measured on the windings.
     ``external``: another data set with the same label columns that the trained
     models are applied to. ``survey``: a CSV with the columns ``image, expert,
     answer`` of a human survey (``image`` is the path within the data set).
@@ -75,7 +76,7 @@ class EvaluateSettings(Settings):
     of what it calls accuracy of a class, by which the report checks that table.
     """
 
-    baselines: list[Literal["majority", "grey_levels", "metadata"]] = [
+    baselines: list[Literal["majority", "grey_levels", "metadata", "winding"]] = [
         "majority",
         "grey_levels",
         "metadata",
@@ -94,6 +95,8 @@ class ExplainSettings(Settings):
     ``same_images``: so many test images, the same for all arms, are shown side by side.
     ``mask_tiles``: so many tiles of every test image that has a mask (``dataset.masks``) are
     measured: how much of the attribution lies on what the mask marks.
+    ``polar_slices_per_class`` slices of scans are averaged per class in polar coordinates around
+    the core (0: none).
     """
 
     method: Literal["guided_grad_cam", "grad_cam"] = "guided_grad_cam"
@@ -101,4 +104,5 @@ class ExplainSettings(Settings):
     misclassified_tiles: NonNegativeInt = 8
     same_images: Annotated[int, Field(ge=0, le=12)] = 4
     mask_tiles: NonNegativeInt = 2
+    polar_slices_per_class: NonNegativeInt = 0
     batch_size: PositiveInt = 8

@@ -39,15 +39,20 @@ class AugmentSettings(Settings):
     """Random changes of training tiles, drawn anew per tile and epoch.
 
     ``flips`` and ``quarter_turns`` are lossless. ``rotation_deg``, ``shift`` (share
-    of the tile edge) and ``scale`` (±share) resample with mirrored edges.
+    of the tile edge) and ``scale`` (±share) resample with mirrored edges; with
+    ``scale_per_axis`` both axes have a scale of their own. ``roll_columns`` moves tiles
+    sideways by any amount, what leaves on one side coming back on the other: it turns cells
+    whose windings were unrolled. It is lossless.
     ``brightness`` (± share of full scale) and ``contrast`` (±share) act on grey levels.
     """
 
     flips: bool = True
     quarter_turns: bool = True
+    roll_columns: bool = False
     rotation_deg: NonNegativeFloat = 0.0
     shift: Share = 0.0
     scale: Share = 0.0
+    scale_per_axis: bool = False
     brightness: Share = 0.0
     contrast: Share = 0.0
 
@@ -64,7 +69,9 @@ class ModelSettings(Settings):
     ``backbone`` trains the classifier head alone; a number keeps that many of the first
     layer groups (stem first) as they were, which is faster. ``pooling``: ``network`` takes
     the network's own end; ``stage_statistics`` puts one linear layer on mean and standard
-    deviation of the feature maps of all its stages, which describe texture.
+    deviation of the feature maps of all its stages, which describe texture. With
+    ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
+    the layer of the classes (null: a single layer).
     """
 
     backbone: str = "efficientnet_b7"
@@ -78,6 +85,16 @@ class ModelSettings(Settings):
     dropout: Share = 0.2
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
+    head_units: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_head(self) -> Self:
+        if self.head_units is not None and self.pooling != "network":
+            raise ValueError(
+                f"head_units {self.head_units} does not go with pooling '{self.pooling}', which "
+                "has a head of its own; leave one of them out."
+            )
+        return self
 
 
 class TrainSettings(Settings):

@@ -28,4 +28,31 @@ class SemTilesSettings(Settings):
     seed: int = 1
 
 
-PreprocessSettings = Annotated[SemTilesSettings, Field(discriminator="method")]
+class CtSlicesSettings(Settings):
+    """Slices of scanned cylindrical cells, cropped around the core of the windings.
+
+    The crop is a square around the centre of the core (smoothed over ``smooth_slices``), half of
+    its edge being ``half_edge_radii`` times the radius of the can: above 1 the whole cell.
+    ``stack_step`` s puts the slices z−s, z, z+s into three channels, the nearest existing slice
+    standing in at the ends of the scan; 0 takes slice z alone. ``contrast``: ``percentile``
+    stretches the grey levels of each crop between its own ``percentiles``, ``clahe`` equalises
+    them locally after that, ``none`` keeps those of the file. ``unroll`` makes circles around
+    the core straight lines. A slice whose windings have a lower regularity (0 to 1) than
+    ``min_regularity``, such as an end cap, is left out.
+    """
+
+    method: Literal["ct_slices"] = "ct_slices"
+    input_px: Annotated[int, Field(ge=16)] = 299
+    half_edge_radii: Annotated[float, Field(gt=0.05, le=2)] = 0.6
+    stack_step: NonNegativeInt = 1
+    contrast: Literal["percentile", "clahe", "none"] = "percentile"
+    percentiles: tuple[
+        Annotated[float, Field(ge=0, lt=50)], Annotated[float, Field(gt=50, le=100)]
+    ] = (1.0, 99.0)
+    unroll: bool = False
+    smooth_slices: PositiveInt = 9
+    min_regularity: Annotated[float, Field(ge=0, le=1)] = 0.35
+    seed: int = 1
+
+
+PreprocessSettings = Annotated[SemTilesSettings | CtSlicesSettings, Field(discriminator="method")]

@@ -17,6 +17,8 @@ class SplitSettings(Settings):
     one untouched test part, the rest is cross-validated (fold k validates).
     ``ordered``: per class, the last ``test_fraction`` in acquisition order is the
     test part. ``group: auto`` takes specimen, else session, else image.
+    ``slice`` divides the slices of scanned cells one by one, as papers do: neighbouring slices
+    of a cell then train and test, which the report says in words.
     ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
     only reported (``ignore``); two images are near-duplicates if they have at least
     ``near_duplicate_share`` of their field of view in common. Only samples whose manifest
@@ -28,7 +30,7 @@ class SplitSettings(Settings):
     repeats: PositiveInt = 1
     test_fraction: Fraction = 0.1
     validation_fraction: Fraction = 0.2
-    group: Literal["auto", "specimen", "session", "image"] = "auto"
+    group: Literal["auto", "specimen", "session", "image", "slice"] = "auto"
     stratify: bool = True
     near_duplicates: Literal["error", "group", "ignore"] = "error"
     test_where: dict[str, str | float | int | bool | list[str | float | int]] = {}

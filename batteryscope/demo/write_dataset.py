@@ -15,8 +15,13 @@ from pydantic import ConfigDict
 
 from batteryscope.command_line import as_json, read_settings, show_progress
 from batteryscope.config.base import Settings
-from batteryscope.config.dataset import CheckSetGenerator, SemTopViewGenerator
+from batteryscope.config.dataset import (
+    CheckSetGenerator,
+    CtCellGenerator,
+    SemTopViewGenerator,
+)
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
+from batteryscope.demo.ct_dataset import write_scans
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
@@ -38,7 +43,7 @@ class SemFrameJob(NamedTuple):
     visit: int
 
 
-Generator = SemTopViewGenerator | CheckSetGenerator
+Generator = SemTopViewGenerator | CheckSetGenerator | CtCellGenerator
 
 
 class _GeneratorKind(Settings):
@@ -46,7 +51,7 @@ class _GeneratorKind(Settings):
 
     model_config = ConfigDict(extra="ignore")
 
-    kind: Literal["sem_top_view", "trivial", "random"]
+    kind: Literal["sem_top_view", "trivial", "random", "ct_cell"]
 
 
 def read_generator(text: str) -> Generator:
@@ -54,6 +59,8 @@ def read_generator(text: str) -> Generator:
     kind = read_settings(_GeneratorKind, text).kind
     if kind == "sem_top_view":
         return read_settings(SemTopViewGenerator, text)
+    if kind == "ct_cell":
+        return read_settings(CtCellGenerator, text)
     return read_settings(CheckSetGenerator, text)
 
 
@@ -173,6 +180,14 @@ def describe_dataset(settings: Generator, count: int) -> str:
             "boundaries and cracks. Good for trying out the pipeline;\n"
             "nothing about real electrodes follows from results on them.\n"
         )
+    elif isinstance(settings, CtCellGenerator):
+        story = (
+            "They imitate micro-CT slices of wound cylindrical cells, one scan per cell. Buckled\n"
+            "cores, waves of the windings and gaps differ between the states by plausible, not\n"
+            "measured, amounts; dimensions, position, tilt, noise and rings are drawn\n"
+            "independently of the state. Good for trying out the pipeline; nothing about real\n"
+            "cells follows from results on them.\n"
+        )
     elif settings.kind == "trivial":
         story = "A check set: every class has a plain texture of its own; all must be told apart.\n"
     else:
@@ -187,6 +202,8 @@ def _write_pictures(settings: Generator, root: Path, workers: int | None) -> int
         for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):
             write_check_picture(settings, root, i, label)
         return len(labels)
+    if isinstance(settings, CtCellGenerator):
+        return write_scans(settings, root, workers or os.cpu_count() or 1)
     write: Callable[[SemFrameJob], None] = partial(write_sem_frame, settings, root)
     jobs = list_sem_jobs(settings)
     # A process that makes fewer than eight frames is not worth its start.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.predictions import FIT, KEYS, PREFIX, make_predictions
+from batteryscope.preprocess.slice_table import DESCRIPTORS
 from batteryscope.seeds import derive_seed
 
 log = logging.getLogger("batteryscope")
@@ -119,6 +120,37 @@ def predict_from_metadata(
             return _make_metadata_forest(list(features.columns), fit_seed, jobs)
 
     return _predict("baseline_metadata", features, manifest, split, make_model, seed)
+
+
+def predict_from_windings(
+    manifest: pd.DataFrame, split: pd.DataFrame, slices: pd.DataFrame, seed: int, jobs: int = 1
+) -> pd.DataFrame:
+    """Predict test slices by a random forest on the measured windings.
+
+    Slices that the preprocessing left out take no part, as for the networks. Where something was
+    not found in a slice, the training median stands, and a flag of its own.
+
+    Parameters
+    ----------
+    manifest, split
+        Tables as in the contracts.
+    slices
+        Rows of :func:`batteryscope.preprocess.slice_table.describe_slice` with ``sample_id``.
+    seed, jobs
+        As for the grey levels.
+    """
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    used = slices[slices["used"].astype(bool)].set_index("sample_id")
+    part = split[split["sample_id"].isin(used.index)]
+
+    def make_model(fit_seed: int) -> Any:
+        imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        return make_pipeline(imputer, _make_forest(fit_seed, jobs))
+
+    features = used[list(DESCRIPTORS)]
+    return _predict("baseline_winding", features, manifest, part, make_model, seed)
 
 
 def _make_forest(seed: int, jobs: int) -> Any:

@@ -151,19 +151,21 @@ def scale_by_validation(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(scaled, ignore_index=True)
 
 
-def tabulate_arm_reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+def tabulate_arm_reliability(predictions: pd.DataFrame, level: str = "image") -> pd.DataFrame:
     """Tabulate the reliability of image-level test predictions per arm.
 
     Parameters
     ----------
     predictions
         Tile-level predictions of all arms. The votes are scaled, as in a published model.
+    level
+        What an image is called: ``slice`` for scans.
 
     Returns
     -------
     DataFrame
         ``arm, level, scaled, bin_low, bin_high, confidence, accuracy, count``; ``scaled``
-        tells temperature-scaled rows from those as predicted, ``level`` is ``image``.
+        tells temperature-scaled rows from those as predicted.
     """
     classes = find_classes(predictions)
     images = aggregate_to_images(predictions)
@@ -174,7 +176,7 @@ def tabulate_arm_reliability(predictions: pd.DataFrame) -> pd.DataFrame:
             index = index_classes(rows["y_true"], classes)
             bins = tabulate_reliability(get_probabilities(rows), index)
             tables.append(
-                pd.DataFrame({"arm": arm, "level": "image", "scaled": is_scaled}, bins.index).join(
+                pd.DataFrame({"arm": arm, "level": level, "scaled": is_scaled}, bins.index).join(
                     bins
                 )
             )

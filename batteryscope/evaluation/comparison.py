@@ -18,6 +18,8 @@ from batteryscope.evaluation.metrics import (
     tabulate_classes,
 )
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities, is_baseline
+from batteryscope.evaluation.straddling import drop_straddling_specimens
+from batteryscope.splits.slices import holds_slices
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
@@ -28,7 +30,11 @@ PAPER_ARM = "paper"
 DIGITS = 6
 
 
-def list_levels(predictions: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def list_levels(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    splits: Mapping[str, pd.DataFrame] | None = None,
+) -> dict[str, pd.DataFrame]:
     """Return the test predictions at each level that exists.
 
     Parameters
@@ -37,18 +43,27 @@ def list_levels(predictions: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, 
         Predictions of all arms, baselines at image level (``tile = -1``).
     manifest
         Manifest, for ``specimen_id``.
+    splits
+        Split of each arm. An arm that trained on the specimens that it was tested on has no
+        verdicts per specimen.
 
     Returns
     -------
     dict
-        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``.
+        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``. Slices of
+        scans, each of which is one tile, are the level ``slice`` instead of both ``tile`` and
+        ``image``.
     """
     test = predictions[predictions["role"] == "test"]
     images = aggregate_to_images(test)
     levels = {"tile": test[test["tile"] >= 0], "image": images}
+    if holds_slices(manifest):
+        levels = {"slice": images}
     if manifest["specimen_id"].notna().any():
         specimens = manifest.set_index("sample_id")["specimen_id"]
-        levels["specimen"] = aggregate_to_specimens(images, specimens)
+        levels["specimen"] = drop_straddling_specimens(
+            aggregate_to_specimens(images, specimens), splits or {}, manifest
+        )
     return {name: table for name, table in levels.items() if len(table)}
 
 
@@ -58,6 +73,7 @@ def compare_arms(
     label_columns: Sequence[str],
     backbones: Mapping[str, str],
     paper: Sequence[PaperValue] = (),
+    splits: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Score every arm at every level, for the class and for each label column.
 
@@ -75,6 +91,8 @@ def compare_arms(
         Published values. They stand in the column ``paper`` beside the same metric,
         target, domain and level of every model; one without counterpart gets a row
         of its own, of the arm ``paper``.
+    splits
+        As for :func:`list_levels`.
 
     Returns
     -------
@@ -88,7 +106,7 @@ def compare_arms(
     """
     class_labels = list_class_labels(manifest, label_columns)
     targets = find_targets(label_columns)
-    levels = list_levels(predictions, manifest)
+    levels = list_levels(predictions, manifest, splits)
     rows: list[dict[str, object]] = []
     for arm in order_arms(predictions):
         for level, table in levels.items():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
-from batteryscope.training.data import select_grid_tiles
+from batteryscope.training.data import as_batch, select_grid_tiles
 
 
 def choose_device(accelerator: str = "auto") -> torch.device:
@@ -54,10 +54,9 @@ def predict_probabilities(
     results = np.empty((len(rows), len(model.description.classes)))
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):
-            block = np.ascontiguousarray(tiles[rows[start : start + batch_size]])
-            batch = torch.from_numpy(block).unsqueeze(1).to(device)
+            batch = as_batch(tiles[rows[start : start + batch_size]]).to(device)
             logits = model(batch).double()
-            results[start : start + len(block)] = logits.softmax(1).cpu().numpy()
+            results[start : start + len(batch)] = logits.softmax(1).cpu().numpy()
     return results
 
 

@@ -15,7 +15,7 @@ def list_misclassified(
     Parameters
     ----------
     levels
-        Test predictions by level (:func:`list_levels`); ``tile`` and ``image`` are used.
+        Test predictions by level (:func:`list_levels`); ``specimen`` is not used.
     manifest
         Manifest, for the paths.
     arm
@@ -30,7 +30,7 @@ def list_misclassified(
     """
     paths = manifest.set_index("sample_id")["path"]
     tables = []
-    for level in ("image", "tile"):
+    for level in ("image", "slice", "tile"):
         if level not in levels:
             continue
         table = levels[level]

@@ -15,6 +15,7 @@ BASELINE_TITLES = {
     "baseline_majority": "the most frequent class",
     "baseline_grey_levels": "grey levels without shapes",
     "baseline_metadata": "acquisition metadata",
+    "baseline_winding": "measured windings without learning",
 }
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
@@ -73,7 +74,9 @@ def judge_against_baselines(
         "n": n,
         "beats_all": bool(baselines) and all(beaten.values()),
         "baselines": baselines,
-        "text": _describe_verdict(main_arm, accuracy, n, baselines, beaten),
+        "text": _describe_verdict(main_arm, accuracy, n, baselines, beaten).replace(
+            "images", f"{find_judged_level(comparison, main_arm)}s"
+        ),
     }
 
 
@@ -147,14 +150,17 @@ def collect_findings(
     main_arm: str,
     audit: Mapping[str, Any],
     split: pd.DataFrame,
+    judged: pd.DataFrame | None = None,
 ) -> list[Finding]:
     """Collect everything a reader must know beside the numbers, as ``{kind, text}``;
     the verdict on the baselines also says how serious it is (``severity``: good or warning).
 
     Kinds: ``baselines`` (verdict), ``shortcut``, ``metadata`` (baseline without
     information), ``leakage`` (warnings of the split's audit), ``unjudged``, ``single_fit``.
+    ``judged`` are the test predictions at the level of :func:`find_judged_level`, if that is
+    another than that of ``images``.
     """
-    verdict = judge_against_baselines(comparison, images, main_arm)
+    verdict = judge_against_baselines(comparison, images if judged is None else judged, main_arm)
     severity = "good" if verdict["beats_all"] else "warning"
     findings: list[Finding] = [{"kind": "baselines", "severity": severity, "text": verdict["text"]}]
     findings += audit_shortcuts(comparison, manifest, main_arm)
@@ -219,10 +225,23 @@ def describe_unjudged(images: pd.DataFrame, split: pd.DataFrame, main_arm: str) 
     )
 
 
+def find_judged_level(comparison: pd.DataFrame, arm: str) -> str:
+    """Return the level at which an arm is judged: that of independent samples.
+
+    Images; of scans the specimens, since slices of one cell are no independent tests, or the
+    slices where there are no verdicts per specimen.
+    """
+    present = set(comparison.loc[comparison["arm"] == arm, "level"])
+    if "slice" not in present:
+        return "image"
+    return "specimen" if "specimen" in present else "slice"
+
+
 def _pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:
+    level = find_judged_level(comparison, arm)
     row = comparison[
         (comparison["arm"] == arm)
-        & (comparison["level"] == "image")
+        & (comparison["level"] == level)
         & (comparison["target"] == "")
         & (comparison["domain"] == "")
         & (comparison["metric"] == "pooled_accuracy")

@@ -105,7 +105,10 @@ def attribute_chosen(
 
 def sort_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Order the entries as a reader wants them: by class, then the mistakes, surest first."""
-    return sorted(entries, key=lambda e: (e["kind"], e["y_true"], -e["confidence"], e["file"]))
+    return sorted(
+        entries,
+        key=lambda e: (e["kind"], e.get("y_true", ""), -e.get("confidence", 0), e["file"]),
+    )
 
 
 def _describe(row: dict[Hashable, Any], number: int, paths: "pd.Series[str]") -> dict[str, Any]:

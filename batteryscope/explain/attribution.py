@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import TileClassifier
+from batteryscope.training.data import as_batch
 
 Method = Literal["guided_grad_cam", "grad_cam"]
 
@@ -101,16 +102,15 @@ def attribute_tiles(
     if len(targets) != len(tiles):
         raise ValueError(f"{len(tiles)} tiles but {len(targets)} class numbers")
     if not len(tiles):
-        empty = np.empty(tiles.shape, np.float32)
+        empty = np.empty((0, *tiles.shape[-2:]), np.float32)
         return AttributionMaps(empty, empty if method == "guided_grad_cam" else None)
     device = next(model.parameters()).device
     coarse, fine = [], []
     with _prepared(model):
         layer = find_feature_layer(model)
         for start in range(0, len(tiles), batch_size):
-            block = np.ascontiguousarray(tiles[start : start + batch_size])
             with torch.no_grad():
-                x = model.input(torch.from_numpy(block).unsqueeze(1).to(device))
+                x = model.input(as_batch(tiles[start : start + batch_size]).to(device))
             # An expanded grey channel shares its memory; gradients need their own.
             x = x.clone(memory_format=torch.contiguous_format).requires_grad_()
             target = targets[start : start + batch_size].to(device)

@@ -26,7 +26,7 @@ def draw_overlay(
 
     Parameters
     ----------
-    tile : (H, W) uint8 array
+    tile : (H, W) or (C, H, W) uint8 array
         Grey tile as the network saw it.
     grad_cam, guided_grad_cam : (H, W) arrays
         Non-negative maps; each is scaled to its own 99.5th percentile. The guided one is
@@ -90,5 +90,9 @@ def blend(tile: NDArray[np.uint8], values: NDArray[np.floating]) -> NDArray[np.f
 
 
 def to_rgb(tile: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Turn grey levels 0…255, (H, W), into RGB in [0, 1], (H, W, 3)."""
+    """Turn grey levels 0…255, (H, W), into RGB in [0, 1], (H, W, 3).
+
+    Of a stack of slices, (C, H, W), the middle one is shown.
+    """
+    tile = tile if tile.ndim == 2 else tile[len(tile) // 2]
     return np.repeat(tile[..., None] / 255.0, 3, axis=2)

@@ -24,6 +24,7 @@ from batteryscope.manifest.schema import (
     validate_manifest,
 )
 from batteryscope.manifest.select import select_samples
+from batteryscope.manifest.volumes import expand_labels, inspect_volumes
 from batteryscope.readers.written_values import as_number, parse_date_time
 
 log = logging.getLogger("batteryscope")
@@ -62,15 +63,22 @@ def build_manifest(
     ConfigError
         Label columns or ``where`` name something impossible.
     """
-    labels, rejects = read_labels(settings.labels, files, root)
-    rejects += _list_unusable_names(files, settings.labels.table)
-    answers = inspect_images(
-        root,
-        [path for path in files.images if path in labels.index],
-        max_pixels=settings.max_pixels,
-        expected_size_px=settings.expected_size_px,
-        stated_bars_px=_list_stated_bars(labels),
+    labels, rejects = read_labels(
+        settings.labels, files, root, whole_paths=settings.volumes is not None
     )
+    rejects += _list_unusable_names(files, settings.labels.table)
+    labelled = [path for path in files.images if path in labels.index]
+    if settings.volumes is not None:
+        answers = inspect_volumes(root, labelled, settings)
+        labels = expand_labels(labels, [a for a in answers if isinstance(a, ImageRecord)])
+    else:
+        answers = inspect_images(
+            root,
+            labelled,
+            max_pixels=settings.max_pixels,
+            expected_size_px=settings.expected_size_px,
+            stated_bars_px=_list_stated_bars(labels),
+        )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
     _warn_about_pages(records)
@@ -85,7 +93,8 @@ def build_manifest(
 
     dtypes = find_dtypes(settings.labels.columns)
     extra = [c for c in labels.columns if c not in dtypes]
-    manifest = table[[*dtypes, *extra]].astype(dtypes | dict.fromkeys(extra, "str"))
+    extra_types = dict.fromkeys(extra, "str") | {c: "int64" for c in extra if c == "slice"}
+    manifest = table[[*dtypes, *extra]].astype(dtypes | extra_types)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     manifest = validate_manifest(manifest, settings.labels.columns)
     kept = select_samples(manifest, settings.where)

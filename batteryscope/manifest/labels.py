@@ -23,7 +23,7 @@ log = logging.getLogger("batteryscope")
 
 
 def read_labels(
-    settings: LabelSettings, files: FolderScan, root: Path
+    settings: LabelSettings, files: FolderScan, root: Path, whole_paths: bool = False
 ) -> tuple[pd.DataFrame, list[Reject]]:
     """Collect the labels of all images.
 
@@ -35,6 +35,9 @@ def read_labels(
         Files of the data set.
     root
         Its folder.
+    whole_paths
+        Search the pattern in the whole path and not in that of the folder: a scan may be a
+        folder itself.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def read_labels(
     if settings.source == "table":
         table, missing = _labels_from_table(settings, files, root)
     else:
-        table, missing = _labels_from_folders(settings, files.images)
+        table, missing = _labels_from_folders(settings, files.images, whole_paths)
     taken = [c for c in table.columns if c in COMPUTED_COLUMNS and c not in settings.columns]
     if taken:
         log.warning(
@@ -90,7 +93,7 @@ def _check_columns(settings: LabelSettings) -> None:
 
 
 def _labels_from_folders(
-    settings: LabelSettings, images: Sequence[str]
+    settings: LabelSettings, images: Sequence[str], whole_paths: bool
 ) -> tuple[pd.DataFrame, list[Reject]]:
     """Search the pattern in each folder path; without one, the path is the label."""
     pattern = (
@@ -109,7 +112,7 @@ def _labels_from_folders(
                 detail = "lies in no class folder; move it into the folder of its class."
                 rejects.append(Reject(path, "missing_label", detail))
             continue
-        match = pattern.search(folder)
+        match = pattern.search(_nfc(path) if whole_paths else folder)
         if match is None:
             detail = (
                 f"its folder '{folder}' does not match labels.pattern '{settings.pattern}'; "

@@ -19,6 +19,7 @@ REASONS = (
     "wrong_size",
     "too_large",
     "unsupported",
+    "missing_slices",
 )
 
 # Columns that are made from the file itself and never taken from a label table.
@@ -86,7 +87,7 @@ def make_schema(label_columns: Sequence[str]) -> Any:
         "sha256": pa.Check.str_matches(r"^[0-9a-f]{64}$"),
         "width_px": pa.Check.ge(1),
         "height_px": pa.Check.ge(1),
-        "bit_depth": pa.Check.in_range(8, 16),
+        "bit_depth": pa.Check.in_range(8, 32),
         "pixel_size_um": pa.Check.gt(0),
         "magnification": pa.Check.gt(0),
         "voltage_kv": pa.Check.gt(0),

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.models import classic_backbones  # noqa: F401  (makes its networks known to timm)
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.models.two_layer_head import TwoLayerHead
 from batteryscope.models.weights import load_pretrained, read_weights
 from batteryscope.models.weights_file import check_weights_file
 
@@ -34,6 +36,7 @@ class ModelDescription:
     sd: float
     dropout: float
     pooling: str = "network"
+    head_units: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -41,7 +44,10 @@ class ModelDescription:
 
 
 class TileClassifier(nn.Module):
-    """A backbone that takes (B, 1, H, W) grey tiles in 0…255 and gives (B, n_classes) logits."""
+    """A backbone that takes (B, C, H, W) tiles in 0…255 and gives (B, n_classes) logits.
+
+    C is 1 for grey tiles, or the number of stacked slices.
+    """
 
     def __init__(self, description: ModelDescription) -> None:
         super().__init__()
@@ -54,17 +60,24 @@ class TileClassifier(nn.Module):
         )
         n_classes = len(description.classes)
         by_statistics = description.pooling == "stage_statistics"
+        own_head = by_statistics or description.head_units is not None
         network = _create_backbone(
             description.backbone,
-            num_classes=0 if by_statistics else n_classes,
+            num_classes=0 if own_head else n_classes,
             in_chans=description.channels,
             drop_rate=description.dropout,
             **description.backbone_options,
         )
-        self.backbone = StageStatistics(network, n_classes) if by_statistics else network
+        self.backbone: nn.Module = network
+        if by_statistics:
+            self.backbone = StageStatistics(network, n_classes)
+        elif description.head_units is not None:
+            self.backbone = TwoLayerHead(
+                network, description.head_units, n_classes, description.dropout
+            )
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Return the logits of (B, 1, H, W) tiles."""
+        """Return the logits of (B, C, H, W) tiles."""
         x = self.input(tiles)
         return self.backbone(x.contiguous(memory_format=torch.channels_last))
 
@@ -75,7 +88,7 @@ class TileClassifier(nn.Module):
 
 
 def build_classifier(
-    settings: ModelSettings, classes: list[str], input_px: int, seed: int
+    settings: ModelSettings, classes: list[str], input_px: int, seed: int, tile_channels: int = 1
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -90,14 +103,23 @@ def build_classifier(
     seed
         For random weights and the new classifier head; the global random state of
         torch is left as it was.
+    tile_channels
+        1 for grey tiles; 3 for stacked slices, which take the place of the colours.
 
     Raises
     ------
     ConfigError, InputError
-        Unknown backbone; weights that cannot be had or do not fit.
+        Unknown backbone; weights that cannot be had or do not fit; stacked slices for a network
+        with one input channel.
     """
     check_backbone_name(settings.backbone)
     channels = 1 if settings.grey_input == "sum_stem" else 3
+    if tile_channels not in (1, channels):
+        raise ConfigError(
+            f"model.grey_input: '{settings.grey_input}' makes a network of one channel, but the "
+            f"tiles have {tile_channels} (preprocess.stack_step); set it to 'replicate', or "
+            "stack_step to 0."
+        )
     mean, sd = _normalisation(settings)
     description = ModelDescription(
         backbone=settings.backbone,
@@ -110,6 +132,7 @@ def build_classifier(
         sd=sd,
         dropout=settings.dropout,
         pooling=settings.pooling,
+        head_units=settings.head_units,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -117,7 +140,7 @@ def build_classifier(
     if settings.weights != "random":
         state, origin = _find_state(settings)
         network = model.backbone
-        if isinstance(network, StageStatistics):
+        if isinstance(network, StageStatistics | TwoLayerHead):
             network = network.network
         if channels == 1:
             state = _sum_stem(network, state)

@@ -58,7 +58,11 @@ class GreyInput(nn.Module):
         self.training_cdf.copy_(weight.cumsum(0).float())
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Map (B, 1, H, W) tiles, uint8 or float in 0…255, to (B, channels, H, W) floats."""
+        """Map (B, 1, H, W) tiles, uint8 or float in 0…255, to (B, channels, H, W) floats.
+
+        Tiles that have all the channels already (stacked slices) keep them; statistics are
+        those of all channels together.
+        """
         x = tiles.float() / FULL_SCALE
         if self.grey_levels == "dataset":
             x = (x - self.training_mean) / self.training_sd * STANDARD_SD + STANDARD_MEAN
@@ -73,7 +77,7 @@ class GreyInput(nn.Module):
 
             x = equalize_clahe(x.clamp(0, 1), clip_limit=2.0, grid_size=(4, 4))
         x = (x - self.mean) / self.sd
-        return x if self.channels == 1 else x.expand(-1, self.channels, -1, -1)
+        return x if x.shape[1] == self.channels else x.expand(-1, self.channels, -1, -1)
 
     def _match_histogram(self, x: Tensor) -> Tensor:
         """Send each grey level to the training level with the same cumulative share."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from batteryscope.errors import ConfigError
 from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.models.two_layer_head import TwoLayerHead
 
 
 def group_layers(backbone: nn.Module) -> list[list[str]]:
@@ -23,7 +24,7 @@ def group_layers(backbone: nn.Module) -> list[list[str]]:
         If timm does not know the layer groups of this network.
     """
     network, prefix = backbone, ""
-    if isinstance(backbone, StageStatistics):
+    if isinstance(backbone, StageStatistics | TwoLayerHead):
         network, prefix = backbone.network, "network."
     if not hasattr(network, "group_matcher"):
         raise ConfigError(
@@ -34,7 +35,7 @@ def group_layers(backbone: nn.Module) -> list[list[str]]:
     matcher = network.group_matcher(coarse=True)  # type: ignore[operator]
     found = group_parameters(network, matcher)
     groups = [[prefix + name for name in found[number]] for number in sorted(found)]
-    if isinstance(backbone, StageStatistics):
+    if isinstance(backbone, StageStatistics | TwoLayerHead):
         groups.append([f"head.{name}" for name, _ in backbone.head.named_parameters()])
     return groups
 

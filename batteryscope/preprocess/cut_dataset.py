@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.command_line import show_progress
-from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.errors import InputError
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.preview import PreviewFrame, draw_preview, make_preview_frame
@@ -37,7 +37,7 @@ class _Outcome(NamedTuple):
 def cut_dataset(
     manifest: pd.DataFrame,
     root: Path,
-    settings: PreprocessSettings,
+    settings: SemTilesSettings,
     out_dir: Path,
     max_pixels: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -121,7 +121,7 @@ def count_random_tiles(classes: pd.Series, tiles_per_class: int) -> list[int]:
 
 
 def _cut_image(
-    record: dict[str, Any], root: Path, settings: PreprocessSettings, max_pixels: int
+    record: dict[str, Any], root: Path, settings: SemTilesSettings, max_pixels: int
 ) -> _Outcome:
     try:
         picture = read_picture(root / record["path"], max_pixels=max_pixels)

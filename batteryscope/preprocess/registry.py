@@ -1,12 +1,35 @@
 """The preprocessing methods by the name they have in the settings."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
 from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.preprocess.ct_slices import cut_ct_slice
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.preprocess.tile_batch import Preprocessor
 
-PREPROCESSORS: dict[str, Preprocessor] = {"sem_tiles": cut_sem_tiles}
+PREPROCESSORS: dict[str, Preprocessor] = {
+    "sem_tiles": cut_sem_tiles,
+    "ct_slices": cut_ct_slice,
+}
+
+DatasetCutter = Callable[[pd.DataFrame, Path, Any, Path, int], tuple[pd.DataFrame, pd.DataFrame]]
 
 
 def find_preprocessor(settings: PreprocessSettings) -> Preprocessor:
-    """Return the function that carries out ``settings.method``."""
+    """Return the function that carries out ``settings.method`` on one picture."""
     return PREPROCESSORS[settings.method]
+
+
+def find_dataset_cutter(settings: PreprocessSettings) -> DatasetCutter:
+    """Return the function that carries out ``settings.method`` on a data set."""
+    if settings.method == "ct_slices":
+        from batteryscope.preprocess.cut_scans import cut_scans
+
+        return cut_scans
+    from batteryscope.preprocess.cut_dataset import cut_dataset
+
+    return cut_dataset

@@ -14,7 +14,7 @@ from batteryscope.errors import InputError
 
 _BLOCK_ROWS = 256
 
-Reason = Literal["unreadable", "truncated", "empty", "too_large", "unsupported"]
+Reason = Literal["unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size"]
 
 
 class PictureError(InputError):

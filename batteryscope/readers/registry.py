@@ -6,6 +6,7 @@ import numpy as np
 
 from batteryscope.readers.picture import (
     AcquisitionMetadata,
+    DecodedPage,
     Picture,
     PictureError,
     PictureFormat,
@@ -92,6 +93,17 @@ def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
         pixels = pixels.astype(np.uint8, copy=False)
     metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path))
     return Picture(np.ascontiguousarray(pixels), bit_depth, metadata, decoded.n_pages)
+
+
+def read_page(path: Path, page: int = 0) -> DecodedPage:
+    """Decode one page as it is stored: no check for emptiness, no guess of the bits in use.
+
+    Raises
+    ------
+    PictureError
+        As :func:`read_size`.
+    """
+    return _recognise(path).decode(path, page)
 
 
 def _recognise(path: Path) -> PictureFormat:

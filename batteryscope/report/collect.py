@@ -14,7 +14,8 @@ from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvi
 from batteryscope.report.read_pieces import read_files, read_json, read_table
 
 COPIED = (
-    "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "confusion.csv",
+    "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "class_measures.csv",
+    "confusion.csv",
     "misclassified.csv", "images.csv", "reliability.csv", "findings.json", "survey.csv",
 )  # fmt: skip
 
@@ -68,6 +69,9 @@ def collect_evidence(
     sweeps = read_table(_inside(folders.sweeps, "sweeps.csv"))
     if sweeps is not None and folders.sweeps is not None:
         files["sweeps.csv"] = (folders.sweeps / "sweeps.csv").read_bytes()
+    if folders.tiles is not None:
+        measured = read_files(folders.tiles, ("cells.csv", "slices.csv"))
+        files |= {f"winding_{name}": content for name, content in measured.items()}
     findings = read_json(folders.comparison / "findings.json")
     return StudyEvidence(
         study=study,
@@ -96,6 +100,8 @@ def collect_evidence(
         survey=read_table(folders.comparison / "survey.csv"),
         external=external,
         sweeps=sweeps,
+        class_measures=read_table(folders.comparison / "class_measures.csv"),
+        cells=read_table(_inside(folders.tiles, "cells.csv")),
         files=files,
         data_hash=_identify_data(folders.manifest, manifest),
         commit=commit,

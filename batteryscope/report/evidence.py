@@ -83,6 +83,8 @@ class StudyEvidence:
     survey: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
     sweeps: pd.DataFrame | None = None
+    class_measures: pd.DataFrame | None = None
+    cells: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""
@@ -106,4 +108,5 @@ BASELINE_LABELS = {
     "baseline_majority": "always the most frequent class",
     "baseline_grey_levels": "grey levels only",
     "baseline_metadata": "microscope settings only",
+    "baseline_winding": "measured windings, random forest",
 }

@@ -12,6 +12,15 @@ from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import NOTHING, format_count, format_duration, format_percent
 from batteryscope.report.words import REJECT_REASONS
 
+WINDINGS = (
+    ("pitch_um", "layer pitch, µm", 0),
+    ("pitch_variation", "variation of the pitch", 3),
+    ("core_roundness", "roundness of the core", 3),
+    ("core_radius_variation", "variation of the core's radius", 3),
+    ("neighbour_similarity", "similarity of neighbouring slices", 3),
+    ("winding_regularity", "regularity", 2),
+)
+
 
 def show_data(evidence: StudyEvidence) -> ShownTable | None:
     """Make the list of facts about the pictures."""
@@ -57,15 +66,38 @@ def show_tiles(index: pd.DataFrame | None) -> ShownTable | None:
     """Count the used and the rejected tiles of each kind."""
     if index is None or index.empty:
         return None
-    names = {"random": "random tiles (training)", "grid": "evenly spaced tiles (validation, test)"}
+    names = {
+        "random": "random tiles (training)",
+        "grid": "evenly spaced tiles (validation, test)",
+        "whole": "slices (training, validation, test)",
+    }
     rows = []
-    for kind in ("random", "grid"):
+    for kind in names:
         used = index.loc[index["kind"] == kind, "used"].astype(bool)
         if len(used):
             left_out = int((~used).sum())
             share = f" ({format_percent(left_out / len(used))})" if left_out else ""
             rows.append((names[kind], format_count(used.sum()), format_count(left_out) + share))
-    return show_table(pd.DataFrame(rows, columns=["tiles", "used", "left out as background"]))
+    return show_table(pd.DataFrame(rows, columns=["tiles", "used", _name_left_out(index)]))
+
+
+def _name_left_out(index: pd.DataFrame) -> str:
+    return "left out" if (index["kind"] == "whole").any() else "left out as background"
+
+
+def show_windings(cells: pd.DataFrame | None) -> ShownTable | None:
+    """Show the measured windings: mean and range over the cells of every class."""
+    if cells is None or cells.empty:
+        return None
+    rows = []
+    for name, part in cells.groupby("class"):
+        row = {"class": str(name).replace("_", " "), "cells": str(len(part))}
+        for column, title, digits in WINDINGS:
+            values = part[column].dropna() if column in part else pd.Series(dtype=float)
+            low_high = f"{values.min():.{digits}f} to {values.max():.{digits}f}"
+            row[title] = f"{values.mean():.{digits}f} ({low_high})" if len(values) else "unknown"
+        rows.append(row)
+    return show_table(pd.DataFrame(rows), "", ("class",))
 
 
 def show_split(split: pd.DataFrame | None) -> ShownTable | None:

@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 import yaml
 
-from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.errors import InputError
 from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
@@ -94,9 +93,10 @@ def render_report(
         "rejected_files": rejected_files,
         "tiles": facts.show_tiles(evidence.tile_index),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
-        "tiles_text": (
-            words.describe_tiles(preprocess) if isinstance(preprocess, SemTilesSettings) else ""
-        ),
+        "tiles_text": words.describe_tiles(preprocess),
+        "polar": [e for e in main.explanations if e.kind == "polar"] if main else [],
+        "measures": results.show_measures(evidence, headline),
+        "windings": facts.show_windings(evidence.cells),
         "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
         "split": facts.show_split(split),
         "split_text": words.describe_split(recipe.split),
@@ -233,7 +233,7 @@ def _choose_explanations(
         (e for e in arm.explanations if e.kind == "class"), key=lambda e: (e.class_name, e.file)
     )
     mistakes = sorted(
-        (e for e in arm.explanations if e.kind != "class"),
+        (e for e in arm.explanations if e.kind not in ("class", "polar")),
         key=lambda e: (-(e.confidence or 0.0), e.file),
     )
     if everything:

@@ -14,6 +14,7 @@ from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
+from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.style import BLUE, INK, Picture, encode_picture
 from batteryscope.report.sweeps import draw_sweeps
 from batteryscope.report.tables import (
@@ -24,6 +25,7 @@ from batteryscope.report.tables import (
     select_rows,
 )
 
+SAMPLES_SHOWN = 9
 ROLES = ("train", "validation", "test")
 
 
@@ -48,6 +50,7 @@ def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[st
         _class_sizes(evidence),
         _survey(evidence, headline),
         *draw_sweeps(evidence.sweeps, evidence.generated),
+        *_slices(evidence),
         *_curves(evidence),
     ]
     return {picture.name: picture for picture in drawn if picture is not None}
@@ -77,6 +80,7 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
         (f"paper, {LEVEL_NAMES[value.level]}s", as_fraction(value.value))
         for value in evidence.settings.evaluate.paper
         if value.metric == "accuracy" and not value.target and not value.domain
+        if not value.arm or value.arm in arms
     ]
     figure = draw_comparison(
         rows, headline.chance, paper, f"test {unit} put into the right class (n = {headline.n})"
@@ -99,12 +103,12 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
     rows = evidence.misclassified
     if "arm" in rows:
         rows = rows[rows["arm"] == evidence.main_arm]
-    level = "tile" if (rows["level"] == "tile").any() else "image"
+    level = next((n for n in ("tile", "slice") if (rows["level"] == n).any()), "image")
     rows = rows[rows["level"] == level]
     if rows.empty:
         return None
     chosen = select_mistakes(rows, count)
-    pictures = [_tile_picture(evidence, tile) for tile in chosen["tile"]]
+    pictures = _find_pictures(evidence, chosen)
     caption = (
         f"The {len(chosen)} most confident of {len(rows)} mistakes among the test "
         f"{LEVEL_NAMES[level]}s, one per image as long as there are enough. Green: the true "
@@ -117,7 +121,40 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
 def _tile_picture(evidence: StudyEvidence, tile: float) -> np.ndarray | None:
     if evidence.tiles is None or pd.isna(tile) or not 0 <= int(tile) < len(evidence.tiles):
         return None
-    return np.asarray(evidence.tiles[int(tile)])
+    picture = np.asarray(evidence.tiles[int(tile)])
+    return picture if picture.ndim == 2 else picture[len(picture) // 2]
+
+
+def _find_pictures(evidence: StudyEvidence, rows: pd.DataFrame) -> list[np.ndarray | None]:
+    """The tile of every row; where the row is a whole sample, that sample's tile."""
+    whole: dict[str, int] = {}
+    if evidence.tile_index is not None:
+        used = evidence.tile_index[evidence.tile_index["kind"] == "whole"]
+        whole = dict(zip(used["sample_id"], used["tile"], strict=True))
+    pairs = zip(rows["sample_id"], rows["tile"], strict=True)
+    return [_tile_picture(evidence, t if t >= 0 else whole.get(s, -1)) for s, t in pairs]
+
+
+def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
+    """Samples with their verdict, and the confidence per class, of slices of scans."""
+    if evidence.images is None or not (evidence.comparison["level"] == "slice").any():
+        return
+    mine = evidence.images[evidence.images["arm"] == evidence.main_arm]
+    columns = [c for c in mine.columns if c.startswith("p_")]
+    mine = mine.assign(confidence=mine[columns].max(axis=1))
+    chosen = choose_samples(mine, SAMPLES_SHOWN, evidence.settings.split.seed)
+    found = zip(chosen.index, _find_pictures(evidence, chosen), strict=True)
+    pictures = {i: picture for i, picture in found if picture is not None}
+    if pictures:
+        figure = draw_samples(chosen.loc[list(pictures)], list(pictures.values()))
+        caption = (
+            f"{len(pictures)} test slices drawn by lot, with the model's answer and its "
+            "confidence. Green: right; red: wrong, with the true class."
+        )
+        yield encode_picture(figure, "samples", caption, evidence.generated)
+    caption = "How sure the model is of its answers, per true class of the test slices."
+    figure = draw_confidence_per_class(mine)
+    yield encode_picture(figure, "confidence_per_class", caption, evidence.generated)
 
 
 def _reliability(evidence: StudyEvidence) -> Picture | None:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
 from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.headline import Headline
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import (
     LEVEL_NAMES,
@@ -100,6 +101,20 @@ def _format_p(value: float) -> str:
     if pd.isna(value):
         return NOTHING
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def show_measures(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:
+    """Make the table of counts and measures per class of single slices; None for pictures."""
+    table = evidence.class_measures
+    if table is None or headline is None or not (table["level"] == "slice").any():
+        return None
+    rows = table[(table["arm"] == headline.arm) & (table["level"] == "slice")]
+    frame = pd.DataFrame({"class": rows["class"].str.replace("_", " ")})
+    for column in ("tp", "fp", "fn", "tn"):
+        frame[column.upper()] = [format_count(v) if pd.notna(v) else "" for v in rows[column]]
+    for column in ("accuracy", "precision", "sensitivity", "specificity", "f1"):
+        frame["F1" if column == "f1" else column] = [format_percent(v) for v in rows[column]]
+    return show_table(frame, "", ("class",), [len(frame) - 1])
 
 
 def show_external(external: pd.DataFrame | None) -> ShownTable | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.config.preprocess import CtSlicesSettings, PreprocessSettings
 from batteryscope.config.split import SplitSettings
 
 REJECT_REASONS = {
@@ -16,6 +16,9 @@ REJECT_REASONS = {
     "wrong_size": "not the expected size",
     "too_large": "more pixels than allowed",
     "unsupported": "a file format that is not supported",
+    "missing_slices": "slices are missing in the series (the others are used)",
+    "no_cell": "no cell found in the slice",
+    "no_winding": "no windings seen in the slice",
 }
 FINDING_TITLES = {
     "baseline": "Baselines",
@@ -51,6 +54,30 @@ def grade_finding(finding: Mapping[str, Any]) -> str:
     if kind.startswith("baseline"):
         return "good" if "beats every baseline" in text else "alarm"
     return "plain" if kind in ("survey", "external") else "warning"
+
+
+def _describe_slices(preprocess: CtSlicesSettings) -> str:
+    sentence = (
+        "In every slice the can (a circle) and the hollow core were found, and the centre of the "
+        f"core was smoothed over {preprocess.smooth_slices} slices. A square with half an edge of "
+        f"{preprocess.half_edge_radii:g} radii of the can was cut around it and resized to "
+        f"{preprocess.input_px} pixels"
+    )
+    sentence += ", unrolled around the core. " if preprocess.unroll else ". "
+    if preprocess.contrast != "none":
+        low, high = preprocess.percentiles
+        sentence += f"Grey levels were stretched between percentiles {low:g} and {high:g} of a crop"
+        sentence += ", then equalised locally. " if preprocess.contrast == "clahe" else ". "
+    if preprocess.stack_step:
+        step = preprocess.stack_step
+        sentence += (
+            f"The slices z − {step}, z and z + {step} are the three channels of an input; at the "
+            "ends of a scan the nearest existing slice stands in. "
+        )
+    return sentence + (
+        f"Slices whose windings have a regularity below {preprocess.min_regularity:g} (end caps) "
+        "were left out."
+    )
 
 
 def describe_split(split: SplitSettings) -> str:
@@ -91,6 +118,11 @@ def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
     groups, samples
         How many groups and samples there are.
     """
+    if groups == samples and split.group == "slice":
+        return (
+            "Every slice is a group of its own: neighbouring slices of one cell, nearly the same "
+            "picture, stand in training and in test, which flatters the result."
+        )
     if groups == samples:
         return (
             "Every image is a group of its own: images of one specimen or one session at the "
@@ -103,8 +135,10 @@ def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
     )
 
 
-def describe_tiles(preprocess: SemTilesSettings) -> str:
-    """Return how pictures became tiles."""
+def describe_tiles(preprocess: PreprocessSettings) -> str:
+    """Return how pictures or scans became tiles."""
+    if isinstance(preprocess, CtSlicesSettings):
+        return _describe_slices(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. {preprocess.tiles_per_class} "

@@ -10,6 +10,7 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import select_samples
 from batteryscope.splits.order import order_groups
+from batteryscope.splits.slices import holds_slices
 from batteryscope.splits.take_part import (
     count_members,
     rank_by_lot,
@@ -58,7 +59,7 @@ def split_samples(
     groups = groups.loc[classes.index]
     testable = find_testable_groups(manifest, groups, settings.test_where)
     counts = count_members(name_strata(manifest), groups)
-    _check_enough_groups(counts, testable, groups, settings)
+    _check_enough_groups(counts, testable, groups, settings, manifest)
     if not settings.stratify and settings.scheme != "ordered":
         counts = counts.sum(axis=1).to_frame("all")
     parts = []
@@ -227,11 +228,20 @@ def _share(total: int, fraction: float) -> int:
 
 
 def _check_enough_groups(
-    counts: pd.DataFrame, testable: list[str], groups: pd.Series, settings: SplitSettings
+    counts: pd.DataFrame,
+    testable: list[str],
+    groups: pd.Series,
+    settings: SplitSettings,
+    manifest: pd.DataFrame,
 ) -> None:
     needed, why = settings.needed_groups
-    word = "image" if groups.is_unique else "group"
+    word = _name_unit(manifest, groups)
     advice = "add images of it, or leave it out with dataset.where"
+    if word == "cell":
+        advice += (
+            "; slices of one cell cannot test how a new cell is judged (split.group: slice would "
+            "divide them and make the result too good)"
+        )
     if word == "group":
         advice += "; split.group: image would divide groups and make the result too good"
     if "folds" in why:
@@ -250,6 +260,12 @@ def _check_enough_groups(
                 f"Class '{name}' has only {_count(int(n), word)}, but split.scheme "
                 f"'{settings.scheme}' needs at least {needed} ({why}); {advice}."
             )
+
+
+def _name_unit(manifest: pd.DataFrame, groups: pd.Series) -> str:
+    if groups.is_unique:
+        return "slice" if holds_slices(manifest) else "image"
+    return "cell" if holds_slices(manifest) else "group"
 
 
 def _count(n: int, word: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 
-GroupName = Literal["auto", "specimen", "session", "image"]
+GroupName = Literal["auto", "specimen", "session", "image", "slice"]
 COLUMN_OF_GROUP = {"specimen": "specimen_id", "session": "session_id"}
 
 
@@ -20,7 +20,7 @@ def find_groups(manifest: pd.DataFrame, group: GroupName) -> pd.Series:
         Sample table.
     group
         What stays together. ``auto`` takes specimens if they are known, else sessions,
-        else single images.
+        else single images. ``image`` and ``slice`` both divide sample by sample.
 
     Returns
     -------

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from batteryscope.seeds import derive_rng
+from batteryscope.tilestore import JUDGING_KINDS
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -67,7 +68,8 @@ def select_training_tiles(
 
 def select_grid_tiles(index: pd.DataFrame, samples: pd.Series, class_numbers: pd.Series) -> TileSet:
     """Gather the usable grid tiles of the given samples, each once, with weight 1."""
-    tiles = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(set(samples))]
+    judging = index["used"] & index["kind"].isin(JUDGING_KINDS)
+    tiles = index[judging & index["sample_id"].isin(set(samples))]
     tiles = tiles.sort_values("tile")
     return TileSet(
         rows=tiles["tile"].to_numpy(np.int64),
@@ -77,8 +79,19 @@ def select_grid_tiles(index: pd.DataFrame, samples: pd.Series, class_numbers: pd
     )
 
 
+def as_batch(tiles: NDArray[np.uint8]) -> Tensor:
+    """Turn tiles, (n, H, W) or (n, C, H, W), into the (n, C, H, W) tensor that networks take."""
+    batch = torch.from_numpy(np.ascontiguousarray(tiles))
+    return batch.unsqueeze(1) if batch.ndim == 3 else batch
+
+
+def count_channels(tiles: NDArray[np.uint8]) -> int:
+    """Return the channels of tiles, (n, H, W) or (n, C, H, W)."""
+    return 1 if tiles.ndim == 3 else tiles.shape[1]
+
+
 class TileBatchDataset(Dataset[Batch]):
-    """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, 1, H, W) uint8, targets, weights."""
+    """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, C, H, W) uint8, targets, weights."""
 
     def __init__(self, tiles: NDArray[np.uint8], tile_set: TileSet) -> None:
         self.tiles = tiles
@@ -89,7 +102,7 @@ class TileBatchDataset(Dataset[Batch]):
 
     def __getitem__(self, items: list[int]) -> Batch:
         rows = self.tile_set.rows[items]
-        pixels = torch.from_numpy(np.ascontiguousarray(self.tiles[rows])).unsqueeze(1)
+        pixels = as_batch(self.tiles[rows])
         targets = torch.from_numpy(self.tile_set.targets[items])
         weights = torch.from_numpy(self.tile_set.weights[items])
         return pixels, targets, weights

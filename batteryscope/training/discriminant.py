@@ -25,7 +25,7 @@ from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
 from batteryscope.training.callbacks import HISTORY_COLUMNS
-from batteryscope.training.data import TileSet, count_grey_levels
+from batteryscope.training.data import TileSet, as_batch, count_channels, count_grey_levels
 from batteryscope.training.fit import FitTask, prepare_state, write_fit
 
 log = logging.getLogger("batteryscope")
@@ -53,7 +53,7 @@ class FeatureStore:
         with torch.inference_mode():
             for start in show_progress(starts, f"{label}: features", len(starts), "batch"):
                 block = missing[start : start + BATCH]
-                batch = torch.from_numpy(np.ascontiguousarray(self._tiles[block])).unsqueeze(1)
+                batch = as_batch(self._tiles[block])
                 x = model.input(batch.to(device)).contiguous(memory_format=torch.channels_last)
                 for row, values in zip(block, backbone.measure(x).cpu().numpy(), strict=True):
                     known[row] = values
@@ -98,7 +98,9 @@ def fit_discriminant(
     started = time.perf_counter()
     # One seed for the network of all fits, so that random weights, too, give the same features.
     shared = derive_seed(settings.train.seed, settings.stage, "weights")
-    model = build_classifier(settings.model, classes, int(tiles.shape[1]), shared)
+    model = build_classifier(
+        settings.model, classes, tiles.shape[-1], shared, count_channels(tiles)
+    )
     if task.parent is not None:  # the features of a network that an earlier stage trained
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))

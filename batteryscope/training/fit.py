@@ -26,7 +26,13 @@ from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
 from batteryscope.training.callbacks import EpochListener, EpochRecorder
-from batteryscope.training.data import EpochBatches, TileSet, count_grey_levels, make_loader
+from batteryscope.training.data import (
+    EpochBatches,
+    TileSet,
+    count_channels,
+    count_grey_levels,
+    make_loader,
+)
 from batteryscope.training.module import StageModule
 
 FIT_FILES = ("weights.safetensors", "model.json", "history.csv", "fit.json")
@@ -106,7 +112,7 @@ def fit_model(
         The stage's settings.
     classes
         Class names in the order of the class numbers.
-    tiles : (n, H, W) uint8 array
+    tiles : (n, H, W) or (n, C, H, W) uint8 array
         The tile store.
     state_dir
         Folder of this fit; afterwards it holds ``weights.safetensors`` (of the best
@@ -119,7 +125,13 @@ def fit_model(
     checkpoint = prepare_state(state_dir, task.identity)
     train = settings.train
     seed = derive_seed(train.seed, settings.stage, task.repeat, task.fold)
-    model = build_classifier(settings.model, classes, tiles.shape[1], derive_seed(seed, "weights"))
+    model = build_classifier(
+        settings.model,
+        classes,
+        tiles.shape[-1],
+        derive_seed(seed, "weights"),
+        count_channels(tiles),
+    )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))

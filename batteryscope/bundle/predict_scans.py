@@ -1,0 +1,180 @@
+"""Predictions of a published model for scans: a row per slice, and a row per cell."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.predict import SEEN_NOTE, Bundle, Row, describe_verdict
+from batteryscope.bundle.vote import take_vote
+from batteryscope.command_line import log, show_progress
+from batteryscope.config.dataset import VolumeSettings
+from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.errors import InputError
+from batteryscope.manifest.volumes import digest_slice
+from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.volume import Volume
+from batteryscope.readers.volumes import find_volumes, open_volume
+
+BATCH_SLICES = 32
+
+
+def list_columns(bundle: Bundle) -> list[str]:
+    """Return the columns of the rows: those of pictures, and what is a slice, what a cell."""
+    own = [c for c in bundle.columns if c not in ("tiles_used", "tiles_rejected")]
+    place = own.index("fold_disagreement")
+    return [
+        "level",
+        "file",
+        "slice",
+        *own[1:place],
+        "slices_agreeing",
+        *own[place : place + 2],
+        "slices_used",
+        "slices_rejected",
+        *own[place + 2 :],
+    ]
+
+
+def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings) -> None:
+    """Judge one scan, or all scans below a folder, and write the rows as they come.
+
+    Raises
+    ------
+    InputError
+        There is no scan, or no slice of any scan can be judged.
+    """
+    found = find_volumes(path)
+    if found.unsupported:
+        n_others, first = len(found.unsupported), found.unsupported[0]
+        log.warning("%d files are no scans, such as %s.", n_others, first)
+    files, root = found.images, path.parent if path.is_file() else path
+    if files == (".",):  # the folder is itself a scan, which has a name
+        files, root = (path.resolve().name,), path.resolve().parent
+    rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
+    summary = write_rows(out, list_columns(bundle), rows)
+    for line in summary.describe():
+        log.info("%s", line)
+    if summary.n_rejected == summary.n_files:
+        raise InputError(
+            f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "
+            f"is: {summary.first_reason}"
+        )
+
+
+def predict_scans(
+    bundle: Bundle, files: Iterable[str], root: Path, chosen: VolumeSettings
+) -> Iterator[Row]:
+    """Judge scans one by one, slice by slice.
+
+    Parameters
+    ----------
+    bundle
+        A model of scans.
+    files
+        Scans, as POSIX paths relative to ``root``.
+    root
+        Folder of the scans.
+    chosen
+        Which slices.
+
+    Yields
+    ------
+    dict
+        Rows with :func:`list_columns`: first those of the slices of a scan (``level`` slice),
+        then that of the cell (``level`` cell), whose probabilities are the mean over its slices
+        and whose ``slices_agreeing`` is the share of slices with the same verdict. A few
+        slices and the probabilities are in memory at a time.
+
+    Raises
+    ------
+    InputError
+        The model judges pictures, not scans.
+    """
+    settings = bundle.record.preprocess
+    if not isinstance(settings, CtSlicesSettings):
+        raise InputError(
+            f"The model of study '{bundle.record.study}' judges pictures, not scans; give it the "
+            "folder of pictures, or use the model of a study of scans."
+        )
+    for file in files:
+        try:
+            volume = open_volume(root / file)
+            yield from _predict_scan(bundle, volume, file, chosen, settings)
+        except PictureError as error:
+            yield _start_row(bundle, file, "cell") | {"reason": f"{error.reason}: {error.detail}"}
+
+
+def _predict_scan(
+    bundle: Bundle, volume: Volume, file: str, chosen: VolumeSettings, settings: CtSlicesSettings
+) -> Iterator[Row]:
+    numbers = chosen.choose(volume.shape[0])
+    probabilities: list[NDArray[np.float64]] = []
+    n_rejected = n_seen = 0
+    reasons: list[str] = []
+    waiting = cut_volume(volume, numbers, settings)
+    while cuts := list(islice(waiting, BATCH_SLICES)):
+        for row, found in _judge_slices(bundle, volume, file, cuts):
+            n_seen += bool(row["seen_in_training"])
+            if found is None:
+                n_rejected += 1
+                reasons.append(row["reason"])
+            else:
+                probabilities.append(found)
+            yield row
+    row = _start_row(bundle, file, "cell") | {"slices_rejected": n_rejected}
+    notes = [f"{n_seen} slices were {SEEN_NOTE}"] if n_seen else []
+    row |= {"seen_in_training": n_seen > 0, "note": "; ".join([*notes, *volume.missing])}
+    if not probabilities:
+        reason = (
+            reasons[0] if reasons else f"it has {volume.shape[0]} slices, none of them asked for"
+        )
+        yield row | {"reason": f"none of its {len(numbers)} slices can be judged; {reason}"}
+        return
+    joined = np.concatenate(probabilities, axis=1)
+    verdict = take_vote(joined, bundle.record.temperature)
+    agreeing = float((joined.mean(axis=0).argmax(axis=1) == verdict.winner).mean())
+    row |= describe_verdict(verdict, bundle.record)
+    yield row | {
+        "slices_agreeing": round(agreeing, 6),
+        "slices_used": joined.shape[1],
+        "status": "ok",
+    }
+
+
+def _judge_slices(
+    bundle: Bundle, volume: Volume, file: str, cuts: Sequence[CutSlice]
+) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
+    tiles = [cut.tile for cut in cuts if cut.tile is not None]
+    probabilities = bundle.ask_models(np.stack(tiles)) if tiles else None
+    used = 0
+    for cut in cuts:
+        z = cut.finding.z
+        row = _start_row(bundle, file, "slice") | {"slice": z}
+        row["seen_in_training"] = bundle.knows_pixels(digest_slice(volume.read_slice(z)))
+        if row["seen_in_training"]:
+            row["note"] = SEEN_NOTE
+        if cut.tile is None or probabilities is None:
+            yield row | {"reason": f"{cut.reason}: {cut.detail}"}, None
+            continue
+        own = probabilities[:, used : used + 1]
+        used += 1
+        verdict = take_vote(own, bundle.record.temperature)
+        yield row | describe_verdict(verdict, bundle.record) | {"status": "ok"}, own
+
+
+def _start_row(bundle: Bundle, file: str, level: str) -> Row:
+    empty: dict[str, Any] = dict.fromkeys(list_columns(bundle))
+    return empty | {
+        "level": level,
+        "file": file,
+        "status": "rejected",
+        "reason": "",
+        "note": "",
+        "seen_in_training": False,
+    }

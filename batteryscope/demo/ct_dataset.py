@@ -1,0 +1,88 @@
+"""Writes generated scans of cells: multi-page TIFF files and folders of slices in turn."""
+
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from batteryscope.command_line import show_progress
+from batteryscope.config.dataset import CtCellGenerator
+from batteryscope.demo.ct_parameters import State, draw_cell
+from batteryscope.demo.ct_scan import draw_rings, render_slice
+from batteryscope.seeds import derive_rng
+
+CELL_DIAMETER_UM = 18_350.0
+FIRST_SLICE = 200  # as if exported from the middle of a longer scan
+
+
+class CellJob(NamedTuple):
+    """One cell to scan."""
+
+    state: State
+    number: int
+
+
+def list_cells(settings: CtCellGenerator) -> list[CellJob]:
+    """List all cells, state after state."""
+    return [CellJob(s, n) for s in settings.states for n in range(settings.cells_per_state)]
+
+
+def render_scan(settings: CtCellGenerator, job: CellJob) -> tuple[NDArray[np.uint16], float]:
+    """Render all slices of a cell.
+
+    Returns
+    -------
+    scan, voxel_size_um
+        (slices, size_px, size_px), and the edge of a voxel.
+    """
+    cell = draw_cell(job.state, derive_rng(settings.seed, "cell", *job))
+    rings = draw_rings(cell, settings.size_px, derive_rng(settings.seed, "rings", *job))
+    rng = derive_rng(settings.seed, "noise", *job)
+    heights = np.linspace(0, 1, settings.slices)
+    scan = np.stack([render_slice(cell, float(z), settings.size_px, rng, rings) for z in heights])
+    return scan, CELL_DIAMETER_UM / (2 * cell.radius * settings.size_px)
+
+
+def write_scan(settings: CtCellGenerator, root: Path, job: CellJob) -> None:
+    """Generate one scan and write it below ``root``: even numbers as one file, odd as a folder."""
+    scan, voxel_um = render_scan(settings, job)
+    folder = root / job.state
+    folder.mkdir(exist_ok=True)
+    name = f"{job.state}_{job.number + 1:02d}"
+    per_um = (1 / voxel_um, 1 / voxel_um)
+    if job.number % 2 == 0:
+        description = {"axes": "ZYX", "unit": "um", "spacing": voxel_um}
+        tifffile.imwrite(
+            folder / f"{name}.tif", scan, imagej=True, resolution=per_um, metadata=description
+        )
+        return
+    (folder / name).mkdir()
+    for z, pixels in enumerate(scan):
+        tifffile.imwrite(
+            folder / name / f"slice_{FIRST_SLICE + z}.tif",
+            pixels,
+            imagej=True,
+            resolution=per_um,
+            metadata={"unit": "um"},
+        )
+
+
+def write_scans(settings: CtCellGenerator, root: Path, workers: int) -> int:
+    """Write all scans in several processes; the files do not depend on their number."""
+    jobs = list_cells(settings)
+    write = partial(write_scan, settings, root)
+    with ExitStack() as stack:
+        done: Iterable[None] = map(write, jobs)
+        if workers > 1:
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            done = stack.enter_context(pool).map(write, jobs)
+        for _ in show_progress(done, "Generating scans", len(jobs), "scan"):
+            pass
+    return len(jobs) * settings.slices

@@ -1,0 +1,47 @@
+"""Arms that were tested on specimens that they were trained on."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
+
+Finding = dict[str, str]
+
+
+def read_splits(arms: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the splits of arms, given as texts ``name=path``."""
+    named = [text.partition("=") for text in arms]
+    return {name: pd.read_parquet(path) for name, _, path in named}
+
+
+def drop_straddling_specimens(
+    specimens: pd.DataFrame, splits: Mapping[str, pd.DataFrame], manifest: pd.DataFrame
+) -> pd.DataFrame:
+    """Take verdicts per specimen out of arms that trained on other samples of that specimen.
+
+    Such a verdict would look like one about an unseen specimen, which it is not.
+
+    Parameters
+    ----------
+    specimens
+        Predictions at specimen level.
+    splits
+        Split of each arm; arms without one are kept.
+    manifest
+        Sample table.
+    """
+    bad = [arm for arm, split in splits.items() if len(find_straddling_specimens(split, manifest))]
+    return specimens[~specimens["arm"].isin(bad)]
+
+
+def list_straddling_findings(
+    splits: Mapping[str, pd.DataFrame], labels: Mapping[str, str], manifest: pd.DataFrame
+) -> list[Finding]:
+    """Say for every arm in words that slices of one cell are in training and test."""
+    findings = []
+    for arm, split in splits.items():
+        if text := warn_of_straddling(split, manifest):
+            name = labels.get(arm) or arm
+            findings.append({"kind": "leakage", "arm": arm, "text": f"Strategy “{name}”: {text}"})
+    return findings

@@ -1,0 +1,92 @@
+"""The polar average of an arm: every slice by a model that was not trained on its cell."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.config.evaluate import ExplainSettings
+from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.evaluation.forward import choose_device, load_fit
+from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.explain.polar import (
+    choose_typical,
+    draw_polar_average,
+    tabulate_profiles,
+    unroll_map,
+)
+
+
+def average_polar_maps(
+    predictions: pd.DataFrame,
+    specimens: "pd.Series[str]",
+    fits: Mapping[tuple[int, int], Path],
+    tiles: NDArray[np.uint8],
+    cut: CtSlicesSettings,
+    settings: ExplainSettings,
+) -> dict[str, NDArray[np.float64]]:
+    """Compute Grad-CAM maps of typical test slices in polar coordinates.
+
+    Parameters
+    ----------
+    predictions
+        Predictions table of the arm.
+    specimens
+        Specimen by ``sample_id``.
+    fits
+        Folder of each fit by (repeat, fold).
+    tiles
+        The tile store.
+    cut
+        How the tiles were cut.
+    settings
+        Slices per class; tiles at a time.
+
+    Returns
+    -------
+    dict
+        Class → (n, radii, angles) maps, each adding up to 1; classes without a right answer are
+        left out.
+    """
+    chosen = choose_typical(predictions, specimens, settings.polar_slices_per_class)
+    device = choose_device()
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    pairs = chosen[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    for repeat, fold in pairs.to_numpy().tolist():
+        rows = chosen[(chosen["repeat"] == repeat) & (chosen["fold"] == fold)]
+        model = load_fit(fits[repeat, fold]).to(device)
+        classes = model.description.classes
+        block = np.ascontiguousarray(tiles[rows["tile"].to_numpy(np.int64)])
+        numbers = [classes.index(name) for name in rows["y_pred"]]
+        maps = attribute_tiles(model, block, numbers, "grad_cam", settings.batch_size).grad_cam
+        for name, values in zip(rows["y_true"], maps, strict=True):
+            found.setdefault(str(name), []).append(unroll_map(values, cut.unroll))
+    return {name: np.stack(found[name]) for name in sorted(found)}
+
+
+def write_polar_average(
+    polar: Mapping[str, NDArray[np.float64]], reach: float, out: Path
+) -> list[dict[str, str]]:
+    """Write the averages as ``polar.png`` and ``polar.csv``.
+
+    Parameters
+    ----------
+    polar
+        From :func:`average_polar_maps`.
+    reach
+        Half the edge of a tile in radii of the can.
+    out
+        Folder of the arm's explanations.
+
+    Returns
+    -------
+    list of dict
+        The entry for the list of explanations; none without a right answer.
+    """
+    if not polar:
+        return []
+    (out / "polar.png").write_bytes(draw_polar_average(polar, reach))
+    tabulate_profiles(polar, reach).round(6).to_csv(out / "polar.csv", index=False)
+    return [{"file": "polar.png", "kind": "polar", "title": "Grad-CAM around the core"}]

@@ -1,0 +1,188 @@
+"""A scan of many slices, of which never more than the asked-for one is in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from batteryscope.readers.picture import PictureError
+
+# Grey levels that CT reconstructions are written with; Scanco and DICOM files are signed.
+KNOWN_TYPES = ("uint8", "uint16", "int16", "float32")
+SAMPLED_SLICES = 5  # from which the range of grey levels of a volume is taken
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A scan that is read slice by slice.
+
+    Attributes
+    ----------
+    path
+        File or folder.
+    shape
+        (slices, rows, columns).
+    dtype
+        Of the grey levels, one of :data:`KNOWN_TYPES`.
+    load
+        Reads slice z, counted from 0; use :meth:`read_slice`, which checks what comes.
+    voxel_size_um
+        Edge of a voxel within the slice; None if the file does not say.
+    slice_spacing_um
+        Distance of neighbouring slices; None if the file does not say.
+    instrument
+        Scanner, if stated.
+    missing
+        Sentences about slices that seem to be missing in the series.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    load: Callable[[int], NDArray[Any]]
+    voxel_size_um: float | None = None
+    slice_spacing_um: float | None = None
+    instrument: str | None = None
+    missing: tuple[str, ...] = ()
+
+    def read_slice(self, z: int) -> NDArray[Any]:
+        """Return slice ``z`` as (rows, columns).
+
+        Raises
+        ------
+        PictureError
+            The slice is not there, cannot be read, has another size or type than the others,
+            or holds values that are no numbers.
+        """
+        if not 0 <= z < self.shape[0]:
+            detail = f"has {self.shape[0]} slices; slice {z} (counted from 0) is not there."
+            raise PictureError(self.path, "unreadable", detail)
+        values = self.load(z)
+        if values.shape != self.shape[1:]:
+            found, expected = _name_size(values.shape), _name_size(self.shape[1:])
+            detail = (
+                f"slice {z} has {found} pixels, the first slice {expected}; "
+                "export all slices in one size."
+            )
+            raise PictureError(self.path, "wrong_size", detail)
+        if values.dtype != self.dtype:
+            detail = (
+                f"slice {z} holds numbers of type {values.dtype}, the first slice {self.dtype}; "
+                "export all slices alike."
+            )
+            raise PictureError(self.path, "unsupported", detail)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            n_bad = int((~np.isfinite(values)).sum())
+            detail = (
+                f"slice {z} holds {n_bad} values that are no numbers (NaN or infinite); "
+                "fill them (with the grey level of air, say) or export as 16-bit integers."
+            )
+            raise PictureError(self.path, "unsupported", detail)
+        return values
+
+
+def check_type(path: Path, dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the type of grey levels in the byte order of this machine.
+
+    Raises
+    ------
+    PictureError
+        The type is none of :data:`KNOWN_TYPES`.
+    """
+    native = np.dtype(dtype).newbyteorder("=")
+    if native.name not in KNOWN_TYPES:
+        detail = (
+            f"holds numbers of type {native.name}; expected one of {', '.join(KNOWN_TYPES)}; "
+            "export it as 8- or 16-bit grey levels."
+        )
+        raise PictureError(path, "unsupported", detail)
+    return native
+
+
+def make_raw_volume(
+    path: Path,
+    offset: int,
+    shape: tuple[int, int, int],
+    dtype: DTypeLike,
+    kind: str,
+    voxel_size_um: float | None = None,
+    slice_spacing_um: float | None = None,
+    instrument: str | None = None,
+) -> Volume:
+    """Describe slices that lie one after the other in a file.
+
+    They are read, not memory-mapped: mapped slices would count as resident memory until the
+    system takes them back.
+
+    Parameters
+    ----------
+    path
+        The file.
+    offset
+        Bytes before the first slice.
+    shape
+        (slices, rows, columns).
+    dtype
+        As stored, byte order included.
+    kind
+        Name of the format, for messages.
+    voxel_size_um, slice_spacing_um, instrument
+        As in :class:`Volume`.
+
+    Raises
+    ------
+    PictureError
+        ``truncated``: the file is smaller than its header says.
+    """
+    stored, native = np.dtype(dtype), check_type(path, dtype)
+    n_pixels = shape[1] * shape[2]
+    slice_bytes = n_pixels * stored.itemsize
+    size = path.stat().st_size
+    if size < offset + shape[0] * slice_bytes:
+        whole = max(0, size - offset) // max(1, slice_bytes)
+        detail = (
+            f"this {kind} file ends in the middle: its header announces {shape[0]} slices, "
+            f"{whole} are complete ({size} of {offset + shape[0] * slice_bytes} bytes); "
+            "copy it again."
+        )
+        raise PictureError(path, "truncated", detail)
+
+    def load(z: int) -> NDArray[Any]:
+        with path.open("rb") as stream:
+            stream.seek(offset + z * slice_bytes)
+            values = np.fromfile(stream, stored, n_pixels)
+        return values.reshape(shape[1:]).astype(native, copy=False)
+
+    return Volume(path, shape, native, load, voxel_size_um, slice_spacing_um, instrument)
+
+
+def find_grey_range(volume: Volume) -> tuple[float, float]:
+    """Return the grey levels of a volume that become 0 and 255 when it is shown with 8 bits.
+
+    Integer types without sign are scaled by the bits in use, so that volumes of one scanner
+    stay comparable; others by the lowest and highest value of a few slices.
+    """
+    if volume.dtype == np.uint8:
+        return 0.0, 255.0
+    chosen = np.unique(np.linspace(0, volume.shape[0] - 1, SAMPLED_SLICES).astype(int))
+    extremes = [(float(s.min()), float(s.max())) for s in map(volume.read_slice, chosen.tolist())]
+    low, high = min(e[0] for e in extremes), max(e[1] for e in extremes)
+    if volume.dtype == np.uint16:
+        return 0.0, 255.0 if high <= 255 else 4095.0 if high <= 4095 else 65535.0
+    return low, high if high > low else low + 1.0
+
+
+def show_with_8_bits(values: NDArray[Any], grey_range: tuple[float, float]) -> NDArray[np.uint8]:
+    """Scale grey levels of :func:`find_grey_range` to 0 to 255."""
+    low, high = grey_range
+    if values.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        return values
+    scaled = (values.astype(np.float32) - low) * (255.0 / (high - low))
+    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+
+
+def _name_size(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(edge) for edge in reversed(shape))

@@ -1,0 +1,145 @@
+"""The entrance to all volume formats: what below a folder is a scan, and opening one."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from batteryscope.errors import InputError
+from batteryscope.manifest.scan import (
+    COMPANION_NAMES,
+    COMPANION_SUFFIXES,
+    FolderScan,
+    natural_key,
+)
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.registry import is_picture_name
+from batteryscope.readers.volume import Volume
+from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr
+from batteryscope.readers.volume_dicom import is_dicom, open_dicom
+from batteryscope.readers.volume_folder import open_slice_folder
+from batteryscope.readers.volume_isq import SIGNATURE as ISQ_SIGNATURE
+from batteryscope.readers.volume_isq import open_isq
+from batteryscope.readers.volume_tiff import has_several_pages, open_tiff_stack
+
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+FORMATS = "ISQ, TIFF stack, NumPy, zarr, DICOM, or a folder of slices"
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What lies in one folder: scans in files of their own, slices, DICOM slices, the rest."""
+
+    scans: list[str]
+    slices: list[str]
+    dicom: list[str]
+    others: list[str]
+
+
+def find_volumes(root: Path) -> FolderScan:
+    """List the scans below a folder: files and folders that :func:`open_volume` opens.
+
+    Returns
+    -------
+    FolderScan
+        ``images`` are the scans, as POSIX paths relative to ``root`` ("." is itself one);
+        ``unsupported`` are files that are neither scans nor their companions.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or holds no scan.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: this folder does not exist; check the path, or run dvc pull.")
+    if root.is_file():
+        return FolderScan((root.name,))
+    found: list[str] = []
+    others: list[str] = []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        place = here.relative_to(root).as_posix()
+        if any((here / mark).exists() for mark in ZARR_MARKS):
+            found.append(place)
+            subfolders[:] = []
+            continue
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        content = _sort_files(here, sorted(n for n in names if not n.startswith(".")))
+        found += [(here / name).relative_to(root).as_posix() for name in content.scans]
+        if content.slices or content.dicom:
+            found.append(place)
+        others += [(here / name).relative_to(root).as_posix() for name in content.others]
+    if not found:
+        raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
+    order = sorted(found, key=natural_key)
+    return FolderScan(tuple(order), tuple(sorted(others, key=natural_key)))
+
+
+def open_volume(path: Path) -> Volume:
+    """Open a scan, whatever its format; content decides, not the name.
+
+    Parameters
+    ----------
+    path
+        An ISQ, NumPy, multi-page TIFF or DICOM file, a zarr store, or a folder of slices.
+
+    Raises
+    ------
+    PictureError
+        It is none of these, is damaged or cut off, or its slices do not belong together.
+    """
+    if path.is_dir():
+        if any((path / mark).exists() for mark in ZARR_MARKS):
+            return open_zarr(path)
+        names = sorted(f.name for f in path.iterdir() if f.is_file() and f.name[0] != ".")
+        content = _sort_files(path, names)
+        if content.dicom:
+            return open_dicom(path, content.dicom)
+        if content.slices:
+            return open_slice_folder(path, content.slices)
+        detail = f"holds no slices; expected a scan ({FORMATS})."
+        raise PictureError(path, "unsupported", detail)
+    start = _read_start(path)
+    if start.startswith(ISQ_SIGNATURE):
+        return open_isq(path)
+    if start.startswith(NPY_SIGNATURE):
+        return open_npy(path)
+    if start[128:132] == b"DICM":
+        return open_dicom(path)
+    if start.startswith(TIFF_SIGNATURES) and has_several_pages(path):
+        return open_tiff_stack(path)
+    if is_picture_name(path.name):
+        return open_slice_folder(path.parent, [path.name])
+    detail = f"is no scan that can be read; expected {FORMATS}."
+    raise PictureError(path, "unsupported", detail)
+
+
+def _sort_files(folder: Path, names: list[str]) -> _Content:
+    content = _Content([], [], [], [])
+    pictures = [name for name in names if is_picture_name(name)]
+    # In a folder of many slices one look is enough: stacks do not lie among slices.
+    tiffs = [name for name in pictures if name.lower().endswith((".tif", ".tiff"))]
+    all_slices = len(tiffs) > 8 and not any(has_several_pages(folder / n) for n in tiffs[:2])
+    for name in names:
+        path = folder / name
+        if name in set(tiffs) and not all_slices and has_several_pages(path):
+            content.scans.append(name)
+        elif is_picture_name(name):
+            content.slices.append(name)
+        elif name.lower().endswith(COMPANION_SUFFIXES) or name.lower() in COMPANION_NAMES:
+            continue
+        elif _read_start(path, 16).startswith((ISQ_SIGNATURE, NPY_SIGNATURE)):
+            content.scans.append(name)
+        elif is_dicom(path):
+            content.dicom.append(name)
+        else:
+            content.others.append(name)
+    return content
+
+
+def _read_start(path: Path, n_bytes: int = 132) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(n_bytes)
+    except OSError as error:
+        detail = f"cannot be opened ({error.strerror}); check path and permissions."
+        raise PictureError(path, "unreadable", detail) from None

@@ -1,0 +1,89 @@
+"""What scans need of networks: stacked slices, a head of two layers, classic backbones, rolling."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from batteryscope.augment import TileAugmentation
+from batteryscope.config.learning import AugmentSettings, ModelSettings
+from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.models.classifier import TileClassifier, build_classifier, rebuild_classifier
+from batteryscope.models.layer_groups import group_layers
+from batteryscope.models.two_layer_head import TwoLayerHead
+from batteryscope.training.data import as_batch, count_channels, count_grey_levels
+
+CLASSES = list("abcd")
+STACK = np.random.default_rng(1).integers(0, 255, (2, 3, 64, 64)).astype(np.uint8)
+
+
+def build(backbone: str = "test_resnet", px: int = 64, **more: object) -> TileClassifier:
+    settings = ModelSettings.model_validate({"backbone": backbone, "weights": "random", **more})
+    return build_classifier(settings, CLASSES, px, seed=1, tile_channels=3)
+
+
+def test_stacked_slices_take_the_place_of_colours() -> None:
+    model = build(grey_levels="per_image").eval()
+    with torch.inference_mode():
+        x = model.input(as_batch(STACK))
+        assert x.shape == (2, 3, 64, 64)
+        assert not torch.equal(x[:, 0], x[:, 1])
+        # A grey tile is the same as a stack of three equal slices.
+        same = model(as_batch(STACK[:, :1].repeat(3, 1)))
+        torch.testing.assert_close(model(as_batch(STACK[:, 0])), same)
+    assert (count_channels(STACK), count_channels(STACK[:, 0])) == (3, 1)
+    assert int(count_grey_levels(STACK, np.array([0, 1])).sum()) == STACK.size
+    maps = attribute_tiles(model, STACK, [0, 1])
+    assert maps.grad_cam.shape == (2, 64, 64)
+
+
+@pytest.mark.parametrize(("backbone", "freeze"), [("test_resnet", 1), ("googlenet", 1)])
+def test_head_of_two_layers(backbone: str, freeze: int) -> None:
+    model = build(backbone, head_units=8, dropout=0.4, freeze=freeze).eval()
+    assert isinstance(model.backbone, TwoLayerHead)
+    kinds = [type(layer) for layer in model.backbone.head]
+    assert kinds == [nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert all(p.requires_grad for p in model.backbone.head.parameters())
+    frozen = {n for n, p in model.backbone.named_parameters() if not p.requires_grad}
+    assert frozen == set(group_layers(model.backbone)[0])
+    again = rebuild_classifier(model.description.as_dict(), model.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again(as_batch(STACK)), model(as_batch(STACK)))
+    alone = build(backbone, head_units=8, freeze="backbone")
+    assert {n for n, p in alone.backbone.named_parameters() if p.requires_grad} == {
+        f"head.{n}"
+        for n, _ in alone.backbone.head.named_parameters()  # type: ignore[union-attr]
+    }
+    with pytest.raises(ValueError, match="head_units 8 does not go with pooling"):
+        ModelSettings(head_units=8, pooling="stage_statistics")
+
+
+def test_classic_backbones_follow_the_rules_of_timm() -> None:
+    model = build("googlenet", freeze="backbone")
+    names = [n for n, p in model.backbone.named_parameters() if p.requires_grad]
+    assert names == ["fc.weight", "fc.bias"]
+    assert len(group_layers(model.backbone)) == 5
+    grey = build_classifier(
+        ModelSettings(backbone="googlenet", weights="random", grey_input="sum_stem"), CLASSES, 64, 1
+    ).eval()
+    with torch.inference_mode():
+        assert grey(as_batch(STACK[:, 0])).shape == (2, 4)
+
+
+def test_rolling_moves_columns_around_the_edge() -> None:
+    settings = AugmentSettings(flips=False, quarter_turns=False, roll_columns=True)
+    tiles = as_batch(STACK)
+    rolled = TileAugmentation(settings)(tiles, torch.Generator().manual_seed(3))
+    for before, after in zip(tiles.float(), rolled, strict=True):
+        steps = [k for k in range(64) if torch.equal(torch.roll(before, k, 2), after)]
+        assert len(steps) == 1
+
+
+def test_both_axes_can_have_their_own_scale() -> None:
+    settings = AugmentSettings(flips=False, quarter_turns=False, scale=0.4, scale_per_axis=True)
+    disc = torch.zeros(8, 1, 65, 65)
+    rows, columns = torch.meshgrid(torch.arange(65), torch.arange(65), indexing="ij")
+    disc[:, :, (rows - 32) ** 2 + (columns - 32) ** 2 < 200] = 255
+    out = TileAugmentation(settings)(disc, torch.Generator().manual_seed(1)) > 128
+    heights, widths = out.any(3).sum(2).flatten(), out.any(2).sum(2).flatten()
+    assert (heights - widths).abs().max() > 4

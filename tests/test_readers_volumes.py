@@ -1,0 +1,217 @@
+"""Scans in all formats: known answers, and one clear sentence for each kind of bad file."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.volume import Volume, find_grey_range, show_with_8_bits
+from batteryscope.readers.volumes import find_volumes, open_volume
+
+SCAN: NDArray[np.uint16] = np.random.default_rng(1).integers(0, 60000, (5, 12, 9)).astype(np.uint16)
+
+
+def write_isq(path: Path, scan: NDArray[np.int16], data_offset: int = 0) -> None:
+    """Write a Scanco file as the notes on the header say: offset × 512 bytes, padded blocks."""
+    header = bytearray(512 * (data_offset + 1))
+    header[:16] = b"CTDATA-HEADER_V1"
+    nz, ny, nx = scan.shape
+    struct.pack_into("<i", header, 16, 3)
+    struct.pack_into("<6i", header, 44, nx, ny, nz, nx * 20, ny * 20, nz * 40)
+    struct.pack_into("<i", header, 508, data_offset)
+    body = scan.astype("<i2").tobytes()
+    path.write_bytes(bytes(header) + body + b"\0" * (-len(body) % 512))
+
+
+def write_slices(folder: Path, numbers: range | list[int], suffix: str = ".tif") -> None:
+    folder.mkdir()
+    for z, number in enumerate(numbers):
+        if suffix == ".tif":
+            tifffile.imwrite(folder / f"s_{number}.tif", SCAN[z % len(SCAN)])
+        else:
+            Image.fromarray(SCAN[z % len(SCAN)]).save(folder / f"s_{number}{suffix}")
+
+
+def write_dicom(
+    folder: Path, positions: list[float], turned: int | None = None, scan: NDArray[np.uint16] = SCAN
+) -> None:
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    folder.mkdir()
+    series = generate_uid(entropy_srcs=["series"])
+    for i, position in enumerate(positions):
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(i)])
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, str(i)
+        dataset.SeriesInstanceUID, dataset.InstanceNumber = series, i
+        dataset.Rows, dataset.Columns = scan.shape[1:]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation = 15, 0
+        dataset.PixelSpacing, dataset.ImagePositionPatient = [0.03, 0.03], [0, 0, position]
+        axes = [1, 0, 0, 0, 0, 1] if i == turned else [1, 0, 0, 0, 1, 0]
+        dataset.ImageOrientationPatient = axes
+        dataset.PixelData = scan[i].tobytes()
+        dataset.save_as(folder / f"IM{9 - i:04d}", enforce_file_format=True)
+
+
+def write_zarr(path: Path) -> None:
+    import zarr
+
+    store = zarr.open(path, mode="w", shape=SCAN.shape, chunks=(1, 12, 9), dtype="u2")
+    store[:] = SCAN
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "stack.tif": lambda p: tifffile.imwrite(p, SCAN),
+    "big.tif": lambda p: tifffile.imwrite(p, SCAN, bigtiff=True),
+    "packed.tif": lambda p: tifffile.imwrite(p, SCAN, compression="zlib"),
+    "big_endian.tif": lambda p: tifffile.imwrite(p, SCAN, byteorder=">"),
+    "scan.npy": lambda p: np.save(p, SCAN),
+    "scan.zarr": write_zarr,
+    "tiff_slices": lambda p: write_slices(p, [8, 9, 10, 11, 12]),
+    "png_slices": lambda p: write_slices(p, range(5), ".png"),
+    "dicom": lambda p: write_dicom(p, [0.0, 0.06, 0.12, 0.18, 0.24]),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_same_slices(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name)
+    volume = open_volume(tmp_path / name)
+    assert volume.shape == SCAN.shape
+    assert volume.dtype == np.uint16
+    for z in (4, 0, 2):
+        np.testing.assert_array_equal(volume.read_slice(z), SCAN[z])
+    assert volume.missing == ()
+    with pytest.raises(PictureError, match="has 5 slices; slice 5"):
+        volume.read_slice(5)
+
+
+@pytest.mark.parametrize("offset", [0, 4])
+def test_isq_known_answers(tmp_path: Path, offset: int) -> None:
+    scan = np.random.default_rng(2).integers(-500, 9000, (4, 7, 6)).astype(np.int16)
+    write_isq(tmp_path / "cell.ISQ", scan, offset)
+    volume = open_volume(tmp_path / "cell.ISQ")
+    assert volume.shape == (4, 7, 6)
+    assert volume.dtype == np.int16
+    assert (volume.voxel_size_um, volume.slice_spacing_um) == (20.0, 40.0)
+    np.testing.assert_array_equal(volume.read_slice(3), scan[3])
+    content = (tmp_path / "cell.ISQ").read_bytes()
+    (tmp_path / "cut.ISQ").write_bytes(content[: 512 * (offset + 1) + 200])
+    with pytest.raises(PictureError, match=r"ends in the middle.* 4 slices, 2 are complete") as e:
+        open_volume(tmp_path / "cut.ISQ")
+    assert e.value.reason == "truncated"
+    (tmp_path / "head.ISQ").write_bytes(content[:100])
+    with pytest.raises(PictureError, match="ends within its header"):
+        open_volume(tmp_path / "head.ISQ")
+
+
+@pytest.mark.real_data
+def test_a_real_isq_file(shared_data: Path) -> None:
+    volume = open_volume(shared_data / "isq" / "test_isq_native_only_binary_25.ISQ")
+    assert volume.shape == (25, 25, 25)
+    assert volume.voxel_size_um == 60.0
+    values = [volume.read_slice(z) for z in range(25)]
+    assert set(np.unique(values)) == {0, 1}
+
+
+def test_voxel_size_where_the_file_says_it(tmp_path: Path) -> None:
+    info = {"axes": "ZYX", "unit": "um", "spacing": 30.0}
+    tifffile.imwrite(tmp_path / "a.tif", SCAN, imagej=True, resolution=(0.05, 0.05), metadata=info)
+    volume = open_volume(tmp_path / "a.tif")
+    assert volume.voxel_size_um == pytest.approx(20.0, rel=1e-3)
+    assert volume.slice_spacing_um == pytest.approx(30.0)
+    tifffile.imwrite(tmp_path / "b.tif", SCAN, resolution=(300, 300), resolutionunit=2)
+    assert open_volume(tmp_path / "b.tif").voxel_size_um is None  # a printer's resolution
+    write_dicom(tmp_path / "d", [0.0, 0.06, 0.12, 0.18, 0.24])
+    dicom = open_volume(tmp_path / "d")
+    assert dicom.voxel_size_um == pytest.approx(30.0)
+    assert dicom.slice_spacing_um == pytest.approx(60.0)
+
+
+def test_dicom_is_sorted_by_position_and_gaps_are_told(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "d", [0.3, 0.0, 0.1, 0.6, 0.2])
+    volume = open_volume(tmp_path / "d")
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[1])
+    np.testing.assert_array_equal(volume.read_slice(4), SCAN[3])
+    assert "about 2 slices are missing" in volume.missing[0]
+
+
+def test_bad_scans_are_told_in_one_sentence(tmp_path: Path) -> None:
+    def refuse(name: str, words: str, z: int = 0) -> None:
+        with pytest.raises(PictureError, match=words) as error:
+            open_volume(tmp_path / name).read_slice(z)
+        assert "\n" not in str(error.value)
+        assert str(error.value).startswith(str(tmp_path))
+
+    write_dicom(tmp_path / "mixed", [0.0, 0.1, 0.2], turned=2)
+    refuse("mixed", "mixed orientations")
+    write_slices(tmp_path / "sizes", range(3))
+    tifffile.imwrite(tmp_path / "sizes" / "s_3.tif", SCAN[0][:, :5])
+    refuse("sizes", "s_3.tif has 5 × 12 pixels, s_0.tif has 9 × 12")
+    write_slices(tmp_path / "masks", range(3))
+    tifffile.imwrite(tmp_path / "masks" / "mask_1.tif", SCAN[0])
+    refuse("masks", "several series")
+    broken = SCAN.astype(np.float32)
+    broken[2, 3, 4] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", broken)
+    refuse("nan.tif", "slice 2 holds 1 values that are no numbers", 2)
+    assert open_volume(tmp_path / "nan.tif").read_slice(1).dtype == np.float32
+    np.save(tmp_path / "flat.npy", SCAN[0])
+    refuse("flat.npy", "expected three axes")
+    np.save(tmp_path / "long.npy", SCAN.astype(np.int64))
+    refuse("long.npy", "numbers of type int64")
+    content = tmp_path / "cut.npy"
+    np.save(content, SCAN)
+    content.write_bytes(content.read_bytes()[:-300])
+    refuse("cut.npy", "ends in the middle")
+    tifffile.imwrite(tmp_path / "cut.tif", SCAN)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:700])
+    refuse("cut.tif", "ends in the middle|ends too early")
+
+
+def test_missing_slice_numbers_are_told(tmp_path: Path) -> None:
+    write_slices(tmp_path / "gap", [10, 11, 12, 15, 16])
+    volume = open_volume(tmp_path / "gap")
+    assert volume.shape[0] == 5
+    assert "between s_10.tif and s_16.tif: 13 to 14;" in volume.missing[0]
+    write_slices(tmp_path / "every_second", [10, 12, 14, 16])
+    assert open_volume(tmp_path / "every_second").missing == ()
+
+
+def test_scans_below_a_folder(tmp_path: Path) -> None:
+    for state in ("old", "new"):
+        (tmp_path / state).mkdir()
+        tifffile.imwrite(tmp_path / state / f"{state}_2.tif", SCAN)
+        write_slices(tmp_path / state / f"{state}_10", range(3))
+    write_zarr(tmp_path / "z.zarr")
+    (tmp_path / "README.txt").write_text("notes")
+    (tmp_path / "odd.xyz").write_text("what is this")
+    found = find_volumes(tmp_path)
+    expected = ("new/new_2.tif", "new/new_10", "old/old_2.tif", "old/old_10", "z.zarr")
+    assert found.images == expected
+    assert found.unsupported == ("odd.xyz",)
+    assert find_volumes(tmp_path / "old" / "old_10").images == (".",)
+    assert find_volumes(tmp_path / "old" / "old_2.tif").images == ("old_2.tif",)
+
+
+def test_eight_bits_for_showing(tmp_path: Path) -> None:
+    def wrap(values: NDArray[np.generic]) -> Volume:
+        return Volume(tmp_path, values.shape, values.dtype, lambda z: values[z])  # type: ignore[arg-type]
+
+    twelve = np.array([[[0, 4095]]], np.uint16)
+    assert find_grey_range(wrap(twelve)) == (0.0, 4095.0)
+    signed = np.array([[[-100, 300]]], np.int16)
+    grey_range = find_grey_range(wrap(signed))
+    assert show_with_8_bits(signed[0], grey_range).tolist() == [[0, 255]]

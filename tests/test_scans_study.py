@@ -1,0 +1,303 @@
+"""Scans of cells through the programs: ingest, cut, divide, compare, bundle, predict."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from safetensors.torch import save_file
+
+from batteryscope.bundle.record import BundleSettings
+from batteryscope.bundle.write import write_bundle
+from batteryscope.config.checks import check_project
+from batteryscope.config.dataset import CtCellGenerator, DatasetSettings, VolumeSettings
+from batteryscope.config.learning import ModelSettings
+from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.config.project import load_project
+from batteryscope.config.split import SplitSettings
+from batteryscope.demo.ct_dataset import CellJob, list_cells, render_scan
+from batteryscope.demo.write_dataset import generate_dataset
+from batteryscope.errors import ConfigError, InputError
+from batteryscope.evaluation.baselines import predict_from_windings
+from batteryscope.evaluation.comparison import compare_arms, list_levels
+from batteryscope.evaluation.straddling import list_straddling_findings
+from batteryscope.manifest.build import build_manifest
+from batteryscope.models.classifier import build_classifier
+from batteryscope.plan import plan_study
+from batteryscope.preprocess.cut_scans import cut_scans
+from batteryscope.preprocess.cut_volume import cut_volume
+from batteryscope.readers.volume import Volume
+from batteryscope.readers.volumes import find_volumes
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.audit import audit_split
+from batteryscope.splits.groups import find_groups
+from batteryscope.splits.slices import pair_neighbours, warn_of_straddling
+from batteryscope.tilestore import TileStore
+from workflow_scripts.predict_images import main as predict_images
+from workflow_scripts.split_dataset import main as split_dataset
+
+MADE = CtCellGenerator(
+    kind="ct_cell", cells_per_state=3, slices=4, size_px=160, states=["pristine", "cycle_aged"]
+)
+SETTINGS = DatasetSettings(
+    name="scans",
+    generator=MADE,
+    volumes=VolumeSettings(),
+    labels={"pattern": "(?P<state>pristine|cycle_aged)", "columns": ["state"]},
+)
+CUT = CtSlicesSettings(input_px=32, min_regularity=0.1)
+CLASSES = ["cycle_aged", "pristine"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    root = tmp_path_factory.mktemp("scans")
+    generate_dataset(MADE, root / "images", workers=1)
+    scan = find_volumes(root / "images")
+    manifest, rejects, frames = build_manifest(scan, SETTINGS, root / "images")
+    index, left_out = cut_scans(manifest, root / "images", CUT, root / "tiles", 10**6)
+    return SimpleNamespace(
+        root=root, manifest=manifest, rejects=rejects, frames=frames, index=index, left_out=left_out
+    )
+
+
+def divide(study: SimpleNamespace, group: str, **more: object) -> pd.DataFrame:
+    settings = SplitSettings(scheme="kfold", folds=3, group=group, **more)  # type: ignore[arg-type]
+    return split_samples(study.manifest, find_groups(study.manifest, group), settings)  # type: ignore[arg-type]
+
+
+def test_every_slice_is_a_sample_of_its_cell(study: SimpleNamespace) -> None:
+    manifest = study.manifest
+    assert len(manifest) == 24
+    assert study.rejects.empty
+    assert manifest.groupby("specimen_id").size().tolist() == [4] * 6
+    row = manifest[manifest["path"] == "pristine/pristine_01.tif#2"].iloc[0]
+    assert (row["volume"], row["slice"]) == ("pristine/pristine_01.tif", 2)
+    assert (row["class"], row["bit_depth"]) == ("pristine", 16)
+    assert 18350 / 160 < row["pixel_size_um"] < 2 * 18350 / 160
+    assert (manifest["volume"] == "cycle_aged/cycle_aged_02").sum() == 4  # a folder of slices
+
+
+def test_generated_scans_are_equal_for_equal_settings() -> None:
+    assert len(list_cells(MADE)) == 6
+    first, um = render_scan(MADE, CellJob("pristine", 0))
+    again, _ = render_scan(MADE, CellJob("pristine", 0))
+    other, _ = render_scan(MADE, CellJob("pristine", 1))
+    np.testing.assert_array_equal(first, again)
+    assert first.dtype == np.uint16
+    assert first.shape == (4, 160, 160)
+    assert um > 0
+    assert not np.array_equal(first, other)
+
+
+def test_chosen_slices_and_bad_scans(study: SimpleNamespace, tmp_path: Path) -> None:
+    shutil.copytree(study.root / "images" / "pristine", tmp_path / "pristine")
+    folder = tmp_path / "pristine" / "pristine_02"
+    (folder / "slice_201.tif").unlink()
+    stack = tmp_path / "pristine" / "pristine_01.tif"
+    stack.write_bytes(stack.read_bytes()[:-30000])
+    settings = SETTINGS.model_copy(update={"volumes": VolumeSettings(first=1, step=2)})
+    manifest, rejects, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
+    assert sorted(manifest["path"]) == [
+        "pristine/pristine_02#1", "pristine/pristine_03.tif#1", "pristine/pristine_03.tif#3"
+    ]  # fmt: skip
+    found = dict(zip(rejects["path"], rejects["reason"], strict=True))
+    assert found == {
+        "pristine/pristine_01.tif": "truncated",
+        "pristine/pristine_02": "missing_slices",
+    }
+    assert "201" in rejects["detail"].iloc[1]
+
+
+def test_tiles_descriptors_and_preview(study: SimpleNamespace) -> None:
+    store = TileStore.open(study.root / "tiles")
+    assert store.tiles.shape == (24, 3, 32, 32)
+    assert set(study.index["kind"]) == {"whole"}
+    slices = pd.read_csv(study.root / "tiles" / "slices.csv")
+    assert slices["used"].all()
+    assert slices["neighbour_similarity"].between(0.2, 1).all()
+    # The first slice of a scan has itself below it.
+    first = study.manifest.loc[study.manifest["slice"] == 0, "sample_id"].iloc[0]
+    tile = store.tiles[int(study.index.loc[study.index["sample_id"] == first, "tile"].iloc[0])]
+    np.testing.assert_array_equal(tile[0], tile[1])
+    cells = pd.read_csv(study.root / "tiles" / "cells.csv")
+    assert cells["slices"].tolist() == [4] * 6
+    assert cells["can_diameter_mm"].between(17.8, 19.2).all()
+    assert (study.root / "tiles" / "preview.png").stat().st_size > 20000
+
+
+def test_a_scan_without_a_cell_is_told(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 200, (3, 90, 90)).astype(np.uint16)
+    volume = Volume(tmp_path / "air.tif", (3, 90, 90), np.dtype(np.uint16), lambda z: noise[z])
+    cuts = list(cut_volume(volume, [0, 1, 2], CUT, workers=1))
+    assert [cut.reason for cut in cuts] == ["no_cell"] * 3
+    assert "no cell is found" in cuts[0].detail
+    (tmp_path / "pristine").mkdir()
+    tifffile.imwrite(tmp_path / "pristine" / "air.tif", noise, photometric="minisblack")
+    manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path)
+    with pytest.raises(InputError, match=r"no slice of any scan can be used.*no cell is found"):
+        cut_scans(manifest, tmp_path, CUT, tmp_path / "tiles", 10**6)
+
+
+def test_the_default_division_is_by_cell(study: SimpleNamespace) -> None:
+    split = divide(study, "auto")
+    specimens = study.manifest.set_index("sample_id")["specimen_id"]
+    roles = split.assign(cell=split["sample_id"].map(specimens)).groupby(["fold", "cell"])["role"]
+    assert roles.nunique().max() == 1
+    assert warn_of_straddling(split, study.manifest) == ""
+    audit = audit_split(split, study.manifest, pair_neighbours(study.manifest))
+    assert audit["near_duplicates"]["pairs"] == 18
+    assert audit["near_duplicates"]["across_roles"] == 0
+    assert audit["warnings"] == []
+
+
+def test_a_division_by_slice_is_told_in_words(study: SimpleNamespace, tmp_path: Path) -> None:
+    study.manifest.to_parquet(tmp_path / "manifest.parquet")
+    study.frames.to_parquet(tmp_path / "frames.parquet")
+    settings = SplitSettings(scheme="kfold", folds=3, group="slice").model_dump_json()
+    names = {name: tmp_path / name for name in ("split", "audit")}
+    arguments = [f"--{name}={path}" for name, path in names.items()]
+    arguments += [f"--{name}={tmp_path / name}.parquet" for name in ("manifest", "frames")]
+    assert split_dataset([*arguments, f"--settings={settings}"]) == 0
+    warning = json.loads(names["audit"].read_text())["warnings"]
+    assert len(warning) == 1
+    assert "Neighbouring slices of one cell are on both sides" in warning[0]
+    split = pd.read_parquet(names["split"])
+    finding = list_straddling_findings({"x": split}, {"x": "by slice"}, study.manifest)[0]
+    assert finding["text"].startswith("Strategy “by slice”: Neighbouring slices")
+
+
+def test_slices_of_one_cell_are_no_experiment_by_cell(study: SimpleNamespace) -> None:
+    one = study.manifest.groupby("class")["specimen_id"].transform("first")
+    single = study.manifest[study.manifest["specimen_id"] == one]
+    settings = SplitSettings(scheme="holdout", test_fraction=0.25, group="specimen")
+    words = "Class 'cycle_aged' has only 1 cell, .* slices of one cell cannot test"
+    data_words = "The data set has 2 cells, .* slices of one cell cannot test"
+    with pytest.raises(InputError, match=f"{words}|{data_words}"):
+        split_samples(single, find_groups(single, "specimen"), settings)
+    by_slice = settings.model_copy(update={"group": "slice"})
+    split = split_samples(single, find_groups(single, "slice"), by_slice)
+    arm = make_predictions(single, split, "by_slice")
+    levels = list_levels(arm, single, {"by_slice": split})
+    assert list(levels) == ["slice"]  # no verdict per cell comes out of it
+
+
+def make_predictions(manifest: pd.DataFrame, split: pd.DataFrame, arm: str) -> pd.DataFrame:
+    test = split[split["role"] == "test"].merge(manifest[["sample_id", "class"]], on="sample_id")
+    table = test[["sample_id", "repeat", "fold", "role"]].assign(tile=range(len(test)), arm=arm)
+    table["y_true"] = table["y_pred"] = test["class"]
+    for name in CLASSES:
+        table[f"p_{name}"] = np.where(test["class"] == name, 0.8, 0.2)
+    return table
+
+
+def test_both_divisions_stand_in_one_table_with_the_windings(study: SimpleNamespace) -> None:
+    splits = {"by_cell": divide(study, "specimen"), "by_slice": divide(study, "slice")}
+    slices = pd.read_csv(study.root / "tiles" / "slices.csv", dtype={"sample_id": str})
+    tables = [make_predictions(study.manifest, split, arm) for arm, split in splits.items()]
+    tables.append(predict_from_windings(study.manifest, splits["by_cell"], slices, seed=1))
+    predictions = pd.concat(tables, ignore_index=True)
+    table = compare_arms(predictions, study.manifest, ["state"], {}, splits=splits)
+    found = table.groupby("arm")["level"].agg(set).to_dict()
+    assert found == {
+        "by_cell": {"slice", "specimen"},
+        "by_slice": {"slice"},
+        "baseline_winding": {"slice", "specimen"},
+    }
+    counts = table[(table["arm"] == "by_cell") & (table["metric"] == "accuracy")]
+    assert counts.set_index("level")["n"].to_dict() == {"slice": 24, "specimen": 6}
+
+
+@pytest.fixture(scope="module")
+def bundle(study: SimpleNamespace) -> Path:
+    split = divide(study, "specimen")
+    folder = study.root / "part0" / "r0_f0"
+    folder.mkdir(parents=True)
+    model_settings = ModelSettings(
+        backbone="test_resnet", weights="random", grey_levels="per_image", head_units=8
+    )
+    model = build_classifier(model_settings, CLASSES, 32, seed=1, tile_channels=3)
+    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    save_file(state, folder / "weights.safetensors")
+    (folder / "model.json").write_text(json.dumps(model.description.as_dict()))
+    own = split[(split["fold"] == 0) & (split["role"] == "train")]["sample_id"]
+    fit = {"repeat": 0, "fold": 0, "best_epoch": 1, "train_samples": sorted(own)}
+    (folder / "fit.json").write_text(json.dumps(fit))
+    settings = BundleSettings(
+        study="cells",
+        arm="by_cell",
+        title="Cells",
+        data_name="scans",
+        label_columns=["state"],
+        preprocess=CUT,
+        max_pixels=10**6,
+        generated=True,
+    )
+    first = split[split["fold"] == 0]
+    out = study.root / "bundle"
+    images = study.root / "images"
+    write_bundle(out, settings, [folder], study.manifest, study.frames, first, images, 1.0, {})
+    return out
+
+
+def test_predictions_give_a_row_per_slice_and_per_cell(
+    study: SimpleNamespace, bundle: Path, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    new, _ = render_scan(MADE.model_copy(update={"seed": 9}), CellJob("pristine", 0))
+    np.save(scans / "new.npy", new)
+    shutil.copy(study.root / "images" / "pristine" / "pristine_01.tif", scans / "old.tif")
+    np.save(scans / "air.npy", np.zeros((3, 160, 160), np.uint16))
+    out = tmp_path / "predictions.csv"
+    arguments = ["--bundle", str(bundle), "--device", "cpu", "--out", str(out)]
+    assert predict_images([*arguments, "--images", str(scans)]) == 0
+    table = pd.read_csv(out, keep_default_na=False)
+    assert table.groupby("file")["level"].agg(list).to_dict() == {
+        "air.npy": ["slice"] * 3 + ["cell"],
+        "new.npy": ["slice"] * 4 + ["cell"],
+        "old.tif": ["slice"] * 4 + ["cell"],
+    }
+    cells = table[table["level"] == "cell"].set_index("file")
+    assert cells["status"].to_dict() == {"air.npy": "rejected", "new.npy": "ok", "old.tif": "ok"}
+    assert "no cell is found" in cells.loc["air.npy", "reason"]
+    slices = table[(table["file"] == "new.npy") & (table["level"] == "slice")]
+    mean = slices["p_pristine"].astype(float).mean()
+    assert float(cells.loc["new.npy", "p_pristine"]) == pytest.approx(mean, abs=1e-5)
+    agreeing = (slices["class"] == cells.loc["new.npy", "class"]).mean()
+    assert float(cells.loc["new.npy", "slices_agreeing"]) == pytest.approx(agreeing)
+    assert cells["seen_in_training"].astype(str).str.lower()["new.npy"] == "false"
+    one = [*arguments, "--images", str(scans / "new.npy"), "--slices", "1:2:1"]
+    assert predict_images(one) == 0
+    assert pd.read_csv(out)["slice"].dropna().tolist() == [1, 2]
+
+
+def test_what_cannot_work_is_told_before_anything_runs() -> None:
+    def check(**changes: object) -> None:
+        overlay = {"studies": {"cell_health": changes}}
+        project = load_project(Path(__file__).parents[1] / "params.yaml", overlay)
+        study = project.image_studies["cell_health"]
+        check_project(project, {"cell_health": plan_study("cell_health", study)})
+
+    check()
+    few = {"demo": {"dataset": {"generator": {"cells_per_state": 3}}}}
+    with pytest.raises(ConfigError, match=r"'each', has 3 cells, .* needs at least 5 .*add cells"):
+        check(**few)
+    with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
+        check(demo={"preprocess": {"method": "sem_tiles"}}, preprocess={"method": "sem_tiles"})
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match=r"add 'volumes: {}'"):
+        DatasetSettings(name="x", generator=MADE)
+    with pytest.raises(ValueError, match="last 2 is before first 5"):
+        VolumeSettings(first=5, last=2)
+    with pytest.raises(ConfigError, match="makes a network of one channel"):
+        build_classifier(
+            ModelSettings(backbone="test_resnet", weights="random", grey_input="sum_stem"),
+            CLASSES, 32, 1, 3,
+        )  # fmt: skip
