@@ -7,7 +7,8 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.config.project import Project
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
@@ -104,19 +105,30 @@ def _check_columns(data: DatasetSettings, external: DatasetSettings, key: str) -
 
 
 def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
+    if isinstance(arm.recipe.preprocess, SemTilesSettings):
+        _check_sem_tiles(dataset, arm, arm.recipe.preprocess, key)
+    _check_group_counts(dataset, arm, key)
+
+
+def _check_sem_tiles(
+    dataset: DatasetSettings, arm: ArmPlan, preprocess: SemTilesSettings, key: str
+) -> None:
     size = find_frame_size(dataset)
-    crop = arm.recipe.preprocess.crop_px
+    crop = preprocess.crop_px
     if size is not None and crop > min(size):
         raise ConfigError(
             f"{key}.preprocess.crop_px: {crop} px (arm '{arm.name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
-    bar = arm.recipe.preprocess.data_bar
+    bar = preprocess.data_bar
     if size is not None and isinstance(bar, int) and crop + bar > size[1]:
         raise ConfigError(
             f"{key}.preprocess.data_bar: a bar of {bar} px (arm '{arm.name}') leaves "
             f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
         )
+
+
+def _check_group_counts(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
     split = arm.recipe.split
     unit = find_unit(dataset, split.group)
     smallest = find_smallest_class(dataset, unit)
@@ -141,6 +153,8 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
     Of a user's images the headers of a few in every folder are read and the largest
     counts: single small images are left to the rejects.
     """
+    if isinstance(dataset.generator, CrossSectionGenerator) and dataset.path is None:
+        return None  # the height depends on the thickness of the coating
     if dataset.path is None and dataset.generator is not None:
         return dataset.generator.width_px, dataset.generator.height_px
     if dataset.expected_size_px is not None or dataset.path is None:
@@ -162,6 +176,8 @@ def find_unit(dataset: DatasetSettings, group: str) -> str:
 
     Names in a label table are not looked up; there ``auto`` counts as images.
     """
+    if dataset.path is None and isinstance(dataset.generator, CrossSectionGenerator):
+        return "specimen" if group in ("auto", "specimen") else "image"
     pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
     named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
     wanted = ("specimen", "session") if group == "auto" else (group,)
@@ -178,6 +194,12 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
     unit
         What is counted, as :func:`find_unit` names it.
     """
+    generator = dataset.generator
+    if dataset.path is None and isinstance(generator, CrossSectionGenerator):
+        by_specimen = unit == "specimen"
+        return "each", generator.electrodes_per_porosity if by_specimen else (
+            generator.images_per_class
+        )
     if dataset.path is None and dataset.generator is not None:
         return "each", dataset.generator.images_per_class
     if dataset.labels.source != "folders" or dataset.path is None or dataset.where:

@@ -88,10 +88,12 @@ def pack_particles(
     width = len(foil)
     wanted = active_fraction * float((surface - foil).sum())
     radius = _draw_radii(wanted, pixel_size_um, rng)
-    x = rng.uniform(0, width, len(radius))
+    # The R2 sequence spreads every size evenly: a real slurry has no clouds of particles.
+    steps = np.arange(len(radius))
+    x = (rng.uniform() + 0.7548776662 * steps) % 1 * width
     column = np.minimum(x.astype(int), width - 1)
     room = surface[column] - foil[column] - 2 * radius
-    y = foil[column] + radius + room * rng.uniform(0, 1, len(radius))
+    y = foil[column] + radius + room * ((rng.uniform() + 0.5698402910 * steps) % 1)
     _push_apart(x, y, radius, foil, surface, width, MOST_SWEEPS, 0.6)
     return Packing(x, y, radius)
 

@@ -15,8 +15,13 @@ from pydantic import ConfigDict
 
 from batteryscope.command_line import as_json, read_settings, show_progress
 from batteryscope.config.base import Settings
-from batteryscope.config.dataset import CheckSetGenerator, SemTopViewGenerator
+from batteryscope.config.dataset import (
+    CheckSetGenerator,
+    CrossSectionGenerator,
+    SemTopViewGenerator,
+)
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
+from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.sem_frame import render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
@@ -37,7 +42,7 @@ class SemFrameJob(NamedTuple):
     visit: int
 
 
-Generator = SemTopViewGenerator | CheckSetGenerator
+Generator = SemTopViewGenerator | CheckSetGenerator | CrossSectionGenerator
 
 
 class _GeneratorKind(Settings):
@@ -45,7 +50,7 @@ class _GeneratorKind(Settings):
 
     model_config = ConfigDict(extra="ignore")
 
-    kind: Literal["sem_top_view", "trivial", "random"]
+    kind: Literal["sem_top_view", "trivial", "random", "cross_section"]
 
 
 def read_generator(text: str) -> Generator:
@@ -53,10 +58,17 @@ def read_generator(text: str) -> Generator:
     kind = read_settings(_GeneratorKind, text).kind
     if kind == "sem_top_view":
         return read_settings(SemTopViewGenerator, text)
+    if kind == "cross_section":
+        return read_settings(CrossSectionGenerator, text)
     return read_settings(CheckSetGenerator, text)
 
 
-def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = None) -> int:
+def generate_dataset(
+    settings: Generator,
+    out_dir: Path,
+    workers: int | None = None,
+    capacity_grid: Path | None = None,
+) -> int:
     """Generate a labelled data set; equal settings give equal bytes for any number of workers.
 
     The files are written beside ``out_dir`` first and renamed at the end, so that a killed run
@@ -70,6 +82,8 @@ def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = N
         Folder to create; one class per subfolder. A data set generated before is replaced.
     workers
         Processes; as many as there are processors if not given, fewer for few frames.
+    capacity_grid
+        Table of simulated capacities, from which cross-sections get their labels.
 
     Returns
     -------
@@ -90,7 +104,7 @@ def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = N
     shutil.rmtree(partial_dir, ignore_errors=True)
     partial_dir.mkdir(parents=True)
     try:
-        count = _write_pictures(settings, partial_dir, workers)
+        count = _write_pictures(settings, partial_dir, workers, capacity_grid)
         readme = describe_dataset(settings, count)
         (partial_dir / README_NAME).write_text(readme, encoding="utf-8", newline="\n")
         if out_dir.exists():
@@ -168,6 +182,8 @@ def describe_dataset(settings: Generator, count: int) -> str:
             "noise are drawn independently of the class. Good for trying out the pipeline;\n"
             "nothing about real electrodes follows from results on them.\n"
         )
+    elif isinstance(settings, CrossSectionGenerator):
+        story = describe_cross_sections()
     elif settings.kind == "trivial":
         story = "A check set: every class has a plain texture of its own; all must be told apart.\n"
     else:
@@ -175,8 +191,12 @@ def describe_dataset(settings: Generator, count: int) -> str:
     return f"{README_TITLE}\n\n{story}\nPictures: {count}\nSettings: {as_json(settings)}\n"
 
 
-def _write_pictures(settings: Generator, root: Path, workers: int | None) -> int:
-    """Write all pictures with a progress bar, SEM frames in several processes."""
+def _write_pictures(
+    settings: Generator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
+    """Write all pictures with a progress bar, large ones in several processes."""
+    if isinstance(settings, CrossSectionGenerator):
+        return write_cross_sections(settings, root, capacity_grid, workers)
     if isinstance(settings, CheckSetGenerator):
         labels = assign_classes(settings)
         for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):

@@ -19,6 +19,8 @@ REASONS = (
     "wrong_size",
     "too_large",
     "unsupported",
+    "no_capacity",
+    "no_images",
 )
 
 # Columns that are made from the file itself and never taken from a label table.

@@ -68,7 +68,8 @@ def split_samples(
         role = part["group_id"].map(roles).fillna("train").astype("str")
         parts.append(part.assign(repeat=repeat, fold=fold, role=role))
     split = pd.concat(parts, ignore_index=True)[SPLIT_COLUMNS]
-    _check_training(split, classes)
+    if settings.scheme != "leave_one_out":
+        _check_training(split, classes)
     return split
 
 
@@ -184,11 +185,44 @@ def _split_ordered(
         yield repeat, 0, _name_roles(test, validation)
 
 
+def _split_leave_one_out(
+    manifest: pd.DataFrame,
+    groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
+) -> Iterator[tuple[int, int, Roles]]:
+    column = settings.leave_out
+    if column not in manifest.columns:
+        raise InputError(
+            f"split.leave_out: the manifest has no column '{column}'; "
+            f"known columns: {', '.join(manifest.columns)}."
+        )
+    values = manifest.set_index("sample_id")[column].loc[groups.index]
+    of_group = values.groupby(groups.to_numpy()).agg(lambda v: sorted(set(v.dropna())))
+    if mixed := [name for name, found in of_group.items() if len(found) != 1]:
+        raise InputError(
+            f"The group '{mixed[0]}' has {len(of_group[mixed[0]])} values of '{column}', but "
+            "split.scheme 'leave_one_out' needs one; choose another split.group or leave_out."
+        )
+    of_group = of_group.map(lambda found: found[0])
+    if of_group.nunique() < 3:
+        raise InputError(
+            f"The column '{column}' has {of_group.nunique()} values, but leaving one out needs at "
+            "least 3; take another split.scheme."
+        )
+    for repeat in range(settings.repeats):
+        for fold, value in enumerate(sorted(set(of_group.loc[testable]))):
+            test = sorted(set(testable) & set(of_group.index[of_group == value]))
+            yield repeat, fold, _with_validation(counts, test, settings, repeat, fold)
+
+
 _SCHEMES: dict[str, Any] = {
     "holdout": _split_holdout,
     "kfold": _split_kfold,
     "holdout_kfold": _split_holdout_kfold,
     "ordered": _split_ordered,
+    "leave_one_out": _split_leave_one_out,
 }
 
 
