@@ -16,6 +16,7 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.config.study import list_published_arms
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
 from batteryscope.manifest.folder import (
@@ -43,6 +44,9 @@ except BatteryscopeError as error:
 STUDIES = sorted(PROJECT.studies)
 NOTHING = "(?!)"  # a pattern that no name has
 IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
+CAPACITY_STUDIES = {n for n, s in PROJECT.image_studies.items() if s.dataset.targets}
+REGRESSION_STUDIES = "|".join(sorted(CAPACITY_STUDIES)) or NOTHING
+CLASS_STUDIES = "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
 TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address

@@ -36,6 +36,8 @@ rule track_study:
         "work/{study}/logs/track_study.log",
     benchmark:
         "work/{study}/benchmarks/track_study.tsv"
+    wildcard_constraints:
+        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     resources:

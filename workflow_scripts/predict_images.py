@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
+    from batteryscope.bundle.capacity_record import is_capacity_bundle
     from batteryscope.bundle.output import write_rows
     from batteryscope.errors import ConfigError, InputError
     from batteryscope.manifest.scan import scan_images
@@ -39,7 +40,7 @@ def predict(arguments: argparse.Namespace) -> None:
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    from batteryscope.bundle.read import load_bundle
+    from batteryscope.bundle.open import open_bundle
     from batteryscope.evaluation.forward import choose_device
 
     device = choose_device(arguments.device)
@@ -47,7 +48,7 @@ def predict(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             "--device: found 'gpu', but there is none that torch can use; say 'auto'."
         )
-    bundle = load_bundle(arguments.bundle, device, arguments.batch_size)
+    bundle = open_bundle(arguments.bundle, device, arguments.batch_size)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
@@ -58,11 +59,27 @@ def predict(arguments: argparse.Namespace) -> None:
     summary = write_rows(arguments.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
+    if is_capacity_bundle(arguments.bundle):
+        plot = _draw_rates(arguments.bundle, arguments.out)
+        if plot is not None:
+            log.info("Capacities over the C-rate: %s", plot)
     if summary.n_rejected == summary.n_files:
         raise InputError(
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
         )
+
+
+def _draw_rates(bundle: Path, table: Path) -> Path | None:
+    """Draw predicted capacities over the C-rate beside the table."""
+    import pandas as pd
+
+    from batteryscope.bundle.capacity_plot import draw_rate_plot
+    from batteryscope.bundle.capacity_record import read_capacity_record
+
+    path = table.with_suffix(".png")
+    drawn = draw_rate_plot(pd.read_csv(table), read_capacity_record(bundle), path)
+    return path if drawn else None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ class Summary:
         self.n_seen += bool(row["seen_in_training"])
         self.n_noted += bool(row["note"])
         if row["status"] == "ok":
-            self.per_class[str(row["class"])] += 1
+            if "class" in row:
+                self.per_class[str(row["class"])] += 1
         else:
             self.n_rejected += 1
             self.first_reason = self.first_reason or f"{row['file']}: {row['reason']}"

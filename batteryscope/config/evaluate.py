@@ -50,7 +50,8 @@ class EvaluateSettings(Settings):
 
     ``external``: another data set with the same label columns that the trained
     models are applied to. ``survey``: a CSV with the columns ``image, expert,
-    answer`` of a human survey (``image`` is the path within the data set).
+    answer`` of a human survey (``image`` is the path within the data set). ``coverage`` is the
+    share of capacities that shall lie in the intervals that are predicted for them.
     """
 
     baselines: list[Literal["majority", "grey_levels", "metadata"]] = [
@@ -61,13 +62,24 @@ class EvaluateSettings(Settings):
     external: DatasetSettings | None = None
     survey: str | None = None
     learning_curve: LearningCurveSettings | None = None
+    coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     paper: list[PaperValue] = []
 
 
 class ExplainSettings(Settings):
-    """Attribution maps: which tiles, by which method."""
+    """Attribution maps: which tiles, by which method.
+
+    For capacities ``tiles_per_class`` tiles of every porosity are explained by several methods;
+    ``method`` and ``misclassified_tiles`` do not apply. ``window_px`` is edge and stride of the
+    occluded squares, ``integration_steps`` is for integrated gradients. ``phases`` is a folder
+    with a map per image (PNG of the same path and size, codes of
+    ``batteryscope.demo.cross_section_phases``); generated images bring their own.
+    """
 
     method: Literal["guided_grad_cam", "grad_cam"] = "guided_grad_cam"
     tiles_per_class: Annotated[int, Field(ge=1, le=12)] = 2
     misclassified_tiles: NonNegativeInt = 8
     batch_size: PositiveInt = 8
+    window_px: PositiveInt = 7
+    integration_steps: PositiveInt = 16
+    phases: str | None = None

@@ -21,8 +21,10 @@ class HalfCellSettings(Settings):
     within one electrode over which a capacity is averaged.
 
     The model is solved on ``grid_points`` porosities between the limits and interpolated.
+    ``porosity_column`` of the manifest holds the porosity of the electrodes in percent.
     """
 
+    porosity_column: str = "porosity"
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
     porosity_min: Share = 0.13
     porosity_max: Share = 0.56

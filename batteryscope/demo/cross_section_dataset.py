@@ -69,9 +69,7 @@ def write_cross_sections(
     electrodes = list_electrodes(settings)
     table = simulate_measurements(electrodes, settings, pd.read_csv(grid))
     table.to_csv(root / CAPACITY_TABLE, index=False, lineterminator="\n")
-    jobs = [
-        CrossSectionJob(e, n) for e in electrodes for n in range(settings.images_per_electrode)
-    ]
+    jobs = [CrossSectionJob(e, n) for e in electrodes for n in range(settings.images_per_electrode)]
     write = partial(write_picture, settings, root)
     write(jobs[0])  # compiles the numba functions once; other processes find them in the cache
     processes = workers or min(os.cpu_count() or 1, len(jobs) // 8)

@@ -64,11 +64,7 @@ def tabulate(rows: list[list[dict[str, float]]]) -> pd.DataFrame:
 def find_open_circuit_voltage(x: Any, exp: Any = np.exp) -> Any:
     """Return the potential of Li_x NMC111 against lithium in V (Stewart et al. 2008)."""
     return (
-        6.0826
-        - 6.9922 * x
-        + 7.1062 * x**2
-        - 2.5947 * x**3
-        - 5.4549e-5 * exp(124.23 * x - 114.2593)
+        6.0826 - 6.9922 * x + 7.1062 * x**2 - 2.5947 * x**3 - 5.4549e-5 * exp(124.23 * x - 114.2593)
     )
 
 

@@ -45,9 +45,7 @@ class Rectangle:
     width: int
 
 
-def straighten(
-    array: NDArray[np.uint8], edge: FoilEdge, *, order: int = 3
-) -> NDArray[np.uint8]:
+def straighten(array: NDArray[np.uint8], edge: FoilEdge, *, order: int = 3) -> NDArray[np.uint8]:
     """Rotate about the middle until the foil is level, and turn it to the bottom.
 
     ``order`` is that of the interpolation between pixels: 3 for grey levels, 0 for labels.
@@ -170,9 +168,7 @@ def _list_seen(edge: FoilEdge, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(seen[::-1] if edge.side == "below" else seen)
 
 
-def _rotate(
-    array: NDArray[np.uint8], angle_deg: float, order: int, mode: str
-) -> NDArray[np.uint8]:
+def _rotate(array: NDArray[np.uint8], angle_deg: float, order: int, mode: str) -> NDArray[np.uint8]:
     angle = np.deg2rad(angle_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     middle = (np.array(array.shape) - 1) / 2
