@@ -1,4 +1,4 @@
-"""Generate a labelled data set of pictures: SEM top views or cross-sections of cathodes, or a check set.
+"""Generate labelled pictures: SEM top views or cross-sections of cathodes, or a check set.
 
 The output folder appears only when it is complete. Equal settings give equal files.
 """

@@ -17,7 +17,8 @@ class SplitSettings(Settings):
     one untouched test part, the rest is cross-validated (fold k validates).
     ``ordered``: per class, the last ``test_fraction`` in acquisition order is the
     test part. ``leave_one_out``: every value of the manifest column ``leave_out`` (such as the
-    porosity) is the test part once, and unknown in training. ``group: auto`` takes specimen, else session, else image.
+    porosity) is the test part once, and unknown in training. ``group: auto`` takes specimen, else
+    session, else image.
     ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
     only reported (``ignore``); two images are near-duplicates if they have at least
     ``near_duplicate_share`` of their field of view in common. Only samples whose manifest
@@ -41,8 +42,8 @@ class SplitSettings(Settings):
     def _something_left(self) -> Self:
         if (self.scheme == "leave_one_out") != bool(self.leave_out):
             raise ValueError(
-                f"scheme '{self.scheme}' with leave_out '{self.leave_out}'; leave_one_out needs the "
-                "manifest column in leave_out, the other schemes have none."
+                f"scheme '{self.scheme}' with leave_out '{self.leave_out}'; leave_one_out needs "
+                "the manifest column in leave_out, the other schemes have none."
             )
         by_fraction = self.scheme not in ("kfold", "leave_one_out")
         if by_fraction and self.test_fraction + self.validation_fraction >= 1:

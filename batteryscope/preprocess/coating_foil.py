@@ -123,10 +123,12 @@ def find_levels(smooth: NDArray[np.float32]) -> GreyLevels:
     sample = smooth[::2, ::2]
     solid = float(threshold_otsu(sample))
     bright = sample[sample > solid]
-    foil = float(threshold_otsu(bright)) if np.ptp(bright) > 1 else float(bright.max())
+    if bright.size == 0 or np.ptp(bright) <= 1:
+        return GreyLevels(solid, float("inf"))  # nothing is brighter than the rest: no foil
+    foil = float(threshold_otsu(bright))
     # Otsu leans to the larger class; the middle between the medians of both does not.
     dim, shiny = np.median(bright[bright <= foil]), np.median(bright[bright > foil])
-    return GreyLevels(solid, float((dim + shiny) / 2) if np.isfinite(dim + shiny) else foil)
+    return GreyLevels(solid, float((dim + shiny) / 2))
 
 
 def find_angle(bright: NDArray[np.bool_]) -> tuple[float, Floats]:

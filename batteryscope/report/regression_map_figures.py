@@ -25,7 +25,7 @@ METHOD_NAMES = {
 
 @house_style
 def draw_methods(maps: ArmMaps, output: int) -> "Figure":
-    """Draw one output: a column per porosity, the picture and below it a row per method (Fig. 9)."""
+    """Draw one output: a column per porosity, the picture and below it a row per method."""
     order = _one_per_class(maps.classes)
     figure = make_figure(7.6, 0.62 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.6)
     panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)

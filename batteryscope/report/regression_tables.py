@@ -40,10 +40,8 @@ def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
     rows = []
     names = {arm: NAMES[arm.removeprefix(BASELINE_PREFIX)] for arm in set(images["arm"])
              if arm.removeprefix(BASELINE_PREFIX) in NAMES}  # fmt: skip
-    entries = [
-        ("", "network"),
-        *sorted(names.items(), key=lambda n: list(NAMES.values()).index(n[1])),
-    ]
+    order = list(NAMES.values())
+    entries = [("", "network"), *sorted(names.items(), key=lambda item: order.index(item[1]))]
     if (images["arm"] == "physics").any():
         entries.append(("physics", "half-cell model at the nominal porosity"))
     for arm, name in entries:
@@ -169,7 +167,7 @@ def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
 
 
 def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
-    """Return (penalty, noise) → arm, MAPE, sd of the arms that differ from the main one in these."""
+    """Return (penalty, noise) → arm, MAPE, sd of arms that differ from the main one in these."""
     main = evidence.plan.main.recipe
     cells = {}
     for arm, planned in evidence.plan.arms.items():
