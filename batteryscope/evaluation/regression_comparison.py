@@ -35,7 +35,7 @@ def compare_capacities(
         :data:`COLUMNS`; ``mape`` in percent, ``mae`` in the unit of the target.
     """
     table = score_images(images)
-    table["backbone"] = table["arm"].map(backbones).fillna("")
+    table["backbone"] = [backbones.get(arm, "") for arm in table["arm"]]
     table["paper"] = np.nan
     alone = []
     for value in paper:
