@@ -14,6 +14,8 @@ DISTANCES_PX = (1, 4, 16)
 PROPERTIES = ("contrast", "homogeneity", "energy", "correlation")
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 SMOOTHING_PX = 1.0
+EDGE_PX = 3  # reach of a particle's blurred edge
+SMALLEST_CLEAR_PX = 100
 
 
 def segment_pores(coating: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -34,11 +36,14 @@ def segment_pores(coating: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArra
     """
     smooth = ndimage.gaussian_filter(coating.astype(np.float32), SMOOTHING_PX)
     particles = smooth > threshold_otsu(smooth)
-    # Next to a particle its blurred edge would pass for binder.
-    clear = ~ndimage.binary_dilation(particles, iterations=3)
-    dark = smooth[clear] if clear.sum() > 100 else smooth[~particles]
-    level = threshold_otsu(dark) if np.ptp(dark) > 1 else float(dark.max())
-    return particles, ~particles & (smooth <= level)
+    # Next to a particle its blurred edge would pass for binder: there the nearest pixel that is
+    # clear of it decides.
+    clear = ~ndimage.binary_dilation(particles, iterations=EDGE_PX)
+    if clear.sum() < SMALLEST_CLEAR_PX:
+        return particles, ~particles
+    level = threshold_otsu(smooth[clear]) if np.ptp(smooth[clear]) > 1 else smooth[clear].max()
+    nearest = ndimage.distance_transform_edt(~clear, return_distances=False, return_indices=True)
+    return particles, ~particles & (smooth[tuple(nearest)] <= level)
 
 
 def measure_coating(coating: NDArray[np.uint8]) -> dict[str, float]:
