@@ -88,7 +88,7 @@ def test_segmented_porosity_of_a_generated_coating_is_near_the_true_one(sections
     ]
     _, pores = segment_pores(batch.tiles[0])
     solid = np.isin(truth, (PARTICLE, CRACK, SCRATCH, BINDER, CARBON))
-    assert pores.mean() == pytest.approx(1 - solid.mean(), abs=0.02)
+    assert pores.mean() == pytest.approx(1 - solid.mean(), abs=0.03)
     assert batch.tiles.shape == (2, 224, 672)
     assert list(batch.table["kind"]) == ["random", "grid"]
 
