@@ -139,6 +139,12 @@ def test_largest_rectangle_and_its_middle():
     found = find_largest_rectangle(mask)
     assert found.height * found.width == 12 * 9  # beside the hole, or 6 × 18 below it
     assert mask[found.top : found.top + found.height, found.left : found.left + found.width].all()
+    wide = np.zeros((20, 30), bool)
+    wide[0:18, 0:12] = True
+    wide[10:14, 0:30] = True
+    assert find_largest_rectangle(wide) == Rectangle(0, 0, 18, 12)
+    assert find_largest_rectangle(wide, 3, 25) == Rectangle(10, 0, 4, 30)
+    assert find_largest_rectangle(wide, 9, 25) == Rectangle(0, 0, 18, 12)
     assert cut_centre(Rectangle(10, 20, 8, 12), 4, 6) == Rectangle(12, 23, 4, 6)
     assert cut_centre(Rectangle(10, 20, 8, 12), 9, 6) is None
 

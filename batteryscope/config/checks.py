@@ -153,9 +153,9 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
     Of a user's images the headers of a few in every folder are read and the largest
     counts: single small images are left to the rejects.
     """
-    if isinstance(dataset.generator, CrossSectionGenerator) and dataset.path is None:
-        return None  # the height depends on the thickness of the coating
     if dataset.path is None and dataset.generator is not None:
+        if isinstance(dataset.generator, CrossSectionGenerator):
+            return None  # the height depends on the thickness of the coating
         return dataset.generator.width_px, dataset.generator.height_px
     if dataset.expected_size_px is not None or dataset.path is None:
         return dataset.expected_size_px

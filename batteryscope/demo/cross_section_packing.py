@@ -90,7 +90,7 @@ def pack_particles(
     radius = _draw_radii(wanted, pixel_size_um, rng)
     # The R2 sequence spreads every size evenly: a real slurry has no clouds of particles.
     steps = np.arange(len(radius))
-    x = (rng.uniform() + 0.7548776662 * steps) % 1 * width
+    x = np.asarray((rng.uniform() + 0.7548776662 * steps) % 1 * width, dtype=np.float64)
     column = np.minimum(x.astype(int), width - 1)
     room = surface[column] - foil[column] - 2 * radius
     y = foil[column] + radius + room * ((rng.uniform() + 0.5698402910 * steps) % 1)
@@ -110,7 +110,7 @@ def _draw_radii(wanted_area: float, pixel_size_um: float, rng: np.random.Generat
     return np.asarray(np.sort(radii)[::-1].copy())
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _push_apart(
     x: Floats, y: Floats, r: Floats, low: Floats, high: Floats, width: int, sweeps: int, gap: float
 ) -> float:

@@ -57,7 +57,7 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
         maps: dict[str, list[NDArray[np.float16]]] = {m: [] for m in methods}
         tiles = []
         for row in chosen.to_dict("records"):
-            tile = np.asarray(store.tiles[int(row["tile"])])
+            tile = np.array(store.tiles[int(row["tile"])])
             found = explain_tile(
                 model, tile, methods, settings.window_px, settings.integration_steps
             )

@@ -125,7 +125,9 @@ def locate_coating(
     """
     edge = find_foil(piece, settings.collector)
     coating = find_coating(straighten(piece, edge), edge, settings.largest_void_px)
-    rectangle = find_largest_rectangle(coating.mask)
+    rectangle = find_largest_rectangle(
+        coating.mask, settings.crop_height_px, settings.crop_width_px
+    )
     if cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px) is None:
         raise UnusablePictureError(
             "coating_too_thin",

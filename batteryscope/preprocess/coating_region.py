@@ -107,14 +107,24 @@ def _trace_surface(
     return np.asarray(ndimage.uniform_filter1d(envelope, CLOSING_PX))
 
 
-def find_largest_rectangle(mask: NDArray[np.bool_]) -> Rectangle:
-    """Return the largest rectangle of True; of equal ones the first from the top."""
-    top, left, height, width = _search_rectangle(np.ascontiguousarray(mask))
+def find_largest_rectangle(
+    mask: NDArray[np.bool_], height_px: int = 1, width_px: int = 1
+) -> Rectangle:
+    """Return the largest rectangle of True; of equal ones the first from the top.
+
+    Rectangles of at least ``height_px`` × ``width_px`` come before all others.
+    """
+    mask = np.ascontiguousarray(mask)
+    top, left, height, width = _search_rectangle(mask, height_px, width_px)
+    if not height:
+        top, left, height, width = _search_rectangle(mask, 1, 1)
     return Rectangle(top, left, height, width)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _search_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+@njit(cache=True)
+def _search_rectangle(
+    mask: NDArray[np.bool_], least_height: int, least_width: int
+) -> tuple[int, int, int, int]:
     """Row by row, the largest rectangle under a histogram of heights, with a stack."""
     n_rows, n_columns = mask.shape
     heights = np.zeros(n_columns + 1, np.int64)
@@ -132,7 +142,8 @@ def _search_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
                 depth -= 1
                 start = starts[depth]
                 area = levels[depth] * (j - start)
-                if area > best_area:
+                fits = levels[depth] >= least_height and j - start >= least_width
+                if area > best_area and fits:
                     best_area = area
                     best = (i - levels[depth] + 1, start, levels[depth], j - start)
             starts[depth], levels[depth] = start, height

@@ -199,21 +199,23 @@ def _split_leave_one_out(
             f"known columns: {', '.join(manifest.columns)}."
         )
     values = manifest.set_index("sample_id")[column].loc[groups.index]
-    of_group = values.groupby(groups.to_numpy()).agg(lambda v: sorted(set(v.dropna())))
-    if mixed := [name for name, found in of_group.items() if len(found) != 1]:
+    found = {
+        str(name): sorted(set(part.dropna())) for name, part in values.groupby(groups.to_numpy())
+    }
+    if mixed := [name for name, own in found.items() if len(own) != 1]:
         raise InputError(
-            f"The group '{mixed[0]}' has {len(of_group[mixed[0]])} values of '{column}', but "
+            f"The group '{mixed[0]}' has {len(found[mixed[0]])} values of '{column}', but "
             "split.scheme 'leave_one_out' needs one; choose another split.group or leave_out."
         )
-    of_group = of_group.map(lambda found: found[0])
-    if of_group.nunique() < 3:
+    value_of = {name: own[0] for name, own in found.items()}
+    if len(set(value_of.values())) < 3:
         raise InputError(
-            f"The column '{column}' has {of_group.nunique()} values, but leaving one out needs at "
-            "least 3; take another split.scheme."
+            f"The column '{column}' has {len(set(value_of.values()))} values, but leaving one out "
+            "needs at least 3; take another split.scheme."
         )
     for repeat in range(settings.repeats):
-        for fold, value in enumerate(sorted(set(of_group.loc[testable]))):
-            test = sorted(set(testable) & set(of_group.index[of_group == value]))
+        for fold, value in enumerate(sorted({value_of[name] for name in testable})):
+            test = sorted(name for name in testable if value_of[name] == value)
             yield repeat, fold, _with_validation(counts, test, settings, repeat, fold)
 
 
