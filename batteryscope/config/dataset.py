@@ -104,7 +104,7 @@ class CrossSectionGenerator(Settings):
     width_px: Annotated[int, Field(ge=320)] = 704
     electrode_spread: NonNegativeFloat = 0.002
     local_spread: NonNegativeFloat = 0.006
-    loading_spread: NonNegativeFloat = 0.04
+    loading_spread: NonNegativeFloat = 0.06
     capacity_error: NonNegativeFloat = 0.005
     seed: int = 1
 

@@ -98,10 +98,10 @@ def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding
     }
     worst = max(by_domain, key=lambda d: by_domain[d]) if by_domain else ""
     text = (
-        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % instead of "
-        f"{known:.1f} %"
+        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % (porosities "
+        f"known from training: {known:.1f} %)"
         + (f", worst for {worst} with {by_domain[worst]:.1f} %" if worst else "")
-        + ". This, not the smaller number, is what a new calendering pressure must expect."
+        + ". The first number is what a new calendering pressure must expect."
     )
     return {"kind": "unknown_porosity", "severity": "warning", "text": text}
 
@@ -142,7 +142,8 @@ def _turns(part: pd.DataFrame, column: str) -> bool:
     """Whether the class with the highest capacity at the lowest rate is the last at the highest."""
     low = part[part["c_rate"] == part["c_rate"].min()].set_index("class")[column]
     high = part[part["c_rate"] == part["c_rate"].max()].set_index("class")[column]
-    return bool(low.idxmax() == high.idxmin())
+    differ = low.max() > 1.02 * low.min() and high.max() > 1.02 * high.min()
+    return bool(differ and low.idxmax() == high.idxmin())
 
 
 def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:

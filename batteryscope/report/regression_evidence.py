@@ -14,7 +14,17 @@ from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan, plan_study
 from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
 
-TEXTS = (*TEXT_COLUMNS, "specimen_id", "role", "unit", "method", "region", "first", "second")
+NUMBERS = ("y_true", "y_pred")  # which are classes in other studies
+TEXTS = (
+    *(c for c in TEXT_COLUMNS if c not in NUMBERS),
+    "specimen_id",
+    "role",
+    "unit",
+    "method",
+    "region",
+    "first",
+    "second",
+)
 COPIED = ("comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "findings.json")
 EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 

@@ -27,7 +27,7 @@ METHOD_NAMES = {
 def draw_methods(maps: ArmMaps, output: int) -> "Figure":
     """Draw one output: a column per porosity, the picture and below it a row per method."""
     order = _one_per_class(maps.classes)
-    figure = make_figure(7.6, 0.62 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.6)
+    figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.5)
     panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)
     for column, tile in enumerate(order):
         _show(panels[0, column], maps.tiles[tile], None)
@@ -44,7 +44,7 @@ def draw_methods(maps: ArmMaps, output: int) -> "Figure":
 def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
     """Draw one picture: a column per C-rate, a row per method."""
     n = len(maps.targets)
-    figure = make_figure(7.6, 0.62 * len(maps.maps) * 7.6 / n + 0.5)
+    figure = make_figure(7.6, 0.38 * len(maps.maps) * 7.6 / n + 0.5)
     panels = figure.subplots(len(maps.maps), n, squeeze=False)
     for row, (method, values) in enumerate(maps.maps.items()):
         for column, target in enumerate(maps.targets):
