@@ -98,8 +98,8 @@ def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding
     }
     worst = max(by_domain, key=lambda d: by_domain[d]) if by_domain else ""
     text = (
-        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % (porosities "
-        f"known from training: {known:.1f} %)"
+        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % "
+        f"(porosities known from training: {known:.1f} %)"
         + (f", worst for {worst} with {by_domain[worst]:.1f} %" if worst else "")
         + ". The first number is what a new calendering pressure must expect."
     )
