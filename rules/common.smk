@@ -152,8 +152,16 @@ def arm_parts(wildcards):
 
 def explanations(wildcards):
     """Maps of the configured arms; those of a learning curve are not explained."""
+    if wildcards.study in CAPACITY_STUDIES:
+        return [f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")]
     arms = PROJECT.studies[wildcards.study].arms
     return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
+
+
+def arm_folder(study, arm):
+    """Where the predictions and the cost of an arm lie."""
+    folder = "predicted" if study in CAPACITY_STUDIES else "arms"
+    return f"work/{study}/{folder}/{arm}"
 
 
 def named(items):
