@@ -46,7 +46,9 @@ NOTHING = "(?!)"  # a pattern that no name has
 IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
 CAPACITY_STUDIES = {n for n, s in PROJECT.image_studies.items() if s.dataset.targets}
 REGRESSION_STUDIES = "|".join(sorted(CAPACITY_STUDIES)) or NOTHING
-CLASS_STUDIES = "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
+CLASS_STUDIES = (
+    "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
+)
 TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
@@ -153,7 +155,9 @@ def arm_parts(wildcards):
 def explanations(wildcards):
     """Maps of the configured arms; those of a learning curve are not explained."""
     if wildcards.study in CAPACITY_STUDIES:
-        return [f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")]
+        return [
+            f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")
+        ]
     arms = PROJECT.studies[wildcards.study].arms
     return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
 

@@ -22,7 +22,9 @@ def regression_arms(wildcards):
 
 def regression_splits(wildcards):
     root = f"work/{wildcards.study}/splits"
-    return sorted({f"{root}/{a.split}/split.parquet" for a in plan_of(wildcards).arms.values()})
+    return sorted(
+        {f"{root}/{a.split}/split.parquet" for a in plan_of(wildcards).arms.values()}
+    )
 
 
 def regression_tiles(wildcards):

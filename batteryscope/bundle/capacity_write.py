@@ -67,7 +67,7 @@ def write_capacity_bundle(
         raise InputError("Capacities are bundled with preprocess.method coating_crop only.")
     members: list[CapacityMember] = []
     targets: list[CapacityTarget] = []
-    intervals = pd.read_csv(comparison / "intervals.csv").set_index(["arm", "target"])
+    intervals = pd.read_csv(comparison / "intervals.csv")
     backbone = ""
     for arm in published:
         folders = sorted(
@@ -132,7 +132,8 @@ def _copy_member(folder: Path, arm: str, out: Path) -> CapacityMember:
 
 def _describe_target(name: str, arm: str, intervals: pd.DataFrame) -> CapacityTarget:
     c_rate, unit = read_target(name)
-    found = intervals.loc[(arm, name)]
+    of_target = (intervals["arm"] == arm) & (intervals["target"] == name)
+    found = intervals[of_target].iloc[0]
     width = float(found["relative_half_width"])
     return CapacityTarget(
         name=name,

@@ -89,7 +89,7 @@ def predict_regression_fit(
             "role": role,
             "arm": arm,
         }
-        values = {f"{TRUE}{t}": truth[t].loc[chosen.sample_ids].to_numpy() for t in targets}
+        values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
         values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
         tables.append(pd.DataFrame(keys | values))
     return pd.concat(tables, ignore_index=True)

@@ -72,7 +72,7 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
                 shares.append(measure_shares(found.maps, phases).assign(**key))
             agreements.append(measure_agreement(found.maps, settings.window_px).assign(**key))
         arrays = {m: np.stack(values) for m, values in maps.items()}
-        np.savez_compressed(out / f"{arm}.npz", tiles=np.stack(tiles), **arrays)
+        np.savez_compressed(out / f"{arm}.npz", allow_pickle=False, tiles=np.stack(tiles), **arrays)
         entry = {
             "targets": model.description.classes,
             "tiles": chosen[["sample_id", "class", "path"]].to_dict("records"),
@@ -104,8 +104,8 @@ def choose_regression_tiles(
     grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]
     known = manifest[["sample_id", "class", "path"]]
     table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
-    table = table.sort_values(["class", "sample_id"]).groupby("class")
-    return table.head(settings.tiles_per_class).reset_index(drop=True)
+    by_class = table.sort_values(["class", "sample_id"]).groupby("class")
+    return by_class.head(settings.tiles_per_class).reset_index(drop=True)
 
 
 def _cut_phases(

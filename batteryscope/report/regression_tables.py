@@ -13,7 +13,8 @@ from batteryscope.report.shown_table import ShownTable, show_table
 
 def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
     """MAPE, MAE and R² of every arm, the paper's values beside them."""
-    rows, marked = [], []
+    rows: list[list[str]] = []
+    marked: list[int] = []
     for arm in evidence.plan.arms:
         if arm == evidence.main_arm:
             marked.append(len(rows))
@@ -144,10 +145,15 @@ def show_agreement(evidence: RegressionEvidence) -> ShownTable | None:
     if evidence.agreement is None:
         return None
     mine = evidence.agreement[evidence.agreement["arm"] == evidence.main_arm]
-    pairs = mine.groupby(["first", "second"], sort=False)["correlation"].agg(["mean", "std"])
+    by_pair = mine.groupby(["first", "second"], sort=False)["correlation"]
+    pairs = by_pair.agg(["mean", "std"]).reset_index()
     rows = [
-        [METHOD_NAMES[str(a)], METHOD_NAMES[str(b)], f"{row['mean']:.2f} ± {row['std']:.2f}"]
-        for (a, b), row in pairs.iterrows()  # type: ignore[misc]
+        [
+            METHOD_NAMES[row["first"]],
+            METHOD_NAMES[row["second"]],
+            f"{row['mean']:.2f} ± {row['std']:.2f}",
+        ]
+        for row in pairs.to_dict("records")
     ]
     columns = ["method", "and", "rank correlation"]
     return show_table(pd.DataFrame(rows, columns=columns), "", ("and",))
@@ -169,7 +175,7 @@ def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
 def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
     """Return (penalty, noise) → arm, MAPE, sd of arms that differ from the main one in these."""
     main = evidence.plan.main.recipe
-    cells = {}
+    cells: dict[tuple[str, float], tuple[str, float, float]] = {}
     for arm, planned in evidence.plan.arms.items():
         recipe = planned.recipe
         same = recipe.model_copy(update={"train": main.train}) == main

@@ -37,11 +37,12 @@ class EpochRecorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch and say how it went; validation is over by now."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        row = {
+        measures = [name for name in ("val_accuracy", "val_mape") if name in metrics]
+        row: dict[str, float] = {
             "epoch": trainer.current_epoch,
             "train_loss": metrics["train_loss"],
             "val_loss": metrics["val_loss"],
-            **{name: metrics[name] for name in ("val_accuracy", "val_mape") if name in metrics},
+            **{name: metrics[name] for name in measures},
             "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
             "seconds": time.perf_counter() - self._started,
         }
