@@ -7,6 +7,8 @@
 
 
 include: "rules/common.smk"
+include: "rules/common_sweep.smk"
+include: "rules/common_search.smk"
 include: "rules/generate.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"
@@ -14,11 +16,14 @@ include: "rules/split.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/explain.smk"
+include: "rules/sweep.smk"
+include: "rules/search.smk"
 include: "rules/report.smk"
 include: "rules/regression.smk"
 include: "rules/table.smk"
 include: "rules/track.smk"
 include: "rules/publish.smk"
+include: "rules/cost.smk"
 
 
 onerror:

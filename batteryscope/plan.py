@@ -8,7 +8,7 @@ finds what was already made.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -24,9 +24,11 @@ from batteryscope.config.learning import (
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.project import change_settings
 from batteryscope.config.split import SplitSettings
-from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where
+from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
+# Settings of the training that a network or the machine may not allow.
+CHECKED = ("accelerator", "devices", "precision", "unfreeze_every_epochs", "layer_decay")
 STAGE_SECTIONS = ("balance", "augment", "model", "train")
 
 
@@ -116,6 +118,13 @@ class StageSettings(Settings):
         return choices
 
 
+class NetworkCheck(Settings):
+    """What must be possible before a training can start: network, weights and devices."""
+
+    model: ModelSettings
+    train: TrainSettings
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One stage to train; ``chain`` is its directory name and spells its ancestors."""
@@ -125,6 +134,20 @@ class StagePlan:
     tiles: str
     split: str
     settings: StageSettings
+
+    @property
+    def check(self) -> NetworkCheck:
+        """What to check for this stage; stages with the same network share one check."""
+        train = self.settings.train
+        kept = {key: getattr(train, key) for key in CHECKED}
+        if train.unfreeze_every_epochs is not None:
+            kept["epochs"] = train.epochs
+        return NetworkCheck(model=self.settings.model, train=TrainSettings(**kept))
+
+    @property
+    def check_id(self) -> str:
+        """Name of the check."""
+        return _short_hash(self.check)
 
 
 @dataclass(frozen=True)
@@ -140,8 +163,23 @@ class ArmPlan:
 
 
 @dataclass(frozen=True)
+class PlannedPoint:
+    """One point of a sweep; ``arm`` names the arm that does its work, perhaps another's."""
+
+    sweep: str
+    name: str
+    base: str
+    values: dict[str, Any]
+    arm: str
+
+
+@dataclass(frozen=True)
 class StudyPlan:
-    """All pieces of work of a study, by name."""
+    """All pieces of work of a study, by name.
+
+    ``arms`` are those that are compared with each other; ``point_arms`` those that the
+    ``points`` of sweeps need in addition. Tiles, splits and stages are those of both.
+    """
 
     study: str
     settings: StudySettings
@@ -149,6 +187,13 @@ class StudyPlan:
     splits: dict[str, SplitSettings]
     stages: dict[str, StagePlan]
     arms: dict[str, ArmPlan]
+    point_arms: dict[str, ArmPlan] = field(default_factory=dict)
+    points: tuple[PlannedPoint, ...] = ()
+
+    @property
+    def every_arm(self) -> dict[str, ArmPlan]:
+        """All arms that are trained and evaluated, those of sweeps last."""
+        return self.arms | self.point_arms
 
     @property
     def main(self) -> ArmPlan:
@@ -164,24 +209,41 @@ def plan_study(name: str, settings: StudySettings) -> StudyPlan:
     ConfigError
         If an arm's or a stage's change names an unknown key or gives an impossible value.
     """
-    tiles: dict[str, PreprocessSettings] = {}
-    splits: dict[str, SplitSettings] = {}
-    stages: dict[str, StagePlan] = {}
-    arms: dict[str, ArmPlan] = {}
+    plan = StudyPlan(name, settings, {}, {}, {}, {})
     for arm_name, arm in settings.all_arms.items():
         where = f"params.yaml: studies.{name}.arms.{arm_name}.change"
-        recipe = _recipe(settings, arm, where)
-        tile_id = _short_hash(recipe.preprocess)
-        split_id = _short_hash(recipe.split)
-        tiles[tile_id], splits[split_id] = recipe.preprocess, recipe.split
-        chains: list[str] = []
-        for stage in arm.stages:
-            planned = _plan_stage(name, settings, recipe, stage, tile_id, split_id, chains, where)
-            stages[planned.chain] = planned
-            chains.append(planned.chain)
-        label = arm.label or arm_name.replace("_", " ")
-        arms[arm_name] = ArmPlan(arm_name, label, tuple(chains), tile_id, split_id, recipe)
-    return StudyPlan(name, settings, tiles, splits, stages, arms)
+        plan.arms[arm_name] = _plan_arm(plan, arm_name, arm, where)
+    known = {arm.chains: arm_name for arm_name, arm in plan.arms.items()}
+    points = []
+    for point in settings.sweep_points:
+        where = f"params.yaml: studies.{name}.sweeps.{point.sweep} ({point.name})"
+        arm = change_arm(settings.arms[point.base], point.values).model_copy(update={"label": ""})
+        planned = _plan_arm(plan, point.name, arm, where)
+        # A chain's name holds all that it depends on: equal chains, equal work.
+        if planned.chains not in known:
+            known[planned.chains] = point.name
+            plan.point_arms[point.name] = planned
+        values = dict(point.values)
+        points.append(
+            PlannedPoint(point.sweep, point.name, point.base, values, known[planned.chains])
+        )
+    return replace(plan, points=tuple(points))
+
+
+def _plan_arm(plan: StudyPlan, arm_name: str, arm: Arm, where: str) -> ArmPlan:
+    """Plan one arm; its tiles, split and stages are added to the plan."""
+    recipe = _recipe(plan.settings, arm, where)
+    tile_id, split_id = _short_hash(recipe.preprocess), _short_hash(recipe.split)
+    plan.tiles[tile_id], plan.splits[split_id] = recipe.preprocess, recipe.split
+    chains: list[str] = []
+    for stage in arm.stages:
+        planned = _plan_stage(
+            plan.study, plan.settings, recipe, stage, tile_id, split_id, chains, where
+        )
+        plan.stages[planned.chain] = planned
+        chains.append(planned.chain)
+    label = arm.label or arm_name.replace("_", " ")
+    return ArmPlan(arm_name, label, tuple(chains), tile_id, split_id, recipe)
 
 
 def _recipe(settings: StudySettings, arm: Arm, where: str) -> Recipe:

@@ -27,6 +27,7 @@ from batteryscope.manifest.folder import (
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.publication import forget_stale_publication
+from batteryscope.readers.mask import GENERATED_MASKS
 
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
@@ -71,6 +72,7 @@ wildcard_constraints:
     source="data|external",
     tiles="[0-9a-f]{8}",
     split="[0-9a-f]{8}",
+    check="[0-9a-f]{8}",
     chain=r"[a-z0-9_.]+-[0-9a-f]{8}",
     arm="[a-z0-9_]+",
     part="[0-9]+",
@@ -121,7 +123,9 @@ def dataset_settings(wildcards):
 def reading_settings(wildcards):
     """Settings of a data set without what does not decide how its files are read."""
     settings = dataset_settings(wildcards)
-    unused = {"name": "data"} | ({"generator": None} if settings.path else {})
+    unused = {"name": "data", "masks": None, "masks_show": ""} | (
+        {"generator": None} if settings.path else {}
+    )
     return settings.model_copy(update=unused)
 
 
@@ -129,6 +133,16 @@ def dataset_folder(study, source="data"):
     settings = PROJECT.studies[study]
     dataset = settings.dataset if source == "data" else settings.evaluate.external
     return dataset.path or f"work/{study}/{source}/images"
+
+
+def masks_option(wildcards):
+    """The folder of masks: the user's, or the one that generated SEM pictures bring."""
+    dataset = PROJECT.studies[wildcards.study].dataset
+    if dataset.masks:
+        return ["--masks", dataset.masks]
+    has_own = dataset.path is None and dataset.generator.kind == "sem_top_view"
+    folder = f"{dataset_folder(wildcards.study)}/{GENERATED_MASKS}"
+    return ["--masks", folder] if has_own else []
 
 
 def generated_folder(wildcards):
@@ -148,7 +162,7 @@ def stage_parts(study, chain):
 
 def arm_parts(wildcards):
     return stage_parts(
-        wildcards.study, PLANS[wildcards.study].arms[wildcards.arm].chains[-1]
+        wildcards.study, PLANS[wildcards.study].every_arm[wildcards.arm].chains[-1]
     )
 
 
@@ -193,9 +207,10 @@ def parent_parts(wildcards):
 
 
 def training_threads(wildcards):
-    """All cores, divided among the jobs that share a stage's fits."""
-    jobs = plan_of(wildcards).stages[wildcards.chain].settings.train.parallel_jobs
-    return max(1, (workflow.cores or ALL_CORES) // jobs)
+    """As many as the settings say; else all cores, divided among the jobs of a stage."""
+    train = plan_of(wildcards).stages[wildcards.chain].settings.train
+    cores = workflow.cores or ALL_CORES
+    return min(cores, train.threads or max(1, cores // train.parallel_jobs))
 
 
 def external_pieces(wildcards):
@@ -239,5 +254,15 @@ def arm_splits(wildcards):
 
 def local_weights(wildcards):
     """The weights file that a stage starts from, if it is a file of the user's own."""
-    weights = plan_of(wildcards).stages[wildcards.chain].settings.model.weights
+    return weights_file(
+        plan_of(wildcards).stages[wildcards.chain].settings.model.weights
+    )
+
+
+def weights_file(weights):
     return [] if weights in ("imagenet", "random") else weights
+
+
+def checks_of(wildcards):
+    """What has to be checked before training, each network once."""
+    return {stage.check_id: stage.check for stage in plan_of(wildcards).stages.values()}

@@ -4,8 +4,8 @@
 rule evaluate_arm:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).arms[w.arm].split}/split.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).every_arm[w.arm].split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).every_arm[w.arm].tiles}",
         fits=arm_parts,
         code=code_of("evaluate_arm"),
     output:
@@ -23,7 +23,7 @@ rule evaluate_arm:
         mem_mb=4000,
         gpu=1,
     params:
-        where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
+        where=lambda w: json.dumps(plan_of(w).every_arm[w.arm].recipe.split.test_where),
     message:
         "{wildcards.study}: evaluate {wildcards.arm}"
     shell:

@@ -7,6 +7,9 @@ rule explain_arm:
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
         fits=arm_parts,
         predictions="work/{study}/arms/{arm}/predictions.parquet",
+        images=lambda w: (
+            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
+        ),
         code=code_of("explain_arm"),
     output:
         maps=directory("work/{study}/arms/{arm}/explain"),
@@ -24,10 +27,13 @@ rule explain_arm:
         settings=lambda w: settings_file(
             w.study, "explain", PROJECT.studies[w.study].explain
         ),
+        masks=masks_option,
+        # An edited mask is noticed like an edited image.
+        listing=lambda w: fingerprint_folder(PROJECT.studies[w.study].dataset.masks),
     message:
         "{wildcards.study}: draw where {wildcards.arm} looks"
     shell:
         "python workflow_scripts/explain_arm.py --arm {wildcards.arm} "
         "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
         "--predictions {input.predictions:q} --manifest {input.manifest:q} "
-        "--out {output.maps:q} --log {log:q}"
+        "{params.masks:q} --out {output.maps:q} --log {log:q}"

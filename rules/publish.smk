@@ -6,6 +6,7 @@ rule publish_study:
         bundle="work/{study}/bundle",
         report="work/{study}/report",
         tracked="work/{study}/tracked.json",
+        sweeps=lambda w: (sweep_pieces(w, "tracked.json") if w.study in PLANS else []),
         code=code_of("publish_study"),
     output:
         published="work/{study}/published.json",

@@ -9,6 +9,7 @@ rule report_study:
         comparison="work/{study}/comparison",
         maps=explanations,
         external=external_pieces,
+        sweeps=sweep_pieces,
         fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
         code=code_of("report_study"),
     output:
@@ -32,6 +33,7 @@ rule report_study:
         external=lambda w, input: (
             f"--external work/{w.study}/external" if input.external else ""
         ),
+        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
         generated=lambda w: (
             "" if PROJECT.studies[w.study].dataset.path else "--generated"
         ),
@@ -42,7 +44,7 @@ rule report_study:
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
         "--stages {params.stages:q} --comparison {input.comparison:q} {params.external} "
-        "{params.generated} --out {output.report:q} --log {log:q}"
+        "{params.sweeps:q} {params.generated} --out {output.report:q} --log {log:q}"
 
 
 rule bundle_models:

@@ -187,6 +187,7 @@ rule explain_table:
 rule propose_parameters:
     input:
         manifest="work/{study}/data/manifest.parquet",
+        split="work/{study}/splits/split.parquet",
         networks="work/{study}/networks",
         comparison="work/{study}/comparison",
         code=code_of("propose_parameters"),
@@ -205,13 +206,13 @@ rule propose_parameters:
         mem_mb=1000,
     params:
         settings=lambda w: table_settings(
-            w, "networks", "arms", "main_arm", "evaluate", "propose"
+            w, "networks", "train", "arms", "main_arm", "evaluate", "propose"
         ),
     message:
         "{wildcards.study}: propose settings for the wanted targets"
     shell:
         "python workflow_scripts/propose_parameters.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --networks {input.networks:q} "
+        "--manifest {input.manifest:q} --split {input.split:q} --networks {input.networks:q} "
         "--comparison {input.comparison:q} --out {output.proposals:q} --log {log:q}"
 
 

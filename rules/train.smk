@@ -3,23 +3,21 @@
 
 rule check_model:
     input:
-        weights=local_weights,
+        weights=lambda w: weights_file(checks_of(w)[w.check].model.weights),
         code=code_of("check_model"),
     output:
-        checked="work/{study}/stages/{chain}/checked.json",
+        checked="work/{study}/checks/{check}.json",
     log:
-        "work/{study}/logs/check_model_{chain}.log",
+        "work/{study}/logs/check_model_{check}.log",
     benchmark:
-        "work/{study}/benchmarks/check_model_{chain}.tsv"
+        "work/{study}/benchmarks/check_model_{check}.tsv"
     priority: 100  # a wrong name shall be told before the long work
     conda:
         "../environment.yml"
     resources:
         mem_mb=2000,
     params:
-        settings=lambda w: settings_file(
-            w.study, "stage", plan_of(w).stages[w.chain].settings
-        ),
+        settings=lambda w: settings_file(w.study, "check", checks_of(w)[w.check]),
     message:
         "{wildcards.study}: check that devices, network and weights can be had"
     shell:
@@ -32,7 +30,7 @@ rule train_stage:
         manifest="work/{study}/data/manifest.parquet",
         split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
         balance="work/{study}/stages/{chain}/balance.parquet",
-        checked="work/{study}/stages/{chain}/checked.json",
+        checked=lambda w: f"work/{w.study}/checks/{plan_of(w).stages[w.chain].check_id}.json",
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,
         weights=local_weights,

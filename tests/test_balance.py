@@ -45,6 +45,26 @@ def test_oversampling_fills_up_to_the_reference():
     assert plan_balance(alone, SECOND)[0].tolist() == [1, 1, 1, 1]
 
 
+def test_oversampling_as_in_figure_2_of_jeon_2025():
+    """Nine classes; all below 201, the size of the second-largest, are replicated up to it."""
+    sizes = dict(zip("abcdefghi", (412, 201, 180, 150, 96, 77, 60, 41, 12), strict=True))
+    labels = label(**sizes)
+    copies, weights = plan_balance(labels, SECOND)
+    assert count_copies(labels, copies) == {**dict.fromkeys(sizes, 201), "a": 412}
+    assert set(copies[labels == "a"]) == {1}  # the largest stays as it is
+    assert set(copies[labels == "i"]) == {16, 17}
+    assert set(weights) == {1.0}
+
+
+def test_class_weights_make_every_class_count_alike():
+    sizes = dict(zip("abcd", (412, 201, 96, 12), strict=True))
+    labels = label(**sizes)
+    _, weights = plan_balance(labels, WEIGHTS)
+    per_class = pd.Series(weights).groupby(labels)
+    assert np.allclose(per_class.sum(), 721 / 4)  # 1/n_k each, normalised to a mean of 1
+    assert per_class.first()["d"] / per_class.first()["a"] == pytest.approx(412 / 12)
+
+
 def test_remainder_is_spread_evenly():
     copies, weights = plan_balance(label(a=10, b=4), LARGEST)
     assert copies[10:].tolist() == [2, 3, 2, 3]

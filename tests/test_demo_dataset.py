@@ -13,6 +13,8 @@ from batteryscope.demo import write_dataset
 from batteryscope.demo.check_sets import assign_classes, render_check_picture
 from batteryscope.demo.write_dataset import generate_dataset, list_sem_jobs, read_generator
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.manifest.folder import list_files
+from batteryscope.readers.mask import read_mask
 from workflow_scripts import generate_dataset as program
 
 TINY = {"images_per_class": 2, "width_px": 256, "height_px": 192}
@@ -35,6 +37,7 @@ def test_layout_and_equal_bytes_for_any_number_of_workers(tmp_path):
     files = digest(tmp_path / "one")
     assert files == digest(tmp_path / "two")
     assert sorted(p.name for p in (tmp_path / "one").iterdir()) == [
+        ".masks",
         "README.txt",
         "ncm811_100cycles",
         "ncm811_100cycles_VC",
@@ -42,6 +45,9 @@ def test_layout_and_equal_bytes_for_any_number_of_workers(tmp_path):
     name = "ncm811_100cycles_VC/DEMO_ 20 kV_SE_HighVac_x500 __2.jpg"
     assert {name, f"{name}.txt"} <= set(files)
     assert Image.open(tmp_path / "one" / name).size == (256, 192)
+    mask = read_mask(tmp_path / "one" / ".masks", name, (192, 256))
+    assert 0.02 < mask.mean() < 0.5
+    assert not any(file.startswith(".masks") for file in list_files(tmp_path / "one"))
     assert "not taken with a microscope" in (tmp_path / "one" / "README.txt").read_text()
     assert not list(tmp_path.glob(".*"))
 

@@ -28,6 +28,7 @@ from batteryscope.evaluation.metrics import (
 from batteryscope.evaluation.predictions import (
     check_predictions,
     join_predictions,
+    limit_validation,
     make_predictions,
 )
 
@@ -211,3 +212,12 @@ def test_unusable_predictions_give_a_sentence():
     fewer = good.drop(columns="p_c").assign(arm="other")
     joined = join_predictions([good, fewer])
     assert joined["p_c"].eq(0).all()
+
+
+def test_calibration_sees_no_more_images_than_the_choice_of_the_epoch():
+    names = ["a", "b", "c", "d"]
+    roles = pd.DataFrame({"sample_id": names, "role": ["validation"] * 3 + ["test"]})
+    assert limit_validation(roles, ["b"])["sample_id"].tolist() == ["b", "d"]
+    assert limit_validation(roles, ["a", "b", "c"]).equals(roles)
+    assert limit_validation(roles, ["of another domain"]).equals(roles)
+    assert limit_validation(roles, None).equals(roles)

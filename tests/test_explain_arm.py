@@ -14,9 +14,13 @@ from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.explain.arm import explain_tiles
+from batteryscope.explain.mask_share import compare_with_mask, cut_coverage
 from batteryscope.explain.overlay import blend, draw_overlay, scale_map
-from batteryscope.explain.select import choose_tiles
+from batteryscope.explain.preference import summarise_preference
+from batteryscope.explain.same_tiles import SAME_TILES_NAME
+from batteryscope.explain.select import choose_same_tiles, choose_tiles
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
+from batteryscope.readers.mask import locate_mask
 from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
 from workflow_scripts.explain_arm import main as explain_arm
@@ -65,11 +69,12 @@ def study(tmp_path_factory) -> Study:
     return study
 
 
-def run(study: Study, out: Path, settings: str) -> int:
+def run(study: Study, out: Path, settings: str, *more: str) -> int:
     argv = [
         "--arm", "main", "--settings", settings, "--fits", study.root / "part0",
         "--tiles", study.root / "tiles", "--predictions", study.root / "predictions.parquet",
         "--manifest", study.root / "manifest.parquet", "--out", out, "--log", out / "log.txt",
+        *more,
     ]  # fmt: skip
     return explain_arm([str(a) for a in argv])
 
@@ -182,3 +187,71 @@ def test_overlay_without_any_attribution_is_still_a_picture() -> None:
     png = draw_overlay(tile, np.zeros((16, 16)), None, "a title\nframe.png")
     with Image.open(io.BytesIO(png)) as picture:
         assert picture.width > 300
+
+
+def write_masks(study: Study, folder: Path) -> Path:
+    """A mask for every image but the first: its left half is marked."""
+    for path in study.manifest["path"].iloc[1:]:
+        with Image.open(study.images / path) as picture:
+            width, height = picture.size
+        marked = np.zeros((height, width), np.uint8)
+        marked[:, : width // 2] = 1
+        target = locate_mask(folder, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(marked).save(target)
+    return folder
+
+
+def test_same_tiles_for_every_arm_and_their_masks(study: Study, tmp_path: Path) -> None:
+    masks = write_masks(study, tmp_path / "masks")
+    predictions = pd.read_parquet(study.root / "predictions.parquet")
+    store = TileStore.open(study.root / "tiles")
+    other = predictions.sample(frac=1, random_state=1).assign(y_pred=CLASSES[0])
+    chosen, again = (choose_same_tiles(p, store.index, 3, 2) for p in (predictions, other))
+    assert chosen["tile"].tolist() == again["tile"].tolist()
+    assert chosen["sample_id"].nunique() == 3
+    assert chosen["y_true"].nunique() == min(3, len(CLASSES))
+    tested = set(study.split.loc[study.split["role"] == "test", "sample_id"])
+    assert set(chosen["sample_id"]) <= tested
+
+    settings = '{"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 2}'
+    assert run(study, tmp_path / "out", settings, "--masks", str(masks)) == 0
+    table = pd.read_csv(tmp_path / "out" / SAME_TILES_NAME, keep_default_na=True)
+    first = study.manifest["sample_id"].iloc[0]
+    assert table.loc[table["sample_id"] == first, "share"].isna().all()
+    known = table[table["sample_id"] != first]
+    assert known["area"].between(0, 1).all()
+    assert np.allclose((known["share"] / known["area"]).dropna(), known["preference"].dropna())
+    files = table["file"].dropna().tolist()
+    assert files == ["same_00.png", "same_01.png"]
+    assert all(Image.open(tmp_path / "out" / f).size == (EDGE, EDGE) for f in files)
+
+
+def test_mask_of_another_size_is_one_sentence(study: Study, tmp_path: Path, capsys) -> None:
+    for path in (locate_mask(tmp_path / "masks", p) for p in study.manifest["path"]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ones((5, 7), np.uint8)).save(path)
+    settings = '{"tiles_per_class": 1, "misclassified_tiles": 0}'
+    assert run(study, tmp_path / "out", settings, "--masks", str(tmp_path / "masks")) == 1
+    assert "the mask has 7×5 px but its image" in capsys.readouterr().err
+
+
+def test_share_on_a_mask_against_chance() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[:, :10] = True
+    coverage = cut_coverage(mask, x_px=5, y_px=0, crop_px=10, input_px=4)
+    assert coverage[0].tolist() == [1, 1, 0, 0]
+    even = compare_with_mask(np.ones((4, 4)), coverage)
+    assert even == {"share": 0.5, "area": 0.5, "preference": 1.0}
+    on_it = compare_with_mask(coverage, coverage)
+    assert on_it["preference"] == 2.0
+    assert np.isnan(compare_with_mask(np.ones((4, 4)), np.zeros((4, 4)))["preference"])
+    assert np.isnan(compare_with_mask(np.zeros((4, 4)), coverage)["preference"])
+    tiles = pd.DataFrame(
+        {"sample_id": ["a", "a", "b", "c"], "share": [0.5, 1.0, 0.25, np.nan], "area": 0.5}
+    )
+    tiles["preference"] = tiles["share"] / tiles["area"]
+    summary = summarise_preference(tiles)
+    assert summary["n"] == 2
+    assert summary["preference"] == pytest.approx(1.0)
+    assert summary["sd"] == pytest.approx(0.5**0.5)

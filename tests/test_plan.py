@@ -1,8 +1,16 @@
 """The plan: what is shared, and what a changed setting changes."""
 
+import pytest
+
+from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.errors import ConfigError
 from batteryscope.plan import plan_study
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.groups import find_groups
+from batteryscope.training.stage import list_fits
 from tests.test_config import PARAMS
+from tests.test_splits_assign import make_domains
 
 
 def plan(**study):
@@ -55,3 +63,76 @@ def test_an_arm_may_change_any_section():
         main_arm="a",
     )
     assert len(two.tiles) == len(two.splits) == 2
+
+
+def transfer(**changes):
+    project = load_project(PARAMS, {"studies": {"additive_transfer": changes}, "scale": "demo"})
+    return plan_study("additive_transfer", project.studies["additive_transfer"])
+
+
+def test_four_arms_five_folds_two_repeats_share_what_they_can():
+    demo = {"split": {"folds": 5, "repeats": 2}, "evaluate": {"learning_curve": None}}
+    planned = transfer(demo=demo)
+    assert list(planned.arms) == ["pre_ft_os", "pre_ft_wl", "ft_os", "pre_only"]
+    manifest = make_domains({"a": 12, "b": 8}, {"a": 14, "b": 14})
+    settings = planned.main.recipe.split
+    split = split_samples(
+        manifest,
+        find_groups(manifest, "image"),
+        settings.model_copy(update={"test_where": {"domain": "target"}}),
+    )
+    fits = list_fits(split, 0, 1)
+    assert len(fits) == 10
+    # Six stages in the arms, four different ones: one training job each, which imports its
+    # libraries once and trains all ten fits; pretraining is done once for three arms.
+    assert sum(len(arm.chains) for arm in planned.arms.values()) == 6
+    assert len(planned.stages) == 4
+    jobs = sum(s.settings.train.parallel_jobs for s in planned.stages.values())
+    assert jobs == 4
+    assert len(planned.stages) * len(fits) == 40
+    pre = planned.arms["pre_only"].chains
+    assert planned.arms["pre_ft_os"].chains[0] == planned.arms["pre_ft_wl"].chains[0] == pre[0]
+    assert len({stage.check_id for stage in planned.stages.values()}) == 1
+
+
+def test_a_further_network_adds_its_own_stages_only():
+    before = transfer()
+    arms = {n: arm.model_dump(mode="json") for n, arm in before.settings.arms.items()}
+    other = arms["pre_ft_os"] | {"change": {"model.backbone": "resnet10t"}}
+    after = transfer(demo={"arms": arms | {"resnet10t": other}})
+    new = set(after.stages) - set(before.stages)
+    assert set(before.stages) < set(after.stages)
+    assert new == set(after.arms["resnet10t"].chains)
+    assert {after.stages[chain].settings.model.backbone for chain in new} == {"resnet10t"}
+
+
+def test_unknown_domain_is_told_with_the_nearest():
+    wrong = {"stages": [{"name": "pre", "where": {"domain": "plane"}}]}
+    message = r"pre_ft_os.stages.pre.where.domain: 'plane' is none .* did you mean 'plain'"
+    with pytest.raises(ConfigError, match=message):
+        check_transfer(demo={"arms": {"pre_ft_os": wrong, "ft_os": {}}})
+    with pytest.raises(ConfigError, match=r"split.test_where.domain: 'additives'.*'additive'"):
+        check_transfer(split={"test_where": {"domain": "additives"}})
+
+
+def check_transfer(**changes):
+    project = load_project(PARAMS, {"studies": {"additive_transfer": changes}})
+    study = project.image_studies["additive_transfer"]
+    check_project(project, {"additive_transfer": plan_study("additive_transfer", study)})
+
+
+def test_masks_lie_beside_the_images(tmp_path):
+    images = tmp_path / "images"
+    (images / "masks").mkdir(parents=True)
+    (tmp_path / "masks").mkdir()
+
+    def check(masks):
+        check_transfer(dataset={"path": str(images), "masks": str(masks)})
+
+    with pytest.raises(ConfigError, match=r"dataset.masks: '.*' lies inside the data set"):
+        check(images / "masks")
+    with pytest.raises(ConfigError, match=r"dataset.masks: expected a folder of masks .* nothing"):
+        check(tmp_path / "elsewhere")
+    (images / ".masks").mkdir()
+    check(images / ".masks")
+    check(tmp_path / "masks")

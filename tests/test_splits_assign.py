@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batteryscope.balance import balance_stage
+from batteryscope.config.learning import BalanceSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
 from batteryscope.splits.assign import SPLIT_COLUMNS, split_samples
@@ -259,3 +261,21 @@ def test_impossible_domains_are_explained(source, target, where, sentence):
     manifest = make_domains(source, target)
     with pytest.raises(InputError, match=sentence):
         assign(manifest, test_where={"domain": where})
+
+
+def test_source_alone_teaches_where_classes_differ_in_count():
+    """Many of a and few of b in the source, the other way round in the target."""
+    manifest = make_domains({"a": 30, "b": 4}, {"a": 6, "b": 20})
+    where = {"domain": "target"}
+    split = assign(manifest, scheme="holdout_kfold", folds=3, test_fraction=0.2, test_where=where)
+    index = pd.DataFrame({"sample_id": manifest["sample_id"], "kind": "random", "used": True})
+    index["tile"] = range(len(index))
+    for method, total in (("none", 1.0), ("class_weights", 1.0)):
+        balance = BalanceSettings(method=method)
+        plan = balance_stage(manifest, split, index, balance, {"domain": "source"}, "pre")
+        own = manifest.iloc[plan["tile"]]
+        assert set(own["domain"]) == {"source"}
+        assert plan.groupby("fold")["weight"].mean().round(6).eq(total).all()
+        counts = own.assign(fold=plan["fold"].to_numpy()).groupby(["fold", "class"]).size()
+        assert counts.xs("a", level="class").between(19, 21).all()
+        assert counts.xs("b", level="class").between(2, 3).all()

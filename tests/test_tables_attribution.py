@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.errors import InputError
+from batteryscope.errors import ConfigError, InputError
 from batteryscope.seeds import derive_rng
 from batteryscope.tables.attribution import (
     ExplainedNetwork,
@@ -13,6 +13,7 @@ from batteryscope.tables.attribution import (
     compare_ranks,
     compute_shap_values,
     explain_rows,
+    find_named_rows,
     rank_features,
 )
 from batteryscope.tables.explain_study import Case, find_networks, list_cases
@@ -166,3 +167,14 @@ def test_cases_are_the_source_and_both_sides_of_transfer() -> None:
         ("pretrained", "nmc"),
         ("adapter", "nmc"),
     ]
+
+
+def test_rows_are_named_by_file_and_line() -> None:
+    manifest = pd.DataFrame(
+        {"sample_id": ["a", "b", "c"], "path": ["x/one.csv", "x/one.csv", "y/one.csv"]}
+    ).assign(row=[2, 17, 2])
+    assert find_named_rows(manifest, ["one.csv:17", "x/one.csv:2"]) == ["b", "a"]
+    with pytest.raises(ConfigError, match=r"no row 'one.csv:3' was used; name a file \(x/one.csv"):
+        find_named_rows(manifest, ["one.csv:3"])
+    with pytest.raises(ConfigError, match=r"more than one row 'one.csv:2'"):
+        find_named_rows(manifest, ["one.csv:2"])

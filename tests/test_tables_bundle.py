@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
-from tests.linear_study import HALF_WIDTH, SPREAD, apply_law, make_settings, write_study
+from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_networks import main as bundle_networks
 from workflow_scripts.predict_table import main as predict_table
 
@@ -51,11 +51,13 @@ def test_bundle_holds_the_networks_of_the_main_arm(published: Path) -> None:
     assert arms == {("graphite", "source"), ("nmc", "adapter")}
     assert len(record.members) == 2 * 2 * 2  # domains, targets, repeats
     assert record.half_widths["density"] == {"graphite": None, "nmc": HALF_WIDTH}
+    assert record.measured_coverages["density"] == {"graphite": MEASURED, "nmc": MEASURED}
     assert record.domains[1].ranges["width"] == (5, 5)
     assert "scratch.row.nmc.density.mape" not in record.metrics
     card = (published / "MODEL_CARD.md").read_text()
     assert "| density | nmc | best baseline: linear regression | 3.1 % |  |" in card
     assert "Few rows of nmc." in card
+    assert "| density | too few rows | ± 5.0 % (held 88 %) |" in card
 
 
 def test_the_same_study_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:
@@ -128,12 +130,14 @@ def test_a_value_outside_the_training_range_is_noted(published: Path, tmp_path: 
     assert answer["status"] == "ok"
     assert answer["note"] == (
         "speed 45 m/min is outside the training range (10 to 30 m/min); "
-        "width 6 mm is outside the training range (always 5 mm)"
+        "width 6 mm is outside the training range (always 5 mm); intervals are unknown there"
     )
+    assert np.isnan(answer["density_low"])
 
 
 def test_an_unknown_width_leaves_the_interval_empty(published: Path, tmp_path: Path) -> None:
-    answer = ask(published, write(tmp_path, PLAIN), "--domain", "graphite").iloc[0]
+    plain = PLAIN.replace("nmc", "graphite")
+    answer = ask(published, write(tmp_path, plain), "--domain", "graphite").iloc[0]
     assert answer["density"] == pytest.approx(41.5 * (1 + SPREAD / 2), rel=1e-5)
     assert np.isnan(answer["density_low"])
 
@@ -200,3 +204,12 @@ def test_law_of_the_test_is_that_of_the_rows() -> None:
     rows = pd.DataFrame({"gap": [2.0], "speed": 20.0, "solids": 200.0, "width": 5.0})
     assert apply_law("density", rows, "nmc").tolist() == [80.0]
     assert apply_law("loading", rows, "nmc").tolist() == [8.0]
+
+
+def test_the_command_and_the_table_must_not_contradict_each_other(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write(tmp_path, PLAIN)
+    command = ["--bundle", str(published), "--table", str(table), "--domain", "graphite"]
+    assert predict_table([*command, "--out", str(tmp_path / "answer.csv")]) == 1
+    assert "line 2 belongs to 'nmc', but --domain says 'graphite'" in capsys.readouterr().err

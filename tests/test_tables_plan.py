@@ -1,8 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from batteryscope.config.project import load_project
 from batteryscope.errors import InputError
-from batteryscope.tables.networks import predict_rows
+from batteryscope.tables.networks import (
+    count_adapter_parameters,
+    count_parameters,
+    predict_rows,
+)
 from batteryscope.tables.plan_tasks import RoleKey, plan_tasks
 from batteryscope.tables.predict_tasks import gather_histories, predict_tasks
 from batteryscope.tables.row_order import order_rows
@@ -130,3 +137,18 @@ def test_predictions_of_validation_and_test_rows_and_histories(plan):
     best = histories.groupby("task")["validation_mape"].min()
     for name, result in trained.items():
         assert best[name] == result.validation_mape[result.best_epoch - 1]
+
+
+def test_the_studies_have_the_networks_of_the_paper():
+    """93, 49 and 46 weights; adapters of 13, 10 and 10 (Fernandez et al. 2025)."""
+    studies = load_project(Path("params.yaml")).table_studies
+    counts = {}
+    for study in studies.values():
+        for target, network in study.networks.items():
+            weights = count_parameters(len(study.dataset.features), network)
+            counts[target] = weights, count_adapter_parameters(network)
+    assert counts == {
+        "density_g_cm3": (93, 13),
+        "mass_loading_mg_cm2": (49, 10),
+        "geometric_tortuosity": (46, 10),
+    }

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.errors import ConfigError
-from batteryscope.tables.ensemble import TableEnsemble
+from batteryscope.tables.ensemble import TableEnsemble, ask_network
 from batteryscope.tables.propose import find_objectives, propose_parameters
 from batteryscope.tables.propose_search import (
     Parameter,
@@ -33,7 +33,7 @@ def make_ensemble() -> TableEnsemble:
     networks = {}
     for target, (intercept, slopes) in LAWS.items():
         doubled = make_linear(TRANSFER * intercept, [TRANSFER * slope for slope in slopes])
-        networks["nmc", target] = [doubled]
+        networks["nmc", target] = [ask_network(doubled)]
     return TableEnsemble(networks, {("nmc", "density"): 0.1})
 
 
@@ -145,7 +145,8 @@ def test_pareto_front_and_diverse_choice() -> None:
 def test_program_writes_table_and_figure(tmp_path: Path) -> None:
     shared = write_study(tmp_path / "study", make_settings())
     out = tmp_path / "proposals"
-    assert propose([*shared, "--out", str(out)]) == 0
+    split = tmp_path / "study" / "split.parquet"
+    assert propose([*shared, "--split", str(split), "--out", str(out)]) == 0
     names = sorted(path.name for path in out.iterdir())
     assert names == ["proposals.csv", "proposals.json", "proposals.png", "proposals.svg"]
     table = pd.read_csv(out / "proposals.csv")
@@ -154,3 +155,4 @@ def test_program_writes_table_and_figure(tmp_path: Path) -> None:
     summary = json.loads((out / "proposals.json").read_text())
     assert summary["best_deviation_percent"] == table["max_deviation_percent"].min()
     assert summary["trials"] == 400
+    assert summary["models"] == dict.fromkeys(LAWS, "adapter")

@@ -56,7 +56,7 @@ def test_page_is_self_contained(reported: Path) -> None:
     outside = [a for a in loaded if not a.startswith(("#", "data:image/png;base64,"))]
     assert outside == ["https://doi.org/10.1234/example"]  # a link to follow, nothing to load
     assert "<script" not in page
-    assert "Nothing is asked for: with <code>propose</code>" in page
+    assert "Proposed settings" not in page  # none are asked for
     assert "Not shown:" not in page
 
 
@@ -64,7 +64,7 @@ def test_first_screen_asks_answers_and_warns(reported: Path) -> None:
     text = read_text(reported)
     assert (
         "Can what a small network learnt about density and mass loading from graphite (30 rows) "
-        "be transferred to nmc (24 rows) and si graphite (20 rows)?"
+        "be transferred to NMC (24 rows) and Si graphite (20 rows)?"
     ) in text
     assert "With transfer (adapter), predictions of test rows are off by" in text
     assert "Generated data" in text
@@ -97,10 +97,11 @@ def test_files_lie_beside_the_page(reported: Path) -> None:
     assert names == {
         "key_figure", "parity", "coverage", "learning_curves", "ablation_target_rows",
         "beeswarm_density", "waterfall_density", "dependence_density", "beeswarm_mass_loading",
+            "beeswarm_before_density", "beeswarm_before_mass_loading",
         "waterfall_mass_loading", "dependence_mass_loading", "ranks", "distributions",
     }  # fmt: skip
     assert (reported / "metrics.json").is_file()
-    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv"} <= {
+    assert {"paired.csv", "intervals.csv", "ranking.csv", "history.csv", "errors.csv"} <= {
         path.name for path in (reported / "tables").iterdir()
     }
 
@@ -140,9 +141,9 @@ def test_headline_names_the_baseline_that_wins() -> None:
     )
     sentence = find_table_headline(lost).sentence
     assert (
-        "off by 8.0 ± 0.5 % for density of nmc (MAPE, mean ± sd over 3 random splits)" in sentence
+        "off by 8.0 ± 0.5 % for density of NMC (MAPE, mean ± sd over 3 random splits)" in sentence
     )
-    assert "at least as well in 1 of 1 cases: ridge regression for density of nmc." in sentence
+    assert "at least as well in 1 of 1 cases: ridge regression for density of NMC." in sentence
     won = make_evidence({("adapter", "nmc"): 8.0, ("baseline_mean", "nmc"): 30.0}, None)
     assert find_table_headline(won).sentence.endswith("It beats every simple baseline.")
     assert find_table_headline(won).numbers == {"density.nmc": 8.0}
@@ -150,7 +151,7 @@ def test_headline_names_the_baseline_that_wins() -> None:
 
 def test_paper_column_stands_right_of_its_domain() -> None:
     shown = show_results(make_evidence({("adapter", "nmc"): 8.0}, 8.1))
-    assert shown[0].columns == ("strategy", "nmc", "paper, nmc")
+    assert shown[0].columns == ("strategy", "NMC", "paper, NMC")
     assert shown[0].rows == (("transfer (adapter)", "8.0 ± 0.5 %", "8.1 %"),)
 
 

@@ -263,3 +263,17 @@ def test_a_column_names_the_domains_where_no_conditions_do():
     manifest, rejects = build(cells, make_settings(domains={}))
     assert manifest["domain"].value_counts().to_dict() == {"graphite": 10, "si_graphite": 6}
     assert rejects["detail"].tolist() == ["matches no domain (domain '?')"]
+
+
+def test_a_domain_of_which_every_row_is_rejected_is_told():
+    cells = make_cells().rename(columns={"material": "domain"})
+    cells.loc[cells["domain"] == "nmc", "gap"] = "0.05"  # mm instead of µm
+    with pytest.raises(InputError, match=r"target domain 'nmc' has no usable rows.*6 out_of_range"):
+        build(cells, make_settings(domains={}))
+
+
+def test_a_target_that_never_changes_is_refused():
+    cells = make_cells()
+    cells.loc[cells["material"] == "nmc", "loading"] = "2.5"
+    with pytest.raises(InputError, match=r"target 'loading' is 2.5 in all rows of 'nmc'"):
+        build(cells)

@@ -7,7 +7,11 @@ import pytest
 from batteryscope.errors import InputError
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
 from batteryscope.tables.compare import compare_pairs, find_interval
-from batteryscope.tables.findings import find_constant_features, find_few_rows
+from batteryscope.tables.findings import (
+    find_constant_features,
+    find_few_rows,
+    find_single_answers,
+)
 from batteryscope.tables.scores import (
     COMPARISON_COLUMNS,
     compare_table_arms,
@@ -102,14 +106,14 @@ def test_a_baseline_that_wins_is_told_with_its_lead():
     )  # fmt: skip
     (finding,) = judge_baselines(pairs, study)
     assert finding["severity"] == "warning"
-    assert "A simple baseline beats the network for density of nmc" in finding["text"]
+    assert "A simple baseline beats the network for density of NMC" in finding["text"]
     assert "linear regression reaches 3 % against 9 % MAPE" in finding["text"]
     assert "6 percentage points" in finding["text"]
     (transfer,) = judge_transfer(pairs, study)
-    assert transfer["text"].startswith("Transfer does not pay for density of nmc")
+    assert transfer["text"].startswith("Transfer does not pay for density of NMC")
     (pretrained,) = judge_pretrained(scores, study)
     assert pretrained["severity"] == "warning"
-    assert "fails for density of nmc: 55 % MAPE" in pretrained["text"]
+    assert "fails for density of NMC: 55 % MAPE" in pretrained["text"]
 
 
 def test_a_network_that_wins_is_told_as_well():
@@ -119,7 +123,7 @@ def test_a_network_that_wins_is_told_as_well():
     assert [f["severity"] for f in judge_baselines(pairs, study)] == ["good"]
     (transfer,) = judge_transfer(pairs, study)
     assert transfer["severity"] == "good"
-    assert "Transfer pays for density of nmc" in transfer["text"]
+    assert "Transfer pays for density of NMC" in transfer["text"]
     # At home, the source network stands for the main arm.
     home = join({"source": [5, 6, 7], "baseline_mean": [30] * 3}, domain="graphite")
     assert compare_pairs(score_predictions(home), "adapter")["first"].tolist() == ["source"]
@@ -158,7 +162,7 @@ def test_constant_features_and_few_rows_are_told():
     few = [f["text"] for f in find_few_rows(rows, split)]
     assert [text.split(":")[0] for text in few] == [
         "graphite has only 1 test rows in a repeat (fewer than 10)",
-        "nmc has only 1 test rows in a repeat (fewer than 10)",
+        "NMC has only 1 test rows in a repeat (fewer than 10)",
     ]
     full = find_full_values(rows, split, make_study())
     assert full["target_rows", "nmc"] == 1
@@ -211,3 +215,12 @@ def test_program_writes_all_tables(tmp_path):
     kinds = {f["kind"] for f in json.loads((out / "findings.json").read_text())}
     assert {"baseline", "transfer", "few_rows", "intervals"} <= kinds
     assert set(pd.read_csv(out / "ablations.csv")["value"]) == {4, 12}
+
+
+def test_a_network_with_one_answer_for_many_rows_is_told():
+    stuck = make_rows("adapter", [8.0], n_rows=12)
+    stuck["y_pred"] = [*[8.313] * 5, *range(7)]
+    (finding,) = find_single_answers(stuck, make_study())
+    assert "42% of the test rows get one and the same prediction" in finding["text"]
+    stuck["y_pred"] = range(12)
+    assert list(find_single_answers(stuck, make_study())) == []

@@ -91,10 +91,29 @@ def test_plan_of_arms(tmp_path):
     assert other.bundle is None
     assert ("confusion.png", "figures") in [(p.name, f) for p, f in main.artifacts]
     assert sorted((p.name, f) for p, f in other.artifacts) == [
-        ("comparison.csv", "tables"), ("cost.json", "tables"), ("metrics.json", "tables")
+        ("comparison.csv", "tables"), ("cost.json", "tables"), ("images.csv", "tables"),
+        ("metrics.json", "tables"),
     ]  # fmt: skip
     assert by_key["cells/baseline_majority"].metrics == (("image.accuracy", 0.25, 0),)
     assert len(main.dataset.digest) <= 36
+
+
+def test_fits_of_the_last_stage_carry_their_test_score(tmp_path):
+    records = plan_runs(build_study(tmp_path))
+    transfer = [r for r in records if r.tags["arm"] == "transfer"]
+    assert [r.tags["run"] for r in transfer] == ["arm", *["fit"] * 4]
+    assert {r.tags["backbone"] for r in transfer} == {"resnet18"}
+    scores = {
+        (r.tags["stage"], r.tags["fold"]): {n: v for n, v, _ in r.metrics if n.startswith("test.")}
+        for r in transfer[1:]
+    }
+    assert scores["source", "0"] == {}
+    # 333: two of two found, one wrongly given: F1 4/5; 811: one of two: F1 2/3.
+    assert scores["target", "0"] == {
+        "test.image.accuracy": 0.75, "test.image.macro_f1": round((4 / 5 + 2 / 3) / 2, 6),
+        "test.image.n": 4,
+    }  # fmt: skip
+    assert scores["target", "1"]["test.image.accuracy"] == 1
 
 
 def test_digest_follows_content_only(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from batteryscope.config.base import validate_settings
@@ -10,7 +11,9 @@ from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.plan import StageSettings
-from batteryscope.training.discriminant import FeatureStore, solve_head
+from batteryscope.training.data import TileSet
+from batteryscope.training.discriminant import FeatureStore, fit_discriminant, solve_head
+from batteryscope.training.fit import FitTask
 
 MODEL = ModelSettings(
     backbone="mobilenetv2_050", weights="random", freeze="backbone", pooling="stage_statistics"
@@ -136,3 +139,33 @@ def test_discriminant_needs_the_frozen_statistics():
     }  # fmt: skip
     with pytest.raises(ConfigError, match=r"needs model\.pooling 'stage_statistics'"):
         validate_settings(StageSettings, values, "here")
+
+
+def test_second_stage_solves_on_the_features_of_the_first(tmp_path):
+    tiles, targets = make_tiles()
+    samples = np.array([f"s{i}" for i in range(len(tiles))], dtype=object)
+    tile_set = TileSet(np.arange(len(tiles)), targets, np.ones(len(tiles), np.float32), samples)
+    settings = StageSettings.model_validate(
+        {
+            "study": "s", "stage": "ft", "where": {}, "label_columns": ["class"], "balance": {},
+            "augment": {}, "model": MODEL.model_dump(), "train": {"method": "discriminant"},
+        }
+    )  # fmt: skip
+    parent = build()
+    with torch.no_grad():
+        for weights in parent.backbone.network.parameters():
+            weights.mul_(1.1)
+    folder = tmp_path / "parent"
+    folder.mkdir()
+    save_file(
+        {k: v.contiguous() for k, v in parent.state_dict().items()}, folder / "weights.safetensors"
+    )
+    task = FitTask(0, 0, tile_set, tile_set, "x", folder)
+    classes = ["c0", "c1", "c2"]
+    fit_discriminant(task, settings, classes, tiles, FeatureStore(tiles), tmp_path / "state", "fit")
+    solved = load_file(tmp_path / "state" / "weights.safetensors")
+    before = parent.state_dict()
+    network = [key for key in before if key.startswith("backbone.network")]
+    assert network
+    assert all(torch.equal(solved[key], before[key]) for key in network)
+    assert not torch.equal(solved["backbone.head.weight"], before["backbone.head.weight"])

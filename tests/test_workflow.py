@@ -89,9 +89,7 @@ def test_learning_rate_of_one_study_re_runs_its_training_only(sandbox):
     sandbox.write_params(params(train={"learning_rate": 1e-3}))
     planned = sandbox.planned_rules()
     sandbox.write_params(params())
-    assert (
-        set(planned) - {"all"} == {"balance_stage", "train_stage", "check_model"} | AFTER_TRAINING
-    )
+    assert set(planned) - {"all"} == {"balance_stage", "train_stage"} | AFTER_TRAINING
     assert set(planned.values()) == {1}
 
 
@@ -101,6 +99,25 @@ def test_explanation_settings_do_not_retrain(sandbox):
     sandbox.write_params(params())
     assert "explain_arm" in planned
     assert not planned & {"train_stage", "evaluate_arm", "preprocess_images"}
+
+
+def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbox):
+    def plan(*crops):
+        sweeps = {"size": {"preprocess.crop_px": list(crops)}}
+        sandbox.write_params(params(sweeps=sweeps, run_sweeps=["size"]))
+        output = sandbox.snakemake("-n", "--quiet", "rules").stdout
+        return sandbox.planned_rules(), output.strip().splitlines()[-1]
+
+    point = {"preprocess_images", "check_model", "balance_stage", "train_stage", "evaluate_arm"}
+    together = {"compare_sweeps", "track_sweeps", "report_study", "track_study", "publish_study"}
+    one, cost = plan(48, 64)  # 64 is the main arm's
+    two, _ = plan(48, 56, 64)
+    sandbox.write_params(params())
+    assert set(one) - {"all"} == set(two) - {"all"} == point | together
+    assert {rule: one[rule] for rule in point} == dict.fromkeys(point, 1)
+    assert {rule: two[rule] for rule in point} == dict.fromkeys(point, 2)
+    assert cost.startswith("Expected: 10 jobs; 8 of them take about ")
+    assert cost.endswith("Nothing is known yet of: compare_sweeps (1), track_sweeps (1).")
 
 
 @pytest.mark.parametrize(

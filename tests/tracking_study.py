@@ -95,6 +95,10 @@ def build_study(work: Path, bundle: bool = False) -> StudyResults:
     split.to_parquet(work / "split.parquet")
     write_json(work / "comparison" / "metrics.json", METRICS)
     (work / "comparison" / "comparison.csv").write_text("arm,mean\nscratch,0.5\n")
+    (work / "comparison" / "images.csv").write_text(
+        "arm,repeat,fold,y_true,y_pred\ntransfer,0,0,333,333\ntransfer,0,0,333,333\n"
+        "transfer,0,0,811,811\ntransfer,0,0,811,333\ntransfer,0,1,811,811\n"
+    )
     for arm in plan.arms:
         write_json(work / "arms" / arm / "cost.json", {"seconds": 3.5, "device": "cpu"})
     picture = work / "report" / "figures" / "confusion.png"

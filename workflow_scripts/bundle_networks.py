@@ -26,7 +26,7 @@ def bundle(arguments: argparse.Namespace) -> None:
     settings = read_settings(TableStudySettings, arguments.settings)
     from batteryscope.bundle.record import read_json
     from batteryscope.tables.bundle_write import write_table_bundle
-    from batteryscope.tables.ensemble import read_half_widths
+    from batteryscope.tables.ensemble import read_coverages, read_half_widths
     from batteryscope.tables.row_schema import read_rows
 
     columns = [*settings.dataset.features, *settings.dataset.targets]
@@ -37,6 +37,7 @@ def bundle(arguments: argparse.Namespace) -> None:
         read_rows(arguments.manifest, columns),
         arguments.networks,
         read_half_widths(arguments.comparison / "intervals.csv", settings.main_arm),
+        read_coverages(arguments.comparison / "intervals.csv", settings.main_arm),
         read_json(arguments.comparison / "metrics.json"),
         read_json(arguments.comparison / "findings.json"),
     )

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.plan import StageSettings
+from batteryscope.plan import NetworkCheck
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--settings", required=True, help="stage settings (JSON text or file)")
+    parser.add_argument(
+        "--settings", required=True, help="network and training (JSON text or file)"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="note of what was checked (JSON) to write"
     )
@@ -22,15 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     """Look for the devices and build the network once, with two classes."""
-    stage = read_settings(StageSettings, arguments.settings)
+    wanted = read_settings(NetworkCheck, arguments.settings)
     from batteryscope.models.classifier import build_classifier
     from batteryscope.models.layer_groups import group_trained_parameters
     from batteryscope.training.devices import check_devices
 
-    check_devices(stage.train)
-    settings = stage.model
+    check_devices(wanted.train)
+    settings = wanted.model
     model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
-    if stage.train.unfreeze_every_epochs is not None or stage.train.layer_decay < 1:
+    if wanted.train.unfreeze_every_epochs is not None or wanted.train.layer_decay < 1:
         group_trained_parameters(model.backbone)
     found = {"backbone": settings.backbone, "parameters": model.n_parameters}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

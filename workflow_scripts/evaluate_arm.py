@@ -31,6 +31,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.calibration import calibrate_votes
     from batteryscope.evaluation.cost import summarise_cost
     from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
+    from batteryscope.evaluation.predictions import limit_validation
     from batteryscope.manifest.select import keep_samples
     from batteryscope.tilestore import TileStore
 
@@ -44,6 +45,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         records.append(fit)
         roles = split[(split["repeat"] == fit["repeat"]) & (split["fold"] == fit["fold"])]
+        roles = limit_validation(roles, fit.get("validation_samples"))
         model = load_fit(folder).to(device)
         tables.append(predict_fit(model, store.tiles, store.index, manifest, roles, arguments.arm))
     predictions = pd.concat(tables, ignore_index=True)

@@ -54,7 +54,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     pairs = compare_pairs(scores, settings.main_arm, ratios)
     ablations = summarise_ablations(predictions, find_full_values(manifest, split, settings))
     intervals = measure_intervals(predictions, settings.evaluate.coverage)
-    findings = find_table_findings(manifest, split, scores, pairs, ablations, intervals, settings)
+    findings = find_table_findings(
+        manifest, split, scores, pairs, ablations, intervals, predictions, settings
+    )
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(arguments.out / "predictions.parquet", index=False)

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--predictions", type=Path, required=True, help="predictions of the arm (parquet)"
     )
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--masks", type=Path, help="folder of masks (see dataset.masks)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     return run_program(explain, parser, argv)
 
@@ -39,7 +40,8 @@ def explain(arguments: argparse.Namespace) -> None:
 
     from batteryscope.evaluation.predictions import read_predictions
     from batteryscope.explain.arm import explain_tiles, sort_entries
-    from batteryscope.explain.select import choose_tiles
+    from batteryscope.explain.same_tiles import SAME_TILES_NAME, explain_same_tiles
+    from batteryscope.explain.select import choose_same_tiles, choose_tiles
     from batteryscope.tilestore import TileStore
 
     predictions = read_predictions(arguments.predictions)
@@ -59,6 +61,17 @@ def explain(arguments: argparse.Namespace) -> None:
         ):
             (arguments.out / entry["file"]).write_bytes(png)
             entries.append(entry)
+        masks = arguments.masks
+        same = choose_same_tiles(
+            predictions,
+            store.index,
+            settings.same_images if masks is None else len(manifest),
+            1 if masks is None else max(1, settings.mask_tiles),
+        )
+        table, shown = explain_same_tiles(same, fits, store.tiles, manifest, settings, masks)
+        table.round(6).to_csv(arguments.out / SAME_TILES_NAME, index=False)
+        for name, png in shown.items():
+            (arguments.out / name).write_bytes(png)
     except ConfigError as error:  # a backbone without feature maps still has its results
         log.warning("%s No maps are drawn for this arm.", error)
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"

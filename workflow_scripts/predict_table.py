@@ -29,6 +29,7 @@ def predict(arguments: argparse.Namespace) -> None:
     """Read the table, ask the networks, write."""
     from batteryscope.errors import InputError
     from batteryscope.tables.bundle import load_table_bundle
+    from batteryscope.tables.bundle_card import name_better_baselines
     from batteryscope.tables.predict_query import predict_query, read_query
 
     bundle = load_table_bundle(arguments.bundle)
@@ -46,11 +47,13 @@ def predict(arguments: argparse.Namespace) -> None:
 
     rejected = answer[answer["status"] == "rejected"]
     log.info("%d of %d rows predicted.", len(answer) - len(rejected), len(answer))
+    for sentence in name_better_baselines(bundle.record):
+        log.warning(sentence)
     first = f"line {rejected['row'].iloc[0]}: {rejected['reason'].iloc[0]}" if len(rejected) else ""
     if first:
         log.warning("%d rejected (the first: %s).", len(rejected), first)
     if noted := int((answer["note"] != "").sum()):
-        log.warning("%d are outside the training ranges (see 'note').", noted)
+        log.warning("%d are outside the training ranges or impossible (see 'note').", noted)
     if len(rejected) == len(answer):
         raise InputError(
             f"{arguments.table}: none of the {len(answer)} rows could be predicted; the reasons "

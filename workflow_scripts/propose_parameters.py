@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="table study as JSON text or file")
     parser.add_argument("--manifest", type=Path, required=True, help="row table (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--networks", type=Path, required=True, help="folder of train_networks")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of evaluate_table")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -23,18 +24,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def propose(arguments: argparse.Namespace) -> None:
     """Search, choose, draw, write."""
     settings = read_settings(TableStudySettings, arguments.settings)
+    import pandas as pd
+
     from batteryscope.bundle.record import write_json
     from batteryscope.report.style import encode_picture
+    from batteryscope.tables.answering_models import choose_answering_arms, replace_networks
     from batteryscope.tables.ensemble import read_ensemble, read_half_widths
     from batteryscope.tables.figure_proposals import draw_proposals
     from batteryscope.tables.proposals import TOLERANCE
-    from batteryscope.tables.propose import propose_parameters
+    from batteryscope.tables.propose import check_wishes, propose_parameters
     from batteryscope.tables.row_schema import read_rows
 
     dataset, arm = settings.dataset, settings.main_arm
     manifest = read_rows(arguments.manifest, [*dataset.features, *dataset.targets])
-    widths = read_half_widths(arguments.comparison / "intervals.csv", arm)
+    intervals = arguments.comparison / "intervals.csv"
+    widths = read_half_widths(intervals, arm)
     ensemble = read_ensemble(arguments.networks, widths, arm, list(dataset.features))
+    domain = check_wishes(settings, ensemble).domain
+    comparison = pd.read_csv(arguments.comparison / "comparison.csv")
+    answering = choose_answering_arms(comparison, settings, domain)
+    split = pd.read_parquet(arguments.split)
+    ensemble = replace_networks(ensemble, answering, domain, manifest, split, settings, intervals)
     found = propose_parameters(manifest, ensemble, settings)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -42,6 +52,7 @@ def propose(arguments: argparse.Namespace) -> None:
     summary = {
         "domain": found.domain,
         "wanted": dict(found.wanted),
+        "models": answering,
         "trials": found.trials,
         "tolerance_percent": 100 * TOLERANCE,
         "within_tolerance": found.within_tolerance,
@@ -49,7 +60,7 @@ def propose(arguments: argparse.Namespace) -> None:
         "best_deviation_percent": float(found.table["max_deviation_percent"].min()),
     }
     write_json(arguments.out / "proposals.json", summary)
-    caption = f"Settings proposed for {found.domain}, and what the networks predict for them."
+    caption = f"Settings proposed for {found.domain}, and what the models predict for them."
     figure = draw_proposals(found, manifest, dataset)
     picture = encode_picture(figure, "proposals", caption, dataset.generated)
     (arguments.out / "proposals.png").write_bytes(picture.png)

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="folder of every stage"
     )
     parser.add_argument("--external", type=Path, help="folder of the external results")
+    parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--generated", action="store_true", help="the data set is generated")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
@@ -43,6 +44,7 @@ def report(arguments: argparse.Namespace) -> None:
         tiles=arguments.tiles,
         split=arguments.split_dir,
         external=arguments.external,
+        sweeps=arguments.sweeps,
         arms=_split_pairs(arguments.arms, "--arms"),
         stages=_split_pairs(arguments.stages, "--stages"),
     )

@@ -11,7 +11,7 @@ from batteryscope.command_line import make_parser, run_program
 from batteryscope.errors import BatteryscopeError
 
 log = logging.getLogger("batteryscope")
-PROGRAMS = ("track_study.py", "track_table.py")
+PROGRAMS = ("track_study.py", "track_table.py", "track_sweeps.py", "track_search.py")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,8 @@ def upload(arguments: argparse.Namespace) -> None:
     from batteryscope.tracking.study import read_tracked
 
     wanted = ("pending", "complete") if arguments.all else ("pending",)
-    paths = sorted(arguments.work.glob("*/tracked.json"))
+    depths = ("*/tracked.json", "*/*/tracked.json")  # the second: of sweeps and searches
+    paths = sorted(path for depth in depths for path in arguments.work.glob(depth))
     waiting = [path for path in paths if read_tracked(path)["status"] in wanted]
     if not waiting:
         log.info("No runs wait for their upload below %s.", arguments.work)

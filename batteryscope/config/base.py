@@ -88,16 +88,18 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     for part in location:
         following: list[Any] = []
         for candidate in candidates:
-            for option in _classes(candidate):
+            for option in list_classes(candidate):
                 field = option.model_fields.get(str(part))
                 # A list index or mapping key keeps the same annotation; so does a union's tag.
                 following.append(field.annotation if field else candidate)
         candidates = following
-    return sorted({name for c in candidates for cls in _classes(c) for name in cls.model_fields})
+    return sorted(
+        {name for c in candidates for cls in list_classes(c) for name in cls.model_fields}
+    )
 
 
-def _classes(annotation: Any) -> list[type[BaseModel]]:
+def list_classes(annotation: Any) -> list[type[BaseModel]]:
     """All settings classes inside a type annotation such as ``dict[str, Arm] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [cls for inner in getattr(annotation, "__args__", ()) for cls in _classes(inner)]
+    return [cls for inner in getattr(annotation, "__args__", ()) for cls in list_classes(inner)]

@@ -1,5 +1,6 @@
 """What can be known to fail before any job starts: missing paths, impossible combinations."""
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -8,8 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.config.project import Project
+from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.folder import list_files
@@ -41,8 +44,10 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
             raise ConfigError(
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
-        for arm in plan.arms.values():
+        _check_domains(study, key)
+        for arm in plan.every_arm.values():
             _check_arm(study.dataset, arm, key)
+        check_crops(study.dataset, plan.points, key)
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
             if weights not in ("random", "imagenet"):
@@ -70,6 +75,8 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
     if dataset.path is None:
         return
     path = Path(dataset.path)
+    if dataset.masks is not None:
+        _check_masks(path, Path(dataset.masks), f"{key}.masks")
     if path.is_dir():
         _check_label_table(dataset, path, key)
         return
@@ -87,6 +94,44 @@ def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None
             f"{key}.labels.table: '{folder / table}' does not exist; name a CSV or parquet file "
             "inside the data set."
         )
+
+
+def _check_masks(images: Path, masks: Path, key: str) -> None:
+    if not masks.is_dir():
+        raise ConfigError(
+            f"{key}: expected a folder of masks at '{masks}', found "
+            f"{'a file' if masks.exists() else 'nothing'}; correct the path, or leave it out."
+        )
+    within = masks.resolve().is_relative_to(images.resolve())
+    hidden = within and any(
+        part.startswith(".") for part in masks.resolve().relative_to(images.resolve()).parts
+    )
+    if within and not hidden:
+        raise ConfigError(
+            f"{key}: '{masks}' lies inside the data set '{images}', where masks would be taken "
+            "for images; move it beside the data set."
+        )
+
+
+def _check_domains(study: StudySettings, key: str) -> None:
+    """Refuse conditions on a domain that the settings do not name; without names any may occur."""
+    labels, known = study.dataset.labels, sorted(study.dataset.domains)
+    if not known or labels.source == "table" or "(?P<domain>" in (labels.pattern or ""):
+        return
+    conditions = {f"{key}.split.test_where": study.split.test_where}
+    for name, arm in study.arms.items():
+        for stage in arm.stages:
+            conditions[f"{key}.arms.{name}.stages.{stage.name}.where"] = stage.where
+    for place, where in conditions.items():
+        wanted = where.get("domain", [])
+        for domain in wanted if isinstance(wanted, list) else [wanted]:
+            if domain not in known:
+                near = difflib.get_close_matches(str(domain), known, n=1, cutoff=0.4)
+                hint = f"did you mean '{near[0]}'? " if near else ""
+                raise ConfigError(
+                    f"{place}.domain: '{domain}' is none of the domains; {hint}"
+                    f"dataset.domains names {', '.join(known)}."
+                )
 
 
 def _check_pulled(path: Path, key: str) -> None:

@@ -165,6 +165,10 @@ class DatasetSettings(Settings):
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
     ``max_pixels`` guards against decompression bombs. With ``targets`` models predict
     numbers instead of the class, which then only groups the images.
+    ``masks`` is a folder with a PNG per image,
+    under the same path and of the same size, in which places other than 0 show what a person
+    would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
+    how much of a model's attention lies there. Generated SEM pictures bring their own.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -176,6 +180,8 @@ class DatasetSettings(Settings):
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
     targets: CapacityTargets | None = None
+    masks: str | None = None
+    masks_show: str = "particle boundaries and cracks"
 
     @model_validator(mode="after")
     def _some_origin(self) -> Self:

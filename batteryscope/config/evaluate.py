@@ -7,13 +7,16 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import DatasetSettings
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+TRAIN_SECONDS = "train_seconds"
 SHARES = {"accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"}
 
 
 class PaperValue(Settings):
     """A published number that stands beside ours in the comparison table.
 
-    ``arm`` says which arm it belongs to; without it, it stands beside all models.
+    ``arm`` says which arm it belongs to; without it, it stands beside all models. The metric
+    ``train_seconds`` is a training time and stands in the table of networks only.
     """
 
     metric: str
@@ -34,6 +37,23 @@ class PaperValue(Settings):
         return self
 
 
+class PaperClass(Settings):
+    """What a paper's table says of one class, as it stands there; shares between 0 and 1.
+
+    ``arm`` says which arm it belongs to, ``class_name`` is the class as this study calls it.
+    ``accuracy`` is whatever the paper calls so; it stands under the paper's name, beside
+    nothing of ours, since of a single class it is not defined (recall and Jaccard are).
+    """
+
+    arm: str
+    class_name: str
+    recall: Fraction | None = None
+    precision: Fraction | None = None
+    f1: Fraction | None = None
+    jaccard: Fraction | None = None
+    accuracy: Fraction | None = None
+
+
 class LearningCurveSettings(Settings):
     """How the result depends on the number of training images per class.
 
@@ -52,6 +72,8 @@ class EvaluateSettings(Settings):
     models are applied to. ``survey``: a CSV with the columns ``image, expert,
     answer`` of a human survey (``image`` is the path within the data set). ``coverage`` is the
     share of capacities that shall lie in the intervals that are predicted for them.
+    ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
+    of what it calls accuracy of a class, by which the report checks that table.
     """
 
     baselines: list[Literal["majority", "grey_levels", "metadata"]] = [
@@ -64,6 +86,8 @@ class EvaluateSettings(Settings):
     learning_curve: LearningCurveSettings | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     paper: list[PaperValue] = []
+    paper_classes: list[PaperClass] = []
+    paper_accuracy: Literal["recall", "jaccard"] | None = None
 
 
 class ExplainSettings(Settings):
@@ -74,11 +98,16 @@ class ExplainSettings(Settings):
     occluded squares, ``integration_steps`` is for integrated gradients. ``phases`` is a folder
     with a map per image (PNG of the same path and size, codes of
     ``batteryscope.demo.cross_section_phases``); generated images bring their own.
+    ``same_images``: so many test images, the same for all arms, are shown side by side.
+    ``mask_tiles``: so many tiles of every test image that has a mask (``dataset.masks``) are
+    measured: how much of the attribution lies on what the mask marks.
     """
 
     method: Literal["guided_grad_cam", "grad_cam"] = "guided_grad_cam"
     tiles_per_class: Annotated[int, Field(ge=1, le=12)] = 2
     misclassified_tiles: NonNegativeInt = 8
+    same_images: Annotated[int, Field(ge=0, le=12)] = 4
+    mask_tiles: NonNegativeInt = 2
     batch_size: PositiveInt = 8
     window_px: PositiveInt = 7
     integration_steps: PositiveInt = 16

@@ -88,7 +88,9 @@ class TrainSettings(Settings):
 
     ``monitor`` picks the best epoch on the validation part, whose weights are kept.
     ``tiles_per_epoch`` draws that many training tiles per epoch (null: all).
-    ``parallel_jobs`` divides folds and repeats over that many jobs.
+    ``parallel_jobs`` divides folds and repeats over that many jobs. ``threads`` is the number of
+    cores of one job (null: all cores, divided among the jobs of a stage); with fewer, several
+    stages train at the same time.
 
     ``method``: ``gradient`` descent, or ``discriminant``, which leaves the network as it is
     and solves the last layer in closed form (linear discriminant analysis, its covariance
@@ -139,6 +141,7 @@ class TrainSettings(Settings):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt = 1
     parallel_jobs: PositiveInt = 1
+    threads: PositiveInt | None = None
     seed: int = 1
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.study import Name, StudySettings
+from batteryscope.config.sweep import choose_sweeps
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import ConfigError
 
@@ -41,6 +42,7 @@ class Project(Settings):
 
     scale: Literal["demo", "paper"] = "demo"
     tracking: TrackingSettings = TrackingSettings()
+    sweeps: list[str] | str = []  # which sweeps of the studies to run; ``all``
     studies: dict[Name, AnyStudy] = Field(min_length=1)
 
     @field_validator("studies")
@@ -114,7 +116,24 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
                 )
             base_study = (base.get("studies") or {}).get(name) or {}
             raw["studies"][name] = _scale_study(base_study, overlaid.get(name) or {}, scale)
-    return validate_settings(Project, raw, where)
+    choose_sweeps(raw["studies"], raw.get("sweeps"))
+    return _drop_idle_sweeps(validate_settings(Project, raw, where))
+
+
+def _drop_idle_sweeps(project: Project) -> Project:
+    """Leave out the sweeps that are not run, now that they are known to be valid.
+
+    What is not run shall not count as a changed setting either.
+    """
+    studies = {
+        name: study.model_copy(
+            update={"sweeps": {k: v for k, v in study.sweeps.items() if k in study.run_sweeps}}
+        )
+        if isinstance(study, StudySettings)
+        else study
+        for name, study in project.studies.items()
+    }
+    return project.model_copy(update={"studies": studies})
 
 
 def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

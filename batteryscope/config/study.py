@@ -1,5 +1,6 @@
 """A study: everything between raw pictures and a published report."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +16,9 @@ from batteryscope.config.learning import (
 )
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.config.search import SearchSettings
 from batteryscope.config.split import SplitSettings
+from batteryscope.config.sweep import WHERE, SweepPoint, SweepSettings, check_key, expand_sweep
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Where = dict[str, str | float | int | bool | list[str | float | int]]
@@ -71,6 +74,8 @@ class StudySettings(Settings):
     half-cell model whose capacities stand beside the learnt ones. ``published_arms``: where
     several arms predict different targets, those whose models are bundled together; the
     ``main_arm`` is always one of them.
+    Of the ``sweeps``
+    only those that ``run_sweeps`` names are run; ``--config sweeps=…`` names them, too.
     """
 
     kind: Literal["image"] = "image"
@@ -90,6 +95,9 @@ class StudySettings(Settings):
     explain: ExplainSettings = ExplainSettings()
     physics: HalfCellSettings | None = None
     published_arms: list[Name] = []
+    sweeps: dict[Name, SweepSettings] = {}
+    run_sweeps: list[str] = []
+    search: SearchSettings | None = None
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -121,6 +129,56 @@ class StudySettings(Settings):
                 f"{sorted(self.arms)}; name one."
             )
         return self
+
+    @model_validator(mode="after")
+    def _sweeps_are_possible(self) -> Self:
+        if unknown := sorted(set(self.run_sweeps) - set(self.sweeps)):
+            raise ValueError(
+                f"run_sweeps: '{unknown[0]}' is none of the sweeps {sorted(self.sweeps)}; name one."
+            )
+        taken = dict.fromkeys(self.all_arms, "an arm")
+        for name, sweep in self.sweeps.items():
+            try:
+                for key in sweep.grid:
+                    check_key(key, Recipe)
+                if name not in self.run_sweeps:
+                    continue  # it may be meant for other arms than an overlay's
+                if sweep.arm is not None and sweep.arm not in self.arms:
+                    raise ValueError(
+                        f"arm '{sweep.arm}' is none of the arms {sorted(self.arms)}; name one."
+                    )
+                points = list(expand_sweep(name, sweep, sweep.arm or self.best_known_arm))
+                names = [point.name for point in points]
+                if strange := sorted({value.arm for value in sweep.paper} - set(names)):
+                    raise ValueError(f"paper: '{strange[0]}' is none of the points {names}.")
+                for point in points:
+                    if point.name in taken:
+                        raise ValueError(
+                            f"the point '{point.name}' has the name of {taken[point.name]}; "
+                            "rename the sweep."
+                        )
+                    taken[point.name] = f"a point of sweep '{name}'"
+                    change_arm(self.arms[point.base], point.values)
+            except ValueError as error:
+                raise ValueError(f"sweeps.{name}: {error}") from None
+        if self.search is not None:
+            self.search.check_space(Recipe)
+            if self.search.arm is not None and self.search.arm not in self.arms:
+                raise ValueError(
+                    f"search.arm '{self.search.arm}' is none of the arms {sorted(self.arms)}; "
+                    "name one."
+                )
+        return self
+
+    @property
+    def sweep_points(self) -> list[SweepPoint]:
+        """The points of all sweeps that are switched on, in the order of ``sweeps``."""
+        return [
+            point
+            for name, sweep in self.sweeps.items()
+            if name in self.run_sweeps
+            for point in expand_sweep(name, sweep, sweep.arm or self.best_known_arm)
+        ]
 
     @property
     def all_arms(self) -> dict[str, Arm]:
@@ -157,3 +215,37 @@ def shrink_arm(arm: Arm, images_per_class: int) -> Arm:
     stages = [*arm.stages[:-1], last.model_copy(update={"change": change})]
     label = f"{arm.label}, {images_per_class} images per class" if arm.label else ""
     return arm.model_copy(update={"label": label, "stages": stages})
+
+
+def change_arm(arm: Arm, values: Mapping[str, Any]) -> Arm:
+    """Return the arm with other settings, by dotted key.
+
+    A key that a stage sets itself is changed there, any other one for the whole arm.
+    ``dataset.where.<column>`` selects the images that all stages train on and that are tested.
+
+    Raises
+    ------
+    ValueError
+        If a stage already selects its images by a column of ``dataset.where``.
+    """
+    change = dict(arm.change)
+    stages = list(arm.stages)
+    for key, value in values.items():
+        if key.startswith(WHERE):
+            column = key.removeprefix(WHERE)
+            if chosen := [stage.name for stage in stages if column in stage.where]:
+                raise ValueError(
+                    f"'{key}' cannot be swept: stage '{chosen[0]}' of the arm already selects its "
+                    f"images by '{column}'."
+                )
+            stages = [s.model_copy(update={"where": {**s.where, column: value}}) for s in stages]
+            change[f"split.test_where.{column}"] = value
+            continue
+        own = {stage.name for stage in stages if key in stage.change}
+        if not own:
+            change[key] = value
+        stages = [
+            s.model_copy(update={"change": {**s.change, key: value}}) if s.name in own else s
+            for s in stages
+        ]
+    return arm.model_copy(update={"change": change, "stages": stages})

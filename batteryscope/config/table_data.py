@@ -97,6 +97,15 @@ class ManufacturingGenerator(Settings):
     noise: Annotated[float, Field(ge=0, le=0.2)] = 0.015
     seed: int = 1
 
+    @property
+    def description(self) -> str:
+        """Say in a sentence how the rows come about."""
+        return (
+            "Generated rows: density and loading follow laws of coating and calendering, with "
+            f"{100 * self.noise:g} % noise. As in the paper, the active material of Si-graphite is "
+            "the silicon alone, which is another quantity in the same column."
+        )
+
 
 class GdlGenerator(Settings):
     """Gas diffusion layers drawn voxel by voxel, with their geometric tortuosity.
@@ -112,6 +121,17 @@ class GdlGenerator(Settings):
     }
     voxel_size_um: Annotated[float, Field(gt=0)] = 1.0
     seed: int = 1
+
+    @property
+    def description(self) -> str:
+        """Say in a sentence how the rows come about."""
+        sizes = "; ".join(f"{d} {a:g} × {b:g} µm" for d, (a, b) in self.size_um.items())
+        return (
+            f"Generated layers of fibres and binder, drawn in voxels of {self.voxel_size_um:g} µm "
+            f"({sizes}). The geometric tortuosity is the mean shortest way through the pores from "
+            "one face to the other over the distance of the faces; it depends on the voxel size, "
+            "so that values of different voxel sizes should not be compared."
+        )
 
     @model_validator(mode="after")
     def _sizes_known(self) -> Self:

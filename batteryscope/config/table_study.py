@@ -42,7 +42,8 @@ class NetworkSettings(Settings):
 class TableTrainSettings(Settings):
     """Optimisation of all networks: Adam on the mean absolute percentage error.
 
-    Of ``restarts`` random initialisations the one with the lowest validation error is kept.
+    Of ``restarts`` random initialisations, each at the epoch of its lowest validation error, the
+    one with the lowest error of training and validation rows together is kept.
     """
 
     epochs: PositiveInt = 250
@@ -80,20 +81,26 @@ class TableEvaluateSettings(Settings):
 
 
 class TableExplainSettings(Settings):
-    """SHAP values: ``rows`` shown one by one per domain, ``background`` rows averaged over."""
+    """SHAP values: ``rows`` shown one by one per domain, ``background`` rows averaged over.
+
+    ``chosen`` names rows to show instead, as file and line: ``electrodes.csv:17``.
+    """
 
     rows: PositiveInt = 2
+    chosen: list[Annotated[str, Field(pattern=r".:[1-9][0-9]*$")]] = []
     background: PositiveInt = 50
 
 
 class ProposeSettings(Settings):
     """The inverse question: which settings give wanted values of the targets.
 
-    ``wanted`` holds a value per target; ``domain`` the material; ``trials`` the budget.
+    ``wanted`` holds a value per target; ``domain`` the material; ``trials`` the budget. With
+    ``model: best`` the baseline that errs less than the network on test rows answers instead of it.
     """
 
     domain: str
     wanted: dict[ColumnName, float] = Field(min_length=1)
+    model: Literal["best", "network"] = "best"
     trials: PositiveInt = 400
     proposals: PositiveInt = 8
     seed: int = 1

@@ -107,6 +107,11 @@ def label_features(surface: Surface, relief: Relief) -> NDArray[np.uint8]:
     return mask
 
 
+def mark_boundaries_and_cracks(feature_mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where particle boundaries and cracks can be seen, not hidden by a film."""
+    return np.isin(feature_mask, (BOUNDARY, CRACK))
+
+
 def draw_data_bar(width_px: int, bar_px: int, acquired_at: datetime) -> NDArray[np.uint8]:
     """Draw the dark strip below the picture: source, time, settings and a true scale bar.
 

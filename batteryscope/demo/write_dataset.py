@@ -22,9 +22,10 @@ from batteryscope.config.dataset import (
 )
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
-from batteryscope.demo.sem_frame import render_sem_frame
+from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
+from batteryscope.readers.mask import GENERATED_MASKS, locate_mask
 from batteryscope.seeds import derive_rng
 
 JPEG_QUALITY = 92
@@ -142,7 +143,7 @@ def name_sem_folder(composition: str, state: str, additive: str) -> str:
 
 
 def write_sem_frame(settings: SemTopViewGenerator, root: Path, job: SemFrameJob) -> None:
-    """Generate one frame and write the JPEG and its sidecar below ``root``."""
+    """Generate one frame and write the JPEG, its sidecar and its mask below ``root``."""
     names = (job.composition, job.state, job.additive)
     # The session draws from a source of its own: the pixels do not depend on the schedule.
     session_rng = derive_rng(settings.seed, "session", *names, job.number)
@@ -159,6 +160,9 @@ def write_sem_frame(settings: SemTopViewGenerator, root: Path, job: SemFrameJob)
     path = root / folder / name
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(frame.pixels).save(path, quality=JPEG_QUALITY)
+    mask_path = locate_mask(root / GENERATED_MASKS, f"{folder}/{name}")
+    mask_path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mark_boundaries_and_cracks(frame.feature_mask)).save(mask_path)
     sidecar = write_sidecar(
         folder, name, settings.width_px, settings.height_px, acquired_at, session_rng
     )
@@ -179,7 +183,8 @@ def describe_dataset(settings: Generator, count: int) -> str:
             "They imitate secondary-electron top views of NCM cathodes at 500x (0.2688 um per\n"
             "pixel). Particle size and shape, cracks, fines and films differ between the classes\n"
             "by plausible, not measured, amounts; brightness, contrast, tone curve, focus and\n"
-            "noise are drawn independently of the class. Good for trying out the pipeline;\n"
+            "noise are drawn independently of the class. The hidden folder .masks marks particle\n"
+            "boundaries and cracks. Good for trying out the pipeline;\n"
             "nothing about real electrodes follows from results on them.\n"
         )
     elif isinstance(settings, CrossSectionGenerator):

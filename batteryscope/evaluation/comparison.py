@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.evaluate import TRAIN_SECONDS, PaperValue
 from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
 from batteryscope.evaluation.labels import find_targets, list_class_labels, look_up_label
 from batteryscope.evaluation.metrics import (
@@ -208,6 +208,8 @@ def _find_domains(table: pd.DataFrame, manifest: pd.DataFrame, level: str) -> "p
 def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue]) -> pd.DataFrame:
     alone = []
     for value in paper:
+        if value.metric == TRAIN_SECONDS:
+            continue  # a matter of the machine; equal runs shall give equal tables
         beside = ~comparison["arm"].map(is_baseline)
         for column in ("metric", "target", "domain", "level"):
             beside &= comparison[column] == getattr(value, column)

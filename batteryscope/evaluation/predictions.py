@@ -31,6 +31,26 @@ def is_baseline(arm: str) -> bool:
     return arm.startswith(BASELINE_PREFIX)
 
 
+def limit_validation(roles: pd.DataFrame, validated: Sequence[str] | None) -> pd.DataFrame:
+    """Keep the validation images that a fit chose its epoch by; test images all stay.
+
+    A fit on few images per class must not be calibrated on more than these. One that was
+    validated elsewhere, on another domain, is calibrated on all validation images given.
+
+    Parameters
+    ----------
+    roles
+        ``sample_id, role`` of one repeat and fold.
+    validated
+        ``validation_samples`` of the fit; None if unknown.
+    """
+    own = roles["sample_id"].isin(set(validated or ()))
+    is_validation = roles["role"] == "validation"
+    if not (own & is_validation).any():
+        return roles
+    return roles[own | ~is_validation]
+
+
 def make_predictions(
     keys: pd.DataFrame, probabilities: NDArray[np.floating], classes: Sequence[str]
 ) -> pd.DataFrame:

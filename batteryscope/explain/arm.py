@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.forward import choose_device, load_fit
-from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.explain.attribution import AttributionMaps, attribute_tiles
 from batteryscope.explain.overlay import draw_overlay
 
 
@@ -53,6 +53,32 @@ def explain_tiles(
     LeakageError
         If a fit was trained on an image that it is said to have tested.
     """
+    for row, tile, maps in attribute_chosen(chosen, fits, tiles, settings):
+        entry = _describe(row, row["class_number"], paths)
+        fine = None if maps.guided_grad_cam is None else maps.guided_grad_cam[0]
+        title = f"{entry['title']}\n{Path(paths[row['sample_id']]).name}"
+        yield entry, draw_overlay(tile, maps.grad_cam[0], fine, title)
+
+
+def attribute_chosen(
+    chosen: pd.DataFrame,
+    fits: Mapping[tuple[int, int], Path],
+    tiles: NDArray[np.uint8],
+    settings: ExplainSettings,
+) -> Iterator[tuple[dict[Hashable, Any], NDArray[np.uint8], AttributionMaps]]:
+    """Attribute the predicted class of chosen tiles, loading the model of each fit once.
+
+    Parameters and errors as :func:`explain_tiles`; the columns ``sample_id, tile, repeat, fold,
+    y_pred`` are needed.
+
+    Yields
+    ------
+    row : dict
+        The row of ``chosen``, with ``class_number`` of the predicted class.
+    tile : (H, W) uint8 array
+    maps
+        Of this tile alone, (1, H, W) each.
+    """
     device = choose_device()
     pairs = chosen[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     for repeat, fold in pairs.to_numpy().tolist():
@@ -70,10 +96,11 @@ def explain_tiles(
         numbers = [classes.index(name) for name in rows["y_pred"]]
         maps = attribute_tiles(model, block, numbers, settings.method, settings.batch_size)
         for i, row in enumerate(rows.to_dict("records")):
-            entry = _describe(row, classes.index(row["y_pred"]), paths)
-            fine = None if maps.guided_grad_cam is None else maps.guided_grad_cam[i]
-            title = f"{entry['title']}\n{Path(paths[row['sample_id']]).name}"
-            yield entry, draw_overlay(block[i], maps.grad_cam[i], fine, title)
+            fine = maps.guided_grad_cam
+            own = AttributionMaps(
+                maps.grad_cam[i : i + 1], None if fine is None else fine[i : i + 1]
+            )
+            yield {**row, "class_number": numbers[i]}, block[i], own
 
 
 def sort_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -158,15 +158,18 @@ def find_feature_layer(model: TileClassifier) -> nn.Module:
     return last[-1]
 
 
-def measure_share(attribution: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+def measure_share(
+    attribution: NDArray[np.floating], mask: NDArray[np.bool_] | NDArray[np.floating]
+) -> float:
     """Return the share of a map's attribution that lies on a mask.
 
     Parameters
     ----------
     attribution : (H, W) array
         Non-negative.
-    mask : (H, W) bool array
-        The feature in question, particles or cracks, say. Compare the share with the
+    mask : (H, W) array
+        The feature in question, particles or cracks, say: bool, or the share of every
+        pixel that it covers. Compare the share with the
         mask's own share of the area (``mask.mean()``): equal means indifference.
 
     Returns
@@ -185,7 +188,7 @@ def measure_share(attribution: NDArray[np.floating], mask: NDArray[np.bool_]) ->
     if not np.isfinite(values).all() or values.min(initial=0.0) < 0:
         raise ValueError("a map must be finite and non-negative")
     total = values.sum()
-    return float(values[mask.astype(bool)].sum() / total) if total > 0 else float("nan")
+    return float((values * mask).sum() / total) if total > 0 else float("nan")
 
 
 class _RectifiedBackprop(GuidedBackprop):

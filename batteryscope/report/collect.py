@@ -28,6 +28,7 @@ class StudyFolders:
     tiles: Path | None = None
     split: Path | None = None
     external: Path | None = None
+    sweeps: Path | None = None
     arms: Mapping[str, Path] | None = None
     stages: Mapping[str, Path] | None = None
 
@@ -64,6 +65,9 @@ def collect_evidence(
     files = read_files(folders.comparison, COPIED)
     if external is not None and folders.external is not None:
         files["external_metrics.csv"] = (folders.external / "metrics.csv").read_bytes()
+    sweeps = read_table(_inside(folders.sweeps, "sweeps.csv"))
+    if sweeps is not None and folders.sweeps is not None:
+        files["sweeps.csv"] = (folders.sweeps / "sweeps.csv").read_bytes()
     findings = read_json(folders.comparison / "findings.json")
     return StudyEvidence(
         study=study,
@@ -91,6 +95,7 @@ def collect_evidence(
         findings=None if findings is None else tuple(findings),
         survey=read_table(folders.comparison / "survey.csv"),
         external=external,
+        sweeps=sweeps,
         files=files,
         data_hash=_identify_data(folders.manifest, manifest),
         commit=commit,
@@ -123,6 +128,10 @@ def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
         calibration=read_json(folder / "calibration.json") or {},
         cost=read_json(folder / "cost.json") or {},
         explanations=_read_explanations(folder / "explain"),
+        same_tiles=read_table(folder / "explain" / "same_tiles.csv"),
+        same_pictures={
+            path.name: path.read_bytes() for path in sorted(folder.glob("explain/same_*.png"))
+        },
     )
 
 

@@ -1,11 +1,16 @@
 """The confusion matrix as a picture."""
 
+import textwrap
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from batteryscope.report.style import INK, house_style, make_figure
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.headline import Headline
+from batteryscope.report.style import INK, Picture, encode_picture, house_style, make_figure
+from batteryscope.report.tables import LEVEL_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +26,48 @@ def pivot_confusion(counts: pd.DataFrame) -> pd.DataFrame:
         index="y_true", columns="y_pred", values="count", aggfunc="sum", fill_value=0
     )
     return matrix.reindex(index=classes, columns=classes, fill_value=0).astype(int)
+
+
+@house_style
+def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
+    """Draw the confusion matrices of several arms side by side, two or three in a row.
+
+    Parameters
+    ----------
+    matrices
+        Label of the arm → square table of counts; all have the same classes. Colour and
+        numbers as :func:`draw_confusion`.
+    """
+    columns = len(matrices) if len(matrices) < 4 else 2 if len(matrices) == 4 else 3
+    rows = -(-len(matrices) // columns)
+    size = max(len(matrix) for matrix in matrices.values())
+    edge = max(1.9, 0.27 * size)
+    figure = make_figure(columns * edge + 1.4, rows * (edge + 0.35) + 1.1)
+    all_axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes in all_axes.flat[len(matrices) :]:
+        axes.set_axis_off()
+    for place, (label, matrix) in enumerate(matrices.items()):
+        axes = all_axes.flat[place]
+        counts = matrix.to_numpy(dtype=float)
+        totals = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+        axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+        for row, column in np.argwhere(counts > 0):
+            axes.text(
+                column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=6,
+                color="white" if shares[row, column] > 0.55 else INK,
+            )  # fmt: skip
+        names = [str(name).replace("_", " ") for name in matrix.index]
+        is_lowest = place + columns >= len(matrices)
+        axes.set_xticks(range(len(names)), names if is_lowest else [], rotation=90, fontsize=6.5)
+        axes.set_xlabel("predicted class" if is_lowest else "")
+        axes.set_yticks(range(len(names)), names, fontsize=6.5)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title(textwrap.fill(label, round(13 * edge)), fontsize=8)
+    for axes in all_axes[:, 0]:
+        axes.set_ylabel("true class")
+    return figure
 
 
 @house_style
@@ -69,3 +116,47 @@ def draw_confusion(matrix: pd.DataFrame, unit: str = "images") -> "Figure":
     bar.set_label(f"share of the {unit} of the true class", fontsize=8)
     bar.outline.set_visible(False)
     return figure
+
+
+def _select_confusions(
+    evidence: StudyEvidence, arms: Iterable[str], level: str
+) -> dict[str, pd.DataFrame]:
+    """Square matrices by label of the arm; arms without counts are left out."""
+    assert evidence.confusion is not None
+    counts = evidence.confusion[evidence.confusion["level"] == level]
+    if "target" in counts:
+        counts = counts[counts["target"].fillna("") == ""]
+    own = {arm: counts[counts["arm"] == arm] for arm in arms}
+    return {evidence.label_of(a): pivot_confusion(c) for a, c in own.items() if len(c)}
+
+
+def show_confusions(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    """Draw the matrices of all configured arms; None for a single one."""
+    if evidence.confusion is None or headline is None:
+        return None
+    arms = dict.fromkeys([headline.arm, *evidence.settings.arms])
+    matrices = _select_confusions(evidence, arms, headline.level)
+    if len(matrices) < 2:
+        return None
+    caption = (
+        f"Confusion matrices of all strategies on the same test {LEVEL_NAMES[headline.level]}s, "
+        "summed over folds and repeats; numbers are counts, the colour is the share of the row."
+    )
+    return encode_picture(draw_confusions(matrices), "confusions", caption, evidence.generated)
+
+
+def show_confusion(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    """Draw the matrix of the main arm."""
+    if evidence.confusion is None or headline is None:
+        return None
+    matrices = _select_confusions(evidence, [headline.arm], headline.level)
+    if not matrices:
+        return None
+    unit = f"{LEVEL_NAMES[headline.level]}s"
+    caption = (
+        f"Confusion matrix of the test {unit}. A row is a true class, a column the model's answer; "
+        "numbers are counts, the colour is the share of the row. Everything off the diagonal "
+        "is a mistake."
+    )
+    figure = draw_confusion(next(iter(matrices.values())), unit)
+    return encode_picture(figure, "confusion", caption, evidence.generated)

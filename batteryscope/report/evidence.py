@@ -35,13 +35,19 @@ class Fit:
 
 @dataclass(frozen=True)
 class ArmEvidence:
-    """What is known of one arm; empty where a piece is missing."""
+    """What is known of one arm; empty where a piece is missing.
+
+    ``same_tiles`` is the table of :mod:`batteryscope.explain.same_tiles`, ``same_pictures`` the
+    pictures that it names.
+    """
 
     name: str
     label: str
     calibration: Mapping[str, Any] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
     explanations: tuple[Explanation, ...] = ()
+    same_tiles: pd.DataFrame | None = None
+    same_pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class StudyEvidence:
     findings: tuple[Mapping[str, Any], ...] | None = None
     survey: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
+    sweeps: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""

@@ -12,10 +12,11 @@ import yaml
 
 from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.errors import InputError
-from batteryscope.report import facts, results, words
+from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.style import Picture
+from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 
 GALLERY_WIDTH_PX = 800
@@ -74,7 +75,15 @@ def render_report(
         ],
         "comparison": results.show_comparison(evidence),
         "paper": results.show_paper(evidence),
-        "per_class": results.show_per_class(evidence, headline),
+        "classes": class_tables.show_classes(evidence, headline),
+        "paper_accuracy": class_tables.check_paper_accuracy(
+            evidence.settings.evaluate.paper_classes, evidence.settings.evaluate.paper_accuracy
+        ),
+        "backbones": backbones.show_backbones(evidence, plan, headline),
+        "preference": (preference := same_tiles.show_preference(evidence)),
+        "preference_text": same_tiles.describe_preference(
+            preference, evidence.settings.dataset.masks_show
+        ),
         "paired": results.show_pairs(evidence),
         "galleries": galleries,
         "main_curves": main_curves,
@@ -106,6 +115,8 @@ def render_report(
         ],
         "external": results.show_external(evidence.external),
         "survey": results.show_survey(evidence.survey),
+        "sweeps": show_sweeps(evidence.sweeps),
+        "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "cost": facts.show_cost(evidence, plan),
         "seeds": facts.show_seeds(evidence, plan),
         "settings_yaml": yaml.safe_dump(

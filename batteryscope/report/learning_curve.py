@@ -4,7 +4,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from batteryscope.report.style import SERIES, house_style, make_figure, percent_axis
+from batteryscope.manifest.select import select_samples
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.facts import plan_or_none
+from batteryscope.report.headline import Headline
+from batteryscope.report.style import (
+    SERIES,
+    Picture,
+    encode_picture,
+    house_style,
+    make_figure,
+    percent_axis,
+)
+from batteryscope.report.tables import LEVEL_NAMES, select_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,3 +55,62 @@ def draw_learning_curve(points: pd.DataFrame, chance: float, unit: str) -> "Figu
     axes.grid(axis="y")
     axes.legend(loc="lower right")
     return figure
+
+
+def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
+    """Draw the curve of a study that has one; None without."""
+    settings, full = evidence.settings, count_training_images(evidence)
+    if headline is None or headline.chance is None or not settings.curve_arms or full is None:
+        return None
+    found = select_rows(evidence.comparison, headline.level, "", "accuracy").dropna(subset="mean")
+    bases = {base: (base, full) for base, _ in settings.curve_arms.values()}
+    points = [
+        {
+            "label": evidence.label_of(base),
+            "images_per_class": images,
+            "mean": row["mean"],
+            "sd": row["sd"],
+        }
+        for arm, (base, images) in {**bases, **settings.curve_arms}.items()
+        for row in found[found["arm"] == arm].to_dict("records")
+        if images < full or arm == base
+    ]
+    if not points:
+        return None
+    unit = f"test {LEVEL_NAMES[headline.level]}s put into the right class"
+    caption = (
+        "Accuracy over the number of training images per class in the last stage; whiskers: "
+        f"standard deviation over folds and repeats, dotted: guessing. The last point ({full:g} "
+        "images per class on average) is the whole training part. Validation images, by which the "
+        "epoch and the temperature are chosen, are limited to the same number per class."
+    )
+    if _is_iterative(evidence):
+        caption += (
+            " All points have the same number of epochs, so fewer images also mean fewer steps."
+        )
+    figure = draw_learning_curve(pd.DataFrame(points), headline.chance, unit)
+    return encode_picture(figure, "learning_curve", caption, evidence.generated)
+
+
+def _is_iterative(evidence: StudyEvidence) -> bool:
+    """Whether some last stage of the curve is trained in steps, not solved in closed form."""
+    plan = plan_or_none(evidence)
+    arms = (
+        []
+        if plan is None
+        else [plan.arms[base] for base, _ in evidence.settings.curve_arms.values()]
+    )
+    return plan is None or any(
+        plan.stages[arm.chains[-1]].settings.train.method == "gradient" for arm in arms
+    )
+
+
+def count_training_images(evidence: StudyEvidence) -> float | None:
+    """Count the training images per class of one fit, of what may be tested; None if unknown."""
+    if evidence.manifest is None or evidence.split is None:
+        return None
+    wanted = select_samples(evidence.manifest, evidence.settings.split.test_where)
+    first = evidence.split[(evidence.split["repeat"] == 0) & (evidence.split["fold"] == 0)]
+    trained = first.loc[first["role"] == "train", "sample_id"]
+    here = wanted[wanted["sample_id"].isin(trained)]
+    return round(len(here) / max(1, evidence.manifest["class"].nunique()), 1)

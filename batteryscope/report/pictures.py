@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from batteryscope.manifest.select import select_samples
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
-from batteryscope.report.confusion import draw_confusion, pivot_confusion
+from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.evidence import Fit, StudyEvidence
 from batteryscope.report.headline import Headline
-from batteryscope.report.learning_curve import draw_learning_curve
+from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
+from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.style import BLUE, INK, Picture, encode_picture
+from batteryscope.report.sweeps import draw_sweeps
 from batteryscope.report.tables import (
     LEVEL_NAMES,
     as_fraction,
@@ -32,17 +33,21 @@ def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[st
     Returns
     -------
     dict
-        By name: ``key_figure``, ``confusion``, ``misclassified``, ``reliability``,
-        ``class_sizes``, ``survey`` and ``curves_<chain>`` for every trained stage.
+        By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
+        ``misclassified``, ``reliability``, ``class_sizes``, ``survey``, ``sweep_<name>`` and
+        ``curves_<chain>`` for every trained stage.
     """
     drawn = [
         _key_figure(evidence, headline),
-        _learning_curve(evidence, headline),
-        _confusion(evidence, headline),
+        show_learning_curve(evidence, headline),
+        show_confusion(evidence, headline),
+        show_confusions(evidence, headline),
+        draw_same_tiles(evidence),
         _misclassified(evidence),
         _reliability(evidence),
         _class_sizes(evidence),
         _survey(evidence, headline),
+        *draw_sweeps(evidence.sweeps, evidence.generated),
         *_curves(evidence),
     ]
     return {picture.name: picture for picture in drawn if picture is not None}
@@ -85,66 +90,6 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
     if paper:
         caption += " Diamonds: the paper's own number."
     return encode_picture(figure, "key_figure", caption, evidence.generated)
-
-
-def _learning_curve(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
-    settings, full = evidence.settings, count_training_images(evidence)
-    if headline is None or headline.chance is None or not settings.curve_arms or full is None:
-        return None
-    found = select_rows(evidence.comparison, headline.level, "", "accuracy").dropna(subset="mean")
-    bases = {base: (base, full) for base, _ in settings.curve_arms.values()}
-    points = [
-        {
-            "label": evidence.label_of(base),
-            "images_per_class": images,
-            "mean": row["mean"],
-            "sd": row["sd"],
-        }
-        for arm, (base, images) in {**bases, **settings.curve_arms}.items()
-        for row in found[found["arm"] == arm].to_dict("records")
-        if images < full or arm == base
-    ]
-    if not points:
-        return None
-    unit = f"test {LEVEL_NAMES[headline.level]}s put into the right class"
-    caption = (
-        "Accuracy over the number of training images per class in the last stage; whiskers: "
-        f"standard deviation over folds and repeats, dotted: guessing. The last point ({full:g} "
-        "images per class on average) is the whole training part. All points have the same number "
-        "of epochs, so fewer images also mean fewer steps."
-    )
-    figure = draw_learning_curve(pd.DataFrame(points), headline.chance, unit)
-    return encode_picture(figure, "learning_curve", caption, evidence.generated)
-
-
-def count_training_images(evidence: StudyEvidence) -> float | None:
-    """Count the training images per class of one fit, of what may be tested; None if unknown."""
-    if evidence.manifest is None or evidence.split is None:
-        return None
-    wanted = select_samples(evidence.manifest, evidence.settings.split.test_where)
-    first = evidence.split[(evidence.split["repeat"] == 0) & (evidence.split["fold"] == 0)]
-    trained = first.loc[first["role"] == "train", "sample_id"]
-    here = wanted[wanted["sample_id"].isin(trained)]
-    return round(len(here) / max(1, evidence.manifest["class"].nunique()), 1)
-
-
-def _confusion(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
-    if evidence.confusion is None or headline is None:
-        return None
-    counts = evidence.confusion
-    counts = counts[(counts["arm"] == headline.arm) & (counts["level"] == headline.level)]
-    if "target" in counts:
-        counts = counts[counts["target"] == ""]
-    if counts.empty:
-        return None
-    unit = f"{LEVEL_NAMES[headline.level]}s"
-    caption = (
-        f"Confusion matrix of the test {unit}. A row is a true class, a column the model's answer; "
-        "numbers are counts, the colour is the share of the row. Everything off the diagonal "
-        "is a mistake."
-    )
-    figure = draw_confusion(pivot_confusion(counts), unit)
-    return encode_picture(figure, "confusion", caption, evidence.generated)
 
 
 def _misclassified(evidence: StudyEvidence) -> Picture | None:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from batteryscope.config.evaluate import TRAIN_SECONDS
 from batteryscope.report.evidence import StudyEvidence
-from batteryscope.report.headline import Headline
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import (
     LEVEL_NAMES,
@@ -55,15 +55,21 @@ def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
 
 
 def show_paper(evidence: StudyEvidence) -> ShownTable | None:
-    """Put the paper's values beside ours."""
-    paper = [
-        (v.metric, v.target, v.domain, v.level, v.value, v.note)
-        for v in evidence.settings.evaluate.paper
+    """Put the paper's values beside ours, each beside the strategy that it belongs to."""
+    paper = [value for value in evidence.settings.evaluate.paper if value.metric != TRAIN_SECONDS]
+    arms = [value.arm or evidence.main_arm for value in paper]
+    parts = [
+        make_paper_table(
+            [(v.metric, v.target, v.domain, v.level, v.value, v.note)], evidence.comparison, arm
+        )
+        for v, arm in zip(paper, arms, strict=True)
     ]
-    table = make_paper_table(paper, evidence.comparison, evidence.main_arm)
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if len(set(arms)) > 1:
+        table.insert(0, "strategy", [evidence.label_of(arm) for arm in arms])
     if evidence.generated and len(table):
         table = table.drop(columns="difference")  # a difference of unlike things
-    return show_table(table, "", ("note",))
+    return show_table(table, "", ("quantity", "note"))
 
 
 def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
@@ -94,33 +100,6 @@ def _format_p(value: float) -> str:
     if pd.isna(value):
         return NOTHING
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def show_per_class(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:
-    """Make the table of precision, recall, F1 and Jaccard index per class."""
-    if evidence.per_class is None or headline is None:
-        return None
-    rows = evidence.per_class
-    rows = rows[(rows["arm"] == headline.arm) & (rows["level"] == headline.level)]
-    if "target" in rows:
-        rows = rows[rows["target"] == ""]
-    rows = rows.sort_values("class").reset_index(drop=True)
-    scores = [c for c in ("precision", "recall", "f1", "jaccard") if c in rows]
-    frame = pd.DataFrame({"class": rows["class"].str.replace("_", " ")})
-    for column in scores:
-        name = {"f1": "F1", "jaccard": "Jaccard index"}.get(column, column)
-        frame[name] = [format_percent(value) for value in rows[column]]
-    frame["test " + LEVEL_NAMES[headline.level] + "s"] = [format_count(v) for v in rows["support"]]
-    shown = show_table(frame)
-    if shown is None:
-        return None
-    bars = {
-        (line, 1 + place): float(value)
-        for place, column in enumerate(scores)
-        for line, value in enumerate(rows[column])
-        if pd.notna(value)
-    }
-    return ShownTable(shown.title, shown.columns, shown.numeric, shown.rows, bars=bars)
 
 
 def show_external(external: pd.DataFrame | None) -> ShownTable | None:

@@ -1,5 +1,6 @@
 """The tables of what went into a study of tables: rows, parts, networks, seeds, proposals."""
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -128,7 +129,9 @@ def show_intervals(evidence: TableEvidence) -> ShownTable | None:
             "case": f"{name_target(evidence, row['target'])}, {name_domain(row['domain'])}",
             "half-width, of the prediction": format_half_width(row["relative_half_width"]),
             "wanted inside": f"{100 * row['coverage_wanted']:.0f} %",
-            "found inside": f"{100 * row['coverage_measured']:.1f} %",
+            "found inside": f"{100 * row['coverage_measured']:.1f} %"
+            if np.isfinite(row["relative_half_width"])
+            else NOTHING,
             "test values": format_count(row["n_test"]),
         }
         for row in choose_intervals(evidence).to_dict("records")
@@ -144,6 +147,13 @@ def choose_intervals(evidence: TableEvidence) -> pd.DataFrame:
     return rows[rows["arm"] == answering]
 
 
+PROPOSAL_HEADINGS = {
+    "max_deviation_percent": "largest miss (% of the wish)",
+    "within_tolerance": "near enough",
+    "distance_sd": "distance to the nearest row (sd)",
+}
+
+
 def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     """Make the table of proposed settings, with units in the headings."""
     if evidence.proposals is None:
@@ -153,7 +163,7 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     frame = pd.DataFrame(index=evidence.proposals.index)
     for name in evidence.proposals.columns:
         values = evidence.proposals[name]
-        heading = label_column(name, columns.get(name))
+        heading = PROPOSAL_HEADINGS.get(name, label_column(name, columns.get(name)))
         if name == "nearest_row":
             continue  # an identifier, for proposals.csv
         target = next((t for t in dataset.targets if name.startswith(f"{t}_")), None)

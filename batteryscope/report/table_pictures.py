@@ -10,7 +10,7 @@ from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import name_target
 from batteryscope.tables import figures, figures_explain, figures_features, figures_training
-from batteryscope.tables.attribution import choose_rows
+from batteryscope.tables.attribution import choose_rows, find_named_rows
 from batteryscope.tables.figure_proposals import draw_proposals
 from batteryscope.tables.labels import name_arm
 from batteryscope.tables.proposals import Proposals
@@ -89,7 +89,8 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"ablation_{kind}",
                 f"Error of test rows over the {varied}; bands are ± one standard deviation over "
-                "the random splits."
+                "the random splits. Beside its training rows a network has the validation rows of "
+                "the split, which choose its epoch and restart; the baselines do not use them."
                 + (
                     f" The dotted line: from here on training from scratch is as good as "
                     f"{name_arm(arm)}."
@@ -115,18 +116,29 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 f"explains its own domain, {name_arm(settings.main_arm)} the others.",
                 figures_explain.draw_beeswarm(shap_values, dataset, target, present),
             )
-            chosen = {
-                d: choose_rows(shap_values[shap_values["domain"] == d], settings.explain.rows)
-                for d in present
-            }
-            truths = {}
+            chosen = _choose_shown_rows(shap_values, evidence, present)
+            truths, places = {}, {}
             if (rows := evidence.manifest) is not None:
                 truths = dict(zip(rows["sample_id"], rows[target], strict=True))
+                names = rows["path"].astype(str).str.rpartition("/")[2] + ":"
+                places = dict(zip(rows["sample_id"], names + rows["row"].astype(str), strict=True))
             yield (
                 f"waterfall_{target}",
                 f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
                 "(red) or lowered (blue) by each input until the prediction (diamond).",
-                figures_explain.draw_waterfalls(shap_values, dataset, target, chosen, truths),
+                figures_explain.draw_waterfalls(
+                    shap_values, dataset, target, chosen, truths, places
+                ),
+            )
+        before = _choose_before_transfer(evidence, target)
+        if before is not None:
+            yield (
+                f"beeswarm_before_{target}",
+                f"The same before transfer: how the source network as it is comes to {name} of the "
+                "other domains.",
+                figures_explain.draw_beeswarm(
+                    before, dataset, target, [d for d in domains if (before["domain"] == d).any()]
+                ),
             )
         dependence = _choose_arms(evidence.dependence, evidence, target)
         if dependence is not None:
@@ -142,7 +154,13 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         yield (
             "ranks",
             "Order of the inputs by their mean absolute SHAP value (the numbers, in the target's "
-            "unit), before and after transfer; red where the rank changes.",
+            "unit), before and after transfer; red where the rank changes."
+            + (
+                " The adapter reads nothing but the answer of the source network, so it can hardly "
+                "change the order."
+                if settings.main_arm == "adapter"
+                else ""
+            ),
             figures_features.draw_rank_changes(changes, dataset, domains),
         )
 
@@ -155,7 +173,7 @@ def _draw_search(evidence: TableEvidence) -> Iterator[Drawn]:
     yield (
         "proposals",
         f"Left: the proposed settings (colours) among those of all {found.domain} rows (grey), "
-        "each axis from the lowest to the highest value. Right: what the networks predict for "
+        "each axis from the lowest to the highest value. Right: what the models predict for "
         f"them, with intervals, and what is wanted (dashed). {found.trials} settings were tried.",
         draw_proposals(found, evidence.manifest, evidence.settings.dataset),
     )
@@ -171,6 +189,29 @@ def _draw_data(evidence: TableEvidence) -> Iterator[Drawn]:
                 evidence.manifest, evidence.settings.dataset, evidence.domains
             ),
         )
+
+
+def _choose_shown_rows(
+    shap_values: pd.DataFrame, evidence: TableEvidence, present: list[str]
+) -> dict[str, list[str]]:
+    """Choose the rows shown one by one: those that the settings name, else typical ones."""
+    explain, manifest = evidence.settings.explain, evidence.manifest
+    if not explain.chosen or manifest is None:
+        by_domain = {d: shap_values[shap_values["domain"] == d] for d in present}
+        return {d: choose_rows(rows, explain.rows) for d, rows in by_domain.items()}
+    named = find_named_rows(manifest, explain.chosen)
+    domain_of = dict(zip(manifest["sample_id"], manifest["domain"], strict=True))
+    chosen = {d: [row for row in named if domain_of[row] == d] for d in present}
+    return {d: rows for d, rows in chosen.items() if rows}
+
+
+def _choose_before_transfer(evidence: TableEvidence, target: str) -> pd.DataFrame | None:
+    """Choose what the source network as it is says about the other domains."""
+    table = evidence.shap_values
+    if table is None or evidence.settings.main_arm == "pretrained":
+        return None
+    rows = table[(table["target"] == target) & (table["arm"] == "pretrained")]
+    return None if rows.empty else rows
 
 
 def _choose_arms(

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
+from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture
 from batteryscope.report.table_evidence import TableEvidence
@@ -30,6 +32,7 @@ def render_table_report(
         "pictures": pictures,
         "targets": targets,
         "source": name_domain(settings.dataset.source),
+        "names_of_arms": name_arm,
         "main_label": name_arm(settings.main_arm),
         "answer": table_results.show_answer(evidence),
         "findings": table_results.show_table_findings(evidence),
@@ -39,6 +42,7 @@ def render_table_report(
         "intervals": table_facts.show_intervals(evidence),
         "ablations": [name for name in pictures if name.startswith("ablation_")],
         "proposals": table_facts.show_proposals(evidence),
+        "proposal_cautions": tell_proposal_cautions(evidence),
         "domains": table_facts.show_domains(evidence),
         "columns": table_facts.show_columns(evidence),
         "rejects": rejects,
@@ -81,6 +85,15 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         "numbers": dict(headline.numbers),
     }
     page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    tables = out / "tables"
+    list_errors(evidence.errors).to_csv(tables / "errors.csv", index=False, float_format="%.6g")
     if evidence.histories is not None:
-        evidence.histories.to_csv(out / "tables" / "history.csv", index=False, float_format="%.6g")
+        evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
     return page
+
+
+def list_errors(errors: pd.DataFrame) -> pd.DataFrame:
+    """List the errors for `dvc plots`: ``case`` (arm, target and domain), ``mape``, ``sd``."""
+    measured = errors.dropna(subset="mean")
+    case = measured["arm"] + ", " + measured["target"] + ", " + measured["domain"]
+    return pd.DataFrame({"case": case, "mape": measured["mean"], "sd": measured["sd"]})

@@ -21,6 +21,7 @@ FINDING_TITLES = {
     "constant_feature": "A feature that never changes",
     "few_rows": "Few rows",
     "intervals": "Intervals",
+    "one_answer": "A network that got stuck",
 }
 
 
@@ -56,7 +57,7 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
     )
     numbers, parts, lost = {}, [], []
     for target, domain in _list_cases(evidence):
-        own = _find_row(evidence, evidence.settings.main_arm, target, domain)
+        own = find_row(evidence, evidence.settings.main_arm, target, domain)
         if own is None:
             continue
         numbers[f"{target}.{domain}"] = round(float(own["mean"]), 6)
@@ -95,11 +96,11 @@ def show_answer(evidence: TableEvidence) -> ShownTable | None:
     """Make the short table of the first screen: every case, ours and what it must beat."""
     lines = []
     for target, domain in _list_cases(evidence):
-        own = _find_row(evidence, evidence.settings.main_arm, target, domain)
+        own = find_row(evidence, evidence.settings.main_arm, target, domain)
         if own is None:
             continue
         best = find_best_baseline(evidence, target, domain)
-        before = _find_row(evidence, "pretrained", target, domain)
+        before = find_row(evidence, "pretrained", target, domain)
         line = {
             "predicted": f"{name_target(evidence, target)} of {name_domain(domain)}",
             name_arm("pretrained"): format_mape(before["mean"] if before else None),
@@ -204,9 +205,10 @@ def _list_cases(evidence: TableEvidence) -> list[tuple[str, str]]:
     return [(t, d) for t in evidence.settings.dataset.targets for d in evidence.target_domains]
 
 
-def _find_row(
+def find_row(
     evidence: TableEvidence, arm: str, target: str, domain: str
 ) -> Mapping[str, Any] | None:
+    """Return the error of an arm as a row of the comparison; None if it was not measured."""
     rows = evidence.errors
     rows = rows[(rows["arm"] == arm) & (rows["target"] == target) & (rows["domain"] == domain)]
     rows = rows.dropna(subset="mean")

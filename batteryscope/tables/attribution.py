@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.errors import ConfigError
+
 Predict = Callable[[np.ndarray], np.ndarray]
 
 EXACT_FEATURES = 8  # 2^8 masks per row; above that, permutations are sampled
@@ -211,3 +213,39 @@ def choose_rows(shap_values: pd.DataFrame, n_rows: int) -> list[str]:
     quantiles = (np.arange(n_rows) + 0.5) / n_rows
     positions = np.unique(np.floor(quantiles * len(ordered)).astype(int))
     return [str(ordered[position]) for position in positions]
+
+
+def find_named_rows(manifest: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Find rows by file and line.
+
+    Parameters
+    ----------
+    manifest
+        ``sample_id, path, row`` (line in the file).
+    names
+        Such as ``electrodes.csv:17``; folders before the file name may be left out.
+
+    Returns
+    -------
+    list of str
+        ``sample_id`` of the rows, in the order of the names.
+
+    Raises
+    ------
+    ConfigError
+        There is no such row, or several files have that name.
+    """
+    found = []
+    for name in names:
+        file, _, line = name.rpartition(":")
+        paths = manifest["path"].astype(str)
+        same_file = (paths == file) | paths.str.endswith(f"/{file}")
+        rows = manifest[same_file & (manifest["row"] == int(line))]
+        if len(rows) != 1:
+            known = ", ".join(sorted(set(paths)))
+            raise ConfigError(
+                f"explain.chosen: {'no row' if rows.empty else 'more than one row'} '{name}' was "
+                f"used; name a file ({known}) and the line of a row that was not rejected."
+            )
+        found.append(str(rows["sample_id"].iloc[0]))
+    return found

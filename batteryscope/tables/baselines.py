@@ -132,6 +132,11 @@ def fit_baseline(name: str, features: Numbers, target: Numbers, seed: int) -> An
         return makers[name]().fit(features, target)
 
 
+def seed_baseline(seed: int, name: str, target: str, domain: str, repeat: int) -> int:
+    """Return the seed of one fit."""
+    return derive_seed(seed, "baseline", name, target, domain, repeat)
+
+
 def predict_baselines(
     manifest: pd.DataFrame, split: pd.DataFrame, settings: TableStudySettings, seed: int
 ) -> pd.DataFrame:
@@ -193,7 +198,7 @@ def predict_baselines(
         for ablation, value, part in parts:
             for target in targets:
                 for name in settings.evaluate.baselines:
-                    fit_seed = derive_seed(seed, "baseline", name, target, domain, repeat)
+                    fit_seed = seed_baseline(seed, name, target, domain, repeat)
                     model = fit_baseline(
                         name,
                         part[features].to_numpy(dtype=np.float64),

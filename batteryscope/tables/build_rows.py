@@ -64,10 +64,11 @@ def build_rows(
     Raises
     ------
     InputError
-        Nothing is left, or a domain has too few rows to learn from.
+        Nothing is left, a domain has too few rows to learn from, or a target never changes.
     """
     columns = settings.features | settings.targets
     rows: list[dict[str, Any]] = []
+    named: set[str] = set()
     rejects: list[RowReject] = []
     first: dict[tuple[float, ...], dict[str, Any]] = {}  # a copy teaches in any domain
     for file, table in tables:
@@ -78,6 +79,8 @@ def build_rows(
             found = _build_row(file, int(line), cells, settings, decimal)
             if isinstance(found, RowReject):
                 rejects.append(found)
+                if not (file.domain or settings.domains):
+                    named |= set(find_domains(cells, settings, decimal))
             elif twin := first.get(numbers := tuple(found[name] for name in columns)):
                 other = "" if twin["domain"] == found["domain"] else f" of domain {twin['domain']}"
                 detail = f"the same numbers as {twin['path']}, line {twin['row']}{other}"
@@ -89,7 +92,9 @@ def build_rows(
     manifest = pd.DataFrame(rows, columns=names).astype(
         ORIGIN_DTYPES | dict.fromkeys(columns, "float64")
     )
-    _check_enough_rows(manifest, rejects, settings, tables)
+    stated = {file.domain for file, _ in tables if file.domain} | set(settings.domains) | named
+    _check_enough_rows(manifest, rejects, settings, stated)
+    _check_targets_vary(manifest, settings)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     return validate_rows(manifest, columns), as_row_reject_table(rejects)
 
@@ -204,14 +209,14 @@ def _check_enough_rows(
     manifest: pd.DataFrame,
     rejects: Sequence[RowReject],
     settings: TableDatasetSettings,
-    tables: Sequence[tuple[TableFile, pd.DataFrame]],
+    stated: set[str],
 ) -> None:
+    """Refuse a domain that is named somewhere and has too few usable rows."""
     left_out = _describe_rejects(rejects)
     if manifest.empty:
         raise InputError(f"{settings.name}: no usable row is left{left_out}.")
     counts = Counter(manifest["domain"].tolist())
-    stated = {file.domain for file, _ in tables if file.domain}
-    targets = sorted((stated | set(settings.domains) | set(counts)) - {settings.source})
+    targets = sorted((stated | set(counts)) - {settings.source})
     for domain in (settings.source, *targets):
         is_source = domain == settings.source
         needed = MIN_SOURCE_ROWS if is_source else MIN_TARGET_ROWS
@@ -224,6 +229,16 @@ def _check_enough_rows(
             f"{needed} are needed (rows per domain: {found}{left_out}); add rows, or correct "
             f"{'dataset.source or the conditions' if is_source else 'the conditions'} of "
             "dataset.domains."
+        )
+
+
+def _check_targets_vary(manifest: pd.DataFrame, settings: TableDatasetSettings) -> None:
+    """Refuse a target with a single value in a domain: there is nothing to predict."""
+    for domain, names in find_constant_columns(manifest, list(settings.targets)).items():
+        value = manifest.loc[manifest["domain"] == domain, names[0]].iloc[0]
+        raise InputError(
+            f"{settings.name}: the target '{names[0]}' is {value:g} in all rows of '{domain}', so "
+            "there is nothing to predict; correct the column, or leave it out of dataset.targets."
         )
 
 

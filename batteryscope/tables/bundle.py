@@ -17,7 +17,7 @@ from batteryscope.tables.bundle_record import (
     TableMember,
     read_table_record,
 )
-from batteryscope.tables.ensemble import Place, TableEnsemble
+from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, ask_network
 from batteryscope.tables.networks import Stack, build_stack
 
 
@@ -49,10 +49,10 @@ def load_table_bundle(folder: Path) -> TableBundle:
         )
     try:
         tensors = load_file(path)
-        networks: dict[Place, list[Stack]] = {}
+        members: dict[Place, list[Predict]] = {}
         for member in record.members:
             stack = _rebuild_member(member, tensors, len(record.features))
-            networks.setdefault((member.domain, member.target), []).append(stack)
+            members.setdefault((member.domain, member.target), []).append(ask_network(stack))
     except Exception as error:  # safetensors has an exception class of its own
         raise InputError(
             f"{path}: the weights do not fit {RECORD_FILE} ({str(error).splitlines()[0]}); "
@@ -63,7 +63,7 @@ def load_table_bundle(folder: Path) -> TableBundle:
         for target, own in record.half_widths.items()
         for domain, width in own.items()
     }
-    return TableBundle(record, TableEnsemble(networks, widths))
+    return TableBundle(record, TableEnsemble(members, widths))
 
 
 def _rebuild_member(

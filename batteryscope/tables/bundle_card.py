@@ -1,12 +1,13 @@
 """The model card of a table study: what a stranger must know before trusting the networks."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.bundle_record import TableBundleRecord
-from batteryscope.tables.labels import name_arm
+from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.table_predictions import SOURCE_ARM
 
 TEMPLATE = Path(__file__).with_name("table_card.md.j2")
@@ -54,6 +55,19 @@ def list_table_scores(record: TableBundleRecord) -> list[TableScore]:
                 label = f"best baseline: {name_arm(who)}" if is_baseline(who) else name_arm(who)
                 scores.append(TableScore(target.label, domain, label, found[who], r2))
     return scores
+
+
+def name_better_baselines(record: TableBundleRecord) -> list[str]:
+    """Say in a sentence each where a baseline, which is not in the bundle, errs less."""
+    sentences = []
+    scores = list_table_scores(record)
+    for ours, best in itertools.pairwise(scores):
+        if (ours.target, ours.domain) == (best.target, best.domain) and best.mape < ours.mape:
+            sentences.append(
+                f"{ours.target} of {name_domain(ours.domain)}: {best.who} errs less than the "
+                f"networks that answer here ({best.mape:.1f} % against {ours.mape:.1f} %)."
+            )
+    return sentences
 
 
 def _find_errors(metrics: Mapping[str, float], domain: str, target: str) -> dict[str, float]:

@@ -68,11 +68,12 @@ class FeatureRecord(Settings):
 
 
 class TargetRecord(Settings):
-    """One output."""
+    """One output; predictions outside ``plausible`` are impossible."""
 
     name: str
     label: str
     unit: str
+    plausible: tuple[float, float] | None = None
 
 
 class DomainRecord(Settings):
@@ -96,7 +97,8 @@ class TableBundleRecord(Settings):
     """The whole of bundle.json.
 
     ``half_widths`` (target → domain) are shares of the prediction; None where there were
-    too few rows for the wanted ``coverage``.
+    too few rows for the wanted ``coverage``. ``measured_coverages`` (target → domain): the share
+    of test rows that intervals made in the same way held.
     """
 
     format_version: int
@@ -114,6 +116,7 @@ class TableBundleRecord(Settings):
     domains: list[DomainRecord] = Field(min_length=1)
     coverage: float = Field(gt=0, lt=1)
     half_widths: dict[str, dict[str, float | None]]
+    measured_coverages: dict[str, dict[str, float | None]] = {}
     members: list[TableMember] = Field(min_length=1)
     weights_sha256: Digest
     data: TableData

@@ -47,6 +47,7 @@ def write_table_bundle(
     manifest: pd.DataFrame,
     networks_dir: Path,
     half_widths: Mapping[Place, float],
+    coverages: Mapping[Place, float],
     metrics: Mapping[str, float],
     findings: Sequence[Mapping[str, str]] = (),
 ) -> TableBundleRecord:
@@ -64,6 +65,8 @@ def write_table_bundle(
         Where ``train_networks`` wrote.
     half_widths
         (domain, target) → share of the prediction, infinite if unknown.
+    coverages
+        (domain, target) → share of test rows that such intervals held.
     metrics
         Flat metrics; those of the bundled arms and of the baselines are kept.
     findings
@@ -102,15 +105,15 @@ def write_table_bundle(
         source=dataset.source,
         features=_describe_features(dataset),
         targets=[
-            TargetRecord(name=name, label=name_column(name, column), unit=column.unit)
+            TargetRecord(
+                name=name, label=name_column(name, column), unit=column.unit, plausible=column.range
+            )
             for name, column in dataset.targets.items()
         ],
         domains=[_describe_domain(domain, manifest, list(dataset.features)) for domain in domains],
         coverage=settings.evaluate.coverage,
-        half_widths={
-            target: {domain: _round_width(half_widths.get((domain, target))) for domain in domains}
-            for target in dataset.targets
-        },
+        half_widths=_arrange(half_widths, dataset, domains),
+        measured_coverages=_arrange(coverages, dataset, domains),
         members=[
             _describe_member(line, descriptions["networks"]) for line in chosen.to_dict("records")
         ],
@@ -158,8 +161,16 @@ def _describe_member(line: Mapping[Any, Any], networks: Mapping[str, Any]) -> Ta
     return TableMember.model_validate(places | known)
 
 
-def _round_width(width: float | None) -> float | None:
-    return round(width, 6) if width is not None and np.isfinite(width) else None
+def _arrange(
+    values: Mapping[Place, float], dataset: TableDatasetSettings, domains: Sequence[str]
+) -> dict[str, dict[str, float | None]]:
+    """Return target → domain → value; None where it is unknown or infinite."""
+
+    def tell(domain: str, target: str) -> float | None:
+        value = values.get((domain, target), np.inf)
+        return round(value, 6) if np.isfinite(value) else None
+
+    return {target: {d: tell(d, target) for d in domains} for target in dataset.targets}
 
 
 def _state_licence(dataset: TableDatasetSettings) -> Licence:

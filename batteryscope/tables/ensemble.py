@@ -1,7 +1,8 @@
 """All repeats' networks of a domain and target asked together: mean, spread and interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from batteryscope.tables.networks import Numbers, Stack, predict_rows
 from batteryscope.tables.table_predictions import MAIN_STUDY, SOURCE_ARM
 
 Place = tuple[str, str]  # domain, target
+Predict = Callable[[Numbers], Numbers]  # (rows, n_features) in their units → (rows,)
 
 
 @dataclass(frozen=True)
@@ -39,32 +41,32 @@ class Estimate:
 
 
 class TableEnsemble:
-    """Networks of all repeats by domain and target.
+    """Models of all repeats by domain and target.
 
     Parameters
     ----------
-    networks
-        (domain, target) → stacks of one, at least one each.
+    members
+        (domain, target) → predictions of one model, at least one each.
     half_widths
         (domain, target) → half-width of the interval as a share of the prediction; a
         missing or infinite one is unknown.
     """
 
     def __init__(
-        self, networks: Mapping[Place, Sequence[Stack]], half_widths: Mapping[Place, float]
+        self, members: Mapping[Place, Sequence[Predict]], half_widths: Mapping[Place, float]
     ) -> None:
-        self.networks = networks
+        self.members = members
         self.half_widths = half_widths
 
     @property
     def domains(self) -> list[str]:
         """Names of the domains that can be asked about, sorted."""
-        return sorted({domain for domain, _ in self.networks})
+        return sorted({domain for domain, _ in self.members})
 
     def predict(self, domain: str, target: str, features: Numbers) -> Estimate:
         """Predict rows, (rows, n_features) in their units."""
-        members = self.networks[domain, target]
-        answers = np.stack([predict_rows(network, features) for network in members])
+        members = self.members[domain, target]
+        answers = np.stack([predict(features) for predict in members])
         mean = answers.mean(axis=0)
         sd = answers.std(axis=0, ddof=1) if len(members) > 1 else np.full(mean.shape, np.nan)
         width = self.half_widths.get((domain, target), np.inf)
@@ -98,28 +100,44 @@ def choose_members(plan: pd.DataFrame, main_arm: str) -> pd.DataFrame:
 
 
 def read_half_widths(path: Path, main_arm: str) -> dict[Place, float]:
-    """Read the half-widths meant for new rows (those without ``repeat``) of ``intervals.csv``.
+    """Read the half-widths meant for new rows of ``intervals.csv``, as shares of the prediction.
 
     Raises
     ------
     InputError
         The file is missing or has no such rows.
     """
+    return _read_new_rows(path, main_arm, "relative_half_width")
+
+
+def read_coverages(path: Path, main_arm: str) -> dict[Place, float]:
+    """Read which share of test rows the intervals of ``intervals.csv`` held.
+
+    Raises
+    ------
+    InputError
+        The file is missing or has no such rows.
+    """
+    return _read_new_rows(path, main_arm, "coverage_measured")
+
+
+def _read_new_rows(path: Path, main_arm: str, column: str) -> dict[Place, float]:
+    """Read a column of the rows without ``repeat``, which sum up a domain and a target."""
     try:
         table = pd.read_csv(path)
         own = table[table["repeat"].isna() & table["arm"].isin([SOURCE_ARM, main_arm])]
-        places = zip(own["domain"], own["target"], own["relative_half_width"], strict=True)
-        widths = {(str(domain), str(target)): float(width) for domain, target, width in places}
+        places = zip(own["domain"], own["target"], own[column], strict=True)
+        found = {(str(domain), str(target)): float(value) for domain, target, value in places}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{path}: the intervals are not readable ({error}); evaluate the networks again."
         ) from None
-    if not widths:
+    if not found:
         raise InputError(
             f"{path}: there is no interval for new rows of the arm '{main_arm}'; evaluate the "
             "networks with these settings."
         )
-    return widths
+    return found
 
 
 def read_ensemble(
@@ -145,10 +163,16 @@ def read_ensemble(
     check_features(descriptions["features"], features, folder)
     chosen = choose_members(read_plan(descriptions), main_arm)
     stacks = read_networks(folder, sorted(set(chosen["task"])))
-    networks: dict[Place, list[Stack]] = {}
+    members: dict[Place, list[Predict]] = {}
     for line in chosen.to_dict("records"):
-        networks.setdefault((line["domain"], line["target"]), []).append(stacks[line["task"]])
-    return TableEnsemble(networks, half_widths)
+        place = (line["domain"], line["target"])
+        members.setdefault(place, []).append(ask_network(stacks[line["task"]]))
+    return TableEnsemble(members, half_widths)
+
+
+def ask_network(network: Stack) -> Predict:
+    """Return what a stack of one says about rows."""
+    return partial(predict_rows, network)
 
 
 def check_features(found: Sequence[str], expected: Sequence[str], folder: Path) -> None:

@@ -13,6 +13,7 @@ from batteryscope.tables.attribution import (
     ExplainedNetwork,
     Predict,
     explain_rows,
+    find_named_rows,
 )
 from batteryscope.tables.partial_dependence import compute_partial_dependence
 
@@ -94,6 +95,7 @@ def explain_study(
     tuple
         The case; the SHAP values of all rows of its domain; its partial dependence.
     """
+    find_named_rows(manifest, settings.explain.chosen)  # a wrong name is told before the work
     features = list(settings.dataset.features)
     by_domain = {str(domain): rows for domain, rows in manifest.groupby("domain")}
     for case in list_cases(settings, sorted(by_domain)):

@@ -32,6 +32,7 @@ def draw_waterfalls(
     target: str,
     chosen: Mapping[str, Sequence[str]],
     truths: Mapping[str, float],
+    places: Mapping[str, str],
 ) -> "Figure":
     """Draw how single rows come to their prediction, feature by feature.
 
@@ -47,6 +48,8 @@ def draw_waterfalls(
         Domain → ``sample_id`` of the rows to draw, in order.
     truths
         ``sample_id`` → measured value.
+    places
+        ``sample_id`` → file and line.
     """
     across = max(len(rows) for rows in chosen.values())
     figure = make_figure(3.9 * across + 0.2, (0.95 + 0.25 * len(dataset.features)) * len(chosen))
@@ -60,8 +63,9 @@ def draw_waterfalls(
                 (shap_values["sample_id"] == rows[column]) & (shap_values["domain"] == domain)
             ]
             _draw_waterfall(axes, own, dataset)
-            measured = f", measured {truths[rows[column]]:.3g}" if rows[column] in truths else ""
-            axes.set_title(f"{name_domain(domain)}{measured}")
+            measured = f", measured {truths[rows[column]]:.4g}" if rows[column] in truths else ""
+            place = f"\n{places[rows[column]]}" if rows[column] in places else ""
+            axes.set_title(f"{name_domain(domain)}{measured}{place}")
     figure.supxlabel(label_column(target, dataset.targets[target]), fontsize=9)
     return figure
 
@@ -86,7 +90,7 @@ def _draw_waterfall(axes: "Axes", row: pd.DataFrame, dataset: TableDatasetSettin
     axes.plot(position, len(ordered) - 0.25, "D", color=INK, ms=5)
     axes.set_yticks(
         [-0.75, *range(len(ordered)), len(ordered) - 0.25],
-        [f"base value {base:.3g}", *labels, f"prediction {position:.3g}"],
+        [f"base value {base:.4g}", *labels, f"prediction {position:.4g}"],
         fontsize=8,
     )
     axes.tick_params(axis="y", length=0)

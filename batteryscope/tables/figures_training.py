@@ -215,7 +215,9 @@ def draw_coverage(
     figure = make_figure(7.0, 0.9 + 0.36 * max(len(lines), 1))
     axes = figure.subplots()
     for height, row in zip(range(len(lines) - 1, -1, -1), lines, strict=True):
-        axes.barh(height, row["coverage_measured"], 0.62, color=marks[row["domain"]][0])
+        # An infinite interval holds everything, which is nothing to show.
+        shown = row["coverage_measured"] if np.isfinite(row["relative_half_width"]) else 0.0
+        axes.barh(height, shown, 0.62, color=marks[row["domain"]][0])
         text = f"{format_half_width(row['relative_half_width'])}, n = {row['n_test']:.0f}"
         axes.text(1.02, height, text, va="center", fontsize=8, clip_on=False)
     names = [

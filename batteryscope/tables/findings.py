@@ -7,8 +7,8 @@ import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.tables.intervals import count_needed_rows
-from batteryscope.tables.labels import name_column, name_domain
-from batteryscope.tables.table_predictions import SOURCE_ARM
+from batteryscope.tables.labels import name_arm, name_column, name_domain
+from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
 from batteryscope.tables.verdicts import (
     Finding,
     describe_break_even,
@@ -22,6 +22,7 @@ from batteryscope.tables.verdicts import (
 
 FEW_TEST_ROWS = 10
 BINOMIAL_SDS = 2.0
+SINGLE_ANSWER_SHARE = 0.3
 
 
 def find_table_findings(
@@ -31,6 +32,7 @@ def find_table_findings(
     pairs: pd.DataFrame,
     ablations: pd.DataFrame,
     intervals: pd.DataFrame,
+    predictions: pd.DataFrame,
     settings: TableStudySettings,
 ) -> list[Finding]:
     """Collect everything a reader must know beside the numbers.
@@ -49,6 +51,8 @@ def find_table_findings(
         Table of :func:`summarise_ablations`.
     intervals
         Table of :func:`measure_intervals`.
+    predictions
+        Networks and baselines.
     settings
         The study.
 
@@ -57,8 +61,8 @@ def find_table_findings(
     list of dict
         ``{kind, severity, text}``. Kinds: ``baseline`` (a simple model against the
         network), ``transfer`` (whether it pays), ``pretrained`` (the network as it is),
-        ``break_even``, ``constant_feature``, ``few_rows``, ``intervals``; severities
-        ``good``, ``info`` and ``warning``, warnings first.
+        ``break_even``, ``constant_feature``, ``few_rows``, ``intervals``, ``one_answer``;
+        severities ``good``, ``info`` and ``warning``, warnings first.
     """
     findings = [
         *judge_baselines(pairs, settings),
@@ -68,6 +72,7 @@ def find_table_findings(
         *find_constant_features(manifest, settings),
         *find_few_rows(manifest, split),
         *judge_intervals(intervals, settings),
+        *find_single_answers(predictions, settings),
     ]
     # A stable sort, so that equal severities keep the order of the kinds.
     return sorted(findings, key=lambda f: ("warning", "good", "info").index(f["severity"]))
@@ -115,6 +120,32 @@ def find_few_rows(manifest: pd.DataFrame, split: pd.DataFrame) -> Iterator[Findi
             )
 
 
+def find_single_answers(
+    predictions: pd.DataFrame, settings: TableStudySettings
+) -> Iterator[Finding]:
+    """Name cases in which the main arm gives many test rows one and the same prediction.
+
+    A network whose units are dead for some rows (ReLU) answers all of them alike.
+    """
+    main = select_main_study(predictions)
+    tested = main[(main["role"] == "test") & (main["arm"] == settings.main_arm)]
+    for (target, domain), rows in tested.groupby(["target", "domain"], sort=False):
+        shares = [
+            own["y_pred"].round(9).value_counts(normalize=True).iloc[0]
+            for _, own in rows.groupby("repeat")
+            if len(own) >= FEW_TEST_ROWS
+        ]
+        if shares and max(shares) >= SINGLE_ANSWER_SHARE:
+            yield tell(
+                "one_answer",
+                "warning",
+                f"With {name_arm(settings.main_arm)}, {max(shares):.0%} of the test rows get one "
+                f"and the same prediction for {name_place(target, domain, settings)} in one of the "
+                f"{rows['repeat'].nunique()} repeats: that network got stuck. More rows, a larger "
+                "network or more train.restarts may help.",
+            )
+
+
 def judge_intervals(intervals: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
     """Say where the network's intervals are impossible or cover clearly less than wanted.
 
@@ -135,9 +166,10 @@ def judge_intervals(intervals: pd.DataFrame, settings: TableStudySettings) -> It
                 "intervals",
                 "warning",
                 f"The {wanted:.0%} intervals of {network_name} for {place} are infinite in "
-                f"{len(infinite)} of {len(repeats)} repeats: {least} validation rows are too few "
-                f"for this coverage, which needs {count_needed_rows(wanted)}. Raise "
-                "split.validation_fraction or split.repeats, or lower evaluate.coverage.",
+                f"{len(infinite)} of {len(repeats)} repeats: {least} rows that other repeats have "
+                f"tested are too few for this coverage, which needs {count_needed_rows(wanted)}. "
+                "Raise split.repeats or split.test_fraction, lower evaluate.coverage, or "
+                "collect more rows.",
             )
             continue
         n, measured = int(total["n_test"]), float(total["coverage_measured"])

@@ -1,15 +1,15 @@
-"""Prediction intervals from rows that no fit has seen, and queries outside the known range.
+"""Prediction intervals from rows that a network has not seen, and queries outside the known range.
 
-Split-conformal intervals: the score of a validation row is its error relative to the
+Conformal intervals: the score of a row is the error of its prediction relative to that
 prediction, |y_true − y_pred| / |y_pred|, because the networks are trained on a relative error. The
 half-width of a prediction is the finite-sample quantile of the scores times |y_pred|.
 
-A small domain has only a handful of validation rows per repeat, so the scores of all
-repeats of the same arm, target and domain are pooled. For the test rows of one repeat, the
-scores of rows that are test rows of that repeat are left out, so that no row helps to set
-the width of its own interval. Pooling makes the scores depend on each other, so the nominal
-coverage is approximate, and the networks keep the epoch and restart with the lowest
-validation error, which makes their scores too small: the measured coverage is what counts.
+Scores come from test rows only. Validation rows would be the usual choice, but they are few
+and they chose the epoch and the restart of every network, so that their errors are too small.
+Every repeat divides the rows anew; a row that is a test row in some repeat has there a network
+that knows nothing of it (cross-conformal prediction, Vovk 2015; jackknife+, Barber et al. 2021).
+Networks of different repeats share most of their training rows, so the nominal coverage is
+approximate: the measured coverage is what counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,10 +71,14 @@ def find_relative_scores(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.flo
 def measure_intervals(predictions: pd.DataFrame, coverage: float) -> pd.DataFrame:
     """Find half-widths and measure how many test rows they cover.
 
+    The intervals of a repeat come from the test rows of the other repeats that it does not
+    test itself, one score per row (of the first such repeat): no row helps to set the width
+    of its own interval.
+
     Parameters
     ----------
     predictions
-        Networks and baselines; validation and test rows of the main study are used.
+        Networks and baselines; test rows of the main study are used.
     coverage
         Wanted share of rows inside, in (0, 1).
 
@@ -84,31 +88,31 @@ def measure_intervals(predictions: pd.DataFrame, coverage: float) -> pd.DataFram
         One row per ``arm, target, domain, repeat``: ``coverage_wanted``,
         ``relative_half_width`` (times |y_pred|), ``mean_half_width`` (over the test rows,
         unit of the target), ``n_calibration`` (scores used), ``coverage_measured``,
-        ``n_covered, n_test``. A row without ``repeat`` sums up: its half-width comes from
-        all validation rows of all repeats and is meant for new rows; its coverage is that
-        of the repeats' own intervals over all their test rows.
+        ``n_covered, n_test``. A row without ``repeat`` sums up: its half-width is meant for
+        new rows, which all repeats' networks answer together, and comes from one score per
+        row, of the mean prediction of the networks that have not seen it; its coverage is
+        that of the repeats' own intervals over all their test rows.
     """
     main = select_main_study(predictions)
-    scored = main.assign(score=find_relative_scores(main["y_true"], main["y_pred"]))
+    tested = main[main["role"] == "test"].sort_values("repeat", kind="stable")
+    tested = tested.assign(score=find_relative_scores(tested["y_true"], tested["y_pred"]))
     rows = []
-    for arm in order_table_arms(scored):
-        for (target, domain), part in scored[scored["arm"] == arm].groupby(["target", "domain"]):
-            known = part[part["role"] == "validation"]
-            test = part[part["role"] == "test"]
+    for arm in order_table_arms(tested):
+        for (target, domain), part in tested[tested["arm"] == arm].groupby(["target", "domain"]):
             covered = 0
-            for repeat, asked in test.groupby("repeat"):
-                own = known[~known["sample_id"].isin(asked["sample_id"])]
-                width = find_conformal_quantile(own["score"], coverage)
+            for repeat, asked in part.groupby("repeat"):
+                others = part[~part["sample_id"].isin(asked["sample_id"])]
+                scores = others.drop_duplicates("sample_id")["score"].to_numpy()
+                width = find_conformal_quantile(scores, coverage)
                 inside = int((asked["score"] <= width).sum())
                 covered += inside
-                rows.append(
-                    [arm, target, domain, repeat, coverage, *_describe(width, own, asked, inside)]
-                )
-            if len(test):
-                width = find_conformal_quantile(known["score"], coverage)
-                rows.append(
-                    [arm, target, domain, pd.NA, coverage, *_describe(width, known, test, covered)]
-                )
+                counts = _describe(width, len(scores), asked, inside)
+                rows.append([arm, target, domain, repeat, coverage, *counts])
+            joint = part.groupby("sample_id")[["y_true", "y_pred"]].mean()
+            scores = find_relative_scores(joint["y_true"], joint["y_pred"])
+            width = find_conformal_quantile(scores, coverage)
+            counts = _describe(width, len(scores), part, covered)
+            rows.append([arm, target, domain, pd.NA, coverage, *counts])
     return pd.DataFrame(rows, columns=INTERVAL_COLUMNS).astype({"repeat": "Int64"})
 
 
@@ -143,8 +147,8 @@ def find_outside_range(
 
 
 def _describe(
-    width: float, calibration: pd.DataFrame, test: pd.DataFrame, covered: int
+    width: float, n_calibration: int, test: pd.DataFrame, covered: int
 ) -> list[float | int]:
     size = float(test["y_pred"].abs().mean())
     mean_width = width * size if np.isfinite(width) else width
-    return [width, mean_width, len(calibration), covered / len(test), covered, len(test)]
+    return [width, mean_width, n_calibration, covered / len(test), covered, len(test)]

@@ -22,9 +22,16 @@ def name_arm(arm: str) -> str:
     return ARM_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
 
 
+# What the field writes in capitals.
+ABBREVIATIONS = {
+    "gdl": "GDL", "lco": "LCO", "lfp": "LFP", "lmo": "LMO", "lto": "LTO", "nca": "NCA",
+    "nmc": "NMC", "ncm": "NCM", "si": "Si",
+}  # fmt: skip
+
+
 def name_domain(domain: str) -> str:
-    """Return a domain in words."""
-    return domain.replace("_", " ")
+    """Return a domain in words: ``si_graphite`` → Si graphite, ``nmc`` → NMC."""
+    return " ".join(ABBREVIATIONS.get(word, word) for word in domain.split("_"))
 
 
 def name_column(name: str, settings: ColumnSettings | None = None) -> str:

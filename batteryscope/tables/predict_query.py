@@ -43,7 +43,8 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
     record
         Features with their titles, and the domains.
     domain
-        Domain of all rows; without it the table needs a column ``domain``.
+        Domain of all rows; without it the table needs a column ``domain``. With it, such a column
+        must not say otherwise.
 
     Returns
     -------
@@ -55,7 +56,8 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
     Raises
     ------
     InputError
-        The file is unreadable or empty, lacks a feature, or nothing tells the domain.
+        The file is unreadable or empty, lacks a feature, or nothing tells the domain, or
+        two things that differ.
     ConfigError
         ``domain`` is none of the model's.
     """
@@ -71,12 +73,15 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
         raise InputError(f"{path}: the table has a header but no rows; fill it.")
     titles = {f.name: _choose_title(header, f, path) for f in record.features}
     places = find_columns(header, titles, path)
-    if domain is None:
+    has_domains = _loosen(DOMAIN_COLUMN) in {_loosen(title) for title in header}
+    if domain is None or has_domains:
         places |= _find_domain_column(header, record, path)
     cells = [
         {name: row[place] if place < len(row) else None for name, place in places.items()}
         for _, row in lines
     ]
+    if domain is not None and has_domains:
+        _check_same_domain(lines, cells, found, path)
     decimal = find_decimal(cell for row in cells for name, cell in row.items() if name in titles)
     checked = []
     for (number, _), row in zip(lines, cells, strict=True):
@@ -128,9 +133,14 @@ def predict_query(
     answer["status"] = np.where(reason == "", "ok", "rejected")
     answer["reason"] = reason
     notes = []
+    ends = [target.name + end for target in record.targets for end in ("_low", "_high")]
     for place, ok in enumerate(reason == ""):
         row = answer.iloc[[place]]
-        notes.append(describe_outside(row, record) if ok else "")
+        outside = describe_outside(row, record) if ok else ""
+        if outside:  # nothing was measured there, so no interval holds
+            answer.loc[place, ends] = np.nan
+            outside += "; intervals are unknown there"
+        notes.append("; ".join(filter(None, [outside, *_name_impossible(row, record)])))
     answer["note"] = notes
     numbers = [c for c in answer.select_dtypes("float64").columns if c not in features]
     answer[numbers] = answer[numbers].map(lambda value: float(f"{value:.{DIGITS}g}"))
@@ -147,6 +157,21 @@ def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:
         known = f"always {low:g}{unit}" if low == high else f"{low:g} to {high:g}{unit}"
         phrases.append(f"{name} {value:g}{unit} is outside the training range ({known})")
     return "; ".join(phrases)
+
+
+def _name_impossible(row: pd.DataFrame, record: TableBundleRecord) -> list[str]:
+    """Name predictions of one row outside the target's plausible range."""
+    phrases = []
+    for target in record.targets:
+        value = float(row[target.name].iloc[0])
+        limits = target.plausible
+        if limits and not (np.isnan(value) or limits[0] <= value <= limits[1]):
+            unit = f" {target.unit}" if target.unit else ""
+            phrases.append(
+                f"the predicted {target.name} {value:.4g}{unit} is impossible "
+                f"({limits[0]:g} to {limits[1]:g}{unit} is plausible)"
+            )
+    return phrases
 
 
 def find_domain(cell: Any, known: Sequence[str]) -> str | None:
@@ -203,6 +228,22 @@ def _find_domain_column(
             f"'{DOMAIN_COLUMN}' with {', '.join(record.domain_names)}."
         )
     return find_columns(header, {"domain": DOMAIN_COLUMN}, path)
+
+
+def _check_same_domain(
+    lines: Sequence[tuple[int, Any]],
+    cells: Sequence[dict[str, Any]],
+    domain: str | None,
+    path: Path,
+) -> None:
+    """Refuse a table whose column ``domain`` says something else than the command."""
+    for (line, _), row in zip(lines, cells, strict=True):
+        cell = row["domain"]
+        if not is_missing(cell) and spell_domain(str(cell)) != domain:
+            raise InputError(
+                f"{path}: line {line} belongs to '{cell}', but --domain says '{domain}'; leave out "
+                "--domain, or correct the column."
+            )
 
 
 def _loosen(title: str) -> str:

@@ -12,6 +12,7 @@ from batteryscope.config.table_study import ProposeSettings, TableStudySettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.seeds import derive_seed
 from batteryscope.tables.ensemble import TableEnsemble
+from batteryscope.tables.labels import name_column
 from batteryscope.tables.networks import Numbers
 from batteryscope.tables.proposals import TOLERANCE, Proposals
 from batteryscope.tables.propose_search import (
@@ -32,7 +33,7 @@ def propose_parameters(
     """Search settings whose predicted targets are the wanted ones, and choose different ones.
 
     Minimised are the relative deviation of every wanted target and the uncertainty of the
-    networks. Of what comes within the tolerance, the settings on the Pareto front are
+    models. Of what comes within the tolerance, the settings on the Pareto front are
     proposed; all that are within the tolerance if the front is too small; and the nearest
     ones if those are too few.
 
@@ -41,7 +42,7 @@ def propose_parameters(
     manifest
         ``sample_id, domain``, features and targets; the rows of the domain set the ranges.
     ensemble
-        The networks.
+        The models that answer.
     settings
         The study with ``propose``.
 
@@ -61,7 +62,7 @@ def propose_parameters(
     InputError
         The domain has no rows, or no feature that varies.
     """
-    propose = _check_wishes(settings, ensemble)
+    propose = check_wishes(settings, ensemble)
     features = list(settings.dataset.features)
     rows = manifest[manifest["domain"] == propose.domain].sort_values("sample_id")
     if rows.empty:
@@ -94,7 +95,14 @@ def propose_parameters(
     chosen = pool[choose_diverse(tried[pool] / scale, best, propose.proposals)]
     chosen = chosen[np.argsort(deviation[chosen], kind="stable")]
     table = _describe(tried[chosen], features, settings.dataset.targets, ensemble, propose)
-    table = _add_neighbours(table, tried[chosen] / scale, known / scale, rows["sample_id"])
+    told = _tell_values(rows[list(settings.dataset.targets)], settings)
+    table = _add_neighbours(
+        table,
+        tried[chosen] / scale,
+        known / scale,
+        rows["sample_id"],
+        told,
+    )
     return Proposals(
         table=table,
         wanted=dict(propose.wanted),
@@ -124,7 +132,14 @@ def find_objectives(values: Numbers, ensemble: TableEnsemble, propose: ProposeSe
     return np.column_stack([*deviations, np.max(spreads, axis=0) + miss])
 
 
-def _check_wishes(settings: TableStudySettings, ensemble: TableEnsemble) -> ProposeSettings:
+def check_wishes(settings: TableStudySettings, ensemble: TableEnsemble) -> ProposeSettings:
+    """Return what is wanted.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is wanted, a domain without models, or 0.
+    """
     propose = settings.propose
     if propose is None:
         raise ConfigError("The study has no 'propose'; say in it which values are wanted.")
@@ -188,8 +203,23 @@ def _describe(
     return table
 
 
+def _tell_values(measured: pd.DataFrame, settings: TableStudySettings) -> list[str]:
+    """Say in words which targets each row of the table has."""
+    return [
+        ", ".join(
+            f"{name_column(name, column)} {row[name]:.4g} {column.unit}".rstrip()
+            for name, column in settings.dataset.targets.items()
+        )
+        for row in measured.to_dict("records")
+    ]
+
+
 def _add_neighbours(
-    table: pd.DataFrame, points: Numbers, known: Numbers, sample_ids: pd.Series
+    table: pd.DataFrame,
+    points: Numbers,
+    known: Numbers,
+    sample_ids: pd.Series,
+    measured: Sequence[str],
 ) -> pd.DataFrame:
     """Tell how far each proposal is from what was measured; distances in feature sds."""
     tree = cKDTree(known)
@@ -199,12 +229,12 @@ def _add_neighbours(
     if len(unique) > 1:
         usual = float(np.quantile(cKDTree(unique).query(unique, k=2)[0][:, 1], USUAL_SHARE))
     notes = []
-    for gap, near in zip(distance, table["within_tolerance"], strict=True):
+    for gap, near, place in zip(distance, table["within_tolerance"], nearest, strict=True):
         parts = []
         if not near:
             parts.append(f"misses the wish by more than {100 * TOLERANCE:g} %")
         if gap < SAME:
-            parts.append("these settings are in the table already")
+            parts.append(f"these settings are in the table already: {measured[place]}")
         elif gap > usual:
             parts.append(
                 f"far from all rows of the table ({gap:.2g} sd; {100 * USUAL_SHARE:g} % of the "

@@ -170,8 +170,17 @@ def _take_best(
     first: int,
     settings: TableTrainSettings,
 ) -> TrainedNetwork:
-    """Choose among the restarts of a task, which begin at ``first`` in the stack."""
-    restart = int(np.argmin(history.best_mape[first : first + settings.restarts]))
+    """Choose among the restarts of a task, which begin at ``first`` in the stack.
+
+    A handful of validation rows cannot tell a network that got stuck (all units of a layer
+    dead, one answer for all rows) from a good one, so the training rows count as well.
+    """
+    own = slice(first, first + settings.restarts)
+    steps = history.best_epoch[own] - 1
+    train_mape = np.take_along_axis(history.train_mape[own], steps[:, None], axis=1)[:, 0]
+    weights = [len(task.train), len(task.validation)]
+    pooled = np.average([train_mape, history.best_mape[own]], axis=0, weights=weights)
+    restart = int(np.argmin(np.where(np.isfinite(pooled), pooled, np.inf)))
     i = first + restart
     if not np.isfinite(history.best_mape[i]):
         raise InputError(

@@ -45,8 +45,8 @@ def judge_baselines(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterat
                 "baseline",
                 "warning",
                 f"A simple baseline {verb} the network for {place}: {other} reaches {numbers} of "
-                f"{ours}, a difference of {by} ({_show_interval(pair)}). Use the simple model "
-                "there.",
+                f"{ours}, a difference of {by} ({_show_interval(pair)}). The published model "
+                "holds the networks; proposals use the model that errs less.",
             )
         elif pair["high"] < 0:
             yield tell(

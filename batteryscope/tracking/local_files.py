@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from batteryscope.errors import InputError
 from batteryscope.tracking.names import make_legal_name
@@ -54,6 +54,48 @@ def read_history(path: Path) -> list[MetricValue]:
         for epoch, value in zip(table["epoch"], table[column], strict=True)
         if not math.isinf(value)
     ]
+
+
+def read_fit_scores(path: Path) -> dict[tuple[str, int, int], list[MetricValue]]:
+    """Score the test images of every fit, so that fits can be compared one by one.
+
+    Parameters
+    ----------
+    path
+        ``images.csv`` of the comparison; a missing file gives an empty result.
+
+    Returns
+    -------
+    dict
+        (arm, repeat, fold) → ``test.image.accuracy``, ``test.image.macro_f1`` (over the true
+        classes) and ``test.image.n``.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        return {}
+    try:
+        columns = ["arm", "repeat", "fold", "y_true", "y_pred"]
+        texts = {"arm": str, "y_true": str, "y_pred": str}
+        table = pd.read_csv(path, usecols=columns, dtype=texts)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table of images ({error}).") from None
+    scores = {}
+    for key, rows in table.groupby(["arm", "repeat", "fold"]):
+        arm, repeat, fold = cast(tuple[str, int, int], key)
+        right = rows["y_true"] == rows["y_pred"]
+        hits = rows.loc[right, "y_true"].value_counts()
+        true, predicted = rows["y_true"].value_counts(), rows["y_pred"].value_counts()
+        f1 = (
+            2
+            * hits.reindex(true.index, fill_value=0)
+            / predicted.reindex(true.index, fill_value=0).add(true)
+        )
+        values = {"accuracy": right.mean(), "macro_f1": f1.mean(), "n": len(rows)}
+        scores[str(arm), int(repeat), int(fold)] = [
+            (f"test.image.{name}", round(float(value), 6), 0) for name, value in values.items()
+        ]
+    return scores
 
 
 def list_numbers(values: Mapping[str, Any], prefix: str = "") -> list[MetricValue]:

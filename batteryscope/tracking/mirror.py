@@ -17,6 +17,7 @@ from batteryscope.tracking.local_files import (
     hash_split,
     list_numbers,
     modified_ms,
+    read_fit_scores,
     read_history,
     read_json,
 )
@@ -56,19 +57,36 @@ def plan_runs(results: StudyResults) -> list[RunRecord]:
     metrics = read_json(results.comparison / "metrics.json")
     common = _describe_data(results)
     dataset = _make_dataset(results)
+    scores = read_fit_scores(results.comparison / "images.csv")
     records: list[RunRecord] = []
     for arm in results.arms:
         split = results.splits.get(arm)
-        tags = common | {"arm": arm} | ({"split_hash": hash_split(split)} if split else {})
+        tags = common | {"arm": arm} | _describe_place(results, plan, arm)
+        tags |= {"split_hash": hash_split(split)} if split else {}
+        chains = results.arm_stages.get(arm, ())
         fits = [
-            _plan_fit(results, plan, arm, chain, folder, tags, dataset)
-            for chain in results.arm_stages.get(arm, ())
+            _plan_fit(
+                results,
+                plan,
+                arm,
+                chain,
+                folder,
+                tags | {"run": "fit"},
+                dataset,
+                scores if chain == chains[-1] else {},
+            )
+            for chain in chains
             for folder in _list_fits(results, chain)
         ]
+        tags = tags | {"run": "arm"}
         records += [_plan_arm(results, plan, arm, metrics, tags, dataset, fits), *fits]
     for name in sorted({key.split(".")[0] for key in metrics if key.startswith("baseline_")}):
         main = results.splits.get(results.settings.best_known_arm)
-        tags = common | {"arm": name} | ({"split_hash": hash_split(main)} if main else {})
+        tags = (
+            common
+            | {"arm": name, "run": "baseline"}
+            | ({"split_hash": hash_split(main)} if main else {})
+        )
         records.append(_plan_baseline(results, name, metrics, tags, dataset))
     return records
 
@@ -90,7 +108,8 @@ def _plan_arm(
         for path in sorted(results.comparison.iterdir())
         if path.suffix == ".csv" or path.name == "metrics.json"
     ]
-    tables += [p for p in (folder / "calibration.json", folder / "cost.json") if p.is_file()]
+    own = ("calibration.json", "cost.json", "explain/same_tiles.csv")
+    tables += [folder / name for name in own if (folder / name).is_file()]
     artifacts = [(path, "tables") for path in tables]
     artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
     if is_main and results.report is not None:
@@ -156,8 +175,9 @@ def _plan_fit(
     folder: Path,
     tags: dict[str, str],
     dataset: DatasetRecord,
+    scores: Mapping[tuple[str, int, int], list[MetricValue]],
 ) -> RunRecord:
-    """One fit: its settings, its history by epoch, and what it was trained on."""
+    """One fit: its settings, its history by epoch, what it was trained on, its test score."""
     fit = read_json(folder / "fit.json")
     stage = plan.stages[chain].settings.stage if chain in plan.stages else chain
     params = _describe_arm(results, plan, arm)
@@ -171,6 +191,7 @@ def _plan_fit(
         if isinstance(value, str)
     }
     numbers = list_numbers({k: v for k, v in fit.items() if k not in ("repeat", "fold")})
+    tested = scores.get((arm, int(fit.get("repeat", 0)), int(fit.get("fold", 0))), [])
     ended_ms = modified_ms(folder / "fit.json")
     seconds = fit.get("wall_seconds", fit.get("seconds", 0.0))
     return RunRecord(
@@ -179,7 +200,7 @@ def _plan_fit(
         name=f"{arm} {stage} {folder.name}",
         tags=tags | own,
         params=params,
-        metrics=(*read_history(folder / "history.csv"), *numbers),
+        metrics=(*read_history(folder / "history.csv"), *numbers, *tested),
         artifacts=((folder / "fit.json", ""),),
         dataset=dataset,
         live_key=name_live_job(results.study, chain, folder.name),
@@ -207,6 +228,17 @@ def _list_fits(results: StudyResults, chain: str) -> Iterator[Path]:
 def _pick_metrics(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
     mine = {k.removeprefix(f"{arm}."): v for k, v in metrics.items() if k.startswith(f"{arm}.")}
     return list_numbers(mine)
+
+
+def _describe_place(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str, str]:
+    """Tags by which arms are grouped: the network, and the place on a learning curve."""
+    tags = {}
+    if arm in plan.arms:
+        tags["backbone"] = plan.arms[arm].recipe.model.backbone
+    if arm in results.settings.curve_arms:
+        base, images = results.settings.curve_arms[arm]
+        tags |= {"curve_of": base, "images_per_class": str(images)}
+    return tags
 
 
 def _describe_arm(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str, str]:

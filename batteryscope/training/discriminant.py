@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -98,6 +99,8 @@ def fit_discriminant(
     # One seed for the network of all fits, so that random weights, too, give the same features.
     shared = derive_seed(settings.train.seed, settings.stage, "weights")
     model = build_classifier(settings.model, classes, int(tiles.shape[1]), shared)
+    if task.parent is not None:  # the features of a network that an earlier stage trained
+        model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
     backbone = _get_statistics(model)
     if torch.cuda.is_available() and settings.train.accelerator != "cpu":

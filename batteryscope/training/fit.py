@@ -64,7 +64,8 @@ def identify_fit(
     run. How the work is divided over jobs does not count.
     """
     values = settings.model_dump(mode="json")
-    values["train"].pop("parallel_jobs")
+    for division in ("parallel_jobs", "threads"):
+        values["train"].pop(division)
     values.pop("study")
     tile_sets = [
         {

@@ -126,10 +126,7 @@ def train_stage(
             # With several devices every process comes here; one of them speaks for all.
             listener = make_listener(task) if _is_first_process() else None
             try:
-                if settings.train.method == "discriminant":
-                    fit_discriminant(task, settings, classes, tiles, features, folder, label)
-                else:
-                    fit_model(task, settings, classes, tiles, folder, label, listener)
+                train_fit(task, settings, classes, tiles, folder, label, listener, features)
             except BaseException:
                 if listener is not None:
                     listener.finish("FAILED")
@@ -141,6 +138,24 @@ def train_stage(
         deliver_fit(folder, out_dir / task.name)
         best = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["best_epoch"]
         log.info("%s: done, best epoch %d.", label, best + 1)
+
+
+def train_fit(
+    task: FitTask,
+    settings: StageSettings,
+    classes: list[str],
+    tiles: NDArray[np.uint8],
+    folder: Path,
+    label: str,
+    listener: EpochListener | None = None,
+    features: FeatureStore | None = None,
+) -> None:
+    """Train one fit by the method of the settings; ``features`` are shared by the fits of a job."""
+    if settings.train.method == "discriminant":
+        store = features or FeatureStore(tiles)
+        fit_discriminant(task, settings, classes, tiles, store, folder, label)
+    else:
+        fit_model(task, settings, classes, tiles, folder, label, listener)
 
 
 def _is_first_process() -> bool:

@@ -1,0 +1,75 @@
+"""One tidy table of all points of all sweeps, with what each of them took."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.evaluate import PaperValue
+
+COLUMNS = [
+    "sweep", "point", "arm", "base", "values", "backbone", "target", "domain", "level", "metric",
+    "mean", "sd", "n", "paper", "fits", "epochs", "seconds_per_epoch",
+]  # fmt: skip
+
+
+def tabulate_points(
+    points: Sequence[Mapping[str, Any]],
+    comparison: pd.DataFrame,
+    costs: pd.DataFrame,
+    paper: Sequence[PaperValue] = (),
+) -> pd.DataFrame:
+    """Give every point the scores of the arm that did its work.
+
+    Parameters
+    ----------
+    points
+        ``sweep, name, base, values, arm`` of every point, in the order to keep.
+    comparison
+        Scores of the arms (:func:`batteryscope.evaluation.comparison.compare_arms`).
+    costs
+        By arm: ``fits``, ``epochs`` (mean number) and ``seconds_per_epoch``.
+    paper
+        Published values; one counts for the point whose name is its ``arm``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``sweep, point, arm, base, values`` (JSON) and the scores: mean and sd over
+        repeats and folds, ``n`` distinct images.
+    """
+    tables = []
+    for point in points:
+        mine = comparison[comparison["arm"] == point["arm"]].assign(
+            sweep=point["sweep"],
+            point=point["name"],
+            base=point["base"],
+            values=json.dumps(point["values"], sort_keys=False),
+            paper=np.nan,
+        )
+        for value in paper:
+            if value.arm == point["name"]:
+                same = pd.Series(True, index=mine.index)
+                for column in ("metric", "target", "domain", "level"):
+                    same &= mine[column] == getattr(value, column)
+                mine.loc[same, "paper"] = value.value
+        tables.append(mine.merge(costs, on="arm", how="left"))
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def summarise_epochs(histories: Mapping[str, Sequence[pd.DataFrame]]) -> pd.DataFrame:
+    """Count fits and epochs of every arm and average the seconds of an epoch.
+
+    Parameters
+    ----------
+    histories
+        The tables ``history.csv`` of all fits of an arm's last stage. A head that is solved in
+        closed form counts as one epoch.
+    """
+    rows = []
+    for arm, tables in histories.items():
+        seconds = pd.concat([table["seconds"] for table in tables])
+        rows.append((arm, len(tables), len(seconds) / len(tables), float(seconds.mean())))
+    return pd.DataFrame(rows, columns=["arm", "fits", "epochs", "seconds_per_epoch"])

@@ -1,0 +1,94 @@
+"""The same test images under every arm: where each looks, and how much of it is on a mask."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from batteryscope.config.evaluate import ExplainSettings
+from batteryscope.explain.arm import attribute_chosen
+from batteryscope.explain.mask_share import compare_with_mask, cut_coverage
+from batteryscope.explain.overlay import blend
+from batteryscope.readers.mask import read_mask
+
+SAME_TILES_NAME = "same_tiles.csv"
+COLUMNS = [
+    "sample_id", "tile", "repeat", "fold", "y_true", "y_pred", "confidence", "x_px", "y_px",
+    "crop_px", "share", "area", "preference", "file",
+]  # fmt: skip
+
+
+def explain_same_tiles(
+    chosen: pd.DataFrame,
+    fits: Mapping[tuple[int, int], Path],
+    tiles: NDArray[np.uint8],
+    manifest: pd.DataFrame,
+    settings: ExplainSettings,
+    masks: Path | None = None,
+) -> tuple[pd.DataFrame, dict[str, bytes]]:
+    """Attribute the predicted class of chosen tiles and measure the maps on the masks.
+
+    Parameters
+    ----------
+    chosen
+        Table of :func:`batteryscope.explain.select.choose_same_tiles`.
+    fits
+        Folder of each fit by (repeat, fold).
+    tiles : (n, H, W) uint8 array
+        The tile store.
+    manifest
+        ``path, width_px, height_px`` by ``sample_id``.
+    settings
+        ``same_images`` pictures are drawn, one tile of each; ``method`` decides the map.
+    masks
+        Folder of the masks; an image may lack one.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per tile in the order of ``chosen`` with ``share, area, preference`` (see
+        :func:`compare_with_mask`; NaN without a mask) and ``file``, the name of its picture
+        ("" if it is measured only).
+    pictures : dict
+        File name → PNG of (H, W, 3): the tile with the map over it.
+
+    Raises
+    ------
+    InputError
+        A mask cannot be read or has another size than its image, or a fit is missing.
+    """
+    shown = dict.fromkeys(chosen["sample_id"])
+    shown = {name: f"same_{i:02d}.png" for i, name in enumerate(shown) if i < settings.same_images}
+    known: dict[str, NDArray[np.bool_] | None] = {}
+    rows: dict[int, dict[str, Any]] = {}
+    pictures: dict[str, bytes] = {}
+    first_tiles = set(chosen.drop_duplicates("sample_id")["tile"])
+    for row, tile, maps in attribute_chosen(chosen, fits, tiles, settings):
+        name = row["sample_id"]
+        if masks is not None and name not in known:
+            record = manifest.loc[name]
+            shape = int(record["height_px"]), int(record["width_px"])
+            known[name] = read_mask(masks, str(record["path"]), shape)
+        fine = maps.grad_cam if maps.guided_grad_cam is None else maps.guided_grad_cam
+        values = dict.fromkeys(("share", "area", "preference"), float("nan"))
+        if (mask := known.get(name)) is not None:
+            place = int(row["x_px"]), int(row["y_px"]), int(row["crop_px"])
+            values = compare_with_mask(fine[0], cut_coverage(mask, *place, len(tile)))
+        file = shown.get(name, "") if row["tile"] in first_tiles else ""
+        if file:
+            pictures[file] = _encode(blend(tile, fine[0]))
+        rows[int(row["tile"])] = {**{str(k): v for k, v in row.items()}, **values, "file": file}
+    table = pd.DataFrame([rows[tile] for tile in chosen["tile"]], columns=COLUMNS)
+    return table, pictures
+
+
+def _encode(picture: NDArray[np.float64]) -> bytes:
+    """PNG of an (H, W, 3) picture in [0, 1]; equal pictures give equal bytes."""
+    png = io.BytesIO()
+    Image.fromarray(np.round(255 * picture).astype(np.uint8)).save(png, format="PNG")
+    return png.getvalue()

@@ -1,0 +1,156 @@
+"""The same test images under every arm, and how much of the attention is on their masks."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.explain.preference import summarise_preference
+from batteryscope.report.evidence import ArmEvidence, StudyEvidence
+from batteryscope.report.shown_table import ShownTable, show_table
+from batteryscope.report.style import (
+    GREEN,
+    VERMILLION,
+    Picture,
+    encode_picture,
+    house_style,
+    make_figure,
+)
+from batteryscope.report.tables import format_count, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Panel = tuple[NDArray[np.uint8] | None, str, bool]
+"""Picture, the text below it, and whether the answer is right."""
+
+
+def show_preference(evidence: StudyEvidence) -> ShownTable | None:
+    """Make the table of attribution on the masks, arm by arm; None where no image has a mask."""
+    lines: list[dict[str, str]] = []
+    main: list[int] = []
+    for name, arm in _find_arms(evidence).items():
+        assert arm.same_tiles is not None
+        found = summarise_preference(arm.same_tiles)
+        if not found["n"]:
+            continue
+        if name == evidence.main_arm:
+            main.append(len(lines))
+        sd = "" if pd.isna(found["sd"]) else f" ± {found['sd']:.2f}"
+        lines.append(
+            {
+                "strategy": arm.label,
+                "share of the attribution": format_percent(found["share"]),
+                "share of the area": format_percent(found["area"]),
+                "ratio": f"{found['preference']:.2f}{sd}",
+                "images": format_count(found["n"]),
+            }
+        )
+    return show_table(pd.DataFrame(lines), "", (), main)
+
+
+def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
+    """Draw one row per image and one column per arm; None without pictures."""
+    arms = _find_arms(evidence)
+    main = arms.get(evidence.main_arm)
+    if main is None or not main.same_pictures:
+        return None
+    assert main.same_tiles is not None
+    shown = main.same_tiles[main.same_tiles["file"].fillna("") != ""]
+    rows: list[tuple[str, list[Panel]]] = []
+    for row in shown.to_dict("records"):
+        truth = str(row["y_true"])
+        panels = [_show_tile(evidence, int(row["tile"]))]
+        panels += [_find_panel(arm, str(row["sample_id"])) for arm in arms.values()]
+        rows.append((truth.replace("_", " "), panels))
+    if not rows:
+        return None
+    figure = draw_panels(rows, ["tile", *(arm.label for arm in arms.values())])
+    caption = (
+        "What speaks for each strategy's answer, on the same tiles of test images that were chosen "
+        "by lot. A row is an image, with its true class; the answer for the tile stands below each "
+        "picture (green: right, red: wrong)"
+    )
+    if show_preference(evidence) is not None:
+        caption += (
+            ", then the attribution on the mask divided by the mask's share of the area (1 = none "
+            "preferred)"
+        )
+    return encode_picture(figure, "same_tiles", f"{caption}.", evidence.generated)
+
+
+@house_style
+def draw_panels(rows: Sequence[tuple[str, Sequence[Panel]]], titles: Sequence[str]) -> "Figure":
+    """Draw a grid of small pictures.
+
+    Parameters
+    ----------
+    rows
+        Name of each row and its pictures; a picture that is None leaves its place empty.
+    titles
+        Of the columns.
+    """
+    figure = make_figure(1.25 * len(titles) + 0.5, 1.45 * len(rows) + 0.5)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    for line, (name, panels) in zip(grid, rows, strict=True):
+        line[0].set_ylabel(textwrap.fill(name, 16), fontsize=7.5)
+        for axes, (picture, text, is_right) in zip(line, panels, strict=True):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+            if picture is None:
+                continue
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_xlabel(text, fontsize=6.5, color=GREEN if is_right else VERMILLION)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(textwrap.fill(title, 19), fontsize=7, fontweight="normal")
+    return figure
+
+
+def _find_arms(evidence: StudyEvidence) -> dict[str, ArmEvidence]:
+    """Arms that explained the same images, the main one first."""
+    names = dict.fromkeys([evidence.main_arm, *evidence.settings.arms])
+    known = {name: evidence.arms[name] for name in names if name in evidence.arms}
+    return {name: arm for name, arm in known.items() if arm.same_tiles is not None}
+
+
+def _show_tile(evidence: StudyEvidence, tile: int) -> Panel:
+    tiles = evidence.tiles
+    if tiles is None or not 0 <= tile < len(tiles):
+        return None, "", True
+    return np.asarray(tiles[tile]), "", True
+
+
+def _find_panel(arm: ArmEvidence, sample_id: str) -> Panel:
+    from PIL import Image
+
+    assert arm.same_tiles is not None
+    rows = arm.same_tiles
+    rows = rows[(rows["sample_id"].astype(str) == sample_id) & (rows["file"].fillna("") != "")]
+    if rows.empty or rows["file"].iloc[0] not in arm.same_pictures:
+        return None, "", True
+    row = rows.iloc[0]
+    with Image.open(io.BytesIO(arm.same_pictures[row["file"]])) as opened:
+        picture = np.asarray(opened.convert("RGB"))
+    ratio = row["preference"]
+    number = "" if pd.isna(ratio) else f", {ratio:.2f}"
+    answer = str(row["y_pred"]).replace("_", " ")
+    return picture, f"{answer}{number}", bool(row["y_true"] == row["y_pred"])
+
+
+def describe_preference(shown: ShownTable | None, feature: str) -> str:
+    """Say in words what the table of attribution on masks tells and what not."""
+    if shown is None:
+        return ""
+    return (
+        f"Masks mark {feature}. The ratio says how much more of the attribution lies there than "
+        "on an average place of the same tile: 1 is indifference, above 1 the model looks there "
+        "more than elsewhere (mean ± standard deviation over images). It does not say that the "
+        "answer depends on these places, nor that the other places are irrelevant: bright edges "
+        "attract gradients in any network, so compare the strategies with each other rather than "
+        "with 1."
+    )

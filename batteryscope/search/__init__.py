@@ -1,0 +1,1 @@
+"""Search for settings by asynchronous successive halving, on the validation part alone."""

@@ -1,0 +1,127 @@
+"""What a study's search trains: the last stage of an arm, with other settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from batteryscope.config.base import validate_settings
+from batteryscope.config.project import change_settings
+from batteryscope.config.search import SearchSettings
+from batteryscope.config.study import Arm, StudySettings
+from batteryscope.errors import ConfigError
+from batteryscope.plan import StagePlan, StageSettings, StudyPlan
+from batteryscope.provenance import digest_json
+
+Strategy = Literal["asha", "random"]
+STRATEGIES: tuple[Strategy, ...] = ("asha", "random")
+BEST_ARM = "searched"
+# Of the network, what leaves the weights of the stage before usable.
+KEEPS_WEIGHTS = {"model.dropout", "model.freeze", "model.grey_levels"}
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A study's search: its settings, its arm, and the stage whose settings are searched."""
+
+    study: str
+    settings: SearchSettings
+    arm: str
+    stage: StagePlan
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The searches to run: ASHA, and random search to compare it with."""
+        return STRATEGIES if self.settings.random else STRATEGIES[:1]
+
+
+def plan_search(plan: StudyPlan) -> SearchPlan | None:
+    """Find what a study's search trains; None if it has no search.
+
+    Raises
+    ------
+    ConfigError
+        If the search changes the network of a stage that continues another one.
+    """
+    search = plan.settings.search
+    if search is None:
+        return None
+    arm = search.arm or plan.settings.best_known_arm
+    stage = plan.stages[plan.arms[arm].chains[-1]]
+    for key in search.space:
+        if stage.parent and key.startswith("model.") and key not in KEEPS_WEIGHTS:
+            raise ConfigError(
+                f"params.yaml: studies.{plan.study}.search.space: '{key}' cannot be searched in "
+                f"arm '{arm}', whose last stage goes on with the weights of the one before; "
+                "search an arm with one stage, or sweep it."
+            )
+    return SearchPlan(plan.study, search, arm, stage)
+
+
+def change_stage(
+    stage: StageSettings, values: Mapping[str, Any], search: SearchSettings
+) -> StageSettings:
+    """Return the settings of one candidate.
+
+    Parameters
+    ----------
+    stage
+        The settings of the stage as configured.
+    values
+        The candidate's values by dotted key.
+    search
+        Number of epochs, and the metric by which the best epoch is kept.
+
+    Raises
+    ------
+    ConfigError
+        If the values do not go together.
+    """
+    change = dict(values) | fix_training(search, stage)
+    changed = change_settings(stage.model_dump(mode="json"), change)
+    return validate_settings(StageSettings, changed, "candidate")
+
+
+def fix_training(search: SearchSettings, stage: StageSettings) -> dict[str, Any]:
+    """The settings that are the same for all candidates of a search."""
+    if stage.train.method == "discriminant":
+        return {"train.parallel_jobs": 1}
+    return {
+        "train.epochs": search.max_epochs,
+        "train.monitor": search.metric,
+        "train.early_stopping_epochs": None,
+        "train.parallel_jobs": 1,
+    }
+
+
+def name_search(plan: SearchPlan, strategy: Strategy, data_digest: str) -> str:
+    """Name the Optuna study: what changes the value of a candidate changes the name.
+
+    How many candidates there are, and how many workers, does not, so that a search can be
+    continued with more of them.
+    """
+    counted = {"trials", "workers", "random", "storage", "heartbeat_s", "max_retries", "arm"}
+    what = [
+        plan.settings.model_dump(mode="json", exclude=counted),
+        plan.stage.settings.model_dump(mode="json"),
+        data_digest,
+    ]
+    return f"{plan.study}-{strategy}-{digest_json(what)[:8]}"
+
+
+def write_best_arm(
+    study: str, settings: StudySettings, plan: SearchPlan, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an overlay in which the best candidate is one more arm of the study.
+
+    The other arms are in it, too, because the arms of an overlay replace those of params.yaml.
+    """
+    base = settings.arms[plan.arm]
+    fixed = fix_training(plan.settings, plan.stage.settings)
+    fixed.pop("train.parallel_jobs")
+    last = base.stages[-1]
+    own = last.model_copy(update={"change": {**last.change, **fixed, **values}})
+    label = f"{base.label or plan.arm.replace('_', ' ')}, settings found by search"
+    best = base.model_copy(update={"label": label, "stages": [*base.stages[:-1], own]})
+    arms: dict[str, Arm] = {**settings.arms, BEST_ARM: best}
+    shown = {n: a.model_dump(mode="json", exclude_defaults=True) for n, a in arms.items()}
+    return {"studies": {study: {"arms": shown}}}

@@ -1,0 +1,64 @@
+"""How candidates are drawn from the space, and when one is stopped."""
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+from batteryscope.config.search import Interval, SearchSettings
+from batteryscope.config.study import Recipe
+from batteryscope.search.plan_search import Strategy
+from batteryscope.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def make_sampler(strategy: Strategy, seed: int, worker: int) -> "optuna.samplers.BaseSampler":
+    """Draw by a tree-structured Parzen estimator (``asha``) or at random.
+
+    Every worker has a seed of its own; which candidate it takes depends on the others.
+    """
+    import optuna
+
+    own = derive_seed(seed, "search", strategy, worker)
+    if strategy == "random":
+        return optuna.samplers.RandomSampler(seed=own)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Candidates that others still train count as bad, so that workers do not crowd.
+        return optuna.samplers.TPESampler(seed=own, constant_liar=True)
+
+
+def make_pruner(strategy: Strategy, settings: SearchSettings) -> "optuna.pruners.BasePruner":
+    """Asynchronous successive halving for ``asha``; random search stops nothing."""
+    import optuna
+
+    if strategy == "random":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor
+    )
+
+
+def find_direction(settings: SearchSettings) -> Literal["maximize", "minimize"]:
+    """Which way the metric is better, in Optuna's words."""
+    return "maximize" if settings.metric == "val_accuracy" else "minimize"
+
+
+def draw_values(trial: "optuna.Trial", settings: SearchSettings) -> dict[str, Any]:
+    """Draw a value for every key of the space, by dotted key."""
+    values: dict[str, Any] = {}
+    for key, choices in settings.space.items():
+        if not isinstance(choices, Interval):
+            values[key] = trial.suggest_categorical(key, choices)
+        elif settings.is_integer(key, Recipe):
+            values[key] = trial.suggest_int(
+                key, int(choices.low), int(choices.high), log=choices.log
+            )
+        else:
+            values[key] = trial.suggest_float(key, choices.low, choices.high, log=choices.log)
+    return values
+
+
+def count_random_trials(epochs: int, max_epochs: int) -> int:
+    """Return how many candidates random search can train to the end in so many epochs."""
+    return max(1, round(epochs / max_epochs))

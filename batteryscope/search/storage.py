@@ -1,0 +1,88 @@
+"""The database that the workers of a search share."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batteryscope.errors import BatteryscopeError
+from batteryscope.tracking.names import describe_failure, hide_password
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 120
+CONNECT_SECONDS = 10
+
+
+class SearchStorageError(BatteryscopeError):
+    """The database of a search cannot be reached or used."""
+
+
+def open_storage(url: str, heartbeat_s: int, max_retries: int) -> "RDBStorage":
+    """Connect to the database; a missing SQLite file is created.
+
+    A trial without a sign of life for twice ``heartbeat_s`` seconds can be found and put back
+    into the queue (:func:`batteryscope.search.queue.revive_trials`).
+
+    Raises
+    ------
+    SearchStorageError
+        If the database cannot be reached.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = find_file(url)
+    arguments: dict[str, object] = {"timeout": LOCK_SECONDS} if file else {}
+    if url.startswith("postgresql"):
+        arguments = {"connect_timeout": CONNECT_SECONDS}
+    try:
+        with lock_storage(url), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": arguments, "pool_pre_ping": True},
+                heartbeat_interval=heartbeat_s,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
+                    max_retry=max_retries, inherit_intermediate_values=True
+                ),
+            )
+    except Exception as error:  # drivers raise many kinds; each means the same to the user
+        raise SearchStorageError(
+            f"search.storage: the database {hide_password(url)} cannot be used "
+            f"({describe_failure(error)}); {_advise(error)}"
+        ) from None
+
+
+def _advise(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "install its driver, for PostgreSQL: pip install psycopg2-binary."
+    return "start it, correct the address, or leave search.storage out for a local file."
+
+
+def find_file(url: str) -> Path | None:
+    """Return the file of a SQLite database, None for a server."""
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
+
+
+@contextmanager
+def lock_storage(url: str) -> Iterator[None]:
+    """Let one worker at a time take from the queue.
+
+    A database server locks rows by itself; SQLite does not, so two workers could take the same
+    candidate.
+    """
+    file = find_file(url)
+    if file is None:
+        with contextlib.nullcontext():
+            yield
+        return
+    from filelock import FileLock
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
+        yield

@@ -1,0 +1,85 @@
+"""A worker of a search: opens it, takes candidates and trains them until none is left."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from batteryscope.search.candidate import SearchData, train_candidate
+from batteryscope.search.plan_search import SearchPlan
+from batteryscope.search.queue import load_queue, run_queue
+from batteryscope.search.results import describe_progress
+from batteryscope.search.sampling import make_pruner, make_sampler
+from batteryscope.search.storage import open_storage
+from batteryscope.training.callbacks import EpochListener
+
+log = logging.getLogger("batteryscope")
+
+
+def run_worker(
+    plan: SearchPlan,
+    created: Path,
+    storage: str,
+    worker: int,
+    data: SearchData,
+    parents: list[Path],
+    state: Path,
+    listen: Callable[[str, int, dict[str, Any]], EpochListener | None],
+) -> dict[str, Any]:
+    """Train candidates until every one of the search has ended.
+
+    Parameters
+    ----------
+    plan
+        The search.
+    created
+        The file that tells its name and strategy.
+    storage
+        Address of the database.
+    worker
+        Number of this worker, for its seed.
+    data
+        Training and validation part.
+    parents
+        Parts of the stage that the searched one continues; empty if there is none.
+    state
+        Folder that survives a kill.
+    listen
+        Makes a listener from strategy, number and values of a candidate.
+
+    Returns
+    -------
+    dict
+        The name of the search: who trained what is chance, and equal searches shall give
+        equal files.
+    """
+    told = json.loads(created.read_text(encoding="utf-8"))
+    search, name, strategy = plan.settings, told["name"], told["strategy"]
+    queue = load_queue(
+        open_storage(storage, search.heartbeat_s, search.max_retries),
+        storage,
+        name,
+        sampler=make_sampler(strategy, search.seed, worker),
+        pruner=make_pruner(strategy, search),
+    )
+    fit = f"r{data.split['repeat'].iloc[0]}_f{data.split['fold'].iloc[0]}"
+    parent = next((folder for part in parents for folder in part.glob(fit)), None)
+    ended = run_queue(
+        queue,
+        lambda trial: train_candidate(
+            trial,
+            search,
+            plan.stage.settings,
+            data,
+            state / name,
+            parent,
+            lambda candidate, values: listen(strategy, candidate, values),
+        ),
+        search.heartbeat_s,
+        lambda trial: log.info(
+            "%s", describe_progress(queue.study, trial, search, f"{plan.study} {strategy}")
+        ),
+    )
+    log.info("worker %d: ended %d candidates", worker, ended)
+    return {"name": name}

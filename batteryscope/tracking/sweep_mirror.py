@@ -1,0 +1,85 @@
+"""The points of sweeps as runs in MLflow: one each, with the swept keys as parameters."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.config.study import StudySettings
+from batteryscope.plan import plan_study
+from batteryscope.provenance import digest_file
+from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
+from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile
+from batteryscope.tracking.names import flatten_settings
+from batteryscope.tracking.records import DatasetRecord, RunRecord
+
+
+def plan_point_runs(
+    study: str,
+    settings: StudySettings,
+    comparison: Path,
+    manifest_summary: Path,
+    data_version: str = "",
+) -> list[RunRecord]:
+    """List the runs of all points, in the order of the table.
+
+    Parameters
+    ----------
+    study, settings
+        Name and settings of the study, which say which sweeps were run.
+    comparison
+        Folder with ``sweeps.csv`` and ``metrics.json``.
+    manifest_summary
+        ``summary.json`` of the data set.
+    data_version
+        Hash of the data set; empty: that of the manifest.
+
+    Returns
+    -------
+    list of RunRecord
+        Tag ``sweep``; parameters are the settings of the point, so also the swept ones, and
+        ``dataset.where.<column>``. Metrics are those of an arm, and what an epoch took.
+    """
+    plan = plan_study(study, settings)
+    table = pd.read_csv(comparison / "sweeps.csv", keep_default_na=False)
+    metrics = read_json(comparison / "metrics.json")
+    summary = read_json(manifest_summary)
+    version = str(data_version or summary.get("manifest_hash") or digest_file(manifest_summary))
+    dataset = DatasetRecord(
+        settings.dataset.name,
+        version[:MAX_DATASET_DIGEST],
+        settings.dataset.path or "generated",
+        describe_data_profile(manifest_summary),
+    )
+    moment = modified_ms(comparison / "sweeps.csv")
+    records = []
+    for name, rows in table.groupby("point", sort=False):
+        first: dict[str, Any] = {str(k): v for k, v in rows.iloc[0].items()}
+        recipe = plan.every_arm[first["arm"]].recipe.model_dump(mode="json")
+        swept = json.loads(first["values"])
+        own = f"{name}."
+        mine = {k.removeprefix(own): v for k, v in metrics.items() if k.startswith(own)}
+        costs = {k: float(first[k]) for k in ("fits", "epochs", "seconds_per_epoch") if first[k]}
+        seconds = costs.get("seconds_per_epoch", 0) * costs.get("epochs", 0) * costs.get("fits", 0)
+        records.append(
+            RunRecord(
+                key=f"{study}/sweeps/{name}",
+                parent=None,
+                name=str(name),
+                tags={
+                    "study": study,
+                    "arm": str(first["arm"]),
+                    "sweep": str(first["sweep"]),
+                    "swept": ", ".join(swept),
+                    "data_version": version,
+                    "generated": str(settings.dataset.path is None).lower(),
+                },
+                params=flatten_settings(recipe) | flatten_settings(swept),
+                metrics=(*list_numbers(mine), *list_numbers(costs, "cost.")),
+                dataset=dataset,
+                started_ms=moment - int(1000 * seconds),
+                ended_ms=moment,
+            )
+        )
+    return records

@@ -1,0 +1,37 @@
+# What a run will take, told by every dry run and when a run starts.
+import atexit
+
+from batteryscope.job_costs import PlannedJob, describe_cost, estimate_cost
+
+
+def tell_cost():
+    """Print the number of jobs to run and the time that earlier runs suggest."""
+    dag = workflow.dag
+    if dag is None:
+        return  # something was wrong, and has been said
+    jobs = [
+        PlannedJob(
+            job.rule.name,
+            str(job.wildcards_dict.get("study", "")),
+            str(job.benchmark or ""),
+            int(job.threads),
+        )
+        for job in dag.needrun_jobs(exclude_finished=False)
+        if job.benchmark  # targets do no work
+    ]
+    if jobs:
+        cores = min(workflow.cores or os.cpu_count() or 1, os.cpu_count() or 1)
+        rules = [rule.name for rule in workflow.rules]
+        print(
+            describe_cost(estimate_cost(jobs, rules, Path("work"), cores), cores),
+            file=sys.stderr,
+        )
+
+
+# Snakemake has no hook for the end of a dry run.
+if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
+    atexit.register(tell_cost)
+
+
+onstart:
+    tell_cost()

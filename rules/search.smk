@@ -1,0 +1,154 @@
+# A search for settings by successive halving: created once, trained by workers, summarised.
+
+
+rule create_search:
+    input:
+        split=lambda w: f"work/{w.study}/splits/{search_stage(w).split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{search_stage(w).tiles}",
+        # Random search gets as many epochs as ASHA has used.
+        asha=lambda w: (
+            search_workers(w, "asha") + [f"work/{w.study}/search/asha/created.json"]
+            if w.strategy == "random"
+            else []
+        ),
+        code=code_of("create_search"),
+    output:
+        created="work/{study}/search/{strategy}/created.json",
+    log:
+        "work/{study}/logs/create_search_{strategy}.log",
+    benchmark:
+        "work/{study}/benchmarks/create_search_{strategy}.tsv"
+    wildcard_constraints:
+        study=SEARCHED,
+        strategy="asha|random",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+    params:
+        settings=search_settings,
+        storage=search_storage,
+        asha=lambda w, input: ["--asha", input.asha[-1]] if input.asha else [],
+    message:
+        "{wildcards.study}: create the search ({wildcards.strategy})"
+    shell:
+        "python workflow_scripts/create_search.py --study {wildcards.study} "
+        "--settings {params.settings:q} --strategy {wildcards.strategy} "
+        "--storage {params.storage:q} --data {input.split:q} {input.tiles:q}/index.parquet "
+        "{params.asha:q} --out {output.created:q} --log {log:q}"
+
+
+rule run_search_worker:
+    input:
+        created="work/{study}/search/{strategy}/created.json",
+        manifest="work/{study}/data/manifest.parquet",
+        split=lambda w: f"work/{w.study}/splits/{search_stage(w).split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{search_stage(w).tiles}",
+        parent=search_parents,
+        weights=search_weights,
+        store=ancient("work/tracking.json"),
+        code=code_of("run_search_worker", leave_out="/tracking/"),
+    output:
+        worker="work/{study}/search/{strategy}/worker{worker}.json",
+    log:
+        "work/{study}/logs/run_search_worker_{strategy}_{worker}.log",
+    benchmark:
+        "work/{study}/benchmarks/run_search_worker_{strategy}_{worker}.tsv"
+    wildcard_constraints:
+        study=SEARCHED,
+        strategy="asha|random",
+        worker="[0-9]+",
+    retries: 2  # a killed worker comes back, and its candidate with it
+    conda:
+        "../environment.yml"
+    threads: search_threads
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    params:
+        settings=search_settings,
+        storage=search_storage,
+        # Not declared as output, so that it outlives a killed job.
+        state="work/{study}/state/search",
+    message:
+        "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
+    shell:
+        "python workflow_scripts/run_search_worker.py --study {wildcards.study} "
+        "--settings {params.settings:q} --created {input.created:q} "
+        "--storage {params.storage:q} --worker {wildcards.worker} --manifest {input.manifest:q} "
+        "--split {input.split:q} --tiles {input.tiles:q} --parent {input.parent:q} "
+        "--state {params.state:q} --out {output.worker:q} --log {log:q}"
+
+
+rule summarise_search:
+    input:
+        created=lambda w: expand(
+            "work/{study}/search/{strategy}/created.json",
+            study=w.study,
+            strategy=SEARCHES[w.study].strategies,
+        ),
+        workers=lambda w: [
+            path for s in SEARCHES[w.study].strategies for path in search_workers(w, s)
+        ],
+        code=code_of("summarise_search"),
+    output:
+        summary=directory("work/{study}/search/summary"),
+    log:
+        "work/{study}/logs/summarise_search.log",
+    benchmark:
+        "work/{study}/benchmarks/summarise_search.tsv"
+    wildcard_constraints:
+        study=SEARCHED,
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=lambda w: settings_file(
+            w.study,
+            "searched",
+            PROJECT.studies[w.study].model_copy(
+                update={"sweeps": {}, "run_sweeps": []}
+            ),
+        ),
+        storage=search_storage,
+    message:
+        "{wildcards.study}: summarise the search"
+    shell:
+        "python workflow_scripts/summarise_search.py --study {wildcards.study} "
+        "--settings {params.settings:q} --created {input.created:q} "
+        "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
+
+
+rule track_search:
+    input:
+        store=ancient("work/tracking.json"),
+        summary="work/{study}/search/summary",
+        code=code_of("track_search"),
+    output:
+        tracked="work/{study}/search/tracked.json",
+    log:
+        "work/{study}/logs/track_search.log",
+    benchmark:
+        "work/{study}/benchmarks/track_search.tsv"
+    wildcard_constraints:
+        study=SEARCHED,
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+    message:
+        "{wildcards.study}: record the candidates in MLflow"
+    shell:
+        "python workflow_scripts/track_search.py --study {wildcards.study} "
+        '--uri "$MLFLOW_TRACKING_URI" --summary {input.summary:q} '
+        "--out {output.tracked:q} --log {log:q}"
+
+
+for study_name in SEARCHES:
+
+    rule:
+        name:
+            f"search_{study_name}"
+        input:
+            f"work/{study_name}/search/tracked.json",

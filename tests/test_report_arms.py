@@ -1,0 +1,165 @@
+"""What the report says of several arms: classes beside the paper, networks, the same images."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from batteryscope.config.evaluate import PaperClass
+from batteryscope.config.study import StudySettings
+from batteryscope.plan import plan_study
+from batteryscope.report.backbones import show_backbones
+from batteryscope.report.class_tables import check_paper_accuracy, show_classes
+from batteryscope.report.confusion import show_confusions
+from batteryscope.report.evidence import ArmEvidence, Fit, StudyEvidence
+from batteryscope.report.headline import find_headline
+from batteryscope.report.results import show_paper
+from batteryscope.report.same_tiles import draw_same_tiles, show_preference
+
+SETTINGS = {
+    "title": "t",
+    "dataset": {"name": "d", "generator": {"kind": "trivial"}},
+    "preprocess": {"method": "sem_tiles"},
+    "arms": {
+        "main": {"label": "transfer", "stages": [{"name": "pre"}, {"name": "ft"}]},
+        "other": {"label": "ResNet", "change": {"model.backbone": "resnet18"}},
+    },
+    "evaluate": {
+        "paper": [
+            {"metric": "accuracy", "level": "image", "arm": "main", "value": 0.94},
+            {"metric": "accuracy", "level": "image", "arm": "other", "value": 0.66},
+            {"metric": "train_seconds", "level": "image", "arm": "main", "value": 43.38},
+        ],
+        "paper_accuracy": "jaccard",
+        "paper_classes": [{"arm": "main", "class_name": "a", "accuracy": 0.97, "f1": 0.96}],
+    },
+}
+
+
+def make_png(value: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def make_arm(name: str, label: str, preference: float) -> ArmEvidence:
+    same = pd.DataFrame(
+        {
+            "sample_id": ["s1", "s1", "s2"],
+            "tile": [0, 1, 2],
+            "y_true": ["a", "a", "b"],
+            "y_pred": ["a", "b", "b"],
+            "share": [0.2 * preference, 0.2 * preference, np.nan],
+            "area": [0.2, 0.2, np.nan],
+            "preference": [preference, preference, np.nan],
+            "file": ["same_00.png", np.nan, "same_01.png"],
+        }
+    )
+    pictures = {"same_00.png": make_png(90), "same_01.png": make_png(160)}
+    return ArmEvidence(name, label, same_tiles=same, same_pictures=pictures)
+
+
+@pytest.fixture(scope="module")
+def evidence() -> StudyEvidence:
+    settings = StudySettings.model_validate(SETTINGS)
+    plan = plan_study("s", settings)
+    arms = ("main", "other")
+    comparison = pd.DataFrame(
+        [
+            {"arm": arm, "backbone": "", "target": "", "domain": "", "level": "image",
+             "metric": metric, "mean": 0.8, "sd": 0.1, "n": 20, "paper": np.nan}
+            for arm in arms
+            for metric in ("accuracy", "macro_f1")
+        ]
+    )  # fmt: skip
+    per_class = pd.DataFrame(
+        [
+            {"arm": arm, "level": "image", "class": name, "precision": 0.5, "recall": 0.75,
+             "f1": 0.6, "jaccard": 3 / 7, "support": 8, "n": 4}
+            for arm in arms
+            for name in ("a", "b")
+        ]
+    )  # fmt: skip
+    confusion = pd.DataFrame(
+        [
+            {"arm": arm, "level": "image", "y_true": t, "y_pred": p, "count": 3 + (t == p)}
+            for arm in arms
+            for t in "ab"
+            for p in "ab"
+        ]
+    )
+    facts = {"repeat": 0, "seconds": 10.0, "tiles_per_second": 50.0, "parameters": 5000}
+    fits = tuple(Fit(pd.DataFrame({"epoch": [0]}), facts | {"fold": f}) for f in range(2))
+    return StudyEvidence(
+        study="s",
+        settings=settings,
+        generated=True,
+        comparison=comparison,
+        arms={"main": make_arm("main", "transfer", 1.5), "other": make_arm("other", "ResNet", 0.5)},
+        stages=dict.fromkeys(plan.stages, fits),
+        per_class=per_class,
+        confusion=confusion,
+        tiles=np.full((3, 8, 8), 120, np.uint8),
+    )
+
+
+def as_dicts(shown):
+    return [dict(zip(shown.columns, row, strict=True)) for row in shown.rows]
+
+
+def test_every_arm_has_its_classes_and_the_main_one_the_papers(evidence):
+    main, other = show_classes(evidence, find_headline(evidence))
+    assert (main.title, other.title) == ("transfer", "ResNet")
+    first, second = as_dicts(main)
+    assert first == {
+        "class": "a", "recall": "75.0 %", "precision": "50.0 %", "F1": "60.0 %",
+        "Jaccard index": "42.9 %", "test images": "4", "paper: F1": "96 %",
+        "paper: its “accuracy”": "97 %",
+    }  # fmt: skip
+    assert second["paper: F1"] == "–"
+    assert not any(column.startswith("paper") for column in other.columns)
+
+
+def test_accuracy_that_cannot_be_the_jaccard_index_is_told():
+    rows = [(0.97, 0.96), (0.82, 0.90), (0.93, 0.99)]  # no, yes, and not even a recall
+    printed = [
+        PaperClass(arm="m", class_name=str(i), accuracy=a, f1=f) for i, (a, f) in enumerate(rows)
+    ]
+    text = check_paper_accuracy(printed, "jaccard")
+    assert "possible in 1 of 3 rows only" in text
+    assert "Recall would be possible in 2." in text
+    assert check_paper_accuracy(printed, None) == ""
+    assert check_paper_accuracy([], "jaccard") == ""
+    assert "All 1 rows" in check_paper_accuracy(printed[1:2], "jaccard")
+
+
+def test_networks_stand_beside_the_papers(evidence):
+    headline, plan = find_headline(evidence), plan_study("s", evidence.settings)
+    main, other = as_dicts(show_backbones(evidence, plan, headline))
+    assert main["network"] == "efficientnet_b7"
+    assert main["training time"] == "20.0 s"  # two stages of 10 s, per fold
+    assert main["parameters"] == "5\u202f000"
+    assert (main["paper: training time"], main["paper: accuracy"]) == ("43.4 s", "94.0 %")
+    assert (other["training time"], other["paper: training time"]) == ("10.0 s", "–")
+    alike = evidence.settings.model_copy(update={"arms": {"main": evidence.settings.arms["main"]}})
+    assert show_backbones(evidence, plan_study("s", alike), headline) is None
+
+
+def test_published_values_stand_beside_their_own_arm(evidence):
+    rows = as_dicts(show_paper(evidence))
+    assert [(r["strategy"], r["paper"]) for r in rows] == [
+        ("transfer", "94.0 %"), ("ResNet", "66.0 %")
+    ]  # fmt: skip
+
+
+def test_same_images_of_all_arms(evidence):
+    main, other = as_dicts(show_preference(evidence))
+    assert main == {
+        "strategy": "transfer", "share of the attribution": "30.0 %",
+        "share of the area": "20.0 %", "ratio": "1.50", "images": "1",
+    }  # fmt: skip
+    assert other["ratio"] == "0.50"
+    assert draw_same_tiles(evidence) == draw_same_tiles(evidence)
+    assert show_confusions(evidence, find_headline(evidence)) is not None

@@ -1,0 +1,48 @@
+"""Write what a search found: tables, figures, a page, and the best settings as an overlay."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
+    parser.add_argument("--created", type=Path, nargs="+", required=True, help="ASHA's first")
+    parser.add_argument("--storage", required=True, help="address of the database")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    return run_program(summarise, parser, argv)
+
+
+def summarise(arguments: argparse.Namespace) -> None:
+    """Read all candidates and write everything."""
+    from batteryscope.config.study import StudySettings
+    from batteryscope.plan import plan_study
+    from batteryscope.search.plan_search import plan_search
+    from batteryscope.search.queue import load_queue
+    from batteryscope.search.storage import open_storage
+    from batteryscope.search.write_summary import write_summary
+
+    settings = read_settings(StudySettings, arguments.settings)
+    plan = plan_search(plan_study(arguments.study, settings))
+    assert plan is not None  # the rule exists for studies with a search alone
+    search = plan.settings
+    storage = open_storage(arguments.storage, search.heartbeat_s, search.max_retries)
+    searches = {}
+    for path in arguments.created:
+        created = json.loads(path.read_text(encoding="utf-8"))
+        queue = load_queue(storage, arguments.storage, created["name"])
+        searches[created["strategy"]] = queue.study
+    sentence = write_summary(arguments.study, settings, plan, searches, arguments.out)
+    log.info("%s", sentence)
+    log.info("page: %s", arguments.out / "search.html")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Mirror the points of a study's sweeps in MLflow, one run each.
+
+If MLflow cannot be reached, the outcome file says so and the exit status is 0.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.study import StudySettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
+    parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
+    parser.add_argument("--manifest-summary", type=Path, required=True, help="summary.json")
+    parser.add_argument("--data-version", default="", help="hash of the data set")
+    parser.add_argument("--comparison", type=Path, required=True, help="folder of the points")
+    parser.add_argument("--out", type=Path, required=True, help="tracked.json")
+    parser.set_defaults(words=words)
+    return run_program(track, parser, words)
+
+
+def track(arguments: argparse.Namespace) -> None:
+    """Mirror the points and write tracked.json."""
+    from batteryscope.tracking.study import track_runs, write_tracked
+    from batteryscope.tracking.sweep_mirror import plan_point_runs
+
+    settings = read_settings(StudySettings, arguments.settings)
+    outcome = track_runs(
+        arguments.study,
+        lambda: plan_point_runs(
+            arguments.study,
+            settings,
+            arguments.comparison,
+            arguments.manifest_summary,
+            arguments.data_version,
+        ),
+        arguments.uri,
+        True,
+        [Path(__file__).name, *arguments.words],
+    )
+    write_tracked(arguments.out, outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
