@@ -94,6 +94,7 @@ def balance_stage(
     where: Mapping[str, Any],
     stage: str,
     seed: int = 1,
+    needs_all_classes: bool = True,
 ) -> pd.DataFrame:
     """Plan the balance of a stage's training tiles in every repeat and fold.
 
@@ -113,6 +114,8 @@ def balance_stage(
         Its name, for messages.
     seed
         The seed of the stage's training, for the choice of ``images_per_class``.
+    needs_all_classes
+        False where classes are no outputs of the model, so that one may be unknown in training.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def balance_stage(
             part = part[part["sample_id"].isin(chosen_ids)]
         labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
         missing = sorted(set(classes) - set(labels))
-        if missing:
+        if missing and (needs_all_classes or not len(labels)):
             raise InputError(
                 f"Class '{missing[0]}' of stage '{stage}' has no training tile in repeat {repeat}, "
                 f"fold {fold}; add images of it, or look for it in the rejects of preprocessing."

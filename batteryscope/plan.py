@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.dataset import name_target
 from batteryscope.config.learning import (
     AugmentSettings,
     BalanceSettings,
@@ -38,10 +39,43 @@ class StageSettings(Settings):
     stage: str
     where: Where
     label_columns: list[str]
+    targets: list[str] = []
     balance: BalanceSettings
     augment: AugmentSettings
     model: ModelSettings
     train: TrainSettings
+
+    @model_validator(mode="after")
+    def _loss_fits_outputs(self) -> Self:
+        for_numbers = self.train.loss in ("mape", "mae", "mse")
+        if self.targets and not for_numbers:
+            raise ValueError(
+                f"train.loss '{self.train.loss}' is for classes, but model.outputs is "
+                f"'{self.model.outputs}'; choose mape, mae or mse."
+            )
+        if not self.targets and (for_numbers or self.model.outputs != "class"):
+            found = (
+                f"model.outputs '{self.model.outputs}'"
+                if self.model.outputs != "class"
+                else f"train.loss '{self.train.loss}'"
+            )
+            raise ValueError(
+                f"{found} is for capacities; name them in dataset.targets and model.outputs, or "
+                "take model.outputs 'class' and train.loss 'cross_entropy'."
+            )
+        if self.targets and self.train.monitor == "val_accuracy":
+            raise ValueError(
+                "train.monitor 'val_accuracy' is for classes; capacities have 'val_loss'; set it."
+            )
+        if self.targets and self.train.method == "discriminant":
+            raise ValueError(
+                "train.method 'discriminant' is for classes; train capacities by 'gradient'."
+            )
+        if not self.targets and (self.train.penalty != "none" or self.train.adversarial_noise):
+            raise ValueError(
+                "train.penalty and train.adversarial_noise are for capacities; leave them out."
+            )
+        return self
 
     @model_validator(mode="after")
     def _method_fits_model(self) -> Self:
@@ -236,6 +270,14 @@ def _plan_stage(
         "where": stage.where,
         "label_columns": settings.dataset.labels.columns,
     }
+    outputs = (values.get("model") or {}).get("outputs", "class")
+    if settings.dataset.targets is not None and outputs != "class":
+        values["targets"] = [
+            name_target(c_rate, unit)
+            for unit in settings.dataset.targets.units
+            for c_rate in settings.dataset.targets.c_rates
+            if outputs in ("all", unit)
+        ]
     stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")
     parent = ancestors[-1] if ancestors else None
     key = _short_hash([tile_id, split_id, parent, _dump(stage_settings)])

@@ -16,6 +16,7 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.config.study import list_published_arms
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
 from batteryscope.manifest.folder import (
@@ -44,6 +45,11 @@ except BatteryscopeError as error:
 STUDIES = sorted(PROJECT.studies)
 NOTHING = "(?!)"  # a pattern that no name has
 IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
+CAPACITY_STUDIES = {n for n, s in PROJECT.image_studies.items() if s.dataset.targets}
+REGRESSION_STUDIES = "|".join(sorted(CAPACITY_STUDIES)) or NOTHING
+CLASS_STUDIES = (
+    "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
+)
 TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
@@ -162,8 +168,18 @@ def arm_parts(wildcards):
 
 def explanations(wildcards):
     """Maps of the configured arms; those of a learning curve are not explained."""
+    if wildcards.study in CAPACITY_STUDIES:
+        return [
+            f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")
+        ]
     arms = PROJECT.studies[wildcards.study].arms
     return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
+
+
+def arm_folder(study, arm):
+    """Where the predictions and the cost of an arm lie."""
+    folder = "predicted" if study in CAPACITY_STUDIES else "arms"
+    return f"work/{study}/{folder}/{arm}"
 
 
 def named(items):

@@ -90,6 +90,8 @@ rule compare_arms:
         "work/{study}/logs/compare_arms.log",
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
+    wildcard_constraints:
+        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -3,6 +3,12 @@
 
 rule generate_dataset:
     input:
+        # Capacities of generated electrodes come from the half-cell model.
+        simulated=lambda w: (
+            f"work/{w.study}/physics/capacities.csv"
+            if dataset_settings(w).generator.kind == "cross_section"
+            else []
+        ),
         code=code_of("generate_dataset"),
     output:
         images=directory("work/{study}/{source}/images"),
@@ -19,8 +25,11 @@ rule generate_dataset:
         settings=lambda w: settings_file(
             w.study, "generator", dataset_settings(w).generator
         ),
+        simulated=lambda w, input: (
+            ["--capacities", input.simulated] if input.simulated else []
+        ),
     message:
         "{wildcards.study}: generate pictures ({wildcards.source})"
     shell:
         "python workflow_scripts/generate_dataset.py --settings {params.settings:q} "
-        "--workers {threads} --out {output.images:q} --log {log:q}"
+        "{params.simulated:q} --workers {threads} --out {output.images:q} --log {log:q}"

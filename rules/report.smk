@@ -18,6 +18,8 @@ rule report_study:
         "work/{study}/logs/report_study.log",
     benchmark:
         "work/{study}/benchmarks/report_study.tsv"
+    wildcard_constraints:
+        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     resources:
@@ -64,6 +66,8 @@ rule bundle_models:
         "work/{study}/logs/bundle_models.log",
     benchmark:
         "work/{study}/benchmarks/bundle_models.tsv"
+    wildcard_constraints:
+        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -44,7 +44,7 @@ rule track_study:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         data_name=lambda w: PROJECT.studies[w.study].dataset.name,
         data_version=lambda w: find_data_version(PROJECT.studies[w.study].dataset.path),
-        arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
+        arms=lambda w: named((a, arm_folder(w.study, a)) for a in plan_of(w).arms),
         arm_stages=lambda w: named(
             (a.name, ",".join(a.chains)) for a in plan_of(w).arms.values()
         ),

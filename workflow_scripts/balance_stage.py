@@ -35,6 +35,7 @@ def _balance(arguments: argparse.Namespace) -> None:
         settings.where,
         settings.stage,
         settings.train.seed,
+        needs_all_classes=not settings.targets,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     plan.to_parquet(arguments.out, index=False)

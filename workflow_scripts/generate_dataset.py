@@ -1,4 +1,4 @@
-"""Generate a labelled data set of pictures: SEM top views of cathodes, or a check set.
+"""Generate labelled pictures: SEM top views or cross-sections of cathodes, or a check set.
 
 The output folder appears only when it is complete. Equal settings give equal files.
 """
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="generator settings, JSON text or file")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
+    parser.add_argument("--capacities", type=Path, help="simulated capacities of cross-sections")
     parser.add_argument("--workers", type=int, help="processes (default: all processors)")
     return run_program(work, parser, argv)
 
@@ -28,7 +29,7 @@ def work(arguments: argparse.Namespace) -> None:
     from batteryscope.demo.write_dataset import generate_dataset, read_generator
 
     settings = read_generator(arguments.settings)
-    count = generate_dataset(settings, arguments.out, arguments.workers)
+    count = generate_dataset(settings, arguments.out, arguments.workers, arguments.capacities)
     log.info("%d generated pictures in %s", count, arguments.out)
 
 

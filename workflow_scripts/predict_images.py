@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
+    from batteryscope.bundle.capacity_record import is_capacity_bundle
     from batteryscope.bundle.output import write_rows
     from batteryscope.bundle.predict_scans import predict_folder
     from batteryscope.bundle.record import read_record
@@ -47,7 +48,8 @@ def predict(arguments: argparse.Namespace) -> None:
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
-    if isinstance(read_record(arguments.bundle).preprocess, CtSlicesSettings):
+    of_capacities = is_capacity_bundle(arguments.bundle)
+    if not of_capacities and isinstance(read_record(arguments.bundle).preprocess, CtSlicesSettings):
         chosen = read_slices(arguments.slices, "--slices")
         predict_folder(load_models(arguments), arguments.images, arguments.out, chosen)
         return
@@ -65,6 +67,10 @@ def predict(arguments: argparse.Namespace) -> None:
     summary = write_rows(arguments.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
+    if of_capacities:
+        plot = _draw_rates(arguments.bundle, arguments.out)
+        if plot is not None:
+            log.info("Capacities over the C-rate: %s", plot)
     if summary.n_rejected == summary.n_files:
         raise InputError(
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
@@ -74,7 +80,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def load_models(arguments: argparse.Namespace) -> "Bundle":
     """Load the bundle onto the wanted device."""
-    from batteryscope.bundle.read import load_bundle
+    from batteryscope.bundle.open import open_bundle
     from batteryscope.errors import ConfigError
     from batteryscope.evaluation.forward import choose_device
 
@@ -83,7 +89,19 @@ def load_models(arguments: argparse.Namespace) -> "Bundle":
         raise ConfigError(
             "--device: found 'gpu', but there is none that torch can use; say 'auto'."
         )
-    return load_bundle(arguments.bundle, device, arguments.batch_size)
+    return open_bundle(arguments.bundle, device, arguments.batch_size)
+
+
+def _draw_rates(bundle: Path, table: Path) -> Path | None:
+    """Draw predicted capacities over the C-rate beside the table."""
+    import pandas as pd
+
+    from batteryscope.bundle.capacity_plot import draw_rate_plot
+    from batteryscope.bundle.capacity_record import read_capacity_record
+
+    path = table.with_suffix(".png")
+    drawn = draw_rate_plot(pd.read_csv(table), read_capacity_record(bundle), path)
+    return path if drawn else None
 
 
 if __name__ == "__main__":

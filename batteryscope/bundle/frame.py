@@ -34,6 +34,7 @@ class Frame:
     metadata: AcquisitionMetadata
     sha256: str
     pixel_digest: str
+    is_coloured: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
     except Exception as error:  # decoders of damaged files may raise anything; one row is lost
         return UnusableFrame(file, f"unreadable: {type(error).__name__}, {error}")
     pixels = picture.pixels_8bit
-    return Frame(file, pixels, picture.metadata, sha256, digest_pixels(picture))
+    digest, coloured = digest_pixels(picture), picture.is_coloured
+    return Frame(file, pixels, picture.metadata, sha256, digest, coloured)
 
 
 def wrap_pixels(pixels: NDArray[np.uint8], file: str) -> Frame:

@@ -34,7 +34,8 @@ class Summary:
         if row["status"] == "ok" and row.get("level") == "slice":
             return
         if row["status"] == "ok":
-            self.per_class[str(row["class"])] += 1
+            if "class" in row:
+                self.per_class[str(row["class"])] += 1
         else:
             self.n_rejected += 1
             self.first_reason = self.first_reason or f"{row['file']}: {row['reason']}"

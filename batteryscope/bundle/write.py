@@ -109,10 +109,10 @@ def write_bundle(
         max_pixels=settings.max_pixels,
         temperature=temperature,
         members=members,
-        data=_describe_data(settings, manifest),
+        data=describe_data(settings, manifest),
         metrics={k: v for k, v in sorted(metrics.items()) if k.startswith(own)},
         findings=[{str(k): str(v) for k, v in finding.items()} for finding in findings],
-        licence=_state_licence(settings),
+        licence=state_licence(settings),
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
     (out_dir / CARD_FILE).write_text(render_card(record, description["backbone"]), encoding="utf-8")
@@ -164,7 +164,8 @@ def _list_training_images(
     return table.join(wide[names].fillna(""), on="sample_id")
 
 
-def _describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> TrainingData:
+def describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> TrainingData:
+    """Describe identity and extent of the data that models were trained and tested on."""
     ranges = {}
     for column in RANGE_COLUMNS:
         values = manifest[column].dropna() if column in manifest else pd.Series(dtype=float)
@@ -183,7 +184,8 @@ def _describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> Training
     )
 
 
-def _state_licence(settings: BundleSettings) -> Licence:
+def state_licence(settings: BundleSettings) -> Licence:
+    """State the terms of use, which depend on where the pictures come from."""
     if settings.generated:
         weights = "Weights: MIT; they were learnt from generated pictures only."
     else:

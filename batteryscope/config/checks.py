@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from batteryscope.config.dataset import CtCellGenerator, DatasetSettings
+from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
 from batteryscope.config.project import Project
@@ -213,6 +213,8 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
     counts: single small images are left to the rejects.
     """
     if dataset.path is None and dataset.generator is not None:
+        if isinstance(dataset.generator, CrossSectionGenerator):
+            return None  # the height depends on the thickness of the coating
         return dataset.generator.width_px, dataset.generator.height_px
     if dataset.expected_size_px is not None or dataset.path is None:
         return dataset.expected_size_px
@@ -236,6 +238,8 @@ def find_unit(dataset: DatasetSettings, group: str) -> str:
     """
     if dataset.volumes is not None:
         return "slice" if group in ("image", "slice") else "cell"
+    if dataset.path is None and isinstance(dataset.generator, CrossSectionGenerator):
+        return "specimen" if group in ("auto", "specimen") else "image"
     pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
     named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
     wanted = ("specimen", "session") if group == "auto" else (group,)
@@ -252,9 +256,14 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
     unit
         What is counted, as :func:`find_unit` names it.
     """
-    if dataset.path is None and isinstance(dataset.generator, CtCellGenerator):
-        made = dataset.generator
-        return "each", made.cells_per_state * (1 if unit == "cell" else made.slices)
+    generator = dataset.generator
+    if dataset.path is None and isinstance(generator, CtCellGenerator):
+        return "each", generator.cells_per_state * (1 if unit == "cell" else generator.slices)
+    if dataset.path is None and isinstance(generator, CrossSectionGenerator):
+        by_specimen = unit == "specimen"
+        return "each", generator.electrodes_per_porosity if by_specimen else (
+            generator.images_per_class
+        )
     if dataset.path is None and dataset.generator is not None:
         return "each", dataset.generator.images_per_class
     if dataset.labels.source != "folders" or dataset.path is None or dataset.where:

@@ -3,7 +3,14 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from batteryscope.config.base import Settings, validate_settings
 
@@ -117,8 +124,38 @@ class CtCellGenerator(Settings):
         return self.size_px
 
 
+class CrossSectionGenerator(Settings):
+    """Generated light-microscopy cross-sections of NCM111 cathodes (Deeg et al. 2024).
+
+    One folder per electrode, and ``capacities.csv`` with the capacities that the half-cell model
+    gives for its porosity. Electrodes of one ``porosities`` level differ by ``electrode_spread``
+    (standard deviation), the places on one electrode by ``local_spread``; the loading of a place
+    by the share ``loading_spread``, so that thickness alone does not tell the porosity. Measured
+    capacities have a relative error of ``capacity_error``. The scale is 0.123 um per pixel.
+    """
+
+    kind: Literal["cross_section"] = "cross_section"
+    porosities: list[Annotated[float, Field(gt=0.15, lt=0.55)]] = Field(
+        default=[0.495, 0.346, 0.30, 0.254, 0.196], min_length=2
+    )
+    electrodes_per_porosity: PositiveInt = 6
+    images_per_electrode: PositiveInt = 10
+    width_px: Annotated[int, Field(ge=320)] = 704
+    electrode_spread: NonNegativeFloat = 0.002
+    local_spread: NonNegativeFloat = 0.006
+    loading_spread: NonNegativeFloat = 0.06
+    capacity_error: NonNegativeFloat = 0.005
+    seed: int = 1
+
+    @property
+    def images_per_class(self) -> int:
+        """Images of one porosity."""
+        return self.electrodes_per_porosity * self.images_per_electrode
+
+
 Generator = Annotated[
-    SemTopViewGenerator | CheckSetGenerator | CtCellGenerator, Field(discriminator="kind")
+    SemTopViewGenerator | CheckSetGenerator | CtCellGenerator | CrossSectionGenerator,
+    Field(discriminator="kind"),
 ]
 
 
@@ -160,6 +197,41 @@ def read_slices(text: str, option: str) -> VolumeSettings:
     return validate_settings(VolumeSettings, values, option)
 
 
+class CapacityTargets(Settings):
+    """Measured capacities of every electrode: what a study of rate capability predicts.
+
+    ``table`` is a CSV or parquet file inside the data set with one row per electrode, C-rate and
+    unit; its electrodes are the ``specimen_id`` of the images. Several rows of the same
+    electrode, C-rate and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active
+    material (mAh/g is the same), ``Ah/L`` of coating (mAh/cm³ is the same).
+    """
+
+    table: str = "capacities.csv"
+    electrode_column: str = "electrode"
+    c_rate_column: str = "c_rate"
+    capacity_column: str = "capacity"
+    unit_column: str = "unit"
+    c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
+    units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the targets, which are columns of the manifest: C-rates by unit."""
+        return [name_target(c_rate, unit) for unit in self.units for c_rate in self.c_rates]
+
+
+def name_target(c_rate: float, unit: str) -> str:
+    """Return the column of a capacity.
+
+    Examples
+    --------
+    >>> name_target(0.2, "Ah/kg")
+    'capacity_0p2c_ah_kg'
+    """
+    rate = f"{c_rate:g}".replace(".", "p")
+    return f"capacity_{rate}c_{unit.lower().replace('/', '_')}"
+
+
 Conditions = dict[str, str | float | int | bool | list[str | float | int]]
 
 
@@ -169,7 +241,8 @@ class DatasetSettings(Settings):
     ``where`` keeps the samples whose manifest columns have the given value (or one of
     a list), for example ``{magnification: 500}``. ``domains`` names kinds of samples by such
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
-    ``volumes``: the data set holds scans of many slices, not pictures.
+    ``volumes``: the data set holds scans of many slices, not pictures. With ``targets`` models
+    predict numbers instead of the class, which then only groups the images.
     ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
     under the same path and of the same size, in which places other than 0 show what a person
     would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
@@ -185,6 +258,7 @@ class DatasetSettings(Settings):
     volumes: VolumeSettings | None = None
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
+    targets: CapacityTargets | None = None
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
 

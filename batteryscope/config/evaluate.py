@@ -71,7 +71,8 @@ class EvaluateSettings(Settings):
     ``winding``: a random forest on what the preprocessing of scans measured on the windings.
     ``external``: another data set with the same label columns that the trained
     models are applied to. ``survey``: a CSV with the columns ``image, expert,
-    answer`` of a human survey (``image`` is the path within the data set).
+    answer`` of a human survey (``image`` is the path within the data set). ``coverage`` is the
+    share of capacities that shall lie in the intervals that are predicted for them.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.
     """
@@ -84,6 +85,7 @@ class EvaluateSettings(Settings):
     external: DatasetSettings | None = None
     survey: str | None = None
     learning_curve: LearningCurveSettings | None = None
+    coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None
@@ -92,6 +94,11 @@ class EvaluateSettings(Settings):
 class ExplainSettings(Settings):
     """Attribution maps: which tiles, by which method.
 
+    For capacities ``tiles_per_class`` tiles of every porosity are explained by several methods;
+    ``method`` and ``misclassified_tiles`` do not apply. ``window_px`` is edge and stride of the
+    occluded squares, ``integration_steps`` is for integrated gradients. ``phases`` is a folder
+    with a map per image (PNG of the same path and size, codes of
+    ``batteryscope.demo.cross_section_phases``); generated images bring their own.
     ``same_images``: so many test images, the same for all arms, are shown side by side.
     ``mask_tiles``: so many tiles of every test image that has a mask (``dataset.masks``) are
     measured: how much of the attribution lies on what the mask marks.
@@ -106,3 +113,6 @@ class ExplainSettings(Settings):
     mask_tiles: NonNegativeInt = 2
     polar_slices_per_class: NonNegativeInt = 0
     batch_size: PositiveInt = 8
+    window_px: PositiveInt = 7
+    integration_steps: PositiveInt = 16
+    phases: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.folder import list_files
 from batteryscope.plan import PlannedPoint
@@ -41,7 +41,9 @@ def find_smallest_frame(dataset: DatasetSettings) -> tuple[str, tuple[int, int]]
     """Return name and (width, height) in pixels of the smallest image; None if unknown."""
     if dataset.path is None:
         generator = dataset.generator
-        return None if generator is None else ("each", (generator.width_px, generator.height_px))
+        if generator is None or isinstance(generator, CrossSectionGenerator):
+            return None
+        return "each", (generator.width_px, generator.height_px)
     from batteryscope.readers.picture import PictureError
     from batteryscope.readers.registry import is_picture_name, read_size
 

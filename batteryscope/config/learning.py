@@ -71,7 +71,9 @@ class ModelSettings(Settings):
     the network's own end; ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
-    the layer of the classes (null: a single layer).
+    the layer of the classes (null: a single layer). ``outputs``: ``class``, or the capacities of a
+    study with ``dataset.targets``: those in ``Ah/kg``, in ``Ah/L``, or ``all``. ``backbone`` may
+    also be ``rate_cnn``, the network of Deeg et al. (2024).
     """
 
     backbone: str = "efficientnet_b7"
@@ -86,6 +88,7 @@ class ModelSettings(Settings):
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
+    outputs: Literal["class", "Ah/kg", "Ah/L", "all"] = "class"
 
     @model_validator(mode="after")
     def _one_kind_of_head(self) -> Self:
@@ -114,6 +117,15 @@ class TrainSettings(Settings):
     ``loss``: ``cross_entropy``, or ``focal`` with ``focal_gamma`` (Lin et al. 2017), which lessens
     the weight of tiles that are already told well; ``val_loss`` is the cross-entropy with both.
 
+    For capacities the loss is ``mape`` (percent of the true value, averaged over all outputs),
+    ``mae`` or ``mse``, the last two in units of each output's standard deviation. ``penalty``
+    adds ``penalty_weight`` times the sum of the absolute (``l1``) or squared (``l2``) weights of
+    all layers. ``adversarial_noise`` moves every grey level of a training tile by up to this
+    share of the mean grey level in the direction that makes the loss larger (fast gradient sign,
+    Goodfellow et al. 2014). ``schedule: linear`` rises from ``lowest_learning_rate`` during the
+    warm-up and falls back to it in a line. ``lookahead_radam`` is Lookahead (k = 6, alpha = 0.5)
+    over RAdam.
+
     Both of the following count in the layer groups of ``model.freeze``. With
     ``unfreeze_every_epochs`` the top group (the head) trains alone for that many epochs, then one
     more group from the top joins after every further so many (Howard & Ruder 2018; null: all train
@@ -125,12 +137,16 @@ class TrainSettings(Settings):
     shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 10
-    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd", "lookahead_radam"] = "adam"
     learning_rate: PositiveFloat = 3.5e-4
     weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle", "linear"] = "constant"
     warmup_epochs: NonNegativeFloat = 0.0
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    lowest_learning_rate: NonNegativeFloat = 0.0
+    loss: Literal["cross_entropy", "focal", "mape", "mae", "mse"] = "cross_entropy"
+    penalty: Literal["none", "l1", "l2"] = "none"
+    penalty_weight: NonNegativeFloat = 1e-4
+    adversarial_noise: Share = 0.0
     focal_gamma: NonNegativeFloat = 2.0
     label_smoothing: Share = 0.0
     unfreeze_every_epochs: PositiveInt | None = None

@@ -1,8 +1,8 @@
 """How a picture becomes tiles."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 
@@ -55,4 +55,53 @@ class CtSlicesSettings(Settings):
     seed: int = 1
 
 
-PreprocessSettings = Annotated[SemTilesSettings | CtSlicesSettings, Field(discriminator="method")]
+class CoatingCropSettings(Settings):
+    """The coating of polished cross-sections, straightened and without foil and resin.
+
+    ``collector``: where the foil is, ``bottom`` or ``top``; ``auto`` finds it, and needs the
+    choice only for electrodes that are coated on both sides. The middle ``crop_height_px`` ×
+    ``crop_width_px`` of the largest rectangle of coating is kept; where dark discs of more than
+    ``largest_void_px`` radius lie, it is damaged. Pictures at least twice as long as
+    ``mosaic_width_px`` are cut into pieces of this width first. ``training_crops`` crops at random
+    positions within the rectangle train; 0 trains with the middle one. ``shrink`` makes the crop
+    smaller by averaging, for quick runs.
+    """
+
+    method: Literal["coating_crop"] = "coating_crop"
+    collector: Literal["auto", "bottom", "top"] = "auto"
+    crop_height_px: Annotated[int, Field(ge=16)] = 224
+    crop_width_px: Annotated[int, Field(ge=16)] = 672
+    mosaic_width_px: PositiveInt = 704
+    largest_void_px: PositiveInt = 90
+    training_crops: NonNegativeInt = 0
+    shrink: PositiveInt = 1
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for key in ("crop_height_px", "crop_width_px"):
+            if (size := getattr(self, key)) % self.shrink:
+                raise ValueError(
+                    f"{key} {size} is no multiple of shrink {self.shrink}; change one of them."
+                )
+        if self.mosaic_width_px < self.crop_width_px:
+            raise ValueError(
+                f"mosaic_width_px {self.mosaic_width_px} is less than crop_width_px "
+                f"{self.crop_width_px}, so no piece would be wide enough; make it larger."
+            )
+        return self
+
+
+PreprocessSettings = Annotated[
+    SemTilesSettings | CtSlicesSettings | CoatingCropSettings, Field(discriminator="method")
+]
+
+
+def find_tile_shape(settings: SemTilesSettings | CoatingCropSettings) -> tuple[int, int]:
+    """Return height and width of the tiles that preprocessing makes, in pixels."""
+    if isinstance(settings, CoatingCropSettings):
+        return (
+            settings.crop_height_px // settings.shrink,
+            settings.crop_width_px // settings.shrink,
+        )
+    return settings.input_px, settings.input_px

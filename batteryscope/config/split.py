@@ -16,16 +16,18 @@ class SplitSettings(Settings):
     parts is the test part once, validation comes from the rest. ``holdout_kfold``:
     one untouched test part, the rest is cross-validated (fold k validates).
     ``ordered``: per class, the last ``test_fraction`` in acquisition order is the
-    test part. ``group: auto`` takes specimen, else session, else image.
-    ``slice`` divides the slices of scanned cells one by one, as papers do: neighbouring slices
-    of a cell then train and test, which the report says in words.
+    test part. ``leave_one_out``: every value of the manifest column ``leave_out`` (such as the
+    porosity) is the test part once, and unknown in training. ``group: auto`` takes specimen, else
+    session, else image. ``slice`` divides the slices of scanned cells one by one, as papers do:
+    neighbouring slices of a cell then train and test, which the report says in words.
     ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
     only reported (``ignore``); two images are near-duplicates if they have at least
     ``near_duplicate_share`` of their field of view in common. Only samples whose manifest
     columns fit ``test_where``, for example ``{domain: additive}``, are tested.
     """
 
-    scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered"] = "holdout"
+    scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered", "leave_one_out"] = "holdout"
+    leave_out: str = ""
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: PositiveInt = 1
     test_fraction: Fraction = 0.1
@@ -39,7 +41,13 @@ class SplitSettings(Settings):
 
     @model_validator(mode="after")
     def _something_left(self) -> Self:
-        if self.scheme != "kfold" and self.test_fraction + self.validation_fraction >= 1:
+        if (self.scheme == "leave_one_out") != bool(self.leave_out):
+            raise ValueError(
+                f"scheme '{self.scheme}' with leave_out '{self.leave_out}'; leave_one_out needs "
+                "the manifest column in leave_out, the other schemes have none."
+            )
+        by_fraction = self.scheme not in ("kfold", "leave_one_out")
+        if by_fraction and self.test_fraction + self.validation_fraction >= 1:
             raise ValueError(
                 f"test_fraction {self.test_fraction} + validation_fraction "
                 f"{self.validation_fraction} leave nothing to train on; make them smaller."
@@ -53,4 +61,6 @@ class SplitSettings(Settings):
             return self.folds, f"split.folds is {self.folds}"
         if self.scheme == "holdout_kfold":
             return self.folds + 1, f"{self.folds} folds and a test part"
+        if self.scheme == "leave_one_out":
+            return 2, "one each for training and validation"
         return 3, "one each for training, validation and test"

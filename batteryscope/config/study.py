@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from batteryscope.config.base import Settings
-from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
 from batteryscope.config.learning import (
     AugmentSettings,
@@ -14,6 +14,7 @@ from batteryscope.config.learning import (
     ModelSettings,
     TrainSettings,
 )
+from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.split import SplitSettings
@@ -69,7 +70,11 @@ class Recipe(Settings):
 class StudySettings(Settings):
     """One entry of ``studies`` in params.yaml whose data are pictures.
 
-    ``demo`` is an overlay of the same shape that applies at ``scale: demo``. Of the ``sweeps``
+    ``demo`` is an overlay of the same shape that applies at ``scale: demo``. ``physics``: the
+    half-cell model whose capacities stand beside the learnt ones. ``published_arms``: where
+    several arms predict different targets, those whose models are bundled together; the
+    ``main_arm`` is always one of them.
+    Of the ``sweeps``
     only those that ``run_sweeps`` names are run; ``--config sweeps=…`` names them, too.
     """
 
@@ -88,10 +93,26 @@ class StudySettings(Settings):
     main_arm: str | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
     explain: ExplainSettings = ExplainSettings()
+    physics: HalfCellSettings | None = None
+    published_arms: list[Name] = []
     sweeps: dict[Name, SweepSettings] = {}
     run_sweeps: list[str] = []
     search: SearchSettings | None = None
     demo: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _physics_where_needed(self) -> Self:
+        needs = isinstance(self.dataset.generator, CrossSectionGenerator)
+        if needs and self.dataset.path is None and self.physics is None:
+            raise ValueError(
+                "generated cross-sections get their capacities from the half-cell model; add "
+                "physics: {}."
+            )
+        if unknown := sorted(set(self.published_arms) - set(self.arms)):
+            raise ValueError(
+                f"published_arms: '{unknown[0]}' is none of the arms {sorted(self.arms)}; name one."
+            )
+        return self
 
     @model_validator(mode="after")
     def _main_arm_exists(self) -> Self:
@@ -179,6 +200,12 @@ class StudySettings(Settings):
     def best_known_arm(self) -> str:
         """The arm whose models are published: ``main_arm``, else the first one."""
         return self.main_arm or next(iter(self.arms))
+
+
+def list_published_arms(study: StudySettings) -> list[str]:
+    """Return the arms whose models are bundled together, the main arm first."""
+    names = [study.best_known_arm, *study.published_arms]
+    return list(dict.fromkeys(names))
 
 
 def shrink_arm(arm: Arm, images_per_class: int) -> Arm:

@@ -17,10 +17,12 @@ from batteryscope.command_line import as_json, read_settings, show_progress
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import (
     CheckSetGenerator,
+    CrossSectionGenerator,
     CtCellGenerator,
     SemTopViewGenerator,
 )
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
+from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.ct_dataset import write_scans
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
@@ -43,7 +45,7 @@ class SemFrameJob(NamedTuple):
     visit: int
 
 
-Generator = SemTopViewGenerator | CheckSetGenerator | CtCellGenerator
+Generator = SemTopViewGenerator | CheckSetGenerator | CtCellGenerator | CrossSectionGenerator
 
 
 class _GeneratorKind(Settings):
@@ -51,7 +53,7 @@ class _GeneratorKind(Settings):
 
     model_config = ConfigDict(extra="ignore")
 
-    kind: Literal["sem_top_view", "trivial", "random", "ct_cell"]
+    kind: Literal["sem_top_view", "trivial", "random", "ct_cell", "cross_section"]
 
 
 def read_generator(text: str) -> Generator:
@@ -61,10 +63,17 @@ def read_generator(text: str) -> Generator:
         return read_settings(SemTopViewGenerator, text)
     if kind == "ct_cell":
         return read_settings(CtCellGenerator, text)
+    if kind == "cross_section":
+        return read_settings(CrossSectionGenerator, text)
     return read_settings(CheckSetGenerator, text)
 
 
-def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = None) -> int:
+def generate_dataset(
+    settings: Generator,
+    out_dir: Path,
+    workers: int | None = None,
+    capacity_grid: Path | None = None,
+) -> int:
     """Generate a labelled data set; equal settings give equal bytes for any number of workers.
 
     The files are written beside ``out_dir`` first and renamed at the end, so that a killed run
@@ -78,6 +87,8 @@ def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = N
         Folder to create; one class per subfolder. A data set generated before is replaced.
     workers
         Processes; as many as there are processors if not given, fewer for few frames.
+    capacity_grid
+        Table of simulated capacities, from which cross-sections get their labels.
 
     Returns
     -------
@@ -98,7 +109,7 @@ def generate_dataset(settings: Generator, out_dir: Path, workers: int | None = N
     shutil.rmtree(partial_dir, ignore_errors=True)
     partial_dir.mkdir(parents=True)
     try:
-        count = _write_pictures(settings, partial_dir, workers)
+        count = _write_pictures(settings, partial_dir, workers, capacity_grid)
         readme = describe_dataset(settings, count)
         (partial_dir / README_NAME).write_text(readme, encoding="utf-8", newline="\n")
         if out_dir.exists():
@@ -188,6 +199,8 @@ def describe_dataset(settings: Generator, count: int) -> str:
             "independently of the state. Good for trying out the pipeline; nothing about real\n"
             "cells follows from results on them.\n"
         )
+    elif isinstance(settings, CrossSectionGenerator):
+        story = describe_cross_sections()
     elif settings.kind == "trivial":
         story = "A check set: every class has a plain texture of its own; all must be told apart.\n"
     else:
@@ -195,8 +208,12 @@ def describe_dataset(settings: Generator, count: int) -> str:
     return f"{README_TITLE}\n\n{story}\nPictures: {count}\nSettings: {as_json(settings)}\n"
 
 
-def _write_pictures(settings: Generator, root: Path, workers: int | None) -> int:
-    """Write all pictures with a progress bar, SEM frames in several processes."""
+def _write_pictures(
+    settings: Generator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
+    """Write all pictures with a progress bar, large ones in several processes."""
+    if isinstance(settings, CrossSectionGenerator):
+        return write_cross_sections(settings, root, capacity_grid, workers)
     if isinstance(settings, CheckSetGenerator):
         labels = assign_classes(settings)
         for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):

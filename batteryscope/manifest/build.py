@@ -24,6 +24,7 @@ from batteryscope.manifest.schema import (
     validate_manifest,
 )
 from batteryscope.manifest.select import select_samples
+from batteryscope.manifest.targets import attach_capacities
 from batteryscope.manifest.volumes import expand_labels, inspect_volumes
 from batteryscope.readers.written_values import as_number, parse_date_time
 
@@ -106,6 +107,9 @@ def build_manifest(
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
+    if settings.targets is not None:
+        kept, without = attach_capacities(kept, settings.targets, root)
+        rejects += without
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
 
 

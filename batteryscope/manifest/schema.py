@@ -20,6 +20,8 @@ REASONS = (
     "too_large",
     "unsupported",
     "missing_slices",
+    "no_capacity",
+    "no_images",
 )
 
 # Columns that are made from the file itself and never taken from a label table.

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.manifest.schema import ORIGIN_COLUMNS
+from batteryscope.manifest.targets import list_target_columns
 from batteryscope.provenance import digest_json
 
 
@@ -16,7 +17,8 @@ def hash_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> str:
     Neither the place of the data set nor the names of its files count, so that a moved
     or renamed copy is still the same data.
     """
-    columns = ["sample_id", "sha256", *label_columns, "class", *ORIGIN_COLUMNS]
+    targets = list_target_columns(manifest)
+    columns = ["sample_id", "sha256", *label_columns, "class", *ORIGIN_COLUMNS, *targets]
     table = manifest[list(dict.fromkeys(columns))].sort_values("sample_id").astype(object)
     table = table.where(table.notna(), None)
     return digest_json([list(table.columns), *table.to_numpy().tolist()])

@@ -5,13 +5,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import timm
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.models import classic_backbones  # noqa: F401  (makes its networks known to timm)
+from batteryscope.models import (  # noqa: F401 (they make their networks known to timm)
+    classic_backbones,
+    rate_cnn,
+)
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.stage_statistics import StageStatistics
@@ -37,10 +42,14 @@ class ModelDescription:
     dropout: float
     pooling: str = "network"
     head_units: int | None = None
+    outputs: str = "class"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return plain values for JSON; what only regressors have stands in theirs alone."""
+        values = asdict(self)
+        if self.outputs == "class":
+            del values["outputs"]
+        return values
 
 
 class TileClassifier(nn.Module):
@@ -87,6 +96,32 @@ class TileClassifier(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
 
+class TileRegressor(TileClassifier):
+    """As :class:`TileClassifier`, with (B, n_targets) numbers in their own units as outputs.
+
+    Mean and standard deviation of the training targets are part of the model, so that its
+    last layer gives numbers of the size of 1.
+    """
+
+    def __init__(self, description: ModelDescription) -> None:
+        super().__init__(description)
+        n = len(description.classes)
+        self.register_buffer("output_mean", torch.zeros(n))
+        self.register_buffer("output_sd", torch.ones(n))
+
+    def learn_scale(self, targets: NDArray[np.float32]) -> None:
+        """Take mean and spread of the (n, n_targets) training targets."""
+        values = np.asarray(targets, dtype=np.float64)
+        spread = np.maximum(values.std(axis=0), 1e-3 * np.abs(values.mean(axis=0)) + 1e-9)
+        self.get_buffer("output_mean").copy_(torch.from_numpy(values.mean(axis=0)))
+        self.get_buffer("output_sd").copy_(torch.from_numpy(spread))
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Return the values of (B, 1, H, W) tiles in the units of the targets."""
+        scaled = super().forward(tiles).float()
+        return scaled * self.get_buffer("output_sd") + self.get_buffer("output_mean")
+
+
 def build_classifier(
     settings: ModelSettings, classes: list[str], input_px: int, seed: int, tile_channels: int = 1
 ) -> TileClassifier:
@@ -97,9 +132,9 @@ def build_classifier(
     settings
         Backbone, weights, grey-level treatment.
     classes
-        Class names in the order of the outputs.
+        Class names, or names of the targets, in the order of the outputs.
     input_px
-        Edge of the square input tiles.
+        Edge of the input tiles, the shorter one if they are not square.
     seed
         For random weights and the new classifier head; the global random state of
         torch is left as it was.
@@ -133,10 +168,11 @@ def build_classifier(
         dropout=settings.dropout,
         pooling=settings.pooling,
         head_units=settings.head_units,
+        outputs=settings.outputs,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TileClassifier(description)
+        model = _find_kind(description)(description)
     if settings.weights != "random":
         state, origin = _find_state(settings)
         network = model.backbone
@@ -151,7 +187,8 @@ def build_classifier(
 
 def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) -> TileClassifier:
     """Rebuild a trained network from ``model.json`` and its weights."""
-    model = TileClassifier(ModelDescription(**description))
+    described = ModelDescription(**description)
+    model = _find_kind(described)(described)
     model.load_state_dict(state)
     return model.eval().to(memory_format=torch.channels_last)
 
@@ -163,6 +200,10 @@ def check_backbone_name(name: str) -> None:
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
     raise ConfigError(f"model.backbone: '{name}' is no backbone that timm knows; {hint}")
+
+
+def _find_kind(description: ModelDescription) -> type[TileClassifier]:
+    return TileClassifier if description.outputs == "class" else TileRegressor
 
 
 def _create_backbone(name: str, **options: Any) -> nn.Module:

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.command_line import show_progress
-from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.config.preprocess import (
+    CoatingCropSettings,
+    SemTilesSettings,
+    find_tile_shape,
+)
 from batteryscope.errors import InputError
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.preview import PreviewFrame, draw_preview, make_preview_frame
@@ -21,8 +25,10 @@ from batteryscope.tilestore import INDEX_COLUMNS, TILES_NAME, TileWriter, write_
 
 log = logging.getLogger("batteryscope")
 
+PictureSettings = SemTilesSettings | CoatingCropSettings
 REJECT_COLUMNS = ["sample_id", "path", "reason", "detail"]
 MAX_PREVIEW_FRAMES = 12
+MEASUREMENTS_NAME = "measurements.parquet"  # of preprocessing methods that measure something
 
 
 class _Outcome(NamedTuple):
@@ -37,7 +43,7 @@ class _Outcome(NamedTuple):
 def cut_dataset(
     manifest: pd.DataFrame,
     root: Path,
-    settings: SemTilesSettings,
+    settings: PictureSettings,
     out_dir: Path,
     max_pixels: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -55,7 +61,8 @@ def cut_dataset(
     settings
         Preprocessing settings.
     out_dir
-        Gets ``tiles.npy``, ``index.parquet``, ``rejects.csv`` and ``preview.png``.
+        Gets ``tiles.npy``, ``index.parquet``, ``rejects.csv``, ``preview.png`` and, if the method
+        measures something, ``measurements.parquet``.
     max_pixels
         Larger images are rejected before they are decoded.
 
@@ -71,7 +78,7 @@ def cut_dataset(
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
-    random_counts = count_random_tiles(manifest["class"], settings.tiles_per_class)
+    random_counts = _count_training_tiles(manifest["class"], settings)
     shown = set(manifest.groupby("class")["sample_id"].first().head(MAX_PREVIEW_FRAMES))
     records: list[dict[str, Any]] = [
         {
@@ -88,8 +95,8 @@ def cut_dataset(
     tables: list[pd.DataFrame] = []
     rejects: list[tuple[str, str, str, str]] = []
     previews: list[PreviewFrame] = []
-    shape = (settings.input_px, settings.input_px)
-    with TileWriter(out_dir / TILES_NAME, shape) as writer:
+    measured: list[pd.DataFrame] = []
+    with TileWriter(out_dir / TILES_NAME, find_tile_shape(settings)) as writer:
         outcomes = map_in_order(cut, records)
         progress = show_progress(outcomes, "Cutting tiles", len(records), "image")
         for record, outcome in zip(records, progress, strict=True):
@@ -102,6 +109,8 @@ def cut_dataset(
             table = outcome.batch.table.assign(sample_id=record["sample_id"], tile=-1)
             table.loc[table["used"], "tile"] = writer.write(outcome.batch.tiles)
             tables.append(table)
+            if outcome.batch.measurements:
+                measured.append(table[["sample_id", "tile"]].assign(**outcome.batch.measurements))
         if not tables:
             _, path, _, detail = rejects[0] if rejects else ("", "", "", "the manifest is empty.")
             raise InputError(f"{root}: no image gives a tile; {path}: {detail}")
@@ -110,6 +119,9 @@ def cut_dataset(
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     write_index(out_dir, index)
     reject_table.to_csv(out_dir / "rejects.csv", index=False)
+    if measured:
+        table = pd.concat(measured, ignore_index=True)
+        table[table["tile"] >= 0].to_parquet(out_dir / MEASUREMENTS_NAME, index=False)
     draw_preview(sorted(previews, key=lambda frame: frame.title), out_dir / "preview.png")
     return index, reject_table
 
@@ -120,8 +132,14 @@ def count_random_tiles(classes: pd.Series, tiles_per_class: int) -> list[int]:
     return [-(-tiles_per_class // int(size)) for size in sizes]
 
 
+def _count_training_tiles(classes: pd.Series, settings: PictureSettings) -> list[int]:
+    if isinstance(settings, CoatingCropSettings):
+        return [settings.training_crops] * len(classes)
+    return count_random_tiles(classes, settings.tiles_per_class)
+
+
 def _cut_image(
-    record: dict[str, Any], root: Path, settings: SemTilesSettings, max_pixels: int
+    record: dict[str, Any], root: Path, settings: PictureSettings, max_pixels: int
 ) -> _Outcome:
     try:
         picture = read_picture(root / record["path"], max_pixels=max_pixels)
@@ -130,6 +148,7 @@ def _cut_image(
     pixels = picture.pixels_8bit
     rng = derive_rng(settings.seed, "tiles", record["sample_id"])
     try:
+        record = {**record, "is_coloured": picture.is_coloured}
         batch = find_preprocessor(settings)(pixels, record, settings, record["n_random"], rng)
     except UnusablePictureError as error:
         return _Outcome(None, None, error.reason, str(error))

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.preprocess.coating_crop import crop_coating
 from batteryscope.preprocess.ct_slices import cut_ct_slice
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.preprocess.tile_batch import Preprocessor
@@ -14,6 +15,7 @@ from batteryscope.preprocess.tile_batch import Preprocessor
 PREPROCESSORS: dict[str, Preprocessor] = {
     "sem_tiles": cut_sem_tiles,
     "ct_slices": cut_ct_slice,
+    "coating_crop": crop_coating,
 }
 
 DatasetCutter = Callable[[pd.DataFrame, Path, Any, Path, int], tuple[pd.DataFrame, pd.DataFrame]]

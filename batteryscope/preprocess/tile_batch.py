@@ -1,7 +1,7 @@
 """What every preprocessing method returns for one picture."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ class UnusablePictureError(InputError):
     Attributes
     ----------
     reason
-        ``wrong_size`` or ``empty``, as in the rejects tables.
+        ``wrong_size``, ``empty``, … as in the rejects tables.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -32,18 +32,21 @@ class TileBatch:
     Attributes
     ----------
     tiles
-        uint8, (n_used, input_px, input_px).
+        uint8, (n_used, height, width).
     table
         One row per tile, used or not: ``kind`` (``random`` or ``grid``), ``x_px``,
         ``y_px``, ``crop_px`` (in the original frame), ``local_sd``, ``used``. The used
         rows are in the order of ``tiles``.
     data_bar_px
         Rows at the bottom of the frame that were left out.
+    measurements
+        What was measured beside, one value for every row of ``table``.
     """
 
     tiles: NDArray[np.uint8]
     table: pd.DataFrame
     data_bar_px: int
+    measurements: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Preprocessor(Protocol):

@@ -13,6 +13,7 @@ from PIL import Image
 from batteryscope.errors import InputError
 
 _BLOCK_ROWS = 256
+_COLOUR_SHARE = 0.06  # of the highest grey level, between the channels, on average
 
 Reason = Literal["unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size"]
 
@@ -80,12 +81,15 @@ class Picture:
         How it was taken.
     n_pages
         Pages in the file; only one of them is in ``pixels``.
+    is_coloured
+        Whether the file showed colours, not only grey written in three channels.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     bit_depth: int
     metadata: AcquisitionMetadata
     n_pages: int = 1
+    is_coloured: bool = False
 
     @property
     def pixels_8bit(self) -> npt.NDArray[np.uint8]:
@@ -121,6 +125,21 @@ class PictureFormat:
     read_size: Callable[[Path, int], tuple[int, int]]
     decode: Callable[[Path, int], DecodedPage]
     read_metadata: Callable[[Path, int], AcquisitionMetadata]
+
+
+def shows_colour(array: npt.NDArray[Any]) -> bool:
+    """Whether the channels of a picture differ by more than a white balance that is a bit off.
+
+    Parameters
+    ----------
+    array
+        Shape (H, W) or (H, W, 3), uint8 or uint16; every eighth row and column is looked at.
+    """
+    if array.ndim == 2:
+        return False
+    sample = array[::8, ::8].astype(np.int64)
+    span = sample.max(axis=2) - sample.min(axis=2)
+    return bool(span.mean() > _COLOUR_SHARE * max(1, int(sample.max())))
 
 
 def to_luminance(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

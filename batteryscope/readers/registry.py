@@ -11,6 +11,7 @@ from batteryscope.readers.picture import (
     PictureError,
     PictureFormat,
     find_bit_depth,
+    shows_colour,
     to_luminance,
 )
 from batteryscope.readers.raster import BMP, JPEG, PNG
@@ -92,7 +93,8 @@ def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
     if bit_depth <= 8:
         pixels = pixels.astype(np.uint8, copy=False)
     metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path))
-    return Picture(np.ascontiguousarray(pixels), bit_depth, metadata, decoded.n_pages)
+    coloured = shows_colour(decoded.array)
+    return Picture(np.ascontiguousarray(pixels), bit_depth, metadata, decoded.n_pages, coloured)
 
 
 def read_page(path: Path, page: int = 0) -> DecodedPage:

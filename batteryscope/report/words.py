@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from batteryscope.config.preprocess import CtSlicesSettings, PreprocessSettings
+from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
 from batteryscope.config.split import SplitSettings
 
 REJECT_REASONS = {
@@ -139,6 +139,12 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
     """Return how pictures or scans became tiles."""
     if isinstance(preprocess, CtSlicesSettings):
         return _describe_slices(preprocess)
+    if isinstance(preprocess, CoatingCropSettings):
+        return (
+            "The coating was straightened along the current collector, and the middle "
+            f"{preprocess.crop_height_px} × {preprocess.crop_width_px} pixels of the largest "
+            "rectangle of undamaged coating were kept."
+        )
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. {preprocess.tiles_per_class} "

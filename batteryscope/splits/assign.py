@@ -69,7 +69,8 @@ def split_samples(
         role = part["group_id"].map(roles).fillna("train").astype("str")
         parts.append(part.assign(repeat=repeat, fold=fold, role=role))
     split = pd.concat(parts, ignore_index=True)[SPLIT_COLUMNS]
-    _check_training(split, classes)
+    if settings.scheme != "leave_one_out":
+        _check_training(split, classes)
     return split
 
 
@@ -185,11 +186,46 @@ def _split_ordered(
         yield repeat, 0, _name_roles(test, validation)
 
 
+def _split_leave_one_out(
+    manifest: pd.DataFrame,
+    groups: pd.Series,
+    counts: pd.DataFrame,
+    testable: list[str],
+    settings: SplitSettings,
+) -> Iterator[tuple[int, int, Roles]]:
+    column = settings.leave_out
+    if column not in manifest.columns:
+        raise InputError(
+            f"split.leave_out: the manifest has no column '{column}'; "
+            f"known columns: {', '.join(manifest.columns)}."
+        )
+    values = manifest.set_index("sample_id")[column].loc[groups.index]
+    found = {
+        str(name): sorted(set(part.dropna())) for name, part in values.groupby(groups.to_numpy())
+    }
+    if mixed := [name for name, own in found.items() if len(own) != 1]:
+        raise InputError(
+            f"The group '{mixed[0]}' has {len(found[mixed[0]])} values of '{column}', but "
+            "split.scheme 'leave_one_out' needs one; choose another split.group or leave_out."
+        )
+    value_of = {name: own[0] for name, own in found.items()}
+    if len(set(value_of.values())) < 3:
+        raise InputError(
+            f"The column '{column}' has {len(set(value_of.values()))} values, but leaving one out "
+            "needs at least 3; take another split.scheme."
+        )
+    for repeat in range(settings.repeats):
+        for fold, value in enumerate(sorted({value_of[name] for name in testable})):
+            test = sorted(name for name in testable if value_of[name] == value)
+            yield repeat, fold, _with_validation(counts, test, settings, repeat, fold)
+
+
 _SCHEMES: dict[str, Any] = {
     "holdout": _split_holdout,
     "kfold": _split_kfold,
     "holdout_kfold": _split_holdout_kfold,
     "ordered": _split_ordered,
+    "leave_one_out": _split_leave_one_out,
 }
 
 

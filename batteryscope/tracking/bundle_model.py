@@ -7,16 +7,16 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class BundleModel(PythonModel):
-    """Classifies images with the bundle that was logged beside this code."""
+    """Judges images with the bundle that was logged beside this code."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle from the model's files."""
-        from batteryscope.bundle.read import load_bundle
+        from batteryscope.bundle.open import open_bundle
 
-        self.bundle = load_bundle(Path(context.artifacts["bundle"]))
+        self.bundle = open_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Return one row of class probabilities per image.
+        """Return one row of class probabilities, or of capacities, per image.
 
         Parameters
         ----------
@@ -30,13 +30,15 @@ class BundleModel(PythonModel):
         Returns
         -------
         DataFrame
-            ``n`` rows, columns ``p_<class>``; NaN for an image that cannot be used.
+            ``n`` rows, columns ``p_<class>`` or capacities with their intervals; NaN for an
+            image that cannot be used.
         """
         import numpy as np
 
         frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
         table = self.bundle.predict_frames(frames)
-        return table[[f"p_{name}" for name in self.bundle.record.classes]].astype(float)
+        names = [c for c in table.columns if c.startswith(("p_", "capacity_"))]
+        return table[names].astype(float)
 
 
 set_model(BundleModel())

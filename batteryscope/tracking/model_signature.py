@@ -42,6 +42,10 @@ def describe_interface(bundle: Path) -> ModelInterface:
             features = [str(feature["name"]) for feature in values["features"]]
             signature = make_table_signature(features, [t["name"] for t in values["targets"]])
             return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
+        if values.get("kind") == "capacity":
+            names = [str(target["name"]) for target in values["targets"]]
+            signature = make_capacity_signature(names)
+            return ModelInterface(IMAGE_CODE, signature, read_example(bundle, DEFAULT_EXAMPLE_PX))
         crop_px = int(values["preprocess"].get("crop_px", DEFAULT_EXAMPLE_PX))
         signature = make_signature([str(name) for name in values["classes"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -58,6 +62,18 @@ def make_signature(classes: list[str]) -> "ModelSignature":
     images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     columns = [ColSpec("double", f"p_{name}") for name in classes]
     return ModelSignature(inputs=Schema([images]), outputs=Schema([*columns]))
+
+
+def make_capacity_signature(targets: list[str]) -> "ModelSignature":
+    """Return the signature: uint8 images to every capacity with its interval and fold spread."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+    names = [f"{target}{end}" for target in targets for end in ("", "_low", "_high", "_fold_sd")]
+    outputs = Schema([*(ColSpec("double", name) for name in names)])
+    return ModelSignature(inputs=Schema([images]), outputs=outputs)
 
 
 def make_table_signature(features: list[str], targets: list[str]) -> "ModelSignature":

@@ -37,26 +37,29 @@ class EpochRecorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch and say how it went; validation is over by now."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        row = {
+        measures = [name for name in ("val_accuracy", "val_mape") if name in metrics]
+        row: dict[str, float] = {
             "epoch": trainer.current_epoch,
             "train_loss": metrics["train_loss"],
             "val_loss": metrics["val_loss"],
-            "val_accuracy": metrics["val_accuracy"],
+            **{name: metrics[name] for name in measures},
             "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
             "seconds": time.perf_counter() - self._started,
         }
         self.history.append(row)
         if not trainer.is_global_zero:
             return
+        measure = "accuracy" if "val_accuracy" in row else "MAPE"
         log.info(
-            "%s: epoch %d of %d, training loss %.3f, validation loss %.3f, validation accuracy "
+            "%s: epoch %d of %d, training loss %.3f, validation loss %.3f, validation %s "
             "%.3f, %.0f s",
             self.label,
             trainer.current_epoch + 1,
             trainer.max_epochs,
             row["train_loss"],
             row["val_loss"],
-            row["val_accuracy"],
+            measure,
+            row.get("val_accuracy", row.get("val_mape", float("nan"))),
             row["seconds"],
         )
         if self.listener is not None:

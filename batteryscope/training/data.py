@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,8 @@ class TileSet:
     ----------
     rows : (n,) int array
         Rows in the tile store; a tile that is oversampled occurs several times.
-    targets : (n,) int array
-        Class numbers.
+    targets : (n,) int array or (n, n_targets) float array
+        Class numbers, or the numbers to predict.
     weights : (n,) float array
         Loss weights.
     sample_ids : (n,) object array
@@ -33,7 +34,7 @@ class TileSet:
     """
 
     rows: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     weights: NDArray[np.float32]
     sample_ids: NDArray[np.object_]
 
@@ -42,7 +43,7 @@ class TileSet:
 
 
 def select_training_tiles(
-    index: pd.DataFrame, balance: pd.DataFrame, class_numbers: pd.Series
+    index: pd.DataFrame, balance: pd.DataFrame, class_numbers: pd.Series | pd.DataFrame
 ) -> TileSet:
     """Gather the training tiles of one fit, replicated as the balance plan says.
 
@@ -53,27 +54,29 @@ def select_training_tiles(
     balance
         Rows of the balance plan of this repeat and fold (``tile, copies, weight``).
     class_numbers
-        Class number by ``sample_id``.
+        Class number by ``sample_id``, or a table with a column per target.
     """
     plan = balance.sort_values("tile")
     plan = plan.loc[plan.index.repeat(plan["copies"])]
     samples = index.loc[index["tile"] >= 0].set_index("tile")["sample_id"].loc[plan["tile"]]
     return TileSet(
         rows=plan["tile"].to_numpy(np.int64),
-        targets=class_numbers.loc[samples].to_numpy(np.int64),
+        targets=_look_up(class_numbers, samples),
         weights=plan["weight"].to_numpy(np.float32),
         sample_ids=samples.to_numpy(object),
     )
 
 
-def select_grid_tiles(index: pd.DataFrame, samples: pd.Series, class_numbers: pd.Series) -> TileSet:
+def select_grid_tiles(
+    index: pd.DataFrame, samples: pd.Series, class_numbers: pd.Series | pd.DataFrame
+) -> TileSet:
     """Gather the usable grid tiles of the given samples, each once, with weight 1."""
     judging = index["used"] & index["kind"].isin(JUDGING_KINDS)
     tiles = index[judging & index["sample_id"].isin(set(samples))]
     tiles = tiles.sort_values("tile")
     return TileSet(
         rows=tiles["tile"].to_numpy(np.int64),
-        targets=class_numbers.loc[tiles["sample_id"]].to_numpy(np.int64),
+        targets=_look_up(class_numbers, tiles["sample_id"]),
         weights=np.ones(len(tiles), np.float32),
         sample_ids=tiles["sample_id"].to_numpy(object),
     )
@@ -88,6 +91,12 @@ def as_batch(tiles: NDArray[np.uint8]) -> Tensor:
 def count_channels(tiles: NDArray[np.uint8]) -> int:
     """Return the channels of tiles, (n, H, W) or (n, C, H, W)."""
     return 1 if tiles.ndim == 3 else tiles.shape[1]
+
+
+def _look_up(values: pd.Series | pd.DataFrame, samples: pd.Series) -> NDArray[Any]:
+    """Class numbers (n,) of samples, or their targets (n, n_targets)."""
+    dtype = np.int64 if isinstance(values, pd.Series) else np.float32
+    return values.loc[samples].to_numpy(dtype)
 
 
 class TileBatchDataset(Dataset[Batch]):

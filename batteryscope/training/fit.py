@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from batteryscope.models.classifier import TileClassifier, build_classifier
+from batteryscope.models.classifier import TileClassifier, TileRegressor, build_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
@@ -34,6 +34,7 @@ from batteryscope.training.data import (
     make_loader,
 )
 from batteryscope.training.module import StageModule
+from batteryscope.training.regression import RegressionModule
 
 FIT_FILES = ("weights.safetensors", "model.json", "history.csv", "fit.json")
 
@@ -111,7 +112,7 @@ def fit_model(
     settings
         The stage's settings.
     classes
-        Class names in the order of the class numbers.
+        Class names in the order of the class numbers, or names of the targets.
     tiles : (n, H, W) or (n, C, H, W) uint8 array
         The tile store.
     state_dir
@@ -135,6 +136,11 @@ def fit_model(
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
+    module_class = StageModule
+    if isinstance(model, TileRegressor):
+        module_class = RegressionModule
+        if task.parent is None:
+            model.learn_scale(task.training.targets)
 
     balanced = settings.balance.method == "class_balanced"
     batches = EpochBatches(
@@ -145,7 +151,7 @@ def fit_model(
         balanced_targets=task.training.targets if balanced else None,
     )
     validation = EpochBatches(len(task.validation), 2 * train.batch_size, seed, shuffle=False)
-    module = StageModule(model, train, settings.augment, seed, len(batches))
+    module = module_class(model, train, settings.augment, seed, len(batches))
     recorder = EpochRecorder(label, listener)
     best = ModelCheckpoint(
         dirpath=state_dir,

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from timm.optim.lookahead import Lookahead
 from torch import Tensor
 from torch.nn import functional
 
@@ -106,15 +107,19 @@ class StageModule(pl.LightningModule):
             "adam": torch.optim.Adam,
             "adamw": torch.optim.AdamW,
             "sgd": torch.optim.SGD,
+            "lookahead_radam": torch.optim.RAdam,
         }
         extra = {"momentum": 0.9} if s.optimiser == "sgd" else {}
         optimiser = classes[s.optimiser](
             parameters, lr=s.learning_rate, weight_decay=s.weight_decay, **extra
         )
+        if s.optimiser == "lookahead_radam":
+            optimiser = Lookahead(optimiser, alpha=0.5, k=6)  # Zhang et al. 2019, their defaults
         total = max(1, s.epochs * self.steps_per_epoch)
         warmup = round(s.warmup_epochs * self.steps_per_epoch)
+        lowest = s.lowest_learning_rate / s.learning_rate
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: scale_learning_rate(step, total, warmup, s.schedule)
+            optimiser, lambda step: scale_learning_rate(step, total, warmup, s.schedule, lowest)
         )
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
 
@@ -147,13 +152,20 @@ def measure_losses(logits: Tensor, targets: Tensor, train: TrainSettings) -> Ten
     )
 
 
-def scale_learning_rate(step: int, total: int, warmup: int, schedule: str) -> float:
+def scale_learning_rate(
+    step: int, total: int, warmup: int, schedule: str, lowest: float = 0.0
+) -> float:
     """Return the factor on the learning rate at a step.
 
     ``constant``: 1. ``cosine``: half a cosine down to 0. ``one_cycle``: a cosine up
     from 1/25 over the first fifth, then down to 0 (Smith 2018). A warm-up rises
-    linearly before either of the first two.
+    linearly before either of the first two. ``linear``: from ``lowest`` up during the warm-up,
+    then down to it in a line.
     """
+    if schedule == "linear":
+        if step < warmup:
+            return lowest + (1 - lowest) * step / warmup
+        return max(lowest, 1 - (1 - lowest) * (step - warmup) / max(1, total - warmup))
     if schedule == "one_cycle":
         rise = max(1, round(0.2 * total))
         if step < rise:

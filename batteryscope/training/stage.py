@@ -67,12 +67,16 @@ def plan_fits(
     Returns
     -------
     classes : list of str
-        All classes of the manifest, sorted: the outputs of the model.
+        The outputs of the model: all classes of the manifest, sorted, or the targets.
     tasks : list of FitTask
     """
-    classes = sorted(manifest["class"].unique())
     labels = manifest.set_index("sample_id")["class"]
-    numbers = labels.map({c: i for i, c in enumerate(classes)})
+    classes = settings.targets or sorted(manifest["class"].unique())
+    numbers: pd.Series | pd.DataFrame
+    if settings.targets:
+        numbers = manifest.set_index("sample_id")[settings.targets]
+    else:
+        numbers = labels.map({c: i for i, c in enumerate(classes)})
     where = f"stage '{settings.stage}': where"
     allowed = set(select_samples(manifest, settings.where, where)["sample_id"])
     tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles).data).hexdigest()

@@ -1,0 +1,49 @@
+"""Predicted capacities over the C-rate, drawn beside the table of predictions."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.report.style import SERIES, encode_picture, house_style, make_figure
+
+MOST_CURVES = 12
+
+
+@house_style
+def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path) -> bool:
+    """Draw one curve per picture and unit, with its interval as a band; False without any.
+
+    Of more than twelve pictures every so many-th is drawn.
+    """
+    from matplotlib.ticker import NullLocator
+
+    good = predictions[predictions["status"] == "ok"]
+    if good.empty:
+        return False
+    step = -(-len(good) // MOST_CURVES)
+    shown = good.iloc[::step]
+    units = list(dict.fromkeys(target.unit for target in record.targets))
+    figure = make_figure(3.6 * len(units) + 1.8, 3.4)
+    for axes, unit in zip(figure.subplots(1, len(units), squeeze=False)[0], units, strict=True):
+        targets = sorted((t for t in record.targets if t.unit == unit), key=lambda t: t.c_rate)
+        rates = [target.c_rate for target in targets]
+        for number, row in enumerate(shown.to_dict("records")):
+            colour = SERIES[number % len(SERIES)]
+            style = "-" if number < len(SERIES) else "--"
+            values = [float(row[t.name]) for t in targets]
+            axes.plot(rates, values, style, color=colour, marker="o", ms=3, label=row["file"])
+            low = [float(row[f"{t.name}_low"]) for t in targets]
+            high = [float(row[f"{t.name}_high"]) for t in targets]
+            axes.fill_between(rates, low, high, color=colour, alpha=0.12, lw=0)
+        axes.set_xscale("log")
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("C-rate")
+        axes.set_ylabel(f"predicted capacity / {unit}")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=7)
+    path.write_bytes(encode_picture(figure, path.stem, "", record.data.generated).png)
+    return True

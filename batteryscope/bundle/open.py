@@ -1,0 +1,23 @@
+"""Opens a published model of pictures, whatever it predicts."""
+
+from pathlib import Path
+
+import torch
+
+from batteryscope.bundle.capacity_predict import load_capacity_bundle
+from batteryscope.bundle.capacity_record import is_capacity_bundle
+from batteryscope.bundle.predict import Bundle
+from batteryscope.bundle.read import load_bundle
+
+
+def open_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: int = 64) -> Bundle:
+    """Load a bundle of classes or of capacities.
+
+    Raises
+    ------
+    InputError
+        As :func:`batteryscope.bundle.read.load_bundle`.
+    """
+    if is_capacity_bundle(folder):
+        return load_capacity_bundle(folder, device, batch_size)
+    return load_bundle(folder, device, batch_size)

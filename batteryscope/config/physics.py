@@ -1,0 +1,59 @@
+"""The electrode that the half-cell model describes, and the grid on which it is solved."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from batteryscope.config.base import Settings
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class HalfCellSettings(Settings):
+    """An NCM111 cathode against lithium, as in Deeg et al. (2024), after Schmidt et al. (2018).
+
+    Mass shares and densities (g/cm³) give the skeletal density; the loading (mg of active
+    material per cm²) stays the same when the electrode is densified, so that porosity fixes
+    the thickness. ``nominal_ah_kg`` defines 1C. ``bruggeman`` and the solid diffusion
+    coefficient ``diffusivity_m2_s``·exp(−``diffusivity_slope``·(x − 0.5)²) were chosen so that
+    the capacities over porosity and C-rate fall as in the paper's Figure 4; they are no
+    measured properties. ``porosity_spread`` is the standard deviation of the local porosity
+    within one electrode over which a capacity is averaged.
+
+    The model is solved on ``grid_points`` porosities between the limits and interpolated.
+    ``porosity_column`` of the manifest holds the porosity of the electrodes in percent.
+    """
+
+    porosity_column: str = "porosity"
+    c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
+    porosity_min: Share = 0.13
+    porosity_max: Share = 0.56
+    grid_points: Annotated[int, Field(ge=4)] = 19
+    loading_mg_cm2: PositiveFloat = 15.4
+    nominal_ah_kg: PositiveFloat = 160.0
+    active_share: Share = 0.92
+    binder_share: Share = 0.04
+    active_density_g_cm3: PositiveFloat = 4.77
+    binder_density_g_cm3: PositiveFloat = 1.78
+    carbon_density_g_cm3: PositiveFloat = 2.0
+    particle_radius_um: PositiveFloat = 5.0
+    diffusivity_m2_s: PositiveFloat = 1.2e-14
+    diffusivity_slope: float = 8.0
+    bruggeman: PositiveFloat = 2.3
+    porosity_spread: Annotated[float, Field(ge=0, lt=0.1)] = 0.02
+    upper_voltage: PositiveFloat = 4.3
+    lower_voltage: PositiveFloat = 2.6
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.porosity_min >= self.porosity_max:
+            raise ValueError(
+                f"porosity_min {self.porosity_min} is not below porosity_max "
+                f"{self.porosity_max}; exchange them."
+            )
+        if self.active_share + self.binder_share >= 1:
+            raise ValueError(
+                f"active_share {self.active_share} and binder_share {self.binder_share} leave no "
+                "carbon; make them smaller."
+            )
+        return self

@@ -1,0 +1,136 @@
+"""Write generated cross-sections: pictures by electrode, phase maps, and measured capacities."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from batteryscope.command_line import show_progress
+from batteryscope.config.dataset import CrossSectionGenerator
+from batteryscope.config.physics import HalfCellSettings
+from batteryscope.errors import InputError
+from batteryscope.seeds import derive_rng, derive_seed
+
+# Hidden, so that reading the data set does not take phase maps for images.
+GENERATED_PHASES = ".phases"
+CAPACITY_TABLE = "capacities.csv"
+
+
+class Electrode(NamedTuple):
+    """One electrode: its folder, the porosity it was made for, and the one it has."""
+
+    name: str
+    nominal: float
+    porosity: float
+
+
+class CrossSectionJob(NamedTuple):
+    """One picture of an electrode."""
+
+    electrode: Electrode
+    number: int
+
+
+def list_electrodes(settings: CrossSectionGenerator) -> list[Electrode]:
+    """List all electrodes, the most porous first, for example ``p50_e1``."""
+    electrodes = []
+    for nominal in sorted(settings.porosities, reverse=True):
+        for number in range(1, settings.electrodes_per_porosity + 1):
+            name = f"p{round(100 * nominal):02d}_e{number}"
+            rng = derive_rng(settings.seed, "electrode", name)
+            porosity = nominal + settings.electrode_spread * rng.normal()
+            electrodes.append(Electrode(name, nominal, float(porosity)))
+    return electrodes
+
+
+def write_cross_sections(
+    settings: CrossSectionGenerator, root: Path, grid: Path | None, workers: int | None
+) -> int:
+    """Write pictures, phase maps and capacities below ``root``; return the number of pictures.
+
+    Raises
+    ------
+    InputError
+        Without a table of simulated capacities.
+    """
+    if grid is None:
+        raise InputError(
+            "Cross-sections need simulated capacities for their labels; give --capacities, or "
+            "name physics in the settings of the study."
+        )
+    electrodes = list_electrodes(settings)
+    table = simulate_measurements(electrodes, settings, pd.read_csv(grid))
+    table.to_csv(root / CAPACITY_TABLE, index=False, lineterminator="\n")
+    jobs = [CrossSectionJob(e, n) for e in electrodes for n in range(settings.images_per_electrode)]
+    write = partial(write_picture, settings, root)
+    write(jobs[0])  # compiles the numba functions once; other processes find them in the cache
+    processes = workers or min(os.cpu_count() or 1, len(jobs) // 8)
+    with ExitStack() as stack:
+        done: Iterable[None] = map(write, jobs[1:])
+        if processes > 1:
+            pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+            done = stack.enter_context(pool).map(write, jobs[1:], chunksize=4)
+        for _ in show_progress(done, "Generating cross-sections", len(jobs) - 1, "picture"):
+            pass
+    return len(jobs)
+
+
+def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSectionJob) -> None:
+    """Generate one cross-section and write it, and its phase map, as PNG."""
+    from batteryscope.demo.cross_section import render_cross_section
+
+    electrode, number = job
+    rng = derive_rng(settings.seed, "place", electrode.name, number)
+    section = render_cross_section(
+        float(np.clip(electrode.porosity + settings.local_spread * rng.normal(), 0.12, 0.58)),
+        derive_seed(settings.seed, "picture", electrode.name, number),
+        width_px=settings.width_px,
+        loading_factor=float(np.clip(1 + settings.loading_spread * rng.normal(), 0.8, 1.2)),
+    )
+    name = f"{electrode.name}/{number + 1:03d}.png"
+    for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+def simulate_measurements(
+    electrodes: list[Electrode], settings: CrossSectionGenerator, grid: pd.DataFrame
+) -> pd.DataFrame:
+    """Return what a rate test of every electrode would give, in mAh/g and Ah/L.
+
+    The half-cell model is averaged over the local porosities of an electrode; every
+    measurement has an error of its own, the same in both units.
+    """
+    from batteryscope.physics.half_cell import smooth_local_porosity
+
+    porosities = np.array([e.porosity for e in electrodes])
+    simulated = smooth_local_porosity(grid, porosities, HalfCellSettings())
+    rows = []
+    for i, electrode in enumerate(electrodes):
+        for (c_rate, unit), values in simulated.items():
+            rng = derive_rng(settings.seed, "rate test", electrode.name, c_rate)
+            capacity = values[i] * (1 + settings.capacity_error * rng.normal())
+            written = "mAh/g" if unit == "Ah/kg" else unit
+            rows.append((electrode.name, c_rate, round(float(capacity), 3), written))
+    return pd.DataFrame(rows, columns=["electrode", "c_rate", "capacity", "unit"])
+
+
+def describe_cross_sections() -> str:
+    """Return the story of the README of a generated data set."""
+    return (
+        "They imitate light-microscopy cross-sections of NCM111 cathodes (0.123 um per pixel)\n"
+        "that were densified to several porosities; after Deeg et al. (2024). One folder per\n"
+        "electrode. capacities.csv holds what the half-cell model of PyBaMM gives for the\n"
+        "electrode's porosity, with an error of measurement. The hidden folder .phases holds the\n"
+        "true phase of every pixel. Good for trying out the pipeline; nothing about real\n"
+        "electrodes follows from results on them.\n"
+    )

@@ -1,0 +1,81 @@
+"""One tidy table of capacities: arms, baselines and physics beside the published values."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.evaluation.regression_metrics import score_images
+
+COLUMNS = [
+    "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
+]  # fmt: skip
+BASELINE_PREFIX = "baseline_"
+DIGITS = 6
+
+
+def compare_capacities(
+    images: pd.DataFrame, backbones: Mapping[str, str], paper: Sequence[PaperValue] = ()
+) -> pd.DataFrame:
+    """Score all arms and put the published values beside them.
+
+    Parameters
+    ----------
+    images
+        Rows of ``gather_images`` of arms, baselines and physics.
+    backbones
+        Network by arm.
+    paper
+        Published values; one that belongs to no row gets a row of its own (arm ``paper``).
+
+    Returns
+    -------
+    DataFrame
+        :data:`COLUMNS`; ``mape`` in percent, ``mae`` in the unit of the target.
+    """
+    table = score_images(images)
+    table["backbone"] = [backbones.get(arm, "") for arm in table["arm"]]
+    table["paper"] = np.nan
+    alone = []
+    for value in paper:
+        beside = ~table["arm"].str.startswith((BASELINE_PREFIX, "physics"))
+        for column in ("metric", "target", "domain", "level"):
+            beside &= table[column] == getattr(value, column)
+        if value.arm:
+            beside &= table["arm"] == value.arm
+        if beside.any():
+            table.loc[beside, "paper"] = value.value
+        else:
+            place = {c: getattr(value, c) for c in ("target", "domain", "level", "metric")}
+            alone.append({"arm": "paper", "backbone": "", **place, "paper": value.value})
+    if alone:
+        table = pd.concat([table, pd.DataFrame(alone)], ignore_index=True)
+    return table.reindex(columns=COLUMNS).astype({"n": "Int64"})
+
+
+def flatten_capacity_metrics(comparison: pd.DataFrame) -> dict[str, float]:
+    """Return ``<arm>.<level>[.<target>].<metric>`` → mean, over all porosities."""
+    ours = comparison[(comparison["domain"] == "") & (comparison["arm"] != "paper")]
+    return {
+        ".".join(str(row[c]) for c in ("arm", "level", "target", "metric") if row[c]): round(
+            float(row["mean"]), DIGITS
+        )
+        for row in ours.sort_values(["arm", "level", "target", "metric"]).to_dict("records")
+    }
+
+
+def pick(
+    comparison: pd.DataFrame, arm: str, metric: str = "mape", target: str = "", domain: str = ""
+) -> tuple[float, float]:
+    """Return mean and standard deviation of one cell at image level; NaN if it is missing."""
+    found = comparison[
+        (comparison["arm"] == arm)
+        & (comparison["metric"] == metric)
+        & (comparison["target"] == target)
+        & (comparison["domain"] == domain)
+        & (comparison["level"] == "image")
+    ]
+    if found.empty:
+        return float("nan"), float("nan")
+    return float(found["mean"].iloc[0]), float(found["sd"].iloc[0])

@@ -1,0 +1,201 @@
+"""What follows from the errors, in sentences: proxies as good as networks, unknown porosities."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
+from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+
+Finding = dict[str, str]
+AS_GOOD = 1.1  # a baseline with at most this factor on the network's error is as good
+NAMES = {
+    "mean": "the mean of the training electrodes",
+    "porosity": "the porosity by Otsu's thresholds, interpolated",
+    "thickness": "the thickness of the coating, interpolated",
+    "texture_forest": "a random forest on texture descriptors",
+}
+
+
+def find_capacity_findings(
+    comparison: pd.DataFrame,
+    images: pd.DataFrame,
+    curves: pd.DataFrame,
+    intervals: pd.DataFrame,
+    protocols: Mapping[str, Mapping[str, str]],
+    main_arm: str,
+    coverage: float,
+) -> list[Finding]:
+    """Collect the findings, the gravest first.
+
+    Parameters
+    ----------
+    comparison, images, curves, intervals
+        Tables of the comparison.
+    protocols
+        By arm: ``suffix`` of the baselines on the same split, its ``scheme`` and ``group``.
+    main_arm
+        Whose numbers are told first.
+    coverage
+        Wanted coverage of the intervals.
+    """
+    found: list[Finding] = []
+    for arm, protocol in protocols.items():
+        found += _judge_proxies(comparison, images, arm, protocol["suffix"])
+        if protocol["scheme"] == "leave_one_out":
+            found.append(_judge_unknown(comparison, arm, main_arm))
+        if protocol["group"] == "image" and protocols[main_arm]["group"] != "image":
+            found.append(_judge_leak(comparison, arm, main_arm))
+    found += _judge_trade_off(curves, [main_arm, *protocols])
+    found += _judge_constants(images, main_arm)
+    found += _judge_coverage(intervals, main_arm, coverage)
+    order = {"warning": 0, "info": 1}
+    return sorted(found, key=lambda f: order[f["severity"]])
+
+
+def _judge_proxies(
+    comparison: pd.DataFrame, images: pd.DataFrame, arm: str, suffix: str
+) -> list[Finding]:
+    mine, sd = pick(comparison, arm)
+    targets = set(images.loc[images["arm"] == arm, "target"])
+    errors = {}
+    for key in NAMES:
+        name = f"{BASELINE_PREFIX}{key}{suffix}"
+        part = images[(images["arm"] == name) & images["target"].isin(targets)]
+        part = part[part["role"] == "test"]
+        if len(part):
+            by_fit = part.groupby(["repeat", "fold"])[["y_true", "y_pred"]]
+            scores = [measure_errors(g["y_true"], g["y_pred"])["mape"] for _, g in by_fit]
+            errors[key] = float(np.mean(scores))
+    if not errors or not np.isfinite(mine):
+        return []
+    ranked = sorted(errors.items(), key=lambda item: item[1])
+    listed = "; ".join(f"{NAMES[key]} {error:.1f} %" for key, error in ranked)
+    good = [key for key, error in ranked if error <= AS_GOOD * mine]
+    spread = f" ± {sd:.1f}" if np.isfinite(sd) else ""
+    start = f"{arm}: MAPE {mine:.1f}{spread} %. Without a network: {listed}."
+    if good:
+        return [
+            {
+                "kind": "proxy",
+                "severity": "warning",
+                "text": f"{start} So {NAMES[good[0]]} is as good as the network or better; nothing "
+                "shows that the network has learnt more than this.",
+            }
+        ]
+    text = f"{start} The network beats all of them."
+    return [{"kind": "proxy", "severity": "info", "text": text}]
+
+
+def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding:
+    new, _ = pick(comparison, arm)
+    known, _ = pick(comparison, main_arm)
+    by_domain = {
+        str(d): pick(comparison, arm, domain=str(d))[0]
+        for d in sorted(set(comparison.loc[comparison["arm"] == arm, "domain"]) - {""})
+    }
+    worst = max(by_domain, key=lambda d: by_domain[d]) if by_domain else ""
+    text = (
+        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % "
+        f"(porosities known from training: {known:.1f} %)"
+        + (f", worst for {worst} with {by_domain[worst]:.1f} %" if worst else "")
+        + ". The first number is what a new calendering pressure must expect."
+    )
+    return {"kind": "unknown_porosity", "severity": "warning", "text": text}
+
+
+def _judge_leak(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding:
+    by_image, by_electrode = pick(comparison, arm)[0], pick(comparison, main_arm)[0]
+    text = (
+        f"{arm}: images of one electrode are in training and test, so the model has met every test "
+        f"electrode; MAPE {by_image:.1f} %, against {by_electrode:.1f} % when electrodes are kept "
+        "apart."
+    )
+    return {"kind": "leak", "severity": "warning", "text": text}
+
+
+def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str]) -> list[Finding]:
+    """Whether dense electrodes win per litre at the lowest rate and lose at the highest."""
+    volume = curves[curves["unit"] == "Ah/L"]
+    if volume.empty:
+        return []
+    said = {}
+    first = volume["arm"].iloc[0]
+    said["measured"] = _turns(volume[volume["arm"] == first], "measured")
+    if (volume["arm"] == "physics").any():
+        said["simulated"] = _turns(volume[volume["arm"] == "physics"], "predicted")
+    own = [arm for arm in dict.fromkeys(arms) if (volume["arm"] == arm).any()]
+    if own:
+        said["predicted"] = _turns(volume[volume["arm"] == own[0]], "predicted")
+    listed = ", ".join(f"{name}: {'yes' if turns else 'no'}" for name, turns in said.items())
+    low, high = volume["c_rate"].min(), volume["c_rate"].max()
+    text = (
+        f"Dense electrodes deliver more per litre at {low:g}C and less at {high:g}C than porous "
+        f"ones ({listed})."
+    )
+    return [{"kind": "trade_off", "severity": "info", "text": text}]
+
+
+def _turns(part: pd.DataFrame, column: str) -> bool:
+    """Whether the class with the highest capacity at the lowest rate is the last at the highest."""
+    low = part[part["c_rate"] == part["c_rate"].min()].set_index("class")[column]
+    high = part[part["c_rate"] == part["c_rate"].max()].set_index("class")[column]
+    differ = low.max() > 1.02 * low.min() and high.max() > 1.02 * high.min()
+    return bool(differ and low.idxmax() == high.idxmin())
+
+
+def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
+    mine = images[(images["arm"] == main_arm) & (images["role"] == "test")]
+    flat = [
+        f"{read_target(str(target))[0]:g}C"
+        for target, part in mine.groupby("target", sort=False)
+        if part["y_true"].std() < 0.02 * part["y_true"].mean()
+    ]
+    if not flat:
+        return []
+    text = (
+        f"At {', '.join(flat)} the capacity of all electrodes differs by less than 2 %: any model "
+        "that knows the mean is right there, and R² says nothing."
+    )
+    return [{"kind": "constant", "severity": "info", "text": text}]
+
+
+def _judge_coverage(intervals: pd.DataFrame, arm: str, coverage: float) -> list[Finding]:
+    mine = intervals[intervals["arm"] == arm]
+    if mine.empty:
+        return []
+    low, high = mine["coverage_measured"].min(), mine["coverage_measured"].max()
+    narrow = bool(low < coverage - 0.1)
+    text = (
+        f"Of the intervals for {coverage:.0%}, {low:.0%} to {high:.0%} of the test images lie "
+        "inside, depending on the C-rate" + ("; they are too narrow." if narrow else ".")
+    )
+    return [{"kind": "coverage", "severity": "warning" if narrow else "info", "text": text}]
+
+
+def list_protocols(arms: Mapping[str, Mapping[str, Any]], main_arm: str) -> dict[str, str]:
+    """Return a suffix for the baselines of every split, empty for that of the main arm.
+
+    Parameters
+    ----------
+    arms
+        By arm: ``split`` (path), ``scheme``, ``group``.
+    main_arm
+        The arm whose split is the main one.
+
+    Returns
+    -------
+    dict
+        Path of the split file → suffix.
+    """
+    suffixes = {str(arms[main_arm]["split"]): ""}
+    for arm in arms.values():
+        path = str(arm["split"])
+        if path in suffixes:
+            continue
+        name = "_unknown" if arm["scheme"] == "leave_one_out" else f"_by_{arm['group']}"
+        taken = set(suffixes.values())
+        suffixes[path] = name if name not in taken else f"{name}_{len(taken)}"
+    return suffixes

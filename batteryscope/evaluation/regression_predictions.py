@@ -1,0 +1,123 @@
+"""Predicted numbers of tiles and images, and the tables that hold them.
+
+``predictions.parquet`` of an arm: ``sample_id, tile, repeat, fold, role, arm`` and
+``y_true_<target>``, ``y_pred_<target>`` for each of its targets; ``role`` is validation or test.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from batteryscope.models.classifier import TileClassifier
+from batteryscope.training.data import select_grid_tiles
+
+KEYS = ["sample_id", "tile", "repeat", "fold", "role", "arm"]
+FIT = ["repeat", "fold"]
+TRUE, PRED = "y_true_", "y_pred_"
+LONG_COLUMNS = [
+    "arm", "target", "repeat", "fold", "role", "sample_id", "specimen_id", "class", "y_true",
+    "y_pred",
+]  # fmt: skip
+
+
+def predict_values(
+    model: TileClassifier,
+    tiles: NDArray[np.uint8],
+    rows: NDArray[np.int64] | None = None,
+    batch_size: int = 32,
+) -> NDArray[np.float64]:
+    """Return the (m, n_targets) outputs for tiles, in the units of the targets.
+
+    Parameters
+    ----------
+    model
+        A trained regressor in evaluation mode.
+    tiles : (n, H, W) uint8 array
+        Tiles, possibly memory-mapped.
+    rows : (m,) int array, optional
+        Which tiles; all by default.
+    batch_size
+        Tiles at a time.
+    """
+    rows = np.arange(len(tiles)) if rows is None else rows
+    device = next(model.parameters()).device
+    results = np.empty((len(rows), len(model.description.classes)))
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch_size):
+            block = np.ascontiguousarray(tiles[rows[start : start + batch_size]])
+            batch = torch.from_numpy(block).unsqueeze(1).to(device)
+            results[start : start + len(block)] = model(batch).double().cpu().numpy()
+    return results
+
+
+def predict_regression_fit(
+    model: TileClassifier,
+    tiles: NDArray[np.uint8],
+    index: pd.DataFrame,
+    manifest: pd.DataFrame,
+    roles: pd.DataFrame,
+    arm: str,
+) -> pd.DataFrame:
+    """Predict the validation and test tiles of one fit.
+
+    Parameters
+    ----------
+    model
+        The model of this fit.
+    tiles, index
+        The tile store.
+    manifest
+        The sample table, with the target columns.
+    roles
+        Rows of the split of this repeat and fold.
+    arm
+        Name of the arm.
+    """
+    targets = model.description.classes
+    truth = manifest.set_index("sample_id")[targets]
+    tables = []
+    for role in ("validation", "test"):
+        part = roles[roles["role"] == role]
+        chosen = select_grid_tiles(index, part["sample_id"], truth)
+        predicted = predict_values(model, tiles, chosen.rows)
+        keys = {
+            "sample_id": chosen.sample_ids,
+            "tile": chosen.rows,
+            "repeat": int(roles["repeat"].iloc[0]),
+            "fold": int(roles["fold"].iloc[0]),
+            "role": role,
+            "arm": arm,
+        }
+        values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
+        values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
+        tables.append(pd.DataFrame(keys | values))
+    return pd.concat(tables, ignore_index=True)
+
+
+def list_predicted_targets(predictions: pd.DataFrame) -> list[str]:
+    """Return the targets that a table of predictions holds."""
+    return [str(c).removeprefix(PRED) for c in predictions.columns if str(c).startswith(PRED)]
+
+
+def gather_images(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Average the tiles of every image, and put targets below each other.
+
+    Returns
+    -------
+    DataFrame
+        One row per arm, fit, image and target with :data:`LONG_COLUMNS`.
+    """
+    targets = list_predicted_targets(predictions)
+    keys = [k for k in KEYS if k != "tile"]
+    values = [f"{p}{t}" for t in targets for p in (TRUE, PRED)]
+    images = predictions.groupby(keys, sort=True)[values].mean().reset_index()
+    known = manifest.set_index("sample_id")[["specimen_id", "class"]]
+    images = images.join(known, on="sample_id")
+    parts = [
+        images[[*keys, "specimen_id", "class"]].assign(
+            target=target, y_true=images[f"{TRUE}{target}"], y_pred=images[f"{PRED}{target}"]
+        )
+        for target in targets
+    ]
+    return pd.concat(parts, ignore_index=True)[LONG_COLUMNS]

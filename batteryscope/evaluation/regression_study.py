@@ -1,0 +1,99 @@
+"""From predictions to all tables of a comparison of capacities."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.config.study import StudySettings
+from batteryscope.errors import InputError
+from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
+from batteryscope.evaluation.regression_comparison import (
+    compare_capacities,
+    flatten_capacity_metrics,
+)
+from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
+from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_metrics import tabulate_curves
+from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.manifest.targets import list_target_columns
+from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
+
+
+@dataclass(frozen=True)
+class RegressionPieces:
+    """Where the pieces lie; ``arms`` by name: ``split, tiles, scheme, group, backbone``."""
+
+    manifest: Path
+    predicted: Path
+    arms: Mapping[str, Mapping[str, str]]
+    main_arm: str
+    simulated: Path | None = None
+
+
+def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
+    """Write ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv``.
+
+    Raises
+    ------
+    InputError
+        Preprocessing left no measurements for the baselines.
+    """
+    manifest = pd.read_parquet(pieces.manifest)
+    targets = list_target_columns(manifest)
+    main = pieces.arms[pieces.main_arm]
+    measurements = _read_measurements(Path(main["tiles"]))
+    suffixes = list_protocols(pieces.arms, pieces.main_arm)
+    tables = [
+        pd.read_parquet(pieces.predicted / arm / "predictions.parquet") for arm in pieces.arms
+    ]
+    seed = study.split.seed
+    for path, suffix in suffixes.items():
+        split = pd.read_parquet(path)
+        tables.append(predict_baselines(manifest, measurements, split, targets, seed, suffix))
+    if study.physics is not None and pieces.simulated is not None:
+        grid = pd.read_csv(pieces.simulated)
+        split = pd.read_parquet(main["split"])
+        tables.append(predict_physics(manifest, split, grid, study.physics, targets))
+    images = pd.concat(
+        [_keep_known(gather_images(table, manifest)) for table in tables], ignore_index=True
+    )
+    coverage = study.evaluate.coverage
+    comparison = compare_capacities(
+        images, {a: p["backbone"] for a, p in pieces.arms.items()}, study.evaluate.paper
+    )
+    curves = tabulate_curves(images)
+    intervals = measure_capacity_intervals(images, coverage)
+    protocols = {a: {**p, "suffix": suffixes[p["split"]]} for a, p in pieces.arms.items()}
+    findings = find_capacity_findings(
+        comparison, images, curves, intervals, protocols, pieces.main_arm, coverage
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    written = {"comparison": comparison, "curves": curves, "intervals": intervals, "images": images}
+    for name, table in written.items():
+        table.round(6).to_csv(out / f"{name}.csv", index=False)
+    values: dict[str, Any] = {
+        "metrics": flatten_capacity_metrics(comparison),
+        "findings": findings,
+    }
+    for name, value in values.items():
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        (out / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def _read_measurements(tiles: Path) -> pd.DataFrame:
+    path = tiles / MEASUREMENTS_NAME
+    if not path.is_file():
+        raise InputError(
+            f"{path}: preprocessing left no measurements for the baselines of capacities; use "
+            "preprocess.method coating_crop."
+        )
+    return pd.read_parquet(path)
+
+
+def _keep_known(images: pd.DataFrame) -> pd.DataFrame:
+    """Drop targets that physics does not simulate."""
+    return images[images["y_pred"].notna()]

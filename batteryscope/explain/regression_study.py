@@ -1,0 +1,145 @@
+"""Explanations of all arms that predict capacities, in one process."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from batteryscope.config.evaluate import ExplainSettings
+from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.evaluation.forward import choose_device, load_fit
+from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
+from batteryscope.explain.regression_shares import measure_agreement, measure_shares
+from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
+from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
+from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers.registry import read_picture
+from batteryscope.tilestore import TileStore
+
+
+@dataclass(frozen=True)
+class ExplainPieces:
+    """Where things lie; ``arms`` by name: ``split, tiles, fits``, ``preprocess`` settings."""
+
+    manifest: Path
+    dataset: Path
+    phases: Path | None
+    arms: Mapping[str, Mapping[str, Any]]
+    published: tuple[str, ...]
+    max_pixels: int
+
+
+def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -> None:
+    """Write maps (``<arm>.npz``, ``<arm>.json``) and the tables of shares, agreement and cost.
+
+    Every arm explains test tiles of its first fit, the same in all arms with the same split.
+    Arms that are not published are explained by the quick methods only.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    manifest = pd.read_parquet(pieces.manifest)
+    device = choose_device()
+    shares, agreements, costs = [], [], []
+    for arm, own in pieces.arms.items():
+        store = TileStore.open(Path(own["tiles"]))
+        folders = sorted(f for part in own["fits"] for f in Path(part).glob("r*_f*"))
+        chosen = choose_regression_tiles(
+            manifest, store.index, pd.read_parquet(own["split"]), folders[0], settings
+        )
+        model = load_fit(folders[0]).to(device)
+        methods = METHODS if arm in pieces.published else FAST_METHODS
+        preprocess = CoatingCropSettings.model_validate(own["preprocess"])
+        maps: dict[str, list[NDArray[np.float16]]] = {m: [] for m in methods}
+        tiles = []
+        for row in chosen.to_dict("records"):
+            tile = np.array(store.tiles[int(row["tile"])])
+            found = explain_tile(
+                model, tile, methods, settings.window_px, settings.integration_steps
+            )
+            tiles.append(tile)
+            for method, values in found.maps.items():
+                maps[method].append(values.astype(np.float16))
+                cost = (arm, method, found.passes[method], found.seconds[method])
+                costs.append(cost)
+            key = {"arm": arm, "sample_id": row["sample_id"], "class": row["class"]}
+            phases = _cut_phases(pieces, row, preprocess)
+            if phases is not None:
+                shares.append(measure_shares(found.maps, phases).assign(**key))
+            agreements.append(measure_agreement(found.maps, settings.window_px).assign(**key))
+        arrays = {m: np.stack(values) for m, values in maps.items()}
+        np.savez_compressed(out / f"{arm}.npz", allow_pickle=False, tiles=np.stack(tiles), **arrays)
+        entry = {
+            "targets": model.description.classes,
+            "tiles": chosen[["sample_id", "class", "path"]].to_dict("records"),
+        }
+        (out / f"{arm}.json").write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    _write(shares, out / "shares.csv")
+    _write(agreements, out / "agreement.csv")
+    cost_table = pd.DataFrame(costs, columns=["arm", "method", "passes", "seconds"])
+    cost_table.groupby(["arm", "method"]).mean().round(4).to_csv(out / "cost.csv")
+
+
+def choose_regression_tiles(
+    manifest: pd.DataFrame,
+    index: pd.DataFrame,
+    split: pd.DataFrame,
+    fit: Path,
+    settings: ExplainSettings,
+) -> pd.DataFrame:
+    """Choose the first test tiles of every class in one fit.
+
+    Returns
+    -------
+    DataFrame
+        ``sample_id, class, path, tile, x_px, y_px``, by class.
+    """
+    record = json.loads((fit / "fit.json").read_text(encoding="utf-8"))
+    of_fit = (split["repeat"] == record["repeat"]) & (split["fold"] == record["fold"])
+    tested = split.loc[of_fit & (split["role"] == "test"), "sample_id"]
+    grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]
+    known = manifest[["sample_id", "class", "path"]]
+    table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
+    by_class = table.sort_values(["class", "sample_id"]).groupby("class")
+    return by_class.head(settings.tiles_per_class).reset_index(drop=True)
+
+
+def _cut_phases(
+    pieces: ExplainPieces, row: Mapping[Any, Any], preprocess: CoatingCropSettings
+) -> NDArray[np.uint8] | None:
+    """Straighten and crop the phase map as the picture was, or None if there is none."""
+    if pieces.phases is None:
+        return None
+    path = (pieces.phases / str(row["path"])).with_suffix(".png")
+    if not path.is_file():
+        return None
+    pixels = read_picture(
+        pieces.dataset / str(row["path"]), max_pixels=pieces.max_pixels
+    ).pixels_8bit
+    with Image.open(path) as picture:
+        phases = np.asarray(picture)
+    for left, right in cut_mosaic(pixels.shape[1], preprocess.mosaic_width_px):
+        if not left <= int(row["x_px"]) < right:
+            continue
+        try:
+            edge, _, _ = locate_coating(np.ascontiguousarray(pixels[:, left:right]), preprocess)
+        except UnusablePictureError:
+            continue
+        straight = straighten(np.ascontiguousarray(phases[:, left:right]), edge, order=0)
+        place = Rectangle(
+            int(row["y_px"]),
+            int(row["x_px"]) - left,
+            preprocess.crop_height_px,
+            preprocess.crop_width_px,
+        )
+        return cut_out(straight, place)
+    return None
+
+
+def _write(tables: list[pd.DataFrame], path: Path) -> None:
+    if tables:
+        pd.concat(tables, ignore_index=True).round(5).to_csv(path, index=False)

@@ -1,0 +1,153 @@
+"""From a picture of a cross-section to straightened crops of its coating."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from skimage.measure import block_reduce
+
+from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.preprocess.coating_foil import FoilEdge, find_foil
+from batteryscope.preprocess.coating_measures import measure_coating
+from batteryscope.preprocess.coating_region import (
+    Coating,
+    Rectangle,
+    cut_centre,
+    cut_out,
+    find_coating,
+    find_largest_rectangle,
+    straighten,
+)
+from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
+
+TableRow = tuple[str, int, int, float, bool]
+
+
+def crop_coating(
+    pixels: NDArray[np.uint8],
+    record: Mapping[str, Any],
+    settings: CoatingCropSettings,
+    n_random: int = 0,
+    rng: np.random.Generator | None = None,
+) -> TileBatch:
+    """Cut, straighten and crop one picture.
+
+    Parameters
+    ----------
+    pixels
+        Grey picture, (height, width); a mosaic is cut into pieces first.
+    record
+        ``is_coloured`` is looked at, if present.
+    settings
+        Sizes, and which foil.
+    n_random
+        Training crops per piece at random positions; with 0, the middle crop trains.
+    rng
+        Source of the random positions; only needed with ``n_random``.
+
+    Raises
+    ------
+    UnusablePictureError
+        ``coloured``, ``no_collector``, ``two_collectors`` or ``coating_too_thin``: what is
+        wrong with the first piece, if no piece can be used.
+    """
+    if record.get("is_coloured"):
+        raise UnusablePictureError(
+            "coloured",
+            "the picture shows colours, but brightness alone tells foil, particles and pores "
+            "apart; save it as a grey picture, taken in bright field.",
+        )
+    rows: list[TableRow] = []
+    tiles: list[NDArray[np.uint8]] = []
+    measured: list[dict[str, float]] = []
+    problems: list[UnusablePictureError] = []
+    for left, right in cut_mosaic(pixels.shape[1], settings.mosaic_width_px):
+        piece = np.ascontiguousarray(pixels[:, left:right])
+        try:
+            edge, coating, rectangle = locate_coating(piece, settings)
+        except UnusablePictureError as error:
+            problems.append(error)
+            rows.append(("grid", left, 0, 0.0, False))
+            measured.append({})
+            continue
+        straight = straighten(piece, edge)
+        middle = cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px)
+        assert middle is not None  # locate_coating has seen to it
+        places = [("grid", middle)]
+        if n_random == 0:
+            places.insert(0, ("random", middle))
+        elif rng is None:
+            raise ValueError("random crops need a random generator")
+        else:
+            places[:0] = [("random", _draw_place(rectangle, middle, rng)) for _ in range(n_random)]
+        values = {
+            "angle_deg": edge.angle_deg,
+            "thickness_px": coating.thickness_px,
+            **measure_coating(cut_out(straight, middle)),
+        }
+        for kind, place in places:
+            crop = cut_out(straight, place)
+            rows.append((kind, left + place.left, place.top, float(crop.std()), True))
+            tiles.append(shrink_crop(crop, settings.shrink))
+            measured.append(values)
+    if not tiles:
+        raise problems[0]
+    table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
+    table.insert(3, "crop_px", settings.crop_width_px)
+    names = next(values for values in measured if values)
+    columns = {name: [values.get(name, np.nan) for values in measured] for name in names}
+    return TileBatch(np.stack(tiles), table, 0, columns)
+
+
+def cut_mosaic(width_px: int, piece_px: int) -> list[tuple[int, int]]:
+    """Return first and last column of the pieces of a mosaic, evenly spread over its width.
+
+    A picture less than twice as wide as a piece is one piece as a whole.
+    """
+    n = width_px // piece_px
+    if n < 2:
+        return [(0, width_px)]
+    starts = np.rint(np.linspace(0, width_px - piece_px, n)).astype(int).tolist()
+    return [(start, start + piece_px) for start in starts]
+
+
+def locate_coating(
+    piece: NDArray[np.uint8], settings: CoatingCropSettings
+) -> tuple[FoilEdge, Coating, Rectangle]:
+    """Find foil, coating and the largest rectangle of coating.
+
+    Raises
+    ------
+    UnusablePictureError
+        If there is no foil, a choice of several, or too little coating.
+    """
+    edge = find_foil(piece, settings.collector)
+    coating = find_coating(straighten(piece, edge), edge, settings.largest_void_px)
+    rectangle = find_largest_rectangle(
+        coating.mask, settings.crop_height_px, settings.crop_width_px
+    )
+    if cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px) is None:
+        raise UnusablePictureError(
+            "coating_too_thin",
+            f"the largest rectangle of coating without artefacts has {rectangle.width}×"
+            f"{rectangle.height} px, less than the crop of {settings.crop_width_px}×"
+            f"{settings.crop_height_px} px; choose a smaller preprocess.crop_height_px or "
+            "crop_width_px, or leave the picture out.",
+        )
+    return edge, coating, rectangle
+
+
+def shrink_crop(crop: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return a crop made smaller by averaging blocks of ``factor`` × ``factor`` pixels."""
+    if factor == 1:
+        return np.ascontiguousarray(crop)
+    means = block_reduce(crop.astype(np.float32), (factor, factor), np.mean)
+    return np.asarray(np.rint(means), dtype=np.uint8)
+
+
+def _draw_place(rectangle: Rectangle, crop: Rectangle, rng: np.random.Generator) -> Rectangle:
+    top = rectangle.top + int(rng.integers(rectangle.height - crop.height + 1))
+    left = rectangle.left + int(rng.integers(rectangle.width - crop.width + 1))
+    return Rectangle(top, left, crop.height, crop.width)

@@ -1,0 +1,159 @@
+"""What the report of a study of capacities is made from, read and in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.config.study import StudySettings
+from batteryscope.errors import InputError
+from batteryscope.plan import StudyPlan, plan_study
+from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
+
+NUMBERS = ("y_true", "y_pred")  # which are classes in other studies
+TEXTS = (
+    *(c for c in TEXT_COLUMNS if c not in NUMBERS),
+    "specimen_id",
+    "role",
+    "unit",
+    "method",
+    "region",
+    "first",
+    "second",
+)
+COPIED = ("comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "findings.json")
+EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
+
+
+@dataclass(frozen=True)
+class RegressionFolders:
+    """Where the pieces lie."""
+
+    comparison: Path
+    manifest: Path
+    tiles: Path
+    audit: Path
+    predicted: Path
+    maps: Path
+    stages: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ArmMaps:
+    """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names."""
+
+    targets: list[str]
+    classes: list[str]
+    tiles: NDArray[np.uint8]
+    maps: dict[str, NDArray[np.float16]]
+
+
+@dataclass(frozen=True)
+class RegressionEvidence:
+    """All pieces of the report; None or empty where one is missing."""
+
+    study: str
+    settings: StudySettings
+    plan: StudyPlan
+    comparison: pd.DataFrame
+    curves: pd.DataFrame
+    intervals: pd.DataFrame
+    images: pd.DataFrame
+    manifest: pd.DataFrame
+    findings: tuple[Mapping[str, Any], ...]
+    rejects: pd.DataFrame | None
+    tile_rejects: pd.DataFrame | None
+    preview: bytes | None
+    audit: Mapping[str, Any]
+    costs: Mapping[str, Mapping[str, Any]]
+    histories: Mapping[str, list[pd.DataFrame]]
+    maps: Mapping[str, ArmMaps]
+    shares: pd.DataFrame | None
+    agreement: pd.DataFrame | None
+    map_cost: pd.DataFrame | None
+    files: Mapping[str, bytes]
+    data_hash: str
+    commit: str
+
+    @property
+    def generated(self) -> bool:
+        """Whether a program made the pictures."""
+        return self.settings.dataset.path is None
+
+    @property
+    def main_arm(self) -> str:
+        """The arm whose numbers are told first."""
+        return self.plan.main.name
+
+    def label(self, arm: str) -> str:
+        """Return how an arm is called in the report."""
+        return self.plan.arms[arm].label if arm in self.plan.arms else arm.replace("_", " ")
+
+
+def collect_regression_evidence(
+    study: str, settings: StudySettings, folders: RegressionFolders, commit: str = ""
+) -> RegressionEvidence:
+    """Read everything that the report shows.
+
+    Raises
+    ------
+    InputError
+        If the comparison is missing or a file cannot be read.
+    """
+    tables = {}
+    for name in ("comparison", "curves", "intervals", "images"):
+        table = read_table(folders.comparison / f"{name}.csv", TEXTS)
+        if table is None:
+            raise InputError(
+                f"{folders.comparison / name}.csv: the file does not exist; a report needs it, so "
+                "run the evaluation of the study first."
+            )
+        tables[name] = table
+    plan = plan_study(study, settings)
+    summary = read_json(folders.manifest / "summary.json") or {}
+    preview = folders.tiles / "preview.png"
+    files = read_files(folders.comparison, COPIED) | read_files(folders.maps, EXPLAINED)
+    return RegressionEvidence(
+        study=study,
+        settings=settings,
+        plan=plan,
+        **tables,
+        manifest=pd.read_parquet(folders.manifest / "manifest.parquet"),
+        findings=tuple(read_json(folders.comparison / "findings.json") or ()),
+        rejects=read_table(folders.manifest / "rejects.csv", TEXTS),
+        tile_rejects=read_table(folders.tiles / "rejects.csv", TEXTS),
+        preview=preview.read_bytes() if preview.is_file() else None,
+        audit=read_json(folders.audit) or {},
+        costs={arm: read_json(folders.predicted / arm / "cost.json") or {} for arm in plan.arms},
+        histories={
+            arm: _read_histories(folders.stages.get(plan.arms[arm].chains[-1])) for arm in plan.arms
+        },
+        maps={arm: m for arm in plan.arms if (m := _read_maps(folders.maps, arm)) is not None},
+        shares=read_table(folders.maps / "shares.csv", TEXTS),
+        agreement=read_table(folders.maps / "agreement.csv", TEXTS),
+        map_cost=read_table(folders.maps / "cost.csv", TEXTS),
+        files=files,
+        data_hash=str(summary.get("manifest_hash", "")),
+        commit=commit,
+    )
+
+
+def _read_histories(folder: Path | None) -> list[pd.DataFrame]:
+    if folder is None:
+        return []
+    return [pd.read_csv(path) for path in sorted(folder.glob("part*/r*_f*/history.csv"))]
+
+
+def _read_maps(folder: Path, arm: str) -> ArmMaps | None:
+    described = read_json(folder / f"{arm}.json")
+    if described is None:
+        return None
+    with np.load(folder / f"{arm}.npz") as arrays:
+        maps = {name: arrays[name] for name in arrays.files if name != "tiles"}
+        tiles = arrays["tiles"]
+    classes = [str(tile["class"]) for tile in described["tiles"]]
+    return ArmMaps([str(t) for t in described["targets"]], classes, tiles, maps)

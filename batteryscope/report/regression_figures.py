@@ -1,0 +1,172 @@
+"""Figures of predicted capacities: parity, capacity over C-rate, errors by C-rate and porosity."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.report.style import GREY, INK, SERIES, house_style, make_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@house_style
+def draw_parity(images: pd.DataFrame, arms: Sequence[str]) -> "Figure":
+    """Draw predicted over measured capacities of test images, a panel per arm (Figure 7)."""
+    figure = make_figure(3.7 * len(arms) + 0.8, 3.6)
+    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
+        mine = images[(images["arm"] == arm) & (images["role"] == "test")]
+        unit = read_target(mine["target"].iloc[0])[1]
+        high = 1.05 * max(mine["y_true"].max(), mine["y_pred"].max())
+        axes.plot([0, high], [0, high], ":", color=GREY)
+        for colour, (target, part) in zip(SERIES, mine.groupby("target", sort=False), strict=False):
+            rate = read_target(str(target))[0]
+            axes.scatter(
+                part["y_true"], part["y_pred"], s=9, color=colour, alpha=0.6, lw=0,
+                label=f"{rate:g}C",
+            )  # fmt: skip
+        axes.set_xlim(0, high)
+        axes.set_ylim(0, high)
+        axes.set_aspect("equal")
+        axes.set_xlabel(f"measured capacity / {unit}")
+        axes.set_ylabel(f"predicted capacity / {unit}")
+        axes.legend(loc="upper left", handletextpad=0.2)
+    return figure
+
+
+@house_style
+def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
+    """Draw measured and predicted capacities over the C-rate, a panel per arm (Figure 8)."""
+    figure = make_figure(3.9 * len(arms) + 0.6, 3.6)
+    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
+        mine = curves[curves["arm"] == arm]
+        unit = mine["unit"].iloc[0]
+        physics = curves[(curves["arm"] == "physics") & (curves["unit"] == unit)]
+        names = sorted(set(mine["class"]), key=_as_number, reverse=True)
+        for number, name in enumerate(names):
+            colour = SERIES[number % len(SERIES)]
+            part = mine[mine["class"] == name].sort_values("c_rate")
+            axes.plot(part["c_rate"], part["predicted"], "-", color=colour, label=f"{name}")
+            axes.fill_between(
+                part["c_rate"],
+                part["predicted"] - part["sd_images"],
+                part["predicted"] + part["sd_images"],
+                color=colour,
+                alpha=0.15,
+                lw=0,
+            )
+            axes.plot(part["c_rate"], part["measured"], "o", color=colour, ms=4, mfc="white")
+            said = physics[physics["class"] == name].sort_values("c_rate")
+            axes.plot(said["c_rate"], said["predicted"], ":", color=colour, lw=1)
+        _label_rates(axes, mine["c_rate"])
+        axes.set_ylabel(f"capacity / {unit}")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+        axes.legend(title="porosity / %", loc="lower left", ncols=2)
+    return figure
+
+
+@house_style
+def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
+    """Draw the MAPE of every C-rate and porosity, a panel per arm."""
+    figure = make_figure(3.6 * len(arms) + 1.0, 2.9)
+    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
+        cells = comparison[
+            (comparison["arm"] == arm)
+            & (comparison["metric"] == "mape")
+            & (comparison["level"] == "image")
+            & (comparison["target"] != "")
+            & (comparison["domain"] != "")
+        ]
+        table = cells.pivot_table(index="domain", columns="target", values="mean", sort=False)
+        table = table.loc[sorted(table.index, key=_as_number, reverse=True)]
+        values = table.to_numpy(float)
+        axes.imshow(np.log10(np.maximum(values, 0.1)), cmap="Blues", aspect="auto", vmin=-0.5,
+                    vmax=2)  # fmt: skip
+        for i, j in np.ndindex(values.shape):
+            dark = values[i, j] > 15
+            axes.text(j, i, f"{values[i, j]:.1f}", ha="center", va="center", fontsize=8,
+                      color="white" if dark else INK)  # fmt: skip
+        axes.set_xticks(range(values.shape[1]), [f"{read_target(t)[0]:g}C" for t in table.columns])
+        axes.set_yticks(range(values.shape[0]), [str(name) for name in table.index])
+        axes.set_ylabel("porosity / %")
+        unit = read_target(str(table.columns[0]))[1]
+        axes.set_title(f"MAPE / %, {unit}")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    return figure
+
+
+@house_style
+def draw_trade_off(curves: pd.DataFrame, mass: str, volume: str) -> "Figure":
+    """Draw capacity over porosity at every C-rate: measured, simulated, predicted, per kg and L."""
+    figure = make_figure(7.6, 5.4)
+    sources = [("measured", mass, volume, "measured"), ("simulated", "physics", "physics",
+               "predicted"), ("predicted", mass, volume, "predicted")]  # fmt: skip
+    sources = [s for s in sources if (curves["arm"] == s[1]).any()]
+    panels = figure.subplots(2, len(sources), squeeze=False, sharex=True, sharey="row")
+    for column, (title, by_mass, by_volume, value) in enumerate(sources):
+        for row, (arm, unit) in enumerate(((by_mass, "Ah/kg"), (by_volume, "Ah/L"))):
+            axes = panels[row, column]
+            mine = curves[(curves["arm"] == arm) & (curves["unit"] == unit)]
+            for number, (rate, part) in enumerate(mine.groupby("c_rate")):
+                x = part["class"].map(_as_number)
+                order = np.argsort(x.to_numpy())
+                axes.plot(
+                    x.to_numpy()[order], part[value].to_numpy()[order], "-o", ms=3,
+                    color=SERIES[number % len(SERIES)], label=f"{float(str(rate)):g}C",
+                )  # fmt: skip
+            axes.set_ylim(bottom=0)
+            axes.grid(axis="y")
+            if column == 0:
+                axes.set_ylabel(f"capacity / {unit}")
+            if row == 0:
+                axes.set_title(title)
+            else:
+                axes.set_xlabel("porosity / %")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    return figure
+
+
+@house_style
+def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
+    """Draw training loss and validation MAPE of all fits of an arm over the epochs."""
+    figure = make_figure(6.4, 2.8)
+    axes = figure.subplots()
+    fade = max(0.3, min(1.0, 2.2 / max(len(histories), 1)))
+    for number, history in enumerate(histories):
+        for column, colour, label in (
+            ("train_loss", SERIES[0], "training"),
+            ("val_mape", SERIES[1], "validation"),
+        ):
+            axes.plot(
+                history["epoch"], history[column], color=colour, alpha=fade,
+                label=label if number == 0 else None,
+            )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss and MAPE / %")
+    axes.legend()
+    return figure
+
+
+def _label_rates(axes: "Axes", rates: pd.Series) -> None:
+    from matplotlib.ticker import NullLocator
+
+    known = sorted(set(rates))
+    axes.set_xscale("log")
+    axes.set_xticks(known, [f"{rate:g}" for rate in known])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("C-rate")
+
+
+def _as_number(name: object) -> float:
+    try:
+        return float(str(name))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,133 @@
+"""Figures of what networks look at: maps over methods and outputs, and the shares of phases."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.report.regression_evidence import ArmMaps
+from batteryscope.report.style import GREY, SERIES, house_style, make_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+METHOD_NAMES = {
+    "grad_ram": "Grad-RAM",
+    "guided_backprop": "guided backpropagation",
+    "occlusion": "occlusion",
+    "integrated_gradients": "integrated gradients",
+}
+
+
+@house_style
+def draw_methods(maps: ArmMaps, output: int) -> "Figure":
+    """Draw one output: a column per porosity, the picture and below it a row per method."""
+    order = _one_per_class(maps.classes)
+    figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.5)
+    panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)
+    for column, tile in enumerate(order):
+        _show(panels[0, column], maps.tiles[tile], None)
+        panels[0, column].set_title(f"{maps.classes[tile]} %", fontsize=8)
+        for row, (method, values) in enumerate(maps.maps.items(), start=1):
+            _show(panels[row, column], maps.tiles[tile], values[tile, output].astype(float))
+            if column == 0:
+                name = METHOD_NAMES[method].replace(" ", "\n")
+                panels[row, column].set_ylabel(name, fontsize=7)
+    return figure
+
+
+@house_style
+def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
+    """Draw one picture: a column per C-rate, a row per method."""
+    n = len(maps.targets)
+    figure = make_figure(7.6, 0.38 * len(maps.maps) * 7.6 / n + 0.5)
+    panels = figure.subplots(len(maps.maps), n, squeeze=False)
+    for row, (method, values) in enumerate(maps.maps.items()):
+        for column, target in enumerate(maps.targets):
+            _show(panels[row, column], maps.tiles[tile], values[tile, column].astype(float))
+            if row == 0:
+                panels[row, column].set_title(f"{read_target(target)[0]:g}C", fontsize=8)
+            if column == 0:
+                panels[row, column].set_ylabel(METHOD_NAMES[method].replace(" ", "\n"), fontsize=7)
+    return figure
+
+
+@house_style
+def draw_regularisation(
+    cells: dict[tuple[str, float], tuple[str, float, float]],
+    maps: dict[str, ArmMaps],
+    output: int,
+) -> "Figure":
+    """Draw accuracy and maps of every penalty and strength of noise side by side.
+
+    Parameters
+    ----------
+    cells
+        (penalty, noise) → arm, mean MAPE, its standard deviation.
+    maps
+        By arm.
+    output
+        The output whose maps are shown.
+    """
+    kinds = sorted({kind for kind, _ in cells}, reverse=True)
+    noises = sorted({noise for _, noise in cells})
+    figure = make_figure(7.6, 0.5 + 1.9 * len(kinds))
+    panels = figure.subplots(2 * len(kinds), len(noises), squeeze=False)
+    for i, kind in enumerate(kinds):
+        for j, noise in enumerate(noises):
+            upper, lower = panels[2 * i, j], panels[2 * i + 1, j]
+            found = cells.get((kind, noise))
+            own = maps.get(found[0]) if found else None
+            if found is None or own is None:
+                upper.set_axis_off()
+                lower.set_axis_off()
+                continue
+            _, mean, sd = found
+            spread = f" ± {sd:.1f}" if np.isfinite(sd) else ""
+            noisy = f"{100 * noise:g} % noise" if noise else "no noise"
+            upper.set_title(f"{kind.upper()}, {noisy}: {mean:.1f}{spread} %", fontsize=8)
+            tile = len(own.tiles) // 2
+            _show(upper, own.tiles[tile], own.maps["grad_ram"][tile, output].astype(float))
+            _show(lower, own.tiles[tile], own.maps["guided_backprop"][tile, output].astype(float))
+    return figure
+
+
+@house_style
+def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
+    """Draw attribution per area of every kind of place, a group of bars per method."""
+    mine = shares[shares["arm"] == arm]
+    table = mine.pivot_table(index="region", columns="method", values="density", sort=False)
+    table = table[[m for m in METHOD_NAMES if m in table.columns]]
+    figure = make_figure(7.2, 2.9)
+    axes = figure.subplots()
+    width = 0.8 / len(table.columns)
+    for number, method in enumerate(table.columns):
+        x = np.arange(len(table)) + (number - (len(table.columns) - 1) / 2) * width
+        axes.bar(x, table[method], width, color=SERIES[number], label=METHOD_NAMES[method])
+    axes.axhline(1, color=GREY, lw=1, ls=":")
+    axes.set_xticks(range(len(table)), list(table.index))
+    axes.set_ylabel("attribution per area")
+    axes.legend(ncols=2)
+    return figure
+
+
+def _one_per_class(classes: Sequence[str]) -> list[int]:
+    first: dict[str, int] = {}
+    for number, name in enumerate(classes):
+        first.setdefault(name, number)
+    return sorted(first.values(), key=lambda n: classes[n], reverse=True)
+
+
+def _show(axes: "Axes", tile: NDArray[np.uint8], values: NDArray[np.float64] | None) -> None:
+    """Show a tile in grey, and over it a map: red raises the capacity, blue lowers it."""
+    axes.imshow(tile, cmap="gray", vmin=0, vmax=255)
+    if values is not None:
+        largest = float(np.quantile(np.abs(values), 0.99)) or 1.0
+        axes.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, alpha=0.65)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)

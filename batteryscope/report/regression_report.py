@@ -1,0 +1,190 @@
+"""The report of a study of capacities: page, figures, tables and summary."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from batteryscope.evaluation.regression_comparison import pick
+from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.report import regression_tables as tables
+from batteryscope.report.facts import show_rejects
+from batteryscope.report.html import make_environment
+from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.regression_figures import (
+    draw_error_map,
+    draw_losses,
+    draw_parity,
+    draw_rate_curves,
+    draw_trade_off,
+)
+from batteryscope.report.regression_map_figures import (
+    draw_methods,
+    draw_outputs,
+    draw_regularisation,
+    draw_shares,
+)
+from batteryscope.report.report_folder import write_report_folder
+from batteryscope.report.style import Picture, encode_picture
+
+FINDING_TITLES = {
+    "proxy": "Does it need a network?",
+    "unknown_porosity": "A porosity that is new",
+    "leak": "Images of one electrode in training and test",
+    "trade_off": "Per litre and per kilogram",
+    "constant": "C-rates at which nothing varies",
+    "coverage": "Intervals",
+}
+
+
+def write_regression_report(evidence: RegressionEvidence, out: Path) -> Path:
+    """Draw, render and write everything; return the path of ``report.html``."""
+    pictures = draw_regression_pictures(evidence)
+    sentence = say_result(evidence)
+    html = render_regression_report(evidence, sentence, pictures)
+    mape, _ = pick(evidence.comparison, evidence.main_arm)
+    summary = {
+        "study": evidence.study,
+        "title": evidence.settings.title,
+        "headline": sentence,
+        "generated": evidence.generated,
+        "paper": evidence.settings.paper,
+        "paper_doi": evidence.settings.paper_doi,
+        "figure": "figures/key_figure.png",
+        "numbers": {"mape": round(mape, 4)},
+    }
+    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    for arm, histories in evidence.histories.items():
+        for number, history in enumerate(histories):
+            path = out / "tables" / f"history_{arm}_{number}.csv"
+            history.to_csv(path, index=False, float_format="%.6g")
+    return page
+
+
+def say_result(evidence: RegressionEvidence) -> str:
+    """Return the main result in one sentence."""
+    arm = evidence.main_arm
+    mape, sd = pick(evidence.comparison, arm)
+    mae, _ = pick(evidence.comparison, arm, "mae")
+    unit = evidence.plan.main.recipe.model.outputs
+    spread = f" ± {sd:.1f}" if sd == sd else ""
+    n = evidence.images.loc[
+        (evidence.images["arm"] == arm) & (evidence.images["role"] == "test"), "specimen_id"
+    ].nunique()
+    return (
+        f"From a cross-section the network predicts the capacity at "
+        f"{len(evidence.maps[arm].targets) if arm in evidence.maps else 'all'} C-rates with a mean "
+        f"error of {mape:.1f}{spread} % ({mae:.1f} {unit}) for {n} electrodes that it has not seen."
+    )
+
+
+def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]:
+    """Draw all figures by name."""
+    published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
+    outputs = {arm: evidence.plan.arms[arm].recipe.model.outputs for arm in published}
+    figures: dict[str, tuple[Any, str]] = {
+        "key_figure": (
+            draw_rate_curves(evidence.curves, published),
+            "Capacity over C-rate: circles are measured, lines predicted for test images (band: "
+            "standard deviation between images), dotted lines simulated by the half-cell model at "
+            "the nominal porosity.",
+        ),
+        "parity": (
+            draw_parity(evidence.images, published),
+            "Predicted over measured capacity of all test images.",
+        ),
+        "error_map": (
+            draw_error_map(evidence.comparison, published),
+            "Mean absolute percentage error for every C-rate and porosity.",
+        ),
+    }
+    mass = next((a for a in published if outputs[a] == "Ah/kg"), None)
+    volume = next((a for a in published if outputs[a] == "Ah/L"), None)
+    if mass and volume:
+        figures["trade_off"] = (
+            draw_trade_off(evidence.curves, mass, volume),
+            "Capacity over porosity: dense electrodes win per litre at low C-rates and lose at "
+            "high ones.",
+        )
+    for arm in published:
+        if evidence.histories.get(arm):
+            figures[f"training_{arm}"] = (
+                draw_losses(evidence.histories[arm]),
+                f"Training of {evidence.label(arm)}, all folds.",
+            )
+        if arm in evidence.maps:
+            maps = evidence.maps[arm]
+            last = len(maps.targets) - 1
+            rate = read_target(maps.targets[last])[0]
+            figures[f"methods_{arm}"] = (
+                draw_methods(maps, last),
+                f"{evidence.label(arm)}, capacity at {rate:g}C: what raises (red) and lowers "
+                "(blue) it, by porosity.",
+            )
+            middle = len(maps.tiles) // 2
+            figures[f"outputs_{arm}"] = (
+                draw_outputs(maps, middle),
+                f"{evidence.label(arm)}: one picture ({maps.classes[middle]} % porosity), all "
+                "outputs.",
+            )
+        if evidence.shares is not None and (evidence.shares["arm"] == arm).any():
+            figures[f"shares_{arm}"] = (
+                draw_shares(evidence.shares, arm),
+                f"{evidence.label(arm)}: attribution per area; 1 is what chance would give.",
+            )
+    cells = tables.find_grid(evidence)
+    if len(cells) > 1:
+        last = len(evidence.maps[evidence.main_arm].targets) - 1
+        figures["regularisation"] = (
+            draw_regularisation(cells, dict(evidence.maps), last),
+            "Penalty and adversarial noise: MAPE, Grad-RAM (above) and guided backpropagation "
+            "(below) of the same picture, highest C-rate.",
+        )
+    return {
+        name: encode_picture(figure, name, caption, evidence.generated)
+        for name, (figure, caption) in figures.items()
+    }
+
+
+def render_regression_report(
+    evidence: RegressionEvidence, sentence: str, pictures: Mapping[str, Picture]
+) -> str:
+    """Render the page: figures and style are inside, no script, nothing to load."""
+    published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
+    rejects, rejected = show_rejects(evidence.rejects)
+    crops, rejected_crops = show_rejects(evidence.tile_rejects)
+    context: dict[str, Any] = {
+        "evidence": evidence,
+        "settings": evidence.settings,
+        "recipe": evidence.plan.main.recipe,
+        "sentence": sentence,
+        "pictures": pictures,
+        "published": published,
+        "findings": [
+            (f["severity"], FINDING_TITLES.get(str(f["kind"]), str(f["kind"])), f["text"])
+            for f in evidence.findings
+        ],
+        "overall": tables.show_overall(evidence),
+        "baselines": tables.show_baselines(evidence),
+        "by_rate": [tables.show_by_rate(evidence, arm) for arm in published],
+        "by_porosity": tables.show_by_porosity(evidence, list(evidence.plan.arms)),
+        "intervals": tables.show_capacity_intervals(evidence),
+        "shares": tables.show_shares(evidence),
+        "agreement": tables.show_agreement(evidence),
+        "map_cost": tables.show_map_cost(evidence),
+        "grid": tables.show_grid(evidence),
+        "data": tables.show_data(evidence),
+        "rejects": rejects,
+        "rejected": rejected,
+        "crops": crops,
+        "rejected_crops": rejected_crops,
+        "warnings": evidence.audit.get("warnings", []),
+        "settings_yaml": yaml.safe_dump(
+            evidence.settings.model_dump(mode="json", exclude={"demo"}),
+            sort_keys=False,
+            allow_unicode=True,
+            width=96,
+        ),
+    }
+    return make_environment().get_template("regression_study.html.j2").render(context)

@@ -1,0 +1,248 @@
+"""Tables of the report of capacities, as texts."""
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
+from batteryscope.evaluation.regression_findings import NAMES
+from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.regression_map_figures import METHOD_NAMES
+from batteryscope.report.shown_table import ShownTable, show_table
+
+
+def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
+    """MAPE, MAE and R² of every arm, the paper's values beside them."""
+    rows: list[list[str]] = []
+    marked: list[int] = []
+    for arm in evidence.plan.arms:
+        if arm == evidence.main_arm:
+            marked.append(len(rows))
+        unit = _unit_of(evidence, arm)
+        cells = [evidence.label(arm), unit]
+        for metric, digits in (("mape", 2), ("mae", 2), ("r2", 3)):
+            cells.append(_format(*pick(evidence.comparison, arm, metric), digits))
+            cells.append(_paper(evidence, arm, metric, digits))
+        cost = evidence.costs.get(arm, {})
+        cells.append(f"{cost.get('seconds', 0) / max(1, cost.get('n_fits', 1)):.0f}")
+        rows.append(cells)
+    columns = [
+        "model", "unit", "MAPE / %", "paper", "MAE / unit", "paper ", "R²", "paper  ",
+        "training / s per fit",
+    ]  # fmt: skip
+    return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
+
+
+def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
+    """Errors of networks, proxies and physics on the same test images, unit by unit."""
+    images = evidence.images[evidence.images["role"] == "test"]
+    published = [evidence.main_arm, *evidence.settings.published_arms]
+    units = {_unit_of(evidence, arm): arm for arm in reversed(published)}
+    rows = []
+    names = {arm: NAMES[arm.removeprefix(BASELINE_PREFIX)] for arm in set(images["arm"])
+             if arm.removeprefix(BASELINE_PREFIX) in NAMES}  # fmt: skip
+    order = list(NAMES.values())
+    entries = [("", "network"), *sorted(names.items(), key=lambda item: order.index(item[1]))]
+    if (images["arm"] == "physics").any():
+        entries.append(("physics", "half-cell model at the nominal porosity"))
+    for arm, name in entries:
+        cells = [name]
+        for unit in sorted(units):
+            part = images[images["arm"] == (arm or units[unit])]
+            part = part[[read_target(t)[1] == unit for t in part["target"]]]
+            fits = [
+                measure_errors(g["y_true"], g["y_pred"])
+                for _, g in part.groupby(["repeat", "fold"])
+            ]
+            for metric in ("mape", "mae"):
+                values = np.array([fit[metric] for fit in fits])
+                sd = values.std(ddof=1) if len(values) > 1 else float("nan")
+                cells.append(_format(float(values.mean()), float(sd), 2) if len(values) else "")
+        rows.append(cells)
+    columns = ["who", *(f"{m}, {u}" for u in sorted(units) for m in ("MAPE / %", "MAE"))]
+    return show_table(pd.DataFrame(rows, columns=columns), marked=[0])
+
+
+def show_by_rate(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+    """Errors per C-rate of one arm."""
+    rows = []
+    for target in dict.fromkeys(evidence.images.loc[evidence.images["arm"] == arm, "target"]):
+        rate, _ = read_target(target)
+        r2 = pick(evidence.comparison, arm, "r2", target)
+        rows.append(
+            [
+                f"{rate:g}C",
+                _format(*pick(evidence.comparison, arm, "mape", target), 2),
+                _format(*pick(evidence.comparison, arm, "mae", target), 2),
+                _format(*r2, 3) or "hardly varies",
+            ]
+        )
+    columns = ["C-rate", "MAPE / %", f"MAE / {_unit_of(evidence, arm)}", "R²"]
+    return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
+
+
+def show_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> ShownTable | None:
+    """MAPE per porosity, a column per arm."""
+    names = sorted(set(evidence.images["class"]), key=float_or_zero, reverse=True)
+    rows = [
+        [name, *(_format(*pick(evidence.comparison, arm, "mape", "", name), 2) for arm in arms)]
+        for name in names
+    ]
+    columns = ["porosity / %", *(f"MAPE / %, {evidence.label(arm)}" for arm in arms)]
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def show_capacity_intervals(evidence: RegressionEvidence) -> ShownTable | None:
+    """Half-widths and measured coverage of the published arms."""
+    published = [evidence.main_arm, *evidence.settings.published_arms]
+    rows = []
+    for row in evidence.intervals.to_dict("records"):
+        if row["arm"] not in published:
+            continue
+        rate, unit = read_target(str(row["target"]))
+        wide = float(row["relative_half_width"])
+        curves = evidence.curves
+        folds = curves[
+            (curves["arm"] == row["arm"]) & (curves["unit"] == unit) & (curves["c_rate"] == rate)
+        ]
+        spread = (folds["sd_folds"] / folds["predicted"]).mean()
+        rows.append(
+            [
+                f"{rate:g}C, {unit}",
+                f"± {100 * wide:.1f} %" if np.isfinite(wide) else "too few images",
+                f"± {row['mean_half_width']:.1f} {unit}" if np.isfinite(wide) else "",
+                f"{100 * row['coverage_measured']:.0f} %",
+                f"{100 * row['coverage_wanted']:.0f} %",
+                str(row["n_test"]),
+                f"{100 * spread:.1f} %" if np.isfinite(spread) else "",
+            ]
+        )
+    columns = [
+        "output", "interval", "on average", "inside", "wanted", "test images",
+        "spread between folds",
+    ]  # fmt: skip
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def show_shares(evidence: RegressionEvidence) -> ShownTable | None:
+    """Share of attribution and of area of every kind of place, main arm."""
+    if evidence.shares is None:
+        return None
+    mine = evidence.shares[evidence.shares["arm"] == evidence.main_arm]
+    area = mine.groupby("region", sort=False)["area"].mean()
+    table = mine.pivot_table(index="region", columns="method", values="share", sort=False)
+    rows = []
+    for region in table.index:
+        cells = [str(region), f"{100 * area[region]:.1f} %"]
+        cells += [f"{100 * table.loc[region, m]:.1f} %" for m in METHOD_NAMES if m in table]
+        rows.append(cells)
+    columns = ["place", "area", *(METHOD_NAMES[m] for m in METHOD_NAMES if m in table)]
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def show_agreement(evidence: RegressionEvidence) -> ShownTable | None:
+    """Mean rank correlation between the maps of two methods, main arm."""
+    if evidence.agreement is None:
+        return None
+    mine = evidence.agreement[evidence.agreement["arm"] == evidence.main_arm]
+    by_pair = mine.groupby(["first", "second"], sort=False)["correlation"]
+    pairs = by_pair.agg(["mean", "std"]).reset_index()
+    rows = [
+        [
+            METHOD_NAMES[row["first"]],
+            METHOD_NAMES[row["second"]],
+            f"{row['mean']:.2f} ± {row['std']:.2f}",
+        ]
+        for row in pairs.to_dict("records")
+    ]
+    columns = ["method", "and", "rank correlation"]
+    return show_table(pd.DataFrame(rows, columns=columns), "", ("and",))
+
+
+def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
+    """What the maps of one picture cost, all outputs together, main arm."""
+    if evidence.map_cost is None:
+        return None
+    mine = evidence.map_cost[evidence.map_cost["arm"] == evidence.main_arm]
+    rows = [
+        [METHOD_NAMES[str(row["method"])], f"{row['passes']:.0f}", f"{row['seconds']:.2f}"]
+        for row in mine.to_dict("records")
+    ]
+    columns = ["method", "passes through the network", "seconds"]
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
+    """Return (penalty, noise) → arm, MAPE, sd of arms that differ from the main one in these."""
+    main = evidence.plan.main.recipe
+    cells: dict[tuple[str, float], tuple[str, float, float]] = {}
+    for arm, planned in evidence.plan.arms.items():
+        recipe = planned.recipe
+        same = recipe.model_copy(update={"train": main.train}) == main
+        if same and recipe.train.penalty != "none":
+            key = (recipe.train.penalty, recipe.train.adversarial_noise)
+            cells.setdefault(key, (arm, *pick(evidence.comparison, arm)))
+    return cells
+
+
+def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
+    """MAPE, MAE and share of attribution on artefacts over penalty and noise."""
+    rows = []
+    for (kind, noise), (arm, mean, sd) in sorted(find_grid(evidence).items(), reverse=True):
+        on_artefacts = ""
+        if evidence.shares is not None:
+            part = evidence.shares[
+                (evidence.shares["arm"] == arm)
+                & (evidence.shares["region"] == "artefacts")
+                & (evidence.shares["method"] == "grad_ram")
+            ]
+            on_artefacts = f"{part['density'].mean():.2f}" if len(part) else ""
+        mae = _format(*pick(evidence.comparison, arm, "mae"), 2)
+        noisy = f"{100 * noise:g} %"
+        rows.append([kind.upper(), noisy, _format(mean, sd, 2), mae, on_artefacts])
+    if len(rows) < 2:
+        return None
+    columns = [
+        "penalty", "noise", "MAPE / %", f"MAE / {_unit_of(evidence, evidence.main_arm)}",
+        "Grad-RAM per area on artefacts",
+    ]  # fmt: skip
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def show_data(evidence: RegressionEvidence) -> ShownTable | None:
+    """Images, electrodes and mean capacities per porosity."""
+    manifest = evidence.manifest
+    targets = [c for c in manifest.columns if str(c).startswith("capacity_")]
+    rows = []
+    for name in sorted(set(manifest["class"]), key=float_or_zero, reverse=True):
+        part = manifest[manifest["class"] == name]
+        cells = [name, str(part["specimen_id"].nunique()), str(len(part))]
+        rows.append([*cells, *(f"{part[t].mean():.0f}" for t in targets)])
+    titles = [f"{read_target(t)[0]:g}C / {read_target(t)[1]}" for t in targets]
+    columns = ["porosity / %", "electrodes", "images", *titles]
+    return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def float_or_zero(name: object) -> float:
+    """Return a name as a number, 0 if it is none."""
+    try:
+        return float(str(name))
+    except ValueError:
+        return 0.0
+
+
+def _unit_of(evidence: RegressionEvidence, arm: str) -> str:
+    return str(evidence.plan.arms[arm].recipe.model.outputs)
+
+
+def _paper(evidence: RegressionEvidence, arm: str, metric: str, digits: int) -> str:
+    for value in evidence.settings.evaluate.paper:
+        if (value.arm, value.metric, value.target, value.domain) == (arm, metric, "", ""):
+            return f"{value.value:.{digits}f}"
+    return ""
+
+
+def _format(mean: float, sd: float, digits: int) -> str:
+    if not np.isfinite(mean):
+        return ""
+    return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if np.isfinite(sd) else "")

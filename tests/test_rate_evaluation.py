@@ -1,0 +1,195 @@
+"""Errors, baselines, intervals and findings of predicted capacities, with known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.physics import HalfCellSettings
+from batteryscope.errors import InputError
+from batteryscope.evaluation.regression_baselines import (
+    find_knots,
+    interpolate,
+    predict_baselines,
+    predict_physics,
+)
+from batteryscope.evaluation.regression_comparison import (
+    compare_capacities,
+    flatten_capacity_metrics,
+    pick,
+)
+from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
+from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
+from batteryscope.evaluation.regression_predictions import gather_images
+
+TARGETS = ["capacity_0p2c_ah_kg", "capacity_5c_ah_kg"]
+POROSITIES = ("50", "30", "20")
+
+
+def make_manifest() -> pd.DataFrame:
+    """Three porosities, four electrodes each, two images per electrode."""
+    rows = []
+    for i, name in enumerate(POROSITIES):
+        for e in range(4):
+            for k in range(2):
+                rows.append(
+                    {
+                        "sample_id": f"{name}{e}{k}",
+                        "specimen_id": f"p{name}_e{e}",
+                        "class": name,
+                        "porosity": name,
+                        TARGETS[0]: 160.0,
+                        TARGETS[1]: 100.0 - 30 * i,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def make_split(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Four folds over electrodes."""
+    parts = []
+    number = manifest["specimen_id"].str[-1].astype(int)
+    for fold in range(4):
+        role = np.where(number == fold, "test", np.where(number == (fold + 1) % 4, "validation",
+                        "train"))  # fmt: skip
+        parts.append(
+            pd.DataFrame(
+                {"sample_id": manifest["sample_id"], "repeat": 0, "fold": fold, "role": role}
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def make_predictions(manifest, split, arm="mass", error=0.1) -> pd.DataFrame:
+    """Predict everything too high by a share."""
+    asked = split[split["role"] != "train"].merge(manifest, on="sample_id")
+    table = asked[["sample_id", "repeat", "fold", "role"]].assign(tile=0, arm=arm)
+    for target in TARGETS:
+        table[f"y_true_{target}"] = asked[target]
+        table[f"y_pred_{target}"] = asked[target] * (1 + error)
+    return table
+
+
+@pytest.fixture(scope="module")
+def tables():
+    manifest = make_manifest()
+    split = make_split(manifest)
+    rng = np.random.default_rng(0)
+    measured = manifest[["sample_id"]].assign(
+        tile=range(len(manifest)),
+        angle_deg=0.0,
+        thickness_px=rng.uniform(400, 600, len(manifest)),
+        porosity_otsu=manifest["porosity"].astype(float) / 100,
+        active_share=0.5,
+        grey_sd=manifest["porosity"].astype(float),
+        lbp_0=0.1,
+    )
+    baselines = predict_baselines(manifest, measured, split, TARGETS, seed=1)
+    return manifest, split, baselines
+
+
+def test_errors_have_known_values():
+    errors = measure_errors([100, 200], [110, 180])
+    assert errors["mape"] == pytest.approx(10)
+    assert errors["mae"] == pytest.approx(15)
+    assert errors["r2"] == pytest.approx(1 - 500 / 5000)
+    assert np.isnan(measure_errors([160, 161], [160, 160])["r2"])
+
+
+def test_knots_are_means_of_groups_in_order():
+    x, y = find_knots(
+        np.array([0.3, 0.1, 0.2, 0.1]), np.array([[3.0], [1.0], [2.0], [1.0]]),
+        pd.Series(["c", "a", "b", "a"]),
+    )  # fmt: skip
+    assert x.tolist() == [0.1, 0.2, 0.3]
+    assert interpolate(np.array([0.0, 0.15, 0.9]), x, y)[:, 0] == pytest.approx([1, 1.5, 3])
+    assert interpolate(np.array([0.15]), x[:2], y[:2])[0, 0] == pytest.approx(1.5)
+
+
+def test_baselines_know_what_their_proxy_tells(tables):
+    manifest, _, baselines = tables
+    images = gather_images(baselines, manifest)
+    table = compare_capacities(images, {})
+    assert pick(table, "baseline_porosity")[0] == pytest.approx(0, abs=1e-9)
+    assert pick(table, "baseline_texture_forest")[0] < 2
+    assert pick(table, "baseline_mean", target=TARGETS[0])[0] == pytest.approx(0, abs=1e-9)
+    by_mean = (30 / 100 + 0 + 30 / 40) / 3 * 100
+    assert pick(table, "baseline_mean", target=TARGETS[1])[0] == pytest.approx(by_mean)
+    assert pick(table, "baseline_thickness", target=TARGETS[1])[0] > 10
+
+
+def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
+    manifest, split, _ = tables
+    images = gather_images(make_predictions(manifest, split), manifest)
+    paper = [
+        PaperValue(metric="mape", value=1.3, arm="mass", level="image"),
+        PaperValue(metric="mape", value=6.3, level="image", domain="15"),
+    ]
+    table = compare_capacities(images, {"mass": "rate_cnn"}, paper)
+    cells = table[(table["target"] != "") & (table["domain"] != "") & (table["metric"] == "mape")]
+    assert len(cells) == len(TARGETS) * len(POROSITIES)
+    assert cells["mean"].to_numpy() == pytest.approx(10)
+    overall = table[(table["metric"] == "mape") & (table["paper"] == 1.3)]
+    assert overall["n"].tolist() == [24]
+    assert (table["arm"] == "paper").sum() == 1
+    assert set(table["level"]) == {"image", "specimen"}
+    metrics = flatten_capacity_metrics(table)
+    assert metrics["mass.image.mape"] == pytest.approx(10)
+    assert metrics[f"mass.image.{TARGETS[1]}.mae"] == pytest.approx(7)
+
+
+def test_intervals_cover_what_errs_alike(tables):
+    manifest, split, _ = tables
+    images = gather_images(make_predictions(manifest, split), manifest)
+    table = measure_capacity_intervals(images, 0.9)
+    assert table["relative_half_width"].to_numpy() == pytest.approx(0.1 / 1.1)
+    assert table["coverage_measured"].tolist() == [1.0, 1.0]
+    assert (table["n_test"] == 24).all()
+
+
+def test_a_proxy_as_good_as_the_network_is_told(tables):
+    manifest, split, baselines = tables
+    arms = {
+        "mass": {"split": "main", "scheme": "kfold", "group": "specimen"},
+        "leaky": {"split": "other", "scheme": "kfold", "group": "image"},
+        "unknown": {"split": "third", "scheme": "leave_one_out", "group": "specimen"},
+    }
+    suffixes = list_protocols(arms, "mass")
+    assert suffixes == {"main": "", "other": "_by_image", "third": "_unknown"}
+    images = pd.concat(
+        [
+            gather_images(baselines, manifest),
+            *(gather_images(make_predictions(manifest, split, arm, 0.2), manifest) for arm in arms),
+        ]
+    )
+    comparison = compare_capacities(images, {})
+    protocols = {arm: {**own, "suffix": suffixes[own["split"]]} for arm, own in arms.items()}
+    curves = tabulate_curves(images)
+    intervals = measure_capacity_intervals(images, 0.9)
+    found = find_capacity_findings(comparison, images, curves, intervals, protocols, "mass", 0.9)
+    kinds = {f["kind"]: f for f in found}
+    assert {"proxy", "leak", "unknown_porosity", "constant", "coverage"} <= set(kinds)
+    text = next(f["text"] for f in found if f["kind"] == "proxy")
+    assert "porosity by Otsu's thresholds, interpolated is as good as the network" in text
+    assert found[0]["severity"] == "warning"
+
+
+def test_physics_needs_porosities_in_percent(tables):
+    manifest, split, _ = tables
+    grid = pd.DataFrame(
+        {
+            "porosity": np.tile(np.linspace(0.1, 0.6, 6), 2),
+            "c_rate": np.repeat([0.2, 5.0], 6),
+            "ah_kg": np.concatenate([np.full(6, 160.0), np.linspace(10, 110, 6)]),
+        }
+    )
+    cell = HalfCellSettings(porosity_spread=0.0)
+    table = predict_physics(manifest, split, grid, cell, TARGETS)
+    of_20 = table[table["sample_id"].str.startswith("20")]
+    assert of_20[f"y_pred_{TARGETS[1]}"].to_numpy() == pytest.approx(30)
+    assert (table["role"] == "test").all()
+    with pytest.raises(InputError, match="in percent"):
+        predict_physics(manifest.assign(porosity="dense"), split, grid, cell, TARGETS)
+    with pytest.raises(InputError, match="no column"):
+        predict_physics(manifest.drop(columns="porosity"), split, grid, cell, TARGETS)

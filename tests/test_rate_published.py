@@ -1,0 +1,175 @@
+"""From trained models to a bundle that predicts, maps that explain, and a report that tells."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from batteryscope.bundle.capacity_record import is_capacity_bundle
+from batteryscope.bundle.capacity_write import write_capacity_bundle
+from batteryscope.bundle.open import open_bundle
+from batteryscope.bundle.record import BundleSettings
+from batteryscope.config.study import StudySettings
+from batteryscope.errors import InputError
+from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
+from batteryscope.explain.regression_study import ExplainPieces, explain_study
+from batteryscope.plan import plan_study
+from batteryscope.preprocess.cut_dataset import cut_dataset
+from batteryscope.provenance import digest_file
+from batteryscope.report.regression_evidence import RegressionFolders, collect_regression_evidence
+from batteryscope.report.regression_report import write_regression_report
+from batteryscope.tilestore import TileStore
+from batteryscope.training.stage import plan_fits, train_stage
+from tests.test_rate_preprocess import draw_bands
+from workflow_scripts import evaluate_regression, predict_images
+
+CROP = {
+    "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
+    "shrink": 4,
+}  # fmt: skip
+TARGETS = ["capacity_1c_ah_kg", "capacity_5c_ah_kg"]
+
+
+def make_study() -> StudySettings:
+    return StudySettings.model_validate(
+        {
+            "title": "Drawn bands",
+            "dataset": {
+                "name": "bands",
+                "path": "images",
+                "labels": {"columns": ["porosity"], "pattern": "(?P<porosity>x)"},
+                "targets": {"c_rates": [1, 5], "units": ["Ah/kg"]},
+            },
+            "preprocess": CROP,
+            "split": {"scheme": "kfold", "folds": 2, "group": "image"},
+            "augment": {"flips": False, "quarter_turns": False},
+            "model": {
+                "backbone": "rate_cnn", "weights": "random", "outputs": "Ah/kg",
+                "backbone_options": {"width": 0.1}, "dropout": 0.0,
+            },
+            "train": {"epochs": 2, "batch_size": 4, "loss": "mape", "monitor": "val_loss",
+                      "penalty": "l2"},
+            "arms": {"mass": {}},
+            "explain": {"integration_steps": 2},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Every piece of a small study: images, tiles, fits, comparison, maps."""
+    root = tmp_path_factory.mktemp("rate")
+    study = make_study()
+    rows = []
+    for i, name in enumerate(("50", "30", "20")):
+        for k in range(4):
+            path = root / "images" / f"p{name}_e{k}.png"
+            path.parent.mkdir(exist_ok=True)
+            pixels = np.roll(draw_bands(0.3 * k), 7 * i + k, axis=1)
+            Image.fromarray(pixels).save(path)
+            sha = digest_file(path)
+            rows.append(
+                {
+                    "sample_id": sha[:16], "path": path.name, "sha256": sha, "class": name,
+                    "porosity": name, "specimen_id": f"p{name}_e{k}", "session_id": None,
+                    "domain": "", "instrument": None, "width_px": 500, "height_px": 400,
+                    TARGETS[0]: 140.0 + i, TARGETS[1]: 100.0 - 30 * i,
+                }
+            )  # fmt: skip
+    manifest = pd.DataFrame(rows).sort_values("sample_id", ignore_index=True)
+    manifest.to_parquet(root / "manifest.parquet")
+    cut_dataset(manifest, root / "images", study.preprocess, root / "tiles", 10**7)
+    number = manifest["specimen_id"].str[-1].astype(int)
+    parts = []
+    for fold in range(2):
+        role = np.select([number == fold, number == fold + 1], ["test", "validation"], "train")
+        part = pd.DataFrame({"sample_id": manifest["sample_id"], "role": role})
+        parts.append(part.assign(repeat=0, fold=fold, group_id=manifest["sample_id"]))
+    split = pd.concat(parts, ignore_index=True)
+    split.to_parquet(root / "split.parquet")
+    store = TileStore.open(root / "tiles")
+    stage = next(iter(plan_study("bands", study).stages.values())).settings
+    train = store.index[store.index["kind"] == "random"].merge(split[split["role"] == "train"])
+    balance = train.assign(copies=1, weight=1.0)
+    names, tasks = plan_fits(
+        stage, manifest, split, balance, store.index, store.tiles, [(0, 0), (0, 1)], "code"
+    )
+    assert names == TARGETS
+    train_stage(stage, names, tasks, store.tiles, root / "state", root / "stage" / "part0")
+    arms = {
+        "mass": {
+            "split": str(root / "split.parquet"), "tiles": str(root / "tiles"),
+            "fits": [str(root / "stage" / "part0")], "scheme": "kfold", "group": "image",
+            "backbone": "rate_cnn", "preprocess": study.preprocess.model_dump(mode="json"),
+        }
+    }  # fmt: skip
+    status = evaluate_regression.main(
+        ["--manifest", str(root / "manifest.parquet"), "--arms", json.dumps(arms),
+         "--out", str(root / "predicted")]
+    )  # fmt: skip
+    assert status == 0
+    pieces = RegressionPieces(root / "manifest.parquet", root / "predicted", arms, "mass")
+    compare_study(study, pieces, root / "comparison")
+    explained = ExplainPieces(
+        root / "manifest.parquet", root / "images", None, arms, ("mass",), 10**7
+    )
+    explain_study(explained, study.explain, root / "explained")
+    return root, study, manifest, arms
+
+
+def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path):
+    root, study, manifest, arms = published
+    frames = pd.DataFrame({"sample_id": manifest["sample_id"], "pixel_digest": "x"})
+    settings = BundleSettings(
+        study="bands", arm="mass", title="Drawn bands", data_name="bands",
+        label_columns=["porosity"], preprocess=study.preprocess, max_pixels=10**7, generated=False,
+    )  # fmt: skip
+    out = tmp_path / "bundle"
+    record = write_capacity_bundle(
+        out, settings, arms, ["mass"], manifest, frames, root / "images", root / "comparison"
+    )
+    assert [target.name for target in record.targets] == TARGETS
+    assert is_capacity_bundle(out)
+    assert "## Limits" in (out / "MODEL_CARD.md").read_text()
+    example = json.loads((out / "example_output.json").read_text())
+    pictures = tmp_path / "new"
+    pictures.mkdir()
+    Image.fromarray(np.asarray(Image.open(out / "example_input.png"))).save(pictures / "a.png")
+    Image.fromarray(draw_bands(bands=())).save(pictures / "b.png")
+    table = tmp_path / "predictions.csv"
+    status = predict_images.main(
+        ["--bundle", str(out), "--images", str(pictures), "--out", str(table), "--device", "cpu"]
+    )
+    assert status == 0
+    assert table.with_suffix(".png").is_file()
+    rows = pd.read_csv(table).set_index("file")
+    for target in TARGETS:
+        assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)
+        assert rows.loc["a.png", f"{target}_fold_sd"] >= 0
+    assert rows.loc["b.png", "reason"].startswith("no_collector")
+    (out / "fold_mass_r0_f0.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="fold_mass_r0_f0"):
+        open_bundle(out)
+
+
+def test_report_shows_errors_maps_and_findings(published, tmp_path):
+    root, study, manifest, _ = published
+    for name in ("data", "split"):
+        (root / name).mkdir(exist_ok=True)
+    manifest.to_parquet(root / "data" / "manifest.parquet")
+    (root / "split" / "audit.json").write_text("{}")
+    chain = plan_study("bands", study).main.chains[-1]
+    folders = RegressionFolders(
+        comparison=root / "comparison", manifest=root / "data", tiles=root / "tiles",
+        audit=root / "split" / "audit.json", predicted=root / "predicted",
+        maps=root / "explained", stages={chain: root / "stage"},
+    )  # fmt: skip
+    evidence = collect_regression_evidence("bands", study, folders, "abc1234")
+    page = write_regression_report(evidence, tmp_path / "report").read_text()
+    for words in ("Beside what needs no network", "Does it need a network?", "Grad-RAM", "abc1234"):
+        assert words in page
+    assert (tmp_path / "report" / "figures" / "key_figure.svg").is_file()
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert summary["numbers"]["mape"] > 0

@@ -1,0 +1,35 @@
+"""Solve the half-cell model on a grid of porosities: capacity at every C-rate (CSV)."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import log, make_parser, read_settings, run_program, show_progress
+from batteryscope.config.physics import HalfCellSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--settings", required=True, help="half cell (JSON text or file)")
+    parser.add_argument("--out", type=Path, required=True, help="table (CSV) to write")
+    return run_program(simulate, parser, argv)
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """Solve porosity by porosity."""
+    cell = read_settings(HalfCellSettings, arguments.settings)
+    from batteryscope.physics.half_cell import simulate_grid, tabulate
+
+    steps = show_progress(
+        simulate_grid(cell), "Solving the half cell", cell.grid_points, "porosity"
+    )
+    table = tabulate(list(steps))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    table.round(4).to_csv(arguments.out, index=False, lineterminator="\n")
+    log.info("%d porosities, %d C-rates", cell.grid_points, len(cell.c_rates))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
