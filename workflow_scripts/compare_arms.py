@@ -54,10 +54,10 @@ def compare(arguments: argparse.Namespace) -> None:
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    told = (manifest, labels, backbones, settings.paper, splits)
-    table = comparison.compare_arms(predictions, *told)
-    level = "image" if "image" in levels else "slice"
-    images = levels[level]
+    table = comparison.compare_arms(
+        predictions, manifest, labels, backbones, settings.paper, splits
+    )
+    images = levels[level := "image" if "image" in levels else "slice"]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
     # Training images of other domains do not make the tested ones overlap less.

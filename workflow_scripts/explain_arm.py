@@ -6,13 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import (
-    log,
-    make_parser,
-    read_settings,
-    run_program,
-    show_progress,
-)
+from batteryscope.command_line import log, make_parser, read_settings, run_program, show_progress
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import ConfigError
 

@@ -6,14 +6,11 @@ Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --ou
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
-
-if TYPE_CHECKING:
-    from batteryscope.bundle.predict import Bundle
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,26 +34,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
+    from batteryscope.bundle.capacity_plot import draw_rates_beside
     from batteryscope.bundle.capacity_record import is_capacity_bundle
+    from batteryscope.bundle.open import open_bundle
     from batteryscope.bundle.output import write_rows
     from batteryscope.bundle.predict_scans import predict_folder
     from batteryscope.bundle.record import read_record
     from batteryscope.config.dataset import read_slices
-    from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.errors import ConfigError, InputError
+    from batteryscope.evaluation.forward import demand_device
     from batteryscope.manifest.scan import scan_images
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
     of_capacities = is_capacity_bundle(arguments.bundle)
-    if not of_capacities and isinstance(read_record(arguments.bundle).preprocess, CtSlicesSettings):
+    scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
+    device = demand_device(arguments.device)
+    load = partial(open_bundle, arguments.bundle, device, arguments.batch_size)
+    if scans:
         chosen = read_slices(arguments.slices, "--slices")
-        predict_folder(load_models(arguments), arguments.images, arguments.out, chosen)
+        predict_folder(load(), arguments.images, arguments.out, chosen)
         return
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    bundle = load_models(arguments)
+    bundle = load()
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
@@ -68,40 +70,13 @@ def predict(arguments: argparse.Namespace) -> None:
     for line in summary.describe():
         log.info("%s", line)
     if of_capacities:
-        plot = _draw_rates(arguments.bundle, arguments.out)
-        if plot is not None:
+        if plot := draw_rates_beside(arguments.bundle, arguments.out):
             log.info("Capacities over the C-rate: %s", plot)
     if summary.n_rejected == summary.n_files:
         raise InputError(
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
         )
-
-
-def load_models(arguments: argparse.Namespace) -> "Bundle":
-    """Load the bundle onto the wanted device."""
-    from batteryscope.bundle.open import open_bundle
-    from batteryscope.errors import ConfigError
-    from batteryscope.evaluation.forward import choose_device
-
-    device = choose_device(arguments.device)
-    if arguments.device == "gpu" and device.type == "cpu":
-        raise ConfigError(
-            "--device: found 'gpu', but there is none that torch can use; say 'auto'."
-        )
-    return open_bundle(arguments.bundle, device, arguments.batch_size)
-
-
-def _draw_rates(bundle: Path, table: Path) -> Path | None:
-    """Draw predicted capacities over the C-rate beside the table."""
-    import pandas as pd
-
-    from batteryscope.bundle.capacity_plot import draw_rate_plot
-    from batteryscope.bundle.capacity_record import read_capacity_record
-
-    path = table.with_suffix(".png")
-    drawn = draw_rate_plot(pd.read_csv(table), read_capacity_record(bundle), path)
-    return path if drawn else None
 
 
 if __name__ == "__main__":

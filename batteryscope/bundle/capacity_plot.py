@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
 from batteryscope.report.style import SERIES, encode_picture, house_style, make_figure
 
 MOST_CURVES = 12
+
+
+def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
+    """Draw a written table of predictions beside it, as PNG; return its path if there are any."""
+    path = table.with_suffix(".png")
+    drawn = draw_rate_plot(pd.read_csv(table), read_capacity_record(bundle), path)
+    return path if drawn else None
 
 
 @house_style

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.training.data import as_batch, select_grid_tiles
 
@@ -17,6 +18,22 @@ def choose_device(accelerator: str = "auto") -> torch.device:
     """Return the GPU if there is one and it is wanted, else the CPU."""
     wanted = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if wanted else "cpu")
+
+
+def demand_device(accelerator: str) -> torch.device:
+    """Return the device of that name (``auto``, ``cpu`` or ``gpu``).
+
+    Raises
+    ------
+    ConfigError
+        A GPU is asked for, and there is none.
+    """
+    device = choose_device(accelerator)
+    if accelerator == "gpu" and device.type == "cpu":
+        raise ConfigError(
+            "--device: found 'gpu', but there is none that torch can use; say 'auto'."
+        )
+    return device
 
 
 def load_fit(folder: Path) -> TileClassifier:
