@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
-    parser.add_argument("--backbones", default="{}", help="JSON: network of each arm")
+    parser.add_argument(
+        "--backbones", type=json.loads, default="{}", help="JSON: network of each arm"
+    )
     add_where(parser)
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
@@ -49,14 +51,12 @@ def compare(arguments: argparse.Namespace) -> None:
     settings = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
-    backbones = json.loads(arguments.backbones)
     main_arm, labels = arguments.main_arm, arguments.label_columns
+    networks = arguments.backbones
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    table = comparison.compare_arms(
-        predictions, manifest, labels, backbones, settings.paper, splits
-    )
+    table = comparison.compare_arms(predictions, manifest, labels, networks, settings.paper, splits)
     images = levels[level := "image" if "image" in levels else "slice"]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
@@ -72,15 +72,13 @@ def compare(arguments: argparse.Namespace) -> None:
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions, level),
-        "paired": compare_pairs_of_arms(images, arguments.pairs or list(backbones), tested),
+        "paired": compare_pairs_of_arms(images, arguments.pairs or list(networks), tested),
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)
-        tables["survey"] = compare_with_survey(answers, images, manifest, main_arm)
-        text = describe_survey(tables["survey"])
-        findings.append({"kind": "survey", "severity": "info", "text": text})
-    out = arguments.out_dir
-    out.mkdir(parents=True, exist_ok=True)
+        tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
+        findings.append({"kind": "survey", "severity": "info", "text": describe_survey(compared)})
+    (out := arguments.out_dir).mkdir(parents=True, exist_ok=True)
     for name, content in tables.items():
         content.round(6).to_csv(out / f"{name}.csv", index=False)
     for name, value in {"metrics": comparison.flatten_metrics(table), "findings": findings}.items():

@@ -69,9 +69,8 @@ def predict(arguments: argparse.Namespace) -> None:
     summary = write_rows(arguments.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
-    if of_capacities:
-        if plot := draw_rates_beside(arguments.bundle, arguments.out):
-            log.info("Capacities over the C-rate: %s", plot)
+    if of_capacities and (plot := draw_rates_beside(arguments.bundle, arguments.out)):
+        log.info("Capacities over the C-rate: %s", plot)
     if summary.n_rejected == summary.n_files:
         raise InputError(
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
