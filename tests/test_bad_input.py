@@ -150,12 +150,13 @@ def test_bad_files_are_one_row_each_of_a_prediction(sandbox, tmp_path):
     assert rejected["reason"].str.split(":").str[0].to_dict() == REASONS
 
 
-def test_empty_folder(sandbox):
+def test_empty_folder(sandbox, tmp_path):
     sentence = "empty: this folder holds no image that can be read; put files ending in .* there."
     sandbox.write_params(params(dataset={"path": "empty"}))
     assert_stops_with(sandbox.snakemake("--", MANIFEST, check=False), sentence)
+    bundle = bundle_study(make_study(tmp_path / "study"))
     done = sandbox.run(
-        "python", "workflow_scripts/predict_images.py", "--bundle", "models/check",
+        "python", "workflow_scripts/predict_images.py", "--bundle", str(bundle),
         "--images", "empty", "--out", "out.csv", check=False,
     )  # fmt: skip
     assert done.returncode != 0

@@ -231,15 +231,15 @@ class FakeBundle:
 def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     import mlflow
 
-    fake = types.ModuleType("batteryscope.bundle.read")
+    fake = types.ModuleType("batteryscope.bundle.open")
     loaded = []
 
-    def load_bundle(path):
+    def open_bundle(path):
         loaded.append(path)
         return FakeBundle()
 
-    fake.load_bundle = load_bundle
-    monkeypatch.setitem(sys.modules, "batteryscope.bundle.read", fake)
+    fake.open_bundle = open_bundle
+    monkeypatch.setitem(sys.modules, "batteryscope.bundle.open", fake)
     results = build_study(tmp_path / "work", bundle=True)
     _, tracked = track(results, uri, tmp_path / "tracked.json")
     assert tracked["status"] == "complete"

@@ -1,4 +1,4 @@
-"""Apply a published model to pictures (a row per picture) or scans (per slice and per cell).
+"""Apply a published model: one row per picture; of scans one per slice and one per cell.
 
 Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --out predictions.csv
 """
