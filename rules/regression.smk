@@ -1,64 +1,6 @@
 # Studies whose models predict capacities: physics, evaluation, explanations, report, bundle.
 
 
-def regression_arms(wildcards):
-    """Where the pieces of every arm lie, as JSON for programs that take all arms at once."""
-    plan, root = plan_of(wildcards), f"work/{wildcards.study}"
-    return json.dumps(
-        {
-            name: {
-                "split": f"{root}/splits/{arm.split}/split.parquet",
-                "tiles": f"{root}/tiles/{arm.tiles}",
-                "fits": stage_parts(wildcards.study, arm.chains[-1]),
-                "scheme": arm.recipe.split.scheme,
-                "group": arm.recipe.split.group,
-                "backbone": arm.recipe.model.backbone,
-                "preprocess": arm.recipe.preprocess.model_dump(mode="json"),
-            }
-            for name, arm in plan.arms.items()
-        }
-    )
-
-
-def regression_splits(wildcards):
-    root = f"work/{wildcards.study}/splits"
-    return sorted(
-        {f"{root}/{a.split}/split.parquet" for a in plan_of(wildcards).arms.values()}
-    )
-
-
-def regression_tiles(wildcards):
-    arms = plan_of(wildcards).arms.values()
-    return sorted({f"work/{wildcards.study}/tiles/{arm.tiles}" for arm in arms})
-
-
-def regression_fits(wildcards):
-    arms = plan_of(wildcards).arms.values()
-    chains = sorted({arm.chains[-1] for arm in arms})
-    return [part for chain in chains for part in stage_parts(wildcards.study, chain)]
-
-
-def simulated_capacities(wildcards):
-    """The table of the half-cell model; nothing for a study without physics."""
-    has_physics = PROJECT.studies[wildcards.study].physics is not None
-    return [f"work/{wildcards.study}/physics/capacities.csv"] if has_physics else []
-
-
-def phase_maps(wildcards):
-    """The folder of phase maps: the user's, or the one that generated cross-sections bring."""
-    study = PROJECT.studies[wildcards.study]
-    if study.explain.phases:
-        return f"--phases {study.explain.phases}"
-    generated = study.dataset.path is None
-    folder = f"{dataset_folder(wildcards.study)}/.phases"
-    return f"--phases {folder}" if generated else ""
-
-
-def generated_images(wildcards):
-    study = PROJECT.studies[wildcards.study]
-    return [] if study.dataset.path else dataset_folder(wildcards.study)
-
-
 rule simulate_capacities:
     input:
         code=code_of("simulate_capacities"),
@@ -187,7 +129,7 @@ rule explain_regression:
         "{wildcards.study}: draw where the networks look"
     shell:
         "python workflow_scripts/explain_regression.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --dataset {params.dataset:q} {params.phases} "
+        "--manifest {input.manifest:q} --dataset {params.dataset:q} {params.phases:q} "
         "--arms {params.arms:q} --published {params.published:q} "
         "--max-pixels {params.max_pixels} --out {output.maps:q} --log {log:q}"
 
