@@ -69,6 +69,11 @@ class TileStore:
         return rows.reset_index(drop=True)
 
 
+def take_plane(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what people are shown of a tile: (H, W) itself, of (C, H, W) the middle slice."""
+    return tile if tile.ndim == 2 else tile[len(tile) // 2]
+
+
 class TileWriter:
     """Writes an array of unknown length to a ``.npy`` file, piece by piece.
 

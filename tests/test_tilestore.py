@@ -72,3 +72,9 @@ def test_incomplete_store_is_explained(tmp_path):
     write_index(tmp_path, make_index([True]))
     with pytest.raises(InputError, match=r"names 1 tiles but tiles\.npy holds 3"):
         TileStore.open(tmp_path)
+
+
+def test_of_stacked_slices_the_middle_one_is_shown() -> None:
+    stack = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    np.testing.assert_array_equal(take_plane(stack), stack[1])
+    np.testing.assert_array_equal(take_plane(stack[0]), stack[0])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batteryscope.report.style import house_style, make_figure
+from batteryscope.tilestore import take_plane
 
 COLOUR_MAP = "inferno"
 BRIGHTEST_SHARE = 99.5  # percentile of a map that becomes 1; single pixels would darken the rest
@@ -94,5 +95,4 @@ def to_rgb(tile: NDArray[np.uint8]) -> NDArray[np.float64]:
 
     Of a stack of slices, (C, H, W), the middle one is shown.
     """
-    tile = tile if tile.ndim == 2 else tile[len(tile) // 2]
-    return np.repeat(tile[..., None] / 255.0, 3, axis=2)
+    return np.repeat(take_plane(tile)[..., None] / 255.0, 3, axis=2)

@@ -78,7 +78,7 @@ def explain_same_tiles(
         values = dict.fromkeys(("share", "area", "preference"), float("nan"))
         if (mask := known.get(name)) is not None:
             place = int(row["x_px"]), int(row["y_px"]), int(row["crop_px"])
-            values = compare_with_mask(fine[0], cut_coverage(mask, *place, len(tile)))
+            values = compare_with_mask(fine[0], cut_coverage(mask, *place, tile.shape[-1]))
         file = shown.get(name, "") if row["tile"] in first_tiles else ""
         if file:
             pictures[file] = _encode(blend(tile, fine[0]))

@@ -121,8 +121,7 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
 def _tile_picture(evidence: StudyEvidence, tile: float) -> np.ndarray | None:
     if evidence.tiles is None or pd.isna(tile) or not 0 <= int(tile) < len(evidence.tiles):
         return None
-    picture = np.asarray(evidence.tiles[int(tile)])
-    return picture if picture.ndim == 2 else picture[len(picture) // 2]
+    return take_plane(np.asarray(evidence.tiles[int(tile)]))
 
 
 def _find_pictures(evidence: StudyEvidence, rows: pd.DataFrame) -> list[np.ndarray | None]:

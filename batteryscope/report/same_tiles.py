@@ -21,6 +21,7 @@ from batteryscope.report.style import (
     make_figure,
 )
 from batteryscope.report.tables import format_count, format_percent
+from batteryscope.tilestore import take_plane
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +123,7 @@ def _show_tile(evidence: StudyEvidence, tile: int) -> Panel:
     tiles = evidence.tiles
     if tiles is None or not 0 <= tile < len(tiles):
         return None, "", True
-    return np.asarray(tiles[tile]), "", True
+    return take_plane(np.asarray(tiles[tile])), "", True
 
 
 def _find_panel(arm: ArmEvidence, sample_id: str) -> Panel:
