@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.errors import InputError
-from batteryscope.tilestore import INDEX_COLUMNS, TileStore, TileWriter, write_index
+from batteryscope.tilestore import INDEX_COLUMNS, TileStore, TileWriter, take_plane, write_index
 
 
 def make_tiles(n: int, seed: int = 0) -> np.ndarray:

@@ -24,6 +24,7 @@ from batteryscope.report.tables import (
     order_arms,
     select_rows,
 )
+from batteryscope.tilestore import take_plane
 
 SAMPLES_SHOWN = 9
 ROLES = ("train", "validation", "test")
