@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -59,6 +60,23 @@ def test_frames_do_not_depend_on_the_other_classes_of_the_set():
     assert len({job[:4] for job in jobs}) == 9
     per_day = [{j.visit for j in jobs if j.number == number} for number in range(3)]
     assert per_day == [{0, 1, 2}] * 3
+
+
+def test_single_classes_can_be_rarer():
+    settings = SemTopViewGenerator(
+        compositions=["811"], images_per_class=5, additives=["none", "VC"],
+        images_of={"ncm811_formation_VC": 2, "ncm811_pristine": 7},
+    )  # fmt: skip
+    counts = Counter(job[1:3] for job in list_sem_jobs(settings))
+    assert counts.pop(("formation", "VC")) == 2
+    assert counts.pop(("pristine", "none")) == 7
+    assert set(counts.values()) == {5}
+    with pytest.raises(ConfigError, match=r"'ncm811_formation_FEC'.*nearest .*formation_VC"):
+        validate_settings(
+            SemTopViewGenerator,
+            {"additives": ["VC"], "images_of": {"ncm811_formation_FEC": 2}},
+            "generator",
+        )
 
 
 def test_a_failed_run_leaves_nothing_and_a_finished_one_is_replaced(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Where the pictures are, how they were labelled, or how to generate them."""
 
+import difflib
 import re
+from itertools import product
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -56,11 +58,14 @@ class SemTopViewGenerator(Settings):
     """Generated SEM top views of NCM cathodes (see ``batteryscope.demo.sem_frame``).
 
     The scale is always 0.2688 um per pixel (500x), so that a smaller frame shows a smaller
-    field. One class, and one folder, for every composition, state and additive.
+    field. One class, and one folder, for every composition, state and additive;
+    ``images_of`` gives single folders (``ncm811_formation_VC``) another number of images,
+    since real collections are seldom balanced.
     """
 
     kind: Literal["sem_top_view"] = "sem_top_view"
     images_per_class: PositiveInt = 14
+    images_of: dict[str, PositiveInt] = {}
     width_px: Annotated[int, Field(ge=256)] = 640
     height_px: Annotated[int, Field(ge=192)] = 480
     compositions: list[Literal["333", "523", "622", "811"]] = Field(
@@ -79,6 +84,26 @@ class SemTopViewGenerator(Settings):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{key} names {twice[0]!r} more than once; name it once.")
         return self
+
+    @model_validator(mode="after")
+    def _known_folders(self) -> Self:
+        folders = [
+            name_sem_folder(*names)
+            for names in product(self.compositions, self.states, self.additives)
+        ]
+        if unknown := sorted(set(self.images_of) - set(folders)):
+            near = difflib.get_close_matches(unknown[0], folders, n=3, cutoff=0.0)
+            raise ValueError(
+                f"images_of names {unknown[0]!r}, which is no generated folder; "
+                f"the nearest ones are {', '.join(near)}."
+            )
+        return self
+
+
+def name_sem_folder(composition: str, state: str, additive: str) -> str:
+    """Return the folder of a class, for example ``ncm811_100cycles`` or ``ncm811_100cycles_VC``."""
+    suffix = "" if additive == "none" else f"_{additive}"
+    return f"ncm{composition}_{state}{suffix}"
 
 
 class CheckSetGenerator(Settings):

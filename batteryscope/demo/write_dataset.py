@@ -20,6 +20,7 @@ from batteryscope.config.dataset import (
     CrossSectionGenerator,
     CtCellGenerator,
     SemTopViewGenerator,
+    name_sem_folder,
 )
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
@@ -128,22 +129,20 @@ def list_sem_jobs(settings: SemTopViewGenerator) -> list[SemFrameJob]:
         for state in settings.states
         for additive in settings.additives
     ]
+    counts = [
+        settings.images_of.get(name_sem_folder(*names), settings.images_per_class)
+        for names in classes
+    ]
     # A new order of the classes every day: the time of day says nothing about the class.
     orders = [
         derive_rng(settings.seed, "order", day).permutation(len(classes))
-        for day in range(find_day(settings.images_per_class - 1) + 1)
+        for day in range(find_day(max(counts) - 1) + 1)
     ]
     return [
         SemFrameJob(*names, index, int(orders[find_day(index)][number]))
         for number, names in enumerate(classes)
-        for index in range(settings.images_per_class)
+        for index in range(counts[number])
     ]
-
-
-def name_sem_folder(composition: str, state: str, additive: str) -> str:
-    """Return the folder of a class, for example ``ncm811_100cycles`` or ``ncm811_100cycles_VC``."""
-    suffix = "" if additive == "none" else f"_{additive}"
-    return f"ncm{composition}_{state}{suffix}"
 
 
 def write_sem_frame(settings: SemTopViewGenerator, root: Path, job: SemFrameJob) -> None:
