@@ -43,14 +43,21 @@ except BatteryscopeError as error:
     sys.exit(f"ERROR: {error}")
 
 STUDIES = sorted(PROJECT.studies)
-NOTHING = "(?!)"  # a pattern that no name has
-IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
-CAPACITY_STUDIES = {n for n, s in PROJECT.image_studies.items() if s.dataset.targets}
-REGRESSION_STUDIES = "|".join(sorted(CAPACITY_STUDIES)) or NOTHING
-CLASS_STUDIES = (
-    "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
-)
-TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
+
+
+def pattern_of(*rooms):
+    """A pattern of the names of all studies in these rooms, which no name fits if there is none."""
+    return "|".join(n for n in STUDIES if PROJECT.rooms[n] in rooms) or "(?!)"
+
+
+IMAGE_STUDIES = pattern_of("class", "capacity")
+CLASS_STUDIES = pattern_of("class")
+REGRESSION_STUDIES = pattern_of("capacity")
+TABLE_STUDIES = pattern_of("table")
+ALL_STUDIES = pattern_of("class", "capacity", "table")
+# Where studies of pictures keep what they predict for an arm, and the maps of their arms.
+PREDICTED = {"class": "arms/{arm}", "capacity": "predicted/{arm}"}
+EXPLAINED = {"class": ["arms/{arm}/explain"], "capacity": ["explained", "predicted"]}
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
@@ -168,18 +175,14 @@ def arm_parts(wildcards):
 
 def explanations(wildcards):
     """Maps of the configured arms; those of a learning curve are not explained."""
-    if wildcards.study in CAPACITY_STUDIES:
-        return [
-            f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")
-        ]
-    arms = PROJECT.studies[wildcards.study].arms
-    return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
+    study, arms = wildcards.study, PROJECT.studies[wildcards.study].arms
+    folders = [f"work/{study}/{folder}" for folder in EXPLAINED[PROJECT.rooms[study]]]
+    return sorted(set(expand(folders, arm=arms)))
 
 
 def arm_folder(study, arm):
     """Where the predictions and the cost of an arm lie."""
-    folder = "predicted" if study in CAPACITY_STUDIES else "arms"
-    return f"work/{study}/{folder}/{arm}"
+    return f"work/{study}/{PREDICTED[PROJECT.rooms[study]]}".format(arm=arm)
 
 
 def named(items):
