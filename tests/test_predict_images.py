@@ -13,7 +13,8 @@ import torch
 
 from batteryscope.bundle import predict as predict_module
 from batteryscope.bundle.output import write_rows
-from batteryscope.bundle.predict import SEEN_NOTE, Bundle
+from batteryscope.bundle.picture_bundle import SEEN_NOTE
+from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.manifest.inspect import digest_file
 from tests.bundled_study import CLASSES, Study, bundle_study, draw_picture, make_study, save_picture

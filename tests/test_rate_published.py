@@ -171,5 +171,6 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
     for words in ("Beside what needs no network", "Does it need a network?", "Grad-RAM", "abc1234"):
         assert words in page
     assert (tmp_path / "report" / "figures" / "key_figure.svg").is_file()
+    assert "Steps from a picture to its crop" in page
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert summary["numbers"]["mape"] > 0
