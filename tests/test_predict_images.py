@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from batteryscope.bundle import predict as predict_module
+from batteryscope.bundle import picture_bundle as picture_bundle_module
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import SEEN_NOTE
 from batteryscope.bundle.predict import Bundle
@@ -213,13 +213,13 @@ def test_killed_run_leaves_what_it_had(tmp_path: Path) -> None:
 
 def test_pictures_are_read_one_ahead_and_no_further(study: Study, monkeypatch) -> None:
     bundle: Bundle = load_bundle(study.bundle)
-    original, read_files = predict_module.read_frame, []
+    original, read_files = picture_bundle_module.read_frame, []
 
     def count(path, file, max_pixels):
         read_files.append(file)
         return original(path, file, max_pixels)
 
-    monkeypatch.setattr(predict_module, "read_frame", count)
+    monkeypatch.setattr(picture_bundle_module, "read_frame", count)
     files = sorted(study.manifest["path"])
     rows = bundle.predict_files(files, study.images)
     for done, file in enumerate(files[:4], start=1):
