@@ -132,7 +132,13 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     )
     assert [target.name for target in record.targets] == TARGETS
     assert is_capacity_bundle(out)
-    assert "## Limits" in (out / "MODEL_CARD.md").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "## Limits" in card
+    assert "too wide rather than too narrow" in card
+    intervals = pd.read_csv(root / "comparison" / "intervals.csv").set_index(["arm", "target"])
+    for target in record.targets:  # the share inside was measured for every output
+        measured = intervals.loc[(target.arm, target.name), "coverage_measured"]
+        assert target.coverage_measured == pytest.approx(measured, abs=1e-5)
     example = json.loads((out / "example_output.json").read_text())
     pictures = tmp_path / "new"
     pictures.mkdir()
