@@ -16,6 +16,7 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
@@ -40,7 +41,10 @@ try:
     check_project(PROJECT, PLANS)
 except BatteryscopeError as error:
     # Without lines of this file, which Snakemake would add to an exception of its own.
-    sys.exit(f"ERROR: {error}")
+    given = workflow.config_settings
+    overlays = read_overlays(given.configfiles, given.config)
+    params = Path(workflow.basedir) / "params.yaml"
+    sys.exit(f"ERROR: {name_source(str(error), params, overlays)}")
 
 STUDIES = sorted(PROJECT.studies)
 
