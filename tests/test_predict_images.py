@@ -24,12 +24,7 @@ from workflow_scripts.predict_images import main as predict_images
 ANSWERS = ["class", "composition", "state", "confidence", *[f"p_{c}" for c in CLASSES]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -41,20 +41,9 @@ def predict_regression_fit(
     roles: pd.DataFrame,
     arm: str,
 ) -> pd.DataFrame:
-    """Predict the validation and test tiles of one fit.
+    """Predict the validation and test tiles of one fit; ``manifest`` has the target columns.
 
-    Parameters
-    ----------
-    model
-        The model of this fit.
-    tiles, index
-        The tile store.
-    manifest
-        The sample table, with the target columns.
-    roles
-        Rows of the split of this repeat and fold.
-    arm
-        Name of the arm.
+    The parameters are those of :func:`batteryscope.evaluation.forward.predict_fit`.
     """
     targets = model.description.classes
     truth = manifest.set_index("sample_id")[targets]
