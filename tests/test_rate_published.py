@@ -155,6 +155,16 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)
         assert rows.loc["a.png", f"{target}_fold_sd"] >= 0
     assert rows.loc["b.png", "reason"].startswith("no_collector")
+    described = out / "fold_mass_r0_f0.json"
+    original = json.loads(described.read_text())
+    for change, words in (
+        ({"backbone_options": {"checkpoint_path": "/x"}}, "checkpoint_path.*not allowed"),
+        ({"classes": ["capacity_2c_ah_kg", TARGETS[1]]}, f"does not predict {TARGETS[0]}"),
+    ):
+        described.write_text(json.dumps(original | change))
+        with pytest.raises(InputError, match=words):
+            open_bundle(out)
+    described.write_text(json.dumps(original))
     (out / "fold_mass_r0_f0.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match="fold_mass_r0_f0"):
         open_bundle(out)
