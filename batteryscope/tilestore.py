@@ -14,6 +14,7 @@ from batteryscope.errors import InputError
 
 TILES_NAME = "tiles.npy"
 INDEX_NAME = "index.parquet"
+PREVIEW_ROW_NAME = "preview_row.png"  # every step for one picture, of cross-sections
 # What a tile serves; a ``whole`` picture trains and judges.
 TRAINING_KINDS, JUDGING_KINDS = ("random", "whole"), ("grid", "whole")
 INDEX_COLUMNS = ["tile", "sample_id", "kind", "x_px", "y_px", "crop_px", "local_sd", "used"]

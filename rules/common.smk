@@ -16,6 +16,7 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
@@ -40,17 +41,27 @@ try:
     check_project(PROJECT, PLANS)
 except BatteryscopeError as error:
     # Without lines of this file, which Snakemake would add to an exception of its own.
-    sys.exit(f"ERROR: {error}")
+    given = workflow.config_settings
+    overlays = read_overlays(given.configfiles, given.config)
+    params = Path(workflow.basedir) / "params.yaml"
+    sys.exit(f"ERROR: {name_source(str(error), params, overlays)}")
 
 STUDIES = sorted(PROJECT.studies)
-NOTHING = "(?!)"  # a pattern that no name has
-IMAGE_STUDIES = "|".join(sorted(PROJECT.image_studies)) or NOTHING
-CAPACITY_STUDIES = {n for n, s in PROJECT.image_studies.items() if s.dataset.targets}
-REGRESSION_STUDIES = "|".join(sorted(CAPACITY_STUDIES)) or NOTHING
-CLASS_STUDIES = (
-    "|".join(sorted(set(PROJECT.image_studies) - CAPACITY_STUDIES)) or NOTHING
-)
-TABLE_STUDIES = "|".join(sorted(PROJECT.table_studies)) or NOTHING
+
+
+def pattern_of(*rooms):
+    """A pattern of the names of all studies in these rooms, which no name fits if there is none."""
+    return "|".join(n for n in STUDIES if PROJECT.rooms[n] in rooms) or "(?!)"
+
+
+IMAGE_STUDIES = pattern_of("class", "capacity")
+CLASS_STUDIES = pattern_of("class")
+REGRESSION_STUDIES = pattern_of("capacity")
+TABLE_STUDIES = pattern_of("table")
+ALL_STUDIES = pattern_of("class", "capacity", "table")
+# Where studies of pictures keep what they predict for an arm, and the maps of their arms.
+PREDICTED = {"class": "arms/{arm}", "capacity": "predicted/{arm}"}
+EXPLAINED = {"class": ["arms/{arm}/explain"], "capacity": ["explained", "predicted"]}
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
@@ -168,18 +179,14 @@ def arm_parts(wildcards):
 
 def explanations(wildcards):
     """Maps of the configured arms; those of a learning curve are not explained."""
-    if wildcards.study in CAPACITY_STUDIES:
-        return [
-            f"work/{wildcards.study}/{piece}" for piece in ("explained", "predicted")
-        ]
-    arms = PROJECT.studies[wildcards.study].arms
-    return [f"work/{wildcards.study}/arms/{arm}/explain" for arm in arms]
+    study, arms = wildcards.study, PROJECT.studies[wildcards.study].arms
+    folders = [f"work/{study}/{folder}" for folder in EXPLAINED[PROJECT.rooms[study]]]
+    return sorted(set(expand(folders, arm=arms)))
 
 
 def arm_folder(study, arm):
     """Where the predictions and the cost of an arm lie."""
-    folder = "predicted" if study in CAPACITY_STUDIES else "arms"
-    return f"work/{study}/{folder}/{arm}"
+    return f"work/{study}/{PREDICTED[PROJECT.rooms[study]]}".format(arm=arm)
 
 
 def named(items):

@@ -8,7 +8,8 @@ def sweep_arms(wildcards):
 
 def sweep_pieces(wildcards, name="comparison"):
     """What the points of a study's sweeps leave; nothing if none is run."""
-    has_points = bool(PLANS[wildcards.study].points)
+    plan = PLANS.get(wildcards.study)  # studies of tables have none
+    has_points = plan is not None and bool(plan.points)
     return [f"work/{wildcards.study}/sweeps/{name}"] if has_points else []
 
 

@@ -6,7 +6,7 @@ rule publish_study:
         bundle="work/{study}/bundle",
         report="work/{study}/report",
         tracked="work/{study}/tracked.json",
-        sweeps=lambda w: (sweep_pieces(w, "tracked.json") if w.study in PLANS else []),
+        sweeps=lambda w: sweep_pieces(w, "tracked.json"),
         code=code_of("publish_study"),
     output:
         published="work/{study}/published.json",
@@ -15,7 +15,7 @@ rule publish_study:
     benchmark:
         "work/{study}/benchmarks/publish_study.tsv"
     wildcard_constraints:
-        study="|".join(STUDIES),
+        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -89,6 +89,17 @@ def pytest_configure(config):
     )
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """PyTorch on one core: for tiny networks a second one costs more than it gives."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Public data for local use, where BATTERYSCOPE_SHARED_DATA says; skips without."""

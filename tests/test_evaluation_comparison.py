@@ -1,4 +1,4 @@
-"""The comparison table, the verdicts drawn from it, and the programs that write them."""
+"""The comparison table and the programs that write it."""
 
 import importlib.util
 import json
@@ -20,66 +20,21 @@ from batteryscope.evaluation.comparison import (
     flatten_metrics,
     list_levels,
 )
-from batteryscope.evaluation.external import score_external
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.misclassified import list_misclassified
 from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
-from batteryscope.evaluation.predictions import join_predictions, make_predictions
-from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
-from batteryscope.evaluation.verdicts import (
-    audit_shortcuts,
-    collect_findings,
-    describe_unjudged,
-    judge_against_baselines,
-)
+from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.manifest.frames import write_frames
+from tests.compared_arms import (
+    CLASSES,
+    COLUMNS_OF_LABELS,
+    make_arm,
+    make_manifest,
+    pick,
+    write_survey,
+)
 from tests.measured_frames import measure_dataset
-
-# Names with underscores of their own: taking them apart would give wrong labels.
-LABELS = [(c, s) for c in ("NCM_333", "NCM_811") for s in ("pristine", "cycled_100")]
-CLASSES = sorted(f"{c}_{s}" for c, s in LABELS)
-COLUMNS_OF_LABELS = ["composition", "state"]
-
-
-def make_manifest(per_class=10):
-    rows = [
-        {"composition": c, "state": s, "class": f"{c}_{s}", "number": i}
-        for c, s in LABELS
-        for i in range(per_class)
-    ]
-    table = pd.DataFrame(rows)
-    table["sample_id"] = [f"s{i:03d}" for i in range(len(table))]
-    table["path"] = table["class"] + "/" + table["number"].astype(str) + ".png"
-    return table.assign(
-        specimen_id=None, session_id=None, domain="", data_bar_px=None, brightness=1.0
-    )
-
-
-def make_arm(manifest, arm, wrong=(), folds=2, tiles=3, validation=False, sure=0.9):
-    """Every image is tested once; the images in ``wrong`` become another state."""
-    tables = []
-    swapped = {f"{c}_{s}": f"{c}_{t}" for c, s in LABELS for _, t in LABELS if t != s}
-    for fold in range(folds):
-        for role in ("test", "validation") if validation else ("test",):
-            held = (fold + (role == "validation")) % folds
-            part = manifest[manifest["number"] % folds == held]
-            part = part.loc[part.index.repeat(tiles)]
-            keys = part[["sample_id"]].assign(y_true=part["class"], repeat=0, fold=fold, role=role)
-            keys = keys.assign(arm=arm, tile=np.arange(len(keys)) if tiles > 1 else -1)
-            is_wrong = part["sample_id"].isin(wrong)
-            answer = part["class"].mask(is_wrong, part["class"].map(swapped))
-            p = np.full((len(part), 4), (1 - sure) / 3)
-            p[np.arange(len(part)), [CLASSES.index(a) for a in answer]] = sure
-            tables.append(make_predictions(keys, p, CLASSES))
-    return pd.concat(tables, ignore_index=True)
-
-
-def pick(table, **where):
-    for column, value in where.items():
-        table = table[table[column] == value]
-    assert len(table) == 1, table
-    return table.iloc[0]
 
 
 @pytest.fixture
@@ -243,155 +198,6 @@ def test_paired_difference_over_fits(manifest):
     few = compare_over_fits(images[images["repeat"] < 1], "a", "b")
     assert np.isnan(few.low)
     assert np.isnan(few.p_wilcoxon)
-
-
-def judge(manifest, *arms):
-    predictions = join_predictions(arms)
-    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {})
-    return table, list_levels(predictions, manifest)["image"]
-
-
-def test_verdict_sentences(manifest):
-    bad = manifest["sample_id"][::2]
-    good, poor = make_arm(manifest, "fit"), make_arm(manifest, "fit", bad)
-    weak = make_arm(manifest, "baseline_grey_levels", bad, tiles=1)
-    strong = make_arm(manifest, "baseline_grey_levels", bad[:2], tiles=1)
-    verdict = judge_against_baselines(*judge(manifest, good, weak), "fit")
-    assert verdict["beats_all"]
-    assert "beats every baseline" in verdict["text"]
-    assert "50.0 points" in verdict["text"]
-    verdict = judge_against_baselines(*judge(manifest, poor, strong), "fit")
-    assert not verdict["beats_all"]
-    assert "does NOT beat" in verdict["text"]
-    assert "points below" in verdict["text"]
-    close = judge_against_baselines(*judge(manifest, good, strong), "fit")
-    assert not close["beats_all"]  # two images of forty are chance
-    assert "chance explains" in close["text"]
-    alone = judge_against_baselines(*judge(manifest, good), "fit")
-    assert "no baseline was run" in alone["text"]
-    with pytest.raises(InputError, match="arm 'nothing' has no test images"):
-        judge_against_baselines(*judge(manifest, good), "nothing")
-
-
-def test_shortcut_audit(manifest):
-    bad = manifest["sample_id"]
-    fit = make_arm(manifest, "fit", bad[:2])
-    near = make_arm(manifest, "baseline_grey_levels", bad[:5], tiles=1)
-    far = make_arm(manifest, "baseline_grey_levels", bad[::2], tiles=1)
-    metadata = make_arm(manifest, "baseline_metadata", bad[::3], tiles=1)
-    warned = audit_shortcuts(judge(manifest, fit, near)[0], manifest, "fit")
-    assert len(warned) == 1
-    assert "grey levels without shapes alone classify 87.5 % of 40" in warned[0]["text"]
-    assert "confounded" in warned[0]["text"]
-    assert audit_shortcuts(judge(manifest, fit, far)[0], manifest, "fit") == []
-    by_metadata = audit_shortcuts(judge(manifest, fit, far, metadata)[0], manifest, "fit")
-    assert "acquisition metadata alone classify 65.0 %" in by_metadata[0]["text"]
-    sessions = manifest.assign(session_id=manifest["class"] + "_day")
-    table = judge(manifest, fit, far)[0]
-    assert "4 acquisition sessions" in audit_shortcuts(table, sessions, "fit")[0]["text"]
-    mixed = manifest.assign(session_id=manifest["number"].astype(str))
-    assert audit_shortcuts(table, mixed, "fit") == []
-
-
-def test_findings_name_leaks_and_single_fits(manifest):
-    single = make_arm(manifest, "fit", folds=1)
-    majority = make_arm(manifest, "baseline_majority", folds=1, tiles=1, sure=0.25)
-    metadata = majority.assign(arm="baseline_metadata")
-    table, images = judge(manifest, single, majority.assign(y_pred=CLASSES[0]), metadata)
-    audit = {"warnings": ["Two images look alike."]}
-    split = images[images["arm"] == "fit"][["sample_id", "repeat", "fold", "role"]]
-    findings = collect_findings(table, images, manifest, "fit", audit, split)
-    kinds = {f["kind"]: f["text"] for f in findings}
-    assert "unjudged" not in kinds
-    assert kinds["leakage"] == "Two images look alike."
-    assert "trained once" in kinds["single_fit"]
-    assert "91.2 % and 100.0 %" in kinds["single_fit"]
-    assert "carries no information" in kinds["metadata"]
-
-
-def test_images_without_a_verdict_are_counted_as_mistakes(manifest):
-    images = aggregate_to_images(make_arm(manifest, "fit", wrong=["s000"], folds=1))
-    split = images[["sample_id", "repeat", "fold", "role"]]
-    assert describe_unjudged(images, split, "fit") is None
-    text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit")
-    assert "no verdict on 1 of 40 test images" in text
-    assert "would be 95.0 %" in text
-
-
-def test_external_set_is_scored_column_by_column(manifest):
-    model = list_class_labels(manifest, COLUMNS_OF_LABELS)
-    labels = pd.DataFrame(
-        {
-            "sample_id": [*"abcd"],
-            "composition": ["NCM_333", "NCM_333", "NCM_811", "NCM_811"],
-            "state": ["pristine", "cycled_100", "stored", None],
-        }
-    )
-    guess = ["NCM_333_pristine", "NCM_333_pristine", "NCM_811_pristine", "NCM_333_pristine"]
-    predictions = pd.DataFrame({"sample_id": [*"abcd"], "y_pred": guess})
-    table = score_external(predictions, labels, model, COLUMNS_OF_LABELS)
-    composition = pick(table, target="composition")
-    assert (composition["accuracy"], composition["n"]) == (0.75, 4)
-    state = pick(table, target="state")
-    assert (state["accuracy"], state["n"]) == (pytest.approx(1 / 3), 3)
-    assert (state["accuracy_known"], state["n_known"]) == (0.5, 2)  # "stored" is new
-    overall = pick(table, target="")
-    assert (overall["accuracy"], overall["n"]) == (pytest.approx(1 / 3), 3)
-    only = labels.drop(columns="state").assign(**{"class": labels["composition"]})
-    grouped = score_external(predictions, only, model, COLUMNS_OF_LABELS)
-    assert list(grouped["group"]) == ["", "NCM_333", "NCM_811"]
-    assert list(grouped["accuracy"]) == [0.75, 1, 0.5]
-    with pytest.raises(InputError, match="none of the label columns"):
-        score_external(predictions, labels[["sample_id"]], model, COLUMNS_OF_LABELS)
-
-
-def write_survey(path, manifest, rows):
-    lines = [f"{manifest['path'][i]},{who},{answer}" for i, who, answer in rows]
-    path.write_text("\n".join(["image,expert,answer", *lines]) + "\n", encoding="utf-8")
-    return path
-
-
-def test_survey_on_the_same_images(manifest, tmp_path):
-    rows = [(i, "Kim", manifest["class"][i]) for i in (0, 10)]
-    rows += [(0, "Lee", manifest["class"][0]), (10, "Lee", manifest["class"][0])]
-    survey = read_survey(write_survey(tmp_path / "s.csv", manifest, rows))
-    images = aggregate_to_images(make_arm(manifest, "fit", wrong=["s010"]))
-    table = compare_with_survey(survey, images, manifest, "fit").set_index("who")
-    assert table["accuracy"].to_dict() == {
-        "Kim": 1, "Lee": 0.5, "mean of experts": 0.75, "best expert (Kim)": 1, "model": 0.5,
-    }  # fmt: skip
-    trained = images[images["sample_id"] != "s010"]  # then the model may answer for s000 only
-    table = compare_with_survey(survey, trained, manifest, "fit").set_index("who")
-    assert table.loc["model", "accuracy"] == 1
-    assert table.loc["model", "n"] == 1
-    assert table.loc["Lee", "accuracy_shared"] == 1
-    nothing = compare_with_survey(survey, images[:0], manifest, "fit")
-    assert "model" not in set(nothing["who"])
-    assert "tested on none" in describe_survey(nothing)
-
-
-def test_unusable_surveys_give_a_sentence(manifest, tmp_path):
-    images = aggregate_to_images(make_arm(manifest, "fit"))
-    path = tmp_path / "survey.csv"
-    path.write_text("picture,expert,answer\na,b,c\n")
-    with pytest.raises(InputError, match="has no column 'image'; found picture"):
-        read_survey(path)
-    path.write_text("image,expert,answer\na,,c\n")
-    with pytest.raises(InputError, match="line 2 has an empty cell"):
-        read_survey(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        read_survey(tmp_path / "absent.csv")
-    first = manifest["path"][0]
-    for line, words in {
-        "x.png,Kim,NCM_333_pristine": "image 'x.png', which the manifest lacks",
-        f"{first},Kim,new": "answer 'new', which is no class",
-        f"{first},Kim,{CLASSES[0]}\n{first},Kim,{CLASSES[0]}": "two answers of 'Kim'",
-    }.items():
-        path.write_text(f"image,expert,answer\n{line}\n")
-        with pytest.raises(InputError, match=words):
-            compare_with_survey(read_survey(path), images, manifest, "fit")
-    path.write_text(f"image,expert,answer\n{tmp_path}/data/{first},Kim,{CLASSES[0]}\n")
-    assert read_survey(path, tmp_path / "data")["image"].item() == first
 
 
 def load_program(name):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 from batteryscope.config.evaluate import ExplainSettings
@@ -25,13 +24,7 @@ from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
 from workflow_scripts.explain_arm import main as explain_arm
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,7 @@ from batteryscope.seeds import derive_rng
 EDGE = 64
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_model(backbone: str = "test_resnet", **settings: object) -> TileClassifier:

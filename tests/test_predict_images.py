@@ -11,9 +11,10 @@ import pytest
 import tifffile
 import torch
 
-from batteryscope.bundle import predict as predict_module
+from batteryscope.bundle import picture_bundle as picture_bundle_module
 from batteryscope.bundle.output import write_rows
-from batteryscope.bundle.predict import SEEN_NOTE, Bundle
+from batteryscope.bundle.picture_bundle import SEEN_NOTE
+from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.manifest.inspect import digest_file
 from tests.bundled_study import CLASSES, Study, bundle_study, draw_picture, make_study, save_picture
@@ -23,12 +24,7 @@ from workflow_scripts.predict_images import main as predict_images
 ANSWERS = ["class", "composition", "state", "confidence", *[f"p_{c}" for c in CLASSES]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -212,13 +208,13 @@ def test_killed_run_leaves_what_it_had(tmp_path: Path) -> None:
 
 def test_pictures_are_read_one_ahead_and_no_further(study: Study, monkeypatch) -> None:
     bundle: Bundle = load_bundle(study.bundle)
-    original, read_files = predict_module.read_frame, []
+    original, read_files = picture_bundle_module.read_frame, []
 
     def count(path, file, max_pixels):
         read_files.append(file)
         return original(path, file, max_pixels)
 
-    monkeypatch.setattr(predict_module, "read_frame", count)
+    monkeypatch.setattr(picture_bundle_module, "read_frame", count)
     files = sorted(study.manifest["path"])
     rows = bundle.predict_files(files, study.images)
     for done, file in enumerate(files[:4], start=1):

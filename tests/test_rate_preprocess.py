@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from batteryscope.config.preprocess import CoatingCropSettings, find_tile_shape
@@ -9,14 +10,17 @@ from batteryscope.demo.cross_section import render_cross_section
 from batteryscope.demo.cross_section_phases import BINDER, CARBON, CRACK, PARTICLE, SCRATCH
 from batteryscope.errors import ConfigError
 from batteryscope.preprocess.coating_crop import crop_coating, cut_mosaic, shrink_crop
-from batteryscope.preprocess.coating_foil import find_foil
+from batteryscope.preprocess.coating_foil import FoilEdge, GreyLevels, find_foil
 from batteryscope.preprocess.coating_measures import segment_pores
+from batteryscope.preprocess.coating_preview import draw_coating_previews, make_coating_preview
 from batteryscope.preprocess.coating_region import (
     CLOSING_PX,
     Rectangle,
     cut_centre,
     find_coating,
     find_largest_rectangle,
+    find_straight_row,
+    locate_in_picture,
     straighten,
 )
 from batteryscope.preprocess.tile_batch import UnusablePictureError
@@ -57,6 +61,38 @@ def test_angle_of_a_drawn_foil_is_found(angle):
     assert edge.angle_deg == pytest.approx(angle, abs=0.05)
     assert edge.row == pytest.approx(300 - 0.5, abs=1.0)
     assert edge.side == "above"
+
+
+@pytest.mark.parametrize("angle", [-4.0, 2.5])
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_places_of_a_straightened_picture_are_found_in_the_original(angle, side):
+    shape = (400, 500)
+    edge = FoilEdge(angle, 250.0, side, GreyLevels(100, 200))
+    columns = np.array([30.0, 250.0, 470.0])
+    level = np.full(3, find_straight_row(edge, shape))
+    rows, found = locate_in_picture(level, columns, edge, shape)
+    assert rows == pytest.approx(edge.rows_at(found, shape[1]), abs=0.3)
+
+
+def test_preview_shows_every_step(tmp_path):
+    settings = CoatingCropSettings(
+        method="coating_crop", crop_height_px=64, crop_width_px=256, mosaic_width_px=600, shrink=4
+    )
+    shown = []
+    for angle in (0.0, -3.0):
+        pixels = draw_bands(angle)
+        shown.append(
+            make_coating_preview(pixels, crop_coating(pixels, {}, settings), "x", settings)
+        )
+    assert shown[1].edge.angle_deg == pytest.approx(-3, abs=0.1)
+    assert shown[1].coating.mask[shown[1].rectangle.top, shown[1].rectangle.left]
+    assert shown[1].crop.shape == (16, 64)
+    np.testing.assert_array_equal(shown[1].crop, crop_coating(pixels, {}, settings).tiles[0])
+    draw_coating_previews(shown, tmp_path / "preview.png")
+    whole = Image.open(tmp_path / "preview.png")
+    one = Image.open(tmp_path / "preview_row.png")
+    assert one.width == whole.width
+    assert one.height < whole.height
 
 
 @pytest.mark.parametrize("porosity", [case[0] for case in CASES])

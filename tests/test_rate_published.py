@@ -132,7 +132,13 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     )
     assert [target.name for target in record.targets] == TARGETS
     assert is_capacity_bundle(out)
-    assert "## Limits" in (out / "MODEL_CARD.md").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "## Limits" in card
+    assert "rather too wide for them" in card
+    intervals = pd.read_csv(root / "comparison" / "intervals.csv").set_index(["arm", "target"])
+    for target in record.targets:  # the share inside was measured for every output
+        measured = intervals.loc[(target.arm, target.name), "coverage_measured"]
+        assert target.coverage_measured == pytest.approx(measured, abs=1e-5)
     example = json.loads((out / "example_output.json").read_text())
     pictures = tmp_path / "new"
     pictures.mkdir()
@@ -149,6 +155,16 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)
         assert rows.loc["a.png", f"{target}_fold_sd"] >= 0
     assert rows.loc["b.png", "reason"].startswith("no_collector")
+    described = out / "fold_mass_r0_f0.json"
+    original = json.loads(described.read_text())
+    for change, words in (
+        ({"backbone_options": {"checkpoint_path": "/x"}}, "checkpoint_path.*not allowed"),
+        ({"classes": ["capacity_2c_ah_kg", TARGETS[1]]}, f"does not predict {TARGETS[0]}"),
+    ):
+        described.write_text(json.dumps(original | change))
+        with pytest.raises(InputError, match=words):
+            open_bundle(out)
+    described.write_text(json.dumps(original))
     (out / "fold_mass_r0_f0.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match="fold_mass_r0_f0"):
         open_bundle(out)
@@ -171,5 +187,6 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
     for words in ("Beside what needs no network", "Does it need a network?", "Grad-RAM", "abc1234"):
         assert words in page
     assert (tmp_path / "report" / "figures" / "key_figure.svg").is_file()
+    assert "Steps from a picture to its crop" in page
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert summary["numbers"]["mape"] > 0

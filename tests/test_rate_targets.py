@@ -1,10 +1,12 @@
 """Capacity tables, generated electrodes, and physics: what labels come from."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import CapacityTargets, CrossSectionGenerator, name_target
@@ -16,7 +18,9 @@ from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.manifest.targets import attach_capacities, read_capacities
 from batteryscope.physics.electrode import find_skeletal_density, find_thickness_um
 from batteryscope.physics.half_cell import smooth_local_porosity
+from batteryscope.report.facts import show_rejects
 from batteryscope.splits.assign import split_samples
+from workflow_scripts.ingest_dataset import main as ingest
 
 RATES = [0.2, 5.0]
 SETTINGS = CapacityTargets(c_rates=RATES, units=["Ah/kg", "Ah/L"])
@@ -74,13 +78,41 @@ def test_electrodes_without_images_and_images_without_capacity_are_listed(tmp_pa
     assert kept["path"].tolist() == ["a/1.png"]
     assert kept["capacity_5c_ah_kg"].tolist() == [150.0]
     assert [(r.path, r.reason) for r in rejects] == [
-        ("c/1.png", "no_capacity"),
         ("capacities.csv", "no_images"),
+        ("c/1.png", "no_capacity"),
     ]
+    assert rejects[0].detail.startswith("1 of its 2 electrodes have no image and are left out: 'b'")
     with pytest.raises(InputError, match="none of its electrodes"):
         attach_capacities(manifest.assign(specimen_id="z"), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="electrode of this image is not known"):
         attach_capacities(manifest.assign(specimen_id=None), SETTINGS, tmp_path)
+
+
+def test_electrode_without_images_is_told_in_log_summary_and_report(tmp_path):
+    root = tmp_path / "set"
+    (root / "a").mkdir(parents=True)
+    write_table(root)
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        picture = Image.fromarray(rng.integers(0, 255, (40, 60), dtype=np.uint8))
+        picture.save(root / "a" / f"{number}.png")
+    settings = {
+        "name": "x", "path": f"{root}",
+        "labels": {"columns": ["porosity"], "pattern": r"(?P<porosity>(?P<specimen_id>a))"},
+        "targets": SETTINGS.model_dump(mode="json"),
+    }  # fmt: skip
+    files = {k: tmp_path / "out" / k for k in ("m.parquet", "f.parquet", "r.csv", "s.json")}
+    names = ("--manifest", "--frames", "--rejects", "--summary")
+    words = [f"{w}" for pair in zip(names, files.values(), strict=True) for w in pair]
+    log = tmp_path / "ingest.log"
+    argv = ["--dataset", f"{root}", "--settings", json.dumps(settings), "--log", f"{log}"]
+    assert ingest([*argv, *words]) == 0
+    sentence = "capacities.csv: 1 of its 2 electrodes have no image and are left out: 'b'; add"
+    assert sentence in log.read_text()
+    assert json.loads(files["s.json"].read_text())["rejects"] == {"no_images": 1}
+    counts, listed = show_rejects(pd.read_csv(files["r.csv"]))
+    assert counts.rows[0][0] == "the table of capacities names electrodes without an image"
+    assert "'b'" in listed.rows[0][2]
 
 
 def test_target_names_can_be_read_back():

@@ -6,7 +6,6 @@ Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --ou
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -39,6 +38,7 @@ def predict(arguments: argparse.Namespace) -> None:
     from batteryscope.bundle.open import open_bundle
     from batteryscope.bundle.output import write_rows
     from batteryscope.bundle.predict_scans import predict_folder
+    from batteryscope.bundle.read import load_bundle
     from batteryscope.bundle.record import read_record
     from batteryscope.config.dataset import read_slices
     from batteryscope.errors import ConfigError, InputError
@@ -50,15 +50,15 @@ def predict(arguments: argparse.Namespace) -> None:
     of_capacities = is_capacity_bundle(arguments.bundle)
     scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
     device = demand_device(arguments.device)
-    load = partial(open_bundle, arguments.bundle, device, arguments.batch_size)
     if scans:
         chosen = read_slices(arguments.slices, "--slices")
-        predict_folder(load(), arguments.images, arguments.out, chosen)
+        model = load_bundle(arguments.bundle, device, arguments.batch_size)
+        predict_folder(model, arguments.images, arguments.out, chosen)
         return
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    bundle = load()
+    bundle = open_bundle(arguments.bundle, device, arguments.batch_size)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),

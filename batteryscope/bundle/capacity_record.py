@@ -1,21 +1,21 @@
 """The content of bundle.json of models that predict capacities."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from batteryscope.bundle.record import (
-    FORMAT_VERSION,
     RECORD_FILE,
-    Licence,
     Member,
-    TrainingData,
+    PictureRecord,
     read_json,
+    read_record_as,
 )
-from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.base import Settings
 from batteryscope.config.preprocess import CoatingCropSettings
-from batteryscope.errors import ConfigError, InputError
+from batteryscope.errors import InputError
 
 KIND = "capacity"
 
@@ -42,35 +42,19 @@ class CapacityMember(Member):
     arm: str
 
     @property
-    def name(self) -> str:
-        """Name of its files without ending, for example ``fold_mass_r0_f3``."""
-        return f"fold_{self.column}"
-
-    @property
     def column(self) -> str:
         """Name of its column in training_images.csv."""
         return f"{self.arm}_{self.fit_name}"
 
 
-class CapacityRecord(Settings):
+class CapacityRecord(PictureRecord):
     """The whole of bundle.json."""
 
     kind: Literal["capacity"] = "capacity"
-    format_version: int
-    batteryscope_version: str
-    study: str
-    title: str
-    paper: str
-    paper_doi: str
     backbone: str
     targets: list[CapacityTarget] = Field(min_length=1)
     preprocess: CoatingCropSettings
-    max_pixels: PositiveInt
-    members: list[CapacityMember] = Field(min_length=1)
-    data: TrainingData
-    metrics: dict[str, float | int]
-    findings: list[dict[str, str]]
-    licence: Licence
+    members: Sequence[CapacityMember] = Field(min_length=1)
 
 
 def is_capacity_bundle(folder: Path) -> bool:
@@ -91,16 +75,6 @@ def read_capacity_record(folder: Path) -> CapacityRecord:
     Raises
     ------
     InputError
-        If it is of another format version, or damaged.
+        As :func:`batteryscope.bundle.record.read_record_as`.
     """
-    path = folder / RECORD_FILE
-    values = read_json(path)
-    if (version := values.get("format_version")) != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format_version is {version!r}, but this version of Batteryscope reads "
-            f"{FORMAT_VERSION}; use the version that wrote the bundle, or publish it again."
-        )
-    try:
-        return validate_settings(CapacityRecord, values, str(path))
-    except ConfigError as error:
-        raise InputError(f"{error} The bundle is damaged; publish or fetch it again.") from None
+    return read_record_as(CapacityRecord, folder)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from batteryscope.bundle.predict import Row
+from batteryscope.bundle.picture_bundle import Row
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.errors import ConfigError, LeakageError
 

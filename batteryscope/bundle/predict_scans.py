@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batteryscope.bundle.output import write_rows
-from batteryscope.bundle.predict import SEEN_NOTE, Bundle, Row, describe_verdict
+from batteryscope.bundle.picture_bundle import SEEN_NOTE, Row
+from batteryscope.bundle.predict import Bundle, describe_verdict
 from batteryscope.bundle.vote import take_vote
 from batteryscope.command_line import log, show_progress
 from batteryscope.config.dataset import VolumeSettings

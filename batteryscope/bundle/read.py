@@ -1,5 +1,6 @@
-"""Opens a bundle without running any code from it."""
+"""Opens bundles of pictures without running any code from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,14 +8,10 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from batteryscope.bundle.capacity_predict import CapacityBundle
+from batteryscope.bundle.capacity_record import read_capacity_record
 from batteryscope.bundle.predict import Bundle
-from batteryscope.bundle.record import (
-    TRAINING_IMAGES_FILE,
-    BundleRecord,
-    Member,
-    read_json,
-    read_record,
-)
+from batteryscope.bundle.record import TRAINING_IMAGES_FILE, Member, read_json, read_record
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import check_backbone_name, rebuild_classifier
 from batteryscope.provenance import digest_file
@@ -27,7 +24,7 @@ _FORBIDDEN_OPTIONS = ("pretrained", "checkpoint_path", "cache_dir")
 
 
 def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: int = 64) -> Bundle:
-    """Load a published model.
+    """Load published classifiers.
 
     Parameters
     ----------
@@ -45,12 +42,33 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: in
         fit their description.
     """
     record = read_record(folder)
-    training_images = _read_training_images(folder / TRAINING_IMAGES_FILE, record)
-    models = [_load_member(folder, member, record).to(device) for member in record.members]
-    return Bundle(record, models, training_images, batch_size)
+    images = _read_training_images(folder, record.members)
+    models = [
+        _load_member(folder, member, record.classes, record.input_px).to(device)
+        for member in record.members
+    ]
+    return Bundle(record, models, images, batch_size)
 
 
-def _read_training_images(path: Path, record: BundleRecord) -> pd.DataFrame:
+def load_capacity_bundle(
+    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+) -> CapacityBundle:
+    """Load published models of capacities; parameters and errors as :func:`load_bundle`."""
+    record = read_capacity_record(folder)
+    images = _read_training_images(folder, record.members)
+    models = [_load_member(folder, member).to(device) for member in record.members]
+    for target in record.targets:
+        for member, model in zip(record.members, models, strict=True):
+            if member.arm == target.arm and target.name not in model.description.classes:
+                raise InputError(
+                    f"{folder / member.name}.json: this network does not predict {target.name}, "
+                    "as bundle.json says; publish or fetch the bundle again."
+                )
+    return CapacityBundle(record, models, images, batch_size)
+
+
+def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFrame:
+    path = folder / TRAINING_IMAGES_FILE
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -58,7 +76,7 @@ def _read_training_images(path: Path, record: BundleRecord) -> pd.DataFrame:
         raise InputError(
             f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
         ) from None
-    needed = ["sample_id", "sha256", "pixel_digest", "path", *[m.fit_name for m in record.members]]
+    needed = ["sample_id", "sha256", "pixel_digest", "path", *[m.column for m in members]]
     if missing := [c for c in needed if c not in table.columns]:
         raise InputError(
             f"{path}: the column '{missing[0]}' is missing; publish or fetch the bundle again."
@@ -66,7 +84,9 @@ def _read_training_images(path: Path, record: BundleRecord) -> pd.DataFrame:
     return table
 
 
-def _load_member(folder: Path, member: Member, record: BundleRecord) -> "TileClassifier":
+def _load_member(
+    folder: Path, member: Member, classes: list[str] | None = None, input_px: int | None = None
+) -> "TileClassifier":
     weights = folder / f"{member.name}.safetensors"
     description_file = folder / f"{member.name}.json"
     description = read_json(description_file)
@@ -81,7 +101,7 @@ def _load_member(folder: Path, member: Member, record: BundleRecord) -> "TileCla
             "Publish or fetch the bundle again."
         )
     try:
-        _check_description(description, record)
+        _check_description(description, classes, input_px)
         model = rebuild_classifier(description, load_file(weights))
     except (ConfigError, TypeError, KeyError, ValueError, RuntimeError) as error:
         sentence = str(error).splitlines()[0]
@@ -97,7 +117,9 @@ def _load_member(folder: Path, member: Member, record: BundleRecord) -> "TileCla
     return model
 
 
-def _check_description(description: object, record: BundleRecord) -> None:
+def _check_description(
+    description: object, classes: list[str] | None, input_px: int | None
+) -> None:
     """Refuse a description that would load something else, or that belongs to other classes."""
     if not isinstance(description, dict):
         raise ValueError(f"expected a description, found {type(description).__name__}")
@@ -105,7 +127,7 @@ def _check_description(description: object, record: BundleRecord) -> None:
     options = description.get("backbone_options") or {}
     if bad := [o for o in options if str(o).startswith(_FORBIDDEN_OPTIONS)]:
         raise ValueError(f"the option '{bad[0]}' is not allowed in a bundle")
-    if list(description.get("classes", [])) != record.classes:
+    if classes is not None and list(description.get("classes", [])) != classes:
         raise ValueError("its classes are not those of bundle.json")
-    if description.get("input_px") != record.input_px:
+    if input_px is not None and description.get("input_px") != input_px:
         raise ValueError("its input_px is not that of bundle.json")

@@ -1,8 +1,9 @@
 """The content of bundle.json: all that a published model needs beside its weights."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -48,12 +49,17 @@ class Member(Settings):
     @property
     def name(self) -> str:
         """Name of its files without ending, for example ``fold_r0_f3``."""
-        return f"fold_{self.fit_name}"
+        return f"fold_{self.column}"
 
     @property
     def fit_name(self) -> str:
-        """Name of its column in training_images.csv, for example ``r0_f3``."""
+        """Repeat and fold, for example ``r0_f3``."""
         return f"r{self.repeat}_f{self.fold}"
+
+    @property
+    def column(self) -> str:
+        """Name of its column in training_images.csv."""
+        return self.fit_name
 
 
 class TrainingData(Settings):
@@ -80,32 +86,40 @@ class Licence(Settings):
     weights: str
 
 
-class BundleRecord(Settings):
-    """The whole of bundle.json."""
+class PictureRecord(Settings):
+    """What bundle.json holds for all models of pictures, whatever they predict."""
 
     format_version: int
     batteryscope_version: str
     study: str
-    arm: str
     title: str
     paper: str
     paper_doi: str
-    classes: list[str] = Field(min_length=2)
-    label_columns: list[str] = Field(min_length=1)
-    class_labels: dict[str, dict[str, str]]
     preprocess: PreprocessSettings
-    input_px: PositiveInt
     max_pixels: PositiveInt
-    temperature: PositiveFloat
-    members: list[Member] = Field(min_length=1)
+    members: Sequence[Member] = Field(min_length=1)
     data: TrainingData
     metrics: dict[str, float | int]
     findings: list[dict[str, str]]
     licence: Licence
 
 
-def read_record(folder: Path) -> BundleRecord:
-    """Read and check bundle.json.
+class BundleRecord(PictureRecord):
+    """The whole of bundle.json of models that predict classes."""
+
+    arm: str
+    classes: list[str] = Field(min_length=2)
+    label_columns: list[str] = Field(min_length=1)
+    class_labels: dict[str, dict[str, str]]
+    input_px: PositiveInt
+    temperature: PositiveFloat
+
+
+R = TypeVar("R", bound=PictureRecord)
+
+
+def read_record_as(model: type[R], folder: Path) -> R:
+    """Read bundle.json as the kind of record that is expected.
 
     Raises
     ------
@@ -132,13 +146,24 @@ def read_record(folder: Path) -> BundleRecord:
             f"{FORMAT_VERSION}; use the version that wrote the bundle, or publish it again."
         )
     try:
-        record = validate_settings(BundleRecord, values, str(path))
+        return validate_settings(model, values, str(path))
     except ConfigError as error:
         raise InputError(f"{error} The bundle is damaged; publish or fetch it again.") from None
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """Read and check bundle.json of models that predict classes.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_record_as`, or if the labels of a class are missing.
+    """
+    record = read_record_as(BundleRecord, folder)
     if missing := [name for name in record.classes if name not in record.class_labels]:
         raise InputError(
-            f"{path}: class_labels lacks the class '{missing[0]}'. The bundle is damaged; "
-            "publish or fetch it again."
+            f"{folder / RECORD_FILE}: class_labels lacks the class '{missing[0]}'. The bundle is "
+            "damaged; publish or fetch it again."
         )
     return record
 

@@ -1,6 +1,7 @@
-"""Class probabilities of tiles from trained models."""
+"""Applies trained models to tiles; class probabilities of them."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
-from batteryscope.training.data import as_batch, select_grid_tiles
+from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
 
 
 def choose_device(accelerator: str = "auto") -> torch.device:
@@ -42,29 +44,31 @@ def load_fit(folder: Path) -> TileClassifier:
     return rebuild_classifier(description, load_file(folder / "weights.safetensors"))
 
 
-def predict_probabilities(
+def apply_to_tiles(
     model: TileClassifier,
     tiles: NDArray[np.uint8],
-    rows: NDArray[np.int64] | None = None,
-    batch_size: int = 64,
+    rows: NDArray[np.int64] | None,
+    batch_size: int,
+    finish: Callable[[Tensor], Tensor] = torch.Tensor.double,
 ) -> NDArray[np.float64]:
-    """Return the class probabilities of tiles.
+    """Return what a network says about tiles, read in batches.
 
     Parameters
     ----------
     model
         A trained model in evaluation mode.
-    tiles : (n, H, W) uint8 array
+    tiles : (n, H, W) or (n, C, H, W) uint8 array
         Tiles, possibly memory-mapped.
-    rows : (m,) int array, optional
-        Which tiles, in which order; all by default.
+    rows : (m,) int array or None
+        Which tiles, in which order; all if None.
     batch_size
         Tiles at a time.
+    finish
+        What is done to the (batch, n_outputs) output of the network, on its device.
 
     Returns
     -------
-    (m, n_classes) float array
-        Each row sums to 1.
+    (m, n_outputs) float array
     """
     rows = np.arange(len(tiles)) if rows is None else rows
     device = next(model.parameters()).device
@@ -72,9 +76,57 @@ def predict_probabilities(
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):
             batch = as_batch(tiles[rows[start : start + batch_size]]).to(device)
-            logits = model(batch).double()
-            results[start : start + len(batch)] = logits.softmax(1).cpu().numpy()
+            results[start : start + len(batch)] = finish(model(batch)).cpu().numpy()
     return results
+
+
+def predict_probabilities(
+    model: TileClassifier,
+    tiles: NDArray[np.uint8],
+    rows: NDArray[np.int64] | None = None,
+    batch_size: int = 64,
+) -> NDArray[np.float64]:
+    """Return the (m, n_classes) class probabilities of tiles; each row sums to 1.
+
+    The parameters are those of :func:`apply_to_tiles`.
+    """
+    return apply_to_tiles(model, tiles, rows, batch_size, lambda out: out.double().softmax(1))
+
+
+def select_judged_tiles(
+    index: pd.DataFrame, roles: pd.DataFrame, truth: pd.Series | pd.DataFrame, arm: str
+) -> Iterator[tuple[TileSet, dict[str, object]]]:
+    """Select the validation tiles, then the test tiles of one fit.
+
+    Parameters
+    ----------
+    index
+        The index of the tile store.
+    roles
+        Rows of the split of this repeat and fold.
+    truth
+        Class number by ``sample_id``, or a table with a column per target.
+    arm
+        Name of the arm.
+
+    Yields
+    ------
+    tiles, keys
+        Tiles of a role, and the columns with which every table of predictions begins.
+    """
+    for role in ("validation", "test"):
+        chosen = select_grid_tiles(index, roles.loc[roles["role"] == role, "sample_id"], truth)
+        yield (
+            chosen,
+            {
+                "sample_id": chosen.sample_ids,
+                "tile": chosen.rows,
+                "repeat": int(roles["repeat"].iloc[0]),
+                "fold": int(roles["fold"].iloc[0]),
+                "role": role,
+                "arm": arm,
+            },
+        )
 
 
 def predict_fit(
@@ -103,22 +155,12 @@ def predict_fit(
     classes = model.description.classes
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
     tables = []
-    for role in ("validation", "test"):
-        part = roles[roles["role"] == role]
-        selected = select_grid_tiles(index, part["sample_id"], numbers)
-        probabilities = predict_probabilities(model, tiles, selected.rows)
-        table = pd.DataFrame(
-            {
-                "sample_id": selected.sample_ids,
-                "tile": selected.rows,
-                "repeat": int(roles["repeat"].iloc[0]),
-                "fold": int(roles["fold"].iloc[0]),
-                "role": role,
-                "arm": arm,
-                "y_true": [classes[i] for i in selected.targets],
-                "y_pred": [classes[i] for i in probabilities.argmax(1)],
-            }
-        )
+    for chosen, keys in select_judged_tiles(index, roles, numbers, arm):
+        probabilities = predict_probabilities(model, tiles, chosen.rows)
+        judged = {
+            "y_true": [classes[i] for i in chosen.targets],
+            "y_pred": [classes[i] for i in probabilities.argmax(1)],
+        }
         columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
-        tables.append(table.assign(**columns))
+        tables.append(pd.DataFrame(keys | judged | columns))
     return pd.concat(tables, ignore_index=True)

@@ -6,11 +6,10 @@
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
+from batteryscope.evaluation.forward import apply_to_tiles, select_judged_tiles
 from batteryscope.models.classifier import TileClassifier
-from batteryscope.training.data import select_grid_tiles
 
 KEYS = ["sample_id", "tile", "repeat", "fold", "role", "arm"]
 FIT = ["repeat", "fold"]
@@ -29,26 +28,9 @@ def predict_values(
 ) -> NDArray[np.float64]:
     """Return the (m, n_targets) outputs for tiles, in the units of the targets.
 
-    Parameters
-    ----------
-    model
-        A trained regressor in evaluation mode.
-    tiles : (n, H, W) uint8 array
-        Tiles, possibly memory-mapped.
-    rows : (m,) int array, optional
-        Which tiles; all by default.
-    batch_size
-        Tiles at a time.
+    The parameters are those of :func:`batteryscope.evaluation.forward.apply_to_tiles`.
     """
-    rows = np.arange(len(tiles)) if rows is None else rows
-    device = next(model.parameters()).device
-    results = np.empty((len(rows), len(model.description.classes)))
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            block = np.ascontiguousarray(tiles[rows[start : start + batch_size]])
-            batch = torch.from_numpy(block).unsqueeze(1).to(device)
-            results[start : start + len(block)] = model(batch).double().cpu().numpy()
-    return results
+    return apply_to_tiles(model, tiles, rows, batch_size)
 
 
 def predict_regression_fit(
@@ -59,36 +41,15 @@ def predict_regression_fit(
     roles: pd.DataFrame,
     arm: str,
 ) -> pd.DataFrame:
-    """Predict the validation and test tiles of one fit.
+    """Predict the validation and test tiles of one fit; ``manifest`` has the target columns.
 
-    Parameters
-    ----------
-    model
-        The model of this fit.
-    tiles, index
-        The tile store.
-    manifest
-        The sample table, with the target columns.
-    roles
-        Rows of the split of this repeat and fold.
-    arm
-        Name of the arm.
+    The parameters are those of :func:`batteryscope.evaluation.forward.predict_fit`.
     """
     targets = model.description.classes
     truth = manifest.set_index("sample_id")[targets]
     tables = []
-    for role in ("validation", "test"):
-        part = roles[roles["role"] == role]
-        chosen = select_grid_tiles(index, part["sample_id"], truth)
+    for chosen, keys in select_judged_tiles(index, roles, truth, arm):
         predicted = predict_values(model, tiles, chosen.rows)
-        keys = {
-            "sample_id": chosen.sample_ids,
-            "tile": chosen.rows,
-            "repeat": int(roles["repeat"].iloc[0]),
-            "fold": int(roles["fold"].iloc[0]),
-            "role": role,
-            "arm": arm,
-        }
         values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
         values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
         tables.append(pd.DataFrame(keys | values))

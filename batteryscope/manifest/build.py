@@ -67,7 +67,8 @@ def build_manifest(
     labels, rejects = read_labels(
         settings.labels, files, root, whole_paths=settings.volumes is not None
     )
-    rejects += _list_unusable_names(files, settings.labels.table)
+    tables = {settings.labels.table, settings.targets.table if settings.targets else None}
+    rejects += _list_unusable_names(files, tables)
     labelled = [path for path in files.images if path in labels.index]
     if settings.volumes is not None:
         answers = inspect_volumes(root, labelled, settings)
@@ -109,14 +110,14 @@ def build_manifest(
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
     if settings.targets is not None:
         kept, without = attach_capacities(kept, settings.targets, root)
-        rejects += without
+        rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
 
 
-def _list_unusable_names(files: FolderScan, label_table: str | None) -> list[Reject]:
+def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Reject]:
     detail = "this file type cannot be read as a picture; convert it, or take it out."
     rejects = [
-        Reject(path, "unsupported", detail) for path in files.unsupported if path != label_table
+        Reject(path, "unsupported", detail) for path in files.unsupported if path not in tables
     ]
     detail = "its name is not valid UTF-8; rename it."
     return rejects + [Reject(path, "unreadable", detail) for path in files.misnamed]

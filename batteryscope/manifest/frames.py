@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.errors import InputError
+from batteryscope.manifest.contract import check_contract, read_ingested
 
+NAME = "table of frames"
 THUMBNAIL_PX = (48, 64)  # (height, width)
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 GREY_LEVEL_COLUMNS = (
@@ -57,15 +59,7 @@ def validate_frames(frames: pd.DataFrame) -> pd.DataFrame:
     InputError
         Names the first column that is missing or wrong, and an example.
     """
-    from pandera.errors import SchemaError
-
-    try:
-        return make_frames_schema().validate(frames)
-    except SchemaError as error:
-        detail = str(error).splitlines()[0].rstrip(".")
-        raise InputError(
-            f"The table of frames breaks its contract: {detail}; ingest again."
-        ) from None
+    return check_contract(make_frames_schema(), frames, NAME)
 
 
 def write_frames(frames: pd.DataFrame, path: Path) -> None:
@@ -95,18 +89,7 @@ def read_frames(path: Path, manifest: pd.DataFrame) -> pd.DataFrame:
     InputError
         The file is missing, is no parquet file, breaks the contract, or is of other samples.
     """
-    try:
-        frames = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: the table of frames does not exist; ingest the data set."
-        ) from None
-    except (OSError, ValueError) as error:
-        problem = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: no readable table of frames ({problem}); ingest again."
-        ) from None
-    frames = validate_frames(frames)
+    frames = validate_frames(read_ingested(path, NAME))
     if frames["sample_id"].tolist() != sorted(manifest["sample_id"]):
         raise InputError(
             f"{path}: its {len(frames)} samples are not the {len(manifest)} of the manifest; "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.errors import InputError
+from batteryscope.manifest.contract import check_contract, read_ingested
 
 REASONS = (
     "unreadable",
@@ -117,13 +117,7 @@ def validate_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> p
     InputError
         Names the first column that is missing or wrong, and an example.
     """
-    from pandera.errors import SchemaError
-
-    try:
-        return make_schema(label_columns).validate(manifest)
-    except SchemaError as error:
-        detail = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"The manifest breaks its contract: {detail}; ingest again.") from None
+    return check_contract(make_schema(label_columns), manifest)
 
 
 def as_reject_table(rejects: Iterable[Reject]) -> pd.DataFrame:
@@ -146,11 +140,4 @@ def read_manifest(path: Path, label_columns: Sequence[str] = ()) -> pd.DataFrame
     InputError
         The file is missing, is no parquet file, or breaks the contract.
     """
-    try:
-        manifest = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: the manifest does not exist; ingest the data set.") from None
-    except (OSError, ValueError) as error:
-        problem = str(error).splitlines()[0]
-        raise InputError(f"{path}: no readable manifest ({problem}); ingest again.") from None
-    return validate_manifest(manifest, label_columns)
+    return validate_manifest(read_ingested(path), label_columns)

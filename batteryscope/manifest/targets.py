@@ -44,8 +44,8 @@ def attach_capacities(
     manifest
         Images of electrodes with capacities, and a number column for each target.
     rejects
-        ``no_capacity``: images whose electrode the table lacks; ``no_images``: electrodes
-        of the table without an image (under the path of the table).
+        ``no_capacity``: images whose electrode the table lacks; ``no_images``, once and under
+        the path of the table: its electrodes without an image.
 
     Raises
     ------
@@ -69,15 +69,14 @@ def attach_capacities(
         )
         for path, name in manifest.loc[~known, ["path", "specimen_id"]].itertuples(index=False)
     ]
-    rejects += [
-        Reject(
-            settings.table,
-            "no_images",
-            f"the electrode '{name}' has capacities but no image; add images of it, or correct "
-            "its name.",
+    if without := sorted(set(capacities.index) - set(specimens)):
+        names = ", ".join(f"'{name}'" for name in without)
+        detail = (
+            f"{len(without)} of its {len(capacities)} electrodes have no image and are left out: "
+            f"{names}; add images of them, or write their names as those of the images "
+            f"(such as '{specimens.iloc[0]}')."
         )
-        for name in sorted(set(capacities.index) - set(specimens))
-    ]
+        rejects.insert(0, Reject(settings.table, "no_images", detail))
     if not known.any():
         raise InputError(
             f"{root / settings.table}: none of its electrodes (such as '{capacities.index[0]}') is "

@@ -34,18 +34,9 @@ def crop_coating(
 ) -> TileBatch:
     """Cut, straighten and crop one picture.
 
-    Parameters
-    ----------
-    pixels
-        Grey picture, (height, width); a mosaic is cut into pieces first.
-    record
-        ``is_coloured`` is looked at, if present.
-    settings
-        Sizes, and which foil.
-    n_random
-        Training crops per piece at random positions; with 0, the middle crop trains.
-    rng
-        Source of the random positions; only needed with ``n_random``.
+    A :class:`~batteryscope.preprocess.tile_batch.Preprocessor`. A mosaic is cut into pieces first.
+    Of the record ``is_coloured`` is looked at, if present.
+    ``n_random`` are training crops per piece at random positions; with 0, the middle crop trains.
 
     Raises
     ------

@@ -21,13 +21,23 @@ class Coating:
     ----------
     mask : (H, W) bool
         Coating without artefacts.
-    foil_row, surface_row
-        Mean rows of its edges.
+    foil, surface : (W,) float
+        Rows of its edges in every column.
     """
 
     mask: NDArray[np.bool_]
-    foil_row: float
-    surface_row: float
+    foil: NDArray[np.float64]
+    surface: NDArray[np.float64]
+
+    @property
+    def foil_row(self) -> float:
+        """Mean row of the edge of the foil."""
+        return float(self.foil.mean())
+
+    @property
+    def surface_row(self) -> float:
+        """Mean row of the surface."""
+        return float(self.surface.mean())
 
     @property
     def thickness_px(self) -> float:
@@ -53,6 +63,30 @@ def straighten(array: NDArray[np.uint8], edge: FoilEdge, *, order: int = 3) -> N
     """
     turned = _rotate(array, edge.angle_deg, order, "mirror")
     return np.ascontiguousarray(turned[::-1] if edge.side == "below" else turned)
+
+
+def locate_in_picture(
+    rows: NDArray[np.float64], columns: NDArray[np.float64], edge: FoilEdge, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where places of a straightened picture lie in the original one: rows, columns.
+
+    Parameters
+    ----------
+    rows, columns
+        Places in the straightened picture; arrays that broadcast.
+    edge
+        The foil in the original picture.
+    shape
+        (height, width) of both pictures.
+    """
+    angle = np.deg2rad(edge.angle_deg)
+    middle_y, middle_x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    y = (middle_y - rows) if edge.side == "below" else (rows - middle_y)
+    x = columns - middle_x
+    return (
+        y * np.cos(angle) + x * np.sin(angle) + middle_y,
+        -y * np.sin(angle) + x * np.cos(angle) + middle_x,
+    )
 
 
 def find_straight_row(edge: FoilEdge, shape: tuple[int, int]) -> float:
@@ -87,7 +121,7 @@ def find_coating(straight: NDArray[np.uint8], edge: FoilEdge, largest_void_px: f
     deep = ndimage.distance_transform_edt(dark) > largest_void_px
     if deep.any():
         mask &= ndimage.distance_transform_edt(~deep) > largest_void_px
-    return Coating(mask, float(foil.mean()), float(surface.mean()))
+    return Coating(mask, foil, surface)
 
 
 def _trace_surface(
@@ -169,14 +203,11 @@ def cut_out(array: NDArray[np.uint8], part: Rectangle) -> NDArray[np.uint8]:
 def _list_seen(edge: FoilEdge, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Pixels of the straightened picture that the original shows, or nearly so."""
     height, width = shape
-    angle = np.deg2rad(edge.angle_deg)
-    y = np.arange(height)[:, None] - (height - 1) / 2
-    x = np.arange(width)[None] - (width - 1) / 2
-    source_y = y * np.cos(angle) + x * np.sin(angle)
-    source_x = -y * np.sin(angle) + x * np.cos(angle)
-    seen = np.abs(source_y) <= (height - 1) / 2
-    seen &= np.abs(source_x) <= (width - 1) / 2 + MIRROR_PX
-    return np.asarray(seen[::-1] if edge.side == "below" else seen)
+    rows, columns = np.arange(float(height))[:, None], np.arange(float(width))[None]
+    source_row, source_column = locate_in_picture(rows, columns, edge, shape)
+    seen = np.abs(source_row - (height - 1) / 2) <= (height - 1) / 2
+    seen &= np.abs(source_column - (width - 1) / 2) <= (width - 1) / 2 + MIRROR_PX
+    return np.asarray(seen)
 
 
 def _rotate(array: NDArray[np.uint8], angle_deg: float, order: int, mode: str) -> NDArray[np.uint8]:

@@ -99,16 +99,9 @@ def cut_ct_slice(
 ) -> TileBatch:
     """Make the tile of a single slice, whose neighbours are unknown: a scan of one slice.
 
-    Parameters
-    ----------
-    pixels
-        Grey levels, (rows, columns).
-    record
-        Not used.
-    settings
-        As for a scan; all slices of the stack are this one.
-    n_random, rng
-        Not used: one tile serves training and judging.
+    A :class:`~batteryscope.preprocess.tile_batch.Preprocessor` that does not use ``record``,
+    ``n_random`` and ``rng``, since one tile serves training and judging. All slices of a stack are
+    this one.
 
     Raises
     ------

@@ -15,8 +15,7 @@ from batteryscope.config.preprocess import (
 )
 from batteryscope.errors import InputError
 from batteryscope.ordered_threads import map_in_order
-from batteryscope.preprocess.preview import PreviewFrame, draw_preview, make_preview_frame
-from batteryscope.preprocess.registry import find_preprocessor
+from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import read_picture
@@ -35,7 +34,7 @@ class _Outcome(NamedTuple):
     """What became of one image: tiles and perhaps a preview, or why not."""
 
     batch: TileBatch | None
-    preview: PreviewFrame | None
+    preview: Any | None
     reason: str = ""
     detail: str = ""
 
@@ -61,8 +60,8 @@ def cut_dataset(
     settings
         Preprocessing settings.
     out_dir
-        Gets ``tiles.npy``, ``index.parquet``, ``rejects.csv``, ``preview.png`` and, if the method
-        measures something, ``measurements.parquet``.
+        Gets ``tiles.npy``, ``index.parquet``, ``rejects.csv``, ``preview.png`` (of cross-sections
+        also ``preview_row.png``) and, if the method measures something, ``measurements.parquet``.
     max_pixels
         Larger images are rejected before they are decoded.
 
@@ -94,7 +93,7 @@ def cut_dataset(
 
     tables: list[pd.DataFrame] = []
     rejects: list[tuple[str, str, str, str]] = []
-    previews: list[PreviewFrame] = []
+    previews: list[Any] = []
     measured: list[pd.DataFrame] = []
     with TileWriter(out_dir / TILES_NAME, find_tile_shape(settings)) as writer:
         outcomes = map_in_order(cut, records)
@@ -122,7 +121,8 @@ def cut_dataset(
     if measured:
         table = pd.concat(measured, ignore_index=True)
         table[table["tile"] >= 0].to_parquet(out_dir / MEASUREMENTS_NAME, index=False)
-    draw_preview(sorted(previews, key=lambda frame: frame.title), out_dir / "preview.png")
+    draw = PREVIEWS[settings.method][1]
+    draw(sorted(previews, key=lambda frame: frame.title), out_dir / "preview.png")
     return index, reject_table
 
 
@@ -152,5 +152,7 @@ def _cut_image(
         batch = find_preprocessor(settings)(pixels, record, settings, record["n_random"], rng)
     except UnusablePictureError as error:
         return _Outcome(None, None, error.reason, str(error))
-    preview = make_preview_frame(pixels, batch, record["class"]) if record["is_shown"] else None
-    return _Outcome(batch, preview)
+    if not record["is_shown"]:
+        return _Outcome(batch, None)
+    show = PREVIEWS[settings.method][0]
+    return _Outcome(batch, show(pixels, batch, record["class"], settings))

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.preprocess.tile_batch import TileBatch
 
 SHOWN_EDGE_PX = 480
@@ -29,8 +30,10 @@ class PreviewFrame:
     data_bar_px: int
 
 
-def make_preview_frame(pixels: NDArray[np.uint8], batch: TileBatch, title: str) -> PreviewFrame:
-    """Shrink a frame and keep what is drawn on it."""
+def make_preview_frame(
+    pixels: NDArray[np.uint8], batch: TileBatch, title: str, settings: SemTilesSettings
+) -> PreviewFrame:
+    """Shrink a frame and keep what is drawn on it; the settings do not matter."""
     height, width = pixels.shape
     small = Image.fromarray(pixels)
     small.thumbnail((SHOWN_EDGE_PX, SHOWN_EDGE_PX))

@@ -25,18 +25,9 @@ def cut_sem_tiles(
 ) -> TileBatch:
     """Cut tiles that do not touch the data bar and show some coating.
 
-    Parameters
-    ----------
-    pixels
-        Grey frame, (height, width).
-    record
-        Row of the manifest, or any mapping; ``data_bar_px`` is taken as a hint if present.
-    settings
-        Sizes and the quality threshold; ``tiles_per_class`` and ``seed`` are not used here.
-    n_random
-        Number of random tiles. One without coating is drawn again, at most ten times.
-    rng
-        Source of the random positions; only needed with ``n_random``.
+    A :class:`~batteryscope.preprocess.tile_batch.Preprocessor`. Of the record ``data_bar_px`` is
+    taken as a hint if present; ``tiles_per_class`` and ``seed`` of the settings are not used here.
+    A random tile without coating is drawn again, at most ten times.
 
     Raises
     ------

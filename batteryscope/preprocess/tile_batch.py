@@ -60,5 +60,24 @@ class Preprocessor(Protocol):
         n_random: int = 0,
         rng: np.random.Generator | None = None,
     ) -> TileBatch:
-        """Cut ``n_random`` random tiles and the grid tiles of one picture."""
+        """Cut ``n_random`` random tiles and the grid tiles of one picture.
+
+        Parameters
+        ----------
+        pixels
+            Grey picture, (height, width).
+        record
+            Row of the manifest, or any mapping with what is known about the picture.
+        settings
+            The preprocess settings of this method.
+        n_random
+            Random tiles to cut for training.
+        rng
+            Source of random positions; only needed with ``n_random``.
+
+        Raises
+        ------
+        UnusablePictureError
+            No tile can be taken from the picture.
+        """
         ...

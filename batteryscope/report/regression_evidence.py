@@ -13,6 +13,7 @@ from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan, plan_study
 from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
+from batteryscope.tilestore import PREVIEW_ROW_NAME
 
 NUMBERS = ("y_true", "y_pred")  # which are classes in other studies
 TEXTS = (
@@ -115,7 +116,7 @@ def collect_regression_evidence(
         tables[name] = table
     plan = plan_study(study, settings)
     summary = read_json(folders.manifest / "summary.json") or {}
-    preview = folders.tiles / "preview.png"
+    preview = folders.tiles / PREVIEW_ROW_NAME
     files = read_files(folders.comparison, COPIED) | read_files(folders.maps, EXPLAINED)
     return RegressionEvidence(
         study=study,

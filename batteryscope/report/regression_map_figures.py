@@ -35,8 +35,7 @@ def draw_methods(maps: ArmMaps, output: int) -> "Figure":
         for row, (method, values) in enumerate(maps.maps.items(), start=1):
             _show(panels[row, column], maps.tiles[tile], values[tile, output].astype(float))
             if column == 0:
-                name = METHOD_NAMES[method].replace(" ", "\n")
-                panels[row, column].set_ylabel(name, fontsize=7)
+                _name_row(panels[row, column], method)
     return figure
 
 
@@ -52,7 +51,7 @@ def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
             if row == 0:
                 panels[row, column].set_title(f"{read_target(target)[0]:g}C", fontsize=8)
             if column == 0:
-                panels[row, column].set_ylabel(METHOD_NAMES[method].replace(" ", "\n"), fontsize=7)
+                _name_row(panels[row, column], method)
     return figure
 
 
@@ -120,6 +119,12 @@ def _one_per_class(classes: Sequence[str]) -> list[int]:
     for number, name in enumerate(classes):
         first.setdefault(name, number)
     return sorted(first.values(), key=lambda n: classes[n], reverse=True)
+
+
+def _name_row(axes: "Axes", method: str) -> None:
+    """Write the name of a method to the left of a row; level, since rows are low."""
+    name = METHOD_NAMES[method].replace(" ", "\n")
+    axes.set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
 
 
 def _show(axes: "Axes", tile: NDArray[np.uint8], values: NDArray[np.float64] | None) -> None:

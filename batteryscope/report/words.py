@@ -17,6 +17,12 @@ REJECT_REASONS = {
     "too_large": "more pixels than allowed",
     "unsupported": "a file format that is not supported",
     "missing_slices": "slices are missing in the series (the others are used)",
+    "no_capacity": "the table of capacities lacks its electrode",
+    "no_images": "the table of capacities names electrodes without an image",
+    "coloured": "a colour picture",
+    "no_collector": "no current collector found",
+    "two_collectors": "several coated sides, none of them chosen",
+    "coating_too_thin": "less coating than the crop needs",
     "no_cell": "no cell found in the slice",
     "no_winding": "no windings seen in the slice",
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import ColumnSettings
-from batteryscope.errors import InputError
+from batteryscope.manifest.contract import check_contract, read_ingested
 
 REASONS = ("not_a_number", "missing_value", "out_of_range", "unknown_domain", "duplicate_row")
 ORIGIN_DTYPES = {
@@ -59,13 +59,7 @@ def validate_rows(manifest: pd.DataFrame, columns: dict[str, ColumnSettings]) ->
     InputError
         Names the first column that is missing or wrong, and an example.
     """
-    from pandera.errors import SchemaError
-
-    try:
-        return make_row_schema(columns).validate(manifest)
-    except SchemaError as error:
-        detail = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"The manifest breaks its contract: {detail}; ingest again.") from None
+    return check_contract(make_row_schema(columns), manifest)
 
 
 def as_row_reject_table(rejects: Iterable[RowReject]) -> pd.DataFrame:
@@ -82,11 +76,4 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     InputError
         The file is missing, is no parquet file, or breaks the contract.
     """
-    try:
-        manifest = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: the manifest does not exist; ingest the tables.") from None
-    except (OSError, ValueError) as error:
-        problem = str(error).splitlines()[0]
-        raise InputError(f"{path}: no readable manifest ({problem}); ingest again.") from None
-    return validate_rows(manifest, {name: ColumnSettings() for name in columns})
+    return validate_rows(read_ingested(path), {name: ColumnSettings() for name in columns})

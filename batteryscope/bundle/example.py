@@ -1,0 +1,64 @@
+"""The example of a bundle: a picture that tests, and what the models say about it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from batteryscope.bundle.picture_bundle import PictureBundle
+from batteryscope.bundle.record import EXAMPLE_INPUT_FILE, EXAMPLE_OUTPUT_FILE, write_json
+from batteryscope.errors import InputError
+from batteryscope.manifest.volumes import SEPARATOR, digest_slice
+from batteryscope.provenance import digest_file
+from batteryscope.readers.registry import read_picture
+from batteryscope.readers.volume import find_grey_range, show_with_8_bits
+from batteryscope.readers.volumes import open_volume
+
+MOST_EXAMPLES_TRIED = 20
+
+
+def write_example(
+    out_dir: Path,
+    bundle: PictureBundle[Any],
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    dataset_dir: Path,
+) -> None:
+    """Keep the first test image that can be judged, and what the bundle says about it.
+
+    Raises
+    ------
+    InputError
+        If no image tests, or the file is not the one that was ingested.
+    """
+    first = split.sort_values(["repeat", "fold"]).drop_duplicates("sample_id")
+    candidates = sorted(first.loc[first["role"] == "test", "sample_id"])[:MOST_EXAMPLES_TRIED]
+    if not candidates:
+        raise InputError("The split has no test image that could serve as the bundle's example.")
+    files = manifest.set_index("sample_id")[["path", "sha256"]]
+    for sample_id in candidates:
+        path = dataset_dir / str(files.loc[sample_id, "path"])
+        pixels, digest = _read_sample(path, bundle.record.max_pixels)
+        if digest != files.loc[sample_id, "sha256"]:
+            raise InputError(
+                f"{path}: the file has changed since the data set was ingested; "
+                "run the workflow again."
+            )
+        Image.fromarray(pixels).save(out_dir / EXAMPLE_INPUT_FILE)
+        row = next(bundle.predict_files([EXAMPLE_INPUT_FILE], out_dir))
+        if row["status"] == "ok":
+            break
+    write_json(out_dir / EXAMPLE_OUTPUT_FILE, row)
+
+
+def _read_sample(path: Path, max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+    """Read a picture, or a slice of a scan by its name, with 8 bits, and its content hash."""
+    volume_path, mark, number = path.as_posix().rpartition(SEPARATOR)
+    if mark and not path.exists():
+        volume = open_volume(Path(volume_path))
+        pixels = volume.read_slice(int(number))
+        return show_with_8_bits(pixels, find_grey_range(volume)), digest_slice(pixels)
+    return read_picture(path, max_pixels=max_pixels).pixels_8bit, digest_file(path)

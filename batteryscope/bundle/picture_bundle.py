@@ -1,0 +1,141 @@
+"""What all published models of pictures do, whatever they predict: read, compare, cut, ask."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.bundle.frame import (
+    Frame,
+    UnusableFrame,
+    describe_differences,
+    read_frame,
+    wrap_pixels,
+)
+from batteryscope.bundle.record import PictureRecord
+from batteryscope.preprocess.registry import find_preprocessor
+from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.tilestore import JUDGING_KINDS
+
+SEEN_NOTE = "used to train or tune these models, so a right answer proves nothing"
+LAST_COLUMNS = (
+    "tiles_used", "tiles_rejected", "seen_in_training", "status", "reason", "note",
+)  # fmt: skip
+R = TypeVar("R", bound=PictureRecord)
+Row = dict[str, Any]
+
+
+class PictureBundle(ABC, Generic[R]):
+    """Trained models and what is needed to apply them to pictures.
+
+    Attributes
+    ----------
+    record
+        The content of bundle.json.
+    training_images
+        The content of training_images.csv.
+    """
+
+    def __init__(self, record: R, training_images: pd.DataFrame) -> None:
+        self.record = record
+        self.training_images = training_images
+        roles = training_images[[member.column for member in record.members]]
+        used = roles.isin(["train", "validation"]).any(axis=1)
+        self._seen_files = set(training_images.loc[used, "sha256"])
+        self._seen_pixels = set(training_images.loc[used, "pixel_digest"])
+
+    @property
+    @abstractmethod
+    def answer_columns(self) -> list[str]:
+        """Columns of a row that :meth:`answer` fills."""
+
+    @abstractmethod
+    def answer(self, tiles: NDArray[np.uint8]) -> Row:
+        """Say what the models think of the (n, ...) tiles of one picture, n at least 1."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the prediction rows, in order."""
+        return ["file", *self.answer_columns, *LAST_COLUMNS]
+
+    def predict_frames(self, frames: Iterable[NDArray[np.uint8]]) -> pd.DataFrame:
+        """Predict grey pictures that are in memory.
+
+        Parameters
+        ----------
+        frames
+            (H, W) uint8 arrays, data bar included or not.
+
+        Returns
+        -------
+        DataFrame
+            One row per picture with the :attr:`columns`; ``file`` counts from 0.
+        """
+        rows = [self._judge(wrap_pixels(f, str(i))) for i, f in enumerate(frames)]
+        return pd.DataFrame(rows, columns=self.columns)
+
+    def predict_files(self, files: Iterable[str], root: Path) -> Iterator[Row]:
+        """Predict picture files one by one, while the next one is being decoded.
+
+        Parameters
+        ----------
+        files
+            POSIX paths relative to ``root``.
+        root
+            Folder of the pictures.
+
+        Yields
+        ------
+        dict
+            One row per file with the :attr:`columns`. ``status`` is ``ok`` or ``rejected``, with
+            the ``reason``. ``note`` warns of pictures that the models were trained on or that
+            differ much from those. At most two pictures are in memory.
+        """
+        waiting = iter(files)
+
+        def read(file: str) -> Frame | UnusableFrame:
+            return read_frame(root / file, file, self.record.max_pixels)
+
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            first = next(waiting, None)
+            coming = None if first is None else reader.submit(read, first)
+            while coming is not None:
+                frame = coming.result()
+                following = next(waiting, None)
+                coming = None if following is None else reader.submit(read, following)
+                yield self._judge(frame)
+
+    def reject_files(self, files: Iterable[str], reason: str) -> Iterator[Row]:
+        """Give files that are no pictures their rows, with the reason."""
+        for file in files:
+            yield self._judge(UnusableFrame(file, reason))
+
+    def knows_pixels(self, pixel_digest: str) -> bool:
+        """Tell whether the models were trained or tuned on these grey levels."""
+        return pixel_digest in self._seen_pixels
+
+    def _judge(self, frame: Frame | UnusableFrame) -> Row:
+        empty: Row = dict.fromkeys(self.columns)
+        empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}
+        empty |= {"tiles_used": 0, "seen_in_training": False}
+        if isinstance(frame, UnusableFrame):
+            return empty | {"reason": frame.reason}
+        seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
+        notes = [SEEN_NOTE] if seen else []
+        notes += describe_differences(frame, self.record.data.ranges)
+        row = empty | {"seen_in_training": seen, "note": "; ".join(notes)}
+        settings = self.record.preprocess
+        stated = {"data_bar_px": frame.metadata.data_bar_px, "is_coloured": frame.is_coloured}
+        try:
+            cut = find_preprocessor(settings)(frame.pixels, stated, settings)
+        except UnusablePictureError as error:
+            return row | {"reason": f"{error.reason}: {error}"}
+        used = cut.table["used"].to_numpy(bool)
+        tiles = cut.tiles[cut.table["kind"].isin(JUDGING_KINDS).to_numpy()[used]]
+        row |= {"tiles_used": len(tiles), "tiles_rejected": int((~used).sum())}
+        return row | self.answer(tiles) | {"status": "ok"}
