@@ -5,7 +5,6 @@ rule evaluate_arm:
     input:
         manifest="work/{study}/data/manifest.parquet",
         split=lambda w: f"work/{w.study}/splits/{plan_of(w).every_arm[w.arm].split}/split.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).every_arm[w.arm].tiles}",
         fits=arm_parts,
         code=code_of("evaluate_arm"),
     output:
@@ -18,18 +17,16 @@ rule evaluate_arm:
         "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
     conda:
         "../environment.yml"
-    threads: 1
     resources:
-        mem_mb=4000,
-        gpu=1,
+        mem_mb=1000,
     params:
         where=lambda w: json.dumps(plan_of(w).every_arm[w.arm].recipe.split.test_where),
     message:
         "{wildcards.study}: evaluate {wildcards.arm}"
     shell:
         "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm} "
-        "--manifest {input.manifest:q} --split {input.split:q} --tiles {input.tiles:q} "
-        "--where {params.where:q} --fits {input.fits:q} --predictions {output.predictions:q} "
+        "--manifest {input.manifest:q} --split {input.split:q} --where {params.where:q} "
+        "--fits {input.fits:q} --predictions {output.predictions:q} "
         "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
 
 

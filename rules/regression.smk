@@ -29,9 +29,7 @@ rule simulate_capacities:
 
 rule evaluate_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
         splits=regression_splits,
-        tiles=regression_tiles,
         fits=regression_fits,
         code=code_of("evaluate_regression"),
     output:
@@ -44,17 +42,15 @@ rule evaluate_regression:
         study=REGRESSION_STUDIES,
     conda:
         "../environment.yml"
-    threads: 2
     resources:
-        mem_mb=4000,
-        gpu=1,
+        mem_mb=1000,
     params:
         arms=regression_arms,
     message:
-        "{wildcards.study}: predict the capacities of validation and test images"
+        "{wildcards.study}: gather the predicted capacities of validation and test images"
     shell:
-        "python workflow_scripts/evaluate_regression.py --manifest {input.manifest:q} "
-        "--arms {params.arms:q} --out {output.predicted:q} --log {log:q}"
+        "python workflow_scripts/evaluate_regression.py --arms {params.arms:q} "
+        "--out {output.predicted:q} --log {log:q}"
 
 
 rule compare_regression:

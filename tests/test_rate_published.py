@@ -13,6 +13,7 @@ from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
+from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
 from batteryscope.explain.regression_study import ExplainPieces, explain_study
 from batteryscope.plan import plan_study
@@ -105,10 +106,12 @@ def published(tmp_path_factory):
             "backbone": "rate_cnn", "preprocess": study.preprocess.model_dump(mode="json"),
         }
     }  # fmt: skip
+    for task in tasks:
+        roles = split[split["fold"] == task.fold]
+        write_fit_predictions(root / "stage" / "part0" / task.name, store, manifest, roles, "cpu")
     status = evaluate_regression.main(
-        ["--manifest", str(root / "manifest.parquet"), "--arms", json.dumps(arms),
-         "--out", str(root / "predicted")]
-    )  # fmt: skip
+        ["--arms", json.dumps(arms), "--out", str(root / "predicted")]
+    )
     assert status == 0
     pieces = RegressionPieces(root / "manifest.parquet", root / "predicted", arms, "mass")
     compare_study(study, pieces, root / "comparison")

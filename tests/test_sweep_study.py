@@ -88,7 +88,7 @@ class Workshop:
             folder.mkdir(parents=True)
             self.call(
                 "evaluate_arm", "--arm", name, "--manifest", manifest, "--split",
-                root / f"{arm.split}.parquet", "--tiles", root / "tiles" / arm.tiles, "--fits",
+                root / f"{arm.split}.parquet", "--fits",
                 root / "stages" / arm.chains[-1] / "part0",
                 "--predictions", folder / "predictions.parquet",
                 "--calibration", folder / "calibration.json", "--cost", folder / "cost.json",

@@ -1,4 +1,4 @@
-"""Predict validation and test tiles with all fits of an arm, and calibrate."""
+"""Gather what all fits of an arm predicted for validation and test tiles, and calibrate."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import add_where, make_parser, run_program, show_progress
+from batteryscope.command_line import add_where, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--arm", required=True, help="name of the arm")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
-    parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
     add_where(parser)
     parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
     parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
@@ -25,29 +24,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Load each fit once and predict."""
+    """Take the predictions of each fit that belong to the arm."""
     import pandas as pd
 
     from batteryscope.evaluation.calibration import calibrate_votes
     from batteryscope.evaluation.cost import summarise_cost
-    from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
-    from batteryscope.evaluation.predictions import limit_validation
+    from batteryscope.evaluation.predictions import limit_validation, read_fit_predictions
     from batteryscope.manifest.select import keep_samples
-    from batteryscope.tilestore import TileStore
 
     manifest = pd.read_parquet(arguments.manifest)
     split = keep_samples(pd.read_parquet(arguments.split), manifest, json.loads(arguments.where))
-    store = TileStore.open(arguments.tiles)
-    folders = sorted(fit for part in arguments.fits for fit in part.glob("r*_f*"))
-    device = choose_device()
     tables, records = [], []
-    for folder in show_progress(folders, f"evaluating {arguments.arm}", unit="fit"):
+    for folder in sorted(fit for part in arguments.fits for fit in part.glob("r*_f*")):
         fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         records.append(fit)
         roles = split[(split["repeat"] == fit["repeat"]) & (split["fold"] == fit["fold"])]
         roles = limit_validation(roles, fit.get("validation_samples"))
-        model = load_fit(folder).to(device)
-        tables.append(predict_fit(model, store.tiles, store.index, manifest, roles, arguments.arm))
+        tables.append(read_fit_predictions(folder, roles, arguments.arm))
     predictions = pd.concat(tables, ignore_index=True)
     predictions.to_parquet(arguments.predictions, index=False)
 

@@ -1,4 +1,4 @@
-"""Train all fits (repeats and folds) of one stage of an arm."""
+"""Train all fits (repeats and folds) of one stage of an arm, and let each predict."""
 
 import argparse
 import os
@@ -36,18 +36,19 @@ def train(arguments: argparse.Namespace) -> None:
     settings = read_settings(StageSettings, arguments.settings)
     import pandas as pd
 
+    from batteryscope.evaluation.judge_fit import write_fit_predictions
     from batteryscope.provenance import digest_file, digest_training_code
     from batteryscope.tilestore import TileStore
     from batteryscope.tracking.live import open_live_run
-    from batteryscope.training.stage import list_fits, plan_fits, train_stage
+    from batteryscope.training.stage import is_first_process, list_fits, plan_fits, train_stage
 
     weights = Path(settings.model.weights)
-    split = pd.read_parquet(arguments.split)
+    manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
     store = TileStore.open(arguments.tiles)
     parents = {fit.name: fit for part in arguments.parent for fit in sorted(part.glob("r*_f*"))}
     classes, tasks = plan_fits(
         settings,
-        pd.read_parquet(arguments.manifest),
+        manifest,
         split,
         pd.read_parquet(arguments.balance),
         store.index,
@@ -71,6 +72,10 @@ def train(arguments: argparse.Namespace) -> None:
     train_stage(
         settings, classes, tasks, store.tiles, arguments.state, arguments.out, make_listener
     )
+    for task in tasks if is_first_process() else []:
+        roles = split[(split["repeat"] == task.repeat) & (split["fold"] == task.fold)]
+        folder = arguments.out / task.name
+        write_fit_predictions(folder, store, manifest, roles, settings.train.accelerator)
 
 
 if __name__ == "__main__":

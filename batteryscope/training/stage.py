@@ -124,7 +124,7 @@ def train_stage(
             log.info("%s: already trained on the same data with the same settings.", label)
         else:
             # With several devices every process comes here; one of them speaks for all.
-            listener = make_listener(task) if _is_first_process() else None
+            listener = make_listener(task) if is_first_process() else None
             try:
                 train_fit(task, settings, classes, tiles, folder, label, listener, features)
             except BaseException:
@@ -133,7 +133,7 @@ def train_stage(
                 raise
             if listener is not None:
                 listener.finish("FINISHED")
-        if not _is_first_process():
+        if not is_first_process():
             continue
         deliver_fit(folder, out_dir / task.name)
         best = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["best_epoch"]
@@ -158,5 +158,6 @@ def train_fit(
         fit_model(task, settings, classes, tiles, folder, label, listener)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
+    """Tell the one process that speaks for all, if several devices train together."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0

@@ -1,0 +1,38 @@
+"""What a fit says about images that it did not learn from, written where it was trained.
+
+The process that trained has the network, the tiles and the libraries at hand; a process of its own
+would spend more time on loading them than on predicting.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
+from batteryscope.evaluation.predictions import FIT_PREDICTIONS
+from batteryscope.evaluation.regression_predictions import predict_regression_fit
+from batteryscope.tilestore import TileStore
+
+
+def write_fit_predictions(
+    folder: Path, store: TileStore, manifest: pd.DataFrame, roles: pd.DataFrame, accelerator: str
+) -> None:
+    """Predict all validation and test tiles of a fit, and keep the table beside its weights.
+
+    Nothing is chosen by these predictions; an arm takes what it needs of them.
+
+    Parameters
+    ----------
+    folder
+        The finished fit; ``predictions.parquet`` is written there, with an empty ``arm``.
+    store, manifest
+        Tiles and samples.
+    roles
+        Rows of the split of this repeat and fold.
+    accelerator
+        ``auto``, ``cpu`` or ``gpu``.
+    """
+    model = load_fit(folder).to(choose_device(accelerator))
+    predict = predict_fit if model.description.outputs == "class" else predict_regression_fit
+    table = predict(model, store.tiles, store.index, manifest, roles, arm="")
+    table.to_parquet(folder / FIT_PREDICTIONS, index=False)
