@@ -21,6 +21,7 @@ from batteryscope.preprocess.coating_region import (
     find_largest_rectangle,
     find_straight_row,
     locate_in_picture,
+    spread_crops,
     straighten,
 )
 from batteryscope.preprocess.tile_batch import UnusablePictureError
@@ -196,6 +197,22 @@ def test_crops_can_be_random_and_smaller():
     assert batch.tiles.shape == (4, 16, 64)
     block = np.array([[0, 4], [8, 12]], np.uint8)
     assert shrink_crop(block, 2).tolist() == [[6]]
+
+
+def test_judging_crops_cover_the_coating_and_are_measured_one_by_one():
+    rectangle, middle = Rectangle(100, 0, 560, 700), Rectangle(268, 14, 224, 672)
+    assert spread_crops(rectangle, middle, 1) == [middle]
+    tops = [crop.top for crop in spread_crops(rectangle, middle, 3)]
+    assert tops == [268, 100, 436]
+    assert 436 + 224 == 100 + 560
+    settings = CoatingCropSettings(
+        crop_height_px=64, crop_width_px=256, mosaic_width_px=500, judging_crops=3
+    )
+    table = crop_coating(draw_bands(), {}, settings).table
+    grid = table[table["kind"] == "grid"]
+    assert len(grid) == 3
+    assert grid["y_px"].nunique() == 3
+    assert grid["y_px"].iloc[0] == table.loc[table["kind"] == "random", "y_px"].item()
 
 
 def test_colour_is_told_from_grey_in_three_channels():

@@ -63,7 +63,9 @@ class CoatingCropSettings(Settings):
     ``crop_width_px`` of the largest rectangle of coating is kept; where dark discs of more than
     ``largest_void_px`` radius lie, it is damaged. Pictures at least twice as long as
     ``mosaic_width_px`` are cut into pieces of this width first. ``training_crops`` crops at random
-    positions within the rectangle train; 0 trains with the middle one. ``shrink`` makes the crop
+    positions within the rectangle train; 0 trains with the middle one. ``judging_crops``, spread
+    evenly from collector to surface, validate, test and predict, and their mean counts; 1 is the
+    middle one alone, which leaves the rest of the coating unseen. ``shrink`` makes the crop
     smaller by averaging, for quick runs.
     """
 
@@ -74,6 +76,7 @@ class CoatingCropSettings(Settings):
     mosaic_width_px: PositiveInt = 704
     largest_void_px: PositiveInt = 90
     training_crops: NonNegativeInt = 0
+    judging_crops: PositiveInt = 1
     shrink: PositiveInt = 1
     seed: int = 1
 

@@ -18,6 +18,7 @@ from batteryscope.preprocess.coating_region import (
     cut_out,
     find_coating,
     find_largest_rectangle,
+    spread_crops,
     straighten,
 )
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
@@ -37,6 +38,7 @@ def crop_coating(
     A :class:`~batteryscope.preprocess.tile_batch.Preprocessor`. A mosaic is cut into pieces first.
     Of the record ``is_coloured`` is looked at, if present.
     ``n_random`` are training crops per piece at random positions; with 0, the middle crop trains.
+    The texture is measured in the judging crops.
 
     Raises
     ------
@@ -66,28 +68,26 @@ def crop_coating(
         straight = straighten(piece, edge)
         middle = cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px)
         assert middle is not None  # locate_coating has seen to it
-        places = [("grid", middle)]
+        judged = spread_crops(rectangle, middle, settings.judging_crops)
+        places = [("grid", place) for place in judged]
         if n_random == 0:
             places.insert(0, ("random", middle))
         elif rng is None:
             raise ValueError("random crops need a random generator")
         else:
             places[:0] = [("random", _draw_place(rectangle, middle, rng)) for _ in range(n_random)]
-        values = {
-            "angle_deg": edge.angle_deg,
-            "thickness_px": coating.thickness_px,
-            **measure_coating(cut_out(straight, middle)),
-        }
+        values = {"angle_deg": edge.angle_deg, "thickness_px": coating.thickness_px}
+        texture = {place: measure_coating(cut_out(straight, place)) for place in judged}
         for kind, place in places:
             crop = cut_out(straight, place)
             rows.append((kind, left + place.left, place.top, float(crop.std()), True))
             tiles.append(shrink_crop(crop, settings.shrink))
-            measured.append(values)
+            measured.append(values | texture.get(place, {}))
     if not tiles:
         raise problems[0]
     table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
     table.insert(3, "crop_px", settings.crop_width_px)
-    names = next(values for values in measured if values)
+    names = max(measured, key=len)
     columns = {name: [values.get(name, np.nan) for values in measured] for name in names}
     return TileBatch(np.stack(tiles), table, 0, columns)
 

@@ -194,6 +194,19 @@ def cut_centre(rectangle: Rectangle, height: int, width: int) -> Rectangle | Non
     return Rectangle(top, left, height, width)
 
 
+def spread_crops(rectangle: Rectangle, middle: Rectangle, count: int) -> list[Rectangle]:
+    """Return ``count`` parts of the middle's size, evenly spread over the rows, inmost first.
+
+    They overlap where the rectangle is lower than all of them together. One part is the middle.
+    """
+    if count == 1:
+        return [middle]
+    last = rectangle.top + rectangle.height - middle.height
+    tops = np.rint(np.linspace(rectangle.top, last, count)).astype(int)
+    inmost = sorted(tops.tolist(), key=lambda top: (abs(top - middle.top), top))
+    return [Rectangle(top, middle.left, middle.height, middle.width) for top in inmost]
+
+
 def cut_out(array: NDArray[np.uint8], part: Rectangle) -> NDArray[np.uint8]:
     """Return the part of a picture that a rectangle encloses."""
     rows = slice(part.top, part.top + part.height)
