@@ -59,11 +59,20 @@ def grade_finding(finding: Mapping[str, Any]) -> str:
 def _describe_slices(preprocess: CtSlicesSettings) -> str:
     sentence = (
         "In every slice the can (a circle) and the hollow core were found, and the centre of the "
-        f"core was smoothed over {preprocess.smooth_slices} slices. A square with half an edge of "
-        f"{preprocess.half_edge_radii:g} radii of the can was cut around it and resized to "
-        f"{preprocess.input_px} pixels"
+        f"core was smoothed over {preprocess.smooth_slices} slices. "
     )
-    sentence += ", unrolled around the core. " if preprocess.unroll else ". "
+    radii = f"{preprocess.half_edge_radii:g} radii of the can"
+    if preprocess.unroll:
+        sentence += (
+            f"What lies within {radii} around it was unrolled: a row per distance from the core "
+            "(the core at the top), a column per direction, so that windings become lines "
+            f"({preprocess.input_px} pixels). "
+        )
+    else:
+        sentence += (
+            f"A square with half an edge of {radii} was cut around it and resized to "
+            f"{preprocess.input_px} pixels. "
+        )
     if preprocess.contrast != "none":
         low, high = preprocess.percentiles
         sentence += f"Grey levels were stretched between percentiles {low:g} and {high:g} of a crop"
