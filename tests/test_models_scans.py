@@ -113,6 +113,16 @@ def test_rolling_moves_columns_around_the_edge() -> None:
         assert len(steps) == 1
 
 
+def test_mirroring_keeps_rows_where_they_are() -> None:
+    settings = AugmentSettings(flips=False, quarter_turns=False, flip_columns=True)
+    tiles = as_batch(STACK[:1].repeat(40, axis=0))
+    out = TileAugmentation(settings)(tiles, torch.Generator().manual_seed(3))
+    same = [torch.equal(tile, tiles[0].float()) for tile in out]
+    mirrored = [torch.equal(tile, tiles[0].float().flip(2)) for tile in out]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 10 < sum(same) < 30
+
+
 def test_both_axes_can_have_their_own_scale() -> None:
     settings = AugmentSettings(flips=False, quarter_turns=False, scale=0.4, scale_per_axis=True)
     disc = torch.zeros(8, 1, 65, 65)

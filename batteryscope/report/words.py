@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
+from batteryscope.config.preprocess import (
+    CoatingCropSettings,
+    CtSlicesSettings,
+    PreprocessSettings,
+    find_tile_shape,
+)
 from batteryscope.config.split import SplitSettings
 
 REJECT_REASONS = {
@@ -63,10 +68,11 @@ def _describe_slices(preprocess: CtSlicesSettings) -> str:
     )
     radii = f"{preprocess.half_edge_radii:g} radii of the can"
     if preprocess.unroll:
+        rows, columns = find_tile_shape(preprocess)
         sentence += (
             f"What lies within {radii} around it was unrolled: a row per distance from the core "
             "(the core at the top), a column per direction, so that windings become lines "
-            f"({preprocess.input_px} pixels). "
+            f"({rows} × {columns} pixels). "
         )
     else:
         sentence += (
