@@ -115,6 +115,15 @@ def test_a_buckled_core_is_less_round_and_a_filled_one_is_none() -> None:
     assert find_core(pinned, can) is None
 
 
+def test_windings_that_look_alike_in_pairs_keep_their_pitch() -> None:
+    y, x = np.mgrid[:SIZE, :SIZE]
+    r = np.hypot(x - 150, y - 150)
+    turn = 2 * np.pi * r / 5.0
+    picture = np.where(r < 110, 100 + 20 * np.cos(turn) * (1 + 0.5 * np.cos(turn / 2)), 5.0)
+    windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
+    assert windings.pitch_px == pytest.approx(5.0, rel=0.03)
+
+
 @pytest.mark.parametrize("pitch", [4.0, 5.5, 8.0])
 def test_pitch_of_drawn_windings(pitch: float) -> None:
     cell = draw_cell(pitch=pitch, noise=10)
