@@ -42,6 +42,9 @@ class TileAugmentation(nn.Module):
         if self.settings.flips:
             sides = torch.randint(0, 4, (n,), generator=generator)
             x = _select(x, sides, [partial(torch.flip, dims=d) for d in ((), (2,), (3,), (2, 3))])
+        if self.settings.flip_columns:
+            mirrored = torch.randint(0, 2, (n,), generator=generator)
+            x = _select(x, mirrored, [partial(torch.flip, dims=d) for d in ((), (3,))])
         if self.settings.roll_columns:
             x = _roll_columns(x, torch.randint(0, x.shape[-1], (n,), generator=generator))
         if self.affine is not None:

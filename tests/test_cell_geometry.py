@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.preprocess.can_circle import Circle, find_can, fit_circle, shrink_by_blocks
 from batteryscope.preprocess.cell_centre import follow_axis, smooth
 from batteryscope.preprocess.ct_slices import crop_square, list_stack, make_tile
@@ -115,6 +115,15 @@ def test_a_buckled_core_is_less_round_and_a_filled_one_is_none() -> None:
     assert find_core(pinned, can) is None
 
 
+def test_windings_that_look_alike_in_pairs_keep_their_pitch() -> None:
+    y, x = np.mgrid[:SIZE, :SIZE]
+    r = np.hypot(x - 150, y - 150)
+    turn = 2 * np.pi * r / 5.0
+    picture = np.where(r < 110, 100 + 20 * np.cos(turn) * (1 + 0.5 * np.cos(turn / 2)), 5.0)
+    windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
+    assert windings.pitch_px == pytest.approx(5.0, rel=0.03)
+
+
 @pytest.mark.parametrize("pitch", [4.0, 5.5, 8.0])
 def test_pitch_of_drawn_windings(pitch: float) -> None:
     cell = draw_cell(pitch=pitch, noise=10)
@@ -195,6 +204,13 @@ def test_crop_stack_and_contrast() -> None:
     for change in ({"unroll": True}, {"contrast": "clahe"}, {"contrast": "none"}):
         other = make_tile([cell], 140, 160, 110, settings.model_copy(update=change))
         assert other.shape == (48, 48)
+    narrow = CtSlicesSettings(input_px=48, half_edge_radii=0.5, unroll=True, unroll_angles=24)
+    square = narrow.model_copy(update={"unroll_angles": None})
+    tiles = [make_tile([cell, cell, cell], 140, 160, 110, s) for s in (narrow, square)]
+    assert tiles[0].shape == (3, *find_tile_shape(narrow)) == (3, 48, 24)
+    np.testing.assert_allclose(tiles[0].astype(int), tiles[1][:, :, ::2].astype(int), atol=3)
+    with pytest.raises(ValueError, match="unroll_angles 24 has no effect without unroll"):
+        CtSlicesSettings(unroll_angles=24)
 
 
 def test_similarity_of_crops() -> None:

@@ -1,5 +1,7 @@
 """What scans need of networks: stacked slices, a head of two layers, classic backbones, rolling."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,13 @@ from torch import nn
 
 from batteryscope.augment import TileAugmentation
 from batteryscope.config.learning import AugmentSettings, ModelSettings
+from batteryscope.config.project import load_project
 from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.explain.polar_arm import attribute_turned
 from batteryscope.models.classifier import TileClassifier, build_classifier, rebuild_classifier
 from batteryscope.models.layer_groups import group_layers
 from batteryscope.models.two_layer_head import TwoLayerHead
+from batteryscope.plan import plan_study
 from batteryscope.training.data import as_batch, count_channels, count_grey_levels
 
 CLASSES = list("abcd")
@@ -70,6 +75,35 @@ def test_classic_backbones_follow_the_rules_of_timm() -> None:
         assert grey(as_batch(STACK[:, 0])).shape == (2, 4)
 
 
+# Among the networks that the study names, those that are quick to build.
+@pytest.mark.parametrize("arm", ["googlenet", "convnextv2_atto"])
+def test_networks_of_the_paper_scale_train(arm: str) -> None:
+    study = load_project(Path(__file__).parent.parent / "params.yaml", {"scale": "paper"}).studies[
+        "cell_health"
+    ]
+    plan = plan_study("cell_health", study)
+    settings = plan.stages[plan.arms[arm].chains[-1]].settings.model
+    model = build_classifier(settings.model_copy(update={"weights": "random"}), CLASSES, 96, 1, 3)
+    frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen
+    tiles = as_batch(STACK.repeat(2, axis=2).repeat(2, axis=3)[..., :96, :96])
+    loss = torch.nn.functional.cross_entropy(model(tiles), torch.tensor([0, 3]))
+    loss.backward()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trained)
+    torch.optim.SGD(trained, 1e-3).step()
+    assert all(torch.equal(p, frozen[n]) for n, p in model.named_parameters() if n in frozen)
+
+
+def test_maps_of_unrolled_tiles_have_no_seam() -> None:
+    model = build().eval()
+    maps = attribute_turned(model, STACK, [0, 1], turns=4, batch_size=2)
+    turned = attribute_turned(model, np.roll(STACK, 16, axis=-1), [0, 1], turns=4, batch_size=2)
+    np.testing.assert_allclose(turned, np.roll(maps, 16, axis=-1), atol=1e-6)
+    plain = attribute_tiles(model, STACK, [0, 1], "grad_cam", 2).grad_cam
+    np.testing.assert_allclose(attribute_turned(model, STACK, [0, 1], 1, 2), plain)
+
+
 def test_rolling_moves_columns_around_the_edge() -> None:
     settings = AugmentSettings(flips=False, quarter_turns=False, roll_columns=True)
     tiles = as_batch(STACK)
@@ -77,6 +111,16 @@ def test_rolling_moves_columns_around_the_edge() -> None:
     for before, after in zip(tiles.float(), rolled, strict=True):
         steps = [k for k in range(64) if torch.equal(torch.roll(before, k, 2), after)]
         assert len(steps) == 1
+
+
+def test_mirroring_keeps_rows_where_they_are() -> None:
+    settings = AugmentSettings(flips=False, quarter_turns=False, flip_columns=True)
+    tiles = as_batch(STACK[:1].repeat(40, axis=0))
+    out = TileAugmentation(settings)(tiles, torch.Generator().manual_seed(3))
+    same = [torch.equal(tile, tiles[0].float()) for tile in out]
+    mirrored = [torch.equal(tile, tiles[0].float().flip(2)) for tile in out]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 10 < sum(same) < 30
 
 
 def test_both_axes_can_have_their_own_scale() -> None:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,11 @@ def write_slices(folder: Path, numbers: range | list[int], suffix: str = ".tif")
 
 
 def write_dicom(
-    folder: Path, positions: list[float], turned: int | None = None, scan: NDArray[np.uint16] = SCAN
+    folder: Path,
+    positions: list[float],
+    turned: int | None = None,
+    scan: NDArray[np.uint16] = SCAN,
+    change: Callable[[Any, int], object] = lambda dataset, i: None,
 ) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -62,6 +67,7 @@ def write_dicom(
         axes = [1, 0, 0, 0, 0, 1] if i == turned else [1, 0, 0, 0, 1, 0]
         dataset.ImageOrientationPatient = axes
         dataset.PixelData = scan[i].tobytes()
+        change(dataset, i)
         dataset.save_as(folder / f"IM{9 - i:04d}", enforce_file_format=True)
 
 
@@ -146,6 +152,77 @@ def test_dicom_is_sorted_by_position_and_gaps_are_told(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.read_slice(0), SCAN[1])
     np.testing.assert_array_equal(volume.read_slice(4), SCAN[3])
     assert "about 2 slices are missing" in volume.missing[0]
+
+
+def test_dicom_without_positions_is_sorted_by_number(tmp_path: Path) -> None:
+    def number(dataset: Any, i: int) -> None:
+        del dataset.ImagePositionPatient
+        dataset.InstanceNumber = [7, 3, 4, 9, 2][i]
+
+    write_dicom(tmp_path / "d", [0.0] * 5, change=number)
+    volume = open_volume(tmp_path / "d")
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[4])
+    assert "between number 2 and number 9: 5 to 6, 8;" in volume.missing[0]
+
+
+@pytest.mark.parametrize(
+    ("slopes", "intercepts", "bits", "dtype"),
+    [
+        ([1] * 5, [-1024] * 5, 12, np.int16),  # Hounsfield units of most CT scanners
+        ([2] * 5, [0, 0, 7, 0, 0], 12, np.uint16),
+        ([1] * 5, [-1024] * 5, 16, np.float32),  # up to 64511: too large for int16
+        ([0.5, 0.25, 1.5, 2.5, 3.5], [0.5] * 5, 12, np.float32),
+        ([None] * 5, [None] * 5, 16, np.uint16),
+    ],
+)
+def test_dicom_grey_levels_are_rescaled_slice_by_slice(
+    tmp_path: Path, slopes: list[Any], intercepts: list[Any], bits: int, dtype: Any
+) -> None:
+    def rescale(dataset: Any, i: int) -> None:
+        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+        if slopes[i] is not None:
+            dataset.RescaleSlope, dataset.RescaleIntercept = slopes[i], intercepts[i]
+
+    scan = (SCAN >> (16 - bits)).astype(np.uint16)
+    write_dicom(tmp_path / "d", [0.0, 0.1, 0.2, 0.3, 0.4], scan=scan, change=rescale)
+    volume = open_volume(tmp_path / "d")
+    assert volume.dtype == dtype
+    for z in range(5):
+        expected = scan[z] * float(slopes[z] or 1) + float(intercepts[z] or 0)
+        np.testing.assert_array_equal(volume.read_slice(z), expected.astype(dtype))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_dicom_frames_are_rescaled(tmp_path: Path, shared: bool) -> None:
+    from pydicom.dataset import Dataset
+
+    def group(slope: float) -> Any:
+        step, frame = Dataset(), Dataset()
+        step.RescaleSlope, step.RescaleIntercept = slope, -3
+        frame.PixelValueTransformationSequence = [step]
+        return frame
+
+    def combine(dataset: Any, i: int) -> None:
+        dataset.NumberOfFrames, dataset.PixelData = 5, SCAN.tobytes()
+        slopes = [1.5] * 5 if shared else [0.5, 1.0, 1.5, 2.0, 2.5]
+        dataset.SharedFunctionalGroupsSequence = [group(1.5) if shared else Dataset()]
+        dataset.PerFrameFunctionalGroupsSequence = [
+            Dataset() if shared else group(s) for s in slopes
+        ]
+
+    write_dicom(tmp_path / "d", [0.0], change=combine)
+    volume = open_volume(next((tmp_path / "d").iterdir()))
+    slope = 1.5 if shared else 2.0
+    np.testing.assert_array_equal(volume.read_slice(3), (SCAN[3] * slope - 3).astype(np.float32))
+
+
+def test_dicom_that_cannot_be_rescaled_is_refused(tmp_path: Path) -> None:
+    def spoil(dataset: Any, i: int) -> None:
+        dataset.RescaleSlope, dataset.RescaleIntercept = int(i != 1), 0
+
+    write_dicom(tmp_path / "d", [0.0, 0.1], change=spoil)
+    with pytest.raises(PictureError, match=r"states a rescale slope of 0.* correct its header"):
+        open_volume(tmp_path / "d")
 
 
 def test_bad_scans_are_told_in_one_sentence(tmp_path: Path) -> None:

@@ -42,13 +42,15 @@ class AugmentSettings(Settings):
     of the tile edge) and ``scale`` (±share) resample with mirrored edges; with
     ``scale_per_axis`` both axes have a scale of their own. ``roll_columns`` moves tiles
     sideways by any amount, what leaves on one side coming back on the other: it turns cells
-    whose windings were unrolled. It is lossless.
+    whose windings were unrolled. ``flip_columns`` mirrors every other tile from left to right
+    only, as if the cell were wound the other way around. Both are lossless.
     ``brightness`` (± share of full scale) and ``contrast`` (±share) act on grey levels.
     """
 
     flips: bool = True
     quarter_turns: bool = True
     roll_columns: bool = False
+    flip_columns: bool = False
     rotation_deg: NonNegativeFloat = 0.0
     shift: Share = 0.0
     scale: Share = 0.0

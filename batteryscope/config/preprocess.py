@@ -37,8 +37,9 @@ class CtSlicesSettings(Settings):
     standing in at the ends of the scan; 0 takes slice z alone. ``contrast``: ``percentile``
     stretches the grey levels of each crop between its own ``percentiles``, ``clahe`` equalises
     them locally after that, ``none`` keeps those of the file. ``unroll`` makes circles around
-    the core straight lines. A slice whose windings have a lower regularity (0 to 1) than
-    ``min_regularity``, such as an end cap, is left out.
+    the core straight lines: ``input_px`` rows (radii) and ``unroll_angles`` columns (directions;
+    null: ``input_px``), since windings are fine along the radius only. A slice whose windings
+    have a lower regularity (0 to 1) than ``min_regularity``, such as an end cap, is left out.
     """
 
     method: Literal["ct_slices"] = "ct_slices"
@@ -50,9 +51,19 @@ class CtSlicesSettings(Settings):
         Annotated[float, Field(ge=0, lt=50)], Annotated[float, Field(gt=50, le=100)]
     ] = (1.0, 99.0)
     unroll: bool = False
+    unroll_angles: Annotated[int, Field(ge=16)] | None = None
     smooth_slices: PositiveInt = 9
     min_regularity: Annotated[float, Field(ge=0, le=1)] = 0.35
     seed: int = 1
+
+    @model_validator(mode="after")
+    def _angles_are_of_unrolled_tiles(self) -> Self:
+        if self.unroll_angles is not None and not self.unroll:
+            raise ValueError(
+                f"unroll_angles {self.unroll_angles} has no effect without unroll; set unroll to "
+                "true, or leave unroll_angles out."
+            )
+        return self
 
 
 class CoatingCropSettings(Settings):
@@ -100,11 +111,13 @@ PreprocessSettings = Annotated[
 ]
 
 
-def find_tile_shape(settings: SemTilesSettings | CoatingCropSettings) -> tuple[int, int]:
+def find_tile_shape(settings: PreprocessSettings) -> tuple[int, int]:
     """Return height and width of the tiles that preprocessing makes, in pixels."""
     if isinstance(settings, CoatingCropSettings):
         return (
             settings.crop_height_px // settings.shrink,
             settings.crop_width_px // settings.shrink,
         )
+    if isinstance(settings, CtSlicesSettings) and settings.unroll:
+        return settings.input_px, settings.unroll_angles or settings.input_px
     return settings.input_px, settings.input_px

@@ -17,6 +17,52 @@ from batteryscope.explain.polar import (
     tabulate_profiles,
     unroll_map,
 )
+from batteryscope.models.classifier import TileClassifier
+
+TURNS = 8
+
+
+def attribute_turned(
+    model: TileClassifier,
+    tiles: NDArray[np.uint8],
+    class_numbers: list[int],
+    turns: int,
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """Average Grad-CAM maps of unrolled tiles over directions at which they begin.
+
+    Feature maps have a few columns only, and the two ends of a tile are neighbours, which the
+    network cannot know. The mean over several beginnings has neither that grid nor a seam.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    tiles : (n, H, W) or (n, C, H, W) uint8 array
+        Columns are directions.
+    class_numbers
+        For each tile the number of the class to explain.
+    turns
+        Beginnings, spread evenly; 1 takes the tiles as they are.
+    batch_size
+        Tiles at a time.
+
+    Returns
+    -------
+    (n, H, W) array
+    """
+    steps = [round(k * tiles.shape[-1] / turns) for k in range(turns)]
+    maps = [
+        np.roll(
+            attribute_tiles(
+                model, np.roll(tiles, step, axis=-1), class_numbers, "grad_cam", batch_size
+            ).grad_cam,
+            -step,
+            axis=-1,
+        )
+        for step in steps
+    ]
+    return np.mean(maps, axis=0, dtype=np.float64)
 
 
 def average_polar_maps(
@@ -60,7 +106,8 @@ def average_polar_maps(
         classes = model.description.classes
         block = np.ascontiguousarray(tiles[rows["tile"].to_numpy(np.int64)])
         numbers = [classes.index(name) for name in rows["y_pred"]]
-        maps = attribute_tiles(model, block, numbers, "grad_cam", settings.batch_size).grad_cam
+        turns = TURNS if cut.unroll else 1
+        maps = attribute_turned(model, block, numbers, turns, settings.batch_size)
         for name, values in zip(rows["y_true"], maps, strict=True):
             found.setdefault(str(name), []).append(unroll_map(values, cut.unroll))
     return {name: np.stack(found[name]) for name in sorted(found)}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.preprocess.can_circle import find_can
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
@@ -44,23 +44,23 @@ def make_tile(
     Returns
     -------
     uint8 array
-        (input_px, input_px) of a single slice, else (slices, input_px, input_px). All slices
-        of a stack have the contrast of slice z, so that a change from one to the next shows.
+        (input_px, input_px) of a single slice, else (slices, input_px, input_px); with
+        ``unroll_angles`` that many columns. All slices of a stack have the contrast of slice z,
+        so that a change from one to the next shows.
     """
     half = settings.half_edge_radii * radius_px
     if settings.unroll:
-        n = settings.input_px
-        crops = [unroll(s, x_px, y_px, 0.0, half, n, n) for s in slices]
+        n_radii, n_angles = find_tile_shape(settings)
+        crops = [unroll(s, x_px, y_px, 0.0, half, n_angles, n_radii) for s in slices]
     else:
         crops = [crop_square(s, x_px, y_px, half).astype(np.float32) for s in slices]
     middle = crops[len(crops) // 2]
     low, high = grey_range
     if settings.contrast != "none":
         low, high = (float(v) for v in np.percentile(middle, settings.percentiles))
-    tiles = [
-        resize_tile(_scale(crop, low, max(high, low + 1e-6), settings), settings.input_px)
-        for crop in crops
-    ]
+    tiles = [_scale(crop, low, max(high, low + 1e-6), settings) for crop in crops]
+    if not settings.unroll:
+        tiles = [resize_tile(tile, settings.input_px) for tile in tiles]
     return tiles[0] if len(tiles) == 1 else np.stack(tiles)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.command_line import show_progress
-from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.errors import InputError
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
@@ -68,7 +68,7 @@ def cut_scans(
             "add 'volumes: {}' to the data set and ingest it again."
         )
     out_dir.mkdir(parents=True, exist_ok=True)
-    shape = (settings.input_px,) * 2
+    shape = find_tile_shape(settings)
     rows: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     rejects: list[tuple[str, str, str, str]] = []

@@ -15,6 +15,7 @@ N_SECTORS = 24
 INNER_SHARE, OUTER_SHARE = 0.30, 0.92  # of the can's radius, where windings are measured
 PITCH_RANGE = (0.015, 0.12)  # of the can's radius: pitches that are looked for
 LOCAL_RANGE = 0.4  # by which the pitch of a sector may differ from that of all
+FIRST_PEAK_SHARE = 0.6  # of the highest peak: the pitch itself, not a multiple of it
 SMOOTHING_SHARE = 0.12  # of the can's radius: slower changes along a ray are no windings
 
 
@@ -133,7 +134,7 @@ def _find_first_peak(curve: NDArray[np.float64], low: int, high: int) -> tuple[f
     highest = inner[places].max()
     if highest <= 0:
         return 0.0, float("nan")
-    place = low + int(places[inner[places] >= 0.7 * highest][0])
+    place = low + int(places[inner[places] >= FIRST_PEAK_SHARE * highest][0])
     left, top, right = curve[place - 1 : place + 2]
     bend = left - 2 * top + right
     offset = 0.5 * (left - right) / bend if bend < 0 else 0.0

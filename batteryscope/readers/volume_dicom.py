@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.readers.dicom_rescale import (
+    GROUPS,
+    TAGS,
+    Rescale,
+    choose_type,
+    read_rescale,
+)
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume, check_type
+from batteryscope.readers.volume_folder import find_gaps
 
 _SAME_DIRECTION = 1e-3  # of direction cosines; scanners write six digits
 _TAGS = [
     "SeriesInstanceUID", "Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient",
     "InstanceNumber", "PixelSpacing", "SliceThickness", "NumberOfFrames", "ManufacturerModelName",
-    "Manufacturer",
+    "Manufacturer", *TAGS, *GROUPS,
 ]  # fmt: skip
 
 
@@ -41,6 +49,8 @@ def is_dicom(path: Path) -> bool:
 def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     """Open a DICOM series, in the order of the slices' positions.
 
+    Grey levels are those after rescale slope and intercept, which may differ from slice to slice.
+
     Parameters
     ----------
     path
@@ -51,7 +61,8 @@ def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     Raises
     ------
     PictureError
-        A file is damaged; the folder holds several series, orientations or sizes.
+        A file is damaged or states an impossible rescaling; the folder holds several series,
+        orientations or sizes.
     """
     if path.is_file():
         return _open_frames(_read_header(path))
@@ -59,27 +70,37 @@ def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     headers = [_read_header(file) for file in found if names is not None or is_dicom(file)]
     _check_alike(path, headers)
     ordered, positions = _sort(headers)
+    steps = [_read_rescale(header)[0] for header in ordered]
     first = _read_pixels(ordered[0].file)
+    dtype = choose_type(first.dtype, ordered[0].tags, steps)
+
+    def load(z: int) -> NDArray[Any]:
+        stored = _read_pixels(ordered[z].file)
+        # A slice that is stored otherwise is left as it is: read_slice refuses it.
+        return steps[z].apply(stored, dtype) if stored.dtype == first.dtype else stored
+
     return Volume(
         path,
         (len(ordered), *first.shape),
-        first.dtype,
-        lambda z: _read_pixels(ordered[z].file),
+        check_type(path, dtype),
+        load,
         _find_voxel_size(ordered[0]),
         _find_spacing(positions, ordered[0]),
         _find_instrument(ordered[0]),
-        _find_gaps(positions),
+        _find_gaps(positions) if positions is not None else _find_number_gaps(ordered),
     )
 
 
 def _open_frames(header: _Header) -> Volume:
     n_frames = int(header.tags.get("NumberOfFrames") or 1)
+    steps = _read_rescale(header, n_frames)
     first = _read_pixels(header.file, 0 if n_frames > 1 else None)
+    dtype = choose_type(first.dtype, header.tags, steps)
     return Volume(
         header.file,
         (n_frames, *first.shape),
-        first.dtype,
-        lambda z: _read_pixels(header.file, z if n_frames > 1 else None),
+        check_type(header.file, dtype),
+        lambda z: steps[z].apply(_read_pixels(header.file, z if n_frames > 1 else None), dtype),
         _find_voxel_size(header),
         instrument=_find_instrument(header),
     )
@@ -95,6 +116,14 @@ def _read_header(file: Path) -> _Header:
         raise PictureError(file, "unreadable", detail) from None
 
 
+def _read_rescale(header: _Header, n_frames: int = 1) -> list[Rescale]:
+    try:
+        return read_rescale(header.tags, n_frames)
+    except (TypeError, ValueError) as error:
+        detail = f"this DICOM file {error}; correct its header or export the series again."
+        raise PictureError(header.file, "unsupported", detail) from None
+
+
 def _read_pixels(file: Path, frame: int | None = None) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
@@ -103,7 +132,7 @@ def _read_pixels(file: Path, frame: int | None = None) -> NDArray[Any]:
     except Exception as error:
         detail = f"the pixels of this DICOM file cannot be decoded ({error}); export it again."
         raise PictureError(file, "unreadable", detail) from None
-    return np.asarray(values).astype(check_type(file, values.dtype), copy=False)
+    return np.asarray(values)
 
 
 def _check_alike(path: Path, headers: Sequence[_Header]) -> None:
@@ -145,8 +174,13 @@ def _sort(headers: Sequence[_Header]) -> tuple[list[_Header], NDArray[np.float64
     return numbered, None
 
 
-def _find_gaps(positions: NDArray[np.float64] | None) -> tuple[str, ...]:
-    if positions is None or len(positions) < 3:
+def _find_number_gaps(ordered: Sequence[_Header]) -> tuple[str, ...]:
+    numbers = [h.tags.get("InstanceNumber") for h in ordered]
+    return () if None in numbers else find_gaps([f"number {int(n)}" for n in numbers])
+
+
+def _find_gaps(positions: NDArray[np.float64]) -> tuple[str, ...]:
+    if len(positions) < 3:
         return ()
     steps = np.diff(positions)
     usual = float(np.median(steps))

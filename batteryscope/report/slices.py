@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from batteryscope.report.style import (
     GREEN,
-    SERIES,
     VERMILLION,
     house_style,
     make_figure,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 20
+COLOURS = [GREEN, VERMILLION]  # right, wrong
 
 
 def choose_samples(verdicts: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
@@ -80,12 +80,11 @@ def draw_confidence_per_class(verdicts: pd.DataFrame) -> "Figure":
     figure = make_figure(7.4, 1.1 * len(classes) + 0.7)
     panels = figure.subplots(len(classes), 1, sharex=True, squeeze=False).ravel()
     edges = np.linspace(0, 1, BINS + 1)
-    for number, (panel, name) in enumerate(zip(panels, classes, strict=True)):
+    for panel, name in zip(panels, classes, strict=True):
         mine = verdicts[verdicts["y_true"] == name]
         right = (mine["y_true"] == mine["y_pred"]).to_numpy()
         parts = [mine["confidence"].to_numpy()[right], mine["confidence"].to_numpy()[~right]]
-        colours = [SERIES[number % (len(SERIES) - 1)], VERMILLION]
-        panel.hist(parts, bins=edges, stacked=True, color=colours, label=["right", "wrong"])
+        panel.hist(parts, bins=edges, stacked=True, color=COLOURS, label=["right", "wrong"])
         panel.set_title(str(name).replace("_", " "), fontsize=9)
         panel.set_ylabel("slices")
         percent_axis(panel, "x")

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
+from batteryscope.config.preprocess import (
+    CoatingCropSettings,
+    CtSlicesSettings,
+    PreprocessSettings,
+    find_tile_shape,
+)
 from batteryscope.config.split import SplitSettings
 
 REJECT_REASONS = {
@@ -65,11 +70,21 @@ def grade_finding(finding: Mapping[str, Any]) -> str:
 def _describe_slices(preprocess: CtSlicesSettings) -> str:
     sentence = (
         "In every slice the can (a circle) and the hollow core were found, and the centre of the "
-        f"core was smoothed over {preprocess.smooth_slices} slices. A square with half an edge of "
-        f"{preprocess.half_edge_radii:g} radii of the can was cut around it and resized to "
-        f"{preprocess.input_px} pixels"
+        f"core was smoothed over {preprocess.smooth_slices} slices. "
     )
-    sentence += ", unrolled around the core. " if preprocess.unroll else ". "
+    radii = f"{preprocess.half_edge_radii:g} radii of the can"
+    if preprocess.unroll:
+        rows, columns = find_tile_shape(preprocess)
+        sentence += (
+            f"What lies within {radii} around it was unrolled: a row per distance from the core "
+            "(the core at the top), a column per direction, so that windings become lines "
+            f"({rows} × {columns} pixels). "
+        )
+    else:
+        sentence += (
+            f"A square with half an edge of {radii} was cut around it and resized to "
+            f"{preprocess.input_px} pixels. "
+        )
     if preprocess.contrast != "none":
         low, high = preprocess.percentiles
         sentence += f"Grey levels were stretched between percentiles {low:g} and {high:g} of a crop"
