@@ -65,7 +65,13 @@ class StageSettings(Settings):
             )
         if self.targets and self.train.monitor == "val_accuracy":
             raise ValueError(
-                "train.monitor 'val_accuracy' is for classes; capacities have 'val_loss'; set it."
+                "train.monitor 'val_accuracy' is for classes; capacities have 'val_loss' and "
+                "'val_mape'; set one of them."
+            )
+        if not self.targets and self.train.monitor == "val_mape":
+            raise ValueError(
+                "train.monitor 'val_mape' is for capacities; classes have 'val_accuracy' and "
+                "'val_loss'; set one of them."
             )
         if self.targets and self.train.method == "discriminant":
             raise ValueError(

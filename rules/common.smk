@@ -34,17 +34,22 @@ from batteryscope.readers.mask import GENERATED_MASKS
 ALL_CORES = 64
 STARTED = time.time()
 
+
+def refuse(error):
+    """Stop with a sentence, without lines of these files, which an exception would bring along."""
+    given = workflow.config_settings
+    overlays = read_overlays(given.configfiles, given.config)
+    params = Path(workflow.basedir) / "params.yaml"
+    sys.exit(f"ERROR: {name_source(str(error), params, overlays)}")
+
+
 try:
     check_free_space(Path("work"))
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
     PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
     check_project(PROJECT, PLANS)
 except BatteryscopeError as error:
-    # Without lines of this file, which Snakemake would add to an exception of its own.
-    given = workflow.config_settings
-    overlays = read_overlays(given.configfiles, given.config)
-    params = Path(workflow.basedir) / "params.yaml"
-    sys.exit(f"ERROR: {name_source(str(error), params, overlays)}")
+    refuse(error)
 
 STUDIES = sorted(PROJECT.studies)
 

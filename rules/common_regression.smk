@@ -3,20 +3,27 @@
 
 def regression_arms(wildcards):
     """Where the pieces of every arm lie, as JSON for programs that take all arms at once."""
-    plan, root = plan_of(wildcards), f"work/{wildcards.study}"
-    return json.dumps(
-        {
-            name: {
-                "split": f"{root}/splits/{arm.split}/split.parquet",
-                "tiles": f"{root}/tiles/{arm.tiles}",
-                "fits": stage_parts(wildcards.study, arm.chains[-1]),
-                "scheme": arm.recipe.split.scheme,
-                "group": arm.recipe.split.group,
-                "backbone": arm.recipe.model.backbone,
-                "preprocess": arm.recipe.preprocess.model_dump(mode="json"),
-            }
-            for name, arm in plan.arms.items()
-        }
+    arms = plan_of(wildcards).arms.items()
+    return json.dumps({n: regression_pieces(wildcards.study, arm) for n, arm in arms})
+
+
+def regression_pieces(study, arm):
+    root = f"work/{study}"
+    return {
+        "split": f"{root}/splits/{arm.split}/split.parquet",
+        "tiles": f"{root}/tiles/{arm.tiles}",
+        "fits": stage_parts(study, arm.chains[-1]),
+        "where": arm.recipe.split.test_where,
+        "scheme": arm.recipe.split.scheme,
+        "group": arm.recipe.split.group,
+        "backbone": arm.recipe.model.backbone,
+        "preprocess": arm.recipe.preprocess.model_dump(mode="json"),
+    }
+
+
+def point_pieces(wildcards):
+    return regression_pieces(
+        wildcards.study, plan_of(wildcards).point_arms[wildcards.arm]
     )
 
 

@@ -5,9 +5,9 @@ from batteryscope.search.plan_search import plan_search
 try:
     SEARCHES = {name: plan_search(plan) for name, plan in PLANS.items()}
 except BatteryscopeError as error:
-    sys.exit(f"ERROR: {error}")
+    refuse(error)
 SEARCHES = {name: search for name, search in SEARCHES.items() if search}
-SEARCHED = "|".join(sorted(SEARCHES)) or NOTHING
+SEARCHED = "|".join(sorted(SEARCHES)) or pattern_of()
 
 
 def search_storage(wildcards):

@@ -1,31 +1,120 @@
 # What the rules of sweeps share.
 
+from batteryscope.tables.plan_sweeps import plan_table_sweeps
+
+try:
+    TABLE_SWEEPS = {
+        name: plan_table_sweeps(name, study)
+        for name, study in PROJECT.table_studies.items()
+    }
+except BatteryscopeError as error:
+    refuse(error)
+
+
+def sweep_points(study):
+    """The points of all sweeps of a study of either kind."""
+    return (TABLE_SWEEPS if study in TABLE_SWEEPS else PLANS)[study].points
+
 
 def sweep_arms(wildcards):
     """The arms that do the work of all points, each once."""
-    return sorted({point.arm for point in plan_of(wildcards).points})
+    return sorted({point.arm for point in sweep_points(wildcards.study)})
 
 
 def sweep_pieces(wildcards, name="comparison"):
     """What the points of a study's sweeps leave; nothing if none is run."""
-    plan = PLANS.get(wildcards.study)  # studies of tables have none
-    has_points = plan is not None and bool(plan.points)
+    has_points = bool(sweep_points(wildcards.study))
     return [f"work/{wildcards.study}/sweeps/{name}"] if has_points else []
+
+
+def sweep_fits(wildcards):
+    """The folders with the histories of all fits; networks of tables have none of their own."""
+    study = wildcards.study
+    if study in TABLE_SWEEPS:
+        return []
+    return [(arm, sweep_parts(study, arm)) for arm in sweep_arms(wildcards)]
+
+
+def sweep_splits(wildcards):
+    """The split of every arm of a study of classes."""
+    study = wildcards.study
+    if PROJECT.rooms[study] != "class":
+        return []
+    arms = PLANS[study].every_arm
+    return [
+        (arm, f"work/{study}/splits/{arms[arm].split}/split.parquet")
+        for arm in sweep_arms(wildcards)
+    ]
+
+
+def sweep_labels(wildcards):
+    is_table = wildcards.study in TABLE_SWEEPS
+    return [] if is_table else PROJECT.studies[wildcards.study].dataset.labels.columns
+
+
+def point_split(wildcards):
+    """How a point of a table study divides the rows: as the study, or by itself."""
+    split = TABLE_SWEEPS[wildcards.study].split_of.get(wildcards.arm)
+    folder = f"sweeps/splits/{split}" if split else "splits"
+    return f"work/{wildcards.study}/{folder}/split.parquet"
+
+
+def data_version(study):
+    dataset = PROJECT.studies[study].dataset
+    if study in TABLE_SWEEPS:
+        return find_table_version([file.path for file in dataset.files])
+    return find_data_version(dataset.path)
 
 
 def sweep_parts(study, arm):
     return stage_parts(study, PLANS[study].every_arm[arm].chains[-1])
 
 
+def sweep_predictions(study, arm):
+    """Where the predictions of an arm that does the work of a point lie."""
+    if study in TABLE_SWEEPS:
+        own = arm in TABLE_SWEEPS[study].work
+        folder = f"sweeps/networks/{arm}" if own else "networks"
+        return f"work/{study}/{folder}/predictions.parquet"
+    if PROJECT.rooms[study] == "capacity" and arm in PLANS[study].point_arms:
+        return f"work/{study}/sweeps/predicted/{arm}/predictions.parquet"
+    return f"{arm_folder(study, arm)}/predictions.parquet"
+
+
+def sweep_inputs(wildcards):
+    """The predictions as inputs, or the folder around them where that is the output of a rule."""
+    study, room = wildcards.study, PROJECT.rooms[wildcards.study]
+    paths = {Path(sweep_predictions(study, arm)) for arm in sweep_arms(wildcards)}
+    if room == "table":
+        paths = {path.parent for path in paths}
+    if room == "capacity":  # the study's own arms are predicted together
+        paths = {p if p.parts[2] == "sweeps" else p.parents[1] for p in paths}
+    return sorted(path.as_posix() for path in paths)
+
+
+def without_sweeps(study):
+    """A study's settings for jobs that sweeps do not change."""
+    alone = {"sweeps": {}, "run_sweeps": []}
+    if study in PLANS:
+        alone["search"] = None
+    return PROJECT.studies[study].model_copy(update=alone)
+
+
 def sweep_settings(wildcards):
-    plan = plan_of(wildcards)
-    arms = sweep_arms(wildcards)
-    return {
-        "points": [vars(point) for point in plan.points],
+    """Everything that the comparison of the points is told."""
+    study, points = wildcards.study, sweep_points(wildcards.study)
+    told = {
+        "task": PROJECT.rooms[study],
+        "points": [vars(point) for point in points],
         "paper": [
             value.model_dump(mode="json")
-            for sweep in plan.settings.sweeps.values()
+            for sweep in PROJECT.studies[study].sweeps.values()
             for value in sweep.paper
         ],
-        "backbones": {arm: plan.every_arm[arm].recipe.model.backbone for arm in arms},
     }
+    if study in TABLE_SWEEPS:
+        bases = {point.arm: point.base for point in points}
+        return told | {"backbones": {}, "bases": bases}
+    arms = PLANS[study].every_arm
+    backbones = {a: arms[a].recipe.model.backbone for a in sweep_arms(wildcards)}
+    return told | {"backbones": backbones}

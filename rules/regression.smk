@@ -29,6 +29,7 @@ rule simulate_capacities:
 
 rule evaluate_regression:
     input:
+        manifest="work/{study}/data/manifest.parquet",
         splits=regression_splits,
         fits=regression_fits,
         code=code_of("evaluate_regression"),
@@ -49,8 +50,37 @@ rule evaluate_regression:
     message:
         "{wildcards.study}: gather the predicted capacities of validation and test images"
     shell:
-        "python workflow_scripts/evaluate_regression.py --arms {params.arms:q} "
-        "--out {output.predicted:q} --log {log:q}"
+        "python workflow_scripts/evaluate_regression.py --manifest {input.manifest:q} "
+        "--arms {params.arms:q} --out {output.predicted:q} --log {log:q}"
+
+
+rule evaluate_regression_point:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        split=lambda w: point_pieces(w)["split"],
+        fits=lambda w: point_pieces(w)["fits"],
+        code=code_of("evaluate_regression"),
+    output:
+        predictions="work/{study}/sweeps/predicted/{arm}/predictions.parquet",
+        cost="work/{study}/sweeps/predicted/{arm}/cost.json",
+    log:
+        "work/{study}/logs/evaluate_regression_point_{arm}.log",
+    benchmark:
+        "work/{study}/benchmarks/evaluate_regression_point_{arm}.tsv"
+    wildcard_constraints:
+        study=REGRESSION_STUDIES,
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+    params:
+        arms=lambda w: json.dumps({w.arm: point_pieces(w)}),
+        out=lambda w, output: Path(output.cost).parent.parent.as_posix(),
+    message:
+        "{wildcards.study}: gather the capacities that {wildcards.arm} predicted"
+    shell:
+        "python workflow_scripts/evaluate_regression.py --manifest {input.manifest:q} "
+        "--arms {params.arms:q} --out {params.out:q} --log {log:q}"
 
 
 rule compare_regression:
@@ -75,7 +105,7 @@ rule compare_regression:
     resources:
         mem_mb=2000,
     params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
+        settings=lambda w: settings_file(w.study, "compared", without_sweeps(w.study)),
         arms=regression_arms,
         main_arm=lambda w: plan_of(w).main.name,
         simulated=lambda w, input: (
@@ -138,6 +168,7 @@ rule report_regression:
         predicted="work/{study}/predicted",
         comparison="work/{study}/comparison",
         maps="work/{study}/explained",
+        sweeps=sweep_pieces,
         fits=regression_fits,
         code=code_of("report_regression"),
     output:
@@ -156,6 +187,7 @@ rule report_regression:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
         stages=lambda w: named(arm_stages(w)),
+        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
     message:
         "{wildcards.study}: write the report"
     shell:
@@ -163,7 +195,7 @@ rule report_regression:
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
         "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "
-        "--out {output.report:q} --log {log:q}"
+        "{params.sweeps:q} --out {output.report:q} --log {log:q}"
 
 
 rule bundle_regression:

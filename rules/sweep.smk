@@ -1,13 +1,73 @@
-# Sweeps: their points are arms like any others (rules/train.smk, rules/evaluate.smk), compared here.
+# Sweeps: points with images are arms like any others (rules/train.smk, rules/evaluate.smk), those of
+# tables are trained here. All are compared here.
+
+
+rule split_table_point:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        code=code_of("split_table"),
+    output:
+        split="work/{study}/sweeps/splits/{split}/split.parquet",
+        audit="work/{study}/sweeps/splits/{split}/audit.json",
+    log:
+        "work/{study}/logs/split_table_point_{split}.log",
+    benchmark:
+        "work/{study}/benchmarks/split_table_point_{split}.tsv"
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "split", TABLE_SWEEPS[w.study].splits[w.split]
+        ),
+        features=lambda w: list(table_study(w).dataset.features),
+    message:
+        "{wildcards.study}: split the rows for a sweep"
+    shell:
+        "python workflow_scripts/split_table.py --manifest {input.manifest:q} "
+        "--settings {params.settings:q} --features {params.features:q} --split {output.split:q} "
+        "--audit {output.audit:q} --log {log:q}"
+
+
+rule train_table_point:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        split=point_split,
+        code=code_of("train_networks"),
+    output:
+        networks=directory("work/{study}/sweeps/networks/{arm}"),
+    log:
+        "work/{study}/logs/train_table_point_{arm}.log",
+    benchmark:
+        "work/{study}/benchmarks/train_table_point_{arm}.tsv"
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "point", TABLE_SWEEPS[w.study].work[w.arm]
+        ),
+    message:
+        "{wildcards.study}: train the networks of {wildcards.arm}"
+    shell:
+        "python workflow_scripts/train_networks.py --manifest {input.manifest:q} "
+        "--split {input.split:q} --settings {params.settings:q} --threads {threads} "
+        "--out {output.networks:q} --log {log:q}"
 
 
 rule compare_sweeps:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        arms=lambda w: [
-            f"work/{w.study}/arms/{a}/predictions.parquet" for a in sweep_arms(w)
-        ],
-        fits=lambda w: [p for a in sweep_arms(w) for p in sweep_parts(w.study, a)],
+        arms=sweep_inputs,
+        splits=lambda w: sorted({path for _, path in sweep_splits(w)}),
+        fits=lambda w: [part for _, parts in sweep_fits(w) for part in parts],
         code=code_of("compare_sweeps"),
     output:
         comparison=directory("work/{study}/sweeps/comparison"),
@@ -15,6 +75,8 @@ rule compare_sweeps:
         "work/{study}/logs/compare_sweeps.log",
     benchmark:
         "work/{study}/benchmarks/compare_sweeps.tsv"
+    wildcard_constraints:
+        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:
@@ -22,17 +84,17 @@ rule compare_sweeps:
     params:
         points=lambda w: settings_file(w.study, "sweeps", sweep_settings(w)),
         arms=lambda w: named(
-            (a, f"work/{w.study}/arms/{a}/predictions.parquet") for a in sweep_arms(w)
+            (a, sweep_predictions(w.study, a)) for a in sweep_arms(w)
         ),
-        fits=lambda w: named(
-            (a, ",".join(sweep_parts(w.study, a))) for a in sweep_arms(w)
-        ),
-        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
+        fits=lambda w: named((a, ",".join(parts)) for a, parts in sweep_fits(w)),
+        splits=lambda w: named(sweep_splits(w)),
+        label_columns=sweep_labels,
     message:
         "{wildcards.study}: compare the points of the sweeps"
     shell:
         "python workflow_scripts/compare_sweeps.py --manifest {input.manifest:q} "
         "--points {params.points:q} --arms {params.arms:q} --fits {params.fits:q} "
+        "--splits {params.splits:q} "
         "--label-columns {params.label_columns:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
@@ -48,17 +110,21 @@ rule track_sweeps:
         "work/{study}/logs/track_sweeps.log",
     benchmark:
         "work/{study}/benchmarks/track_sweeps.tsv"
+    wildcard_constraints:
+        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        data_version=lambda w: find_data_version(PROJECT.studies[w.study].dataset.path),
+        kind=lambda w: PROJECT.studies[w.study].kind,
+        data_version=lambda w: data_version(w.study),
     message:
         "{wildcards.study}: record the points of the sweeps in MLflow"
     shell:
         "python workflow_scripts/track_sweeps.py --study {wildcards.study} "
+        "--kind {params.kind} "
         '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
         "--manifest-summary {input.summary:q} --data-version '{params.data_version}' "
         "--comparison {input.comparison:q} --out {output.tracked:q} --log {log:q}"

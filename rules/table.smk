@@ -236,7 +236,7 @@ rule bundle_networks:
     resources:
         mem_mb=1000,
     params:
-        settings=lambda w: settings_file(w.study, "study", table_study(w)),
+        settings=lambda w: settings_file(w.study, "bundled", without_sweeps(w.study)),
     message:
         "{wildcards.study}: bundle the networks for use on new rows"
     shell:
@@ -255,6 +255,7 @@ rule report_table:
         proposals=lambda w: (
             f"work/{w.study}/proposals" if table_study(w).propose else []
         ),
+        sweeps=sweep_pieces,
         code=code_of("report_table"),
     output:
         report=directory("work/{study}/report"),
@@ -274,6 +275,7 @@ rule report_table:
         proposals=lambda w, input: (
             ["--proposals", input.proposals] if input.proposals else []
         ),
+        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
     message:
         "{wildcards.study}: write the report"
     shell:
@@ -281,7 +283,7 @@ rule report_table:
         "--settings {params.settings:q} --comparison {input.comparison:q} "
         "--manifest-dir {params.manifest_dir:q} --split {input.split:q} "
         "--networks {input.networks:q} --explanations {input.explanations:q} "
-        "{params.proposals:q} --out {output.report:q} --log {log:q}"
+        "{params.proposals:q} {params.sweeps:q} --out {output.report:q} --log {log:q}"
 
 
 rule track_table:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from batteryscope.bundle.capacity_record import is_capacity_bundle
 from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.record import BundleSettings
+from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.evaluation.judge_fit import write_fit_predictions
@@ -21,10 +23,14 @@ from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.report.regression_evidence import RegressionFolders, collect_regression_evidence
 from batteryscope.report.regression_report import write_regression_report
+from batteryscope.search.candidate import keep_seen_part, train_candidate
+from batteryscope.search.plan_search import plan_search
+from batteryscope.search.queue import SLOT
+from batteryscope.search.sampling import find_direction
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
-from workflow_scripts import evaluate_regression, predict_images
+from workflow_scripts import compare_sweeps, evaluate_regression, predict_images
 
 CROP = {
     "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
@@ -110,8 +116,9 @@ def published(tmp_path_factory):
         roles = split[split["fold"] == task.fold]
         write_fit_predictions(root / "stage" / "part0" / task.name, store, manifest, roles, "cpu")
     status = evaluate_regression.main(
-        ["--arms", json.dumps(arms), "--out", str(root / "predicted")]
-    )
+        ["--manifest", str(root / "manifest.parquet"), "--arms", json.dumps(arms),
+         "--out", str(root / "predicted")]
+    )  # fmt: skip
     assert status == 0
     pieces = RegressionPieces(root / "manifest.parquet", root / "predicted", arms, "mass")
     compare_study(study, pieces, root / "comparison")
@@ -173,8 +180,44 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         open_bundle(out)
 
 
+def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_path):
+    root, study, manifest, _ = published
+    space = {"train.penalty": ["l1", "l2"], "train.learning_rate": [0.01]}
+    search = SearchSettings.model_validate({"space": space, "max_epochs": 2, "random": False})
+    searched = plan_search(plan_study("bands", study.model_copy(update={"search": search})))
+    split = pd.read_parquet(root / "split.parquet")
+    store = TileStore.open(root / "tiles")
+    data = keep_seen_part(manifest, split, store.index, store.tiles)
+    assert len(data.tiles) == 9  # of the 12 images, 3 test in the first fold
+    assert set(data.split["role"]) == {"train", "validation"}
+    trials = optuna.create_study(direction=find_direction(searched.settings))
+    trials.enqueue_trial({}, user_attrs={SLOT: 0})
+    trial = trials.ask()
+    value = train_candidate(
+        trial, searched.settings, searched.stage.settings, data, tmp_path / "state"
+    )
+    assert trials.direction.name == "MINIMIZE"
+    assert value == pytest.approx(min(trials.trials[0].intermediate_values.values()))
+    assert value > 0
+
+
 def test_report_shows_errors_maps_and_findings(published, tmp_path):
     root, study, manifest, _ = published
+    planned = {
+        "task": "capacity",
+        "points": [
+            {"sweep": "rate", "name": f"rate_{v}", "base": "mass", "arm": "mass",
+             "values": {"train.learning_rate": v}} for v in (1, 2)
+        ],
+        "paper": [], "backbones": {"mass": "rate_cnn"},
+    }  # fmt: skip
+    (root / "points.json").write_text(json.dumps(planned))
+    status = compare_sweeps.main(
+        ["--manifest", str(root / "manifest.parquet"), "--points", str(root / "points.json"),
+         "--arms", f"mass={root / 'predicted' / 'mass' / 'predictions.parquet'}",
+         "--fits", f"mass={root / 'stage' / 'part0'}", "--out-dir", str(root / "sweeps")]
+    )  # fmt: skip
+    assert status == 0
     for name in ("data", "split"):
         (root / name).mkdir(exist_ok=True)
     manifest.to_parquet(root / "data" / "manifest.parquet")
@@ -183,13 +226,20 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
     folders = RegressionFolders(
         comparison=root / "comparison", manifest=root / "data", tiles=root / "tiles",
         audit=root / "split" / "audit.json", predicted=root / "predicted",
-        maps=root / "explained", stages={chain: root / "stage"},
+        maps=root / "explained", sweeps=root / "sweeps", stages={chain: root / "stage"},
     )  # fmt: skip
     evidence = collect_regression_evidence("bands", study, folders, "abc1234")
     page = write_regression_report(evidence, tmp_path / "report").read_text()
-    for words in ("Beside what needs no network", "Does it need a network?", "Grad-RAM", "abc1234"):
+    for words in (
+        "Beside what needs no network",
+        "Does it need a network?",
+        "Grad-RAM",
+        "abc1234",
+        'id="sweeps"',
+    ):
         assert words in page
-    assert (tmp_path / "report" / "figures" / "key_figure.svg").is_file()
+    for name in ("key_figure", "sweep_rate"):
+        assert (tmp_path / "report" / "figures" / f"{name}.svg").is_file()
     assert "Steps from a picture to its crop" in page
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert summary["numbers"]["mape"] > 0

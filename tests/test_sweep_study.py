@@ -98,6 +98,7 @@ class Workshop:
     def compare(self):
         root, plan = self.root, self.plan
         points = {
+            "task": "class",
             "points": [vars(point) for point in plan.points],
             "paper": [],
             "backbones": dict.fromkeys(plan.every_arm, "test_resnet"),

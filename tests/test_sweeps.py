@@ -10,13 +10,14 @@ from PIL import Image
 from batteryscope.config.checks import check_project
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.evaluate import PaperValue
-from batteryscope.config.frame_sizes import check_crops, find_smallest_frame
+from batteryscope.config.frame_sizes import check_crops, list_frames
 from batteryscope.config.project import load_project
 from batteryscope.config.sweep import name_value
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.plan import plan_study
-from batteryscope.report.sweeps import draw_sweeps, show_sweeps
+from batteryscope.report.sweep_figures import draw_sweeps
+from batteryscope.report.sweeps import show_sweeps
 from tests.test_config import PARAMS
 
 GRID = {"preprocess.crop_px": [100, 200], "train.learning_rate": [1e-3, 1e-2]}
@@ -152,7 +153,7 @@ def test_a_crop_must_fit_into_the_smallest_image(tmp_path):
         Image.new("L", size).save(tmp_path / name)
     (tmp_path / "a" / "notes.png").write_text("not a picture")
     dataset = DatasetSettings(name="small", path=str(tmp_path))
-    assert find_smallest_frame(dataset) == ("a/1.png", (64, 60))
+    assert ("a/1.png", (64, 60)) in list_frames(dataset)
     points = plan({"crop": {"preprocess.crop_px": [40, 61]}}).points
     with pytest.raises(ConfigError, match=r"61 px.*smallest image, a/1.png of 64×60 px.*most 60"):
         check_crops(dataset, points, "params.yaml: studies.x")

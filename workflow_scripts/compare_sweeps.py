@@ -14,10 +14,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
-    parser.add_argument("--points", type=Path, required=True, help="points, networks, paper (JSON)")
+    parser.add_argument("--points", type=Path, required=True, help="task, points, … (JSON)")
     parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
-    parser.add_argument("--fits", nargs="+", required=True, help="name=PART[,PART] of an arm")
-    parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
+    parser.add_argument("--fits", nargs="*", default=[], help="name=PART[,PART] of an arm")
+    parser.add_argument("--splits", nargs="*", default=[], help="name=SPLIT (parquet) of an arm")
+    parser.add_argument("--label-columns", nargs="*", default=[], help="of the class")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
     return run_program(compare, parser, argv)
 
@@ -26,9 +27,8 @@ def compare(arguments: argparse.Namespace) -> None:
     """Read the predictions of all points and write ``sweeps.csv`` and ``metrics.json``."""
     import pandas as pd
 
-    from batteryscope.evaluation.comparison import compare_arms, flatten_metrics
-    from batteryscope.evaluation.predictions import read_all_predictions
-    from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
+    from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
+    from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 
     planned = json.loads(arguments.points.read_text(encoding="utf-8"))
     paper = [PaperValue.model_validate(value) for value in planned["paper"]]
@@ -40,17 +40,20 @@ def compare(arguments: argparse.Namespace) -> None:
         ]
         for name, _, parts in (text.partition("=") for text in arguments.fits)
     }
-    table = compare_arms(
-        read_all_predictions(arguments.arms),
+    table = score_points(
+        planned["task"],
+        arguments.arms,
         pd.read_parquet(arguments.manifest),
         arguments.label_columns,
         planned["backbones"],
+        planned.get("bases"),
+        arguments.splits,
     )
-    points = tabulate_points(planned["points"], table, summarise_epochs(histories), paper)
+    costs = summarise_epochs(histories) if histories else count_fits(arguments.arms)
+    points = tabulate_points(planned["points"], table, costs, paper)
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     points.round(6).to_csv(arguments.out_dir / "sweeps.csv", index=False)
-    renamed = points.drop(columns="arm").rename(columns={"point": "arm"})
-    metrics = json.dumps(flatten_metrics(renamed), indent=1) + "\n"
+    metrics = json.dumps(flatten_scores(planned["task"], points), indent=1) + "\n"
     (arguments.out_dir / "metrics.json").write_text(metrics, encoding="utf-8")
 
 

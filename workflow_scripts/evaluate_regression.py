@@ -12,8 +12,9 @@ from batteryscope.command_line import make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument(
-        "--arms", required=True, help="JSON: name → {split, fits: [parts of the stage]}"
+        "--arms", required=True, help="JSON: name → {split, where, fits: [parts of the stage]}"
     )
     parser.add_argument("--out", type=Path, required=True, help="gets a folder per arm")
     return run_program(evaluate, parser, argv)
@@ -25,9 +26,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from batteryscope.evaluation.cost import summarise_cost
     from batteryscope.evaluation.predictions import read_fit_predictions
+    from batteryscope.manifest.select import keep_samples
 
+    manifest = pd.read_parquet(arguments.manifest)
     for arm, pieces in json.loads(arguments.arms).items():
         split = pd.read_parquet(pieces["split"])
+        split = keep_samples(split, manifest, pieces.get("where", {}))
         tables, records = [], []
         for folder in sorted(fit for part in pieces["fits"] for fit in Path(part).glob("r*_f*")):
             fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))

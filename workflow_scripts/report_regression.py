@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--predicted", type=Path, required=True, help="folder with one per arm")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of the comparison")
     parser.add_argument("--maps", type=Path, required=True, help="folder of the explanations")
+    parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="stages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
@@ -42,6 +43,7 @@ def report(arguments: argparse.Namespace) -> None:
         audit=arguments.audit,
         predicted=arguments.predicted,
         maps=arguments.maps,
+        sweeps=arguments.sweeps,
         stages={name: Path(folder) for name, _, folder in pairs},
     )
     settings = read_settings(StudySettings, arguments.settings)

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", type=Path, help="folder of the networks")
     parser.add_argument("--explanations", type=Path, help="folder of the explanations")
     parser.add_argument("--proposals", type=Path, help="folder of the proposed settings")
+    parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
 
@@ -38,6 +39,7 @@ def report(arguments: argparse.Namespace) -> None:
         networks=arguments.networks,
         explanations=arguments.explanations,
         proposals=arguments.proposals,
+        sweeps=arguments.sweeps,
     )
     evidence = collect_table_evidence(arguments.study, settings, folders, find_git_commit())
     log.info("report: %s", write_table_report(evidence, arguments.out))

@@ -5,11 +5,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.sweep import resolve_values
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.folder import list_files
 from batteryscope.plan import PlannedPoint
 
-CROP = "preprocess.crop_px"
+# Which edge of an image bounds a swept crop: the place in (width, height), or the shorter one.
+CROPS = {
+    "preprocess.crop_px": None,
+    "preprocess.crop_width_px": 0,
+    "preprocess.crop_height_px": 1,
+}
 MOST_HEADERS = 5000  # some seconds on a slow disk
 
 
@@ -24,26 +30,33 @@ def check_crops(dataset: DatasetSettings, points: Iterable[PlannedPoint], key: s
     ConfigError
         Naming the sweep, the crop and the image.
     """
-    crops = [(point.values[CROP], point.sweep) for point in points if CROP in point.values]
-    if not crops:
-        return
-    largest, sweep = max(crops)
-    smallest = find_smallest_frame(dataset)
-    if smallest is not None and largest > min(smallest[1]):
-        name, (width, height) = smallest
-        raise ConfigError(
-            f"{key}.sweeps.{sweep}: {CROP} {largest} px is larger than the smallest image, {name} "
-            f"of {width}×{height} px; choose at most {min(width, height)}, or leave the image out."
-        )
+    settings = [(resolve_values(point.values), point.sweep) for point in points]
+    frames: list[tuple[str, tuple[int, int]]] | None = None
+    for crop_key, edge in CROPS.items():
+        crops = [(values[crop_key], sweep) for values, sweep in settings if crop_key in values]
+        if not crops:
+            continue
+        frames = list_frames(dataset) if frames is None else frames
+        bounded = [(min(s) if edge is None else s[edge], name, s) for name, s in frames if any(s)]
+        largest, sweep = max(crops)
+        most, name, (width, height) = min(bounded, default=(0, "", (0, 0)))
+        if most and largest > most:
+            size = f"{width}×{height} px" if height else f"{width} px width"
+            raise ConfigError(
+                f"{key}.sweeps.{sweep}: {crop_key} {largest} px is larger than the smallest image, "
+                f"{name} of {size}; choose at most {most}, or leave the image out."
+            )
 
 
-def find_smallest_frame(dataset: DatasetSettings) -> tuple[str, tuple[int, int]] | None:
-    """Return name and (width, height) in pixels of the smallest image; None if unknown."""
+def list_frames(dataset: DatasetSettings) -> list[tuple[str, tuple[int, int]]]:
+    """Return name and (width, height) in pixels of the images, 0 for what is not known."""
     if dataset.path is None:
         generator = dataset.generator
-        if generator is None or isinstance(generator, CrossSectionGenerator):
-            return None
-        return "each", (generator.width_px, generator.height_px)
+        if generator is None:
+            return []
+        if isinstance(generator, CrossSectionGenerator):  # as high as the coating is thick
+            return [("each", (generator.width_px, 0))]
+        return [("each", (generator.width_px, generator.height_px))]
     from batteryscope.readers.picture import PictureError
     from batteryscope.readers.registry import is_picture_name, read_size
 
@@ -52,4 +65,4 @@ def find_smallest_frame(dataset: DatasetSettings) -> tuple[str, tuple[int, int]]
     for name in pictures[:MOST_HEADERS]:
         with suppress(PictureError):
             found.append((name, read_size(Path(dataset.path, name))))
-    return min(found, key=lambda item: min(item[1]), default=None)
+    return found

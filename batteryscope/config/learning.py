@@ -153,7 +153,7 @@ class TrainSettings(Settings):
     label_smoothing: Share = 0.0
     unfreeze_every_epochs: PositiveInt | None = None
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    monitor: Literal["val_accuracy", "val_mape", "val_loss"] = "val_accuracy"
     early_stopping_epochs: PositiveInt | None = None
     tiles_per_epoch: PositiveInt | None = None
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"

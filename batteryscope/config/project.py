@@ -9,8 +9,8 @@ import yaml
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.choose_sweeps import choose_sweeps
 from batteryscope.config.study import Name, StudySettings
-from batteryscope.config.sweep import choose_sweeps
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import ConfigError
 
@@ -139,8 +139,6 @@ def _drop_idle_sweeps(project: Project) -> Project:
         name: study.model_copy(
             update={"sweeps": {k: v for k, v in study.sweeps.items() if k in study.run_sweeps}}
         )
-        if isinstance(study, StudySettings)
-        else study
         for name, study in project.studies.items()
     }
     return project.model_copy(update={"studies": studies})

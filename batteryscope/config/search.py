@@ -2,10 +2,18 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_serializer,
+    model_validator,
+)
 
 from batteryscope.config.base import Settings, list_classes
 from batteryscope.config.sweep import check_key
+from batteryscope.tracking.names import hide_password
 
 SEARCHED_SECTIONS = ("balance", "augment", "model", "train")
 
@@ -37,7 +45,8 @@ class SearchSettings(Settings):
     stage of ``arm`` (the main one) on the first fold for at most ``max_epochs``; after
     ``min_epochs``, and after every further ``reduction_factor``-fold number, only the best
     1/``reduction_factor`` of what was seen goes on (Li et al. 2020). ``metric`` is the best
-    epoch's, on validation tiles. ``random`` adds a random search with as many epochs in total.
+    epoch's, on validation tiles: ``val_accuracy`` for classes and ``val_mape`` for capacities
+    unless another one is named. ``random`` adds a random search with as many epochs in total.
 
     ``storage``: the address of a database that all workers reach, for example
     ``postgresql://user@host/optuna``; null: a SQLite file beside the results, for workers of one
@@ -52,7 +61,7 @@ class SearchSettings(Settings):
     min_epochs: PositiveInt = 1
     max_epochs: Annotated[int, Field(ge=1, le=20)] = 20
     reduction_factor: Annotated[int, Field(ge=2)] = 3
-    metric: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    metric: Literal["val_accuracy", "val_mape", "val_loss"] | None = None
     random: bool = True
     storage: str | None = None
     heartbeat_s: PositiveInt = 20
@@ -77,6 +86,16 @@ class SearchSettings(Settings):
                 f"min_epochs {self.min_epochs} is above max_epochs {self.max_epochs}; lower it."
             )
         return self
+
+    @field_serializer("storage")
+    def _without_password(self, storage: str | None) -> str | None:
+        # Written settings travel: into the report, MLflow, and files beside the results.
+        return None if storage is None else hide_password(storage)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a lower metric is better."""
+        return self.metric not in (None, "val_accuracy")
 
     def check_space(self, recipe: type[BaseModel]) -> None:
         """Refuse keys that an arm does not have, or that the last stage does not depend on.

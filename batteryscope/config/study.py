@@ -18,7 +18,15 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.split import SplitSettings
-from batteryscope.config.sweep import WHERE, SweepPoint, SweepSettings, check_key, expand_sweep
+from batteryscope.config.sweep import (
+    WHERE,
+    SweepPoint,
+    SweepSettings,
+    check_key,
+    check_sweeps,
+    expand_sweeps,
+    resolve_values,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Where = dict[str, str | float | int | bool | list[str | float | int]]
@@ -132,35 +140,15 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _sweeps_are_possible(self) -> Self:
-        if unknown := sorted(set(self.run_sweeps) - set(self.sweeps)):
-            raise ValueError(
-                f"run_sweeps: '{unknown[0]}' is none of the sweeps {sorted(self.sweeps)}; name one."
-            )
-        taken = dict.fromkeys(self.all_arms, "an arm")
-        for name, sweep in self.sweeps.items():
-            try:
-                for key in sweep.grid:
-                    check_key(key, Recipe)
-                if name not in self.run_sweeps:
-                    continue  # it may be meant for other arms than an overlay's
-                if sweep.arm is not None and sweep.arm not in self.arms:
-                    raise ValueError(
-                        f"arm '{sweep.arm}' is none of the arms {sorted(self.arms)}; name one."
-                    )
-                points = list(expand_sweep(name, sweep, sweep.arm or self.best_known_arm))
-                names = [point.name for point in points]
-                if strange := sorted({value.arm for value in sweep.paper} - set(names)):
-                    raise ValueError(f"paper: '{strange[0]}' is none of the points {names}.")
-                for point in points:
-                    if point.name in taken:
-                        raise ValueError(
-                            f"the point '{point.name}' has the name of {taken[point.name]}; "
-                            "rename the sweep."
-                        )
-                    taken[point.name] = f"a point of sweep '{name}'"
-                    change_arm(self.arms[point.base], point.values)
-            except ValueError as error:
-                raise ValueError(f"sweeps.{name}: {error}") from None
+        check_sweeps(
+            self.sweeps,
+            self.run_sweeps,
+            list(self.arms),
+            self.best_known_arm,
+            self.all_arms,
+            check=lambda key: check_key(key, Recipe),
+            change=lambda point: change_arm(self.arms[point.base], point.values),
+        )
         if self.search is not None:
             self.search.check_space(Recipe)
             if self.search.arm is not None and self.search.arm not in self.arms:
@@ -173,12 +161,7 @@ class StudySettings(Settings):
     @property
     def sweep_points(self) -> list[SweepPoint]:
         """The points of all sweeps that are switched on, in the order of ``sweeps``."""
-        return [
-            point
-            for name, sweep in self.sweeps.items()
-            if name in self.run_sweeps
-            for point in expand_sweep(name, sweep, sweep.arm or self.best_known_arm)
-        ]
+        return expand_sweeps(self.sweeps, self.run_sweeps, self.best_known_arm)
 
     @property
     def all_arms(self) -> dict[str, Arm]:
@@ -230,7 +213,7 @@ def change_arm(arm: Arm, values: Mapping[str, Any]) -> Arm:
     """
     change = dict(arm.change)
     stages = list(arm.stages)
-    for key, value in values.items():
+    for key, value in resolve_values(values).items():
         if key.startswith(WHERE):
             column = key.removeprefix(WHERE)
             if chosen := [stage.name for stage in stages if column in stage.where]:

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,24 +11,25 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from batteryscope.config.base import Settings, list_classes
 from batteryscope.config.evaluate import PaperValue
-from batteryscope.errors import ConfigError
 
 WHERE = "dataset.where."  # the one part of the data set that points may differ in
-ALL = "all"
 
 
 class SweepSettings(Settings):
     """What a sweep changes: dotted keys, each with the list of its values.
 
     Every combination of values is a point: the ``arm`` (by default the main one) with these
-    settings. ``dataset.where.<column>`` trains and tests on the images with that value. A key
-    that a stage of the arm sets itself is swept there, any other one in the whole arm. Of a
-    published value in ``paper``, ``arm`` names the point it belongs to.
+    settings. Keys that change together stand before one list, divided by a comma, and every value
+    is a list with one for each. ``dataset.where.<column>`` trains and tests on the images with
+    that value. A key that a stage of the arm sets itself is swept there, any other one in the
+    whole arm. Of a published value in ``paper``, ``arm`` names the point it belongs to.
 
     Examples
     --------
     >>> SweepSettings.model_validate({"preprocess.crop_px": [100, 200]}).grid
     {'preprocess.crop_px': [100, 200]}
+    >>> SweepSettings.model_validate({"train.penalty, train.penalty_weight": [["l1", 1e-5]]}).grid
+    {'train.penalty, train.penalty_weight': [['l1', 1e-05]]}
     """
 
     model_config = ConfigDict(
@@ -59,12 +60,19 @@ class SweepSettings(Settings):
                 raise ValueError(f"{key} has an empty list; give it at least one value.")
             if repeated := [v for i, v in enumerate(values) if v in values[:i]]:
                 raise ValueError(f"{key} has the value {repeated[0]!r} twice; leave one out.")
+            n_keys = len(split_key(key))
+            for value in values if n_keys > 1 else ():
+                if not isinstance(value, list) or len(value) != n_keys:
+                    raise ValueError(
+                        f"'{key}' has the value {value!r}; expected a list of {n_keys} values, one "
+                        "for each of the keys."
+                    )
         return self
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One combination of values; ``name`` is the name of its arm."""
+    """One combination of values, by key as declared; ``name`` is the name of its arm."""
 
     sweep: str
     name: str
@@ -90,6 +98,26 @@ def expand_sweep(name: str, sweep: SweepSettings, base: str) -> Iterator[SweepPo
             )
         seen[point] = values
         yield SweepPoint(name, point, base, dict(zip(sweep.grid, values, strict=True)))
+
+
+def split_key(key: str) -> list[str]:
+    """Return the single keys of one that names several which change together."""
+    return [name.strip() for name in key.split(",")]
+
+
+def resolve_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a point, one value per single key.
+
+    Examples
+    --------
+    >>> resolve_values({"train.penalty, train.penalty_weight": ["l1", 1e-5], "train.seed": 2})
+    {'train.penalty': 'l1', 'train.penalty_weight': 1e-05, 'train.seed': 2}
+    """
+    resolved: dict[str, Any] = {}
+    for key, value in values.items():
+        names = split_key(key)
+        resolved |= {key: value} if len(names) == 1 else dict(zip(names, value, strict=True))
+    return resolved
 
 
 def name_value(value: Any) -> str:
@@ -140,6 +168,76 @@ def check_key(key: str, recipe: type[BaseModel]) -> None:
     raise ValueError(f"'{key}' is no setting of an arm; {hint}")
 
 
+def check_sweeps(
+    sweeps: Mapping[str, SweepSettings],
+    run_sweeps: Sequence[str],
+    arms: Sequence[str],
+    main_arm: str,
+    taken: Iterable[str],
+    check: Callable[[str], None],
+    change: Callable[[SweepPoint], object] = lambda point: None,
+) -> None:
+    """Refuse sweeps that cannot be; of those that are not run only the keys are looked at.
+
+    Parameters
+    ----------
+    sweeps, run_sweeps
+        All sweeps of a study, and the names of those that are run.
+    arms, main_arm
+        What a sweep may start from, and what it starts from by default.
+    taken
+        Names that no point may have.
+    check
+        Refuses a key that cannot be swept.
+    change
+        Applies a point, and refuses an impossible one.
+
+    Raises
+    ------
+    ValueError
+        Naming the sweep, the key and what to do.
+    """
+    if unknown := sorted(set(run_sweeps) - set(sweeps)):
+        raise ValueError(
+            f"run_sweeps: '{unknown[0]}' is none of the sweeps {sorted(sweeps)}; name one."
+        )
+    owners = dict.fromkeys(taken, "an arm")
+    for name, sweep in sweeps.items():
+        try:
+            for key in [single for keys in sweep.grid for single in split_key(keys)]:
+                check(key)
+            if name not in run_sweeps:
+                continue  # it may be meant for other arms than an overlay's
+            if sweep.arm is not None and sweep.arm not in arms:
+                raise ValueError(f"arm '{sweep.arm}' is none of the arms {sorted(arms)}; name one.")
+            points = list(expand_sweep(name, sweep, sweep.arm or main_arm))
+            names = [point.name for point in points]
+            if strange := sorted({value.arm for value in sweep.paper} - set(names)):
+                raise ValueError(f"paper: '{strange[0]}' is none of the points {names}.")
+            for point in points:
+                if point.name in owners:
+                    raise ValueError(
+                        f"the point '{point.name}' has the name of {owners[point.name]}; "
+                        "rename the sweep."
+                    )
+                owners[point.name] = f"a point of sweep '{name}'"
+                change(point)
+        except ValueError as error:
+            raise ValueError(f"sweeps.{name}: {error}") from None
+
+
+def expand_sweeps(
+    sweeps: Mapping[str, SweepSettings], run_sweeps: Sequence[str], main_arm: str
+) -> list[SweepPoint]:
+    """List the points of all sweeps that are switched on, in the order of ``sweeps``."""
+    return [
+        point
+        for name, sweep in sweeps.items()
+        if name in run_sweeps
+        for point in expand_sweep(name, sweep, sweep.arm or main_arm)
+    ]
+
+
 def list_keys(recipe: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Return the dotted keys of all sections of a recipe, and those that are free mappings."""
     known, free = [], []
@@ -150,43 +248,6 @@ def list_keys(recipe: type[BaseModel]) -> tuple[list[str], list[str]]:
                 if "dict" in str(inner.annotation):
                     free.append(f"{section}.{name}")
     return sorted(set(known)), sorted(set(free))
-
-
-def choose_sweeps(studies: Mapping[str, Any], wanted: Any) -> None:
-    """Switch the wanted sweeps on, in raw settings; without any wish nothing changes.
-
-    Parameters
-    ----------
-    studies
-        Raw settings by study, changed in place (``run_sweeps``).
-    wanted
-        The key ``sweeps`` of the whole configuration: names as a list, or as one text with
-        commas or spaces, as ``--config sweeps=crop_size,backbone`` gives; ``all``.
-
-    Raises
-    ------
-    ConfigError
-        A name that no study has.
-    """
-    if not isinstance(wanted, str | list):
-        return  # nothing, or something that validation explains
-    names = re.split(r"[,\s]+", wanted.strip()) if isinstance(wanted, str) else wanted
-    names = [str(name) for name in names if name]
-    declared = {
-        name: list(study.get("sweeps") or {})
-        for name, study in studies.items()
-        if isinstance(study, Mapping)
-    }
-    known = sorted({sweep for sweeps in declared.values() for sweep in sweeps})
-    for name in names:
-        if name != ALL and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}."
-            raise ConfigError(f"sweeps: no study has a sweep '{name}'; {hint}")
-    for study, sweeps in declared.items():
-        mine = sweeps if ALL in names else [name for name in names if name in sweeps]
-        if mine:
-            studies[study]["run_sweeps"] = mine
 
 
 def _list_sections(keys: list[str]) -> str:

@@ -6,8 +6,16 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.sweep import (
+    SweepPoint,
+    SweepSettings,
+    check_key,
+    check_sweeps,
+    expand_sweeps,
+)
 from batteryscope.config.table_data import ColumnName, TableDatasetSettings
 
+SweepName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 NetworkArm = Literal["pretrained", "adapter", "scratch", "fine_tuning"]
 TableBaseline = Literal[
@@ -65,6 +73,14 @@ class AblationSettings(Settings):
     test_fractions: list[Share] = []
 
 
+class TableRecipe(Settings):
+    """What a sweep of a table study may change; ``networks`` stands for those of all targets."""
+
+    split: TableSplitSettings
+    networks: NetworkSettings
+    train: TableTrainSettings
+
+
 class TableEvaluateSettings(Settings):
     """Baselines, coverage of the intervals, published values."""
 
@@ -110,7 +126,10 @@ class TableStudySettings(Settings):
     """One entry of ``studies`` in params.yaml whose data are tables (``kind: table``).
 
     ``networks`` gives every target its network. ``demo`` is an overlay of the same shape
-    that applies at ``scale: demo``.
+    that applies at ``scale: demo``. ``sweeps`` take settings of ``split``, ``networks`` and
+    ``train``: ``networks.nodes`` changes the networks of all targets,
+    ``networks.<target>.nodes`` that of one. A sweep follows one ``arm``, and the source network
+    behind it.
     """
 
     kind: Literal["table"]
@@ -127,6 +146,8 @@ class TableStudySettings(Settings):
     evaluate: TableEvaluateSettings = TableEvaluateSettings()
     explain: TableExplainSettings = TableExplainSettings()
     propose: ProposeSettings | None = None
+    sweeps: dict[SweepName, SweepSettings] = {}
+    run_sweeps: list[str] = []
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -141,6 +162,26 @@ class TableStudySettings(Settings):
         if self.propose and (unknown := sorted(set(self.propose.wanted) - targets)):
             raise ValueError(f"propose.wanted names '{unknown[0]}', which is none of the targets.")
         return self
+
+    @model_validator(mode="after")
+    def _sweeps_are_possible(self) -> Self:
+        check_sweeps(
+            self.sweeps, self.run_sweeps, self.arms, self.main_arm, self.arms, self._check_swept
+        )
+        return self
+
+    def _check_swept(self, key: str) -> None:
+        if key.startswith("dataset."):
+            raise ValueError(f"'{key}' cannot be swept, since all points share one table.")
+        for target in self.networks:
+            if key.startswith(f"networks.{target}."):
+                key = key.replace(f"{target}.", "", 1)
+        check_key(key, TableRecipe)
+
+    @property
+    def sweep_points(self) -> list[SweepPoint]:
+        """The points of all sweeps that are switched on, in the order of ``sweeps``."""
+        return expand_sweeps(self.sweeps, self.run_sweeps, self.main_arm)
 
     def keep_sections(self, *sections: str) -> Self:
         """Return these settings with only the data and some sections; the rest is as by default.

@@ -14,6 +14,8 @@ COLUMNS = [
     "mean", "sd", "n", "paper", "fits", "epochs", "seconds_per_epoch",
 ]  # fmt: skip
 
+DIGITS = 6
+
 
 def tabulate_points(
     points: Sequence[Mapping[str, Any]],
@@ -57,6 +59,36 @@ def tabulate_points(
                 mine.loc[same, "paper"] = value.value
         tables.append(mine.merge(costs, on="arm", how="left"))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def flatten_points(points: pd.DataFrame) -> dict[str, float]:
+    """Return ``<point>.<level>[.<domain>][.<target>].<metric>`` → mean of :func:`tabulate_points`.
+
+    Rows of a domain count only where no row is for all domains together, as in studies of tables.
+    """
+    is_total = points["domain"].fillna("").eq("")
+    counted = points[is_total] if is_total.any() else points
+    place = ["point", "level", "domain", "target", "metric"]
+    rows = counted.dropna(subset="mean").sort_values(place).to_dict("records")
+    return {
+        ".".join(str(row[c]) for c in place if row[c]): round(float(row["mean"]), DIGITS)
+        for row in rows
+    }
+
+
+def count_fits(arms: Sequence[str]) -> pd.DataFrame:
+    """Count the repeats and folds of arms whose small networks train together in seconds.
+
+    Parameters
+    ----------
+    arms
+        Texts ``name=path`` of predictions.
+    """
+    rows = []
+    for name, _, path in (text.partition("=") for text in arms):
+        fits = pd.read_parquet(path, columns=["repeat", "fold"]).drop_duplicates()
+        rows.append((name, len(fits), np.nan, np.nan))
+    return pd.DataFrame(rows, columns=["arm", "fits", "epochs", "seconds_per_epoch"])
 
 
 def summarise_epochs(histories: Mapping[str, Sequence[pd.DataFrame]]) -> pd.DataFrame:

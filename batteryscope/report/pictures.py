@@ -16,7 +16,7 @@ from batteryscope.report.reliability import calculate_calibration_error, draw_re
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.style import BLUE, INK, Picture, encode_picture
-from batteryscope.report.sweeps import draw_sweeps
+from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.tables import (
     LEVEL_NAMES,
     as_fraction,

@@ -40,6 +40,7 @@ class RegressionFolders:
     audit: Path
     predicted: Path
     maps: Path
+    sweeps: Path | None = None
     stages: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -79,6 +80,7 @@ class RegressionEvidence:
     files: Mapping[str, bytes]
     data_hash: str
     commit: str
+    sweeps: pd.DataFrame | None = None
 
     @property
     def generated(self) -> bool:
@@ -118,6 +120,10 @@ def collect_regression_evidence(
     summary = read_json(folders.manifest / "summary.json") or {}
     preview = folders.tiles / PREVIEW_ROW_NAME
     files = read_files(folders.comparison, COPIED) | read_files(folders.maps, EXPLAINED)
+    sweeps = None
+    if folders.sweeps is not None:
+        sweeps = read_table(folders.sweeps / "sweeps.csv")
+        files |= read_files(folders.sweeps, ("sweeps.csv",))
     return RegressionEvidence(
         study=study,
         settings=settings,
@@ -140,6 +146,7 @@ def collect_regression_evidence(
         files=files,
         data_hash=str(summary.get("manifest_hash", "")),
         commit=commit,
+        sweeps=sweeps,
     )
 
 

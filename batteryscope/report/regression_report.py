@@ -27,6 +27,8 @@ from batteryscope.report.regression_map_figures import (
 )
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture, encode_picture
+from batteryscope.report.sweep_figures import draw_sweeps
+from batteryscope.report.sweeps import show_sweeps
 
 FINDING_TITLES = {
     "proxy": "Does it need a network?",
@@ -141,10 +143,12 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
             "Penalty and adversarial noise: MAPE, Grad-RAM (above) and guided backpropagation "
             "(below) of the same picture, highest C-rate.",
         )
-    return {
+    drawn = {
         name: encode_picture(figure, name, caption, evidence.generated)
         for name, (figure, caption) in figures.items()
     }
+    swept = draw_sweeps(evidence.sweeps, evidence.generated)
+    return drawn | {picture.name: picture for picture in swept}
 
 
 def render_regression_report(
@@ -180,6 +184,8 @@ def render_regression_report(
         "crops": crops,
         "rejected_crops": rejected_crops,
         "warnings": evidence.audit.get("warnings", []),
+        "sweeps": show_sweeps(evidence.sweeps),
+        "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "settings_yaml": yaml.safe_dump(
             evidence.settings.model_dump(mode="json", exclude={"demo"}),
             sort_keys=False,

@@ -1,244 +1,126 @@
-"""The figures and the table of sweeps in a report."""
+"""The tables of sweeps in a report, and how swept settings are called."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from batteryscope.config.sweep import WHERE
+from batteryscope.config.sweep import WHERE, split_key
 from batteryscope.report.shown_table import ShownTable, show_table
-from batteryscope.report.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    Picture,
-    encode_picture,
-    house_style,
-    make_figure,
-    percent_axis,
+from batteryscope.report.sweep_measures import (
+    SweepMeasure,
+    find_capacity_unit,
+    find_measure,
+    format_score,
+    list_series,
+    select_series,
+    spread_values,
 )
-from batteryscope.report.tables import LEVEL_NAMES, NOTHING, format_count, format_spread
+from batteryscope.report.tables import LEVEL_NAMES, NOTHING, format_count
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-JUDGED = ("image", "specimen", "slice", "row", "tile")
 UNITS = {
     "preprocess.crop_px": "edge of a crop (px)",
+    "preprocess.crop_height_px, preprocess.crop_width_px": "height, width of a crop (px)",
     "preprocess.tiles_per_class": "training crops per class",
+    "preprocess.half_edge_radii": "half edge of a crop (radii of the can)",
     "model.grey_levels": "grey levels",
     "model.backbone": "network",
     "balance.method": "treatment of unequal classes",
     "train.learning_rate": "learning rate",
+    "train.penalty, train.penalty_weight": "penalty and its weight",
+    "train.adversarial_noise": "adversarial noise",
+    "augment.rotation_deg": "rotation up to (°)",
+    "augment.shift": "shift up to (share of the edge)",
+    "networks.nodes": "nodes per hidden layer",
+    "split.test_fraction": "share of test samples",
 }
-
-
-def spread_values(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy rows of all classes together, the swept values as columns.
-
-    Parameters
-    ----------
-    sweeps
-        The table ``sweeps.csv``.
-
-    Returns
-    -------
-    DataFrame
-        One row per point and level, with a column ``<key>`` per swept key.
-    """
-    is_total = sweeps["target"].fillna("").eq("") & sweeps["domain"].fillna("").eq("")
-    rows = sweeps[is_total & (sweeps["metric"] == "accuracy")].reset_index(drop=True)
-    return rows.assign(swept=[json.loads(text) for text in rows["values"]])
-
-
-def list_levels(rows: pd.DataFrame) -> list[str]:
-    """Return the level that is judged first, and tiles if they were measured."""
-    present = set(rows["level"])
-    first = next((level for level in JUDGED if level in present), "tile")
-    return [level for level in dict.fromkeys((first, "tile")) if level in present]
-
-
-def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Picture]:
-    """Draw one figure per sweep, named ``sweep_<name>``.
-
-    One key gives a line with ± one standard deviation over folds and repeats, two give a heat
-    map; of three or more the first two are shown and the rest is averaged over.
-    """
-    if sweeps is None or sweeps.empty:
-        return
-    rows = spread_values(sweeps)
-    for name, points in rows.groupby("sweep", sort=False):
-        keys = list(points.iloc[0]["swept"])
-        levels = list_levels(points)
-        if not levels:
-            continue
-        if len(keys) == 1:
-            figure = draw_line(points, keys[0], levels)
-            caption = (
-                f"Sweep {name}: share of test {LEVEL_NAMES[levels[0]]}s put into the right class; "
-                "whiskers are the standard deviation over folds and repeats."
-            )
-        else:
-            figure = draw_map(points[points["level"] == levels[0]], keys)
-            caption = (
-                f"Sweep {name}: percent of the test {LEVEL_NAMES[levels[0]]}s put into the right "
-                "class, mean ± standard deviation over folds and repeats."
-            )
-            if len(keys) > 2:
-                caption += f" Averaged over {', '.join(keys[2:])}."
-        if points["paper"].notna().any():
-            caption += " Diamonds: the paper's own numbers." if len(keys) == 1 else ""
-        yield encode_picture(figure, f"sweep_{name}", caption, generated)
-
-
-@house_style
-def draw_line(points: pd.DataFrame, key: str, levels: list[str]) -> "Figure":
-    """Draw accuracy over the values of one key and, where measured, what an epoch takes."""
-    from matplotlib.ticker import MaxNLocator
-
-    has_time = points["seconds_per_epoch"].notna().any()
-    figure = make_figure(7.4 if has_time else 4.6, 3.0)
-    panels = figure.subplots(1, 2, width_ratios=[3, 2]) if has_time else [figure.subplots()]
-    values = [swept[key] for swept in points["swept"]]
-    order = list(dict.fromkeys(_as_label(value) for value in values))
-    axes = panels[0]
-    for level, colour in zip(levels, (BLUE, ORANGE), strict=False):
-        line = points[points["level"] == level]
-        x = _place(line, key, order)
-        axes.errorbar(
-            x, line["mean"], yerr=line["sd"].fillna(0), color=colour, marker="o", ms=4,
-            capsize=2, label=f"{LEVEL_NAMES[level]}s", ls="-" if _is_numeric(values) else "none",
-        )  # fmt: skip
-        known = line["paper"].notna().to_numpy()
-        if known.any():
-            axes.plot(
-                np.asarray(x)[known], line.loc[known, "paper"], "D", color=colour, mfc="white",
-                ms=5, label=f"paper, {LEVEL_NAMES[level]}s",
-            )  # fmt: skip
-    _label_values(axes, key, values, order)
-    axes.set_ylabel("right class (test)")
-    shown = pd.concat([points["mean"] - points["sd"].fillna(0), points["paper"]])
-    percent_axis(axes, "y")
-    axes.set_ylim(max(0.0, np.floor(10 * (float(shown.min()) - 0.02)) / 10), 1.01)
-    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y")
-    axes.legend(loc="best")
-    if has_time:
-        line = points[points["level"] == levels[0]]
-        style = "o-" if _is_numeric(values) else "o"
-        panels[1].plot(_place(line, key, order), line["seconds_per_epoch"], style, color=INK, ms=4)
-        _label_values(panels[1], key, values, order)
-        panels[1].set_ylabel("training time per epoch (s)")
-        panels[1].set_ylim(0, 1.1 * float(line["seconds_per_epoch"].max()))
-        panels[1].grid(axis="y")
-    return figure
-
-
-@house_style
-def draw_map(points: pd.DataFrame, keys: list[str]) -> "Figure":
-    """Draw the accuracy over two keys as a heat map with its numbers in the cells."""
-    first, second = keys[:2]
-    table = points.assign(
-        first=[_as_label(swept[first]) for swept in points["swept"]],
-        second=[_as_label(swept[second]) for swept in points["swept"]],
-    )
-    rows, columns = (list(dict.fromkeys(table[c])) for c in ("second", "first"))
-    means, sds, paper = (
-        table.pivot_table(index="second", columns="first", values=value, dropna=False)
-        .reindex(index=rows, columns=columns)
-        .to_numpy(np.float64)
-        for value in ("mean", "sd", "paper")
-    )
-    figure = make_figure(1.8 + 0.95 * len(columns), 1.2 + 0.45 * len(rows))
-    axes = figure.subplots()
-    image = axes.imshow(100 * means, cmap="cividis", aspect="auto")
-    middle = 50 * float(np.nanmin(means) + np.nanmax(means))
-    for (i, j), mean in np.ndenumerate(100 * means):
-        if np.isnan(mean):
-            continue
-        sd = 100 * sds[i, j]
-        text = f"{mean:.1f}" + ("" if np.isnan(sd) else f" ± {sd:.1f}")
-        if not np.isnan(paper[i, j]):
-            text += f"\npaper {100 * paper[i, j]:.1f}"
-        colour = "white" if mean < middle else INK
-        axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)
-    turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if max(map(len, columns)) > 8 else {}
-    axes.set_xticks(range(len(columns)), columns, **turned)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlabel(name_key(first))
-    axes.set_ylabel(name_key(second))
-    axes.spines[:].set_visible(False)
-    figure.colorbar(image, label="right class (%)", shrink=0.9).outline.set_visible(False)
-    return figure
 
 
 def show_sweeps(sweeps: pd.DataFrame | None) -> list[ShownTable]:
     """Make one table per sweep: the values, the scores, the paper's number, the time."""
     if sweeps is None or sweeps.empty:
         return []
-    rows = spread_values(sweeps)
+    measure = find_measure(sweeps)
+    rows = spread_values(sweeps, measure.metric)
     shown = []
     for name, points in rows.groupby("sweep", sort=False):
-        levels = list_levels(points)
+        series = list_series(points)
         lines = []
-        for _, point in points.groupby("point", sort=False):
+        for point_name, point in points.groupby("point", sort=False):
             first: dict[str, Any] = {str(k): v for k, v in point.iloc[0].items()}
-            line = {name_key(key): _as_label(value) for key, value in first["swept"].items()}
-            for level in levels:
-                row = point[point["level"] == level].iloc[0]
-                line[f"{LEVEL_NAMES[level]}s right"] = format_spread(row["mean"], row["sd"])
-                if points["paper"].notna().any():
-                    known = pd.notna(row["paper"])
-                    title = f"paper, {LEVEL_NAMES[level]}s"
-                    line[title] = f"{100 * row['paper']:.1f} %" if known else NOTHING
-            judged = point[point["level"] == levels[0]].iloc[0]
-            line[f"n ({LEVEL_NAMES[levels[0]]}s)"] = format_count(judged["n"])
+            line = {name_key(key): name_choice(value) for key, value in first["swept"].items()}
+            has_paper = bool(points["paper"].notna().any())
+            line |= _list_scores(measure, point, series, has_paper)
+            line |= _list_others(measure, sweeps[sweeps["point"] == point_name], series)
+            judged = select_series(point, *series[0][:2])
+            n = judged["n"].iloc[0] if len(judged) else None
+            line[f"n ({LEVEL_NAMES[series[0][0]]}s)"] = format_count(n)
             line["fits"] = format_count(first["fits"])
-            line["s per epoch"] = f"{first['seconds_per_epoch']:.3g}"
+            seconds = first["seconds_per_epoch"]
+            line["s per epoch"] = NOTHING if pd.isna(seconds) else f"{seconds:.3g}"
             line["same work as"] = NOTHING if first["arm"] == first["point"] else first["arm"]
             lines.append(line)
-        table = show_table(pd.DataFrame(lines), str(name).replace("_", " "), ("same work as",))
+        frame = pd.DataFrame(lines)
+        if (frame["s per epoch"] == NOTHING).all():
+            frame = frame.drop(columns="s per epoch")
+        table = show_table(frame, str(name).replace("_", " "), ("same work as",))
         if table is not None:
             shown.append(table)
     return shown
 
 
+def _list_scores(
+    measure: SweepMeasure, point: pd.DataFrame, series: list[tuple[str, str, str]], has_paper: bool
+) -> dict[str, str]:
+    line = {}
+    for level, place, label in series:
+        rows = select_series(point, level, place)
+        known = rows.iloc[0] if len(rows) else pd.Series({"mean": None, "sd": None, "paper": None})
+        title = f"MAPE, {label}" if measure.is_error else f"{label} right"
+        line[title] = format_score(measure, known["mean"], known["sd"])
+        if has_paper:
+            value = known["paper"]
+            shown = NOTHING if pd.isna(value) else f"{measure.factor * value:.1f} %"
+            line[f"paper, {label}"] = shown
+    return line
+
+
+def _list_others(
+    measure: SweepMeasure, point: pd.DataFrame, series: list[tuple[str, str, str]]
+) -> dict[str, str]:
+    """Further measures, of all targets together; there are none where there is no such row."""
+    line = {}
+    for metric, title in measure.others if len({place for _, place, _ in series}) == 1 else ():
+        rows = spread_values(point, metric)
+        rows = select_series(rows, *series[0][:2]) if len(rows) else rows
+        unit = find_capacity_unit(point["target"]) if metric == "mae" else ""
+        text = NOTHING
+        if len(rows):
+            mean, sd = rows["mean"].iloc[0], rows["sd"].iloc[0]
+            text = f"{mean:.3g}" + ("" if pd.isna(sd) else f" ± {sd:.2g}")
+        line[title + unit] = text
+    return line
+
+
 def name_key(key: str) -> str:
     """Return how a figure calls a swept key."""
-    return UNITS.get(key, key.removeprefix(WHERE).split(".", 1)[-1].replace("_", " "))
+    if key in UNITS:
+        return UNITS[key]
+    if len(names := split_key(key)) > 1:
+        return ", ".join(name_key(name) for name in names)
+    return key.removeprefix(WHERE).split(".", 1)[-1].replace("_", " ").replace(".", ", ")
 
 
-def _as_label(value: Any) -> str:
+def name_choice(value: Any) -> str:
+    """Return how a figure calls a swept value.
+
+    Examples
+    --------
+    >>> [name_choice(v) for v in (1e-5, ["l1", 1e-5], {"width": 0.25}, "per_image")]
+    ['1e-05', 'l1, 1e-05', 'width 0.25', 'per image']
+    """
     if isinstance(value, list):
-        return ", ".join(_as_label(item) for item in value)
+        return ", ".join(name_choice(item) for item in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_as_label(v)}" for k, v in value.items())
+        return ", ".join(f"{k} {name_choice(v)}" for k, v in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
-
-
-def _is_numeric(values: list[Any]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-
-
-def _place(line: pd.DataFrame, key: str, order: list[str]) -> list[float]:
-    values = [swept[key] for swept in line["swept"]]
-    if _is_numeric(values):
-        return [float(value) for value in values]
-    return [float(order.index(_as_label(value))) for value in values]
-
-
-def _label_values(axes: "Axes", key: str, values: list[Any], order: list[str]) -> None:
-    axes.set_xlabel(name_key(key))
-    if not _is_numeric(values):
-        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if len(order) > 3 else {}
-        axes.set_xticks(range(len(order)), order, **turned)
-        axes.set_xlim(-0.5, len(order) - 0.5)
-        return
-    numbers = sorted({float(value) for value in values})
-    if numbers[0] > 0 and numbers[-1] / numbers[0] >= 30:
-        axes.set_xscale("log")
-    axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
-    axes.minorticks_off()

@@ -31,6 +31,7 @@ class TableFolders:
     networks: Path | None = None
     explanations: Path | None = None
     proposals: Path | None = None
+    sweeps: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class TableEvidence:
     rank_changes: pd.DataFrame | None = None
     dependence: pd.DataFrame | None = None
     proposals: pd.DataFrame | None = None
+    sweeps: pd.DataFrame | None = None
     search: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
@@ -122,6 +124,8 @@ def collect_table_evidence(
         files |= read_files(folders.explanations, EXPLANATIONS)
     if folders.proposals is not None:
         files |= read_files(folders.proposals, ("proposals.csv",))
+    if folders.sweeps is not None:
+        files |= read_files(folders.sweeps, ("sweeps.csv",))
     return TableEvidence(
         study=study,
         settings=settings,
@@ -141,6 +145,7 @@ def collect_table_evidence(
         rank_changes=_read(folders.explanations, "rank_changes.csv"),
         dependence=_read(folders.explanations, "partial_dependence.csv"),
         proposals=_read(folders.proposals, "proposals.csv"),
+        sweeps=_read(folders.sweeps, "sweeps.csv"),
         search=read_json(folders.proposals / "proposals.json") if folders.proposals else {},
         files=files,
         data_hash=_identify_rows(folders.manifest, manifest),

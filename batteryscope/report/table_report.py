@@ -12,6 +12,8 @@ from batteryscope.report.html import make_environment
 from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture
+from batteryscope.report.sweep_figures import draw_sweeps
+from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_pictures import draw_table_pictures
 from batteryscope.report.table_results import TableHeadline, name_target
@@ -49,6 +51,8 @@ def render_table_report(
         "rejected_rows": rejected_rows,
         "networks": table_facts.show_networks(evidence),
         "seeds": table_facts.show_table_seeds(evidence),
+        "sweeps": show_sweeps(name_places(evidence)),
+        "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "settings_yaml": yaml.safe_dump(
             settings.model_dump(mode="json", exclude={"demo"}),
             sort_keys=False,
@@ -73,6 +77,8 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
     """
     headline = table_results.find_table_headline(evidence)
     pictures = draw_table_pictures(evidence)
+    swept = draw_sweeps(name_places(evidence), evidence.generated)
+    pictures |= {picture.name: picture for picture in swept}
     html = render_table_report(evidence, headline, pictures)
     summary = {
         "study": evidence.study,
@@ -90,6 +96,15 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
     if evidence.histories is not None:
         evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
     return page
+
+
+def name_places(evidence: TableEvidence) -> pd.DataFrame | None:
+    """Return the points of sweeps with targets and domains called as in the rest of the page."""
+    if evidence.sweeps is None:
+        return None
+    targets = {target: name_target(evidence, target) for target in evidence.settings.networks}
+    names = {domain: name_domain(domain) for domain in set(evidence.sweeps["domain"])}
+    return evidence.sweeps.replace({"target": targets, "domain": names})
 
 
 def list_errors(errors: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from batteryscope.provenance import digest_training_code
 from batteryscope.search.plan_search import change_stage
 from batteryscope.search.queue import SLOT
 from batteryscope.search.sampling import draw_values
+from batteryscope.tilestore import JUDGING_KINDS, TRAINING_KINDS
 from batteryscope.training.callbacks import EpochListener
 from batteryscope.training.fit import FitTask, is_finished
 from batteryscope.training.stage import plan_fits, train_fit
@@ -57,8 +58,8 @@ def keep_seen_part(
     own = split[(split["repeat"] == first["repeat"]) & (split["fold"] == first["fold"])]
     own = own[own["role"] != "test"]
     role = index["sample_id"].map(own.set_index("sample_id")["role"])
-    wanted = (role == "train") & (index["kind"] == "random")
-    wanted |= (role == "validation") & (index["kind"] == "grid")
+    wanted = (role == "train") & index["kind"].isin(TRAINING_KINDS)
+    wanted |= (role == "validation") & index["kind"].isin(JUDGING_KINDS)
     kept = index[wanted & index["used"]].sort_values("tile")
     seen = np.ascontiguousarray(tiles[kept["tile"].to_numpy(np.int64)])
     return SearchData(manifest, own, kept.assign(tile=np.arange(len(kept))), seen)
@@ -125,7 +126,7 @@ def train_candidate(
     trial
         The candidate.
     search, stage
-        Settings of the search and of the stage as configured.
+        Settings of the search (``metric`` named) and of the stage as configured.
     data
         Training and validation part.
     state_dir
@@ -152,16 +153,17 @@ def train_candidate(
     slot = int(trial.user_attrs[SLOT])
     folder = state_dir / f"candidate_{slot:04d}"
     task = plan_candidate(data, settings, parent)
-    classes = sorted(data.manifest["class"].unique())
+    outputs = stage.targets or sorted(data.manifest["class"].unique())
     label = f"{settings.study} candidate {slot}"
-    listener = Pruned(trial, search.metric, listen(slot, values))
+    metric = str(search.metric)
+    listener = Pruned(trial, metric, listen(slot, values))
     try:
         if not is_finished(folder, task.identity):
-            train_fit(task, settings, classes, data.tiles, folder, label, listener)
+            train_fit(task, settings, outputs, data.tiles, folder, label, listener)
         history = pd.read_csv(folder / "history.csv")
-        values_by_epoch = history[search.metric]
+        values_by_epoch = history[metric]
         if not np.isfinite(values_by_epoch).any():
-            raise InputError(f"{label}: {search.metric} is not a number in any epoch.")
+            raise InputError(f"{label}: {metric} is not a number in any epoch.")
         trial.set_user_attr("epochs", len(history))
         fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         trial.set_user_attr("seconds", fit["wall_seconds"])
@@ -173,5 +175,5 @@ def train_candidate(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
-    best = values_by_epoch.max() if search.metric == "val_accuracy" else values_by_epoch.min()
+    best = values_by_epoch.min() if search.is_error else values_by_epoch.max()
     return float(best)

@@ -16,6 +16,7 @@ from batteryscope.report.style import (
     house_style,
     make_figure,
 )
+from batteryscope.search.results import name_metric
 
 if TYPE_CHECKING:
     import optuna
@@ -50,7 +51,7 @@ def draw_search(study: "optuna.Study", progress: pd.DataFrame, metric: str) -> I
     mpl.use("Agg")
     import optuna.visualization.matplotlib as draw
 
-    name = metric.replace("val_", "validation ")
+    name = name_metric(metric)
     yield encode_picture(
         draw_progress(progress, name),
         "asha_and_random",

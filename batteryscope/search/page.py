@@ -11,7 +11,7 @@ from batteryscope.report.html import make_environment
 from batteryscope.report.shown_table import show_table
 from batteryscope.report.style import Picture
 from batteryscope.report.tables import format_duration
-from batteryscope.search.results import STATES
+from batteryscope.search.results import STATES, name_metric
 
 SHOWN_CANDIDATES = 15
 
@@ -41,7 +41,7 @@ def render_search(
     overlay
         The best settings as YAML.
     """
-    rising = search.metric == "val_loss"
+    rising = search.is_error
     order = candidates.assign(rank=candidates["state"].map({"complete": 0}).fillna(1))
     top = order.sort_values(["rank", "value"], ascending=[True, rising]).head(SHOWN_CANDIDATES)
     shown = pd.DataFrame(
@@ -49,7 +49,7 @@ def render_search(
             "candidate": [
                 f"{s} {c}" for s, c in zip(top["strategy"], top["candidate"], strict=True)
             ],
-            search.metric.replace("val_", "validation "): [f"{v:.4g}" for v in top["value"]],
+            name_metric(str(search.metric)): [f"{v:.4g}" for v in top["value"]],
             "epochs": [str(v) for v in top["epochs"]],
             "": [STATES.get(str(s).upper(), str(s)) for s in top["state"]],
             **{key: [_show(v) for v in top[key]] for key in search.space},

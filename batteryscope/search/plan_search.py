@@ -40,7 +40,8 @@ def plan_search(plan: StudyPlan) -> SearchPlan | None:
     Raises
     ------
     ConfigError
-        If the search changes the network of a stage that continues another one.
+        If the search changes the network of a stage that continues another one, or its metric
+        does not go with what the stage predicts.
     """
     search = plan.settings.search
     if search is None:
@@ -54,7 +55,19 @@ def plan_search(plan: StudyPlan) -> SearchPlan | None:
                 f"arm '{arm}', whose last stage goes on with the weights of the one before; "
                 "search an arm with one stage, or sweep it."
             )
-    return SearchPlan(plan.study, search, arm, stage)
+    return SearchPlan(plan.study, _name_metric(search, stage, plan.study), arm, stage)
+
+
+def _name_metric(search: SearchSettings, stage: StagePlan, study: str) -> SearchSettings:
+    """Return the search with the metric that its stage has."""
+    own = "val_mape" if stage.settings.targets else "val_accuracy"
+    if search.metric not in (None, own, "val_loss"):
+        what = "capacities" if stage.settings.targets else "classes"
+        raise ConfigError(
+            f"params.yaml: studies.{study}.search.metric: found '{search.metric}', but the arm "
+            f"predicts {what}; take '{own}' or 'val_loss', or leave it out."
+        )
+    return search.model_copy(update={"metric": search.metric or own})
 
 
 def change_stage(
@@ -85,12 +98,17 @@ def fix_training(search: SearchSettings, stage: StageSettings) -> dict[str, Any]
     """The settings that are the same for all candidates of a search."""
     if stage.train.method == "discriminant":
         return {"train.parallel_jobs": 1}
-    return {
+    train = stage.train
+    fixed: dict[str, Any] = {
         "train.epochs": search.max_epochs,
         "train.monitor": search.metric,
         "train.early_stopping_epochs": None,
         "train.parallel_jobs": 1,
     }
+    if train.warmup_epochs and "train.warmup_epochs" not in search.space:
+        # The same share of a shorter training.
+        fixed["train.warmup_epochs"] = train.warmup_epochs * search.max_epochs / train.epochs
+    return fixed
 
 
 def name_search(plan: SearchPlan, strategy: Strategy, data_digest: str) -> str:

@@ -69,7 +69,7 @@ def find_best(candidates: pd.DataFrame, settings: SearchSettings) -> dict[str, A
         problems = [text for text in candidates["problem"] if text]
         why = f"; the first problem: {problems[0]}" if problems else ""
         raise InputError(f"No candidate of the search was trained to the end{why}")
-    rising = settings.metric == "val_loss"
+    rising = settings.is_error
     row = complete.sort_values(["value", "candidate"], ascending=[rising, True]).iloc[0]
     values = {key: _as_plain(row[key]) for key in settings.space}
     return {
@@ -94,7 +94,7 @@ def trace_progress(candidates: pd.DataFrame, settings: SearchSettings) -> pd.Dat
     for _, mine in ended.groupby("strategy", sort=False):
         ordered = mine.sort_values("ended")
         value = ordered["value"].where(ordered["state"] == "complete")
-        best = value.cummax() if settings.metric == "val_accuracy" else value.cummin()
+        best = value.cummin() if settings.is_error else value.cummax()
         line = ordered[["strategy"]].assign(
             epochs=ordered["epochs"].cumsum(),
             seconds=ordered["seconds"].cumsum(),
@@ -110,7 +110,7 @@ def compare_strategies(candidates: pd.DataFrame, settings: SearchSettings) -> pd
     for strategy, mine in candidates.groupby("strategy", sort=False):
         count = mine["state"].value_counts()
         complete = mine.loc[mine["state"] == "complete", "value"]
-        best = complete.max() if settings.metric == "val_accuracy" else complete.min()
+        best = complete.min() if settings.is_error else complete.max()
         rows.append(
             {
                 "strategy": strategy,
@@ -130,7 +130,7 @@ def compare_strategies(candidates: pd.DataFrame, settings: SearchSettings) -> pd
 def describe_search(strategies: pd.DataFrame, best: dict[str, Any], metric: str) -> str:
     """Say in two or three sentences what the search found and whether ASHA helped."""
     asha = strategies.iloc[0]
-    name = metric.replace("val_", "validation ")
+    name = name_metric(metric)
     settings = ", ".join(f"{key} {_show(value)}" for key, value in best["values"].items())
     text = (
         f"Best {name}: {best['value']:.4g}, with {settings}. Of {asha['candidates']} candidates "
@@ -148,6 +148,17 @@ def describe_search(strategies: pd.DataFrame, best: dict[str, Any], metric: str)
     return text
 
 
+def name_metric(metric: str) -> str:
+    """Return how figures and sentences call a metric.
+
+    Examples
+    --------
+    >>> [name_metric(m) for m in ("val_accuracy", "val_mape")]
+    ['validation accuracy', 'validation MAPE (%)']
+    """
+    return metric.replace("val_", "validation ").replace("mape", "MAPE (%)")
+
+
 def describe_progress(
     study: "optuna.Study", trial: "FrozenTrial", settings: SearchSettings, label: str
 ) -> str:
@@ -155,7 +166,7 @@ def describe_progress(
     slots = list_slots(study)
     over = [t for t in slots.values() if is_over(t)]
     values = [t.value for t in over if t.state.name == "COMPLETE" and t.value is not None]
-    choose = max if settings.metric == "val_accuracy" else min
+    choose = min if settings.is_error else max
     best = f"{choose(values):.4f}" if values else "–"
     value = "–" if trial.value is None else f"{trial.value:.4f}"
     return (

@@ -41,7 +41,7 @@ def make_pruner(strategy: Strategy, settings: SearchSettings) -> "optuna.pruners
 
 def find_direction(settings: SearchSettings) -> Literal["maximize", "minimize"]:
     """Which way the metric is better, in Optuna's words."""
-    return "maximize" if settings.metric == "val_accuracy" else "minimize"
+    return "minimize" if settings.is_error else "maximize"
 
 
 def draw_values(trial: "optuna.Trial", settings: SearchSettings) -> dict[str, Any]:

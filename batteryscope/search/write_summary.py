@@ -60,7 +60,7 @@ def write_summary(
     best = find_best(candidates, search)
     strategies = compare_strategies(candidates, search)
     progress = trace_progress(candidates, search)
-    sentence = describe_search(strategies, best, search.metric)
+    sentence = describe_search(strategies, best, str(search.metric))
     overlay = yaml.safe_dump(
         write_best_arm(study, settings, plan, best["values"]),
         sort_keys=False,
@@ -73,7 +73,7 @@ def write_summary(
         "strategies": strategies.to_dict("records"),
         "settings": search.model_dump(mode="json"),
     }
-    pictures = list(draw_search(next(iter(searches.values())), progress, search.metric))
+    pictures = list(draw_search(next(iter(searches.values())), progress, str(search.metric)))
     page = render_search(
         study, settings, search, sentence, strategies, candidates, pictures, overlay
     )

@@ -7,17 +7,22 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
+from batteryscope.config.sweep import resolve_values
+from batteryscope.config.table_study import TableStudySettings
 from batteryscope.plan import plan_study
 from batteryscope.provenance import digest_file
+from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile
 from batteryscope.tracking.names import flatten_settings
 from batteryscope.tracking.records import DatasetRecord, RunRecord
 
+GENERATED = "generated"
+
 
 def plan_point_runs(
     study: str,
-    settings: StudySettings,
+    settings: StudySettings | TableStudySettings,
     comparison: Path,
     manifest_summary: Path,
     data_version: str = "",
@@ -41,7 +46,7 @@ def plan_point_runs(
         Tag ``sweep``; parameters are the settings of the point, so also the swept ones, and
         ``dataset.where.<column>``. Metrics are those of an arm, and what an epoch took.
     """
-    plan = plan_study(study, settings)
+    recipes = _list_recipes(study, settings)
     table = pd.read_csv(comparison / "sweeps.csv", keep_default_na=False)
     metrics = read_json(comparison / "metrics.json")
     summary = read_json(manifest_summary)
@@ -49,15 +54,15 @@ def plan_point_runs(
     dataset = DatasetRecord(
         settings.dataset.name,
         version[:MAX_DATASET_DIGEST],
-        settings.dataset.path or "generated",
+        _find_source(settings),
         describe_data_profile(manifest_summary),
     )
     moment = modified_ms(comparison / "sweeps.csv")
     records = []
     for name, rows in table.groupby("point", sort=False):
         first: dict[str, Any] = {str(k): v for k, v in rows.iloc[0].items()}
-        recipe = plan.every_arm[first["arm"]].recipe.model_dump(mode="json")
-        swept = json.loads(first["values"])
+        recipe = recipes[first["arm"]]
+        swept = resolve_values(json.loads(first["values"]))
         own = f"{name}."
         mine = {k.removeprefix(own): v for k, v in metrics.items() if k.startswith(own)}
         costs = {k: float(first[k]) for k in ("fits", "epochs", "seconds_per_epoch") if first[k]}
@@ -73,7 +78,7 @@ def plan_point_runs(
                     "sweep": str(first["sweep"]),
                     "swept": ", ".join(swept),
                     "data_version": version,
-                    "generated": str(settings.dataset.path is None).lower(),
+                    "generated": str(_find_source(settings) == GENERATED).lower(),
                 },
                 params=flatten_settings(recipe) | flatten_settings(swept),
                 metrics=(*list_numbers(mine), *list_numbers(costs, "cost.")),
@@ -83,3 +88,24 @@ def plan_point_runs(
             )
         )
     return records
+
+
+def _list_recipes(
+    study: str, settings: StudySettings | TableStudySettings
+) -> dict[str, dict[str, Any]]:
+    """Settings of every arm that does the work of a point."""
+    if isinstance(settings, StudySettings):
+        arms = plan_study(study, settings).every_arm
+        return {name: arm.recipe.model_dump(mode="json") for name, arm in arms.items()}
+    own: dict[str, TableStudySettings] = dict.fromkeys(settings.arms, settings)
+    wanted = {"split", "networks", "train"}
+    return {
+        name: {"arm": name} | point.model_dump(mode="json", include=wanted)
+        for name, point in (own | plan_table_sweeps(study, settings).work).items()
+    }
+
+
+def _find_source(settings: StudySettings | TableStudySettings) -> str:
+    if isinstance(settings, StudySettings):
+        return settings.dataset.path or GENERATED
+    return ", ".join(file.path for file in settings.dataset.files) or GENERATED

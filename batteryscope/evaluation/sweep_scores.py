@@ -1,0 +1,110 @@
+"""The measures of the points of sweeps, which follow from what the models predict."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.sweep_points import flatten_points
+
+Task = Literal["class", "capacity", "table"]
+MAIN_STUDY, SOURCE_ARM = "", "source"  # of tables
+
+
+def score_points(
+    task: Task,
+    arms: Sequence[str],
+    manifest: pd.DataFrame,
+    label_columns: Sequence[str],
+    backbones: Mapping[str, str],
+    bases: Mapping[str, str] | None = None,
+    splits: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Score the arms that do the work of all points.
+
+    Parameters
+    ----------
+    task
+        ``class``: accuracies and F1; ``capacity``: MAPE (percent), MAE (unit of the
+        capacities) and R²; ``table``: the same and the root mean squared error, for every
+        target and domain by itself.
+    arms
+        Texts ``name=path`` of predictions.
+    manifest
+        Sample table.
+    label_columns
+        Columns that the class is made of.
+    backbones
+        Network by arm.
+    bases
+        For ``table``: which arm of the study is judged.
+    splits
+        For ``class``: texts ``name=path``. An arm that trained on the specimens that it was
+        tested on is not judged per specimen.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper`` on test images; mean
+        and standard deviation over repeats and folds.
+
+    Raises
+    ------
+    InputError
+        If predictions cannot be read.
+    """
+    if task == "class":
+        from batteryscope.evaluation.comparison import compare_arms
+        from batteryscope.evaluation.predictions import read_all_predictions
+        from batteryscope.evaluation.straddling import read_splits
+
+        predictions = read_all_predictions(arms)
+        known = read_splits(splits)
+        return compare_arms(predictions, manifest, label_columns, backbones, splits=known)
+    if task == "table":
+        pairs = [text.partition("=")[::2] for text in arms]
+        return _score_rows({name: _read(Path(path)) for name, path in pairs}, bases or {})
+    from batteryscope.evaluation.regression_comparison import compare_capacities
+    from batteryscope.evaluation.regression_predictions import gather_images
+
+    images = []
+    for text in arms:
+        name, _, path = text.partition("=")
+        predictions = _read(Path(path)).assign(arm=name)
+        images.append(gather_images(predictions, manifest))
+    return compare_capacities(pd.concat(images, ignore_index=True), backbones)
+
+
+def _score_rows(tables: Mapping[str, pd.DataFrame], bases: Mapping[str, str]) -> pd.DataFrame:
+    """Score the judged arm of every table of predictions; at home that is the source network."""
+    from batteryscope.tables.scores import score_predictions
+
+    scored = []
+    for name, table in tables.items():
+        mine = table[(table["ablation"] == MAIN_STUDY) & (table["role"] == "test")]
+        mine = mine[mine["arm"].isin([bases.get(name, name), SOURCE_ARM])]
+        places = ["target", "domain"]
+        counts = mine.groupby(places)["sample_id"].nunique().rename("n").reset_index()
+        scores = score_predictions(mine).groupby([*places, "metric"])["score"]
+        summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1)}).reset_index()
+        scored.append(summary.merge(counts, on=places).assign(arm=name))
+    return pd.concat(scored, ignore_index=True).assign(level="row", backbone="", paper=np.nan)
+
+
+def flatten_scores(task: Task, points: pd.DataFrame) -> dict[str, float | int]:
+    """Return ``<point>.<level>[.<target>].<metric>`` → mean, of the table of all points."""
+    if task == "class":
+        from batteryscope.evaluation.comparison import flatten_metrics
+
+        return flatten_metrics(points.drop(columns="arm").rename(columns={"point": "arm"}))
+    return {**flatten_points(points)}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
