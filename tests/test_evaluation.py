@@ -1,5 +1,7 @@
 """Scores with known answers: perfect, chance, and small tables counted by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from batteryscope.evaluation.calibration import (
     tabulate_arm_reliability,
     tabulate_reliability,
 )
+from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS, gather_fits
 from batteryscope.evaluation.metrics import (
     count_confusions,
     find_wilson_interval,
@@ -221,3 +224,27 @@ def test_calibration_sees_no_more_images_than_the_choice_of_the_epoch():
     assert limit_validation(roles, ["a", "b", "c"]).equals(roles)
     assert limit_validation(roles, ["of another domain"]).equals(roles)
     assert limit_validation(roles, None).equals(roles)
+
+
+def test_fits_are_gathered_whole_or_not_at_all(tmp_path):
+    manifest = pd.DataFrame({"sample_id": ["a", "b", "c"], "domain": ["x", "x", "y"]})
+    roles = pd.DataFrame({"sample_id": ["a", "b", "c"], "role": ["train", "test", "test"]})
+    split = pd.concat([roles.assign(repeat=0, fold=fold) for fold in (0, 1)], ignore_index=True)
+    parts = [tmp_path / "part0", tmp_path / "part1"]
+    for fold, part in enumerate(parts):
+        folder = part / f"r0_f{fold}"
+        folder.mkdir(parents=True)
+        (folder / "fit.json").write_text(json.dumps({"repeat": 0, "fold": fold}))
+        table = pd.DataFrame({"sample_id": ["b", "c"], "role": "test", "fold": fold, "arm": ""})
+        table.to_parquet(folder / FIT_PREDICTIONS)
+    table, records = gather_fits(parts, split, manifest, {"domain": "x"}, "mine")
+    assert table[["sample_id", "fold", "arm"]].to_numpy().tolist() == [
+        ["b", 0, "mine"],
+        ["b", 1, "mine"],
+    ]
+    assert [record["fold"] for record in records] == [0, 1]
+    with pytest.raises(InputError, match="mine: the fit of repeat 0, fold 1 is missing"):
+        gather_fits(parts[:1], split, manifest, {}, "mine")
+    (parts[1] / "r0_f1" / FIT_PREDICTIONS).unlink()
+    with pytest.raises(InputError, match=r"predictions\.parquet is missing; delete .*run again"):
+        gather_fits(parts, split, manifest, {}, "mine")

@@ -205,6 +205,10 @@ def test_judging_crops_cover_the_coating_and_are_measured_one_by_one():
     tops = [crop.top for crop in spread_crops(rectangle, middle, 3)]
     assert tops == [268, 100, 436]
     assert 436 + 224 == 100 + 560
+    assert [crop.top for crop in spread_crops(rectangle, middle, 2)] == [100, 436]
+    low = Rectangle(100, 0, 225, 700)
+    lowest = cut_centre(low, 224, 672)
+    assert [crop.top for crop in spread_crops(low, lowest, 3)] == [lowest.top, 101]
     settings = CoatingCropSettings(
         crop_height_px=64, crop_width_px=256, mosaic_width_px=500, judging_crops=3
     )
@@ -213,6 +217,9 @@ def test_judging_crops_cover_the_coating_and_are_measured_one_by_one():
     assert len(grid) == 3
     assert grid["y_px"].nunique() == 3
     assert grid["y_px"].iloc[0] == table.loc[table["kind"] == "random", "y_px"].item()
+    batch = crop_coating(draw_bands(), {}, settings)
+    porosity = np.array(batch.measurements["porosity_otsu"])
+    assert np.isnan(porosity[table["kind"] == "random"]).all()  # counted once, with the grid
 
 
 def test_colour_is_told_from_grey_in_three_channels():

@@ -29,19 +29,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from batteryscope.evaluation.calibration import calibrate_votes
     from batteryscope.evaluation.cost import summarise_cost
-    from batteryscope.evaluation.predictions import limit_validation, read_fit_predictions
-    from batteryscope.manifest.select import keep_samples
+    from batteryscope.evaluation.gather_fits import gather_fits
 
-    manifest = pd.read_parquet(arguments.manifest)
-    split = keep_samples(pd.read_parquet(arguments.split), manifest, json.loads(arguments.where))
-    tables, records = [], []
-    for folder in sorted(fit for part in arguments.fits for fit in part.glob("r*_f*")):
-        fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        records.append(fit)
-        roles = split[(split["repeat"] == fit["repeat"]) & (split["fold"] == fit["fold"])]
-        roles = limit_validation(roles, fit.get("validation_samples"))
-        tables.append(read_fit_predictions(folder, roles, arguments.arm))
-    predictions = pd.concat(tables, ignore_index=True)
+    manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
+    where = json.loads(arguments.where)
+    predictions, records = gather_fits(arguments.fits, split, manifest, where, arguments.arm)
     predictions.to_parquet(arguments.predictions, index=False)
 
     temperature, n_images = calibrate_votes(predictions)

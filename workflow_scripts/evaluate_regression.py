@@ -25,22 +25,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation.cost import summarise_cost
-    from batteryscope.evaluation.predictions import read_fit_predictions
-    from batteryscope.manifest.select import keep_samples
+    from batteryscope.evaluation.gather_fits import gather_fits
 
     manifest = pd.read_parquet(arguments.manifest)
     for arm, pieces in json.loads(arguments.arms).items():
-        split = pd.read_parquet(pieces["split"])
-        split = keep_samples(split, manifest, pieces.get("where", {}))
-        tables, records = [], []
-        for folder in sorted(fit for part in pieces["fits"] for fit in Path(part).glob("r*_f*")):
-            fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-            records.append(fit)
-            roles = split[(split["repeat"] == fit["repeat"]) & (split["fold"] == fit["fold"])]
-            tables.append(read_fit_predictions(folder, roles, arm))
+        split, parts = pd.read_parquet(pieces["split"]), [Path(part) for part in pieces["fits"]]
+        table, records = gather_fits(parts, split, manifest, pieces.get("where", {}), arm)
         out = arguments.out / arm
         out.mkdir(parents=True, exist_ok=True)
-        pd.concat(tables, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+        table.to_parquet(out / "predictions.parquet", index=False)
         cost = json.dumps(summarise_cost(records), indent=1) + "\n"
         (out / "cost.json").write_text(cost, encoding="utf-8")
 

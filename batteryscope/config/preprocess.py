@@ -75,8 +75,9 @@ class CoatingCropSettings(Settings):
     ``largest_void_px`` radius lie, it is damaged. Pictures at least twice as long as
     ``mosaic_width_px`` are cut into pieces of this width first. ``training_crops`` crops at random
     positions within the rectangle train; 0 trains with the middle one. ``judging_crops``, spread
-    evenly from collector to surface, validate, test and predict, and their mean counts; 1 is the
-    middle one alone, which leaves the rest of the coating unseen. ``shrink`` makes the crop
+    evenly from collector to surface, judge a picture: the mean of what is predicted for them is
+    tested and published (in training each validates by itself). 1 is the middle one alone, which
+    leaves the rest of the coating unseen. ``shrink`` makes the crop
     smaller by averaging, for quick runs.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
-from batteryscope.evaluation.predictions import FIT_PREDICTIONS
+from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS
 from batteryscope.evaluation.regression_predictions import predict_regression_fit
 from batteryscope.tilestore import TileStore
 

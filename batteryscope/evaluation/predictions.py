@@ -13,7 +13,6 @@ KEYS = ["sample_id", "tile", "repeat", "fold", "role", "arm", "y_true", "y_pred"
 FIT = ["repeat", "fold"]
 PREFIX = "p_"
 BASELINE_PREFIX = "baseline_"
-FIT_PREDICTIONS = "predictions.parquet"
 
 
 def find_classes(predictions: pd.DataFrame) -> list[str]:
@@ -50,30 +49,6 @@ def limit_validation(roles: pd.DataFrame, validated: Sequence[str] | None) -> pd
     if not (own & is_validation).any():
         return roles
     return roles[own | ~is_validation]
-
-
-def read_fit_predictions(folder: Path, roles: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """Return what a fit predicted for these images in these roles, as predictions of an arm.
-
-    Parameters
-    ----------
-    folder
-        The finished fit.
-    roles
-        ``sample_id, role`` of its repeat and fold.
-    arm
-        Name of the arm.
-
-    Raises
-    ------
-    InputError
-        If the fit has no predictions.
-    """
-    path = folder / FIT_PREDICTIONS
-    if not path.is_file():
-        raise InputError(f"{path} is missing; delete {folder} and run the training again.")
-    wanted = roles[["sample_id", "role"]]
-    return pd.read_parquet(path).merge(wanted, on=["sample_id", "role"]).assign(arm=arm)
 
 
 def make_predictions(

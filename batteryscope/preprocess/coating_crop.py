@@ -82,7 +82,7 @@ def crop_coating(
             crop = cut_out(straight, place)
             rows.append((kind, left + place.left, place.top, float(crop.std()), True))
             tiles.append(shrink_crop(crop, settings.shrink))
-            measured.append(values | texture.get(place, {}))
+            measured.append(values | (texture[place] if kind == "grid" else {}))
     if not tiles:
         raise problems[0]
     table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])

@@ -197,13 +197,15 @@ def cut_centre(rectangle: Rectangle, height: int, width: int) -> Rectangle | Non
 def spread_crops(rectangle: Rectangle, middle: Rectangle, count: int) -> list[Rectangle]:
     """Return ``count`` parts of the middle's size, evenly spread over the rows, inmost first.
 
-    They overlap where the rectangle is lower than all of them together. One part is the middle.
+    They overlap where the rectangle is lower than all of them together; fewer are returned where
+    it has fewer rows to choose from. Of an odd number one is the middle.
     """
-    if count == 1:
-        return [middle]
+    half = (count - 1) / 2
     last = rectangle.top + rectangle.height - middle.height
-    tops = np.rint(np.linspace(rectangle.top, last, count)).astype(int)
-    inmost = sorted(tops.tolist(), key=lambda top: (abs(top - middle.top), top))
+    steps = np.arange(count) - half
+    reach = np.where(steps < 0, middle.top - rectangle.top, last - middle.top)
+    tops = middle.top + np.rint(steps / max(half, 0.5) * reach).astype(int)
+    inmost = sorted(set(tops.tolist()), key=lambda top: (abs(top - middle.top), top))
     return [Rectangle(top, middle.left, middle.height, middle.width) for top in inmost]
 
 

@@ -1,0 +1,89 @@
+"""What the fits of an arm predicted, as one table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.predictions import FIT, limit_validation
+from batteryscope.manifest.select import keep_samples
+
+FIT_PREDICTIONS = "predictions.parquet"
+
+
+def gather_fits(
+    parts: Sequence[Path],
+    split: pd.DataFrame,
+    manifest: pd.DataFrame,
+    where: Mapping[str, Any],
+    arm: str,
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Take what every fit predicted for the images that the arm is validated and tested on.
+
+    Parameters
+    ----------
+    parts
+        Folders of the trained stage, each with a folder per fit.
+    split, manifest
+        Roles of the arm's split; the sample table.
+    where
+        Conditions on columns of the manifest that judged images meet.
+    arm
+        Name of the arm.
+
+    Returns
+    -------
+    predictions : DataFrame
+        All fits below each other.
+    records : list of dict
+        ``fit.json`` of every fit.
+
+    Raises
+    ------
+    InputError
+        If a fit of the split, or its predictions, are missing.
+    """
+    folders = sorted(fit for part in parts for fit in part.glob("r*_f*"))
+    kept = keep_samples(split, manifest, where)
+    tables, records = [], []
+    for folder in folders:
+        record = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        of_fit = (kept["repeat"] == record["repeat"]) & (kept["fold"] == record["fold"])
+        roles = limit_validation(kept[of_fit], record.get("validation_samples"))
+        tables.append(read_fit_predictions(folder, roles, arm))
+        records.append(record)
+    found = {(record["repeat"], record["fold"]) for record in records}
+    for repeat, fold in split[FIT].drop_duplicates().itertuples(index=False):
+        if (repeat, fold) not in found:
+            raise InputError(
+                f"{arm}: the fit of repeat {repeat}, fold {fold} is missing in "
+                f"{' and '.join(map(str, parts))}; delete {parts[0].parent} and run again."
+            )
+    return pd.concat(tables, ignore_index=True), records
+
+
+def read_fit_predictions(folder: Path, roles: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return what a fit predicted for these images in these roles, as predictions of an arm.
+
+    Parameters
+    ----------
+    folder
+        The finished fit.
+    roles
+        ``sample_id, role`` of its repeat and fold.
+    arm
+        Name of the arm.
+
+    Raises
+    ------
+    InputError
+        If the fit has no predictions.
+    """
+    path = folder / FIT_PREDICTIONS
+    if not path.is_file():
+        raise InputError(f"{path} is missing; delete {folder.parent.parent} and run again.")
+    wanted = roles[["sample_id", "role"]]
+    return pd.read_parquet(path).merge(wanted, on=["sample_id", "role"]).assign(arm=arm)
