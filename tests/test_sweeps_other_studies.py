@@ -160,6 +160,11 @@ def test_table_points_change_networks_training_and_split():
         ({"networks.node": [2]}, "did you mean 'networks.nodes'"),
         ({"networks.densty.nodes": [2]}, "networks"),
         ({"train.epoch": [2]}, "did you mean 'train.epochs'"),
+        ({"train.epochs, train.epochs": [[1, 2]]}, "'train.epochs' is named twice"),
+        (
+            {"networks.nodes": [4], "networks.density_g_cm3.nodes": [4, 6]},
+            "'networks.nodes' and 'networks.density_g_cm3.nodes' change the same setting",
+        ),
         ({"train.epochs": []}, "has an empty list"),
         ({"train.epochs": [0]}, "greater than 0"),
         ({"dataset.source": ["nmc"]}, "all points share one table"),
