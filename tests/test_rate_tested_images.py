@@ -56,21 +56,42 @@ def small_forests(monkeypatch):
 
 def test_baselines_are_tested_on_the_images_of_the_arm(tmp_path):
     manifest = make_magnified_manifest()
-    split = make_split(manifest)
+    split = make_split(manifest).query("fold == 0")
     pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
     compare_study(make_study(), pieces, tmp_path / "out")
     images = pd.read_csv(tmp_path / "out" / "images.csv", dtype={"sample_id": str})
     judged = images.groupby("arm")["sample_id"].agg(lambda ids: frozenset(ids))
     assert len(judged) == 5
-    assert set(judged) == {frozenset(keep_samples(split, manifest, WHERE)["sample_id"])}
+    asked = keep_samples(split, manifest, WHERE).query("role != 'train'")
+    assert set(judged) == {frozenset(asked["sample_id"])}
     comparison = pd.read_csv(tmp_path / "out" / "comparison.csv")
     overall = comparison[comparison["domain"].isna() & (comparison["level"] == "image")]
-    assert set(overall["n"]) == {12}
+    assert set(overall["n"]) == {3}
+
+
+def test_who_trained_on_the_tested_electrodes_is_not_judged_per_electrode(tmp_path):
+    manifest = make_magnified_manifest()
+    split = make_split(manifest).query("fold == 0")
+    number = manifest.groupby("specimen_id").cumcount()
+    role = number.map({0: "test", 1: "train"}).to_numpy()
+    by_image = manifest[["sample_id"]].assign(repeat=0, fold=0, role=role)
+    arms = {"mass": (split, {}, "specimen"), "mass_by_image": (by_image, {}, "image")}
+    compare_study(make_study(), write_study(tmp_path, manifest, **arms), tmp_path / "out")
+    comparison = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    judged = set(comparison.loc[comparison["level"] == "specimen", "arm"])
+    assert "mass_by_image" in set(comparison["arm"])
+    assert judged == {"mass", *(f"baseline_{name}" for name in regression_baselines.BASELINES)}
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert not [key for key in metrics if key.startswith("mass_by_image.specimen")]
 
 
 def test_baselines_without_training_images_are_refused(tmp_path):
     manifest = make_magnified_manifest()
-    split = make_split(manifest).assign(role=lambda t: t["role"].replace("train", "validation"))
+    split = (
+        make_split(manifest)
+        .query("fold == 0")
+        .assign(role=lambda t: t["role"].replace("train", "validation"))
+    )
     pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
     with pytest.raises(InputError, match="no training image is left for the baselines"):
         compare_study(make_study(), pieces, tmp_path / "out")

@@ -19,6 +19,7 @@ from batteryscope.evaluation.regression_findings import find_capacity_findings, 
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.manifest.select import keep_samples
 from batteryscope.manifest.targets import list_target_columns
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
@@ -51,6 +52,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     main = pieces.arms[pieces.main_arm]
     measurements = _read_measurements(Path(main["tiles"]))
     suffixes = list_protocols(pieces.arms, pieces.main_arm)
+    trained = {arm: pd.read_parquet(p["split"]) for arm, p in pieces.arms.items()}
     tables = [
         pd.read_parquet(pieces.predicted / arm / "predictions.parquet") for arm in pieces.arms
     ]
@@ -58,7 +60,9 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     tested = read_tested_splits(pieces.arms, manifest)
     for path, suffix in suffixes.items():
         split = tested[path]
-        tables.append(predict_baselines(manifest, measurements, split, targets, seed, suffix))
+        baselines = predict_baselines(manifest, measurements, split, targets, seed, suffix)
+        trained |= dict.fromkeys(baselines["arm"].unique(), split)
+        tables.append(baselines)
     if study.physics is not None and pieces.simulated is not None:
         grid = pd.read_csv(pieces.simulated)
         split = tested[main["split"]]
@@ -68,7 +72,10 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     )
     coverage = study.evaluate.coverage
     comparison = compare_capacities(
-        images, {a: p["backbone"] for a, p in pieces.arms.items()}, study.evaluate.paper
+        images,
+        {a: p["backbone"] for a, p in pieces.arms.items()},
+        study.evaluate.paper,
+        find_straddling_arms(trained, manifest),
     )
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, coverage)
