@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from batteryscope.bundle.capacity_record import read_capacity_record
+from batteryscope.bundle.capacity_card import render_capacity_card
+from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
 from batteryscope.bundle.record import RECORD_FILE
 from batteryscope.errors import InputError
 
@@ -39,3 +40,13 @@ def test_a_target_without_networks_is_refused(tmp_path):
     (tmp_path / RECORD_FILE).write_text(json.dumps(make_values("volume")))
     with pytest.raises(InputError, match=r"is of the arm 'volume'.*networks are of \['mass'\]"):
         read_capacity_record(tmp_path)
+
+
+def test_the_card_promises_nothing_about_the_average_of_the_networks():
+    card = render_capacity_card(CapacityRecord.model_validate(make_values()))
+    text = " ".join(card.split())
+    assert "the intervals were calibrated and measured on them" in text
+    assert "Error and coverage of the average were not measured" in text
+    values = make_values()
+    alone = CapacityRecord.model_validate(values | {"members": values["members"][:1]})
+    assert "average were not measured" not in render_capacity_card(alone)
