@@ -36,9 +36,9 @@ def sweep_fits(wildcards):
 
 
 def sweep_splits(wildcards):
-    """The split of every arm of a study of classes."""
+    """The split of every arm of a study of images."""
     study = wildcards.study
-    if PROJECT.rooms[study] != "class":
+    if study in TABLE_SWEEPS:
         return []
     arms = PLANS[study].every_arm
     return [

@@ -128,6 +128,11 @@ def test_ready_made_sweeps_are_off_until_asked_for():
         ({"dataset.path": ["a"]}, "only dataset.where.<column> can"),
         ({"arm": "nobody", "train.epochs": [1]}, "arm 'nobody' is none of the arms"),
         ({"train.epochs": [0]}, "greater than 0"),
+        ({"train.epochs, train.epochs": [[1, 2]]}, "'train.epochs' is named twice"),
+        (
+            {"train.penalty, train.penalty_weight": [["l1", 1e-5]], "train.penalty": ["l1", "l2"]},
+            "'train.penalty' is named twice",
+        ),
         ({"model.backbone": ["a-b", "a.b"]}, "both be called 'bad_a_b'"),
         ({"train.epochs": [1], "paper": [{"metric": "accuracy", "value": 1, "arm": "x"}]}, "none"),
     ],

@@ -116,6 +116,13 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     assert metrics["size_112_336.image.mape"] == pytest.approx(6)  # folds of 4 and 8 percent
     assert metrics["size_224_672.image.mape"] == pytest.approx(3)
     assert {"size_112_336.image.mae", "size_112_336.specimen.r2"} <= set(metrics)
+    by_image = pd.DataFrame({"sample_id": ["s0", "s1"], "repeat": 0, "fold": 0})
+    by_image.assign(role=["train", "test"]).to_parquet(tmp_path / "split.parquet")
+    of_one = manifest.assign(specimen_id="e0")
+    splits = [f"mass={tmp_path / 'split.parquet'}"]
+    leaking = score_points("capacity", arms, of_one, [], {}, splits=splits)
+    judged = leaking[leaking["level"] == "specimen"]
+    assert set(judged["arm"]) == {"size_112_336"}  # the other one has met the electrodes
     [picture] = draw_sweeps(result, generated=True)
     assert "mean absolute percentage error of test images" in picture.caption
     [shown] = show_sweeps(result)
@@ -160,6 +167,11 @@ def test_table_points_change_networks_training_and_split():
         ({"networks.node": [2]}, "did you mean 'networks.nodes'"),
         ({"networks.densty.nodes": [2]}, "networks"),
         ({"train.epoch": [2]}, "did you mean 'train.epochs'"),
+        ({"train.epochs, train.epochs": [[1, 2]]}, "'train.epochs' is named twice"),
+        (
+            {"networks.nodes": [4], "networks.density_g_cm3.nodes": [4, 6]},
+            "'networks.nodes' and 'networks.density_g_cm3.nodes' change the same setting",
+        ),
         ({"train.epochs": []}, "has an empty list"),
         ({"train.epochs": [0]}, "greater than 0"),
         ({"dataset.source": ["nmc"]}, "all points share one table"),

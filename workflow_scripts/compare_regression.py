@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--predicted", type=Path, required=True, help="folder with one per arm")
     parser.add_argument(
-        "--arms", required=True, help="JSON: name → {split, tiles, scheme, group, backbone}"
+        "--arms", required=True, help="JSON: name → {split, where, tiles, scheme, group, backbone}"
     )
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
     parser.add_argument("--simulated", type=Path, help="capacities of the half-cell model (CSV)")

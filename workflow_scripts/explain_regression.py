@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
     parser.add_argument("--phases", type=Path, help="folder of phase maps")
-    parser.add_argument("--arms", required=True, help="JSON: name → {split, tiles, fits, …}")
+    parser.add_argument("--arms", required=True, help="JSON: name → {split, where, tiles, fits, …}")
     parser.add_argument("--published", nargs="+", default=[], help="arms with all methods")
     parser.add_argument("--max-pixels", type=int, default=200_000_000, help="largest picture")
     parser.add_argument("--out", type=Path, required=True, help="folder for maps and tables")

@@ -75,6 +75,14 @@ def read_capacity_record(folder: Path) -> CapacityRecord:
     Raises
     ------
     InputError
-        As :func:`batteryscope.bundle.record.read_record_as`.
+        As :func:`batteryscope.bundle.record.read_record_as`, or if no network predicts a target.
     """
-    return read_record_as(CapacityRecord, folder)
+    record = read_record_as(CapacityRecord, folder)
+    arms = sorted({member.arm for member in record.members})
+    for target in record.targets:
+        if target.arm not in arms:
+            raise InputError(
+                f"{folder / RECORD_FILE}: {target.name} is of the arm '{target.arm}', but the "
+                f"networks are of {arms}. The bundle is damaged; publish or fetch it again."
+            )
+    return record

@@ -176,6 +176,7 @@ def check_sweeps(
     taken: Iterable[str],
     check: Callable[[str], None],
     change: Callable[[SweepPoint], object] = lambda point: None,
+    spread: Callable[[str], Sequence[str]] = lambda key: [key],
 ) -> None:
     """Refuse sweeps that cannot be; of those that are not run only the keys are looked at.
 
@@ -191,6 +192,8 @@ def check_sweeps(
         Refuses a key that cannot be swept.
     change
         Applies a point, and refuses an impossible one.
+    spread
+        The settings that a key changes, if it stands for several.
 
     Raises
     ------
@@ -204,8 +207,10 @@ def check_sweeps(
     owners = dict.fromkeys(taken, "an arm")
     for name, sweep in sweeps.items():
         try:
-            for key in [single for keys in sweep.grid for single in split_key(keys)]:
+            keys = [single for axis in sweep.grid for single in split_key(axis)]
+            for key in keys:
                 check(key)
+            _check_each_set_once(keys, spread)
             if name not in run_sweeps:
                 continue  # it may be meant for other arms than an overlay's
             if sweep.arm is not None and sweep.arm not in arms:
@@ -224,6 +229,20 @@ def check_sweeps(
                 change(point)
         except ValueError as error:
             raise ValueError(f"sweeps.{name}: {error}") from None
+
+
+def _check_each_set_once(keys: Sequence[str], spread: Callable[[str], Sequence[str]]) -> None:
+    """Refuse two keys for one setting: the last would win, and points be named after the other."""
+    setter: dict[str, str] = {}
+    for key in keys:
+        for setting in spread(key):
+            if setter.get(setting) == key:
+                raise ValueError(f"'{key}' is named twice; name it once.")
+            if setting in setter:
+                raise ValueError(
+                    f"'{setter[setting]}' and '{key}' change the same setting; leave one out."
+                )
+            setter[setting] = key
 
 
 def expand_sweeps(

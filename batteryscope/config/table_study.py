@@ -166,9 +166,22 @@ class TableStudySettings(Settings):
     @model_validator(mode="after")
     def _sweeps_are_possible(self) -> Self:
         check_sweeps(
-            self.sweeps, self.run_sweeps, self.arms, self.main_arm, self.arms, self._check_swept
+            self.sweeps,
+            self.run_sweeps,
+            self.arms,
+            self.main_arm,
+            self.arms,
+            check=self._check_swept,
+            spread=self.spread_key,
         )
         return self
+
+    def spread_key(self, key: str) -> list[str]:
+        """Return the settings that a swept key changes: ``networks.nodes`` is of all targets."""
+        section, _, name = key.partition(".")
+        if section != "networks" or "." in name:
+            return [key]
+        return [f"networks.{target}.{name}" for target in self.networks]
 
     def _check_swept(self, key: str) -> None:
         if key.startswith("dataset."):

@@ -54,6 +54,11 @@ def predict_baselines(
     -------
     DataFrame
         As the predictions of an arm, ``tile`` -1, arms ``baseline_<name><suffix>``.
+
+    Raises
+    ------
+    InputError
+        A fit has no training images.
     """
     numbers = measurements.drop(columns="tile").groupby("sample_id").mean()
     known = manifest[manifest["sample_id"].isin(numbers.index)].set_index("sample_id")
@@ -62,6 +67,13 @@ def predict_baselines(
         roles = roles[roles["sample_id"].isin(known.index)]
         train = roles.loc[roles["role"] == "train", "sample_id"]
         asked = roles[roles["role"] != "train"]
+        if asked.empty:
+            continue
+        if train.empty:
+            raise InputError(
+                f"Repeat {repeat}, fold {fold}: no training image is left for the baselines; "
+                "compare split.test_where, by which they are chosen as well, with split.leave_out."
+            )
         truth = known.loc[asked["sample_id"], list(targets)].to_numpy(float)
         for name in BASELINES:
             predicted = _predict(name, known, numbers, train, asked["sample_id"], targets, seed)

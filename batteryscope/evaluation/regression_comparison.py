@@ -1,6 +1,6 @@
 """One tidy table of capacities: arms, baselines and physics beside the published values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,10 @@ DIGITS = 6
 
 
 def compare_capacities(
-    images: pd.DataFrame, backbones: Mapping[str, str], paper: Sequence[PaperValue] = ()
+    images: pd.DataFrame,
+    backbones: Mapping[str, str],
+    paper: Sequence[PaperValue] = (),
+    straddling: Collection[str] = (),
 ) -> pd.DataFrame:
     """Score all arms and put the published values beside them.
 
@@ -28,6 +31,9 @@ def compare_capacities(
         Network by arm.
     paper
         Published values; one that belongs to no row gets a row of its own (arm ``paper``).
+    straddling
+        Arms that trained on images of the electrodes that they were tested on. They have no rows
+        at level ``specimen``, which would look like ones about unseen electrodes.
 
     Returns
     -------
@@ -35,6 +41,8 @@ def compare_capacities(
         :data:`COLUMNS`; ``mape`` in percent, ``mae`` in the unit of the target.
     """
     table = score_images(images)
+    table = table[(table["level"] != "specimen") | ~table["arm"].isin(list(straddling))]
+    table = table.reset_index(drop=True)
     table["backbone"] = [backbones.get(arm, "") for arm in table["arm"]]
     table["paper"] = np.nan
     alone = []

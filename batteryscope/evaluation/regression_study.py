@@ -19,17 +19,22 @@ from batteryscope.evaluation.regression_findings import find_capacity_findings, 
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.straddling import find_straddling_arms
+from batteryscope.manifest.select import keep_samples
 from batteryscope.manifest.targets import list_target_columns
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
 
 
 @dataclass(frozen=True)
 class RegressionPieces:
-    """Where the pieces lie; ``arms`` by name: ``split, tiles, scheme, group, backbone``."""
+    """Where the pieces lie; ``arms`` by name: ``split, where, tiles, scheme, group, backbone``.
+
+    ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
+    """
 
     manifest: Path
     predicted: Path
-    arms: Mapping[str, Mapping[str, str]]
+    arms: Mapping[str, Mapping[str, Any]]
     main_arm: str
     simulated: Path | None = None
 
@@ -47,23 +52,30 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     main = pieces.arms[pieces.main_arm]
     measurements = _read_measurements(Path(main["tiles"]))
     suffixes = list_protocols(pieces.arms, pieces.main_arm)
+    trained = {arm: pd.read_parquet(p["split"]) for arm, p in pieces.arms.items()}
     tables = [
         pd.read_parquet(pieces.predicted / arm / "predictions.parquet") for arm in pieces.arms
     ]
     seed = study.split.seed
+    tested = read_tested_splits(pieces.arms, manifest)
     for path, suffix in suffixes.items():
-        split = pd.read_parquet(path)
-        tables.append(predict_baselines(manifest, measurements, split, targets, seed, suffix))
+        split = tested[path]
+        baselines = predict_baselines(manifest, measurements, split, targets, seed, suffix)
+        trained |= dict.fromkeys(baselines["arm"].unique(), split)
+        tables.append(baselines)
     if study.physics is not None and pieces.simulated is not None:
         grid = pd.read_csv(pieces.simulated)
-        split = pd.read_parquet(main["split"])
+        split = tested[main["split"]]
         tables.append(predict_physics(manifest, split, grid, study.physics, targets))
     images = pd.concat(
         [_keep_known(gather_images(table, manifest)) for table in tables], ignore_index=True
     )
     coverage = study.evaluate.coverage
     comparison = compare_capacities(
-        images, {a: p["backbone"] for a, p in pieces.arms.items()}, study.evaluate.paper
+        images,
+        {a: p["backbone"] for a, p in pieces.arms.items()},
+        study.evaluate.paper,
+        find_straddling_arms(trained, manifest),
     )
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, coverage)
@@ -82,6 +94,21 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     for name, value in values.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         (out / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def read_tested_splits(
+    arms: Mapping[str, Mapping[str, Any]], manifest: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Read the split of every arm, by path, without the samples that ``where`` leaves out.
+
+    The predictions of arms know no others, so whatever is compared with them must not either.
+    """
+    return {
+        str(arm["split"]): keep_samples(
+            pd.read_parquet(arm["split"]), manifest, arm.get("where", {})
+        )
+        for arm in arms.values()
+    }
 
 
 def _read_measurements(tiles: Path) -> pd.DataFrame:

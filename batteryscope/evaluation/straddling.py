@@ -15,6 +15,11 @@ def read_splits(arms: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(path) for name, _, path in named}
 
 
+def find_straddling_arms(splits: Mapping[str, pd.DataFrame], manifest: pd.DataFrame) -> list[str]:
+    """List the arms that trained on samples of the specimens that they were tested on."""
+    return [arm for arm, split in splits.items() if len(find_straddling_specimens(split, manifest))]
+
+
 def drop_straddling_specimens(
     specimens: pd.DataFrame, splits: Mapping[str, pd.DataFrame], manifest: pd.DataFrame
 ) -> pd.DataFrame:
@@ -31,8 +36,7 @@ def drop_straddling_specimens(
     manifest
         Sample table.
     """
-    bad = [arm for arm, split in splits.items() if len(find_straddling_specimens(split, manifest))]
-    return specimens[~specimens["arm"].isin(bad)]
+    return specimens[~specimens["arm"].isin(find_straddling_arms(splits, manifest))]
 
 
 def list_straddling_findings(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.errors import InputError
+from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
 
 Task = Literal["class", "capacity", "table"]
@@ -42,8 +43,8 @@ def score_points(
     bases
         For ``table``: which arm of the study is judged.
     splits
-        For ``class``: texts ``name=path``. An arm that trained on the specimens that it was
-        tested on is not judged per specimen.
+        For ``class`` and ``capacity``: texts ``name=path``. An arm that trained on the specimens
+        that it was tested on is not judged per specimen.
 
     Returns
     -------
@@ -59,7 +60,6 @@ def score_points(
     if task == "class":
         from batteryscope.evaluation.comparison import compare_arms
         from batteryscope.evaluation.predictions import read_all_predictions
-        from batteryscope.evaluation.straddling import read_splits
 
         predictions = read_all_predictions(arms)
         known = read_splits(splits)
@@ -75,7 +75,10 @@ def score_points(
         name, _, path = text.partition("=")
         predictions = _read(Path(path)).assign(arm=name)
         images.append(gather_images(predictions, manifest))
-    return compare_capacities(pd.concat(images, ignore_index=True), backbones)
+    straddling = find_straddling_arms(read_splits(splits), manifest)
+    return compare_capacities(
+        pd.concat(images, ignore_index=True), backbones, straddling=straddling
+    )
 
 
 def _score_rows(tables: Mapping[str, pd.DataFrame], bases: Mapping[str, str]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.evaluation.forward import choose_device, load_fit
 from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
 from batteryscope.explain.regression_shares import measure_agreement, measure_shares
+from batteryscope.manifest.select import keep_samples
 from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
 from batteryscope.preprocess.tile_batch import UnusablePictureError
@@ -25,7 +26,7 @@ from batteryscope.tilestore import TileStore
 
 @dataclass(frozen=True)
 class ExplainPieces:
-    """Where things lie; ``arms`` by name: ``split, tiles, fits``, ``preprocess`` settings."""
+    """Where things lie; ``arms`` by name: ``split, where, tiles, fits, preprocess``."""
 
     manifest: Path
     dataset: Path
@@ -48,8 +49,9 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
     for arm, own in pieces.arms.items():
         store = TileStore.open(Path(own["tiles"]))
         folders = sorted(f for part in own["fits"] for f in Path(part).glob("r*_f*"))
+        split = pd.read_parquet(own["split"])
         chosen = choose_regression_tiles(
-            manifest, store.index, pd.read_parquet(own["split"]), folders[0], settings
+            manifest, store.index, split, folders[0], settings, own.get("where", {})
         )
         model = load_fit(folders[0]).to(device)
         methods = METHODS if arm in pieces.published else FAST_METHODS
@@ -90,8 +92,11 @@ def choose_regression_tiles(
     split: pd.DataFrame,
     fit: Path,
     settings: ExplainSettings,
+    where: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Choose the first test tiles of every class in one fit.
+    """Choose the first test tiles of every class in one fit, of the images that are judged.
+
+    ``where`` are the conditions of ``split.test_where``.
 
     Returns
     -------
@@ -99,6 +104,7 @@ def choose_regression_tiles(
         ``sample_id, class, path, tile, x_px, y_px``, by class.
     """
     record = json.loads((fit / "fit.json").read_text(encoding="utf-8"))
+    split = keep_samples(split, manifest, where)
     of_fit = (split["repeat"] == record["repeat"]) & (split["fold"] == record["fold"])
     tested = split.loc[of_fit & (split["role"] == "test"), "sample_id"]
     grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]

@@ -29,6 +29,7 @@ from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture, encode_picture
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
+from batteryscope.report.words import describe_tiles
 
 FINDING_TITLES = {
     "proxy": "Does it need a network?",
@@ -162,6 +163,7 @@ def render_regression_report(
         "evidence": evidence,
         "settings": evidence.settings,
         "recipe": evidence.plan.main.recipe,
+        "cropping": describe_tiles(evidence.plan.main.recipe.preprocess),
         "sentence": sentence,
         "pictures": pictures,
         "published": published,

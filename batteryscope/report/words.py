@@ -161,11 +161,7 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
     if isinstance(preprocess, CtSlicesSettings):
         return _describe_slices(preprocess)
     if isinstance(preprocess, CoatingCropSettings):
-        return (
-            "The coating was straightened along the current collector, and the middle "
-            f"{preprocess.crop_height_px} × {preprocess.crop_width_px} pixels of the largest "
-            "rectangle of undamaged coating were kept."
-        )
+        return _describe_coating(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. {preprocess.tiles_per_class} "
@@ -175,3 +171,26 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
     if preprocess.min_local_sd > 0:
         sentence += " Tiles that show only empty background were left out."
     return sentence
+
+
+def _describe_coating(preprocess: CoatingCropSettings) -> str:
+    """Tell which crops trained and which judge a picture."""
+    size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"
+    n_judge, n_train = preprocess.judging_crops, preprocess.training_crops
+    start = "The coating was straightened along the current collector. "
+    if n_judge == 1 and n_train == 0:
+        return f"{start}Of its largest undamaged rectangle the middle {size} were kept."
+    places = f"{n_train} at random places" if n_train else "the middle one"
+    judges = (
+        f"{n_judge}, spread evenly from collector to surface," if n_judge > 1 else "the middle one"
+    )
+    text = (
+        f"{start}From its largest undamaged rectangle crops of {size} were taken: {places} for "
+        f"training, and {judges} for judging a picture."
+    )
+    if n_judge > 1:
+        text += (
+            f" The prediction is the mean of the {n_judge}; explanations show only the crop "
+            "nearest the middle."
+        )
+    return text

@@ -11,8 +11,6 @@ from batteryscope.config.table_study import TableSplitSettings, TableStudySettin
 from batteryscope.plan import PlannedPoint
 from batteryscope.provenance import digest_json
 
-NETWORKS = "networks."
-
 
 @dataclass(frozen=True)
 class TableSweepPlan:
@@ -84,11 +82,7 @@ def change_table_study(
     """
     change: dict[str, Any] = {}
     for key, value in resolve_values(values).items():
-        name = key.removeprefix(NETWORKS)
-        if key.startswith(NETWORKS) and "." not in name:
-            change |= {f"{NETWORKS}{target}.{name}": value for target in settings.networks}
-        else:
-            change[key] = value
+        change |= dict.fromkeys(settings.spread_key(key), value)
     kept = settings.keep_sections("split", "train").model_dump(mode="json")
     changed = change_settings(kept, change) | {"arms": [arm], "main_arm": arm}
     return validate_settings(TableStudySettings, changed, where)

@@ -1,0 +1,52 @@
+"""What the record of a bundle of capacities must hold, and what its card says."""
+
+import json
+
+import pytest
+
+from batteryscope.bundle.capacity_card import render_capacity_card
+from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
+from batteryscope.bundle.record import RECORD_FILE
+from batteryscope.errors import InputError
+
+
+def make_values(target_arm: str = "mass") -> dict:
+    """Two networks of the arm ``mass``."""
+    digest = "0" * 64
+    target = {
+        "name": "capacity_1c_ah_kg", "c_rate": 1, "unit": "Ah/kg", "arm": target_arm,
+        "relative_half_width": 0.1, "coverage_wanted": 0.9, "coverage_measured": 0.85,
+    }  # fmt: skip
+    members = [
+        {"repeat": 0, "fold": fold, "weights_sha256": digest, "best_epoch": 1,
+         "n_train_images": 8, "arm": "mass"} for fold in range(2)
+    ]  # fmt: skip
+    data = {
+        "name": "bands", "generated": False, "digest": digest, "n_images": 12,
+        "n_images_per_class": {"50": 12}, "ranges": {}, "instruments": [], "n_sessions": 0,
+    }  # fmt: skip
+    return {
+        "format_version": 1, "batteryscope_version": "0", "study": "bands", "title": "Bands",
+        "paper": "", "paper_doi": "", "preprocess": {"method": "coating_crop"},
+        "max_pixels": 10**7, "members": members, "data": data, "findings": [],
+        "metrics": {"mass.image.mape": 5.0, "mass.image.mae": 6.0}, "licence": {"weights": "CC0"},
+        "kind": "capacity", "backbone": "rate_cnn", "targets": [target],
+    }  # fmt: skip
+
+
+def test_a_target_without_networks_is_refused(tmp_path):
+    (tmp_path / RECORD_FILE).write_text(json.dumps(make_values()))
+    assert len(read_capacity_record(tmp_path).members) == 2
+    (tmp_path / RECORD_FILE).write_text(json.dumps(make_values("volume")))
+    with pytest.raises(InputError, match=r"is of the arm 'volume'.*networks are of \['mass'\]"):
+        read_capacity_record(tmp_path)
+
+
+def test_the_card_promises_nothing_about_the_average_of_the_networks():
+    card = render_capacity_card(CapacityRecord.model_validate(make_values()))
+    text = " ".join(card.split())
+    assert "the intervals were calibrated and measured on them" in text
+    assert "Error and coverage of the average were not measured" in text
+    values = make_values()
+    alone = CapacityRecord.model_validate(values | {"members": values["members"][:1]})
+    assert "average were not measured" not in render_capacity_card(alone)

@@ -1,0 +1,46 @@
+"""What the report of capacities says about crops is what was done."""
+
+import pytest
+from jinja2 import Environment
+
+from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.report.html import make_environment
+from batteryscope.report.words import describe_tiles
+
+
+@pytest.mark.parametrize(
+    ("counts", "said", "unsaid"),
+    [
+        ({}, ["the middle 672×224 pixels were kept"], ["crops", "mean"]),
+        (
+            {"judging_crops": 3},
+            ["the middle one for training", "3, spread evenly from collector to surface, for judg",
+             "the mean of the 3", "explanations show only the crop nearest the middle"],
+            ["were kept"],
+        ),
+        (
+            {"training_crops": 5},
+            ["5 at random places for training, and the middle one for judging"],
+            ["were kept", "mean"],
+        ),
+    ],
+)  # fmt: skip
+def test_crops_are_counted_as_set(counts, said, unsaid):
+    text = describe_tiles(CoatingCropSettings(**counts))
+    assert all(words in text for words in said)
+    assert not any(words in text for words in unsaid)
+
+
+def test_template_calls_no_middle_crop_that_of_the_network_among_several():
+    environment: Environment = make_environment()
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, "regression_study.html.j2")
+    caption = source[source.index("its middle (green)") : source.index("<code>preview.png")]
+    template = environment.from_string(caption)
+    for counts, words in (
+        ({}, "the crop as the network gets it"),
+        ({"judging_crops": 3}, "which crops train and judge stands under Method"),
+        ({"training_crops": 2}, "which crops train and judge stands under Method"),
+    ):
+        recipe = {"preprocess": CoatingCropSettings(**counts)}
+        assert words in template.render(recipe=recipe)
