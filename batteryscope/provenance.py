@@ -110,18 +110,22 @@ def find_imported_files(script: Path, root: Path = PROJECT_ROOT) -> tuple[Path, 
         if path in seen:
             continue
         seen.add(path)
-        for name in _imported_names(path):
-            waiting.extend(_module_files(name, root))
-    templates = [t for p in seen if ".j2" in p.read_text(encoding="utf-8") for t in _templates(p)]
-    return tuple(sorted(seen | set(templates)))
+        waiting.extend(_imported_files(path, root))
+    return tuple(sorted(seen.union(*map(_templates, seen))))
 
 
-def _templates(module: Path) -> list[Path]:
+@cache
+def _templates(module: Path) -> tuple[Path, ...]:
     """The page templates beside a module that names one."""
-    return sorted(module.parent.glob("*.j2")) if module.parent.name != "workflow_scripts" else []
+    is_program = module.parent.name == "workflow_scripts"
+    if is_program or ".j2" not in module.read_text(encoding="utf-8"):
+        return ()
+    return tuple(sorted(module.parent.glob("*.j2")))
 
 
-def _imported_names(path: Path) -> set[str]:
+@cache  # most programs reach the same modules
+def _imported_files(path: Path, root: Path) -> tuple[Path, ...]:
+    """The project's files that one file imports by itself."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -129,7 +133,8 @@ def _imported_names(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] == "batteryscope"}
+    own = sorted(name for name in names if name.split(".")[0] == "batteryscope")
+    return tuple(file for name in own for file in _module_files(name, root))
 
 
 def _module_files(name: str, root: Path) -> list[Path]:

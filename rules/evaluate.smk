@@ -45,7 +45,7 @@ rule evaluate_baselines:
         "work/{study}/benchmarks/evaluate_baselines_{split}.tsv"
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
     params:

@@ -83,9 +83,7 @@ rule compare_sweeps:
         mem_mb=2000,
     params:
         points=lambda w: settings_file(w.study, "sweeps", sweep_settings(w)),
-        arms=lambda w: named(
-            (a, sweep_predictions(w.study, a)) for a in sweep_arms(w)
-        ),
+        arms=lambda w: named((a, sweep_predictions(w.study, a)) for a in sweep_arms(w)),
         fits=lambda w: named((a, ",".join(parts)) for a, parts in sweep_fits(w)),
         splits=lambda w: named(sweep_splits(w)),
         label_columns=sweep_labels,
