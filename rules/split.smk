@@ -40,6 +40,7 @@ rule balance_stage:
         "work/{study}/logs/balance_stage_{chain}.log",
     benchmark:
         "work/{study}/benchmarks/balance_stage_{chain}.tsv"
+    priority: 10  # most of the study waits for training
     conda:
         "../environment.yml"
     resources:

@@ -43,6 +43,7 @@ rule train_stage:
         "work/{study}/logs/train_stage_{chain}_part{part}.log",
     benchmark:
         "work/{study}/benchmarks/train_stage_{chain}_part{part}.tsv"
+    priority: 10  # most of the study waits for this
     conda:
         "../environment.yml"
     threads: training_threads
