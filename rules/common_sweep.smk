@@ -9,11 +9,12 @@ try:
     }
 except BatteryscopeError as error:
     refuse(error)
+SWEPT = PLANS | TABLE_SWEEPS
 
 
 def sweep_points(study):
     """The points of all sweeps of a study of either kind."""
-    return (TABLE_SWEEPS if study in TABLE_SWEEPS else PLANS)[study].points
+    return SWEPT[study].points
 
 
 def sweep_arms(wildcards):
@@ -27,29 +28,31 @@ def sweep_pieces(wildcards, name="comparison"):
     return [f"work/{wildcards.study}/sweeps/{name}"] if has_points else []
 
 
+def image_arms(study):
+    """The arms of points that tiles train, by name; networks of tables have no such plan."""
+    arms = PLANS[study].every_arm if study in PLANS else {}
+    worked = {point.arm for point in sweep_points(study)}
+    return {name: arms[name] for name in sorted(worked & arms.keys())}
+
+
 def sweep_fits(wildcards):
-    """The folders with the histories of all fits; networks of tables have none of their own."""
+    """The folders with the histories of all fits."""
     study = wildcards.study
-    if study in TABLE_SWEEPS:
-        return []
-    return [(arm, sweep_parts(study, arm)) for arm in sweep_arms(wildcards)]
+    arms = image_arms(study).items()
+    return [(name, stage_parts(study, arm.chains[-1])) for name, arm in arms]
 
 
 def sweep_splits(wildcards):
-    """The split of every arm of a study of images."""
     study = wildcards.study
-    if study in TABLE_SWEEPS:
-        return []
-    arms = PLANS[study].every_arm
     return [
-        (arm, f"work/{study}/splits/{arms[arm].split}/split.parquet")
-        for arm in sweep_arms(wildcards)
+        (name, f"work/{study}/splits/{arm.split}/split.parquet")
+        for name, arm in image_arms(study).items()
     ]
 
 
 def sweep_labels(wildcards):
-    is_table = wildcards.study in TABLE_SWEEPS
-    return [] if is_table else PROJECT.studies[wildcards.study].dataset.labels.columns
+    study = wildcards.study
+    return PROJECT.studies[study].dataset.labels.columns if study in PLANS else []
 
 
 def point_split(wildcards):
@@ -64,10 +67,6 @@ def data_version(study):
     if study in TABLE_SWEEPS:
         return find_table_version([file.path for file in dataset.files])
     return find_data_version(dataset.path)
-
-
-def sweep_parts(study, arm):
-    return stage_parts(study, PLANS[study].every_arm[arm].chains[-1])
 
 
 def sweep_predictions(study, arm):
@@ -103,7 +102,8 @@ def without_sweeps(study):
 def sweep_settings(wildcards):
     """Everything that the comparison of the points is told."""
     study, points = wildcards.study, sweep_points(wildcards.study)
-    told = {
+    arms = image_arms(study).items()
+    return {
         "task": PROJECT.rooms[study],
         "points": [vars(point) for point in points],
         "paper": [
@@ -111,10 +111,6 @@ def sweep_settings(wildcards):
             for sweep in PROJECT.studies[study].sweeps.values()
             for value in sweep.paper
         ],
+        "backbones": {name: arm.recipe.model.backbone for name, arm in arms},
+        "bases": {point.arm: point.base for point in points},
     }
-    if study in TABLE_SWEEPS:
-        bases = {point.arm: point.base for point in points}
-        return told | {"backbones": {}, "bases": bases}
-    arms = PLANS[study].every_arm
-    backbones = {a: arms[a].recipe.model.backbone for a in sweep_arms(wildcards)}
-    return told | {"backbones": backbones}

@@ -235,7 +235,7 @@ def test_fits_are_gathered_whole_or_not_at_all(tmp_path):
         folder = part / f"r0_f{fold}"
         folder.mkdir(parents=True)
         (folder / "fit.json").write_text(json.dumps({"repeat": 0, "fold": fold}))
-        table = pd.DataFrame({"sample_id": ["b", "c"], "role": "test", "fold": fold, "arm": ""})
+        table = pd.DataFrame({"sample_id": ["b", "c"], "role": "test", "fold": fold})
         table.to_parquet(folder / FIT_PREDICTIONS)
     table, records = gather_fits(parts, split, manifest, {"domain": "x"}, "mine")
     assert table[["sample_id", "fold", "arm"]].to_numpy().tolist() == [

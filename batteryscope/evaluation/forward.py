@@ -94,7 +94,7 @@ def predict_probabilities(
 
 
 def select_judged_tiles(
-    index: pd.DataFrame, roles: pd.DataFrame, truth: pd.Series | pd.DataFrame, arm: str
+    index: pd.DataFrame, roles: pd.DataFrame, truth: pd.Series | pd.DataFrame
 ) -> Iterator[tuple[TileSet, dict[str, object]]]:
     """Select the validation tiles, then the test tiles of one fit.
 
@@ -106,8 +106,6 @@ def select_judged_tiles(
         Rows of the split of this repeat and fold.
     truth
         Class number by ``sample_id``, or a table with a column per target.
-    arm
-        Name of the arm.
 
     Yields
     ------
@@ -124,7 +122,6 @@ def select_judged_tiles(
                 "repeat": int(roles["repeat"].iloc[0]),
                 "fold": int(roles["fold"].iloc[0]),
                 "role": role,
-                "arm": arm,
             },
         )
 
@@ -135,9 +132,8 @@ def predict_fit(
     index: pd.DataFrame,
     manifest: pd.DataFrame,
     roles: pd.DataFrame,
-    arm: str,
 ) -> pd.DataFrame:
-    """Predict the validation and test tiles of one fit, as the predictions table.
+    """Predict the validation and test tiles of one fit: the predictions table but for ``arm``.
 
     Parameters
     ----------
@@ -149,13 +145,11 @@ def predict_fit(
         The sample table.
     roles
         Rows of the split of this repeat and fold.
-    arm
-        Name of the arm.
     """
     classes = model.description.classes
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
     tables = []
-    for chosen, keys in select_judged_tiles(index, roles, numbers, arm):
+    for chosen, keys in select_judged_tiles(index, roles, numbers):
         probabilities = predict_probabilities(model, tiles, chosen.rows)
         judged = {
             "y_true": [classes[i] for i in chosen.targets],

@@ -86,4 +86,6 @@ def read_fit_predictions(folder: Path, roles: pd.DataFrame, arm: str) -> pd.Data
     if not path.is_file():
         raise InputError(f"{path} is missing; delete {folder.parent.parent} and run again.")
     wanted = roles[["sample_id", "role"]]
-    return pd.read_parquet(path).merge(wanted, on=["sample_id", "role"]).assign(arm=arm)
+    table = pd.read_parquet(path).merge(wanted, on=["sample_id", "role"])
+    table.insert(table.columns.get_loc("role") + 1, "arm", arm)
+    return table

@@ -24,7 +24,7 @@ def write_fit_predictions(
     Parameters
     ----------
     folder
-        The finished fit; ``predictions.parquet`` is written there, with an empty ``arm``.
+        The finished fit; ``predictions.parquet`` is written there.
     store, manifest
         Tiles and samples.
     roles
@@ -34,5 +34,5 @@ def write_fit_predictions(
     """
     model = load_fit(folder).to(choose_device(accelerator))
     predict = predict_fit if model.description.outputs == "class" else predict_regression_fit
-    table = predict(model, store.tiles, store.index, manifest, roles, arm="")
+    table = predict(model, store.tiles, store.index, manifest, roles)
     table.to_parquet(folder / FIT_PREDICTIONS, index=False)

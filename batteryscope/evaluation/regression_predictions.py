@@ -39,7 +39,6 @@ def predict_regression_fit(
     index: pd.DataFrame,
     manifest: pd.DataFrame,
     roles: pd.DataFrame,
-    arm: str,
 ) -> pd.DataFrame:
     """Predict the validation and test tiles of one fit; ``manifest`` has the target columns.
 
@@ -48,7 +47,7 @@ def predict_regression_fit(
     targets = model.description.classes
     truth = manifest.set_index("sample_id")[targets]
     tables = []
-    for chosen, keys in select_judged_tiles(index, roles, truth, arm):
+    for chosen, keys in select_judged_tiles(index, roles, truth):
         predicted = predict_values(model, tiles, chosen.rows)
         values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
         values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
