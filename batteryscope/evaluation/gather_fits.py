@@ -87,5 +87,5 @@ def read_fit_predictions(folder: Path, roles: pd.DataFrame, arm: str) -> pd.Data
         raise InputError(f"{path} is missing; delete {folder.parent.parent} and run again.")
     wanted = roles[["sample_id", "role"]]
     table = pd.read_parquet(path).merge(wanted, on=["sample_id", "role"])
-    table.insert(table.columns.get_loc("role") + 1, "arm", arm)
+    table.insert(list(table.columns).index("role") + 1, "arm", arm)
     return table
