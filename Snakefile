@@ -27,6 +27,11 @@ include: "rules/publish.smk"
 include: "rules/cost.smk"
 
 
+onstart:
+    if workflow.local_exec:
+        FORK_SERVER = start_server()
+
+
 onerror:
     print(find_failures(), file=sys.stderr)
 

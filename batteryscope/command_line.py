@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.fork_client import run_in_fork
 
 log = logging.getLogger("batteryscope")
 S = TypeVar("S", bound=Settings)
@@ -51,8 +53,21 @@ def run_program(
     work: Callable[[argparse.Namespace], None],
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
+    heavy: bool = False,
 ) -> int:
     """Parse arguments, run, and turn errors into one sentence and an exit status.
+
+    Parameters
+    ----------
+    work
+        Gets the arguments.
+    parser
+        Of the program.
+    argv
+        The words of the command line; None: those of this process, which may then continue in a
+        fork of the workflow's server.
+    heavy
+        Whether the work needs PyTorch, so that waiting for such a fork pays.
 
     Returns
     -------
@@ -61,9 +76,12 @@ def run_program(
         whose traceback then stands in the log only (or, without ``--log``, on the terminal).
     """
     arguments = parser.parse_args(argv)
+    if argv is None and (status := run_in_fork(heavy)) is not None:
+        return status
     try:
         configure_logging(arguments.log)
         work(arguments)
+        note_cost(arguments.log)
     except BatteryscopeError as error:
         log.error("%s", error)
         return 1
@@ -96,6 +114,19 @@ def configure_logging(path: Path | None = None) -> None:
         log.addHandler(file)
         # This line also claims a block of the disk, so that there is room to say it is full.
         file.handle(log.makeRecord(log.name, logging.INFO, "", 0, "started", (), None))
+
+
+def note_cost(path: Path | None) -> None:
+    """Write to the log file what this process has used; a fork stands in no benchmark file."""
+    own, others = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+    megabytes = max(own.ru_maxrss, others.ru_maxrss) // 1024
+    text = f"finished after {seconds:.1f} s of CPU time, {megabytes} MB of memory at most"
+    for handler in log.handlers if path else []:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
 def show_progress(

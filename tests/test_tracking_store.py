@@ -10,7 +10,7 @@ import time
 import pytest
 
 from batteryscope.tracking import live, store
-from batteryscope.tracking.live import open_live_run
+from batteryscope.tracking.live import LateRun, open_live_run
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import list_runs, reconcile_runs
 from batteryscope.tracking.store import (
@@ -126,6 +126,37 @@ def test_live_run_is_seen_at_once_and_replaces_a_killed_one(uri):
     assert client.get_run(run.run_id).info.status == "FAILED"
     run.log_epoch(2, {"val_loss": 0.1})
     assert len(client.get_metric_history(run.run_id, "val_loss")) == 2
+
+
+def test_a_short_fit_leaves_no_live_run_and_a_long_one_sends_its_epochs_together(uri, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    opened, requests = [], []
+
+    def open_run():
+        run = open_live_run(uri, True, "cells", "cells/fit/r0_f0")
+        send = run._client.log_batch
+        monkeypatch.setattr(
+            run._client, "log_batch", lambda *a, **k: [requests.append(1), send(*a, **k)]
+        )
+        opened.append(run)
+        return run
+
+    short = LateRun(open_run, after_s=10)
+    short.log_epoch(0, {"val_loss": 1.0})
+    short.finish()
+    assert not opened
+    long = LateRun(open_run, after_s=10, every_s=3)
+    for epoch in range(20):  # of a second each: sent after 10, 13, 16 and 19 s
+        now[0] += 1
+        long.log_epoch(epoch, {"val_loss": float(epoch), "val_accuracy": 0.5})
+    long.finish("FAILED")
+    [run] = opened
+    client = open_client(uri)
+    history = client.get_metric_history(run.run_id, "val_loss")
+    assert [(m.step, m.value) for m in history] == [(i, float(i)) for i in range(20)]
+    assert client.get_run(run.run_id).info.status == "FAILED"
+    assert len(requests) == 5
 
 
 def test_live_run_gives_up_quickly_and_once(uri, silent_server, heard):

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json of the study")
     parser.add_argument("--findings", type=Path, help="findings.json of the study")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
-    return run_program(bundle, parser, argv)
+    return run_program(bundle, parser, argv, heavy=True)
 
 
 def bundle(arguments: argparse.Namespace) -> None:

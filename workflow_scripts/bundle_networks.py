@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", type=Path, required=True, help="folder of train_networks")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of evaluate_table")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
-    return run_program(bundle, parser, argv)
+    return run_program(bundle, parser, argv, heavy=True)
 
 
 def bundle(arguments: argparse.Namespace) -> None:

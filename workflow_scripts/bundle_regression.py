@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--published", nargs="+", required=True, help="arms to bundle")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of the comparison")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
-    return run_program(bundle, parser, argv)
+    return run_program(bundle, parser, argv, heavy=True)
 
 
 def bundle(arguments: argparse.Namespace) -> None:

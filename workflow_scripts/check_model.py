@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="note of what was checked (JSON) to write"
     )
-    return run_program(check, parser, argv)
+    return run_program(check, parser, argv, heavy=True)
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
     parser.add_argument("--simulated", type=Path, help="capacities of the half-cell model (CSV)")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
-    return run_program(compare, parser, argv)
+    return run_program(compare, parser, argv, heavy=True)
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--splits", nargs="*", default=[], help="name=SPLIT (parquet) of an arm")
     parser.add_argument("--label-columns", nargs="*", default=[], help="of the class")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
-    return run_program(compare, parser, argv)
+    return run_program(compare, parser, argv, heavy=True)
 
 
 def compare(arguments: argparse.Namespace) -> None:

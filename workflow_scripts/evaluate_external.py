@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--label-columns", nargs="+", help="default: those of the bundle")
     parser.add_argument("--predictions", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--metrics", type=Path, required=True, help="table to write (.csv)")
-    return run_program(evaluate, parser, argv)
+    return run_program(evaluate, parser, argv, heavy=True)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

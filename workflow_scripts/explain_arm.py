@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--masks", type=Path, help="folder of masks (see dataset.masks)")
     parser.add_argument("--preprocess", help="how scans were cut (JSON text or file)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    return run_program(explain, parser, argv)
+    return run_program(explain, parser, argv, heavy=True)
 
 
 def explain(arguments: argparse.Namespace) -> None:

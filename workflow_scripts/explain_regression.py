@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--published", nargs="+", default=[], help="arms with all methods")
     parser.add_argument("--max-pixels", type=int, default=200_000_000, help="largest picture")
     parser.add_argument("--out", type=Path, required=True, help="folder for maps and tables")
-    return run_program(explain, parser, argv)
+    return run_program(explain, parser, argv, heavy=True)
 
 
 def explain(arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", type=Path, required=True, help="folder of the networks")
     parser.add_argument("--settings", required=True, help="table study as JSON text or file")
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
-    return run_program(explain, parser, argv)
+    return run_program(explain, parser, argv, heavy=True)
 
 
 def explain(arguments: argparse.Namespace) -> None:

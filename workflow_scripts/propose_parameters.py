@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", type=Path, required=True, help="folder of train_networks")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of evaluate_table")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    return run_program(propose, parser, argv)
+    return run_program(propose, parser, argv, heavy=True)
 
 
 def propose(arguments: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="stages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
-    return run_program(report, parser, argv)
+    return run_program(report, parser, argv, heavy=True)
 
 
 def report(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="MLflow address; empty: do not record (default: MLFLOW_TRACKING_URI)",
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write at the end")
-    return run_program(work, parser, argv)
+    return run_program(work, parser, argv, heavy=True)
 
 
 def work(arguments: argparse.Namespace) -> None:
@@ -42,7 +43,7 @@ def work(arguments: argparse.Namespace) -> None:
     from batteryscope.search.plan_search import plan_search
     from batteryscope.search.worker import run_worker
     from batteryscope.tilestore import TileStore
-    from batteryscope.tracking.live import open_live_run
+    from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.tracking.search_mirror import name_candidate_job
 
     settings = read_settings(StudySettings, arguments.settings)
@@ -53,13 +54,16 @@ def work(arguments: argparse.Namespace) -> None:
     data = keep_seen_part(pd.read_parquet(arguments.manifest), split, store.index, store.tiles)
 
     def listen(strategy, candidate, values):  # type: ignore[no-untyped-def]
-        return open_live_run(
-            uri=arguments.tracking_uri,
-            enabled=bool(arguments.tracking_uri),
-            study=arguments.study,
-            job_key=name_candidate_job(arguments.study, strategy, candidate),
-            tags={"search": strategy, "candidate": str(candidate)},
-            params=values,
+        return LateRun(
+            partial(
+                open_live_run,
+                uri=arguments.tracking_uri,
+                enabled=bool(arguments.tracking_uri),
+                study=arguments.study,
+                job_key=name_candidate_job(arguments.study, strategy, candidate),
+                tags={"search": strategy, "candidate": str(candidate)},
+                params=values,
+            )
         )
 
     told = run_worker(

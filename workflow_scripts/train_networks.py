@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="table study as JSON text or file")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--threads", type=int, default=1, help="processor cores (default: 1)")
-    return run_program(train, parser, argv)
+    return run_program(train, parser, argv, heavy=True)
 
 
 def train(arguments: argparse.Namespace) -> None:

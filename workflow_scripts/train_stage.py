@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="MLflow address; empty: do not record (default: MLFLOW_TRACKING_URI)",
     )
     parser.add_argument("--chain", default="", help="name of the stage chain, for tracking")
-    return run_program(train, parser, argv)
+    return run_program(train, parser, argv, heavy=True)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -39,7 +40,7 @@ def train(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.judge_fit import write_fit_predictions
     from batteryscope.provenance import digest_file, digest_training_code
     from batteryscope.tilestore import TileStore
-    from batteryscope.tracking.live import open_live_run
+    from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.training.stage import is_first_process, list_fits, plan_fits, train_stage
 
     weights = Path(settings.model.weights)
@@ -59,13 +60,16 @@ def train(arguments: argparse.Namespace) -> None:
     )
 
     def make_listener(task):  # type: ignore[no-untyped-def]
-        return open_live_run(
-            uri=arguments.tracking_uri,
-            enabled=bool(arguments.tracking_uri),
-            study=settings.study,
-            job_key=f"{settings.study}/{arguments.chain}/{task.name}",
-            tags={"stage": settings.stage, "repeat": str(task.repeat), "fold": str(task.fold)},
-            params={"backbone": settings.model.backbone, "identity": task.identity},
+        return LateRun(
+            partial(
+                open_live_run,
+                uri=arguments.tracking_uri,
+                enabled=bool(arguments.tracking_uri),
+                study=settings.study,
+                job_key=f"{settings.study}/{arguments.chain}/{task.name}",
+                tags={"stage": settings.stage, "repeat": str(task.repeat), "fold": str(task.fold)},
+                params={"backbone": settings.model.backbone, "identity": task.identity},
+            )
         )
 
     arguments.out.mkdir(parents=True, exist_ok=True)  # stays empty if there are more jobs than fits

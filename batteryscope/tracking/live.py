@@ -6,7 +6,7 @@ A live run is provisional: tracking the study afterwards replaces it by the fina
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.tracking.names import (
@@ -28,6 +28,10 @@ log = logging.getLogger("batteryscope")
 
 REQUEST_SECONDS = 4
 MAX_PARAMETERS_AT_ONCE = 100
+MAX_METRICS_AT_ONCE = 1000
+# Importing MLflow and a run of its own cost some 5 s; nobody watches what ends as soon.
+SHORT_FIT_SECONDS = 15.0
+SECONDS_BETWEEN_REQUESTS = 3.0
 # Stores that failed: the later fits of this process do not wait for them again.
 _failed_stores: set[str] = set()
 
@@ -58,18 +62,23 @@ class LiveRun:
         metrics
             Numbers by name; infinite ones are left out.
         """
-        if self._client is None:
+        self.log_epochs([(epoch, metrics, time.time())])
+
+    def log_epochs(self, epochs: Sequence[tuple[int, Mapping[str, float], float]]) -> None:
+        """Log several epochs in one request: number, metrics, time of its end (s since 1970)."""
+        if self._client is None or not epochs:
             return
         try:
             from mlflow.entities import Metric
 
-            now_ms = int(time.time() * 1000)
             batch = [
-                Metric(make_legal_name(name), float(value), now_ms, int(epoch))
+                Metric(make_legal_name(name), float(value), int(1000 * ended), int(epoch))
+                for epoch, metrics, ended in epochs
                 for name, value in metrics.items()
                 if not math.isinf(value)
             ]
-            self._client.log_batch(self.run_id, metrics=batch)
+            for i in range(0, len(batch), MAX_METRICS_AT_ONCE):
+                self._client.log_batch(self.run_id, metrics=batch[i : i + MAX_METRICS_AT_ONCE])
         except Exception as error:
             self._switch_off(error)
 
@@ -156,3 +165,48 @@ def open_live_run(
     if enabled and uri and uri not in _failed_stores:
         run._start(study, job_key, tags or {}, params or {})
     return run
+
+
+class LateRun:
+    """A listener that opens a live run when a fit has lasted a while, and sends epochs together.
+
+    Short fits, of which a demo has many, leave no live run; tracking the study records them.
+
+    Parameters
+    ----------
+    open_run
+        Opens the run.
+    after_s
+        How long a fit shall have lasted (s).
+    every_s
+        The time between two requests (s).
+    """
+
+    def __init__(
+        self,
+        open_run: Callable[[], LiveRun],
+        after_s: float = SHORT_FIT_SECONDS,
+        every_s: float = SECONDS_BETWEEN_REQUESTS,
+    ) -> None:
+        self._open_run, self._every_s = open_run, every_s
+        self._run: LiveRun | None = None
+        self._due = time.monotonic() + after_s
+        self._waiting: list[tuple[int, Mapping[str, float], float]] = []
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metrics of one epoch, and send what is kept if it is time."""
+        self._waiting.append((epoch, dict(metrics), time.time()))
+        if time.monotonic() >= self._due:
+            self._send()
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """Send the rest and end the run, if there is one."""
+        if self._run is not None:
+            self._send()
+            self._run.finish(status)
+
+    def _send(self) -> None:
+        self._run = self._run or self._open_run()
+        self._run.log_epochs(self._waiting)
+        self._waiting = []
+        self._due = time.monotonic() + self._every_s

@@ -1,0 +1,119 @@
+"""Lets the fork server of a run continue this program, which saves importing PyTorch.
+
+Without a server, or if anything about it is odd, a program simply runs by itself.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from batteryscope.fork_server import (
+    ACCEPTED,
+    GO,
+    Request,
+    receive_line,
+    send_request,
+)
+
+ADDRESS = "BATTERYSCOPE_FORK_SERVER"
+PATIENCE_SECONDS = 0.3
+# A fork of a process may not use its GPU driver, which importing libraries might have touched.
+GPU_DRIVER = Path("/dev/nvidiactl")
+
+
+def start_server() -> subprocess.Popen[bytes] | None:
+    """Start a server for the programs that this process starts, and tell them its address.
+
+    It imports nothing before it is asked, and ends with this process.
+
+    Returns
+    -------
+    Popen or None
+        To be kept as long as the server shall live; None where forks are of no use.
+    """
+    if not sys.platform.startswith("linux") or GPU_DRIVER.exists() or ADDRESS in os.environ:
+        return None
+    address = Path(tempfile.mkdtemp(prefix="batteryscope-")) / "server"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "batteryscope.fork_server", str(address)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.environ[ADDRESS] = str(address)
+    return server
+
+
+def run_in_fork(heavy: bool) -> int | None:
+    """Run the program of this process in a fork of the server.
+
+    Parameters
+    ----------
+    heavy
+        Whether the program needs PyTorch; then it waits until the server has imported it. Others
+        use a server that is ready and do not wait for one.
+
+    Returns
+    -------
+    int or None
+        The exit status; None if the program has to run here.
+    """
+    address = os.environ.pop(ADDRESS, None)
+    if address is None:
+        return None
+    connection = _ask(address, heavy)
+    if connection is None:
+        return None
+    with connection:
+        status = _wait(connection)
+    if status < 0:  # ended by a signal, and so does this process
+        with suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status
+
+
+def _ask(address: str, heavy: bool) -> socket.socket | None:
+    """Hand this program over; the connection tells how it ends."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(None if heavy else PATIENCE_SECONDS)
+    request = Request(
+        program=str(Path(sys.argv[0]).resolve()),
+        arguments=sys.argv[1:],
+        folder=str(Path.cwd()),
+        environment=dict(os.environ),
+        python=sys.executable,
+        may_wait=heavy,
+    )
+    try:
+        connection.connect(address)
+        send_request(connection, request)
+        if connection.recv(1) == ACCEPTED:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            socket.send_fds(connection, [GO], [0, 1, 2])
+            connection.settimeout(None)
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
+
+
+def _wait(connection: socket.socket) -> int:
+    """Wait for the end of the fork; signals to this process are for it."""
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        with suppress(OSError):
+            connection.send(bytes([number]))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hand_on)
+    answer = receive_line(connection)
+    return int(answer) if answer.strip() else -signal.SIGKILL
