@@ -30,12 +30,12 @@ def count_porosity(study: Path, manifest: pd.DataFrame) -> pd.DataFrame:
     for sample in manifest.itertuples():
         path = study / "data" / "images" / str(sample.path)
         with Image.open(path) as picture:
-            edge, _, rectangle = locate_coating(np.asarray(picture), settings)
+            located = locate_coating(np.asarray(picture), settings)
         with Image.open(study / "data" / "images" / ".phases" / str(sample.path)) as picture:
             phases = np.asarray(picture)
-        middle = cut_centre(rectangle, *size)
+        middle = cut_centre(located.rectangle, *size)
         assert middle is not None
-        crop = cut_out(straighten(phases, edge, order=0), middle)
+        crop = cut_out(straighten(phases, located.edge, order=0), middle)
         coating = phases[~np.isin(phases, (COLLECTOR, RESIN))]
         rows[sample.sample_id] = {
             "crop": (crop == PORE).mean(),

@@ -132,7 +132,7 @@ def _cut_phases(
         if not left <= int(row["x_px"]) < right:
             continue
         try:
-            edge, _, _ = locate_coating(np.ascontiguousarray(pixels[:, left:right]), preprocess)
+            edge = locate_coating(np.ascontiguousarray(pixels[:, left:right]), preprocess).edge
         except UnusablePictureError:
             continue
         straight = straighten(np.ascontiguousarray(phases[:, left:right]), edge, order=0)

@@ -1,6 +1,7 @@
 """From a picture of a cross-section to straightened crops of its coating."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,13 @@ def crop_coating(
     for left, right in cut_mosaic(pixels.shape[1], settings.mosaic_width_px):
         piece = np.ascontiguousarray(pixels[:, left:right])
         try:
-            edge, coating, rectangle = locate_coating(piece, settings)
+            located = locate_coating(piece, settings)
         except UnusablePictureError as error:
             problems.append(error)
             rows.append(("grid", left, 0, 0.0, False))
             measured.append({})
             continue
-        straight = straighten(piece, edge)
+        straight, rectangle = located.straight, located.rectangle
         middle = cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px)
         assert middle is not None  # locate_coating has seen to it
         judged = spread_crops(rectangle, middle, settings.judging_crops)
@@ -76,7 +77,10 @@ def crop_coating(
             raise ValueError("random crops need a random generator")
         else:
             places[:0] = [("random", _draw_place(rectangle, middle, rng)) for _ in range(n_random)]
-        values = {"angle_deg": edge.angle_deg, "thickness_px": coating.thickness_px}
+        values = {
+            "angle_deg": located.edge.angle_deg,
+            "thickness_px": located.coating.thickness_px,
+        }
         texture = {place: measure_coating(cut_out(straight, place)) for place in judged}
         for kind, place in places:
             crop = cut_out(straight, place)
@@ -104,10 +108,28 @@ def cut_mosaic(width_px: int, piece_px: int) -> list[tuple[int, int]]:
     return [(start, start + piece_px) for start in starts]
 
 
-def locate_coating(
-    piece: NDArray[np.uint8], settings: CoatingCropSettings
-) -> tuple[FoilEdge, Coating, Rectangle]:
-    """Find foil, coating and the largest rectangle of coating.
+@dataclass(frozen=True)
+class LocatedCoating:
+    """A straightened piece and what was found in it.
+
+    Parameters
+    ----------
+    straight : (H, W) uint8 array
+        The piece with a level foil at the bottom.
+    edge
+        Of the foil, in the piece as it was.
+    coating, rectangle
+        In the straightened piece.
+    """
+
+    straight: NDArray[np.uint8]
+    edge: FoilEdge
+    coating: Coating
+    rectangle: Rectangle
+
+
+def locate_coating(piece: NDArray[np.uint8], settings: CoatingCropSettings) -> LocatedCoating:
+    """Straighten; find foil, coating and the largest rectangle of coating.
 
     Raises
     ------
@@ -115,7 +137,8 @@ def locate_coating(
         If there is no foil, a choice of several, or too little coating.
     """
     edge = find_foil(piece, settings.collector)
-    coating = find_coating(straighten(piece, edge), edge, settings.largest_void_px)
+    straight = straighten(piece, edge)
+    coating = find_coating(straight, edge, settings.largest_void_px)
     rectangle = find_largest_rectangle(
         coating.mask, settings.crop_height_px, settings.crop_width_px
     )
@@ -127,7 +150,7 @@ def locate_coating(
             f"{settings.crop_height_px} px; choose a smaller preprocess.crop_height_px or "
             "crop_width_px, or leave the picture out.",
         )
-    return edge, coating, rectangle
+    return LocatedCoating(straight, edge, coating, rectangle)
 
 
 def shrink_crop(crop: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ from batteryscope.preprocess.coating_region import (
     cut_centre,
     cut_out,
     locate_in_picture,
-    straighten,
 )
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.tilestore import PREVIEW_ROW_NAME
@@ -75,15 +74,17 @@ def make_coating_preview(
     for left, right in cut_mosaic(pixels.shape[1], settings.mosaic_width_px):
         piece = np.ascontiguousarray(pixels[:, left:right])
         try:
-            edge, coating, rectangle = locate_coating(piece, settings)
+            located = locate_coating(piece, settings)
         except UnusablePictureError as error:
             problem = problem or error
             continue
-        straight = straighten(piece, edge)
+        straight, rectangle = located.straight, located.rectangle
         middle = cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px)
         assert middle is not None  # locate_coating has seen to it
         crop = shrink_crop(cut_out(straight, middle), settings.shrink)
-        return CoatingSteps(title, piece, straight, edge, coating, rectangle, middle, crop)
+        return CoatingSteps(
+            title, piece, straight, located.edge, located.coating, rectangle, middle, crop
+        )
     assert problem is not None
     raise problem
 

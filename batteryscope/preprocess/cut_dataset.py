@@ -92,6 +92,7 @@ def cut_dataset(
         return _cut_image(record, root, settings, max_pixels)
 
     tables: list[pd.DataFrame] = []
+    sample_ids: list[str] = []
     rejects: list[tuple[str, str, str, str]] = []
     previews: list[Any] = []
     measured: list[pd.DataFrame] = []
@@ -105,21 +106,22 @@ def cut_dataset(
                 names = record["sample_id"], record["path"]
                 rejects.append((*names, outcome.reason, outcome.detail))
                 continue
-            table = outcome.batch.table.assign(sample_id=record["sample_id"], tile=-1)
-            table.loc[table["used"], "tile"] = writer.write(outcome.batch.tiles)
-            tables.append(table)
+            tile = np.full(len(outcome.batch.table), -1, np.int64)
+            tile[outcome.batch.table["used"].to_numpy()] = writer.write(outcome.batch.tiles)
+            tables.append(outcome.batch.table.assign(tile=tile))
+            sample_ids += [record["sample_id"]] * len(tile)
             if outcome.batch.measurements:
-                measured.append(table[["sample_id", "tile"]].assign(**outcome.batch.measurements))
+                measured.append(pd.DataFrame(outcome.batch.measurements))
         if not tables:
             _, path, _, detail = rejects[0] if rejects else ("", "", "", "the manifest is empty.")
             raise InputError(f"{root}: no image gives a tile; {path}: {detail}")
-    index = pd.concat(tables, ignore_index=True)[INDEX_COLUMNS]
-    index["tile"] = index["tile"].astype(np.int64)
+    index = pd.concat(tables, ignore_index=True).assign(sample_id=sample_ids)[INDEX_COLUMNS]
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     write_index(out_dir, index)
     reject_table.to_csv(out_dir / "rejects.csv", index=False)
     if measured:
-        table = pd.concat(measured, ignore_index=True)
+        # A method measures every image or none, so that the rows are those of the index.
+        table = index[["sample_id", "tile"]].join(pd.concat(measured, ignore_index=True))
         table[table["tile"] >= 0].to_parquet(out_dir / MEASUREMENTS_NAME, index=False)
     draw = PREVIEWS[settings.method][1]
     draw(sorted(previews, key=lambda frame: frame.title), out_dir / "preview.png")
