@@ -10,7 +10,7 @@ picture is of a new electrode; so every electrode counts once, however many imag
 has (hierarchical conformal prediction, Lee, Barber and Willett 2023).
 
 Published models answer with the average of all folds' networks, these scores are of single ones.
-The average is usually better; an external data set measures it.
+An external data set measures what they hold of the average.
 """
 
 from collections.abc import Collection
