@@ -134,7 +134,7 @@ def table_files(wildcards):
 def dataset_settings(wildcards):
     """Settings of the study's own data set, or of its external one."""
     study = PROJECT.studies[wildcards.study]
-    return study.dataset if wildcards.source == "data" else study.evaluate.external
+    return study.dataset if wildcards.source == "data" else study.external
 
 
 def reading_settings(wildcards):
@@ -228,7 +228,13 @@ def training_threads(wildcards):
 
 def external_pieces(wildcards):
     external = PROJECT.studies[wildcards.study].evaluate.external
-    return [f"work/{wildcards.study}/external/metrics.csv"] if external else []
+    folder = f"work/{wildcards.study}/external"
+    return [f"{folder}/metrics.csv", f"{folder}/metrics.json"] if external else []
+
+
+def external_option(wildcards, input):
+    """The folder of the external data set for a program, where the study has one."""
+    return ["--external", f"work/{wildcards.study}/external"] if input.external else []
 
 
 def main_arm_folder(wildcards):

@@ -147,6 +147,7 @@ rule evaluate_external:
     output:
         predictions="work/{study}/external/predictions.csv",
         metrics="work/{study}/external/metrics.csv",
+        flat="work/{study}/external/metrics.json",
     log:
         "work/{study}/logs/evaluate_external.log",
     benchmark:
@@ -166,4 +167,4 @@ rule evaluate_external:
         "python workflow_scripts/evaluate_external.py --bundle {input.bundle:q} "
         "--manifest {input.manifest:q} --dataset {params.dataset:q} "
         "--label-columns {params.label_columns:q} --predictions {output.predictions:q} "
-        "--metrics {output.metrics:q} --log {log:q}"
+        "--metrics {output.metrics:q} --flat {output.flat:q} --log {log:q}"

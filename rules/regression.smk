@@ -168,6 +168,7 @@ rule report_regression:
         predicted="work/{study}/predicted",
         comparison="work/{study}/comparison",
         maps="work/{study}/explained",
+        external=external_pieces,
         sweeps=sweep_pieces,
         fits=regression_fits,
         code=code_of("report_regression"),
@@ -187,6 +188,7 @@ rule report_regression:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
         stages=lambda w: named(arm_stages(w)),
+        external=external_option,
         sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
     message:
         "{wildcards.study}: write the report"
@@ -195,7 +197,7 @@ rule report_regression:
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
         "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "
-        "{params.sweeps:q} --out {output.report:q} --log {log:q}"
+        "{params.external:q} {params.sweeps:q} --out {output.report:q} --log {log:q}"
 
 
 rule bundle_regression:

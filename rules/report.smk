@@ -30,9 +30,7 @@ rule report_study:
         split_dir=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}",
         arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
         stages=lambda w: named(arm_stages(w)),
-        external=lambda w, input: (
-            f"--external work/{w.study}/external" if input.external else ""
-        ),
+        external=external_option,
         sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
         generated=lambda w: (
             "" if PROJECT.studies[w.study].dataset.path else "--generated"
@@ -43,7 +41,7 @@ rule report_study:
         "python workflow_scripts/report_study.py --study {wildcards.study} "
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
-        "--stages {params.stages:q} --comparison {input.comparison:q} {params.external} "
+        "--stages {params.stages:q} --comparison {input.comparison:q} {params.external:q} "
         "{params.sweeps:q} {params.generated} --out {output.report:q} --log {log:q}"
 
 

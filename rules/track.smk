@@ -27,6 +27,7 @@ rule track_study:
         explanations=explanations,
         fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
         comparison="work/{study}/comparison",
+        external=external_pieces,
         report="work/{study}/report",
         bundle="work/{study}/bundle",
         code=code_of("track_study"),
@@ -50,6 +51,7 @@ rule track_study:
         ),
         stages=lambda w: named(arm_stages(w)),
         splits=lambda w: named(arm_splits(w)),
+        external=external_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
@@ -58,5 +60,5 @@ rule track_study:
         "--manifest-summary {input.summary:q} --data-name {params.data_name:q} "
         "--data-version '{params.data_version}' --split {params.splits:q} --arms {params.arms:q} "
         "--arm-stages {params.arm_stages:q} --stages {params.stages:q} "
-        "--comparison {input.comparison:q} --report {input.report:q} --bundle {input.bundle:q} "
+        "--comparison {input.comparison:q} {params.external:q} --report {input.report:q} --bundle {input.bundle:q} "
         "--out {output.tracked:q} --log {log:q}"

@@ -245,7 +245,8 @@ def run_external(study: Study, tmp_path: Path, dataset: Path, manifest: Path, *m
     return evaluate_external(
         ["--bundle", str(study.bundle), "--manifest", str(manifest), "--dataset", str(dataset),
          "--predictions", str(tmp_path / "predictions.csv"), "--metrics",
-         str(tmp_path / "metrics.csv"), "--log", str(tmp_path / "log.txt"), *more]
+         str(tmp_path / "metrics.csv"), "--flat", str(tmp_path / "metrics.json"),
+         "--log", str(tmp_path / "log.txt"), *more]
     )  # fmt: skip
 
 
@@ -267,6 +268,9 @@ def test_external_set_is_scored_by_composition_and_overall(study: Study, tmp_pat
     assert overall.loc["state", "n_known"] == 3
     both = (judged["y_pred"] == judged["y_true"]).mean()
     assert overall.loc["", "accuracy"] == pytest.approx(both, abs=1e-6)
+    flat = json.loads((tmp_path / "metrics.json").read_text())
+    assert len(flat) == 3
+    assert next(iter(flat.values())) == pytest.approx(both, abs=1e-6)
 
 
 def test_external_set_with_training_images_is_refused(study: Study, tmp_path: Path, capsys) -> None:

@@ -46,7 +46,7 @@ def test_the_card_promises_nothing_about_the_average_of_the_networks():
     card = render_capacity_card(CapacityRecord.model_validate(make_values()))
     text = " ".join(card.split())
     assert "the intervals were calibrated and measured on them" in text
-    assert "Error and coverage of the average were not measured" in text
+    assert "Error and coverage of the average were not measured on these images" in text
     values = make_values()
     alone = CapacityRecord.model_validate(values | {"members": values["members"][:1]})
     assert "average were not measured" not in render_capacity_card(alone)

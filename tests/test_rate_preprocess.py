@@ -27,12 +27,18 @@ from batteryscope.preprocess.coating_region import (
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers.picture import shows_colour
 
-CASES = [(0.495, -5.0, "bottom"), (0.30, 2.3, "top"), (0.196, 5.0, "bottom")]
+CASES = [
+    (0.495, -5.0, "bottom"),
+    (0.346, -3.1, "top"),
+    (0.30, 2.3, "top"),
+    (0.254, 4.1, "bottom"),
+    (0.196, 5.0, "bottom"),
+]
 
 
 @pytest.fixture(scope="module")
 def sections():
-    """One picture of some porosities, tilts and places of the foil."""
+    """One picture of every porosity, with several tilts and places of the foil."""
     return {
         porosity: render_cross_section(
             porosity, seed=11, tilt_deg=tilt, collector=place, loading_factor=1.0

@@ -12,6 +12,7 @@ from batteryscope.bundle.capacity_record import is_capacity_bundle
 from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.record import BundleSettings
+from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
@@ -30,7 +31,12 @@ from batteryscope.search.sampling import find_direction
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
-from workflow_scripts import compare_sweeps, evaluate_regression, predict_images
+from workflow_scripts import (
+    compare_sweeps,
+    evaluate_external,
+    evaluate_regression,
+    predict_images,
+)
 
 CROP = {
     "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
@@ -129,26 +135,48 @@ def published(tmp_path_factory):
     return root, study, manifest, arms
 
 
-def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path):
+def bundle_bands(published, out):
+    """Write the bundle of the study; return its record."""
     root, study, manifest, arms = published
     frames = pd.DataFrame({"sample_id": manifest["sample_id"], "pixel_digest": "x"})
     settings = BundleSettings(
         study="bands", arm="mass", title="Drawn bands", data_name="bands",
         label_columns=["porosity"], preprocess=study.preprocess, max_pixels=10**7, generated=False,
     )  # fmt: skip
-    out = tmp_path / "bundle"
-    record = write_capacity_bundle(
+    return write_capacity_bundle(
         out, settings, arms, ["mass"], manifest, frames, root / "images", root / "comparison"
     )
+
+
+def make_folders(published, **more):
+    """Where the report finds the pieces of the study."""
+    root, study, manifest, _ = published
+    for name in ("data", "split"):
+        (root / name).mkdir(exist_ok=True)
+    manifest.to_parquet(root / "data" / "manifest.parquet")
+    (root / "split" / "audit.json").write_text("{}")
+    chain = plan_study("bands", study).main.chains[-1]
+    return RegressionFolders(
+        comparison=root / "comparison", manifest=root / "data", tiles=root / "tiles",
+        audit=root / "split" / "audit.json", predicted=root / "predicted",
+        maps=root / "explained", stages={chain: root / "stage"}, **more,
+    )  # fmt: skip
+
+
+def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path):
+    root = published[0]
+    out = tmp_path / "bundle"
+    record = bundle_bands(published, out)
     assert [target.name for target in record.targets] == TARGETS
     assert is_capacity_bundle(out)
     card = (out / "MODEL_CARD.md").read_text()
     assert "## Limits" in card
     assert "of the average were not measured" in card
     intervals = pd.read_csv(root / "comparison" / "intervals.csv").set_index(["arm", "target"])
-    for target in record.targets:  # the share inside was measured for every output
-        measured = intervals.loc[(target.arm, target.name), "coverage_measured"]
-        assert target.coverage_measured == pytest.approx(measured, abs=1e-5)
+    for target in record.targets:  # six electrodes are too few for 90 %
+        assert np.isinf(intervals.loc[(target.arm, target.name), "relative_half_width"])
+        assert (target.relative_half_width, target.coverage_measured) == (None, None)
+    assert "too few electrodes" in card
     example = json.loads((out / "example_output.json").read_text())
     pictures = tmp_path / "new"
     pictures.mkdir()
@@ -180,6 +208,59 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         open_bundle(out)
 
 
+def test_external_electrodes_are_judged_by_the_average_of_the_networks(published, tmp_path, capsys):
+    study = published[1]
+    bundle_bands(published, tmp_path / "bundle")
+    rows = []
+    for k, name in enumerate(("50", "20", "20")):
+        path = tmp_path / "images" / f"p{name}_e{100 + k}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.roll(draw_bands(0.2 + 0.1 * k), 31 + k, axis=1)).save(path)
+        truth = {TARGETS[0]: 140.0, TARGETS[1]: 70.0}
+        rows.append({"sample_id": f"{k}", "path": path.name, "class": name,
+                     "specimen_id": path.stem, **truth})  # fmt: skip
+    external = tmp_path / "external"
+    external.mkdir()
+    table = pd.DataFrame(rows)
+    table.to_parquet(external / "manifest.parquet")
+    words = [
+        "--bundle", str(tmp_path / "bundle"), "--manifest", str(external / "manifest.parquet"),
+        "--dataset", str(tmp_path / "images"), "--predictions", str(external / "predictions.csv"),
+        "--metrics", str(external / "metrics.csv"), "--flat", str(external / "metrics.json"),
+    ]  # fmt: skip
+    assert evaluate_external.main(words) == 0
+    alone = tmp_path / "alone.csv"
+    predict_images.main(
+        ["--bundle", str(tmp_path / "bundle"), "--images", str(tmp_path / "images"),
+         "--out", str(alone), "--device", "cpu"]
+    )  # fmt: skip
+    theirs, ours = (
+        pd.read_csv(path).sort_values("file") for path in (external / "predictions.csv", alone)
+    )
+    assert theirs[TARGETS].to_numpy() == pytest.approx(ours[TARGETS].to_numpy(), abs=1e-3)
+    flat = json.loads((external / "metrics.json").read_text())
+    assert flat[f"mass.external.image.{TARGETS[1]}.mape"] == pytest.approx(
+        100 * (theirs[TARGETS[1]] / 70 - 1).abs().mean(), abs=1e-3
+    )
+    assert not any("coverage" in name for name in flat)  # too few electrodes for intervals
+
+    folders = make_folders(published, external=external)
+    page = write_regression_report(
+        collect_regression_evidence("bands", study.model_copy(
+            update={"evaluate": EvaluateSettings(external=study.dataset)}
+        ), folders), tmp_path / "report"
+    ).read_text()  # fmt: skip
+    assert "New electrodes" in page
+    assert "on 3 images of 3 electrodes (single networks on their own test images" in page
+    merged = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert merged.items() >= flat.items()
+    assert "mass.image.mape" in merged
+
+    table.assign(specimen_id="p50_e0").to_parquet(external / "manifest.parquet")
+    assert evaluate_external.main(words) == 1
+    assert "'p50_e0' of the external data set was used to train" in capsys.readouterr().err
+
+
 def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_path):
     root, study, manifest, _ = published
     space = {"train.penalty": ["l1", "l2"], "train.learning_rate": [0.01]}
@@ -202,7 +283,7 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
 
 
 def test_report_shows_errors_maps_and_findings(published, tmp_path):
-    root, study, manifest, _ = published
+    root, study, *_ = published
     planned = {
         "task": "capacity",
         "points": [
@@ -218,16 +299,7 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
          "--fits", f"mass={root / 'stage' / 'part0'}", "--out-dir", str(root / "sweeps")]
     )  # fmt: skip
     assert status == 0
-    for name in ("data", "split"):
-        (root / name).mkdir(exist_ok=True)
-    manifest.to_parquet(root / "data" / "manifest.parquet")
-    (root / "split" / "audit.json").write_text("{}")
-    chain = plan_study("bands", study).main.chains[-1]
-    folders = RegressionFolders(
-        comparison=root / "comparison", manifest=root / "data", tiles=root / "tiles",
-        audit=root / "split" / "audit.json", predicted=root / "predicted",
-        maps=root / "explained", sweeps=root / "sweeps", stages={chain: root / "stage"},
-    )  # fmt: skip
+    folders = make_folders(published, sweeps=root / "sweeps")
     evidence = collect_regression_evidence("bands", study, folders, "abc1234")
     page = write_regression_report(evidence, tmp_path / "report").read_text()
     for words in (

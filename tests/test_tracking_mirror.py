@@ -98,6 +98,19 @@ def test_plan_of_arms(tmp_path):
     assert len(main.dataset.digest) <= 36
 
 
+def test_external_scores_are_metrics_of_their_arm(tmp_path):
+    results = build_study(tmp_path)
+    external = tmp_path / "external"
+    write_json(external / "metrics.json", {"transfer.external.image.accuracy": 0.8})
+    for name in ("metrics.csv", "predictions.csv"):
+        (external / name).write_text("file\n")
+    records = {r.key: r for r in plan_runs(dataclasses.replace(results, external=external))}
+    main, other = records["cells/transfer"], records["cells/scratch"]
+    assert ("external.image.accuracy", 0.8, 0) in main.metrics
+    assert ("predictions.csv", "external") in [(p.name, f) for p, f in main.artifacts]
+    assert not any(folder == "external" for _, folder in other.artifacts)
+
+
 def test_fits_of_the_last_stage_carry_their_test_score(tmp_path):
     records = plan_runs(build_study(tmp_path))
     transfer = [r for r in records if r.tags["arm"] == "transfer"]

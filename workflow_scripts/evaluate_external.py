@@ -14,37 +14,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
     parser.add_argument("--manifest", type=Path, required=True, help="of the external data set")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of its images")
-    parser.add_argument("--label-columns", nargs="+", help="default: those of the bundle")
+    parser.add_argument(
+        "--label-columns", nargs="+", default=[], help="of models of classes (default: all)"
+    )
     parser.add_argument("--predictions", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--metrics", type=Path, required=True, help="table to write (.csv)")
+    parser.add_argument("--flat", type=Path, required=True, help="metrics by name to write (.json)")
     return run_program(evaluate, parser, argv, heavy=True)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Predict as for unlabelled images, refuse images of the training, score."""
+    import json
+
     import pandas as pd
 
-    from batteryscope.bundle.external import check_label_columns, join_predictions, refuse_seen
-    from batteryscope.bundle.read import load_bundle
-    from batteryscope.evaluation.external import score_external
+    from batteryscope.bundle.capacity_record import is_capacity_bundle
+    from batteryscope.bundle.external import ExternalClasses, refuse_seen
+    from batteryscope.bundle.external_capacity import ExternalCapacities
+    from batteryscope.bundle.read import load_bundle, load_capacity_bundle
     from batteryscope.evaluation.forward import choose_device
 
-    bundle = load_bundle(arguments.bundle, choose_device())
+    device = choose_device()
+    external = (
+        ExternalCapacities(load_capacity_bundle(arguments.bundle, device))
+        if is_capacity_bundle(arguments.bundle)
+        else ExternalClasses(load_bundle(arguments.bundle, device), arguments.label_columns)
+    )
     manifest = pd.read_parquet(arguments.manifest)
-    label_columns = arguments.label_columns or bundle.record.label_columns
-    check_label_columns(label_columns, bundle.record)
+    external.check(manifest)
     files = manifest["path"].tolist()
-    rows = refuse_seen(bundle.predict_files(files, arguments.dataset))
+    rows = refuse_seen(external.bundle.predict_files(files, arguments.dataset))
     progress = show_progress(rows, "predicting external images", total=len(files), unit="image")
-    table = join_predictions(pd.DataFrame(progress, columns=bundle.columns), manifest)
+    predicted = pd.DataFrame(progress, columns=external.bundle.columns)
+    table = external.join(predicted, manifest)
     table.to_csv(arguments.predictions, index=False, lineterminator="\n")
 
     judged = table[table["status"] == "ok"]
-    scores = score_external(judged, manifest, bundle.class_labels, label_columns)
+    scores = external.score(judged, manifest)
     scores.round(6).to_csv(arguments.metrics, index=False, lineterminator="\n")
-    for score in scores[scores["group"] == ""].to_dict("records"):
-        target = score["target"] or "all label columns together"
-        log.info("%s: %.1f %% of %d external images.", target, 100 * score["accuracy"], score["n"])
+    text = json.dumps(external.flatten(scores), indent=1, ensure_ascii=False) + "\n"
+    arguments.flat.write_text(text, encoding="utf-8")
+    for line in external.describe(scores):
+        log.info("%s", line)
     if rejected := len(table) - len(judged):
         log.warning(
             "%d of %d external images could not be judged; see %s.",

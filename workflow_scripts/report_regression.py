@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--comparison", type=Path, required=True, help="folder of the comparison")
     parser.add_argument("--maps", type=Path, required=True, help="folder of the explanations")
     parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
+    parser.add_argument("--external", type=Path, help="folder of the external data set")
     parser.add_argument("--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="stages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv, heavy=True)
@@ -44,6 +45,7 @@ def report(arguments: argparse.Namespace) -> None:
         predicted=arguments.predicted,
         maps=arguments.maps,
         sweeps=arguments.sweeps,
+        external=arguments.external,
         stages={name: Path(folder) for name, _, folder in pairs},
     )
     settings = read_settings(StudySettings, arguments.settings)

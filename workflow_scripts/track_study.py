@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--arm-stages", nargs="+", required=True, help="name=chain1,chain2")
     parser.add_argument("--stages", nargs="+", required=True, help="chain=DIR")
     parser.add_argument("--comparison", type=Path, required=True, help="folder of the comparison")
+    parser.add_argument("--external", type=Path, help="folder of the external data set")
     parser.add_argument("--report", type=Path, help="folder of the report")
     parser.add_argument("--bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
@@ -62,6 +63,7 @@ def track(arguments: argparse.Namespace) -> None:
         arm_stages={arm: tuple(names.split(",")) for arm, names in chains.items()},
         stages={name: Path(d) for name, d in read_pairs(arguments.stages, "--stages")},
         comparison=arguments.comparison,
+        external=arguments.external,
         report=arguments.report,
         bundle=arguments.bundle,
     )

@@ -38,7 +38,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         ]
 
     def answer(self, tiles: NDArray[np.uint8]) -> Row:
-        """Mean over tiles, then over the models of the arm; intervals from the validation."""
+        """Mean over tiles, then over the models of the arm; intervals from unseen electrodes."""
         row: Row = {}
         by_arm: dict[str, list[np.ndarray]] = {}
         for member, model in zip(self.record.members, self._models, strict=True):

@@ -24,7 +24,7 @@ class CapacityTarget(Settings):
     """One output: its C-rate and unit, and how wide the interval of a prediction is.
 
     ``relative_half_width`` times the prediction is half of the interval; null if there were too
-    few validation images for ``coverage_wanted``.
+    few electrodes for ``coverage_wanted``, as is ``coverage_measured``.
     """
 
     name: str

@@ -101,6 +101,7 @@ def _describe_target(name: str, arm: str, intervals: pd.DataFrame) -> CapacityTa
     of_target = (intervals["arm"] == arm) & (intervals["target"] == name)
     found = intervals[of_target].iloc[0]
     width = float(found["relative_half_width"])
+    measured = float(found["coverage_measured"])
     return CapacityTarget(
         name=name,
         c_rate=c_rate,
@@ -108,5 +109,5 @@ def _describe_target(name: str, arm: str, intervals: pd.DataFrame) -> CapacityTa
         arm=arm,
         relative_half_width=round(width, 6) if 0 < width < float("inf") else None,
         coverage_wanted=float(found["coverage_wanted"]),
-        coverage_measured=round(float(found["coverage_measured"]), 6),
+        coverage_measured=round(measured, 6) if measured == measured else None,
     )

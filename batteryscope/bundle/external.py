@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from batteryscope.bundle.picture_bundle import Row
+from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.errors import ConfigError, LeakageError
+from batteryscope.evaluation.external import score_external
 
 
 def check_label_columns(label_columns: Sequence[str], record: BundleRecord) -> None:
@@ -59,3 +61,43 @@ def join_predictions(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame
         }
     )
     return pd.concat([keys, rows.drop(columns="class").reset_index(drop=True)], axis=1)
+
+
+class ExternalClasses:
+    """Checks, joins and scores an external data set for a bundle of classes."""
+
+    def __init__(self, bundle: Bundle, label_columns: Sequence[str] = ()) -> None:
+        self.bundle = bundle
+        self.label_columns = list(label_columns) or bundle.record.label_columns
+
+    def check(self, manifest: pd.DataFrame) -> None:
+        """Refuse label columns that the model does not predict."""
+        check_label_columns(self.label_columns, self.bundle.record)
+
+    def join(self, rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Put the true class before the prediction rows, in the order of the manifest."""
+        return join_predictions(rows, manifest)
+
+    def score(self, judged: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Score the joined rows that have a prediction."""
+        return score_external(judged, manifest, self.bundle.class_labels, self.label_columns)
+
+    def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
+        """Return ``<arm>.external.image[.<label column>].accuracy`` → value."""
+        arm = self.bundle.record.arm
+        return {
+            ".".join([arm, "external", "image", *([t] if t else []), "accuracy"]): round(a, 6)
+            for t, a in _list_overall(scores)[["target", "accuracy"]].itertuples(index=False)
+        }
+
+    def describe(self, scores: pd.DataFrame) -> list[str]:
+        """Say the main numbers in lines for the terminal."""
+        return [
+            f"{row['target'] or 'all label columns together'}: {100 * row['accuracy']:.1f} % of "
+            f"{row['n']} external images."
+            for row in _list_overall(scores).to_dict("records")
+        ]
+
+
+def _list_overall(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores[scores["group"] == ""].sort_values("target", kind="stable")

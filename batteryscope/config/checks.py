@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from batteryscope.config.check_external import check_external
 from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
@@ -36,14 +37,9 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
         study = project.image_studies[name]
         key = f"params.yaml: studies.{name}"
         _check_dataset(study.dataset, f"{key}.dataset")
-        if study.evaluate.external is not None:
-            _check_dataset(study.evaluate.external, f"{key}.evaluate.external")
-            _check_columns(study.dataset, study.evaluate.external, f"{key}.evaluate.external")
-            if study.dataset.volumes is not None or study.evaluate.external.volumes is not None:
-                raise ConfigError(
-                    f"{key}.evaluate.external: scans cannot be an external data set yet; leave it "
-                    "out, and judge other scans with predict_images.py."
-                )
+        if study.external is not None:
+            _check_dataset(study.external, f"{key}.evaluate.external")
+            check_external(study.dataset, study.external, f"{key}.evaluate.external")
         survey = study.evaluate.survey
         if survey is not None and not Path(survey).is_file():
             raise ConfigError(
@@ -143,14 +139,6 @@ def _check_pulled(path: Path, key: str) -> None:
     if not path.exists() and path.with_name(f"{path.name}.dvc").is_file():
         raise ConfigError(
             f"{key}: '{path}' is known to DVC but its files are not here; run 'dvc pull {path}'."
-        )
-
-
-def _check_columns(data: DatasetSettings, external: DatasetSettings, key: str) -> None:
-    if missing := [c for c in data.labels.columns if c not in external.labels.columns]:
-        raise ConfigError(
-            f"{key}.labels.columns: '{missing[0]}' is missing; an external data set needs the "
-            f"label columns of the study, {data.labels.columns}."
         )
 
 

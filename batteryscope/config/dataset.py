@@ -157,6 +157,8 @@ class CrossSectionGenerator(Settings):
     (standard deviation), the places on one electrode by ``local_spread``; the loading of a place
     by the share ``loading_spread``, so that thickness alone does not tell the porosity. Measured
     capacities have a relative error of ``capacity_error``. The scale is 0.123 um per pixel.
+    The electrodes of a porosity are counted from ``first_electrode``: sets with other numbers have
+    other electrodes.
     """
 
     kind: Literal["cross_section"] = "cross_section"
@@ -164,6 +166,7 @@ class CrossSectionGenerator(Settings):
         default=[0.495, 0.346, 0.30, 0.254, 0.196], min_length=2
     )
     electrodes_per_porosity: PositiveInt = 6
+    first_electrode: PositiveInt = 1
     images_per_electrode: PositiveInt = 10
     width_px: Annotated[int, Field(ge=320)] = 704
     electrode_spread: NonNegativeFloat = 0.002

@@ -69,9 +69,10 @@ class EvaluateSettings(Settings):
     """Baselines and comparisons.
 
     ``winding``: a random forest on what the preprocessing of scans measured on the windings.
-    ``external``: another data set with the same label columns that the trained
-    models are applied to. ``survey``: a CSV with the columns ``image, expert,
-    answer`` of a human survey (``image`` is the path within the data set). ``coverage`` is the
+    ``external``: another data set with the same label columns that the published
+    models are applied to; for capacities to electrodes of its own, at the study's C-rates unless
+    it has ``targets``. ``survey``: a CSV with the columns ``image, expert, answer`` of a human
+    survey (``image`` is the path within the data set). ``coverage`` is the
     share of capacities that shall lie in the intervals that are predicted for them.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.

@@ -110,8 +110,12 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _physics_where_needed(self) -> Self:
-        needs = isinstance(self.dataset.generator, CrossSectionGenerator)
-        if needs and self.dataset.path is None and self.physics is None:
+        needs = any(
+            isinstance(data.generator, CrossSectionGenerator) and data.path is None
+            for data in (self.dataset, self.evaluate.external)
+            if data is not None
+        )
+        if needs and self.physics is None:
             raise ValueError(
                 "generated cross-sections get their capacities from the half-cell model; add "
                 "physics: {}."
@@ -157,6 +161,14 @@ class StudySettings(Settings):
                     "name one."
                 )
         return self
+
+    @property
+    def external(self) -> DatasetSettings | None:
+        """The external data set; without ``targets`` of its own it has those of the study."""
+        external = self.evaluate.external
+        if external is None or external.targets is not None:
+            return external
+        return external.model_copy(update={"targets": self.dataset.targets})
 
     @property
     def sweep_points(self) -> list[SweepPoint]:

@@ -43,8 +43,8 @@ def list_electrodes(settings: CrossSectionGenerator) -> list[Electrode]:
     """List all electrodes, the most porous first, for example ``p50_e1``."""
     electrodes = []
     for nominal in sorted(settings.porosities, reverse=True):
-        for number in range(1, settings.electrodes_per_porosity + 1):
-            name = f"p{round(100 * nominal):02d}_e{number}"
+        for number in range(settings.electrodes_per_porosity):
+            name = f"p{round(100 * nominal):02d}_e{settings.first_electrode + number}"
             rng = derive_rng(settings.seed, "electrode", name)
             porosity = nominal + settings.electrode_spread * rng.normal()
             electrodes.append(Electrode(name, nominal, float(porosity)))

@@ -163,7 +163,7 @@ def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
 
 
 def _judge_coverage(intervals: pd.DataFrame, arm: str, coverage: float) -> list[Finding]:
-    mine = intervals[intervals["arm"] == arm]
+    mine = intervals[(intervals["arm"] == arm) & intervals["coverage_measured"].notna()]
     if mine.empty:
         return []
     low, high = mine["coverage_measured"].min(), mine["coverage_measured"].max()

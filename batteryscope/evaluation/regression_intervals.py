@@ -1,27 +1,68 @@
-"""How sure a predicted capacity is: intervals from validation images, and their coverage.
+"""How sure a predicted capacity is: intervals from test images, and their coverage.
 
-Split-conformal intervals on relative errors, as for the studies of tables. All images of an
-electrode share one measured capacity, so their errors are alike: the coverage that was
-measured on test images, not the nominal one, is what counts.
+Conformal intervals on relative errors. The scores are those of test images, each of a network
+that has seen neither it nor its electrode (cross-conformal prediction, Vovk 2015; jackknife+,
+Barber et al. 2021), as for the studies of tables: validation images chose the epoch of every
+network, so that their errors are too small. Where a single fit tests, nothing else is left.
+
+All images of an electrode share one measured capacity, so that their errors are alike. A new
+picture is of a new electrode; so every electrode counts once, however many images it
+has (hierarchical conformal prediction, Lee, Barber and Willett 2023).
+
+Published models answer with the average of all folds' networks, these scores are of single ones.
+An external data set measures what they hold of the average.
 """
 
+from collections.abc import Collection
+
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from batteryscope.evaluation.regression_predictions import FIT
-from batteryscope.tables.intervals import find_conformal_quantile, find_relative_scores
+from batteryscope.tables.intervals import find_relative_scores
 
 INTERVAL_COLUMNS = [
     "arm", "target", "coverage_wanted", "relative_half_width", "mean_half_width",
-    "n_calibration", "coverage_measured", "n_test",
+    "n_calibration", "n_groups", "coverage_measured", "n_test",
 ]  # fmt: skip
 
 
-def measure_capacity_intervals(images: pd.DataFrame, coverage: float) -> pd.DataFrame:
+def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float) -> float:
+    """Return the score that one of a new group does not exceed with the given probability.
+
+    Parameters
+    ----------
+    scores
+        (n,) scores of calibration images, none negative.
+    groups
+        (n,) the electrode of each.
+    coverage
+        Wanted probability in (0, 1).
+
+    Returns
+    -------
+    float
+        The quantile of the scores with weight 1/(K + 1) for each of the K groups, shared among its
+        images, and the rest at infinity; infinite if K groups are too few for this coverage.
+        With one image per group the usual finite-sample quantile.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    _, place, sizes = np.unique(np.asarray(groups, str), return_inverse=True, return_counts=True)
+    weights = 1 / (sizes[place] * (len(sizes) + 1))
+    order = np.argsort(values, kind="stable")
+    enough = np.flatnonzero(np.cumsum(weights[order]) >= coverage - 1e-9)
+    return float(values[order][enough[0]]) if len(enough) else float("inf")
+
+
+def measure_capacity_intervals(
+    images: pd.DataFrame, coverage: float, straddling: Collection[str] = ()
+) -> pd.DataFrame:
     """Find half-widths per arm and target, and measure the share of test images inside.
 
-    For the test images of a fit, scores come from validation images of all fits that are no
-    test images of this one. ``relative_half_width`` is from all validation images, for new
-    pictures.
+    The intervals of a fit's test images come from the test images of the other fits (with
+    a single fit: from its validation images), without those of the same groups.
+    ``relative_half_width`` is from all of them, for new pictures.
 
     Parameters
     ----------
@@ -29,20 +70,33 @@ def measure_capacity_intervals(images: pd.DataFrame, coverage: float) -> pd.Data
         Rows of ``gather_images`` with the roles validation and test.
     coverage
         Wanted share, in (0, 1).
+    straddling
+        Arms whose networks were trained on images of the electrodes that they test. There every
+        image is a group of its own, else its electrode is the group.
+
+    Returns
+    -------
+    DataFrame
+        :data:`INTERVAL_COLUMNS`; ``coverage_measured`` is NaN where groups are too few for
+        an interval.
     """
     scored = images.assign(score=find_relative_scores(images["y_true"], images["y_pred"]))
     rows = []
     for (arm, target), part in scored.groupby(["arm", "target"], sort=False):
-        known = part[part["role"] == "validation"]
+        group = "sample_id" if arm in straddling else "specimen_id"
         test = part[part["role"] == "test"]
+        single = test.groupby(FIT).ngroups == 1
+        known = part[part["role"] == "validation"] if single else test
         if known.empty or test.empty:
             continue
         inside = 0
+        finite = True
         for _, asked in test.groupby(FIT):
-            others = known[~known["sample_id"].isin(asked["sample_id"])]
-            width = find_conformal_quantile(others["score"], coverage)
+            others = known[~known[group].isin(asked[group])]
+            width = find_grouped_quantile(others["score"], others[group], coverage)
+            finite = finite and bool(np.isfinite(width))
             inside += int((asked["score"] <= width).sum())
-        width = find_conformal_quantile(known["score"], coverage)
+        width = find_grouped_quantile(known["score"], known[group], coverage)
         rows.append(
             [
                 arm,
@@ -51,7 +105,8 @@ def measure_capacity_intervals(images: pd.DataFrame, coverage: float) -> pd.Data
                 width,
                 width * float(test["y_pred"].abs().mean()),
                 len(known),
-                inside / len(test),
+                known[group].nunique(),
+                inside / len(test) if finite else float("nan"),
                 len(test),
             ]
         )

@@ -71,14 +71,15 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         [_keep_known(gather_images(table, manifest)) for table in tables], ignore_index=True
     )
     coverage = study.evaluate.coverage
+    straddling = find_straddling_arms(trained, manifest)
     comparison = compare_capacities(
         images,
         {a: p["backbone"] for a, p in pieces.arms.items()},
         study.evaluate.paper,
-        find_straddling_arms(trained, manifest),
+        straddling,
     )
     curves = tabulate_curves(images)
-    intervals = measure_capacity_intervals(images, coverage)
+    intervals = measure_capacity_intervals(images, coverage, straddling)
     protocols = {a: {**p, "suffix": suffixes[p["split"]]} for a, p in pieces.arms.items()}
     findings = find_capacity_findings(
         comparison, images, curves, intervals, protocols, pieces.main_arm, coverage

@@ -212,7 +212,7 @@ def _create_backbone(name: str, **options: Any) -> nn.Module:
     except (TypeError, RuntimeError) as error:
         raise ConfigError(
             f"model.backbone_options: timm cannot build '{name}' with {options} "
-            f"({str(error).splitlines()[0]})."
+            f"({str(error).splitlines()[0]}); leave out of backbone_options what it does not know."
         ) from None
 
 

@@ -11,7 +11,12 @@ from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_json
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
-from batteryscope.report.read_pieces import read_files, read_json, read_table
+from batteryscope.report.read_pieces import (
+    add_external_files,
+    read_files,
+    read_json,
+    read_table,
+)
 
 COPIED = (
     "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "class_measures.csv",
@@ -63,9 +68,7 @@ def collect_evidence(
         )
     manifest = read_table(_inside(folders.manifest, "manifest.parquet"))
     external = read_table(_inside(folders.external, "metrics.csv"))
-    files = read_files(folders.comparison, COPIED)
-    if external is not None and folders.external is not None:
-        files["external_metrics.csv"] = (folders.external / "metrics.csv").read_bytes()
+    files = add_external_files(read_files(folders.comparison, COPIED), folders.external)
     sweeps = read_table(_inside(folders.sweeps, "sweeps.csv"))
     if sweeps is not None and folders.sweeps is not None:
         files["sweeps.csv"] = (folders.sweeps / "sweeps.csv").read_bytes()

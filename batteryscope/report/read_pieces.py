@@ -63,6 +63,27 @@ def read_json(path: Path | None) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); make it anew.") from None
 
 
+def add_external_files(files: dict[str, bytes], folder: Path | None) -> dict[str, bytes]:
+    """Add what an external data set gave: its tables, and its metrics to ``metrics.json``.
+
+    Parameters
+    ----------
+    files
+        Files of the comparison by name.
+    folder
+        Folder of the external data set, or None.
+    """
+    if folder is None:
+        return files
+    tables = read_files(folder, ("metrics.csv", "predictions.csv"))
+    files = files | {f"external_{name}": content for name, content in tables.items()}
+    if (measured := read_json(folder / "metrics.json")) is not None and "metrics.json" in files:
+        merged = json.loads(files["metrics.json"]) | measured
+        text = json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
+        files["metrics.json"] = text.encode("utf-8")
+    return files
+
+
 def read_files(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     """Read the files that exist, by name."""
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}

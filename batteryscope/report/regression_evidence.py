@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan, plan_study
-from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
+from batteryscope.report.read_pieces import (
+    TEXT_COLUMNS,
+    add_external_files,
+    read_files,
+    read_json,
+    read_table,
+)
 from batteryscope.tilestore import PREVIEW_ROW_NAME
 
 NUMBERS = ("y_true", "y_pred")  # which are classes in other studies
@@ -41,6 +47,7 @@ class RegressionFolders:
     predicted: Path
     maps: Path
     sweeps: Path | None = None
+    external: Path | None = None
     stages: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -81,6 +88,8 @@ class RegressionEvidence:
     data_hash: str
     commit: str
     sweeps: pd.DataFrame | None = None
+    external: pd.DataFrame | None = None
+    external_rows: pd.DataFrame | None = None
 
     @property
     def generated(self) -> bool:
@@ -120,7 +129,11 @@ def collect_regression_evidence(
     summary = read_json(folders.manifest / "summary.json") or {}
     preview = folders.tiles / PREVIEW_ROW_NAME
     files = read_files(folders.comparison, COPIED) | read_files(folders.maps, EXPLAINED)
-    sweeps = None
+    files = add_external_files(files, folders.external)
+    external = external_rows = sweeps = None
+    if folders.external is not None:
+        external = read_table(folders.external / "metrics.csv", TEXTS)
+        external_rows = read_table(folders.external / "predictions.csv", TEXTS)
     if folders.sweeps is not None:
         sweeps = read_table(folders.sweeps / "sweeps.csv")
         files |= read_files(folders.sweeps, ("sweeps.csv",))
@@ -147,6 +160,8 @@ def collect_regression_evidence(
         data_hash=str(summary.get("manifest_hash", "")),
         commit=commit,
         sweeps=sweeps,
+        external=external,
+        external_rows=external_rows,
     )
 
 

@@ -12,6 +12,11 @@ from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
 from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.regression_external import (
+    count_external_rejects,
+    say_external,
+    show_external_capacities,
+)
 from batteryscope.report.regression_figures import (
     draw_error_map,
     draw_losses,
@@ -175,6 +180,9 @@ def render_regression_report(
         "baselines": tables.show_baselines(evidence),
         "by_rate": [tables.show_by_rate(evidence, arm) for arm in published],
         "by_porosity": tables.show_by_porosity(evidence, list(evidence.plan.arms)),
+        "external": show_external_capacities(evidence),
+        "external_texts": say_external(evidence),
+        "external_rejects": count_external_rejects(evidence),
         "intervals": tables.show_capacity_intervals(evidence),
         "shares": tables.show_shares(evidence),
         "agreement": tables.show_agreement(evidence),

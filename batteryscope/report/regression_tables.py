@@ -109,9 +109,11 @@ def show_capacity_intervals(evidence: RegressionEvidence) -> ShownTable | None:
         rows.append(
             [
                 f"{rate:g}C, {unit}",
-                f"± {100 * wide:.1f} %" if np.isfinite(wide) else "too few images",
+                f"± {100 * wide:.1f} %" if np.isfinite(wide) else "too few electrodes",
                 f"± {row['mean_half_width']:.1f} {unit}" if np.isfinite(wide) else "",
-                f"{100 * row['coverage_measured']:.0f} %",
+                f"{100 * row['coverage_measured']:.0f} %"
+                if pd.notna(row["coverage_measured"])
+                else "",
                 f"{100 * row['coverage_wanted']:.0f} %",
                 str(row["n_test"]),
                 f"{100 * spread:.1f} %" if np.isfinite(spread) else "",

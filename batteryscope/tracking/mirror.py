@@ -55,6 +55,8 @@ def plan_runs(results: StudyResults) -> list[RunRecord]:
     """
     plan = plan_study(results.study, results.settings)
     metrics = read_json(results.comparison / "metrics.json")
+    if results.external is not None:
+        metrics |= read_json(results.external / "metrics.json")
     common = _describe_data(results)
     dataset = _make_dataset(results)
     scores = read_fit_scores(results.comparison / "images.csv")
@@ -111,6 +113,9 @@ def _plan_arm(
     own = ("calibration.json", "cost.json", "explain/same_tiles.csv")
     tables += [folder / name for name in own if (folder / name).is_file()]
     artifacts = [(path, "tables") for path in tables]
+    if is_main and results.external is not None:
+        files = ("metrics.csv", "predictions.csv")
+        artifacts += [(results.external / name, "external") for name in files]
     artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
     if is_main and results.report is not None:
         artifacts += list_figures(results.report)

@@ -32,6 +32,7 @@ class StudyResults:
     arm_stages: Mapping[str, tuple[str, ...]]
     stages: Mapping[str, Path]
     comparison: Path
+    external: Path | None = None
     report: Path | None = None
     bundle: Path | None = None
 

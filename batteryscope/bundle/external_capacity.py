@@ -1,0 +1,73 @@
+"""A bundle of capacities beside electrodes from elsewhere whose capacities are known."""
+
+import pandas as pd
+
+from batteryscope.bundle.capacity_predict import CapacityBundle
+from batteryscope.errors import InputError, LeakageError
+from batteryscope.evaluation.regression_external import (
+    flatten_external,
+    gather_external,
+    say_external_coverage,
+    score_capacities,
+)
+from batteryscope.evaluation.regression_predictions import TRUE
+
+
+class ExternalCapacities:
+    """Checks, joins and scores an external data set for a bundle of capacities."""
+
+    def __init__(self, bundle: CapacityBundle) -> None:
+        self.bundle = bundle
+        self.arms = {target.name: target.arm for target in bundle.record.targets}
+
+    def check(self, manifest: pd.DataFrame) -> None:
+        """Refuse a set without these capacities, or with electrodes of the training.
+
+        Raises
+        ------
+        InputError
+            A capacity that the bundle predicts is missing.
+        LeakageError
+            An electrode was used for training, even if these images of it were not.
+        """
+        if missing := [name for name in self.arms if name not in manifest]:
+            raise InputError(
+                f"The external data set has no {missing[0]}, which the models predict; give it the "
+                "C-rates and units of the study (evaluate.external.targets)."
+            )
+        known = self.bundle.training_images
+        roles = known[[member.column for member in self.bundle.record.members]]
+        used = roles.isin(["train", "validation"]).any(axis=1)
+        seen = set(known.loc[used, "specimen_id"]) if "specimen_id" in known else set()
+        if again := sorted(seen & set(manifest["specimen_id"])):
+            raise LeakageError(
+                f"The electrode '{again[0]}' of the external data set was used to train or tune "
+                "the models, so it proves nothing; take it out, or, if it is another electrode, "
+                "give it another name."
+            )
+
+    def join(self, rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Put the measured capacities before the prediction rows, in the order of the manifest."""
+        keys = manifest[["sample_id", "specimen_id", "class"]].reset_index(drop=True)
+        truth = manifest[list(self.arms)].reset_index(drop=True).add_prefix(TRUE)
+        return pd.concat([keys, truth, rows.reset_index(drop=True)], axis=1)
+
+    def score(self, judged: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Score the joined rows that have a prediction."""
+        return score_capacities(gather_external(judged, self.arms))
+
+    def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
+        """Return the scores by name."""
+        return flatten_external(scores)
+
+    def describe(self, scores: pd.DataFrame) -> list[str]:
+        """Say the main numbers in lines for the terminal."""
+        overall = scores[(scores["target"] == "") & (scores["domain"] == "")]
+        errors = overall[(overall["metric"] == "mape") & (overall["level"] == "image")]
+        wanted = {target.arm: target.coverage_wanted for target in self.bundle.record.targets}
+        lines = [
+            f"{row['arm']}: mean error {row['value']:.1f} % of {row['n']} external images. "
+            + say_external_coverage(scores, str(row["arm"]), wanted[row["arm"]])
+            for row in errors.to_dict("records")
+        ]
+        return [line.strip() for line in lines]
