@@ -30,7 +30,7 @@ SPACE = {
     "networks.hidden_layers": [1, 2],
     "train.learning_rate": {"low": 1e-3, "high": 0.1, "log": True},
 }
-SEARCH = {"space": SPACE, "trials": 6, "workers": 1, "min_epochs": 3, "max_epochs": 12}
+SEARCH = {"space": SPACE, "trials": 4, "workers": 1, "min_epochs": 3, "max_epochs": 12}
 STUDY = "electrodes"
 
 
@@ -154,9 +154,9 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
 
     facts = json.loads((tmp_path / "summary/search.json").read_text())
     asha, random = facts["strategies"]
-    assert asha["candidates"] == 6
+    assert asha["candidates"] == 4
     assert asha["stopped_early"] >= 1
-    assert asha["trained_to_the_end"] + asha["stopped_early"] == 6
+    assert asha["trained_to_the_end"] + asha["stopped_early"] == 4
     candidates = pd.read_csv(tmp_path / "summary/candidates.csv")
     spent = candidates[candidates["strategy"] == "asha"]["epochs"]
     assert set(spent) <= {3, 3 + 9, 3 + 9 + 12}
@@ -186,7 +186,7 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
     assert load_script("track_search").main(tracked) == 0
     client = open_client(uri)
     runs = list_runs(client, find_experiment(client, uri, STUDY))
-    assert len(runs) == 6 + random["candidates"] + 2  # and no live run is left
+    assert len(runs) == 4 + random["candidates"] + 2  # and no live run is left
     winner = next(run for run in runs if run.data.tags.get("best") == "true")
     assert winner.data.metrics["best_val_mape"] == facts["best"]["value"]
 
@@ -241,6 +241,13 @@ def test_name_of_a_search_changes_with_what_decides_its_values():
 
     assert name() == name(trials=60, workers=4)  # the same search, continued
     assert len({name(), name("e"), name(seed=2), name(max_epochs=9), name(arm="scratch")}) == 5
+
+
+def test_the_space_of_an_overlay_replaces_the_ready_made_one():
+    own = {"search": {"space": {"networks.nodes": [2, 3]}}}  # not beside those of single targets
+    studies = load_project(PARAMS, {"studies": {"electrode_manufacturing": own}}).studies
+    assert list(studies["electrode_manufacturing"].search.space) == ["networks.nodes"]
+    assert studies["electrode_manufacturing"].search.trials == 12
 
 
 def test_rungs_end_with_all_epochs():
