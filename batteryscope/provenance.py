@@ -59,13 +59,21 @@ TRAINING_CODE = (
     "batteryscope/seeds.py",
     "batteryscope/training/",
 )
+# The same for the networks of tables.
+TABLE_TRAINING_CODE = (
+    "batteryscope/seeds.py",
+    "batteryscope/tables/fit_stack.py",
+    "batteryscope/tables/networks.py",
+    "batteryscope/tables/plan_tasks.py",
+    "batteryscope/tables/train_stack.py",
+)
 
 
-def digest_training_code(root: Path = PROJECT_ROOT) -> str:
+def digest_training_code(root: Path = PROJECT_ROOT, places: Iterable[str] = TRAINING_CODE) -> str:
     """Return one SHA-256 over all code that decides what a training ends with."""
     files = [
         path
-        for place in TRAINING_CODE
+        for place in places
         for path in ((root / place).rglob("*.py") if place.endswith("/") else [root / place])
     ]
     return digest_files(files, root)

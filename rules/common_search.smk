@@ -1,9 +1,13 @@
 # What the rules of searches share: the searches of all studies, and where they are stored.
 
 from batteryscope.search.plan_search import plan_search
+from batteryscope.search.plan_table_search import plan_table_search
 
 try:
-    SEARCHES = {name: plan_search(plan) for name, plan in PLANS.items()}
+    SEARCHES = {name: plan_search(plan) for name, plan in PLANS.items()} | {
+        name: plan_table_search(name, study)
+        for name, study in PROJECT.table_studies.items()
+    }
 except BatteryscopeError as error:
     refuse(error)
 SEARCHES = {name: search for name, search in SEARCHES.items() if search}
@@ -18,17 +22,41 @@ def search_storage(wildcards):
 
 def search_settings(wildcards):
     """A study without what its search does not depend on."""
-    study = PROJECT.studies[wildcards.study].model_dump(
-        mode="json", exclude={"evaluate", "explain", "sweeps", "run_sweeps"}
-    )
+    unused = {"evaluate", "explain", "sweeps", "run_sweeps", "ablations", "propose"}
+    study = PROJECT.studies[wildcards.study].model_dump(mode="json", exclude=unused)
     study["search"][
         "storage"
     ] = None  # an address holds no result, but perhaps a password
     return settings_file(wildcards.study, "search", study)
 
 
-def search_stage(wildcards):
-    return SEARCHES[wildcards.study].stage
+def searches_tables(wildcards):
+    return wildcards.study in PROJECT.table_studies
+
+
+def search_kind(wildcards):
+    return PROJECT.studies[wildcards.study].kind
+
+
+def search_split(wildcards):
+    if searches_tables(wildcards):
+        return f"work/{wildcards.study}/splits/split.parquet"
+    split = SEARCHES[wildcards.study].stage.split
+    return f"work/{wildcards.study}/splits/{split}/split.parquet"
+
+
+def search_tiles(wildcards):
+    """The tile store; networks of tables have none."""
+    if searches_tables(wildcards):
+        return []
+    return f"work/{wildcards.study}/tiles/{SEARCHES[wildcards.study].stage.tiles}"
+
+
+def search_rows(wildcards):
+    """The rows, where candidates learn from them alone."""
+    if searches_tables(wildcards):
+        return f"work/{wildcards.study}/data/manifest.parquet"
+    return []
 
 
 def search_workers(wildcards, strategy):
@@ -37,7 +65,9 @@ def search_workers(wildcards, strategy):
 
 
 def search_parents(wildcards):
-    parent = search_stage(wildcards).parent
+    if searches_tables(wildcards):
+        return []
+    parent = SEARCHES[wildcards.study].stage.parent
     return stage_parts(wildcards.study, parent) if parent else []
 
 
@@ -48,5 +78,6 @@ def search_threads(wildcards):
 
 
 def search_weights(wildcards):
-    weights = search_stage(wildcards).settings.model.weights
-    return [] if weights in ("random", "imagenet") else weights
+    if searches_tables(wildcards):
+        return []
+    return weights_file(SEARCHES[wildcards.study].stage.settings.model.weights)

@@ -92,10 +92,8 @@ def sweep_inputs(wildcards):
 
 
 def without_sweeps(study):
-    """A study's settings for jobs that sweeps do not change."""
-    alone = {"sweeps": {}, "run_sweeps": []}
-    if study in PLANS:
-        alone["search"] = None
+    """A study's settings for jobs that sweeps and searches do not change."""
+    alone = {"sweeps": {}, "run_sweeps": [], "search": None}
     return PROJECT.studies[study].model_copy(update=alone)
 
 

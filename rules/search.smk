@@ -3,8 +3,9 @@
 
 rule create_search:
     input:
-        split=lambda w: f"work/{w.study}/splits/{search_stage(w).split}/split.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{search_stage(w).tiles}",
+        split=search_split,
+        tiles=search_tiles,
+        rows=search_rows,
         # Random search gets as many epochs as ASHA has used.
         asha=lambda w: (
             search_workers(w, "asha") + [f"work/{w.study}/search/asha/created.json"]
@@ -28,13 +29,19 @@ rule create_search:
     params:
         settings=search_settings,
         storage=search_storage,
+        kind=search_kind,
+        data=lambda w, input: (
+            [input.split, f"{input.tiles}/index.parquet"]
+            if input.tiles
+            else [input.split, input.rows]
+        ),
         asha=lambda w, input: ["--asha", input.asha[-1]] if input.asha else [],
     message:
         "{wildcards.study}: create the search ({wildcards.strategy})"
     shell:
         "python workflow_scripts/create_search.py --study {wildcards.study} "
-        "--settings {params.settings:q} --strategy {wildcards.strategy} "
-        "--storage {params.storage:q} --data {input.split:q} {input.tiles:q}/index.parquet "
+        "--kind {params.kind} --settings {params.settings:q} --strategy {wildcards.strategy} "
+        "--storage {params.storage:q} --data {params.data:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
 
 
@@ -42,8 +49,8 @@ rule run_search_worker:
     input:
         created="work/{study}/search/{strategy}/created.json",
         manifest="work/{study}/data/manifest.parquet",
-        split=lambda w: f"work/{w.study}/splits/{search_stage(w).split}/split.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{search_stage(w).tiles}",
+        split=search_split,
+        tiles=search_tiles,
         parent=search_parents,
         weights=search_weights,
         store=ancient("work/tracking.json"),
@@ -64,19 +71,21 @@ rule run_search_worker:
     threads: search_threads
     resources:
         mem_mb=4000,
-        gpu=1,
+        gpu=lambda w: 0 if searches_tables(w) else 1,
     params:
+        kind=search_kind,
         settings=search_settings,
         storage=search_storage,
         # Not declared as output, so that it outlives a killed job.
         state="work/{study}/state/search",
+        tiles=lambda w, input: ["--tiles", input.tiles] if input.tiles else [],
     message:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
     shell:
         "python workflow_scripts/run_search_worker.py --study {wildcards.study} "
-        "--settings {params.settings:q} --created {input.created:q} "
+        "--kind {params.kind} --settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --worker {wildcards.worker} --manifest {input.manifest:q} "
-        "--split {input.split:q} --tiles {input.tiles:q} --parent {input.parent:q} "
+        "--split {input.split:q} {params.tiles:q} --parent {input.parent:q} "
         "--state {params.state:q} --out {output.worker:q} --log {log:q}"
 
 
@@ -104,6 +113,7 @@ rule summarise_search:
     resources:
         mem_mb=2000,
     params:
+        kind=search_kind,
         settings=lambda w: settings_file(
             w.study,
             "searched",
@@ -116,7 +126,7 @@ rule summarise_search:
         "{wildcards.study}: summarise the search"
     shell:
         "python workflow_scripts/summarise_search.py --study {wildcards.study} "
-        "--settings {params.settings:q} --created {input.created:q} "
+        "--kind {params.kind} --settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
 
 

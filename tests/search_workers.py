@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 
 from batteryscope.config.search import SearchSettings
+from batteryscope.config.study import Recipe
 from batteryscope.search.queue import SLOT, load_queue, run_queue
 from batteryscope.search.sampling import draw_values, make_pruner, make_sampler
 from batteryscope.search.storage import open_storage
@@ -37,7 +38,7 @@ def open_search(url: str, worker: int = 0):
 
 def train_number(trial: optuna.Trial, epoch_s: float) -> float:
     """The nearer the learning rate is to 0.003, the better; it rises over the epochs."""
-    rate = draw_values(trial, SETTINGS)["train.learning_rate"]
+    rate = draw_values(trial, SETTINGS, Recipe)["train.learning_rate"]
     best = math.exp(-abs(math.log10(rate / 0.003)))
     for epoch in range(1, SETTINGS.max_epochs + 1):
         time.sleep(epoch_s)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -14,14 +15,17 @@ from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError
 from batteryscope.plan import plan_study
-from batteryscope.search.candidate import keep_seen_part, plan_candidate, train_candidate
-from batteryscope.search.plan_search import change_stage, name_search, plan_search
+from batteryscope.search.candidate import train_candidate
+from batteryscope.search.plan import name_search
+from batteryscope.search.plan_search import StageSearch, change_stage, plan_search
 from batteryscope.search.queue import create_queue, list_slots, load_queue, run_queue
 from batteryscope.search.sampling import count_random_trials, make_pruner, make_sampler
+from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part, plan_candidate
 from batteryscope.search.storage import open_storage
 from batteryscope.tilestore import TileWriter, write_index
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
+from tests.search_programs import run_search_programs
 from tests.small_params import small_params, small_study
 from tests.test_config import PARAMS
 from tests.texture_fits import make_data, make_settings
@@ -96,10 +100,12 @@ def test_a_killed_candidate_goes_on_after_its_last_epoch(tmp_path, caplog, monke
         def finish(self, status):
             pass
 
+    stage = SimpleNamespace(settings=make_settings())
+    plan = StageSearch("check", search, "only", None, stage)
+
     def train(trial, listen):
-        return train_candidate(
-            trial, search, make_settings(), data, tmp_path / "state", None, listen
-        )
+        trainer = StageTrainer(plan, data)
+        return train_candidate(trial, plan, trainer, tmp_path / "state", listen)
 
     with pytest.raises(Killed):
         run_queue(queue, lambda trial: train(trial, lambda *_: DiesAfterTwo()), 1)
@@ -134,19 +140,9 @@ def test_programs_search_and_the_best_can_be_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_study(tmp_path)
     uri = copy_empty_store(tmp_path)
-    common = ["--study", "check", "--settings", "study.json"]
-    storage = ["--storage", f"sqlite:///{tmp_path}/candidates.db"]
+    study = ["--study", "check", "--settings", "study.json"]
     data = ["--manifest", "manifest.parquet", "--split", "split.parquet", "--tiles", "tiles"]
-    for strategy in ("asha", "random"):
-        asha = ["--asha", "asha.json"] if strategy == "random" else []
-        created = ["--strategy", strategy, "--data", "split.parquet", "tiles/index.parquet", *asha]
-        out = ["--out", f"{strategy}.json"]
-        assert load_script("create_search").main([*common, *storage, *created, *out]) == 0
-        worker = ["--created", f"{strategy}.json", "--state", "state", "--out", "worker.json"]
-        worker += ["--tracking-uri", uri]
-        assert load_script("run_search_worker").main([*common, *storage, *data, *worker]) == 0
-    created = ["--created", "asha.json", "random.json", "--out", "summary"]
-    assert load_script("summarise_search").main([*common, *storage, *created]) == 0
+    run_search_programs(tmp_path, study, ["split.parquet", "tiles/index.parquet"], data, uri)
 
     facts = json.loads((tmp_path / "summary/search.json").read_text())
     asha, random = facts["strategies"]

@@ -13,12 +13,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument(
         "--strategy", choices=("asha", "random"), required=True, help="how to search"
     )
     parser.add_argument("--storage", required=True, help="address of the database")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="split, tile index")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="split, and tile index or rows"
+    )
     parser.add_argument("--asha", type=Path, help="created.json of ASHA, whose epochs random has")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     return run_program(create, parser, argv)
@@ -27,20 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def create(arguments: argparse.Namespace) -> None:
     """Create the Optuna study and queue its candidates."""
     from batteryscope.command_line import read_settings
-    from batteryscope.config.study import StudySettings
-    from batteryscope.plan import plan_study
-    from batteryscope.provenance import digest_file, digest_json, digest_training_code
-    from batteryscope.search.plan_search import name_search, plan_search
+    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.provenance import digest_file, digest_json
+    from batteryscope.search.find_plan import find_search
+    from batteryscope.search.plan import name_search
     from batteryscope.search.queue import create_queue, load_queue
     from batteryscope.search.results import list_candidates
     from batteryscope.search.sampling import count_random_trials, find_direction
     from batteryscope.search.storage import open_storage
 
-    settings = read_settings(StudySettings, arguments.settings)
-    plan = plan_search(plan_study(arguments.study, settings))
-    assert plan is not None  # the rule exists for studies with a search alone
+    settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    plan = find_search(arguments.study, settings)
     search = plan.settings
-    data = digest_json([*(digest_file(path) for path in arguments.data), digest_training_code()])
+    data = digest_json([*(digest_file(path) for path in arguments.data), plan.digest_code()])
     name = name_search(plan, arguments.strategy, data)
     storage = open_storage(arguments.storage, search.heartbeat_s, search.max_retries)
     trials = search.trials

@@ -15,13 +15,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, required=True, help="JSON of create_search.py")
     parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument("--worker", type=int, default=0, help="number of this worker")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
-    parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
+    parser.add_argument("--tiles", type=Path, help="folder of the tile store; tables have none")
     parser.add_argument("--parent", type=Path, nargs="*", default=[], help="parent stage's parts")
     parser.add_argument("--state", type=Path, required=True, help="folder that survives a kill")
     parser.add_argument(
@@ -35,23 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def work(arguments: argparse.Namespace) -> None:
     """Open the search and the data, then train."""
-    import pandas as pd
-
-    from batteryscope.config.study import StudySettings
-    from batteryscope.plan import plan_study
-    from batteryscope.search.candidate import keep_seen_part
-    from batteryscope.search.plan_search import plan_search
+    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.search.find_plan import find_search
+    from batteryscope.search.make_trainer import open_data
     from batteryscope.search.worker import run_worker
-    from batteryscope.tilestore import TileStore
     from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.tracking.search_mirror import name_candidate_job
 
-    settings = read_settings(StudySettings, arguments.settings)
-    plan = plan_search(plan_study(arguments.study, settings))
-    assert plan is not None  # the rule exists for studies with a search alone
-    store = TileStore.open(arguments.tiles)
-    split = pd.read_parquet(arguments.split)
-    data = keep_seen_part(pd.read_parquet(arguments.manifest), split, store.index, store.tiles)
+    plan = find_search(
+        arguments.study, read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    )
+    make_trainer = open_data(
+        plan, arguments.manifest, arguments.split, arguments.tiles, arguments.parent
+    )
 
     def listen(strategy, candidate, values):  # type: ignore[no-untyped-def]
         return LateRun(
@@ -71,8 +68,7 @@ def work(arguments: argparse.Namespace) -> None:
         arguments.created,
         arguments.storage,
         arguments.worker,
-        data,
-        arguments.parent,
+        make_trainer,
         arguments.state,
         listen,
     )

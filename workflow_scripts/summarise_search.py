@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, nargs="+", required=True, help="ASHA's first")
     parser.add_argument("--storage", required=True, help="address of the database")
@@ -22,16 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def summarise(arguments: argparse.Namespace) -> None:
     """Read all candidates and write everything."""
-    from batteryscope.config.study import StudySettings
-    from batteryscope.plan import plan_study
-    from batteryscope.search.plan_search import plan_search
+    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.search.find_plan import find_search
     from batteryscope.search.queue import load_queue
     from batteryscope.search.storage import open_storage
     from batteryscope.search.write_summary import write_summary
 
-    settings = read_settings(StudySettings, arguments.settings)
-    plan = plan_search(plan_study(arguments.study, settings))
-    assert plan is not None  # the rule exists for studies with a search alone
+    settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    plan = find_search(arguments.study, settings)
     search = plan.settings
     storage = open_storage(arguments.storage, search.heartbeat_s, search.max_retries)
     searches = {}

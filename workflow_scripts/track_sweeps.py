@@ -9,13 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.study import StudySettings
-from batteryscope.config.table_study import TableStudySettings
-
-STUDIES: dict[str, type[StudySettings] | type[TableStudySettings]] = {
-    "image": StudySettings,
-    "table": TableStudySettings,
-}
+from batteryscope.config.project import STUDY_KINDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--kind", choices=sorted(STUDIES), default="image", help="of its data")
+    parser.add_argument("--kind", choices=sorted(STUDY_KINDS), default="image", help="of its data")
     parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--manifest-summary", type=Path, required=True, help="summary.json")
@@ -39,7 +33,7 @@ def track(arguments: argparse.Namespace) -> None:
     from batteryscope.tracking.study import track_runs, write_tracked
     from batteryscope.tracking.sweep_mirror import plan_point_runs
 
-    settings = read_settings(STUDIES[arguments.kind], arguments.settings)
+    settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
     outcome = track_runs(
         arguments.study,
         lambda: plan_point_runs(

@@ -28,6 +28,10 @@ AnyStudy = Annotated[
     Annotated[StudySettings, Tag("image")] | Annotated[TableStudySettings, Tag("table")],
     Discriminator(kind),
 ]
+STUDY_KINDS: dict[str, type[StudySettings] | type[TableStudySettings]] = {
+    "image": StudySettings,
+    "table": TableStudySettings,
+}
 
 
 class TrackingSettings(Settings):
@@ -147,9 +151,9 @@ def _drop_idle_sweeps(project: Project) -> Project:
 def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``change`` merged in, mapping by mapping; inputs stay as they are.
 
-    A value of null in ``change`` replaces. Two kinds of mappings replace as a whole:
-    ``arms``, so that an overlay can drop arms, and any mapping that names another
-    ``kind`` or ``method`` of alternatives than the base does.
+    A value of null in ``change`` replaces. Some mappings replace as a whole: ``arms`` and
+    the ``space`` of a search, so that an overlay can drop arms and keys, and any mapping that
+    names another ``kind`` or ``method`` of alternatives than the base does.
     """
     merged = copy.deepcopy(dict(base))
     for key, value in change.items():
@@ -179,7 +183,7 @@ def _may_merge(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool
     same_kind = all(
         old.get(tag) == new.get(tag, old.get(tag)) for tag in ("kind", "method") if tag in old
     )
-    return key != "arms" and same_kind
+    return key not in ("arms", "space") and same_kind
 
 
 def _scale_study(

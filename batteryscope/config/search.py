@@ -1,5 +1,6 @@
 """Search: which settings of an arm's last stage are best on the validation part."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -12,7 +13,6 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, list_classes
-from batteryscope.config.sweep import check_key
 from batteryscope.tracking.names import hide_password
 
 SEARCHED_SECTIONS = ("balance", "augment", "model", "train")
@@ -97,8 +97,19 @@ class SearchSettings(Settings):
         """Whether a lower metric is better."""
         return self.metric not in (None, "val_accuracy")
 
-    def check_space(self, recipe: type[BaseModel]) -> None:
-        """Refuse keys that an arm does not have, or that the last stage does not depend on.
+    def check_space(
+        self, sections: Sequence[str], check: Callable[[str], None], arms: Sequence[str]
+    ) -> None:
+        """Refuse keys that an arm does not have, or that no training depends on; unknown arms.
+
+        Parameters
+        ----------
+        sections
+            Those that may be searched.
+        check
+            Refuses a key that an arm does not have.
+        arms
+            Names of the arms.
 
         Raises
         ------
@@ -110,7 +121,7 @@ class SearchSettings(Settings):
             if section in ("preprocess", "split", "dataset"):
                 raise ValueError(
                     f"search.space: '{key}' is no setting of training, so a search cannot change "
-                    f"it; sweep it, or search {', '.join(SEARCHED_SECTIONS)}."
+                    f"it; sweep it, or search {', '.join(sections)}."
                 )
             if key == "train.epochs":
                 raise ValueError(
@@ -118,13 +129,17 @@ class SearchSettings(Settings):
                     "search.max_epochs is taken anyway."
                 )
             try:
-                check_key(key, recipe)
+                check(key)
             except ValueError as error:
                 raise ValueError(f"search.space: {error}") from None
+        if self.arm is not None and self.arm not in arms:
+            raise ValueError(
+                f"search.arm '{self.arm}' is none of the arms {sorted(arms)}; name one."
+            )
 
     def is_integer(self, key: str, recipe: type[BaseModel]) -> bool:
         """Whether an interval stands for whole numbers: its setting takes nothing else."""
-        section, _, name = key.partition(".")
+        section, name = key.split(".")[0], key.split(".")[-1]
         interval = self.space[key]
         fields = [
             settings.model_fields[name]

@@ -16,7 +16,7 @@ from batteryscope.config.learning import (
 )
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import PreprocessSettings
-from batteryscope.config.search import SearchSettings
+from batteryscope.config.search import SEARCHED_SECTIONS, SearchSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.sweep import (
     WHERE,
@@ -154,12 +154,9 @@ class StudySettings(Settings):
             change=lambda point: change_arm(self.arms[point.base], point.values),
         )
         if self.search is not None:
-            self.search.check_space(Recipe)
-            if self.search.arm is not None and self.search.arm not in self.arms:
-                raise ValueError(
-                    f"search.arm '{self.search.arm}' is none of the arms {sorted(self.arms)}; "
-                    "name one."
-                )
+            self.search.check_space(
+                SEARCHED_SECTIONS, lambda key: check_key(key, Recipe), list(self.arms)
+            )
         return self
 
     @property

@@ -210,7 +210,7 @@ def check_sweeps(
             keys = [single for axis in sweep.grid for single in split_key(axis)]
             for key in keys:
                 check(key)
-            _check_each_set_once(keys, spread)
+            check_each_set_once(keys, spread)
             if name not in run_sweeps:
                 continue  # it may be meant for other arms than an overlay's
             if sweep.arm is not None and sweep.arm not in arms:
@@ -231,16 +231,34 @@ def check_sweeps(
             raise ValueError(f"sweeps.{name}: {error}") from None
 
 
-def _check_each_set_once(keys: Sequence[str], spread: Callable[[str], Sequence[str]]) -> None:
-    """Refuse two keys for one setting: the last would win, and points be named after the other."""
+def check_each_set_once(
+    keys: Iterable[str], spread: Callable[[str], Sequence[str]], where: str = ""
+) -> None:
+    """Refuse two keys for one setting: the last would win, and points be named after the other.
+
+    Parameters
+    ----------
+    keys
+        Single keys.
+    spread
+        The settings that a key changes, if it stands for several.
+    where
+        What the sentence begins with.
+
+    Raises
+    ------
+    ValueError
+        Naming the two keys.
+    """
     setter: dict[str, str] = {}
     for key in keys:
         for setting in spread(key):
             if setter.get(setting) == key:
-                raise ValueError(f"'{key}' is named twice; name it once.")
+                raise ValueError(f"{where}'{key}' is named twice; name it once.")
             if setting in setter:
                 raise ValueError(
-                    f"'{setter[setting]}' and '{key}' change the same setting; leave one out."
+                    f"{where}'{setter[setting]}' and '{key}' change the same setting; leave one "
+                    "out."
                 )
             setter[setting] = key
 

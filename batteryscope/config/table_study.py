@@ -6,9 +6,11 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.search import SearchSettings
 from batteryscope.config.sweep import (
     SweepPoint,
     SweepSettings,
+    check_each_set_once,
     check_key,
     check_sweeps,
     expand_sweeps,
@@ -73,6 +75,22 @@ class AblationSettings(Settings):
     test_fractions: list[Share] = []
 
 
+class TableSearchSettings(SearchSettings):
+    """Asynchronous successive halving (ASHA) over settings of very small networks.
+
+    ``space`` names settings of ``networks`` and ``train``; ``networks.nodes`` holds for the
+    networks of all targets, ``networks.<target>.nodes`` for that of one. A candidate is ``arm``
+    (the main one) with the source network behind it, trained on the first repeat: with
+    ``min_epochs`` each, anew with ``reduction_factor`` times as many, and so on up to
+    ``max_epochs``. ``metric`` is the mean over all targets and target domains of the MAPE of the
+    validation rows.
+    """
+
+    min_epochs: PositiveInt = 10
+    max_epochs: PositiveInt = 250
+    metric: Literal["val_mape"] = "val_mape"
+
+
 class TableRecipe(Settings):
     """What a sweep of a table study may change; ``networks`` stands for those of all targets."""
 
@@ -129,7 +147,7 @@ class TableStudySettings(Settings):
     that applies at ``scale: demo``. ``sweeps`` take settings of ``split``, ``networks`` and
     ``train``: ``networks.nodes`` changes the networks of all targets,
     ``networks.<target>.nodes`` that of one. A sweep follows one ``arm``, and the source network
-    behind it.
+    behind it; so does the ``search``, among settings of ``networks`` and ``train``.
     """
 
     kind: Literal["table"]
@@ -148,6 +166,7 @@ class TableStudySettings(Settings):
     propose: ProposeSettings | None = None
     sweeps: dict[SweepName, SweepSettings] = {}
     run_sweeps: list[str] = []
+    search: TableSearchSettings | None = None
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -174,6 +193,9 @@ class TableStudySettings(Settings):
             check=self._check_swept,
             spread=self.spread_key,
         )
+        if self.search is not None:
+            self.search.check_space(("networks", "train"), self._check_swept, self.arms)
+            check_each_set_once(self.search.space, self.spread_key, "search.space: ")
         return self
 
     def spread_key(self, key: str) -> list[str]:

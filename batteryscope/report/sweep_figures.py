@@ -1,5 +1,6 @@
 """The figures of sweeps: lines over one setting, heat maps over two."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAPS_PER_ROW = 3
 MOST_INSIDE = 4  # lines whose names fit into the axes
+LABEL_WIDTH = 60  # letters that fit below the axes of one sweep
 
 
 def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Picture]:
@@ -188,7 +190,8 @@ def _place(line: pd.DataFrame, key: str, order: list[str]) -> list[float]:
 
 
 def _label_values(axes: "Axes", key: str, values: list[Any], order: list[str]) -> None:
-    axes.set_xlabel(name_key(key))
+    # Many settings that change together have a long name.
+    axes.set_xlabel(textwrap.fill(name_key(key), LABEL_WIDTH))
     if not _is_numeric(values):
         turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if len(order) > 3 else {}
         axes.set_xticks(range(len(order)), order, **turned)

@@ -1,93 +1,64 @@
-"""Training one candidate, on data from which the test part has been taken away."""
+"""One candidate: values are drawn, a trainer trains, and the search may stop it early."""
 
-import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import optuna
-import pandas as pd
-from numpy.typing import NDArray
 
-from batteryscope.balance import balance_stage
-from batteryscope.config.search import SearchSettings
 from batteryscope.errors import InputError
-from batteryscope.plan import StageSettings
-from batteryscope.provenance import digest_training_code
-from batteryscope.search.plan_search import change_stage
+from batteryscope.search.plan import SearchPlan
 from batteryscope.search.queue import SLOT
 from batteryscope.search.sampling import draw_values
-from batteryscope.tilestore import JUDGING_KINDS, TRAINING_KINDS
 from batteryscope.training.callbacks import EpochListener
-from batteryscope.training.fit import FitTask, is_finished
-from batteryscope.training.stage import plan_fits, train_fit
 
 
-@dataclass(frozen=True)
-class SearchData:
-    """What candidates see: the training and validation part of the first fit."""
+class TrainedCandidate(NamedTuple):
+    """What a candidate is worth, and what it took."""
 
-    manifest: pd.DataFrame
-    split: pd.DataFrame
-    index: pd.DataFrame
-    tiles: NDArray[np.uint8]
+    value: float
+    epochs: int
+    seconds: float
 
 
-def keep_seen_part(
-    manifest: pd.DataFrame, split: pd.DataFrame, index: pd.DataFrame, tiles: NDArray[np.uint8]
-) -> SearchData:
-    """Copy what the first repeat and fold trains and validates on; nothing else is read.
+class CandidateTrainer(Protocol):
+    """What trains the candidates of one kind of study, on data without the test part."""
 
-    Parameters
-    ----------
-    manifest, split, index
-        Tables of the contract.
-    tiles : (n, H, W) uint8 array
-        The tile store.
+    def count_spent(self, epoch: int) -> int:
+        """Return how many epochs were trained when epoch ``epoch``, counted from 1, is reported."""
 
-    Returns
-    -------
-    SearchData
-        Split and tile index without test samples, tiles renumbered. The manifest stays whole,
-        since it names the classes.
-    """
-    first = split.sort_values(["repeat", "fold"]).iloc[0]
-    own = split[(split["repeat"] == first["repeat"]) & (split["fold"] == first["fold"])]
-    own = own[own["role"] != "test"]
-    role = index["sample_id"].map(own.set_index("sample_id")["role"])
-    wanted = (role == "train") & index["kind"].isin(TRAINING_KINDS)
-    wanted |= (role == "validation") & index["kind"].isin(JUDGING_KINDS)
-    kept = index[wanted & index["used"]].sort_values("tile")
-    seen = np.ascontiguousarray(tiles[kept["tile"].to_numpy(np.int64)])
-    return SearchData(manifest, own, kept.assign(tile=np.arange(len(kept))), seen)
+    def train(
+        self, slot: int, values: Mapping[str, Any], folder: Path, listener: EpochListener
+    ) -> TrainedCandidate:
+        """Train candidate ``slot``, telling the listener its metric.
 
-
-def plan_candidate(data: SearchData, settings: StageSettings, parent: Path | None) -> FitTask:
-    """Decide what a candidate trains on; its balance may be part of the search."""
-    balance = balance_stage(
-        data.manifest, data.split, data.index, settings.balance, settings.where,
-        settings.stage, settings.train.seed,
-    )  # fmt: skip
-    pair = (int(data.split["repeat"].iloc[0]), int(data.split["fold"].iloc[0]))
-    parents = {f"r{pair[0]}_f{pair[1]}": parent} if parent else {}
-    weights = Path(settings.model.weights)
-    code = digest_training_code() + (str(weights) if weights.is_file() else "")
-    _, tasks = plan_fits(
-        settings, data.manifest, data.split, balance, data.index, data.tiles, [pair], code, parents
-    )
-    return tasks[0]
+        ``folder`` is for whatever it needs to go on after a kill.
+        """
 
 
 class Pruned(EpochListener):
     """Reports every epoch to the search, which may stop the training; passes it on."""
 
-    def __init__(self, trial: optuna.Trial, metric: str, other: EpochListener | None) -> None:
+    def __init__(
+        self,
+        trial: optuna.Trial,
+        metric: str,
+        max_epochs: int,
+        count_spent: Callable[[int], int],
+        other: EpochListener | None,
+    ) -> None:
         self.trial = trial
         self.metric = metric
+        self.max_epochs = max_epochs
+        self.count_spent = count_spent
         self.other = other
+        # Of a candidate whose worker died: the values that it has told already.
+        trials = trial.study.get_trials(deepcopy=False)
+        self.known = {
+            step for t in trials if t.number == trial.number for step in t.intermediate_values
+        }
 
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         """Report the metric of one epoch.
@@ -99,9 +70,12 @@ class Pruned(EpochListener):
         """
         if self.other is not None:
             self.other.log_epoch(epoch, metrics)
+        if epoch + 1 in self.known:
+            return
         self.trial.report(metrics[self.metric], epoch + 1)
-        self.trial.set_user_attr("epochs", epoch + 1)
-        if self.trial.should_prune():
+        self.trial.set_user_attr("epochs", self.count_spent(epoch + 1))
+        # After its last epoch there is nothing left to save.
+        if epoch + 1 < self.max_epochs and self.trial.should_prune():
             raise optuna.TrialPruned
 
     def finish(self, status: str) -> None:
@@ -112,11 +86,9 @@ class Pruned(EpochListener):
 
 def train_candidate(
     trial: optuna.Trial,
-    search: SearchSettings,
-    stage: StageSettings,
-    data: SearchData,
+    plan: SearchPlan,
+    trainer: CandidateTrainer,
     state_dir: Path,
-    parent: Path | None = None,
     listen: Callable[[int, dict[str, Any]], EpochListener | None] = lambda *_: None,
 ) -> float:
     """Draw the settings of a candidate, train it and return its validation metric.
@@ -125,48 +97,38 @@ def train_candidate(
     ----------
     trial
         The candidate.
-    search, stage
-        Settings of the search (``metric`` named) and of the stage as configured.
-    data
-        Training and validation part.
+    plan
+        The search.
+    trainer
+        Trains it.
     state_dir
-        Folder for all candidates: a killed one goes on after its last epoch.
-    parent
-        Folder of the fit that the stage continues.
+        Folder for all candidates: a killed one goes on there.
     listen
         Makes a listener from number and values of the candidate.
 
     Returns
     -------
     float
-        The metric of the best epoch.
+        What the candidate is worth.
 
     Raises
     ------
     optuna.TrialPruned
         If it was stopped early.
     BatteryscopeError
-        If its settings do not go together.
+        If its settings do not go together, or its metric is no number.
     """
-    values = draw_values(trial, search)
-    settings = change_stage(stage, values, search)
+    search, metric = plan.settings, str(plan.settings.metric)
+    values = draw_values(trial, search, plan.recipe)
     slot = int(trial.user_attrs[SLOT])
     folder = state_dir / f"candidate_{slot:04d}"
-    task = plan_candidate(data, settings, parent)
-    outputs = stage.targets or sorted(data.manifest["class"].unique())
-    label = f"{settings.study} candidate {slot}"
-    metric = str(search.metric)
-    listener = Pruned(trial, metric, listen(slot, values))
+    listener = Pruned(trial, metric, search.max_epochs, trainer.count_spent, listen(slot, values))
     try:
-        if not is_finished(folder, task.identity):
-            train_fit(task, settings, outputs, data.tiles, folder, label, listener)
-        history = pd.read_csv(folder / "history.csv")
-        values_by_epoch = history[metric]
-        if not np.isfinite(values_by_epoch).any():
-            raise InputError(f"{label}: {metric} is not a number in any epoch.")
-        trial.set_user_attr("epochs", len(history))
-        fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        trial.set_user_attr("seconds", fit["wall_seconds"])
+        trained = trainer.train(slot, values, folder, listener)
+        if not np.isfinite(trained.value):
+            raise InputError(f"{plan.study} candidate {slot}: {metric} is not a number.")
+        trial.set_user_attr("epochs", trained.epochs)
+        trial.set_user_attr("seconds", trained.seconds)
         listener.finish("FINISHED")
     except BaseException as error:
         pruned = isinstance(error, optuna.TrialPruned)
@@ -175,5 +137,4 @@ def train_candidate(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
-    best = values_by_epoch.min() if search.is_error else values_by_epoch.max()
-    return float(best)
+    return trained.value

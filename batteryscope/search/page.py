@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
+from batteryscope.config.table_study import TableStudySettings
 from batteryscope.report.html import make_environment
 from batteryscope.report.shown_table import show_table
 from batteryscope.report.style import Picture
@@ -18,7 +19,7 @@ SHOWN_CANDIDATES = 15
 
 def render_search(
     study: str,
-    settings: StudySettings,
+    settings: StudySettings | TableStudySettings,
     search: SearchSettings,
     sentence: str,
     strategies: pd.DataFrame,
@@ -70,10 +71,18 @@ def render_search(
         "candidates": show_table(shown, "", ("",)),
         "pictures": {picture.name: picture for picture in pictures},
         "overlay": overlay,
-        "generated": settings.dataset.path is None,
-        "shares_images": settings.split.scheme == "kfold",
+        **_describe_data(settings),
     }
     return make_environment().get_template("search.html.j2").render(context)
+
+
+def _describe_data(settings: StudySettings | TableStudySettings) -> dict[str, bool]:
+    """Tell of what kind the data are, and whether what chose is tested elsewhere in the study."""
+    if isinstance(settings, TableStudySettings):
+        generated, shares = not settings.dataset.files, settings.split.repeats > 1
+        return {"has_rows": True, "generated": generated, "shares_samples": shares}
+    generated, shares = settings.dataset.path is None, settings.split.scheme == "kfold"
+    return {"has_rows": False, "generated": generated, "shares_samples": shares}
 
 
 def _show(value: Any) -> str:

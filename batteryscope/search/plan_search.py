@@ -1,40 +1,58 @@
-"""What a study's search trains: the last stage of an arm, with other settings."""
+"""The search of a study of images: the last stage of an arm, with other settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.project import change_settings
 from batteryscope.config.search import SearchSettings
-from batteryscope.config.study import Arm, StudySettings
+from batteryscope.config.study import Arm, Recipe, StudySettings
 from batteryscope.errors import ConfigError
 from batteryscope.plan import StagePlan, StageSettings, StudyPlan
-from batteryscope.provenance import digest_json
+from batteryscope.provenance import digest_training_code
+from batteryscope.search.plan import SearchPlan
 
-Strategy = Literal["asha", "random"]
-STRATEGIES: tuple[Strategy, ...] = ("asha", "random")
 BEST_ARM = "searched"
 # Of the network, what leaves the weights of the stage before usable.
 KEEPS_WEIGHTS = {"model.dropout", "model.freeze", "model.grey_levels"}
 
 
 @dataclass(frozen=True)
-class SearchPlan:
-    """A study's search: its settings, its arm, and the stage whose settings are searched."""
+class StageSearch(SearchPlan):
+    """A search among the settings of one stage, the last one of an arm of ``owner``."""
 
-    study: str
-    settings: SearchSettings
-    arm: str
+    owner: StudySettings
     stage: StagePlan
 
-    @property
-    def strategies(self) -> tuple[Strategy, ...]:
-        """The searches to run: ASHA, and random search to compare it with."""
-        return STRATEGIES if self.settings.random else STRATEGIES[:1]
+    recipe = Recipe
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings of the stage as configured."""
+        return self.stage.settings.model_dump(mode="json")
+
+    def digest_code(self) -> str:
+        """Return a hash of the code that trains tiles."""
+        return digest_training_code()
+
+    def write_overlay(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an overlay in which the best candidate is one more arm of the study.
+
+        The other arms are in it, too, because the arms of an overlay replace those of params.yaml.
+        """
+        base = self.owner.arms[self.arm]
+        fixed = fix_training(self.settings, self.stage.settings)
+        fixed.pop("train.parallel_jobs")
+        last = base.stages[-1]
+        own = last.model_copy(update={"change": {**last.change, **fixed, **values}})
+        label = f"{base.label or self.arm.replace('_', ' ')}, settings found by search"
+        best = base.model_copy(update={"label": label, "stages": [*base.stages[:-1], own]})
+        arms: dict[str, Arm] = {**self.owner.arms, BEST_ARM: best}
+        shown = {n: a.model_dump(mode="json", exclude_defaults=True) for n, a in arms.items()}
+        return {"studies": {self.study: {"arms": shown}}}
 
 
-def plan_search(plan: StudyPlan) -> SearchPlan | None:
+def plan_search(plan: StudyPlan) -> StageSearch | None:
     """Find what a study's search trains; None if it has no search.
 
     Raises
@@ -55,7 +73,8 @@ def plan_search(plan: StudyPlan) -> SearchPlan | None:
                 f"arm '{arm}', whose last stage goes on with the weights of the one before; "
                 "search an arm with one stage, or sweep it."
             )
-    return SearchPlan(plan.study, _name_metric(search, stage, plan.study), arm, stage)
+    named = _name_metric(search, stage, plan.study)
+    return StageSearch(plan.study, named, arm, plan.settings, stage)
 
 
 def _name_metric(search: SearchSettings, stage: StagePlan, study: str) -> SearchSettings:
@@ -109,37 +128,3 @@ def fix_training(search: SearchSettings, stage: StageSettings) -> dict[str, Any]
         # The same share of a shorter training.
         fixed["train.warmup_epochs"] = train.warmup_epochs * search.max_epochs / train.epochs
     return fixed
-
-
-def name_search(plan: SearchPlan, strategy: Strategy, data_digest: str) -> str:
-    """Name the Optuna study: what changes the value of a candidate changes the name.
-
-    How many candidates there are, and how many workers, does not, so that a search can be
-    continued with more of them.
-    """
-    counted = {"trials", "workers", "random", "storage", "heartbeat_s", "max_retries", "arm"}
-    what = [
-        plan.settings.model_dump(mode="json", exclude=counted),
-        plan.stage.settings.model_dump(mode="json"),
-        data_digest,
-    ]
-    return f"{plan.study}-{strategy}-{digest_json(what)[:8]}"
-
-
-def write_best_arm(
-    study: str, settings: StudySettings, plan: SearchPlan, values: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return an overlay in which the best candidate is one more arm of the study.
-
-    The other arms are in it, too, because the arms of an overlay replace those of params.yaml.
-    """
-    base = settings.arms[plan.arm]
-    fixed = fix_training(plan.settings, plan.stage.settings)
-    fixed.pop("train.parallel_jobs")
-    last = base.stages[-1]
-    own = last.model_copy(update={"change": {**last.change, **fixed, **values}})
-    label = f"{base.label or plan.arm.replace('_', ' ')}, settings found by search"
-    best = base.model_copy(update={"label": label, "stages": [*base.stages[:-1], own]})
-    arms: dict[str, Arm] = {**settings.arms, BEST_ARM: best}
-    shown = {n: a.model_dump(mode="json", exclude_defaults=True) for n, a in arms.items()}
-    return {"studies": {study: {"arms": shown}}}

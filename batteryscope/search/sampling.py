@@ -3,9 +3,10 @@
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel
+
 from batteryscope.config.search import Interval, SearchSettings
-from batteryscope.config.study import Recipe
-from batteryscope.search.plan_search import Strategy
+from batteryscope.search.plan import Strategy
 from batteryscope.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def find_direction(settings: SearchSettings) -> Literal["maximize", "minimize"]:
     return "minimize" if settings.is_error else "maximize"
 
 
-def draw_values(trial: "optuna.Trial", settings: SearchSettings) -> dict[str, Any]:
-    """Draw a value for every key of the space, by dotted key."""
+def draw_values(
+    trial: "optuna.Trial", settings: SearchSettings, recipe: type[BaseModel]
+) -> dict[str, Any]:
+    """Draw a value for every key of the space; ``recipe`` tells which are whole numbers."""
     values: dict[str, Any] = {}
     for key, choices in settings.space.items():
         if not isinstance(choices, Interval):
             values[key] = trial.suggest_categorical(key, choices)
-        elif settings.is_integer(key, Recipe):
+        elif settings.is_integer(key, recipe):
             values[key] = trial.suggest_int(
                 key, int(choices.low), int(choices.high), log=choices.log
             )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from batteryscope.search.candidate import SearchData, train_candidate
-from batteryscope.search.plan_search import SearchPlan
+from batteryscope.search.candidate import CandidateTrainer, train_candidate
+from batteryscope.search.plan import SearchPlan, Strategy
 from batteryscope.search.queue import load_queue, run_queue
 from batteryscope.search.results import describe_progress
 from batteryscope.search.sampling import make_pruner, make_sampler
@@ -22,8 +22,7 @@ def run_worker(
     created: Path,
     storage: str,
     worker: int,
-    data: SearchData,
-    parents: list[Path],
+    make_trainer: Callable[[Strategy], CandidateTrainer],
     state: Path,
     listen: Callable[[str, int, dict[str, Any]], EpochListener | None],
 ) -> dict[str, Any]:
@@ -39,10 +38,8 @@ def run_worker(
         Address of the database.
     worker
         Number of this worker, for its seed.
-    data
-        Training and validation part.
-    parents
-        Parts of the stage that the searched one continues; empty if there is none.
+    make_trainer
+        Makes what trains the candidates of a strategy.
     state
         Folder that survives a kill.
     listen
@@ -63,17 +60,14 @@ def run_worker(
         sampler=make_sampler(strategy, search.seed, worker),
         pruner=make_pruner(strategy, search),
     )
-    fit = f"r{data.split['repeat'].iloc[0]}_f{data.split['fold'].iloc[0]}"
-    parent = next((folder for part in parents for folder in part.glob(fit)), None)
+    trainer = make_trainer(strategy)
     ended = run_queue(
         queue,
         lambda trial: train_candidate(
             trial,
-            search,
-            plan.stage.settings,
-            data,
+            plan,
+            trainer,
             state / name,
-            parent,
             lambda candidate, values: listen(strategy, candidate, values),
         ),
         search.heartbeat_s,

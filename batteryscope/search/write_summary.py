@@ -9,9 +9,10 @@ import pandas as pd
 import yaml
 
 from batteryscope.config.study import StudySettings
+from batteryscope.config.table_study import TableStudySettings
 from batteryscope.search.figures import draw_search
 from batteryscope.search.page import render_search
-from batteryscope.search.plan_search import SearchPlan, write_best_arm
+from batteryscope.search.plan import SearchPlan
 from batteryscope.search.queue import list_slots
 from batteryscope.search.results import (
     compare_strategies,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def write_summary(
     study: str,
-    settings: StudySettings,
+    settings: StudySettings | TableStudySettings,
     plan: SearchPlan,
     searches: "Mapping[str, optuna.Study]",
     out: Path,
@@ -62,9 +63,7 @@ def write_summary(
     progress = trace_progress(candidates, search)
     sentence = describe_search(strategies, best, str(search.metric))
     overlay = yaml.safe_dump(
-        write_best_arm(study, settings, plan, best["values"]),
-        sort_keys=False,
-        allow_unicode=True,
+        plan.write_overlay(best["values"]), sort_keys=False, allow_unicode=True, width=1000
     )
     head = f"# {sentence}\n#   snakemake --configfile best.yaml -- {study}\n"
     facts = {

@@ -1,0 +1,57 @@
+"""What a search is, whatever it trains: its settings, its arm, its name, its strategies."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from batteryscope.config.search import SearchSettings
+from batteryscope.provenance import digest_json
+
+Strategy = Literal["asha", "random"]
+STRATEGIES: tuple[Strategy, ...] = ("asha", "random")
+
+
+@dataclass(frozen=True)
+class SearchPlan(ABC):
+    """A study's search: its settings, with the metric named, and the arm that it follows."""
+
+    study: str
+    settings: SearchSettings
+    arm: str
+
+    recipe: ClassVar[type[BaseModel]]
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The searches to run: ASHA, and random search to compare it with."""
+        return STRATEGIES if self.settings.random else STRATEGIES[:1]
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return the settings that decide, with those of the search, what a candidate is worth."""
+
+    @abstractmethod
+    def digest_code(self) -> str:
+        """Return a hash of the code that trains the candidates."""
+
+    @abstractmethod
+    def write_overlay(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an overlay with which the study runs the best candidate's ``values``."""
+
+
+def name_search(plan: SearchPlan, strategy: Strategy, data_digest: str) -> str:
+    """Name the Optuna study: what changes the value of a candidate changes the name.
+
+    How many candidates there are, and how many workers, does not, so that a search can be
+    continued with more of them.
+    """
+    counted = {"trials", "workers", "random", "storage", "heartbeat_s", "max_retries", "arm"}
+    what = [
+        plan.settings.model_dump(mode="json", exclude=counted),
+        plan.describe(),
+        data_digest,
+    ]
+    return f"{plan.study}-{strategy}-{digest_json(what)[:8]}"
