@@ -18,7 +18,8 @@ rule generate_dataset:
         "work/{study}/benchmarks/generate_dataset_{source}.tsv"
     conda:
         "../environment.yml"
-    threads: ALL_CORES
+    # Pictures of the external data set are few, and nothing waits for them as long as models train.
+    threads: lambda w: ALL_CORES if w.source == "data" else 1
     resources:
         mem_mb=2000,
     params:

@@ -41,6 +41,7 @@ rule evaluate_regression:
         "work/{study}/benchmarks/evaluate_regression.tsv"
     wildcard_constraints:
         study=REGRESSION_STUDIES,
+    priority: 10
     conda:
         "../environment.yml"
     resources:
@@ -99,9 +100,10 @@ rule compare_regression:
         "work/{study}/benchmarks/compare_regression.tsv"
     wildcard_constraints:
         study=REGRESSION_STUDIES,
+    priority: 10  # report and bundle wait for this, the maps do not
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
     params:
@@ -138,7 +140,7 @@ rule explain_regression:
         study=REGRESSION_STUDIES,
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         gpu=1,

@@ -13,9 +13,10 @@ rule split_dataset:
         "work/{study}/logs/split_dataset_{split}.log",
     benchmark:
         "work/{study}/benchmarks/split_dataset_{split}.tsv"
+    priority: 10  # most of the study waits for training
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
     params:

@@ -16,6 +16,7 @@ rule check_model:
         "../environment.yml"
     resources:
         mem_mb=2000,
+        starts=1,  # of PyTorch; the next check would only wait for it
     params:
         settings=lambda w: settings_file(w.study, "check", checks_of(w)[w.check]),
     message:
