@@ -24,10 +24,11 @@ from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.report.regression_evidence import RegressionFolders, collect_regression_evidence
 from batteryscope.report.regression_report import write_regression_report
-from batteryscope.search.candidate import keep_seen_part, train_candidate
+from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan_search import plan_search
 from batteryscope.search.queue import SLOT
 from batteryscope.search.sampling import find_direction
+from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
@@ -274,9 +275,8 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
     trials = optuna.create_study(direction=find_direction(searched.settings))
     trials.enqueue_trial({}, user_attrs={SLOT: 0})
     trial = trials.ask()
-    value = train_candidate(
-        trial, searched.settings, searched.stage.settings, data, tmp_path / "state"
-    )
+    trainer = StageTrainer(searched, data)
+    value = train_candidate(trial, searched, trainer, tmp_path / "state")
     assert trials.direction.name == "MINIMIZE"
     assert value == pytest.approx(min(trials.trials[0].intermediate_values.values()))
     assert value > 0
