@@ -14,8 +14,10 @@ from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
+from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
@@ -255,6 +257,19 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
         ), folders), tmp_path / "report"
     ).read_text()  # fmt: skip
     assert "New electrodes" in page
+    assert "computed by the half-cell model" not in page
+    elsewhere = study.dataset.model_copy(
+        update={"targets": CapacityTargets(source="simulated", c_rates=[1, 5])}
+    )
+    for own, new, said in (
+        (study.dataset, elsewhere, "computed by the half-cell model, not measured"),
+        (elsewhere, study.dataset, "measured, while those of the training were computed"),
+    ):
+        changed = {"dataset": own, "evaluate": EvaluateSettings(external=new)}
+        settings = study.model_copy(update=changed | {"physics": HalfCellSettings()})
+        evidence = collect_regression_evidence("bands", settings, folders)
+        text = write_regression_report(evidence, tmp_path / "mixed").read_text()
+        assert said in text[text.index('id="external"') :]
     assert "on 3 images of 3 electrodes (single networks on their own test images" in page
     merged = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert merged.items() >= flat.items()
