@@ -14,7 +14,6 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from batteryscope.config.base import Settings, validate_settings
-from batteryscope.config.dataset import name_target
 from batteryscope.config.learning import (
     AugmentSettings,
     BalanceSettings,
@@ -25,6 +24,7 @@ from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.project import change_settings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
+from batteryscope.config.targets import name_target
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
 # Settings of the training that a network or the machine may not allow.

@@ -51,6 +51,21 @@ def simulated_capacities(wildcards):
     return [f"work/{wildcards.study}/physics/capacities.csv"] if has_physics else []
 
 
+def label_simulation(wildcards):
+    """The table of the half-cell model where it computes the capacities of a data set; else nothing."""
+    targets = dataset_settings(wildcards).targets
+    return simulated_capacities(wildcards) if targets and targets.computed else []
+
+
+def label_simulation_options(wildcards, input):
+    """That table, and the cell that it describes, for the program that reads the data set."""
+    if not input.simulated:
+        return []
+    physics = PROJECT.studies[wildcards.study].physics
+    cell = settings_file(wildcards.study, "physics", physics)
+    return ["--simulated", *input.simulated, "--physics", cell]
+
+
 def phase_maps(wildcards):
     """The folder of phase maps: the user's, or the one that generated cross-sections bring."""
     study = PROJECT.studies[wildcards.study]

@@ -1,6 +1,7 @@
 """From trained models to a bundle that predicts, maps that explain, and a report that tells."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -13,8 +14,10 @@ from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
+from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
@@ -24,14 +27,16 @@ from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.report.regression_evidence import RegressionFolders, collect_regression_evidence
 from batteryscope.report.regression_report import write_regression_report
-from batteryscope.search.candidate import keep_seen_part, train_candidate
+from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan_search import plan_search
 from batteryscope.search.queue import SLOT
 from batteryscope.search.sampling import find_direction
+from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
 from workflow_scripts import (
+    compare_regression,
     compare_sweeps,
     evaluate_external,
     evaluate_regression,
@@ -135,7 +140,7 @@ def published(tmp_path_factory):
     return root, study, manifest, arms
 
 
-def bundle_bands(published, out):
+def bundle_bands(published, out, comparison=None):
     """Write the bundle of the study; return its record."""
     root, study, manifest, arms = published
     frames = pd.DataFrame({"sample_id": manifest["sample_id"], "pixel_digest": "x"})
@@ -144,8 +149,9 @@ def bundle_bands(published, out):
         label_columns=["porosity"], preprocess=study.preprocess, max_pixels=10**7, generated=False,
     )  # fmt: skip
     return write_capacity_bundle(
-        out, settings, arms, ["mass"], manifest, frames, root / "images", root / "comparison"
-    )
+        out, settings, arms, ["mass"], manifest, frames, root / "images",
+        comparison or root / "comparison",
+    )  # fmt: skip
 
 
 def make_folders(published, **more):
@@ -251,6 +257,19 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
         ), folders), tmp_path / "report"
     ).read_text()  # fmt: skip
     assert "New electrodes" in page
+    assert "computed by the half-cell model" not in page
+    elsewhere = study.dataset.model_copy(
+        update={"targets": CapacityTargets(source="simulated", c_rates=[1, 5])}
+    )
+    for own, new, said in (
+        (study.dataset, elsewhere, "computed by the half-cell model, not measured"),
+        (elsewhere, study.dataset, "measured, while those of the training were computed"),
+    ):
+        changed = {"dataset": own, "evaluate": EvaluateSettings(external=new)}
+        settings = study.model_copy(update=changed | {"physics": HalfCellSettings()})
+        evidence = collect_regression_evidence("bands", settings, folders)
+        text = write_regression_report(evidence, tmp_path / "mixed").read_text()
+        assert said in text[text.index('id="external"') :]
     assert "on 3 images of 3 electrodes (single networks on their own test images" in page
     merged = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert merged.items() >= flat.items()
@@ -259,6 +278,62 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
     table.assign(specimen_id="p50_e0").to_parquet(external / "manifest.parquet")
     assert evaluate_external.main(words) == 1
     assert "'p50_e0' of the external data set was used to train" in capsys.readouterr().err
+
+
+def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
+    root, study, _, arms = published
+    computed = study.model_dump(mode="json")
+    computed["dataset"]["targets"]["source"] = "simulated"
+    computed["physics"] = {"c_rates": [1, 5]}
+    computed = StudySettings.model_validate(computed)
+    grid = pd.DataFrame(
+        [(p, rate, 150.0) for rate in (1.0, 5.0) for p in (0.1, 0.3, 0.4, 0.6)],
+        columns=["porosity", "c_rate", "ah_kg"],
+    )
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    words = [
+        "--manifest", str(root / "manifest.parquet"), "--predicted", str(root / "predicted"),
+        "--arms", json.dumps(arms), "--main-arm", "mass",
+        "--simulated", str(tmp_path / "grid.csv"),
+    ]  # fmt: skip
+    beside = study.model_copy(update={"physics": computed.physics})
+    for settings, name, has_row in ((computed, "computed", False), (beside, "beside", True)):
+        own = ["--settings", settings.model_dump_json(), "--out-dir", str(tmp_path / name)]
+        assert compare_regression.main([*words, *own]) == 0
+        table = pd.read_csv(tmp_path / name / "comparison.csv")
+        assert (table["arm"] == "physics").any() == has_row  # of its own labels: no row
+
+    findings = json.loads((tmp_path / "computed" / "findings.json").read_text())
+    assert [f["kind"] for f in findings].count("computed_labels") == 1
+    assert findings[0]["kind"] == "computed_labels"
+    assert "in the column 'porosity'" in findings[0]["text"]
+
+    folders = replace(make_folders(published), comparison=tmp_path / "computed")
+    page = write_regression_report(
+        collect_regression_evidence("bands", computed, folders), tmp_path / "report"
+    ).read_text()
+    for said in (
+        "Computed capacities.",
+        "Capacities that nobody measured",
+        "is left out",
+        "The capacities were computed, not measured.",
+        "circles are computed",
+    ):
+        assert said in page
+    for unsaid in ("dotted lines", "measured capacities.", "the measured capacity"):
+        assert unsaid not in page
+    bundle_bands(published, tmp_path / "bundle", tmp_path / "computed")
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert card.count("Nobody measured the capacities of this study") == 1
+    assert card.index("Learnt from computed capacities") < card.index("## What it is")
+
+    folders = replace(make_folders(published), comparison=tmp_path / "beside")
+    page = write_regression_report(
+        collect_regression_evidence("bands", beside, folders), tmp_path / "measured"
+    ).read_text()
+    assert "Computed capacities." not in page
+    assert "circles are measured" in page
+    assert "dotted lines simulated" in page
 
 
 def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_path):
@@ -274,9 +349,8 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
     trials = optuna.create_study(direction=find_direction(searched.settings))
     trials.enqueue_trial({}, user_attrs={SLOT: 0})
     trial = trials.ask()
-    value = train_candidate(
-        trial, searched.settings, searched.stage.settings, data, tmp_path / "state"
-    )
+    trainer = StageTrainer(searched, data)
+    value = train_candidate(trial, searched, trainer, tmp_path / "state")
     assert trials.direction.name == "MINIMIZE"
     assert value == pytest.approx(min(trials.trials[0].intermediate_values.values()))
     assert value > 0

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from batteryscope.config.base import validate_settings
-from batteryscope.config.dataset import CapacityTargets, CrossSectionGenerator, name_target
+from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.split import SplitSettings
+from batteryscope.config.targets import CapacityTargets, name_target
 from batteryscope.demo.cross_section_dataset import list_electrodes, simulate_measurements
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.regression_metrics import read_target

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.physics import HalfCellSettings
 
 MAX_LISTED_REJECTS = 20
 
@@ -17,6 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
     parser.add_argument("--settings", required=True, help="data set settings as JSON text or file")
+    parser.add_argument(
+        "--simulated", type=Path, help="capacities of the half-cell model (CSV), as labels"
+    )
+    parser.add_argument("--physics", help="half cell that they describe (JSON text or file)")
     parser.add_argument(
         "--manifest", type=Path, required=True, help="sample table (parquet) to write"
     )
@@ -31,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from batteryscope.manifest.build import build_manifest
+    from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames
     from batteryscope.manifest.scan import scan_images
     from batteryscope.manifest.schema import write_manifest
@@ -41,7 +49,11 @@ def _ingest(arguments: argparse.Namespace) -> None:
     settings = read_settings(DatasetSettings, arguments.settings)
     find_files = scan_images if settings.volumes is None else find_volumes
     files = find_files(arguments.dataset)
-    manifest, rejects, frames = build_manifest(files, settings, arguments.dataset)
+    law = None
+    if arguments.simulated is not None and arguments.physics is not None:
+        cell = read_settings(HalfCellSettings, arguments.physics)
+        law = HalfCellLaw(pd.read_csv(arguments.simulated), cell)
+    manifest, rejects, frames = build_manifest(files, settings, arguments.dataset, law)
     summary = summarise_manifest(manifest, rejects, settings.labels.columns)
 
     for path in (arguments.rejects, arguments.summary):
@@ -57,6 +69,8 @@ def _ingest(arguments: argparse.Namespace) -> None:
     if len(rejects) > MAX_LISTED_REJECTS:
         further = len(rejects) - MAX_LISTED_REJECTS
         log.warning("… and %d more rejects, see %s", further, arguments.rejects)
+    if settings.targets is not None and settings.targets.computed:
+        log.warning("The capacities are computed by the half-cell model, not measured.")
     log.info(
         "%d images in %d classes, %d rejected",
         summary["images"],

@@ -27,7 +27,9 @@ def simulate(arguments: argparse.Namespace) -> None:
     )
     table = tabulate(list(steps))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    table.round(4).to_csv(arguments.out, index=False, lineterminator="\n")
+    # C-rates stay as they are: labels and targets find their row by them.
+    digits = {name: 4 for name in table.columns if name != "c_rate"}
+    table.round(digits).to_csv(arguments.out, index=False, lineterminator="\n")
     log.info("%d porosities, %d C-rates", cell.grid_points, len(cell.c_rates))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from batteryscope.bundle.capacity_record import CapacityRecord
 from batteryscope.bundle.card import describe_ranges
+from batteryscope.evaluation.regression_findings import COMPUTED
 
 TEMPLATE = Path(__file__).with_name("capacity_card.md.j2")
 
@@ -22,8 +23,11 @@ def render_capacity_card(record: CapacityRecord) -> str:
         (name, record.metrics.get(f"{name}.image.mape"), record.metrics.get(f"{name}.image.mae"))
         for name in names
     ]
+    computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return template.render(
         record=record,
+        computed=computed,
+        findings=[f for f in record.findings if f.get("kind") != COMPUTED],
         data=record.data,
         arms=arms,
         scores=[score for score in scores if score[1] is not None],

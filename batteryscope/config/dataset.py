@@ -9,12 +9,12 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.targets import CapacityTargets
 
 
 class LabelSettings(Settings):
@@ -223,41 +223,6 @@ def read_slices(text: str, option: str) -> VolumeSettings:
     names = ("first", "last", "step")
     values = {n: v for n, v in zip(names, text.split(":"), strict=False) if v}
     return validate_settings(VolumeSettings, values, option)
-
-
-class CapacityTargets(Settings):
-    """Measured capacities of every electrode: what a study of rate capability predicts.
-
-    ``table`` is a CSV or parquet file inside the data set with one row per electrode, C-rate and
-    unit; its electrodes are the ``specimen_id`` of the images. Several rows of the same
-    electrode, C-rate and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active
-    material (mAh/g is the same), ``Ah/L`` of coating (mAh/cm³ is the same).
-    """
-
-    table: str = "capacities.csv"
-    electrode_column: str = "electrode"
-    c_rate_column: str = "c_rate"
-    capacity_column: str = "capacity"
-    unit_column: str = "unit"
-    c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
-    units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the targets, which are columns of the manifest: C-rates by unit."""
-        return [name_target(c_rate, unit) for unit in self.units for c_rate in self.c_rates]
-
-
-def name_target(c_rate: float, unit: str) -> str:
-    """Return the column of a capacity.
-
-    Examples
-    --------
-    >>> name_target(0.2, "Ah/kg")
-    'capacity_0p2c_ah_kg'
-    """
-    rate = f"{c_rate:g}".replace(".", "p")
-    return f"capacity_{rate}c_{unit.lower().replace('/', '_')}"
 
 
 Conditions = dict[str, str | float | int | bool | list[str | float | int]]

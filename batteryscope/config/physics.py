@@ -21,7 +21,9 @@ class HalfCellSettings(Settings):
     within one electrode over which a capacity is averaged.
 
     The model is solved on ``grid_points`` porosities between the limits and interpolated.
-    ``porosity_column`` of the manifest holds the porosity of the electrodes in percent.
+    ``porosity_column`` of the manifest holds the porosity of the electrodes in percent; from it
+    come the row ``physics`` of a comparison and, with ``dataset.targets.source: simulated``,
+    the capacities themselves.
     """
 
     porosity_column: str = "porosity"

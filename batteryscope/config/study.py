@@ -27,6 +27,7 @@ from batteryscope.config.sweep import (
     expand_sweeps,
     resolve_values,
 )
+from batteryscope.config.targets import check_computed
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Where = dict[str, str | float | int | bool | list[str | float | int]]
@@ -120,6 +121,9 @@ class StudySettings(Settings):
                 "generated cross-sections get their capacities from the half-cell model; add "
                 "physics: {}."
             )
+        for key, data in (("dataset", self.dataset), ("evaluate.external", self.external)):
+            if data is not None and data.targets is not None:
+                check_computed(data.targets, self.physics, f"{key}.targets")
         if unknown := sorted(set(self.published_arms) - set(self.arms)):
             raise ValueError(
                 f"published_arms: '{unknown[0]}' is none of the arms {sorted(self.arms)}; name one."

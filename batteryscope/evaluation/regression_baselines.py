@@ -10,6 +10,7 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.errors import InputError
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.evaluation.regression_predictions import FIT, KEYS, PRED, TRUE
+from batteryscope.physics.porosity import read_porosities
 from batteryscope.seeds import derive_seed
 
 Floats = NDArray[np.float64]
@@ -167,20 +168,8 @@ def predict_physics(
     """
     from batteryscope.physics.half_cell import smooth_local_porosity
 
-    column = cell.porosity_column
-    if column not in manifest:
-        raise InputError(
-            f"physics.porosity_column: the manifest has no column '{column}'; name the one with "
-            "the porosity of the electrodes in percent, or leave physics out."
-        )
-    percent = pd.to_numeric(manifest[column], errors="coerce")
-    if percent.isna().any() or not percent.between(1, 99).all():
-        wrong = manifest.loc[percent.isna() | ~percent.between(1, 99), column].iloc[0]
-        raise InputError(
-            f"physics.porosity_column: '{column}' holds '{wrong}'; expected a porosity in percent, "
-            "between 1 and 99."
-        )
-    simulated = smooth_local_porosity(grid, percent.to_numpy(float) / 100, cell)
+    porosities = read_porosities(manifest, cell.porosity_column, "leave physics out")
+    simulated = smooth_local_porosity(grid, porosities, cell)
     table = manifest[["sample_id"]].copy()
     for target in targets:
         table[f"{TRUE}{target}"] = manifest[target].to_numpy()

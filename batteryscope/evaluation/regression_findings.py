@@ -10,6 +10,7 @@ from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_metrics import measure_errors, read_target
 
 Finding = dict[str, str]
+COMPUTED = "computed_labels"
 AS_GOOD = 1.1  # a baseline with at most this factor on the network's error is as good
 NAMES = {
     "mean": "the mean of the training electrodes",
@@ -27,6 +28,7 @@ def find_capacity_findings(
     protocols: Mapping[str, Mapping[str, str]],
     main_arm: str,
     coverage: float,
+    computed_from: str = "",
 ) -> list[Finding]:
     """Collect the findings, the gravest first.
 
@@ -40,19 +42,35 @@ def find_capacity_findings(
         Whose numbers are told first.
     coverage
         Wanted coverage of the intervals.
+    computed_from
+        The column from whose porosity the half-cell model computed the capacities, empty if they
+        were measured.
     """
-    found: list[Finding] = []
+    found: list[Finding] = [_warn_about_computed(computed_from)] if computed_from else []
     for arm, protocol in protocols.items():
         found += _judge_proxies(comparison, images, arm, protocol["suffix"])
         if protocol["scheme"] == "leave_one_out":
             found.append(_judge_unknown(comparison, arm, main_arm))
         if protocol["group"] == "image" and protocols[main_arm]["group"] != "image":
             found.append(_judge_leak(comparison, arm, main_arm))
-    found += _judge_trade_off(curves, [main_arm, *protocols])
+    truth = "computed" if computed_from else "measured"
+    found += _judge_trade_off(curves, [main_arm, *protocols], truth)
     found += _judge_constants(images, main_arm)
     found += _judge_coverage(intervals, main_arm, coverage)
     order = {"warning": 0, "info": 1}
     return sorted(found, key=lambda f: order[f["severity"]])
+
+
+def _warn_about_computed(column: str) -> Finding:
+    text = (
+        "Nobody measured the capacities of this study: the half-cell model computed them from the "
+        f"porosity in the column '{column}'. The network learns the porosity law of that model; "
+        "its errors say how well it reads the porosity from pictures, not how well it predicts "
+        "what real electrodes deliver. The model itself has no row of errors, since it would be "
+        "exact by definition. An external data set of electrodes with measured capacities "
+        "(evaluate.external) shows how good it is on those."
+    )
+    return {"kind": COMPUTED, "severity": "warning", "text": text}
 
 
 def _judge_proxies(
@@ -116,14 +134,14 @@ def _judge_leak(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding:
     return {"kind": "leak", "severity": "warning", "text": text}
 
 
-def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str]) -> list[Finding]:
+def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str], truth: str) -> list[Finding]:
     """Whether dense electrodes win per litre at the lowest rate and lose at the highest."""
     volume = curves[curves["unit"] == "Ah/L"]
     if volume.empty:
         return []
     said = {}
     first = volume["arm"].iloc[0]
-    said["measured"] = _turns(volume[volume["arm"] == first], "measured")
+    said[truth] = _turns(volume[volume["arm"] == first], "measured")
     if (volume["arm"] == "physics").any():
         said["simulated"] = _turns(volume[volume["arm"] == "physics"], "predicted")
     own = [arm for arm in dict.fromkeys(arms) if (volume["arm"] == arm).any()]

@@ -63,7 +63,9 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         baselines = predict_baselines(manifest, measurements, split, targets, seed, suffix)
         trained |= dict.fromkeys(baselines["arm"].unique(), split)
         tables.append(baselines)
-    if study.physics is not None and pieces.simulated is not None:
+    computed_from = find_computed_from(study)
+    # Of labels that the half-cell model computed itself, its row would be exact by definition.
+    if study.physics is not None and pieces.simulated is not None and not computed_from:
         grid = pd.read_csv(pieces.simulated)
         split = tested[main["split"]]
         tables.append(predict_physics(manifest, split, grid, study.physics, targets))
@@ -82,7 +84,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     intervals = measure_capacity_intervals(images, coverage, straddling)
     protocols = {a: {**p, "suffix": suffixes[p["split"]]} for a, p in pieces.arms.items()}
     findings = find_capacity_findings(
-        comparison, images, curves, intervals, protocols, pieces.main_arm, coverage
+        comparison, images, curves, intervals, protocols, pieces.main_arm, coverage, computed_from
     )
     out.mkdir(parents=True, exist_ok=True)
     written = {"comparison": comparison, "curves": curves, "intervals": intervals, "images": images}
@@ -95,6 +97,14 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     for name, value in values.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         (out / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def find_computed_from(study: StudySettings) -> str:
+    """Return the column from whose porosity the capacities were computed; empty if measured."""
+    targets = study.dataset.targets
+    if targets is None or not targets.computed or study.physics is None:
+        return ""
+    return study.physics.porosity_column
 
 
 def read_tested_splits(

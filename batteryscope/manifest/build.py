@@ -9,6 +9,7 @@ import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
@@ -32,7 +33,10 @@ log = logging.getLogger("batteryscope")
 
 
 def build_manifest(
-    files: FolderScan, settings: DatasetSettings, root: Path
+    files: FolderScan,
+    settings: DatasetSettings,
+    root: Path,
+    law: HalfCellLaw | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read all images once and tabulate them.
 
@@ -44,6 +48,8 @@ def build_manifest(
         Labels, expected size, largest size, and which samples to keep.
     root
         Folder of the data set.
+    law
+        What the half-cell model says, where it computes the targets.
 
     Returns
     -------
@@ -108,7 +114,14 @@ def build_manifest(
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
-    if settings.targets is not None:
+    if settings.targets is not None and settings.targets.computed:
+        if law is None:
+            raise InputError(
+                "dataset.targets.source is 'simulated', but the half-cell model's capacities are "
+                "missing; give --simulated and --physics."
+            )
+        kept = compute_capacities(kept, settings.targets, law)
+    elif settings.targets is not None:
         kept, without = attach_capacities(kept, settings.targets, root)
         rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.dataset import CapacityTargets, name_target
+from batteryscope.config.targets import RATE_TOLERANCE, CapacityTargets, name_target
 from batteryscope.errors import InputError
 from batteryscope.manifest.label_table import read_label_table
 from batteryscope.manifest.schema import Reject
@@ -17,7 +17,6 @@ UNITS = {
     "ah/kg": "Ah/kg", "ahkg-1": "Ah/kg", "mah/g": "Ah/kg", "mahg-1": "Ah/kg",
     "ah/l": "Ah/L", "ahl-1": "Ah/L", "mah/cm3": "Ah/L", "mahcm-3": "Ah/L", "mah/ml": "Ah/L",
 }  # fmt: skip
-RATE_TOLERANCE = 1e-6
 
 
 def list_target_columns(manifest: pd.DataFrame) -> list[str]:
@@ -53,13 +52,8 @@ def attach_capacities(
         The table cannot be used, or no image has a capacity.
     """
     capacities = read_capacities(root / settings.table, settings)
+    refuse_unknown_electrodes(manifest)
     specimens = manifest["specimen_id"]
-    if specimens.isna().any():
-        path = manifest.loc[specimens.isna(), "path"].iloc[0]
-        raise InputError(
-            f"{path}: the electrode of this image is not known, so it has no capacity; let "
-            "labels.pattern or the label table name it as specimen_id."
-        )
     known = specimens.isin(capacities.index)
     rejects = [
         Reject(
@@ -84,6 +78,17 @@ def attach_capacities(
         )
     kept = manifest[known].reset_index(drop=True)
     return kept.join(capacities, on="specimen_id"), rejects
+
+
+def refuse_unknown_electrodes(manifest: pd.DataFrame) -> None:
+    """Raise :class:`InputError` if the electrode of an image is not known."""
+    unknown = manifest["specimen_id"].isna()
+    if unknown.any():
+        path = manifest.loc[unknown, "path"].iloc[0]
+        raise InputError(
+            f"{path}: the electrode of this image is not known, so it has no capacity; let "
+            "labels.pattern or the label table name it as specimen_id."
+        )
 
 
 def read_capacities(path: Path, settings: CapacityTargets) -> pd.DataFrame:

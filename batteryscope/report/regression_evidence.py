@@ -97,6 +97,20 @@ class RegressionEvidence:
         return self.settings.dataset.path is None
 
     @property
+    def truth(self) -> str:
+        """Where the capacities come from, in a word: ``measured`` or ``computed``."""
+        targets = self.settings.dataset.targets
+        return "computed" if targets is not None and targets.computed else "measured"
+
+    @property
+    def external_truth(self) -> str:
+        """The same of the external data set; empty without one."""
+        external = self.settings.external
+        if external is None:
+            return ""
+        return "computed" if external.targets and external.targets.computed else "measured"
+
+    @property
     def main_arm(self) -> str:
         """The arm whose numbers are told first."""
         return self.plan.main.name

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 @house_style
-def draw_parity(images: pd.DataFrame, arms: Sequence[str]) -> "Figure":
-    """Draw predicted over measured capacities of test images, a panel per arm (Figure 7)."""
+def draw_parity(images: pd.DataFrame, arms: Sequence[str], truth: str = "measured") -> "Figure":
+    """Draw predicted over measured capacities of test images, a panel per arm (Figure 7).
+
+    ``truth`` says whether they were measured or computed.
+    """
     figure = make_figure(3.7 * len(arms) + 0.8, 3.6)
     for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
         mine = images[(images["arm"] == arm) & (images["role"] == "test")]
@@ -32,7 +35,7 @@ def draw_parity(images: pd.DataFrame, arms: Sequence[str]) -> "Figure":
         axes.set_xlim(0, high)
         axes.set_ylim(0, high)
         axes.set_aspect("equal")
-        axes.set_xlabel(f"measured capacity / {unit}")
+        axes.set_xlabel(f"{truth} capacity / {unit}")
         axes.set_ylabel(f"predicted capacity / {unit}")
         axes.legend(loc="upper left", handletextpad=0.2)
     return figure
@@ -102,10 +105,15 @@ def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
 
 
 @house_style
-def draw_trade_off(curves: pd.DataFrame, mass: str, volume: str) -> "Figure":
-    """Draw capacity over porosity at every C-rate: measured, simulated, predicted, per kg and L."""
+def draw_trade_off(
+    curves: pd.DataFrame, mass: str, volume: str, truth: str = "measured"
+) -> "Figure":
+    """Draw capacity over porosity at every C-rate: measured, simulated, predicted, per kg and L.
+
+    ``truth`` says whether the first were measured or computed.
+    """
     figure = make_figure(7.6, 5.4)
-    sources = [("measured", mass, volume, "measured"), ("simulated", "physics", "physics",
+    sources = [(truth, mass, volume, "measured"), ("simulated", "physics", "physics",
                "predicted"), ("predicted", mass, volume, "predicted")]  # fmt: skip
     sources = [s for s in sources if (curves["arm"] == s[1]).any()]
     panels = figure.subplots(2, len(sources), squeeze=False, sharex=True, sharey="row")

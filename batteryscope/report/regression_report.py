@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
+from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
+from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
@@ -37,6 +39,7 @@ from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_tiles
 
 FINDING_TITLES = {
+    COMPUTED: "Capacities that nobody measured",
     "proxy": "Does it need a network?",
     "unknown_porosity": "A porosity that is new",
     "leak": "Images of one electrode in training and test",
@@ -84,6 +87,7 @@ def say_result(evidence: RegressionEvidence) -> str:
         f"From a cross-section the network predicts the capacity at "
         f"{len(evidence.maps[arm].targets) if arm in evidence.maps else 'all'} C-rates with a mean "
         f"error of {mape:.1f}{spread} % ({mae:.1f} {unit}) for {n} electrodes that it has not seen."
+        + (" The capacities were computed, not measured." if evidence.truth == "computed" else "")
     )
 
 
@@ -94,13 +98,17 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
     figures: dict[str, tuple[Any, str]] = {
         "key_figure": (
             draw_rate_curves(evidence.curves, published),
-            "Capacity over C-rate: circles are measured, lines predicted for test images (band: "
-            "standard deviation between images), dotted lines simulated by the half-cell model at "
-            "the nominal porosity.",
+            f"Capacity over C-rate: circles are {evidence.truth}, lines predicted for test images "
+            "(band: standard deviation between images)"
+            + (
+                ", dotted lines simulated by the half-cell model at the nominal porosity."
+                if (evidence.curves["arm"] == PHYSICS).any()
+                else "."
+            ),
         ),
         "parity": (
-            draw_parity(evidence.images, published),
-            "Predicted over measured capacity of all test images.",
+            draw_parity(evidence.images, published, evidence.truth),
+            f"Predicted over {evidence.truth} capacity of all test images.",
         ),
         "error_map": (
             draw_error_map(evidence.comparison, published),
@@ -111,7 +119,7 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
     volume = next((a for a in published if outputs[a] == "Ah/L"), None)
     if mass and volume:
         figures["trade_off"] = (
-            draw_trade_off(evidence.curves, mass, volume),
+            draw_trade_off(evidence.curves, mass, volume, evidence.truth),
             "Capacity over porosity: dense electrodes win per litre at low C-rates and lose at "
             "high ones.",
         )
