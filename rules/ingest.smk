@@ -15,7 +15,7 @@ rule ingest_dataset:
         "work/{study}/logs/ingest_dataset_{source}.log",
     benchmark:
         "work/{study}/benchmarks/ingest_dataset_{source}.tsv"
-    priority: 20  # everything waits for this
+    priority: 50  # everything waits for this
     conda:
         "../environment.yml"
     threads: 2

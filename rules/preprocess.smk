@@ -14,7 +14,7 @@ rule preprocess_images:
         "work/{study}/logs/preprocess_images_{tiles}.log",
     benchmark:
         "work/{study}/benchmarks/preprocess_images_{tiles}.tsv"
-    priority: 20  # everything waits for this
+    priority: 50  # everything waits for this
     conda:
         "../environment.yml"
     threads: 2
