@@ -54,8 +54,7 @@ def study(tmp_path_factory) -> Study:
             store.index,
             study.manifest,
             study.split[study.split["fold"] == fold],
-            "main",
-        )
+        ).assign(arm="main")
         for fold, fit in enumerate(study.fits)
     ]
     pd.concat(predictions).to_parquet(study.root / "predictions.parquet")
