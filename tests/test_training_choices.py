@@ -14,6 +14,7 @@ from batteryscope.config.learning import AugmentSettings, ModelSettings, TrainSe
 from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import build_classifier
 from batteryscope.models.layer_groups import group_layers, group_trained_parameters
+from batteryscope.training import callbacks
 from batteryscope.training.data import EpochBatches
 from batteryscope.training.module import StageModule, measure_losses
 from batteryscope.training.stage import plan_fits, train_stage
@@ -146,7 +147,8 @@ def test_frozen_layers_keep_weights_and_statistics_until_their_turn(data, tmp_pa
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_interrupted_unfreezing_resumes_to_the_same_weights(data, tmp_path, optimiser):
+def test_interrupted_unfreezing_resumes_to_the_same_weights(data, tmp_path, optimiser, monkeypatch):
+    monkeypatch.setattr(callbacks, "MAX_SAVING_SHARE", float("inf"))
     settings = make_settings(
         epochs=4,
         balance={"method": "class_balanced"},

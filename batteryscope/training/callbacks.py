@@ -5,9 +5,11 @@ import time
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 log = logging.getLogger("batteryscope")
 
+MAX_SAVING_SHARE = 0.04  # of the time of training, for states to resume from
 HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -74,3 +76,26 @@ class EpochRecorder(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the history back from a checkpoint."""
         self.history = list(state_dict["history"])
+
+
+class ResumePoint(ModelCheckpoint):
+    """Saves the state to resume from, at ends of epochs, unless that would slow training down.
+
+    A fit of many short epochs is saved after some of them only. What it repeats after a kill it
+    repeats exactly, so the weights do not depend on when its state was saved.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(save_on_train_epoch_end=True, enable_version_counter=False, **options)
+        self._saved_at = float("-inf")
+        self._cost = 0.0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, if the last time is long enough ago for what it took."""
+        started = time.perf_counter()
+        due = started - self._saved_at >= self._cost / MAX_SAVING_SHARE
+        if not trainer.strategy.broadcast(due):  # all devices save together
+            return
+        super().on_train_epoch_end(trainer, pl_module)
+        self._saved_at = time.perf_counter()
+        self._cost = self._saved_at - started

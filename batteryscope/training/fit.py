@@ -25,7 +25,7 @@ from batteryscope.models.classifier import TileClassifier, TileRegressor, build_
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
-from batteryscope.training.callbacks import EpochListener, EpochRecorder
+from batteryscope.training.callbacks import EpochListener, EpochRecorder, ResumePoint
 from batteryscope.training.data import (
     EpochBatches,
     TileSet,
@@ -159,15 +159,11 @@ def fit_model(
         monitor=train.monitor,
         mode="max" if train.monitor == "val_accuracy" else "min",
         save_on_train_epoch_end=True,
+        save_weights_only=True,
         enable_version_counter=False,
     )
     # On its own and after the best one: ``save_last`` there would skip epochs that are no better.
-    last = ModelCheckpoint(
-        dirpath=state_dir,
-        filename="last",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    last = ResumePoint(dirpath=state_dir, filename="last")
     callbacks: list[pl.Callback] = [recorder, best, last]
     if train.early_stopping_epochs is not None:
         callbacks.append(
