@@ -99,7 +99,7 @@ def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSection
     for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(pixels).save(path, compress_level=1)
 
 
 def simulate_measurements(

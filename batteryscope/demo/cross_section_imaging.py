@@ -71,17 +71,25 @@ def _reflect(drawing: Drawing, rng: np.random.Generator) -> Floats:
 def _scratch(light: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> None:
     """Draw thin straight polishing marks of one preferred direction, in place."""
     height, width = light.shape
-    dy, dx = (np.arange(n, dtype=np.float32) - n / 2 for n in (height, width))
     direction = rng.uniform(0, np.pi)
     for _ in range(rng.poisson(SCRATCHES)):
         t, offset = direction + rng.normal(0, 0.15), rng.uniform(-0.5, 0.5) * width
         start, length = rng.uniform(-width / 2, width / 2), rng.uniform(40, 350)
         depth, half = rng.uniform(0.06, 0.22), rng.uniform(0.5, 1.0)
-        across = -dx[None] * np.sin(t) + dy[:, None] * np.cos(t) - offset
-        along = dx[None] * np.cos(t) + dy[:, None] * np.sin(t)
+        # Only the rectangle around the mark is touched; beyond 7 half widths nothing is left of it.
+        reach = abs(length * np.cos(t)) + 7 * half, abs(length * np.sin(t)) + 7 * half
+        x = width / 2 + start * np.cos(t) - offset * np.sin(t)
+        y = height / 2 + start * np.sin(t) + offset * np.cos(t)
+        x0, x1 = (int(np.clip(x + sign * reach[0], 0, width)) for sign in (-1, 1))
+        y0, y1 = (int(np.clip(y + sign * reach[1], 0, height)) for sign in (-1, 1))
+        part, seen = light[y0 : y1 + 1, x0 : x1 + 1], phases[y0 : y1 + 1, x0 : x1 + 1]
+        dy = np.arange(y0, y0 + part.shape[0])[:, None] - height / 2
+        dx = np.arange(x0, x0 + part.shape[1])[None] - width / 2
+        across = dy * np.cos(t) - dx * np.sin(t) - offset
+        along = dx * np.cos(t) + dy * np.sin(t)
         mark = np.exp(-((across / half) ** 2)) * (np.abs(along - start) < length)
-        light *= 1 - depth * mark
-        phases[(mark > VISIBLE_SCRATCH) & (phases != RESIN) & (phases != COLLECTOR)] = SCRATCH
+        part *= 1 - depth * mark
+        seen[(mark > VISIBLE_SCRATCH) & (seen != RESIN) & (seen != COLLECTOR)] = SCRATCH
 
 
 def _add_bubble(light: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> None:

@@ -64,6 +64,8 @@ def find_can(pixels: NDArray[Any], work_px: int = 320) -> Circle | None:
     darker = small[small <= level]
     levels = [level, float(threshold_otsu(darker))] if np.ptp(darker) > 0 else [level]
     for threshold in levels:
+        if best is not None and best.share_on_circle + CLEARLY_BETTER >= 1:
+            break  # nothing can be clearly better
         found = _find_outline_circle(small, threshold)
         # The higher threshold lies nearer to the true edge; the lower one must be clearly better.
         if found is not None and (
@@ -137,7 +139,9 @@ def _cast_rays(
     from scipy.ndimage import map_coordinates
 
     angle = np.linspace(0, 2 * np.pi, N_RAYS, endpoint=False)
-    r = np.arange(0.0, np.hypot(*small.shape))
+    height, width = small.shape
+    farthest = np.hypot(max(cx, width - cx), max(cy, height - cy))  # corner of the picture
+    r = np.arange(0.0, farthest + 2)
     x, y = cx + r * np.cos(angle)[:, None], cy + r * np.sin(angle)[:, None]
     values = map_coordinates(small, [y, x], order=1, cval=float(small.min()))
     above = values > threshold
@@ -149,7 +153,6 @@ def _cast_rays(
     radius = r[last] + part
     # An end at the border of the picture is no outline: the cell may go on beyond it.
     px, py = cx + radius * np.cos(angle), cy + radius * np.sin(angle)
-    height, width = small.shape
     inside = (px > 1) & (py > 1) & (px < width - 2) & (py < height - 2)
     keep = hit & inside
     return px[keep], py[keep]
@@ -168,8 +171,11 @@ def _vote_for_circle(x: NDArray[np.float64], y: NDArray[np.float64]) -> Circle |
     a2, b2 = ax**2 + ay**2, bx**2 + by**2
     ux, uy = (by * a2 - ay * b2) / area, (ax * b2 - bx * a2) / area
     radius, cx, cy = np.hypot(ux, uy), x[i] + ux, y[i] + uy
-    distance = np.hypot(x[None] - cx[:, None], y[None] - cy[:, None])
-    votes = (np.abs(distance - radius[:, None]) < TOLERANCE * radius[:, None]).sum(1)
+    # In place and squared: most of the time goes into this table of trials and points.
+    distance2 = np.subtract.outer(cx, x) ** 2
+    distance2 += np.subtract.outer(cy, y) ** 2
+    low2, high2 = (((1 + sign * TOLERANCE) * radius[:, None]) ** 2 for sign in (-1, 1))
+    votes = ((distance2 > low2) & (distance2 < high2)).sum(1)
     if not len(votes):
         return None
     best = int(votes.argmax())
