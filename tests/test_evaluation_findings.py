@@ -62,6 +62,21 @@ def test_verdict_sentences(manifest):
         judge_against_baselines(*judge(manifest, good), "nothing")
 
 
+def test_verdict_of_several_fits_agrees_with_its_counts(manifest):
+    """Two fits with different mistakes: their vote is better than either."""
+    ids = manifest["sample_id"].tolist()
+    fits = [make_arm(manifest, "fit", wrong=(), folds=1, sure=0.9)]
+    second = make_arm(manifest, "fit", wrong=ids[:8], folds=1, sure=0.6).assign(fold=1)
+    weak = make_arm(manifest, "baseline_grey_levels", ids[:4], tiles=1, folds=1)
+    table, images = judge(manifest, pd.concat([*fits, second]), weak)
+    verdict = judge_against_baselines(table, images, "fit")
+    (pair,) = verdict["baselines"].values()
+    assert verdict["text"].startswith("fit (vote of 2 fits) classifies 100.0 % of 40 test images")
+    assert pair["difference"] == pytest.approx(
+        (pair["only_model_right"] - pair["only_baseline_right"]) / pair["n"]
+    )
+
+
 def test_shortcut_audit(manifest):
     bad = manifest["sample_id"]
     fit = make_arm(manifest, "fit", bad[:2])

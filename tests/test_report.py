@@ -158,6 +158,9 @@ def test_figures_cope_with_little_and_with_much() -> None:
 
     assert draw_comparison(rows(1), None)
     assert draw_comparison(rows(18), 0.1, [("paper", 0.99), ("paper 2", 0.5)])
+    wide = draw_comparison(rows(2).assign(mean=0.95, sd=0.2), None)
+    (whiskers,) = wide.axes[0].containers[-1].lines[2]
+    assert whiskers.get_paths()[0].vertices[:, 0].max() == pytest.approx(1.0)  # no share is above 1
     assert draw_class_sizes(pd.DataFrame({"images": [3]}, index=["only"]))
     assert draw_survey(pd.DataFrame({"who": ["a"], "accuracy": [1.0]}), {})
     one_epoch = pd.DataFrame({"epoch": [1], "train_loss": [1.0], "val_loss": [np.nan]})

@@ -1,6 +1,7 @@
 """What the report says of several arms: classes beside the paper, networks, the same images."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from batteryscope.plan import plan_study
 from batteryscope.report.backbones import show_backbones
 from batteryscope.report.class_tables import check_paper_accuracy, show_classes
 from batteryscope.report.confusion import show_confusions
-from batteryscope.report.evidence import ArmEvidence, Fit, StudyEvidence
+from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
+from batteryscope.report.facts import name_stage
 from batteryscope.report.headline import find_headline
-from batteryscope.report.results import show_paper
+from batteryscope.report.html import render_report
+from batteryscope.report.results import show_pairs, show_paper
 from batteryscope.report.same_tiles import draw_same_tiles, show_preference
 
 SETTINGS = {
@@ -163,3 +166,41 @@ def test_same_images_of_all_arms(evidence):
     assert other["ratio"] == "0.50"
     assert draw_same_tiles(evidence) == draw_same_tiles(evidence)
     assert show_confusions(evidence, find_headline(evidence)) is not None
+
+
+@pytest.mark.parametrize(
+    ("wilcoxon", "mcnemar", "verdict"),
+    [
+        (np.nan, 0.20, "not certain"),  # the interval alone is not corrected for many pairs
+        (np.nan, 0.04, "transfer is better"),
+        (0.06, 0.04, "not certain"),
+        (0.03, 0.20, "transfer is better"),
+    ],
+)
+def test_better_needs_interval_and_corrected_test(evidence, wilcoxon, mcnemar, verdict):
+    pair = {"first": "main", "second": "other", "n_fits": 3, "difference": 0.1, "low": 0.02,
+            "high": 0.18, "p_wilcoxon_holm": wilcoxon, "p_mcnemar_holm": mcnemar}  # fmt: skip
+    (line,) = as_dicts(show_pairs(replace(evidence, paired=pd.DataFrame([pair]))))
+    assert line["verdict"] == verdict
+    crossing = pd.DataFrame([pair | {"low": -0.01}])
+    assert as_dicts(show_pairs(replace(evidence, paired=crossing)))[0]["verdict"] == "not certain"
+
+
+def test_stages_have_the_names_of_their_strategies(evidence):
+    plan = plan_study("s", evidence.settings)
+    pre, fine = plan.arms["main"].chains
+    assert name_stage(evidence, plan, pre) == "pre: transfer"
+    assert name_stage(evidence, plan, fine) == "ft: transfer"
+    assert name_stage(evidence, plan, plan.arms["other"].chains[0]) == "fit: ResNet"
+    assert name_stage(evidence, None, pre) == pre
+
+
+def test_strategy_without_maps_is_named(evidence):
+    explained = replace(
+        evidence.arms["main"],
+        explanations=(Explanation("a.png", make_png(9), "t", "a", "class", "a", "a", "s1", 0.9),),
+    )
+    arms = {"main": explained, "other": evidence.arms["other"]}
+    page = render_report(replace(evidence, arms=arms), None, {})
+    assert "No maps of ResNet:" in page
+    assert "No maps of transfer" not in page

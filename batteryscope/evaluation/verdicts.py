@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.errors import InputError
+from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.paired import compare_on_images
@@ -44,21 +45,25 @@ def judge_against_baselines(
         ``main_arm, accuracy, n, beats_all``, ``baselines`` (per baseline: ``accuracy,
         difference, p_value, only_model_right, only_baseline_right, n``) and ``text``.
         Beating means right on significantly more of the common test images (McNemar's
-        exact test, p < 0.05). Accuracies are pooled, every image counting once.
+        exact test, p < 0.05). Every image counts once: if several fits tested it, by their
+        vote, which may be better than their mean accuracy. Differences are those on the
+        common images, so that they agree with the counts.
 
     Raises
     ------
     InputError
         If the main arm has no image-level row.
     """
-    accuracy, n = _pooled_accuracy(comparison, main_arm)
+    _pooled_accuracy(comparison, main_arm)  # raises if the arm is not there
+    voted = pool_fits(images[images["arm"] == main_arm])
+    accuracy, n = float((voted["y_true"] == voted["y_pred"]).mean()), len(voted)
+    n_voters = int(voted["n_tiles"].max())
     baselines: dict[str, dict[str, float | int]] = {}
     for name in dict.fromkeys(a for a in comparison["arm"] if is_baseline(a)):
         pair = compare_on_images(images, main_arm, name)
-        other, _ = _pooled_accuracy(comparison, name)
         baselines[name] = {
-            "accuracy": other,
-            "difference": accuracy - other,
+            "accuracy": pair.accuracy_second,
+            "difference": pair.accuracy_first - pair.accuracy_second,
             "p_value": pair.p_value,
             "only_model_right": pair.only_first_right,
             "only_baseline_right": pair.only_second_right,
@@ -74,7 +79,7 @@ def judge_against_baselines(
         "n": n,
         "beats_all": bool(baselines) and all(beaten.values()),
         "baselines": baselines,
-        "text": _describe_verdict(main_arm, accuracy, n, baselines, beaten).replace(
+        "text": _describe_verdict(main_arm, accuracy, n, n_voters, baselines, beaten).replace(
             "images", f"{find_judged_level(comparison, main_arm)}s"
         ),
     }
@@ -259,10 +264,12 @@ def _describe_verdict(
     main_arm: str,
     accuracy: float,
     n: int,
+    n_voters: int,
     baselines: Mapping[str, Mapping[str, float | int]],
     beaten: Mapping[str, bool],
 ) -> str:
-    start = f"{main_arm} classifies {_percent(accuracy)} of {n} test images"
+    voters = "" if n_voters == 1 else f" (vote of {n_voters} fits)"
+    start = f"{main_arm}{voters} classifies {_percent(accuracy)} of {n} test images"
     if not baselines:
         return f"{start}; no baseline was run, so nothing says what shapes add to grey levels."
     # The hardest to beat decides the sentence: an unbeaten one first, then the most accurate.

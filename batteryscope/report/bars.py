@@ -59,7 +59,7 @@ def draw_comparison(
     axes.errorbar(
         rows["mean"][has_sd],
         y[has_sd],
-        xerr=spread[has_sd],
+        xerr=[spread[has_sd], np.minimum(spread, 1 - rows["mean"])[has_sd]],  # no share above 1
         fmt="none",
         ecolor=INK,
         capsize=3,

@@ -150,6 +150,14 @@ def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | N
     return show_table(pd.DataFrame(rows), "", ("device",))
 
 
+def name_stage(evidence: StudyEvidence, plan: StudyPlan | None, chain: str) -> str:
+    """Say which stage of which strategies a chain is, for example ``ft os: oversampled``."""
+    stage = chain.rsplit("-", 1)[0].split(".")[-1].replace("_", " ")
+    arms = plan.every_arm.values() if plan is not None else ()
+    labels = [evidence.label_of(arm.name) for arm in arms if chain in arm.chains]
+    return f"{stage}: {'; '.join(labels)}" if labels else chain
+
+
 def show_seeds(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable:
     """List the seeds that every random choice derives from."""
     recipe = evidence.settings if plan is None else plan.main.recipe

@@ -86,7 +86,16 @@ def render_report(
         "paired": results.show_pairs(evidence),
         "galleries": galleries,
         "main_curves": main_curves,
-        "other_curves": {c: p for c, p in curves.items() if p and c not in main_curves},
+        "other_curves": [
+            (facts.name_stage(evidence, plan, chain), picture)
+            for chain, picture in curves.items()
+            if picture and chain not in main_curves
+        ],
+        "without_maps": [
+            arm.label
+            for name, arm in evidence.arms.items()
+            if name in evidence.settings.arms and not arm.explanations
+        ],
         "calibration": dict(main.calibration) if main else {},
         "data": facts.show_data(evidence),
         "rejects": rejects,

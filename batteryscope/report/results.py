@@ -3,6 +3,7 @@
 import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
+from batteryscope.evaluation.verdicts import SIGNIFICANT
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -79,7 +80,10 @@ def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
         return None
     lines = []
     for row in evidence.paired.to_dict("records"):
-        certain = pd.notna(row["low"]) and (row["low"] > 0 or row["high"] < 0)
+        p_value = row["p_wilcoxon_holm"]
+        p_value = row["p_mcnemar_holm"] if pd.isna(p_value) else p_value
+        # The interval is not corrected for the number of pairs, the test is.
+        certain = (row["low"] > 0 or row["high"] < 0) and p_value < SIGNIFICANT
         better = row["first"] if row["difference"] > 0 else row["second"]
         interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}".replace("-", "−")
         lines.append(
