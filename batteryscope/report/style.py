@@ -113,7 +113,7 @@ def encode_picture(figure: "Figure", name: str, caption: str, generated: bool = 
         )
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    figure.set_layout_engine("none")  # both formats share the layout found for the first
+    figure.set_layout_engine(None)  # both formats share the layout that was found for the first
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return Picture(name, caption, png.getvalue(), svg.getvalue())
 
