@@ -126,7 +126,8 @@ def balance_stage(
     Raises
     ------
     InputError
-        The stage selects no sample, or a class of it has no training tile in some fold.
+        The stage selects no sample, or not every class, or a class of it has no training tile
+        in some fold.
     """
     chosen = select_samples(manifest, where, f"stage '{stage}': where")
     if chosen.empty:
@@ -148,6 +149,12 @@ def balance_stage(
             chosen_ids = choose_images(usable, settings, seed, repeat, fold)
             part = part[part["sample_id"].isin(chosen_ids)]
         labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
+        if needs_all_classes and (unseen := sorted(set(manifest["class"]) - set(classes))):
+            raise InputError(
+                f"Class '{unseen[0]}' has images, but none among those of stage '{stage}' (where "
+                f"{dict(where)}), so the network cannot learn it there; add such images, or leave "
+                "the class out with dataset.where."
+            )
         missing = sorted(set(classes) - set(labels))
         if missing and (needs_all_classes or not len(labels)):
             raise InputError(

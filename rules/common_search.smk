@@ -2,6 +2,7 @@
 
 from batteryscope.search.plan_search import plan_search
 from batteryscope.search.plan_table_search import plan_table_search
+from batteryscope.search.storage import pass_address
 
 try:
     SEARCHES = {name: plan_search(plan) for name, plan in PLANS.items()} | {
@@ -17,7 +18,9 @@ SEARCHED = "|".join(sorted(SEARCHES)) or pattern_of()
 def search_storage(wildcards):
     """The database of a search; by default a file that no rule deletes."""
     own = SEARCHES[wildcards.study].settings.storage
-    return own or f"sqlite:///work/{wildcards.study}/search/candidates.db"
+    if own:
+        return pass_address(own, wildcards.study)
+    return f"sqlite:///work/{wildcards.study}/search/candidates.db"
 
 
 def search_settings(wildcards):

@@ -196,6 +196,17 @@ def test_class_without_training_tiles_is_named():
         balance_stage(manifest, split, index, NONE, {"domain": "elsewhere"}, "source")
 
 
+def test_class_that_a_stage_never_sees_is_named():
+    """Also where its images are in no domain at all."""
+    manifest, split, index = make_study()
+    manifest.loc[manifest["class"] == "b", "domain"] = ""
+    with pytest.raises(InputError, match="Class 'b' has images, but none among those of stage"):
+        balance_stage(manifest, split, index, NONE, {"domain": "source"}, "source")
+    balance_stage(
+        manifest, split, index, NONE, {"domain": "source"}, "source", needs_all_classes=False
+    )
+
+
 def test_program(tmp_path, capsys):
     manifest, split, index = make_study()
     dtypes = find_dtypes(["class"])

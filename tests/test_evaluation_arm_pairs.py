@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.evaluation.arm_pairs import PAIR_COLUMNS, compare_pairs_of_arms, correct_by_holm
+from batteryscope.evaluation.arm_pairs import (
+    PAIR_COLUMNS,
+    compare_pairs_of_arms,
+    correct_by_holm,
+    describe_pairs,
+)
 
 SPLIT = pd.DataFrame({"role": ["train"] * 60 + ["validation"] * 10 + ["test"] * 30})
 
@@ -46,6 +51,16 @@ def test_interval_allows_for_overlapping_training_parts():
     half = 12.7062 * np.sqrt(0.02) * np.sqrt(1 / 2 + 0.5)  # t of one degree, sd, n and 30 / 60
     assert row["high"] - row["difference"] == pytest.approx(half, rel=1e-4)
     assert np.isnan(row["p_wilcoxon"])
+
+
+def test_main_arm_is_put_beside_the_others_in_words():
+    images = make_images({"poor": [6] * 7, "good": [9] * 7, "near": [9, 9, 8, 9, 9, 9, 9]})
+    pairs = compare_pairs_of_arms(images, ["poor", "good", "near"], SPLIT)
+    (finding,) = describe_pairs(pairs, "good")
+    assert "poor +30.0 points (95 % interval +30.0 to +30.0; good is better)" in finding["text"]
+    assert "near +1.4 points (95 % interval −" in finding["text"]
+    assert "chance may explain it" in finding["text"]
+    assert describe_pairs(pairs.head(0), "good") == []
 
 
 def test_holm():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume, find_grey_range, show_with_8_bits
+from batteryscope.readers.volume_folder import find_gaps
 from batteryscope.readers.volumes import find_volumes, open_volume
 
 SCAN: NDArray[np.uint16] = np.random.default_rng(1).integers(0, 60000, (5, 12, 9)).astype(np.uint16)
@@ -265,6 +266,7 @@ def test_missing_slice_numbers_are_told(tmp_path: Path) -> None:
     assert "between s_10.tif and s_16.tif: 13 to 14;" in volume.missing[0]
     write_slices(tmp_path / "every_second", [10, 12, 14, 16])
     assert open_volume(tmp_path / "every_second").missing == ()
+    assert "001.tif and s_005.tif: 3 to 4;" in find_gaps(["s_001.tif", "s_002.tif", "s_005.tif"])[0]
 
 
 def test_scans_below_a_folder(tmp_path: Path) -> None:

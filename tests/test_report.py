@@ -255,5 +255,9 @@ def test_every_split_is_described(scheme: str) -> None:
     text = describe_split(split)
     assert "best epoch" in text
     assert "repeated 3 times" in text
+    assert "only train" not in text
+    asked = split.model_copy(update={"test_where": {"domain": "additive"}})
+    assert "images with domain additive" in describe_split(asked)
+    assert "All other images only train and validate." in describe_split(asked)
     assert "flatters" in describe_group(split, 9, 9)
     assert "3 groups" in describe_group(split, 3, 9)

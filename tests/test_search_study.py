@@ -187,6 +187,10 @@ def study_with(search, **more):
     ("search", "words"),
     [
         ({"space": {"train.learning_rate": {"low": 1, "high": 0.1}}}, "low 1 is not below high"),
+        (
+            {"space": {"train.learning_rate": [1]}, "storage": "nonsense"},
+            "no address of a database",
+        ),
         ({"space": {"train.learning_rate": {"low": 0, "high": 1, "log": True}}}, "no logarithm"),
         ({"space": {"train.learning_rate": []}}, "train.learning_rate has an empty list"),
         ({"space": {"train.learning_rats": [1]}}, "did you mean 'train.learning_rate'"),

@@ -39,7 +39,7 @@ def compare(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation import comparison, verdicts
-    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms
+    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, describe_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
     from batteryscope.evaluation.misclassified import list_misclassified
@@ -63,6 +63,8 @@ def compare(arguments: argparse.Namespace) -> None:
     # Training images of other domains do not make the tested ones overlap less.
     tested = keep_samples(split, manifest, json.loads(arguments.where))
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
+    pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
+    findings += describe_pairs(pairs, main_arm)
     findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,
@@ -72,7 +74,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions, level),
-        "paired": compare_pairs_of_arms(images, arguments.pairs or list(networks), tested),
+        "paired": pairs,
     }
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)

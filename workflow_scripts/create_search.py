@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.search.storage import find_address
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--strategy", choices=("asha", "random"), required=True, help="how to search"
     )
-    parser.add_argument("--storage", required=True, help="address of the database")
+    parser.add_argument(
+        "--storage",
+        type=find_address,
+        required=True,
+        help="address of the database, or env:NAME for the variable that holds it",
+    )
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="split, and tile index or rows"
     )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.search.storage import find_address
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, required=True, help="JSON of create_search.py")
-    parser.add_argument("--storage", required=True, help="address of the database")
+    parser.add_argument(
+        "--storage",
+        type=find_address,
+        required=True,
+        help="address of the database, or env:NAME for the variable that holds it",
+    )
     parser.add_argument("--worker", type=int, default=0, help="number of this worker")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")

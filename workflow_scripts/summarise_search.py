@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.search.storage import find_address
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +17,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, nargs="+", required=True, help="ASHA's first")
-    parser.add_argument("--storage", required=True, help="address of the database")
+    parser.add_argument(
+        "--storage",
+        type=find_address,
+        required=True,
+        help="address of the database, or env:NAME for the variable that holds it",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return run_program(summarise, parser, argv)
 

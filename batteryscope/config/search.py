@@ -9,6 +9,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     field_serializer,
+    field_validator,
     model_validator,
 )
 
@@ -86,6 +87,23 @@ class SearchSettings(Settings):
                 f"min_epochs {self.min_epochs} is above max_epochs {self.max_epochs}; lower it."
             )
         return self
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_is_an_address(cls, storage: str | None) -> str | None:
+        if storage is None:
+            return None
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(storage)
+        except ArgumentError:
+            raise ValueError(
+                f"'{hide_password(storage)}' is no address of a database, such as "
+                "postgresql://user@host/optuna; correct it, or leave it out for a local file."
+            ) from None
+        return storage
 
     @field_serializer("storage")
     def _without_password(self, storage: str | None) -> str | None:

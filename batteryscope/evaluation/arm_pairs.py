@@ -1,7 +1,9 @@
 """All pairs of arms: whether one beats the other, over the fits and on the images."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
 
+SIGNIFICANT = 0.05
 PAIR_COLUMNS = [
     "first", "second", "n_fits", "difference", "sd", "low", "high", "p_wilcoxon",
     "p_wilcoxon_holm", "n_images", "only_first_right", "only_second_right", "p_mcnemar",
@@ -66,6 +69,50 @@ def compare_pairs_of_arms(
     for name in ("p_wilcoxon", "p_mcnemar"):
         table[f"{name}_holm"] = correct_by_holm(table[name].to_numpy(dtype=np.float64))
     return table[PAIR_COLUMNS]
+
+
+def find_better(pair: Mapping[Hashable, Any]) -> str | None:
+    """Return the better arm of a row of :func:`compare_pairs_of_arms`; None if chance explains it.
+
+    The interval must leave out zero, and since it is not corrected for the number of pairs, the
+    corrected test must agree: Wilcoxon's where there are enough fits for it, else McNemar's.
+    """
+    p_value = pair["p_wilcoxon_holm"]
+    p_value = pair["p_mcnemar_holm"] if pd.isna(p_value) else p_value
+    if not ((pair["low"] > 0 or pair["high"] < 0) and p_value < SIGNIFICANT):
+        return None
+    return str(pair["first"] if pair["difference"] > 0 else pair["second"])
+
+
+def describe_pairs(pairs: pd.DataFrame, main_arm: str) -> list[dict[str, str]]:
+    """Say what the main arm is worth beside every other one, as one finding; none without others.
+
+    Parameters
+    ----------
+    pairs
+        Table of :func:`compare_pairs_of_arms`.
+    main_arm
+        The arm in question.
+    """
+    told = []
+    for pair in pairs.to_dict("records"):
+        if main_arm not in (pair["first"], pair["second"]):
+            continue
+        sign = 100 if pair["first"] == main_arm else -100
+        other = pair["second"] if pair["first"] == main_arm else pair["first"]
+        low, high = sorted((sign * pair["low"], sign * pair["high"]))
+        better = find_better(pair)
+        verdict = "chance may explain it" if better is None else f"{better} is better"
+        interval = "no interval" if np.isnan(low) else f"95 % interval {low:+.1f} to {high:+.1f}"
+        told.append(f"{other} {sign * pair['difference']:+.1f} points ({interval}; {verdict})")
+    if not told:
+        return []
+    text = f"{main_arm} minus every other strategy, on the same test images: {'; '.join(told)}."
+    return [{"kind": "pairs", "severity": "info", "level": "plain", "text": _use_minus(text)}]
+
+
+def _use_minus(text: str) -> str:
+    return re.sub(r"-(?=\d)", "−", text)
 
 
 def correct_by_holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -63,8 +63,8 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
 def find_gaps(names: Sequence[str]) -> tuple[str, ...]:
     """Say which numbers are missing in a numbered series of file names.
 
-    The usual step between neighbours counts as no gap, so that every second slice of a scan is
-    a complete series.
+    The most frequent step between neighbours counts as no gap, so that every second slice of a
+    scan is a complete series.
 
     Parameters
     ----------
@@ -76,9 +76,10 @@ def find_gaps(names: Sequence[str]) -> tuple[str, ...]:
     if len(numbers) < max(3, len(names)):
         return ()
     steps = np.diff(numbers)
-    usual = int(np.median(steps))
-    if usual < 1:
+    if steps.min() < 1:
         return ()
+    sizes, counts = np.unique(steps, return_counts=True)
+    usual = int(sizes[counts.argmax()])  # the smallest of the most frequent
     gaps = [
         (numbers[i] + usual, numbers[i + 1] - usual) for i in np.flatnonzero(steps > usual).tolist()
     ]

@@ -27,7 +27,7 @@ def show_data(evidence: StudyEvidence) -> ShownTable | None:
     manifest = evidence.manifest
     if manifest is None or manifest.empty:
         return None
-    facts = {"images used": format_count(len(manifest))}
+    facts = {"images read": format_count(len(manifest))}
     if "class" in manifest:
         sizes = manifest["class"].value_counts()
         facts["classes"] = str(len(sizes))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
-from batteryscope.evaluation.verdicts import SIGNIFICANT
+from batteryscope.evaluation.arm_pairs import find_better
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -80,11 +80,7 @@ def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
         return None
     lines = []
     for row in evidence.paired.to_dict("records"):
-        p_value = row["p_wilcoxon_holm"]
-        p_value = row["p_mcnemar_holm"] if pd.isna(p_value) else p_value
-        # The interval is not corrected for the number of pairs, the test is.
-        certain = (row["low"] > 0 or row["high"] < 0) and p_value < SIGNIFICANT
-        better = row["first"] if row["difference"] > 0 else row["second"]
+        better = find_better(row)
         interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}".replace("-", "−")
         lines.append(
             {
@@ -95,7 +91,7 @@ def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
                 "fits": format_count(row["n_fits"]),
                 "p (Wilcoxon, Holm)": _format_p(row["p_wilcoxon_holm"]),
                 "p (McNemar, Holm)": _format_p(row["p_mcnemar_holm"]),
-                "verdict": f"{evidence.label_of(better)} is better" if certain else "not certain",
+                "verdict": f"{evidence.label_of(better)} is better" if better else "not certain",
             }
         )
     return show_table(pd.DataFrame(lines), "", ("first", "second", "verdict"))

@@ -43,6 +43,7 @@ FINDING_TITLES = {
     "calibration": "Calibration",
     "survey": "Experts",
     "external": "External data",
+    "pairs": "The strategies beside each other",
     "unjudged": "Images without a verdict",
 }
 
@@ -105,25 +106,32 @@ def describe_split(split: SplitSettings) -> str:
     """Return how the samples were divided, in one or two sentences."""
     test = f"{100 * split.test_fraction:.0f} %"
     validation = f"{100 * split.validation_fraction:.0f} %"
+    conditions = [
+        f"{column} {' or '.join(map(str, value)) if isinstance(value, list) else value}"
+        for column, value in split.test_where.items()
+    ]
+    which = f" with {' and '.join(conditions)}" if conditions else ""
     sentences = {
         "holdout": (
-            f"{test} of the images were set aside as the test part before anything else; "
+            f"{test} of the images{which} were set aside as the test part before anything else; "
             f"a validation part (share {validation}) picks the best epoch; the rest trains."
         ),
         "kfold": (
-            f"The images were divided into {split.folds} parts. Each is the test part once, "
+            f"The images{which} were divided into {split.folds} parts. Each is the test part once, "
             f"a validation part (share {validation}) picks the best epoch, the rest trains."
         ),
         "holdout_kfold": (
-            f"{test} of the images are an untouched test part. The rest was divided into "
+            f"{test} of the images{which} are an untouched test part. The rest was divided into "
             f"{split.folds} parts, each of which picks the best epoch once while the others train."
         ),
         "ordered": (
-            f"In each class, the last {test} of the images in the order of acquisition are the "
-            f"test part; a validation part (share {validation}) picks the best epoch."
+            f"In each class, the last {test} of the images{which} in the order of acquisition are "
+            f"the test part; a validation part (share {validation}) picks the best epoch."
         ),
     }
     sentence = sentences[split.scheme]
+    if which:
+        sentence += " All other images only train and validate."
     if split.repeats > 1:
         sentence += f" This was repeated {split.repeats} times with different random divisions."
     return sentence

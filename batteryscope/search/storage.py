@@ -1,11 +1,13 @@
 """The database that the workers of a search share."""
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from batteryscope.errors import BatteryscopeError
 from batteryscope.tracking.names import describe_failure, hide_password
@@ -16,10 +18,29 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120
 CONNECT_SECONDS = 10
+BY_VARIABLE = "env:"  # the address stands in the environment variable of this name
 
 
 class SearchStorageError(BatteryscopeError):
     """The database of a search cannot be reached or used."""
+
+
+def pass_address(url: str, study: str) -> str:
+    """Return how to tell the workers an address on their command lines.
+
+    Command lines are shown to everyone, in lists of processes and in messages about failed jobs,
+    so an address with a password goes through an environment variable.
+    """
+    if not urlsplit(url).password:
+        return url
+    variable = f"BATTERYSCOPE_STORAGE_{study.upper()}"
+    os.environ[variable] = url
+    return BY_VARIABLE + variable
+
+
+def find_address(text: str) -> str:
+    """Undo :func:`pass_address`; without the variable the text comes back as it is."""
+    return os.environ.get(text.removeprefix(BY_VARIABLE), text)
 
 
 def open_storage(url: str, heartbeat_s: int, max_retries: int) -> "RDBStorage":

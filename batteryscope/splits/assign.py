@@ -100,9 +100,11 @@ def find_testable_groups(
     others = manifest.drop(index=fits.index)
     found = set(groups.loc[fits["sample_id"]]) - set(groups.loc[others["sample_id"]])
     if not found:
+        present = "; ".join(f"{c}: {_list_values(manifest[c])}" for c in where)
         raise InputError(
-            f"split.test_where {dict(where)} fits no image whose whole group fits, so there is "
-            "nothing to test; compare it with the manifest's columns, or with dataset.domains."
+            f"split.test_where {dict(where)} (of the split itself, or of a sweep over "
+            "dataset.where) fits no image whose whole group fits, so there is nothing to test. "
+            f"The images have {present}; ask for values among these."
         )
     for here, there, place in ((fits, others, "outside of"), (others, fits, "inside")):
         if len(here) and (missing := sorted(set(there["class"]) - set(here["class"]))):
@@ -111,6 +113,11 @@ def find_testable_groups(
                 "add images of it, or leave it out with dataset.where."
             )
     return sorted(found)
+
+
+def _list_values(column: pd.Series, most: int = 8) -> str:
+    values = sorted(column.dropna().astype(str).unique())
+    return ", ".join(values[:most] + ["…"] * (len(values) > most)) or "no value"
 
 
 def _split_holdout(
