@@ -1,10 +1,13 @@
 """What a run will take: from the times of earlier jobs of the same kind."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+CONTEXT_NAME = "times_are_of.txt"  # beside the benchmark files
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,37 @@ def read_seconds(path: Path) -> float | None:
         return None
 
 
+def describe_context(scale: str, dataset: Any) -> str:
+    """Say what the times of a study's jobs depend on above all: the scale and the images."""
+    files = [file.path for file in getattr(dataset, "files", [])]
+    return f"scale {scale}, {getattr(dataset, 'path', None) or ', '.join(files) or 'generated'}"
+
+
+def note_context(work: Path, contexts: Mapping[str, str]) -> None:
+    """Write down what the jobs of the studies are about to measure; older times count no more."""
+    for study, context in contexts.items():
+        path = work / study / "benchmarks" / CONTEXT_NAME
+        if not path.is_file() or path.read_text(encoding="utf-8") != context:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(context, encoding="utf-8")
+
+
+def is_comparable(benchmark: Path, context: str | None) -> bool:
+    """Whether a time was measured at this scale and with these images; if unknown, it was."""
+    noted = benchmark.parent / CONTEXT_NAME
+    if context is None or not noted.is_file():
+        return True
+    if noted.read_text(encoding="utf-8") != context:
+        return False
+    return benchmark.is_file() and benchmark.stat().st_mtime >= noted.stat().st_mtime
+
+
 def estimate_cost(
-    jobs: Sequence[PlannedJob], rules: Iterable[str], work: Path, cores: int
+    jobs: Sequence[PlannedJob],
+    rules: Iterable[str],
+    work: Path,
+    cores: int,
+    contexts: Mapping[str, str] | None = None,
 ) -> CostEstimate:
     """Estimate what jobs will take.
 
@@ -51,6 +83,8 @@ def estimate_cost(
         The folder with ``<study>/benchmarks/*.tsv``.
     cores
         Cores of the machine; a job takes no more.
+    contexts
+        :func:`describe_context` of the studies; times of other contexts do not count.
 
     Returns
     -------
@@ -58,18 +92,22 @@ def estimate_cost(
         A job counts as long as it took before, else as the median of the jobs of its rule in
         its study, else in any study.
     """
+    contexts = contexts or {}
     by_length = sorted(rules, key=len, reverse=True)
     times: dict[tuple[str, str], list[float]] = {}
     for path in sorted(work.glob("*/benchmarks/*.tsv")):
         rule = next((r for r in by_length if path.stem == r or path.stem.startswith(f"{r}_")), None)
         seconds = read_seconds(path)
-        if rule is None or seconds is None:
+        study = path.parent.parent.name
+        if rule is None or seconds is None or not is_comparable(path, contexts.get(study)):
             continue
-        for study in (path.parent.parent.name, ""):
-            times.setdefault((rule, study), []).append(seconds)
+        for place in (study, ""):
+            times.setdefault((rule, place), []).append(seconds)
     total, known, unknown = 0.0, 0, Counter[str]()
     for job in jobs:
-        own = read_seconds(Path(job.benchmark)) if job.benchmark else None
+        benchmark = Path(job.benchmark)
+        comparable = job.benchmark and is_comparable(benchmark, contexts.get(job.study))
+        own = read_seconds(benchmark) if comparable else None
         others = times.get((job.rule, job.study)) or times.get((job.rule, ""))
         if own is None and not others:
             unknown[job.rule] += 1

@@ -1,14 +1,24 @@
 # What a run will take, told by every dry run and when a run starts.
 import atexit
 
-from batteryscope.job_costs import PlannedJob, describe_cost, estimate_cost
+from batteryscope.job_costs import (
+    PlannedJob,
+    describe_context,
+    describe_cost,
+    estimate_cost,
+    note_context,
+)
+
+CONTEXTS = {
+    n: describe_context(PROJECT.scale, s.dataset) for n, s in PROJECT.studies.items()
+}
 
 
 def tell_cost():
-    """Print the number of jobs to run and the time that earlier runs suggest."""
+    """Print the number of jobs to run and the time that earlier runs suggest; return the studies."""
     dag = workflow.dag
     if dag is None:
-        return  # something was wrong, and has been said
+        return set()  # something was wrong, and has been said
     jobs = [
         PlannedJob(
             job.rule.name,
@@ -22,10 +32,9 @@ def tell_cost():
     if jobs:
         cores = min(workflow.cores or os.cpu_count() or 1, os.cpu_count() or 1)
         rules = [rule.name for rule in workflow.rules]
-        print(
-            describe_cost(estimate_cost(jobs, rules, Path("work"), cores), cores),
-            file=sys.stderr,
-        )
+        estimate = estimate_cost(jobs, rules, Path("work"), cores, CONTEXTS)
+        print(describe_cost(estimate, cores), file=sys.stderr)
+    return {job.study for job in jobs if job.study}
 
 
 # Snakemake has no hook for the end of a dry run.
@@ -34,4 +43,4 @@ if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
 
 
 onstart:
-    tell_cost()
+    note_context(Path("work"), {n: CONTEXTS[n] for n in tell_cost()})

@@ -1,8 +1,18 @@
 """What a run will take, judged by the benchmark files of earlier jobs."""
 
+import os
+from types import SimpleNamespace
+
 import pytest
 
-from batteryscope.job_costs import PlannedJob, describe_cost, estimate_cost, read_seconds
+from batteryscope.job_costs import (
+    PlannedJob,
+    describe_context,
+    describe_cost,
+    estimate_cost,
+    note_context,
+    read_seconds,
+)
 
 RULES = ["train_stage", "train_stage_twice", "report"]
 
@@ -41,6 +51,22 @@ def test_own_time_then_the_study_then_any_study(work):
         "Expected: 4 jobs; 3 of them take about 28 s on 2 cores, judged by earlier runs. "
         "Nothing is known yet of: publish (1)."
     )
+
+
+def test_times_of_another_scale_or_of_other_images_do_not_count(work):
+    generated = describe_context("demo", SimpleNamespace(path=None))
+    measured = describe_context("paper", SimpleNamespace(files=[SimpleNamespace(path="a.csv")]))
+    assert (generated, measured) == ("scale demo, generated", "scale paper, a.csv")
+    jobs = [job("train_stage", "a", work, "train_stage_x")]
+    assert estimate_cost(jobs, RULES, work, 2, {"a": generated}).known == 1  # nothing is noted yet
+    for path in (work / "a" / "benchmarks").iterdir():
+        os.utime(path, (1, 1))  # measured long before
+    note_context(work, {"a": generated})
+    assert estimate_cost(jobs, RULES, work, 2, {"a": generated}).known == 0
+    os.utime(work / "a" / "benchmarks" / "train_stage_x.tsv")  # measured in this run
+    note_context(work, {"a": generated})
+    assert estimate_cost(jobs, RULES, work, 2, {"a": generated}).core_seconds == 10
+    assert estimate_cost(jobs, RULES, work, 2, {"a": measured}).known == 0
 
 
 def test_without_earlier_runs(tmp_path):
