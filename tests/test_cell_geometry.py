@@ -164,6 +164,10 @@ def test_centre_follows_a_tilted_cell_and_leaves_out_single_errors() -> None:
     np.testing.assert_allclose(without.x_px, 100 + 0.4 * z, atol=0.6)
     np.testing.assert_allclose(smooth(3 + 2 * z, 7), 3 + 2 * z)
     assert smooth(np.array([4.0]), 9).tolist() == [4.0]
+    for wrong in (0, 1, 28, 29):  # at the ends as well
+        line = 3 + 0.2 * z
+        line[wrong] += 40
+        np.testing.assert_allclose(smooth(line, 9), 3 + 0.2 * z, atol=0.3)
 
 
 def test_unrolled_circles_are_straight_lines() -> None:

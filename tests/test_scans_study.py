@@ -284,8 +284,8 @@ def test_what_cannot_work_is_told_before_anything_runs() -> None:
         check_project(project, {"cell_health": plan_study("cell_health", study)})
 
     check()
-    few = {"demo": {"dataset": {"generator": {"cells_per_state": 3}}}}
-    with pytest.raises(ConfigError, match=r"'each', has 3 cells, .* needs at least 5 .*add cells"):
+    few = {"demo": {"dataset": {"generator": {"cells_per_state": 2}}}}
+    with pytest.raises(ConfigError, match=r"'each', has 2 cells, .* needs at least 3 .*add cells"):
         check(**few)
     with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
         check(demo={"preprocess": {"method": "sem_tiles"}}, preprocess={"method": "sem_tiles"})

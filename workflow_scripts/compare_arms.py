@@ -76,6 +76,8 @@ def compare(arguments: argparse.Namespace) -> None:
         "reliability": tabulate_arm_reliability(predictions, level),
         "paired": pairs,
     }
+    if "specimen" in levels:
+        tables["specimens"] = levels["specimen"]  # by vote, with the share of agreeing images
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)

@@ -86,8 +86,8 @@ class TableSearchSettings(SearchSettings):
     validation rows.
     """
 
-    min_epochs: PositiveInt = 10
-    max_epochs: PositiveInt = 250
+    min_epochs: PositiveInt = 2
+    max_epochs: PositiveInt = 20
     metric: Literal["val_mape"] = "val_mape"
 
 

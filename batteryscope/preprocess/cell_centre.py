@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from batteryscope.preprocess.can_circle import Circle
 from batteryscope.preprocess.winding_core import Core
 
+FEWEST_FOR_LINE = 5
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -50,19 +52,30 @@ def follow_axis(cans: Sequence[Circle | None], cores: Sequence[Core | None], win
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Return the running mean of the running median; straight lines stay what they are.
 
-    At both ends the series is continued by turning it around its last value, so that a steady
-    drift does not bend there.
+    At both ends the series is continued by turning it around its end, so that a steady drift does
+    not bend there. Where the end is follows from a robust line through the last values (Siegel
+    1982), since a single wrong value may be the last one; fewer than five values are taken as
+    they are.
     """
     half = min(window // 2, len(values) - 1)
     if half < 1:
         return values.copy()
     for average in (np.median, np.mean):
-        before = 2 * values[0] - values[half:0:-1]
-        after = 2 * values[-1] - values[-2 : -half - 2 : -1]
+        before = 2 * _find_end(values, half) - values[half:0:-1]
+        after = 2 * _find_end(values[::-1], half) - values[-2 : -half - 2 : -1]
         padded = np.concatenate([before, values, after])
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
         values = average(windows, axis=1)
     return values
+
+
+def _find_end(values: NDArray[np.float64], half: int) -> float:
+    """Where the series begins, judged by all of its first values."""
+    from scipy.stats import siegelslopes
+
+    if len(values) < FEWEST_FOR_LINE:
+        return float(values[0])
+    return float(siegelslopes(values[: max(FEWEST_FOR_LINE, 2 * half + 1)]).intercept)
 
 
 def _fill(values: Sequence[float | None]) -> NDArray[np.float64]:

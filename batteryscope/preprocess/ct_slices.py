@@ -147,8 +147,8 @@ NO_CELL = (
 def explain_no_winding(regularity: float, settings: CtSlicesSettings) -> str:
     """Say why a slice without visible windings is left out."""
     return (
-        f"no windings are seen (an end cap?): their regularity is {regularity:.2f}, below "
-        f"preprocess.min_regularity {settings.min_regularity:g}."
+        "no windings are seen (an end cap, or heavy damage?): their regularity is "
+        f"{regularity:.2f}, below preprocess.min_regularity {settings.min_regularity:g}."
     )
 
 

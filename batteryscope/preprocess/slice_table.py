@@ -77,7 +77,7 @@ def describe_slice(record: Mapping[Any, Any], cut: CutSlice, volume: Volume) -> 
 
 
 def summarise_cells(slices: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the used slices of every cell.
+    """Summarise the used slices of every cell; a cell without any has no descriptors.
 
     Parameters
     ----------
@@ -93,9 +93,9 @@ def summarise_cells(slices: pd.DataFrame) -> pd.DataFrame:
     measured = [*DESCRIPTORS, "pitch_um", "can_diameter_mm", "core_diameter_mm"]
     keys = ["specimen_id", "class"]
     used = slices[slices["used"]].groupby(keys)
-    table = pd.DataFrame({"slices": used.size()})
-    left_out = slices[~slices["used"].astype(bool)].groupby(keys).size()
-    table["slices_left_out"] = left_out.reindex(table.index, fill_value=0)
+    table = pd.DataFrame({"all": slices.groupby(keys).size()})
+    table["slices"] = used.size().reindex(table.index, fill_value=0)
+    table["slices_left_out"] = table.pop("all") - table["slices"]
     for column in measured:
         table[column] = used[column].mean()
         table[f"{column}_sd"] = used[column].std()

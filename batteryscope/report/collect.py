@@ -20,8 +20,8 @@ from batteryscope.report.read_pieces import (
 
 COPIED = (
     "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "class_measures.csv",
-    "confusion.csv",
-    "misclassified.csv", "images.csv", "reliability.csv", "findings.json", "survey.csv",
+    "specimens.csv", "confusion.csv", "misclassified.csv",
+    "images.csv", "reliability.csv", "findings.json", "survey.csv",
 )  # fmt: skip
 
 

@@ -97,8 +97,8 @@ def _describe_slices(preprocess: CtSlicesSettings) -> str:
             "ends of a scan the nearest existing slice stands in. "
         )
     return sentence + (
-        f"Slices whose windings have a regularity below {preprocess.min_regularity:g} (end caps) "
-        "were left out."
+        f"Slices whose windings have a regularity below {preprocess.min_regularity:g} "
+        "(end caps, heavy damage) were left out."
     )
 
 
