@@ -91,18 +91,11 @@ class SearchSettings(Settings):
     @field_validator("storage")
     @classmethod
     def _storage_is_an_address(cls, storage: str | None) -> str | None:
-        if storage is None:
-            return None
-        from sqlalchemy.engine import make_url
-        from sqlalchemy.exc import ArgumentError
-
-        try:
-            make_url(storage)
-        except ArgumentError:
+        if storage is not None and "://" not in storage:
             raise ValueError(
-                f"'{hide_password(storage)}' is no address of a database, such as "
+                f"'{storage}' is no address of a database, such as "
                 "postgresql://user@host/optuna; correct it, or leave it out for a local file."
-            ) from None
+            )
         return storage
 
     @field_serializer("storage")

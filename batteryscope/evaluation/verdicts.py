@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
+from batteryscope.evaluation.arm_pairs import SIGNIFICANT
 from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.paired import compare_on_images
@@ -20,7 +21,6 @@ BASELINE_TITLES = {
 }
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
-SIGNIFICANT = 0.05
 
 Finding = dict[str, str]
 

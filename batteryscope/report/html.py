@@ -106,6 +106,7 @@ def render_report(
         "polar": [e for e in main.explanations if e.kind == "polar"] if main else [],
         "measures": results.show_measures(evidence, headline),
         "windings": facts.show_windings(evidence.cells),
+        "preview_text": words.describe_preview(preprocess),
         "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
         "split": facts.show_split(split),
         "split_text": words.describe_split(recipe.split),

@@ -102,6 +102,17 @@ def _describe_slices(preprocess: CtSlicesSettings) -> str:
     )
 
 
+def describe_preview(preprocess: PreprocessSettings) -> str:
+    """Return the caption of the picture that preprocessing left."""
+    if not isinstance(preprocess, CtSlicesSettings):
+        return "How the pictures were cut."
+    seen = "the unrolled windings within the chosen radii, core above"
+    return (
+        "How the slices were cut: slice, square around the core, and windings unrolled up to the "
+        f"can, core below. The network sees {seen if preprocess.unroll else 'the square'}."
+    )
+
+
 def describe_split(split: SplitSettings) -> str:
     """Return how the samples were divided, in one or two sentences."""
     test = f"{100 * split.test_fraction:.0f} %"

@@ -39,7 +39,9 @@ def pass_address(url: str, study: str) -> str:
 
 
 def find_address(text: str) -> str:
-    """Undo :func:`pass_address`; without the variable the text comes back as it is."""
+    """Undo :func:`pass_address`; an address comes back as it is."""
+    if not text.startswith(BY_VARIABLE):
+        return text
     return os.environ.get(text.removeprefix(BY_VARIABLE), text)
 
 
