@@ -46,6 +46,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
     from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+    from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.manifest.select import keep_samples
 
     settings = read_settings(EvaluateSettings, arguments.settings)
@@ -82,12 +83,7 @@ def compare(arguments: argparse.Namespace) -> None:
         answers = read_survey(arguments.survey, arguments.dataset)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append({"kind": "survey", "severity": "info", "text": describe_survey(compared)})
-    (out := arguments.out_dir).mkdir(parents=True, exist_ok=True)
-    for name, content in tables.items():
-        content.round(6).to_csv(out / f"{name}.csv", index=False)
-    for name, value in {"metrics": comparison.flatten_metrics(table), "findings": findings}.items():
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (out / f"{name}.json").write_text(text, encoding="utf-8")
+    write_comparison(arguments.out_dir, tables, comparison.flatten_metrics(table), findings)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Compare networks and baselines of a table study, with intervals, and say what follows."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Fit the baselines, score everything, and write tables, metrics and findings."""
     import pandas as pd
 
+    from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.tables.ablations import find_full_values, summarise_ablations
     from batteryscope.tables.baselines import predict_baselines
     from batteryscope.tables.compare import compare_pairs, count_test_per_train
@@ -66,12 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "ablations": ablations,
         "intervals": intervals,
     }
-    for name, content in tables.items():
-        content.round(6).to_csv(arguments.out / f"{name}.csv", index=False)
-    metrics = flatten_table_metrics(comparison)
-    for name, value in {"metrics": metrics, "findings": findings}.items():
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (arguments.out / f"{name}.json").write_text(text, encoding="utf-8")
+    write_comparison(arguments.out, tables, flatten_table_metrics(comparison), findings)
     log.info("%d predictions of %d arms", len(predictions), predictions["arm"].nunique())
 
 

@@ -1,6 +1,5 @@
 """From predictions to all tables of a comparison of capacities."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from batteryscope.evaluation.regression_intervals import measure_capacity_interv
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms
+from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
 from batteryscope.manifest.targets import list_target_columns
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
@@ -86,17 +86,8 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     findings = find_capacity_findings(
         comparison, images, curves, intervals, protocols, pieces.main_arm, coverage, computed_from
     )
-    out.mkdir(parents=True, exist_ok=True)
     written = {"comparison": comparison, "curves": curves, "intervals": intervals, "images": images}
-    for name, table in written.items():
-        table.round(6).to_csv(out / f"{name}.csv", index=False)
-    values: dict[str, Any] = {
-        "metrics": flatten_capacity_metrics(comparison),
-        "findings": findings,
-    }
-    for name, value in values.items():
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (out / f"{name}.json").write_text(text, encoding="utf-8")
+    write_comparison(out, written, flatten_capacity_metrics(comparison), findings)
 
 
 def find_computed_from(study: StudySettings) -> str:

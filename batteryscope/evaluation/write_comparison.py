@@ -1,0 +1,23 @@
+"""The files that a comparison leaves: tables as CSV, numbers and findings as JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def write_comparison(
+    out: Path,
+    tables: Mapping[str, pd.DataFrame],
+    metrics: Mapping[str, float],
+    findings: list[Any],
+) -> None:
+    """Write ``<name>.csv`` of every table, ``metrics.json`` and ``findings.json`` into ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.round(6).to_csv(out / f"{name}.csv", index=False)
+    for name, value in {"metrics": metrics, "findings": findings}.items():
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        (out / f"{name}.json").write_text(text, encoding="utf-8")
