@@ -7,6 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
+from batteryscope.demo import ct_parameters
+from batteryscope.demo.ct_scan import draw_rings, render_slice
 from batteryscope.preprocess.can_circle import Circle, find_can, fit_circle, shrink_by_blocks
 from batteryscope.preprocess.cell_centre import follow_axis, smooth
 from batteryscope.preprocess.ct_slices import crop_square, list_stack, make_tile
@@ -115,13 +117,39 @@ def test_a_buckled_core_is_less_round_and_a_filled_one_is_none() -> None:
     assert find_core(pinned, can) is None
 
 
-def test_windings_that_look_alike_in_pairs_keep_their_pitch() -> None:
+@pytest.mark.parametrize(("every", "share"), [(2, 0.5), (2, 0.8), (3, 1.0)])
+def test_windings_that_look_alike_in_pairs_or_threes_keep_their_pitch(
+    every: int, share: float
+) -> None:
     y, x = np.mgrid[:SIZE, :SIZE]
     r = np.hypot(x - 150, y - 150)
     turn = 2 * np.pi * r / 5.0
-    picture = np.where(r < 110, 100 + 20 * np.cos(turn) * (1 + 0.5 * np.cos(turn / 2)), 5.0)
+    uneven = 1 + share * np.cos(turn / every)
+    picture = np.where(r < 110, 100 + 20 * np.cos(turn) * uneven, 5.0)
     windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
     assert windings.pitch_px == pytest.approx(5.0, rel=0.03)
+
+
+@pytest.mark.parametrize(("size", "seed"), [(160, 1), (192, 0), (640, 0)])
+def test_pitch_of_generated_windings_is_neither_doubled_nor_halved(size: int, seed: int) -> None:
+    for state in ("pristine", "calendar_aged"):
+        rng = np.random.default_rng([seed, size])
+        cell = ct_parameters.draw_cell(state, rng)
+        picture = render_slice(cell, 0.5, size, rng, draw_rings(cell, size, rng))
+        can = find_can(picture)
+        assert can is not None
+        inner = cell.radius - cell.can - 0.004  # what the can leaves for the windings
+        true = (inner - cell.core * cell.radius) / cell.turns * size
+        assert measure_windings(picture, can, None).pitch_px == pytest.approx(true, rel=0.1)
+
+
+def test_two_foils_in_one_turn_are_no_pitch() -> None:
+    y, x = np.mgrid[:SIZE, :SIZE]
+    turn = (np.hypot(x - 150, y - 150) / 9.0) % 1
+    coating, copper = (np.exp(-(((turn - at) / w) ** 2)) for at, w in ((0.27, 0.2), (0.77, 0.06)))
+    picture = np.where(np.hypot(x - 150, y - 150) < 110, 60 + 90 * coating + 60 * copper, 5.0)
+    windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
+    assert windings.pitch_px == pytest.approx(9.0, rel=0.03)
 
 
 @pytest.mark.parametrize("pitch", [4.0, 5.5, 8.0])

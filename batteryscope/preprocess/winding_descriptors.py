@@ -16,6 +16,9 @@ INNER_SHARE, OUTER_SHARE = 0.30, 0.92  # of the can's radius, where windings are
 PITCH_RANGE = (0.015, 0.12)  # of the can's radius: pitches that are looked for
 LOCAL_RANGE = 0.4  # by which the pitch of a sector may differ from that of all
 FIRST_PEAK_SHARE = 0.6  # of the highest peak: the pitch itself, not a multiple of it
+FRACTION_SHARE = 0.25  # of a peak, by one at half or a third of its lag: the latter is the pitch
+FRACTION_RANGE = 0.12  # by which the lag of such a peak may differ from half or a third
+SEEN_HEIGHT = 0.05  # lower peaks are noise
 SMOOTHING_SHARE = 0.12  # of the can's radius: slower changes along a ray are no windings
 
 
@@ -26,8 +29,8 @@ class Windings:
     Attributes
     ----------
     regularity
-        Height of the first peak of the autocorrelation along the rays, mean over the sectors:
-        1 for perfectly periodic windings, near 0 where none are seen.
+        Height of the first of the high peaks of the autocorrelation along the rays, mean over
+        the sectors: 1 for perfectly periodic windings, near 0 where none are seen.
     contrast
         Standard deviation of the grey levels along the rays over the grey level of the rim (can).
     pitch_px
@@ -71,13 +74,15 @@ def measure_windings(pixels: NDArray[Any], can: Circle, core: Core | None) -> Wi
     low, high = (int(share * can.radius_px / step_px) for share in PITCH_RANGE)
     low, high = max(2, low), min(high, curves.shape[1] - 2)
     # All sectors together tell one pitch from two; each sector then tells its own nearby.
-    _, common = _find_first_peak(curves.mean(axis=0), low, high)
-    if np.isfinite(common):
-        low = max(low, int(common * (1 - LOCAL_RANGE)))
-        high = min(high, int(common * (1 + LOCAL_RANGE)) + 1)
+    shared = curves.mean(axis=0)
+    _, clearest = _find_first_peak(shared, low, high)
+    near_clearest = _limit_lags(clearest, low, high)
+    near_pitch = _limit_lags(_find_common_lag(shared, low, high), low, high)
     heights, lags = np.empty(N_SECTORS), np.full(N_SECTORS, np.nan)
     for i, curve in enumerate(curves):
-        heights[i], lags[i] = _find_first_peak(curve, low, high)
+        heights[i], lags[i] = _find_first_peak(curve, *near_clearest)
+        if near_pitch != near_clearest:
+            _, lags[i] = _find_first_peak(curve, *near_pitch)
     pitches = lags * step_px
     seen = pitches[np.isfinite(pitches)]
     # Two thirds of the sectors must agree that there is a spacing at all.
@@ -121,6 +126,34 @@ def _correlate_sectors(detail: NDArray[np.float32]) -> NDArray[np.float64]:
     return normalised
 
 
+def _limit_lags(lag: float, low: int, high: int) -> tuple[int, int]:
+    """Narrow a range of lags to what a sector may have; as it is if the lag is NaN."""
+    if not np.isfinite(lag):
+        return low, high
+    nearest, farthest = int(lag * (1 - LOCAL_RANGE)), int(lag * (1 + LOCAL_RANGE)) + 1
+    return max(low, nearest), min(high, farthest)
+
+
+def _find_common_lag(curve: NDArray[np.float64], low: int, high: int) -> float:
+    """Lag of the windings in the curve of all sectors; NaN where none are seen.
+
+    Windings of a few pixels, or of which every second one is brighter, resemble the next but one
+    more than the next, so that the first peak is much lower than the second. Halfway between two
+    windings, however, the curve has a valley and no peak.
+    """
+    height, lag = _find_first_peak(curve, low, high)
+    for divisor in (2, 3, 2):
+        middle = lag / divisor
+        if not np.isfinite(middle) or middle < low:
+            continue
+        first = max(low, int(middle * (1 - FRACTION_RANGE)))
+        last = int(np.ceil(middle * (1 + FRACTION_RANGE)))
+        lower, fraction = _find_first_peak(curve, first, last)
+        if np.isfinite(fraction) and lower >= FRACTION_SHARE * height:
+            height, lag = lower, fraction
+    return lag
+
+
 def _find_first_peak(curve: NDArray[np.float64], low: int, high: int) -> tuple[float, float]:
     """Height and place of the highest peak between two lags, with a parabola through its top."""
     if high <= low:
@@ -139,4 +172,8 @@ def _find_first_peak(curve: NDArray[np.float64], low: int, high: int) -> tuple[f
     bend = left - 2 * top + right
     offset = 0.5 * (left - right) / bend if bend < 0 else 0.0
     height = float(curve[place])
-    return (height, place + float(offset)) if height > 0.05 else (max(height, 0.0), float("nan"))
+    return (
+        (height, place + float(offset))
+        if height > SEEN_HEIGHT
+        else (max(height, 0.0), float("nan"))
+    )
