@@ -32,11 +32,13 @@ from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.preprocess.cut_volume import cut_volume
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
+from batteryscope.report.facts import show_notes, show_rejects
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups
 from batteryscope.splits.slices import pair_neighbours, warn_of_straddling
 from batteryscope.tilestore import TileStore
+from workflow_scripts.ingest_dataset import main as ingest
 from workflow_scripts.predict_images import main as predict_images
 from workflow_scripts.split_dataset import main as split_dataset
 
@@ -111,6 +113,27 @@ def test_chosen_slices_and_bad_scans(study: SimpleNamespace, tmp_path: Path) -> 
         "pristine/pristine_02": "missing_slices",
     }
     assert "201" in rejects["detail"].iloc[1]
+    assert show_rejects(rejects)[1].rows[0][0] == "pristine/pristine_01.tif"  # type: ignore[union-attr]
+    notes = show_notes(rejects)
+    assert notes is not None
+    assert [row[0] for row in notes.rows] == ["pristine/pristine_02"]
+
+
+def test_a_gap_is_told_once_and_is_no_reject(
+    study: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study.root / "images" / "pristine", tmp_path / "scans" / "pristine")
+    (tmp_path / "scans" / "pristine" / "pristine_02" / "slice_201.tif").unlink()
+    made = {name: tmp_path / f"{name}.out" for name in ("manifest", "rejects", "frames", "summary")}
+    options = [str(part) for name, path in made.items() for part in (f"--{name}", path)]
+    settings = ["--settings", SETTINGS.model_dump_json(exclude_none=True)]
+    assert ingest(["--dataset", str(tmp_path / "scans"), *settings, *options]) == 0
+    said = capsys.readouterr().err
+    assert said.count("slice numbers are missing") == 1
+    assert "11 slices in 1 classes, 0 rejected" in said
+    summary = json.loads(made["summary"].read_text())
+    assert (summary["rejected"], summary["rejects"]) == (0, {})
+    assert summary["notes"] == {"missing_slices": 1}
 
 
 def test_tiles_descriptors_and_preview(study: SimpleNamespace) -> None:

@@ -42,7 +42,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames
     from batteryscope.manifest.scan import scan_images
-    from batteryscope.manifest.schema import write_manifest
+    from batteryscope.manifest.schema import NOTED_REASONS, write_manifest
     from batteryscope.manifest.summary import summarise_manifest
     from batteryscope.readers.volumes import find_volumes
 
@@ -64,16 +64,19 @@ def _ingest(arguments: argparse.Namespace) -> None:
     text = json.dumps(summary, ensure_ascii=False, indent=1)
     arguments.summary.write_text(text + "\n", encoding="utf-8")
 
-    for reject in rejects.head(MAX_LISTED_REJECTS).itertuples():
-        log.warning("%s: %s (%s)", reject.path, reject.detail, reject.reason)
-    if len(rejects) > MAX_LISTED_REJECTS:
-        further = len(rejects) - MAX_LISTED_REJECTS
-        log.warning("… and %d more rejects, see %s", further, arguments.rejects)
+    is_note = rejects["reason"].isin(NOTED_REASONS)
+    for word, listed in (("rejects", rejects[~is_note]), ("notes", rejects[is_note])):
+        for row in listed.head(MAX_LISTED_REJECTS).itertuples():
+            log.warning("%s: %s (%s)", row.path, row.detail, row.reason)
+        if len(listed) > MAX_LISTED_REJECTS:
+            further = len(listed) - MAX_LISTED_REJECTS
+            log.warning("… and %d more %s, see %s", further, word, arguments.rejects)
     if settings.targets is not None and settings.targets.computed:
         log.warning("The capacities are computed by the half-cell model, not measured.")
     log.info(
-        "%d images in %d classes, %d rejected",
+        "%d %s in %d classes, %d rejected",
         summary["images"],
+        "images" if settings.volumes is None else "slices",
         len(summary["classes"]),
         summary["rejected"],
     )

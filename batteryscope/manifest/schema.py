@@ -24,6 +24,9 @@ REASONS = (
     "no_images",
 )
 
+# What is worth knowing about a file that is used all the same; it counts as no reject.
+NOTED_REASONS = ("missing_slices",)
+
 # Columns that are made from the file itself and never taken from a label table.
 COMPUTED_COLUMNS = ("sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth")
 ORIGIN_COLUMNS = ("specimen_id", "session_id", "domain")
@@ -64,7 +67,10 @@ _DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Reject:
-    """A file that is left out: its path within the data set, why, and why in words."""
+    """A file that is left out: its path within the data set, why, and why in words.
+
+    With one of :data:`NOTED_REASONS` it is used and only noted.
+    """
 
     path: str
     reason: str

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.manifest.schema import ORIGIN_COLUMNS
+from batteryscope.manifest.schema import NOTED_REASONS, ORIGIN_COLUMNS
 from batteryscope.manifest.targets import list_target_columns
 from batteryscope.provenance import digest_json
 
@@ -33,19 +33,22 @@ def summarise_manifest(
     -------
     dict
         ``manifest_hash``, ``images``, ``rejected``, ``label_columns``; counts per value in
-        ``classes, rejects, sizes, bit_depths, magnifications, voltages_kv, sessions,
-        specimens, domains, instruments`` ("" counts what is not stated); and
+        ``classes, rejects, notes, sizes, bit_depths, magnifications, voltages_kv, sessions,
+        specimens, domains, instruments`` ("" counts what is not stated; notes are of files
+        that are used all the same); and
         ``first_acquired_at``, ``last_acquired_at`` (ISO, None if never stated).
     """
     sizes = manifest["width_px"].astype("str") + "x" + manifest["height_px"].astype("str")
     times = manifest["acquired_at"].dropna()
+    is_note = rejects["reason"].isin(NOTED_REASONS)
     return {
         "manifest_hash": hash_manifest(manifest, label_columns),
         "images": len(manifest),
-        "rejected": len(rejects),
+        "rejected": int((~is_note).sum()),
         "label_columns": list(label_columns),
         "classes": _count(manifest["class"]),
-        "rejects": _count(rejects["reason"]),
+        "rejects": _count(rejects.loc[~is_note, "reason"]),
+        "notes": _count(rejects.loc[is_note, "reason"]),
         "sizes": _count(sizes),
         "bit_depths": _count(manifest["bit_depth"]),
         "magnifications": _count(manifest["magnification"]),

@@ -1,7 +1,6 @@
 """Scans instead of pictures: every chosen slice becomes a sample."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from batteryscope.manifest.schema import Reject
 from batteryscope.readers.picture import AcquisitionMetadata, PictureError
 from batteryscope.readers.volume import Volume, find_grey_range, show_with_8_bits
 from batteryscope.readers.volumes import open_volume
-
-log = logging.getLogger("batteryscope")
 
 SEPARATOR = "#"  # between the path of a scan and the number of a slice
 
@@ -72,7 +69,6 @@ def inspect_volumes(
             answers.append(Reject(path, error.reason, error.detail))
             continue
         for gap in volume.missing:
-            log.warning("%s: %s", path, gap)
             answers.append(Reject(path, "missing_slices", gap))
     return answers
 

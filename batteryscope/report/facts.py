@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.errors import ConfigError
+from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.plan import StudyPlan, plan_study
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -53,6 +54,8 @@ def show_data(evidence: StudyEvidence) -> ShownTable | None:
 
 def show_rejects(rejects: pd.DataFrame | None) -> tuple[ShownTable | None, ShownTable | None]:
     """Make the count of left-out files per reason, and the list of the files."""
+    if rejects is not None:
+        rejects = rejects[~rejects["reason"].isin(NOTED_REASONS)]
     if rejects is None or rejects.empty:
         return None, None
     counts = rejects["reason"].value_counts().sort_index()
@@ -60,6 +63,15 @@ def show_rejects(rejects: pd.DataFrame | None) -> tuple[ShownTable | None, Shown
     summary = pd.DataFrame({"reason": reasons, "files": [str(count) for count in counts]})
     listed = rejects.sort_values(["reason", "path"])[["path", "reason", "detail"]]
     return show_table(summary), show_table(listed, "", ("reason", "detail"))
+
+
+def show_notes(rejects: pd.DataFrame | None) -> ShownTable | None:
+    """List what is to be known about files that are used all the same."""
+    if rejects is None:
+        return None
+    notes = rejects[rejects["reason"].isin(NOTED_REASONS)].sort_values(["path", "detail"])
+    shown = notes[["path", "detail"]].rename(columns={"detail": "note"})
+    return show_table(shown, "", ("note",))
 
 
 def show_tiles(index: pd.DataFrame | None) -> ShownTable | None:

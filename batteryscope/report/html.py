@@ -100,6 +100,7 @@ def render_report(
         "data": facts.show_data(evidence),
         "rejects": rejects,
         "rejected_files": rejected_files,
+        "file_notes": facts.show_notes(evidence.rejects),
         "tiles": facts.show_tiles(evidence.tile_index),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
         "tiles_text": words.describe_tiles(preprocess),

@@ -21,7 +21,6 @@ REJECT_REASONS = {
     "wrong_size": "not the expected size",
     "too_large": "more pixels than allowed",
     "unsupported": "a file format that is not supported",
-    "missing_slices": "slices are missing in the series (the others are used)",
     "no_capacity": "the table of capacities lacks its electrode",
     "no_images": "the table of capacities names electrodes without an image",
     "coloured": "a colour picture",
