@@ -120,6 +120,9 @@ def test_images_without_a_verdict_are_counted_as_mistakes(manifest):
     text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit")
     assert "no verdict on 1 of 40 test images" in text
     assert "would be 95.0 %" in text
+    text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit", "slice")
+    assert "1 of 40 test slices, because no cell or too irregular windings" in text
+    assert "its accuracy per slice would be" in text
 
 
 def test_external_set_is_scored_column_by_column(manifest):

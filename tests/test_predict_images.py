@@ -174,7 +174,7 @@ def test_training_pictures_are_recognised_under_any_name_and_format(
         "resaved.tif": SEEN_NOTE,
         "tested.png": "",
     }
-    assert "2 of them were used to train" in capsys.readouterr().err
+    assert "2 images were used to train" in capsys.readouterr().err
 
 
 def test_frames_unlike_the_training_frames_get_a_note(study: Study, tmp_path: Path) -> None:

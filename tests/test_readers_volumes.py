@@ -244,7 +244,7 @@ def test_bad_scans_are_told_in_one_sentence(tmp_path: Path) -> None:
     broken = SCAN.astype(np.float32)
     broken[2, 3, 4] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", broken)
-    refuse("nan.tif", "slice 2 holds 1 values that are no numbers", 2)
+    refuse("nan.tif", "slice 2 holds 1 value that is no number", 2)
     assert open_volume(tmp_path / "nan.tif").read_slice(1).dtype == np.float32
     np.save(tmp_path / "flat.npy", SCAN[0])
     refuse("flat.npy", "expected three axes")

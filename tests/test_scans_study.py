@@ -130,7 +130,7 @@ def test_a_gap_is_told_once_and_is_no_reject(
     assert ingest(["--dataset", str(tmp_path / "scans"), *settings, *options]) == 0
     said = capsys.readouterr().err
     assert said.count("slice numbers are missing") == 1
-    assert "11 slices in 1 classes, 0 rejected" in said
+    assert "11 slices in 1 class, 0 rejected" in said
     summary = json.loads(made["summary"].read_text())
     assert (summary["rejected"], summary["rejects"]) == (0, {})
     assert summary["notes"] == {"missing_slices": 1}
@@ -268,7 +268,7 @@ def bundle(study: SimpleNamespace) -> Path:
 
 
 def test_predictions_give_a_row_per_slice_and_per_cell(
-    study: SimpleNamespace, bundle: Path, tmp_path: Path
+    study: SimpleNamespace, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
@@ -294,6 +294,9 @@ def test_predictions_give_a_row_per_slice_and_per_cell(
     agreeing = (slices["class"] == cells.loc["new.npy", "class"]).mean()
     assert float(cells.loc["new.npy", "slices_agreeing"]) == pytest.approx(agreeing)
     assert cells["seen_in_training"].astype(str).str.lower()["new.npy"] == "false"
+    said = capsys.readouterr().err
+    assert "2 of 3 cells (8 of 11 slices) predicted." in said
+    assert "rejected: 1 cell, 3 slices (the first: air.npy: " in said
     one = [*arguments, "--images", str(scans / "new.npy"), "--slices", "1:2:1"]
     assert predict_images(one) == 0
     assert pd.read_csv(out)["slice"].dropna().tolist() == [1, 2]

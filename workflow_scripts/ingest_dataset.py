@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ingest(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
+    from batteryscope.counted import count_of
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames
@@ -74,10 +75,9 @@ def _ingest(arguments: argparse.Namespace) -> None:
     if settings.targets is not None and settings.targets.computed:
         log.warning("The capacities are computed by the half-cell model, not measured.")
     log.info(
-        "%d %s in %d classes, %d rejected",
-        summary["images"],
-        "images" if settings.volumes is None else "slices",
-        len(summary["classes"]),
+        "%s in %s, %d rejected",
+        count_of(summary["images"], "image" if settings.volumes is None else "slice"),
+        count_of(len(summary["classes"]), "class", "classes"),
         summary["rejected"],
     )
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 
 
 @dataclass
 class Summary:
-    """What a run of predictions came to: images per class, and how many were rejected, seen."""
+    """What a run of predictions came to: images per class, and how many were rejected, seen.
+
+    Of scans, slices are counted, and cells beside them; a cell gives the class.
+    """
 
     n_files: int = 0
     n_rejected: int = 0
@@ -21,37 +25,53 @@ class Summary:
     per_class: Counter[str] = field(default_factory=Counter)
     first_reason: str = ""
     n_cells: int = 0
+    n_cells_rejected: int = 0
+
+    @property
+    def of_scans(self) -> bool:
+        """Whether scans were judged, not pictures."""
+        return self.n_cells + self.n_cells_rejected > 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row; of a scan, its slices are counted and its cell gives the class."""
-        if row.get("level") == "cell" and row["status"] == "ok":
-            self.n_cells += 1
-            self.per_class[str(row["class"])] += 1
-            return
-        self.n_files += 1
-        self.n_seen += bool(row["seen_in_training"])
-        self.n_noted += bool(row["note"])
-        if row["status"] == "ok" and row.get("level") == "slice":
-            return
-        if row["status"] == "ok":
-            if "class" in row:
-                self.per_class[str(row["class"])] += 1
-        else:
-            self.n_rejected += 1
+        """Count one row."""
+        is_ok, level = row["status"] == "ok", row.get("level")
+        if not is_ok:
             self.first_reason = self.first_reason or f"{row['file']}: {row['reason']}"
+        if level == "cell":
+            self.n_cells += is_ok
+            self.n_cells_rejected += not is_ok
+        else:
+            self.n_files += 1
+            self.n_rejected += not is_ok
+            self.n_seen += bool(row["seen_in_training"])
+            self.n_noted += bool(row["note"])
+        if is_ok and level != "slice" and "class" in row:
+            self.per_class[str(row["class"])] += 1
 
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
-        lines = [f"{self.n_files - self.n_rejected} of {self.n_files} images predicted."]
-        if self.n_cells:
-            lines = [lines[0].replace("images", "slices")[:-1] + f", {self.n_cells} cells:"]
+        noun = "slice" if self.of_scans else "image"
+        n_cells = self.n_cells + self.n_cells_rejected
+        what = f"{self.n_files - self.n_rejected} of {count_of(self.n_files, noun)}"
+        lost = [count_of(self.n_cells_rejected, "cell")] if self.n_cells_rejected else []
+        if self.of_scans:
+            slices = f" ({what})" if self.n_files else ""
+            what = f"{self.n_cells} of {count_of(n_cells, 'cell')}{slices}"
+            lost += [count_of(self.n_rejected, noun)] if self.n_rejected else []
+        elif self.n_rejected:
+            lost = [str(self.n_rejected)]
+        lines = [f"{what} predicted."]
         lines += [f"  {name}: {count}" for name, count in sorted(self.per_class.items())]
-        if self.n_rejected:
-            lines.append(f"  rejected: {self.n_rejected} (the first: {self.first_reason})")
+        if lost:
+            lines.append(f"  rejected: {', '.join(lost)} (the first: {self.first_reason})")
+        were = "was" if self.n_seen == 1 else "were"
         if self.n_seen:
-            lines.append(f"  {self.n_seen} of them were used to train these models (see 'note').")
+            seen = f"{count_of(self.n_seen, noun)} {were} used to train these models"
+            lines.append(f"  {seen} (see 'note').")
         if unlike := self.n_noted - self.n_seen:
-            lines.append(f"  {unlike} differ much from the training images (see 'note').")
+            differ = "differs" if unlike == 1 else "differ"
+            much = f"{count_of(unlike, noun)} {differ} much from the training images"
+            lines.append(f"  {much} (see 'note').")
         return lines
 
 

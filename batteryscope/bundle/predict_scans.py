@@ -15,6 +15,7 @@ from batteryscope.bundle.vote import take_vote
 from batteryscope.command_line import log, show_progress
 from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.volumes import digest_slice
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
@@ -53,7 +54,7 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
     found = find_volumes(path)
     if found.unsupported:
         n_others, first = len(found.unsupported), found.unsupported[0]
-        log.warning("%d files are no scans, such as %s.", n_others, first)
+        log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
     files, root = found.images, path.parent if path.is_file() else path
     if files == (".",):  # the folder is itself a scan, which has a name
         files, root = (path.resolve().name,), path.resolve().parent
@@ -61,7 +62,7 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
     summary = write_rows(out, list_columns(bundle), rows)
     for line in summary.describe():
         log.info("%s", line)
-    if summary.n_rejected == summary.n_files:
+    if summary.n_cells == 0:
         raise InputError(
             f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "
             f"is: {summary.first_reason}"
@@ -129,13 +130,21 @@ def _predict_scan(
                 probabilities.append(found)
             yield row
     row = _start_row(bundle, file, "cell") | {"slices_rejected": n_rejected}
-    notes = [f"{n_seen} slices were {SEEN_NOTE}"] if n_seen else []
+    notes = (
+        [f"{count_of(n_seen, 'slice')} {'was' if n_seen == 1 else 'were'} {SEEN_NOTE}"]
+        if n_seen
+        else []
+    )
     row |= {"seen_in_training": n_seen > 0, "note": "; ".join([*notes, *volume.missing])}
     if not probabilities:
         reason = (
-            reasons[0] if reasons else f"it has {volume.shape[0]} slices, none of them asked for"
+            reasons[0]
+            if reasons
+            else f"it has {count_of(volume.shape[0], 'slice')}, none of them asked for"
         )
-        yield row | {"reason": f"none of its {len(numbers)} slices can be judged; {reason}"}
+        yield row | {
+            "reason": f"none of its {count_of(len(numbers), 'slice')} can be judged; {reason}"
+        }
         return
     joined = np.concatenate(probabilities, axis=1)
     verdict = take_vote(joined, bundle.record.temperature)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT
@@ -114,6 +115,7 @@ def audit_shortcuts(
     if "baseline_majority" in arms:
         chance = max(chance, _pooled_accuracy(comparison, "baseline_majority")[0])
     far_above_chance = min(2 * chance, (1 + chance) / 2)
+    unit = find_judged_level(comparison, main_arm)
     findings: list[Finding] = []
     for name in SHORTCUTS:
         if name not in arms:
@@ -126,7 +128,7 @@ def audit_shortcuts(
                 {
                     "kind": "shortcut",
                     "text": f"Class and acquisition session are {degree}confounded: "
-                    f"{BASELINE_TITLES[name]} alone classify {_percent(other)} of {n} test images "
+                    f"{BASELINE_TITLES[name]} alone classify {_percent(other)} of {n} test {unit}s "
                     f"({main_arm}: {_percent(accuracy)}, chance: {_percent(chance)}). "
                     "The model may have learnt how the images were taken instead of the material; "
                     "test it on images of the same classes from another session.",
@@ -178,9 +180,12 @@ def collect_findings(
             }
         )
     findings += [{"kind": "leakage", "text": str(text)} for text in audit.get("warnings", [])]
-    if (unjudged := describe_unjudged(images, split, main_arm)) is not None:
+    is_scans = "slice" in set(comparison.loc[comparison["arm"] == main_arm, "level"])
+    noun = "slice" if is_scans else "image"
+    if (unjudged := describe_unjudged(images, split, main_arm, noun)) is not None:
         findings.append({"kind": "unjudged", "severity": "warning", "text": unjudged})
     mine = images[images["arm"] == main_arm]
+    unit = find_judged_level(comparison, main_arm)
     if len(mine[FIT].drop_duplicates()) == 1:
         accuracy, n = _pooled_accuracy(comparison, main_arm)
         low, high = find_wilson_interval(accuracy, n)
@@ -188,7 +193,7 @@ def collect_findings(
             {
                 "kind": "single_fit",
                 "text": f"{main_arm} was trained once, so its numbers carry no spread over folds "
-                f"or repeats; with {n} test images alone, the accuracy of {_percent(accuracy)} is "
+                f"or repeats; with {n} test {unit}s alone, the accuracy of {_percent(accuracy)} is "
                 f"known to lie between {_percent(low)} and {_percent(high)} "
                 "(95 % Wilson interval).",
             }
@@ -196,7 +201,9 @@ def collect_findings(
     return findings
 
 
-def describe_unjudged(images: pd.DataFrame, split: pd.DataFrame, main_arm: str) -> str | None:
+def describe_unjudged(
+    images: pd.DataFrame, split: pd.DataFrame, main_arm: str, noun: str = "image"
+) -> str | None:
     """Say how many test images the main arm gave no verdict on, and what that costs at most.
 
     Such images have no tile that the quality filter lets pass, so they are missing from the
@@ -210,6 +217,8 @@ def describe_unjudged(images: pd.DataFrame, split: pd.DataFrame, main_arm: str) 
         ``sample_id, repeat, fold, role``.
     main_arm
         The arm in question.
+    noun
+        What the samples are: ``image`` or ``slice``.
 
     Returns
     -------
@@ -223,10 +232,13 @@ def describe_unjudged(images: pd.DataFrame, split: pd.DataFrame, main_arm: str) 
     if not missing:
         return None
     right = (mine["y_true"] == mine["y_pred"]).groupby(mine["sample_id"]).mean().sum()
+    why = "none of their tiles passed the quality filter"
+    if noun == "slice":
+        why = "no cell or too irregular windings are seen there"
     return (
-        f"{main_arm} gave no verdict on {missing} of {len(asked)} test images, because none of "
-        "their tiles passed the quality filter; they are missing from its accuracies. Counted as "
-        f"mistakes, the image accuracy would be {_percent(float(right) / len(asked))}."
+        f"{main_arm} gave no verdict on {missing} of {count_of(len(asked), f'test {noun}')}, "
+        f"because {why}; they are missing from its accuracies. Counted as mistakes, its accuracy "
+        f"per {noun} would be {_percent(float(right) / len(asked))}."
     )
 
 

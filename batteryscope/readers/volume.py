@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from batteryscope.counted import count_of
 from batteryscope.readers.picture import PictureError
 
 # Grey levels that CT reconstructions are written with; Scanco and DICOM files are signed.
@@ -76,8 +77,9 @@ class Volume:
             raise PictureError(self.path, "unsupported", detail)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             n_bad = int((~np.isfinite(values)).sum())
+            are = "is no number" if n_bad == 1 else "are no numbers"
             detail = (
-                f"slice {z} holds {n_bad} values that are no numbers (NaN or infinite); "
+                f"slice {z} holds {count_of(n_bad, 'value')} that {are} (NaN or infinite); "
                 "fill them (with the grey level of air, say) or export as 16-bit integers."
             )
             raise PictureError(self.path, "unsupported", detail)
