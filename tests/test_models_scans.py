@@ -10,7 +10,7 @@ from torch import nn
 from batteryscope.augment import TileAugmentation
 from batteryscope.config.learning import AugmentSettings, ModelSettings
 from batteryscope.config.project import load_project
-from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.explain.attribution import attribute_tiles, find_map_shape
 from batteryscope.explain.polar_arm import attribute_turned
 from batteryscope.models.classifier import TileClassifier, build_classifier, rebuild_classifier
 from batteryscope.models.layer_groups import group_layers
@@ -93,6 +93,13 @@ def test_networks_of_the_paper_scale_train(arm: str) -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trained)
     torch.optim.SGD(trained, 1e-3).step()
     assert all(torch.equal(p, frozen[n]) for n, p in model.named_parameters() if n in frozen)
+
+
+def test_shape_of_the_map_before_it_is_enlarged() -> None:
+    model = build(px=96).eval()
+    narrow = np.zeros((3, 96, 64), np.uint8)
+    assert find_map_shape(model, narrow) == (3, 2)
+    assert find_map_shape(model, STACK[0]) == (2, 2)
 
 
 def test_maps_of_unrolled_tiles_have_no_seam() -> None:

@@ -158,6 +158,31 @@ def find_feature_layer(model: TileClassifier) -> nn.Module:
     return last[-1]
 
 
+def find_map_shape(model: TileClassifier, tile: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return rows and columns of the Grad-CAM map before it is enlarged to the tile.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    tile : (H, W) or (C, H, W) uint8 array
+        One tile.
+    """
+    shapes: list[tuple[int, int]] = []
+
+    def remember(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        shapes.append((int(output.shape[-2]), int(output.shape[-1])))
+
+    handle = find_feature_layer(model).register_forward_hook(remember)
+    try:
+        with torch.no_grad():
+            x = as_batch(tile[None]).to(next(model.parameters()).device)
+            model.backbone(model.input(x))
+    finally:
+        handle.remove()
+    return shapes[-1]
+
+
 def measure_share(
     attribution: NDArray[np.floating], mask: NDArray[np.bool_] | NDArray[np.floating]
 ) -> float:

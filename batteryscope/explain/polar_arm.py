@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.evaluation.forward import choose_device, load_fit
-from batteryscope.explain.attribution import attribute_tiles
+from batteryscope.explain.attribution import attribute_tiles, find_map_shape
 from batteryscope.explain.polar import (
     choose_typical,
     draw_polar_average,
@@ -113,9 +114,17 @@ def average_polar_maps(
     return {name: np.stack(found[name]) for name in sorted(found)}
 
 
+def measure_maps(fits: Mapping[tuple[int, int], Path], tiles: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return rows and columns of the maps of an arm, all of whose networks are alike."""
+    return find_map_shape(load_fit(next(iter(fits.values()))).eval(), np.asarray(tiles[0]))
+
+
 def write_polar_average(
-    polar: Mapping[str, NDArray[np.float64]], reach: float, out: Path
-) -> list[dict[str, str]]:
+    polar: Mapping[str, NDArray[np.float64]],
+    reach: float,
+    out: Path,
+    map_shape: tuple[int, int],
+) -> list[dict[str, Any]]:
     """Write the averages as ``polar.png`` and ``polar.csv``.
 
     Parameters
@@ -126,6 +135,8 @@ def write_polar_average(
         Half the edge of a tile in radii of the can.
     out
         Folder of the arm's explanations.
+    map_shape
+        Rows and columns of the network's map before it was enlarged.
 
     Returns
     -------
@@ -136,4 +147,11 @@ def write_polar_average(
         return []
     (out / "polar.png").write_bytes(draw_polar_average(polar, reach))
     tabulate_profiles(polar, reach).round(6).to_csv(out / "polar.csv", index=False)
-    return [{"file": "polar.png", "kind": "polar", "title": "Grad-CAM around the core"}]
+    return [
+        {
+            "file": "polar.png",
+            "kind": "polar",
+            "title": "Grad-CAM around the core",
+            "map_shape": list(map_shape),
+        }
+    ]

@@ -151,7 +151,7 @@ def _read_explanations(folder: Path) -> tuple[Explanation, ...]:
         png = _read_bytes(folder / str(entry.get("file", "")))
         if png is None:
             continue  # an overlay that was deleted is not worth stopping the report for
-        confidence = entry.get("confidence")
+        confidence, shape = entry.get("confidence"), entry.get("map_shape")
         found.append(
             Explanation(
                 file=str(entry["file"]),
@@ -163,6 +163,7 @@ def _read_explanations(folder: Path) -> tuple[Explanation, ...]:
                 y_pred=str(entry.get("y_pred", "")),
                 sample_id=str(entry.get("sample_id", "")),
                 confidence=None if confidence is None else float(confidence),
+                map_shape=None if shape is None else (int(shape[0]), int(shape[1])),
             )
         )
     return tuple(found)

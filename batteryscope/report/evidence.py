@@ -23,6 +23,7 @@ class Explanation:
     y_pred: str
     sample_id: str
     confidence: float | None
+    map_shape: tuple[int, int] | None = None  # of the network's map before it was enlarged
 
 
 @dataclass(frozen=True)
