@@ -15,7 +15,7 @@ from batteryscope.report.backbones import show_backbones
 from batteryscope.report.class_tables import check_paper_accuracy, show_classes
 from batteryscope.report.confusion import show_confusions
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
-from batteryscope.report.facts import name_stage
+from batteryscope.report.facts import name_stage, show_cost
 from batteryscope.report.headline import find_headline
 from batteryscope.report.html import render_report
 from batteryscope.report.results import show_pairs, show_paper
@@ -168,6 +168,25 @@ def test_same_images_of_all_arms(evidence):
     assert show_confusions(evidence, find_headline(evidence)) is not None
 
 
+def test_strategies_that_tested_other_images_are_named_not_drawn(evidence):
+    picture = draw_same_tiles(evidence)
+    assert "An empty place" not in picture.caption
+    other = evidence.arms["other"]
+    elsewhere = other.same_tiles.assign(sample_id="s9")
+    without = {**evidence.arms, "other": replace(other, same_tiles=elsewhere)}
+    assert draw_same_tiles(replace(evidence, arms=without)) is None
+    third = replace(evidence.arms["main"], name="third", label="third")
+    settings = evidence.settings.model_copy(
+        update={"arms": {**evidence.settings.arms, "third": evidence.settings.arms["main"]}}
+    )
+    three = replace(evidence, arms={**without, "third": third}, settings=settings)
+    shown = draw_same_tiles(three)
+    assert "tested none of these images: ResNet" in shown.caption
+    partly = {"other": replace(other, same_tiles=other.same_tiles.iloc[2:])}
+    caption = draw_same_tiles(replace(evidence, arms={**evidence.arms, **partly})).caption
+    assert "An empty place: this strategy did not test the image" in caption
+
+
 @pytest.mark.parametrize(
     ("wilcoxon", "mcnemar", "verdict"),
     [
@@ -184,6 +203,17 @@ def test_better_needs_interval_and_corrected_test(evidence, wilcoxon, mcnemar, v
     assert line["verdict"] == verdict
     crossing = pd.DataFrame([pair | {"low": -0.01}])
     assert as_dicts(show_pairs(replace(evidence, paired=crossing)))[0]["verdict"] == "not certain"
+
+
+def test_images_that_trained_are_counted_per_class(evidence):
+    plan = plan_study("s", evidence.settings)
+    _, fine = plan.arms["main"].chains
+    manifest = pd.DataFrame({"sample_id": [*"abcde"], "class": [*"xxxyy"]})
+    facts = {"seconds": 1.0, "tiles_per_second": 2.0, "train_samples": [*"abcd"]}
+    stages = {**evidence.stages, fine: (Fit(pd.DataFrame(), facts),)}
+    main, other = as_dicts(show_cost(replace(evidence, manifest=manifest, stages=stages), plan))
+    assert main["training images per class"] == "1 to 3"
+    assert other["training images per class"] == "–"
 
 
 def test_stages_have_the_names_of_their_strategies(evidence):

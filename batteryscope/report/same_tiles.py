@@ -55,22 +55,27 @@ def show_preference(evidence: StudyEvidence) -> ShownTable | None:
 
 
 def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
-    """Draw one row per image and one column per arm; None without pictures."""
+    """Draw one row per image and one column per arm; None without pictures to compare."""
     arms = _find_arms(evidence)
     main = arms.get(evidence.main_arm)
     if main is None or not main.same_pictures:
         return None
     assert main.same_tiles is not None
     shown = main.same_tiles[main.same_tiles["file"].fillna("") != ""]
+    # An arm with another division may have tested none of these images.
+    names = {str(name) for name in shown["sample_id"]}
+    seen = {name: arm for name, arm in arms.items() if names & _list_pictured(arm)}
+    if len(seen) == 1 < len(arms):
+        return None
     rows: list[tuple[str, list[Panel]]] = []
     for row in shown.to_dict("records"):
         truth = str(row["y_true"])
         panels = [_show_tile(evidence, int(row["tile"]))]
-        panels += [_find_panel(arm, str(row["sample_id"])) for arm in arms.values()]
+        panels += [_find_panel(arm, str(row["sample_id"])) for arm in seen.values()]
         rows.append((truth.replace("_", " "), panels))
     if not rows:
         return None
-    figure = draw_panels(rows, ["tile", *(arm.label for arm in arms.values())])
+    figure = draw_panels(rows, ["tile", *(arm.label for arm in seen.values())])
     caption = (
         "What speaks for each strategy's answer, on the same tiles of test images that were chosen "
         "by lot. A row is an image, with its true class; the answer for the tile stands below each "
@@ -81,6 +86,10 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
             ", then the attribution on the mask divided by the mask's share of the area (1 = none "
             "preferred)"
         )
+    if any(names - _list_pictured(arm) for arm in seen.values()):
+        caption += ". An empty place: this strategy did not test the image"
+    if others := [arm.label for name, arm in arms.items() if name not in seen]:
+        caption += f". Not shown, as they tested none of these images: {'; '.join(others)}"
     return encode_picture(figure, "same_tiles", f"{caption}.", evidence.generated)
 
 
@@ -117,6 +126,13 @@ def _find_arms(evidence: StudyEvidence) -> dict[str, ArmEvidence]:
     names = dict.fromkeys([evidence.main_arm, *evidence.settings.arms])
     known = {name: evidence.arms[name] for name in names if name in evidence.arms}
     return {name: arm for name, arm in known.items() if arm.same_tiles is not None}
+
+
+def _list_pictured(arm: ArmEvidence) -> set[str]:
+    """Images of which the arm has a picture."""
+    assert arm.same_tiles is not None
+    has_file = arm.same_tiles["file"].fillna("") != ""
+    return set(arm.same_tiles.loc[has_file, "sample_id"].astype(str))
 
 
 def _show_tile(evidence: StudyEvidence, tile: int) -> Panel:
