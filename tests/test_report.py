@@ -8,11 +8,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
 from batteryscope.report.confusion import draw_confusion, pivot_confusion
 from batteryscope.report.curves import draw_training_curves
-from batteryscope.report.facts import show_audit, show_rejects, show_split, show_tiles
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.facts import (
+    show_audit,
+    show_data,
+    show_rejects,
+    show_split,
+    show_tiles,
+)
 from batteryscope.report.mistakes import choose_bars, draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.results import show_external, show_survey
@@ -29,7 +37,14 @@ from batteryscope.report.tables import (
     order_arms,
     select_rows,
 )
-from batteryscope.report.words import describe_group, describe_split, grade_finding
+from batteryscope.report.words import (
+    describe_baselines,
+    describe_group,
+    describe_map_shape,
+    describe_split,
+    grade_finding,
+)
+from tests.reported_study import make_settings
 
 
 def make_comparison(*rows: tuple[str, str, str, str, str, float, float, int]) -> pd.DataFrame:
@@ -210,12 +225,57 @@ def test_split_and_tiles_are_counted() -> None:
     assert show_rejects(pd.DataFrame({"path": [], "reason": [], "detail": []})) == (None, None)
 
 
+def test_audit_states_its_units() -> None:
+    overlaps = {"pairs": 4, "test_images_affected": 0.125, "median_shared_field": 0.5}
+    near = {"pairs": 2, "min_shared_field": 0.95, "treatment": "error", "closest": [{}, {}]}
+    shown = show_audit(
+        {"samples": 12, "largest_group": 3, "near_duplicates": near, "overlaps": overlaps}, "slices"
+    )
+    assert shown is not None
+    found = dict(shown.rows)
+    assert found["divided"] == "12 slices"
+    assert found["largest group"] == "3 slices"
+    assert found["near duplicates"] == "2 pairs"
+    assert found["near duplicates share at least this part of the field"] == "95.0 %"
+    assert found["test slices that overlap with training"] == "12.5 %"
+
+
+def test_facts_that_no_scanner_has_are_not_listed() -> None:
+    manifest = pd.DataFrame(
+        {
+            "sample_id": ["a", "b"], "class": "x", "volume": ["v", "w"], "slice": [0, 0],
+            "magnification": np.nan, "voltage_kv": np.nan, "pixel_size_um": np.nan,
+        }
+    )  # fmt: skip
+    evidence = StudyEvidence("s", make_settings(), False, pd.DataFrame(), {}, {}, manifest)
+    shown = show_data(evidence)
+    assert shown is not None
+    assert dict(shown.rows) == {
+        "slices read": "2", "classes": "1", "slices per class": "2", "pixel size": "unknown"
+    }  # fmt: skip
+
+
+def test_what_each_baseline_sees() -> None:
+    text = describe_baselines(["main", "baseline_majority", "baseline_winding"], "slices")
+    assert "test slices: the most frequent class looks at none" in text
+    assert "measured windings are shapes" in text
+    assert "without any shape" not in text
+    assert describe_baselines(["main"], "images") == ""
+
+
+def test_resolution_of_the_maps_is_told() -> None:
+    cut = CtSlicesSettings(input_px=96, unroll=True, unroll_angles=64)
+    assert "3 × 2 cells (radii × directions)" in describe_map_shape((3, 2), cut)
+    square = describe_map_shape((8, 8), CtSlicesSettings(input_px=299))
+    assert "8 × 8 cells (rows × columns of the crop)" in square
+
+
 def test_audit_of_any_shape_is_listed() -> None:
     shown = show_audit(
         {"groups": 3, "shared": {"hashes": []}, "sizes": {"train": 1}, "clean": True, "note": None}
     )
     assert shown is not None
-    assert shown.rows == (("groups", "3"), ("shared: hashes", "0"), ("clean", "yes"))
+    assert shown.rows == (("groups", "3 groups"), ("shared: hashes", "0"), ("clean", "yes"))
     assert show_audit({}) is None
 
 

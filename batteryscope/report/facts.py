@@ -12,6 +12,7 @@ from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import NOTHING, format_count, format_duration, format_percent
 from batteryscope.report.words import REJECT_REASONS
+from batteryscope.splits.slices import holds_slices
 
 WINDINGS = (
     ("pitch_um", "layer pitch, µm", 0),
@@ -22,17 +23,40 @@ WINDINGS = (
     ("winding_regularity", "regularity", 2),
 )
 
+SHARE = "%"
+# What the audit calls it → in words, and the unit.
+AUDIT_NAMES = {
+    "samples": ("divided", "{} {samples}"),
+    "groups": ("groups", "{} groups"),
+    "largest_group": ("largest group", "{} {samples}"),
+    "shared_groups": ("groups in more than one part", "{} groups"),
+    "shared_hashes": ("equal files in more than one part", "{} files"),
+    "near_duplicates": ("near duplicates", "{} pairs"),
+    "near_duplicates: pairs": ("near duplicates", "{} pairs"),
+    "near_duplicates: min_shared_field": (
+        "near duplicates share at least this part of the field",
+        SHARE,
+    ),
+    "near_duplicates: across_roles": ("near duplicates in different parts", "{} pairs"),
+    "near_duplicates: treatment": ("near duplicates in different parts count as", "{}"),
+    "near_duplicates: closest": ("closest near duplicates that audit.json lists", "{} pairs"),
+    "overlaps: pairs": ("overlapping {samples}", "{} pairs"),
+    "overlaps: test_images_affected": ("test {samples} that overlap with training", SHARE),
+    "overlaps: median_shared_field": ("their share of the field of view, median", SHARE),
+}
+
 
 def show_data(evidence: StudyEvidence) -> ShownTable | None:
     """Make the list of facts about the pictures."""
     manifest = evidence.manifest
     if manifest is None or manifest.empty:
         return None
-    facts = {"images read": format_count(len(manifest))}
+    samples = "slices" if holds_slices(manifest) else "images"
+    facts = {f"{samples} read": format_count(len(manifest))}
     if "class" in manifest:
         sizes = manifest["class"].value_counts()
         facts["classes"] = str(len(sizes))
-        facts["images per class"] = _range([int(sizes.min()), int(sizes.max())])
+        facts[f"{samples} per class"] = _range([int(sizes.min()), int(sizes.max())])
     for column, name in (("specimen_id", "specimens"), ("session_id", "sessions")):
         if column in manifest:
             known = manifest[column].dropna().nunique()
@@ -48,7 +72,10 @@ def show_data(evidence: StudyEvidence) -> ShownTable | None:
     ):
         if column in manifest:
             values = manifest[column].dropna()
-            facts[name] = _range([values.min(), values.max()]) + unit if len(values) else "unknown"
+            if len(values):
+                facts[name] = _range([values.min(), values.max()]) + unit
+            elif column == "pixel_size_um":  # the others are no property of every instrument
+                facts[name] = "unknown"
     return show_table(pd.DataFrame({"what": list(facts), "value": list(facts.values())}))
 
 
@@ -112,8 +139,8 @@ def show_windings(cells: pd.DataFrame | None) -> ShownTable | None:
     return show_table(pd.DataFrame(rows), "", ("class",))
 
 
-def show_split(split: pd.DataFrame | None) -> ShownTable | None:
-    """Count images and groups per role, as a range over folds and repeats."""
+def show_split(split: pd.DataFrame | None, samples: str = "images") -> ShownTable | None:
+    """Count samples and groups per role, as a range over folds and repeats."""
     if split is None or split.empty:
         return None
     sizes = split.groupby(["role", "repeat", "fold"]).agg(
@@ -124,7 +151,7 @@ def show_split(split: pd.DataFrame | None) -> ShownTable | None:
         if role in sizes.index.get_level_values("role"):
             part = sizes.loc[role]
             rows.append((role, *(_range([part[c].min(), part[c].max()]) for c in part.columns)))
-    return show_table(pd.DataFrame(rows, columns=["part", "images", "groups"]))
+    return show_table(pd.DataFrame(rows, columns=["part", samples, "groups"]))
 
 
 def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
@@ -137,6 +164,8 @@ def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
 
 def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | None:
     """Make the table of what training took, over all stages of an arm where those are known."""
+    is_scans = evidence.manifest is not None and holds_slices(evidence.manifest)
+    samples = "slices" if is_scans else "images"
     rows = []
     for name, arm in evidence.arms.items():
         chains = plan.arms[name].chains if plan is not None and name in plan.arms else ()
@@ -153,6 +182,7 @@ def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | N
             {
                 "strategy": arm.label,
                 "trained networks": str(len(fits) or cost.get("n_fits", NOTHING)),
+                f"training {samples} per class": _count_trained(evidence, chains[-1:]),
                 "training time": format_duration(total),
                 "tiles per second": NOTHING if speed is None else f"{speed:.0f}",
                 "parameters": format_count(cost.get("parameters", last.get("parameters"))),
@@ -160,6 +190,20 @@ def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | N
             }
         )
     return show_table(pd.DataFrame(rows), "", ("device",))
+
+
+def _count_trained(evidence: StudyEvidence, chains: Sequence[str]) -> str:
+    """Range over classes and fits of the images that trained the last stage of an arm."""
+    if evidence.manifest is None or "class" not in evidence.manifest:
+        return NOTHING
+    classes = evidence.manifest.set_index("sample_id")["class"]
+    counts = [
+        int(n)
+        for chain in chains
+        for fit in evidence.stages.get(chain, ())
+        for n in classes.reindex(fit.facts.get("train_samples", [])).dropna().value_counts()
+    ]
+    return _range([min(counts), max(counts)]) if counts else NOTHING
 
 
 def name_stage(evidence: StudyEvidence, plan: StudyPlan | None, chain: str) -> str:
@@ -202,13 +246,24 @@ def show_tile_rejects(rejects: pd.DataFrame | None) -> ShownTable | None:
     )
 
 
-def show_audit(audit: Mapping[str, Any]) -> ShownTable | None:
-    """List what the audit of the split checked, as far as it is a plain value or a count."""
+def show_audit(audit: Mapping[str, Any], samples: str = "images") -> ShownTable | None:
+    """List what the audit of the split checked, as far as it is a plain value or a count.
+
+    Parameters
+    ----------
+    audit
+        Content of ``audit.json``.
+    samples
+        What was divided.
+    """
     rows = []
     for key, value in _flatten(audit):
+        name, unit = AUDIT_NAMES.get(key, (key.replace("_", " "), "{}"))
         if isinstance(value, bool):
             value = "yes" if value else "no"
-        rows.append((key.replace("_", " "), str(value)))
+        elif unit == SHARE:
+            value, unit = format_percent(value), "{}"
+        rows.append((name.format(samples=samples), unit.format(value, samples=samples)))
     return show_table(pd.DataFrame(rows, columns=["check", "found"]), "", ())
 
 

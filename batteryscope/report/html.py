@@ -104,21 +104,29 @@ def render_report(
         "tiles": facts.show_tiles(evidence.tile_index),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
         "tiles_text": words.describe_tiles(preprocess),
+        "resolution_of": lambda shape: words.describe_map_shape(shape, preprocess),
+        "baselines_text": words.describe_baselines(
+            () if evidence.comparison is None else evidence.comparison["arm"].unique(),
+            words.name_samples(preprocess),
+        ),
         "polar": [e for e in main.explanations if e.kind == "polar"] if main else [],
         "measures": results.show_measures(evidence, headline),
         "windings": facts.show_windings(evidence.cells),
         "preview_text": words.describe_preview(preprocess),
         "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
-        "split": facts.show_split(split),
-        "split_text": words.describe_split(recipe.split),
+        "split": facts.show_split(split, words.name_samples(preprocess)),
+        "split_text": words.describe_split(recipe.split, words.name_samples(preprocess)),
         "group_text": (
             ""
             if split is None
             else words.describe_group(
-                recipe.split, split["group_id"].nunique(), split["sample_id"].nunique()
+                recipe.split,
+                split["group_id"].nunique(),
+                split["sample_id"].nunique(),
+                preprocess,
             )
         ),
-        "audit_checks": facts.show_audit(evidence.audit),
+        "audit_checks": facts.show_audit(evidence.audit, words.name_samples(preprocess)),
         "audit_warnings": [
             str(warning)
             for warning in evidence.audit.get("warnings", ())

@@ -1,6 +1,6 @@
 """Settings and reason codes in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batteryscope.config.preprocess import (
@@ -30,6 +30,13 @@ REJECT_REASONS = {
     "no_cell": "no cell found in the slice",
     "no_winding": "no windings seen in the slice",
 }
+BASELINES_SEE = {
+    "baseline_majority": "the most frequent class looks at none of them",
+    "baseline_metadata": "metadata tell how they were taken, not what they show",
+    "baseline_grey_levels": "grey levels tell how often each level occurs, without any shape",
+    "baseline_winding": "measured windings are shapes (spacing, roundness of the core), but "
+    "chosen by people, not learnt from pixels",
+}
 FINDING_TITLES = {
     "baseline": "Baselines",
     "baselines": "Baselines",
@@ -43,8 +50,36 @@ FINDING_TITLES = {
     "survey": "Experts",
     "external": "External data",
     "pairs": "The strategies beside each other",
-    "unjudged": "Images without a verdict",
+    "unjudged": "Without a verdict",
 }
+
+
+def name_samples(preprocess: PreprocessSettings) -> str:
+    """Return what the samples of a study are, in the plural."""
+    return "slices" if isinstance(preprocess, CtSlicesSettings) else "images"
+
+
+def describe_baselines(arms: Iterable[str], samples: str) -> str:
+    """Return what the baselines among the arms of a comparison see."""
+    seen = [BASELINES_SEE[arm] for arm in arms if arm in BASELINES_SEE]
+    if not seen:
+        return ""
+    return (
+        f"Baselines are given the same training and test {samples}: {'; '.join(seen)}. What they "
+        "reach does not need a network."
+    )
+
+
+def describe_map_shape(shape: tuple[int, int], preprocess: PreprocessSettings) -> str:
+    """Return how coarse the maps of a network are, before they are enlarged to the tile."""
+    rows, columns = shape
+    text = f"The network's own map has {rows} × {columns} cells"
+    if isinstance(preprocess, CtSlicesSettings) and preprocess.unroll:
+        return (
+            f"{text} (radii × directions), enlarged to the tile; the mean over several "
+            "beginnings of the tile smooths the directions. Finer detail is interpolation."
+        )
+    return f"{text} (rows × columns of the crop), enlarged. Finer detail is interpolation."
 
 
 def title_finding(kind: str) -> str:
@@ -112,8 +147,8 @@ def describe_preview(preprocess: PreprocessSettings) -> str:
     )
 
 
-def describe_split(split: SplitSettings) -> str:
-    """Return how the samples were divided, in one or two sentences."""
+def describe_split(split: SplitSettings, samples: str = "images") -> str:
+    """Return how the samples (called so) were divided, in one or two sentences."""
     test = f"{100 * split.test_fraction:.0f} %"
     validation = f"{100 * split.validation_fraction:.0f} %"
     conditions = [
@@ -123,31 +158,33 @@ def describe_split(split: SplitSettings) -> str:
     which = f" with {' and '.join(conditions)}" if conditions else ""
     sentences = {
         "holdout": (
-            f"{test} of the images{which} were set aside as the test part before anything else; "
+            f"{test} of the {samples}{which} were set aside as the test part before anything else; "
             f"a validation part (share {validation}) picks the best epoch; the rest trains."
         ),
         "kfold": (
-            f"The images{which} were divided into {split.folds} parts. Each is the test part once, "
-            f"a validation part (share {validation}) picks the best epoch, the rest trains."
+            f"The {samples}{which} were divided into {split.folds} parts. Each is the test part "
+            f"once, a validation part (share {validation}) picks the best epoch, the rest trains."
         ),
         "holdout_kfold": (
-            f"{test} of the images{which} are an untouched test part. The rest was divided into "
+            f"{test} of the {samples}{which} are an untouched test part. The rest was divided into "
             f"{split.folds} parts, each of which picks the best epoch once while the others train."
         ),
         "ordered": (
-            f"In each class, the last {test} of the images{which} in the order of acquisition are "
-            f"the test part; a validation part (share {validation}) picks the best epoch."
+            f"In each class, the last {test} of the {samples}{which} in the order of acquisition "
+            f"are the test part; a validation part (share {validation}) picks the best epoch."
         ),
     }
     sentence = sentences[split.scheme]
     if which:
-        sentence += " All other images only train and validate."
+        sentence += f" All other {samples} only train and validate."
     if split.repeats > 1:
         sentence += f" This was repeated {split.repeats} times with different random divisions."
     return sentence
 
 
-def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
+def describe_group(
+    split: SplitSettings, groups: int, samples: int, preprocess: PreprocessSettings | None = None
+) -> str:
     """Return what moves together in the split.
 
     Parameters
@@ -156,7 +193,10 @@ def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
         The settings.
     groups, samples
         How many groups and samples there are.
+    preprocess
+        What the samples are made by; None for images.
     """
+    noun = "image" if preprocess is None else name_samples(preprocess).removesuffix("s")
     if groups == samples and split.group == "slice":
         return (
             "Every slice is a group of its own: neighbouring slices of one cell, nearly the same "
@@ -169,8 +209,8 @@ def describe_group(split: SplitSettings, groups: int, samples: int) -> str:
         )
     unit = "" if split.group == "auto" else f" (one group per {split.group})"
     return (
-        f"The {samples} images form {groups} groups{unit}; a group never stands in two parts, "
-        "so that no test image has a sibling in training."
+        f"The {samples} {noun}s form {groups} groups{unit}; a group never stands in two parts, "
+        f"so that no test {noun} has a sibling in training."
     )
 
 
