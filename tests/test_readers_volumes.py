@@ -259,6 +259,46 @@ def test_bad_scans_are_told_in_one_sentence(tmp_path: Path) -> None:
     refuse("cut.tif", "ends in the middle|ends too early")
 
 
+@pytest.mark.parametrize("n", [3, 4])
+def test_slices_that_were_written_as_colours_are_refused_with_a_hint(
+    tmp_path: Path, n: int
+) -> None:
+    few = SCAN[:n].astype(np.float32)
+    tifffile.imwrite(tmp_path / "few.tif", few, photometric="rgb", planarconfig="separate")
+    assert find_volumes(tmp_path).images == ("few.tif",)
+    words = f"holds {n} colour planes of 9 × 12 pixels in one page; .* photometric='minisblack'"
+    with pytest.raises(PictureError, match=words):
+        open_volume(tmp_path / "few.tif")
+    tifffile.imwrite(tmp_path / "few.tif", SCAN[:n], photometric="minisblack")
+    assert open_volume(tmp_path / "few.tif").shape == (n, 12, 9)
+
+
+def test_scans_side_by_side_are_a_cell_each(tmp_path: Path) -> None:
+    def combine(dataset: Any, i: int) -> None:
+        dataset.NumberOfFrames, dataset.PixelData = 5, SCAN.tobytes()
+
+    write_dicom(tmp_path / "scans", [0.0], change=combine)
+    framed = next((tmp_path / "scans").iterdir())
+    (tmp_path / "scans" / "framed_2").write_bytes(framed.read_bytes())
+    np.save(tmp_path / "scans" / "a.npy", SCAN)
+    for name in ("b_1.tif", "b_2.tif"):
+        tifffile.imwrite(tmp_path / "scans" / name, SCAN)
+    write_isq(tmp_path / "scans" / "c.ISQ", SCAN.astype(np.int16))
+    found = find_volumes(tmp_path / "scans")
+    assert set(found.images) == {"a.npy", "b_1.tif", "b_2.tif", "c.ISQ", framed.name, "framed_2"}
+    for name in found.images:
+        assert open_volume(tmp_path / "scans" / name).shape == SCAN.shape
+
+
+def test_loose_slices_of_several_cells_are_refused(tmp_path: Path) -> None:
+    for cell in ("cell_a", "cell_b"):
+        for z in range(3):
+            tifffile.imwrite(tmp_path / f"{cell}_{z:03d}.tif", SCAN[z])
+    assert find_volumes(tmp_path).images == (".",)
+    with pytest.raises(PictureError, match=r"several series, such as cell_a_000.* folder of their"):
+        open_volume(tmp_path)
+
+
 def test_missing_slice_numbers_are_told(tmp_path: Path) -> None:
     write_slices(tmp_path / "gap", [10, 11, 12, 15, 16])
     volume = open_volume(tmp_path / "gap")

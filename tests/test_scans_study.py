@@ -300,6 +300,10 @@ def test_predictions_give_a_row_per_slice_and_per_cell(
     one = [*arguments, "--images", str(scans / "new.npy"), "--slices", "1:2:1"]
     assert predict_images(one) == 0
     assert pd.read_csv(out)["slice"].dropna().tolist() == [1, 2]
+    shutil.copytree(study.root / "images" / "pristine" / "pristine_02", scans, dirs_exist_ok=True)
+    assert predict_images([*arguments, "--images", str(scans), "--slices", "1:1:1"]) == 0
+    named = pd.read_csv(out).query("level == 'cell'")["file"]
+    assert set(named) == {"scans", "scans/air.npy", "scans/new.npy", "scans/old.tif"}
 
 
 def test_what_cannot_work_is_told_before_anything_runs() -> None:

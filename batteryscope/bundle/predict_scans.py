@@ -56,8 +56,9 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
         n_others, first = len(found.unsupported), found.unsupported[0]
         log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
     files, root = found.images, path.parent if path.is_file() else path
-    if files == (".",):  # the folder is itself a scan, which has a name
-        files, root = (path.resolve().name,), path.resolve().parent
+    if "." in files:  # slices lie in the folder itself, whose name is that of the scan
+        root, name = path.resolve().parent, path.resolve().name
+        files = tuple(name if file == "." else f"{name}/{file}" for file in files)
     rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
     summary = write_rows(out, list_columns(bundle), rows)
     for line in summary.describe():

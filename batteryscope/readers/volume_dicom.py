@@ -46,6 +46,14 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
+def has_several_frames(path: Path) -> bool:
+    """Tell whether a DICOM file is a scan by itself."""
+    try:
+        return int(_read_header(path).tags.get("NumberOfFrames") or 1) > 1
+    except PictureError:  # opening it will tell
+        return False
+
+
 def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     """Open a DICOM series, in the order of the slices' positions.
 

@@ -13,6 +13,7 @@ from batteryscope.readers.picture import PictureError, to_luminance
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
 
 _UM_PER_UNIT = {"micron": 1.0, "um": 1.0, "µm": 1.0, "\\u00B5m": 1.0, "mm": 1000.0, "nm": 1e-3}
+_SEPARATE = 2  # TIFF tag 284: colours in planes
 _UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF tag 296: inch, centimetre
 
 
@@ -26,8 +27,10 @@ def has_several_pages(path: Path) -> bool:
             if _find_second_directory(stream):
                 return True
         with tifffile.TiffFile(path) as file:
-            # ImageJ stores large stacks behind a single page.
-            return bool(file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1)
+            # ImageJ stores large stacks behind a single page; some programs write three or four
+            # slices as the colour planes of one page.
+            stack = file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1
+            return bool(stack) or _has_planes(file.pages.first)
     except Exception:  # no TIFF at all; opening it will tell
         return False
 
@@ -76,6 +79,8 @@ def open_tiff_stack(path: Path) -> Volume:
     except Exception as error:  # tifffile raises errors of many kinds
         detail = f"this TIFF file is damaged or ends too early ({error}); copy it again."
         raise PictureError(path, "truncated", detail) from None
+    if _has_planes(first):
+        raise PictureError(path, "unsupported", _describe_planes(first))
     if len(shape) != 3 or first.samplesperpixel != 1:
         detail = f"has the shape {tuple(shape)}; expected grey slices, one after the other."
         raise PictureError(path, "unsupported", detail)
@@ -97,6 +102,20 @@ def open_tiff_stack(path: Path) -> Volume:
             return _decode(path, file.pages[z])
 
     return Volume(path, (depth, height, width), check_type(path, dtype), load, voxel_um, spacing_um)
+
+
+def _has_planes(page: Any) -> bool:
+    """Tell whether the colours of a page lie one after the other, as slices would."""
+    return int(page.planarconfig) == _SEPARATE and page.samplesperpixel > 1
+
+
+def _describe_planes(page: Any) -> str:
+    return (
+        f"holds {page.samplesperpixel} colour planes of {page.imagewidth} × {page.imagelength} "
+        "pixels in one page; expected grey slices. If the planes are slices, write each as a page "
+        "of its own (in Python tifffile.imwrite(…, photometric='minisblack')), else export the "
+        "picture in grey."
+    )
 
 
 def _cut_off(path: Path) -> PictureError:
@@ -153,6 +172,9 @@ def _decode(path: Path, page: Any) -> NDArray[Any]:
     if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype in (np.uint8, np.uint16):
         values = to_luminance(values[..., :3])
     if values.ndim != 2:
-        detail = f"page {page.index} has the shape {values.shape}; expected grey rows and columns."
+        detail = (
+            f"page {page.index} has the shape {values.shape}; expected grey rows and columns; "
+            "export the slices in grey."
+        )
         raise PictureError(path, "unsupported", detail)
     return values.astype(check_type(path, values.dtype), copy=False)

@@ -15,13 +15,14 @@ from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import is_picture_name
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr
-from batteryscope.readers.volume_dicom import is_dicom, open_dicom
+from batteryscope.readers.volume_dicom import has_several_frames, is_dicom, open_dicom
 from batteryscope.readers.volume_folder import open_slice_folder
 from batteryscope.readers.volume_isq import SIGNATURE as ISQ_SIGNATURE
 from batteryscope.readers.volume_isq import open_isq
 from batteryscope.readers.volume_tiff import has_several_pages, open_tiff_stack
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MANY_SLICES = 8  # as many files in one folder are slices of one scan if the first two are
 FORMATS = "ISQ, TIFF stack, NumPy, zarr, DICOM, or a folder of slices"
 
 
@@ -118,7 +119,9 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
     pictures = [name for name in names if is_picture_name(name)]
     # In a folder of many slices one look is enough: stacks do not lie among slices.
     tiffs = [name for name in pictures if name.lower().endswith((".tif", ".tiff"))]
-    all_slices = len(tiffs) > 8 and not any(has_several_pages(folder / n) for n in tiffs[:2])
+    all_slices = len(tiffs) > MANY_SLICES and not any(
+        has_several_pages(folder / n) for n in tiffs[:2]
+    )
     for name in names:
         path = folder / name
         if name in set(tiffs) and not all_slices and has_several_pages(path):
@@ -133,6 +136,13 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
             content.dicom.append(name)
         else:
             content.others.append(name)
+    # As above: in a folder of many slices the first two tell.
+    few = content.dicom if len(content.dicom) <= MANY_SLICES else content.dicom[:2]
+    frames = [name for name in few if has_several_frames(folder / name)]
+    if frames:
+        every = [name for name in content.dicom if has_several_frames(folder / name)]
+        content.scans.extend(every)
+        content.dicom[:] = [name for name in content.dicom if name not in set(every)]
     return content
 
 
