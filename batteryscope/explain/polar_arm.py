@@ -116,7 +116,7 @@ def average_polar_maps(
 
 def measure_maps(fits: Mapping[tuple[int, int], Path], tiles: NDArray[np.uint8]) -> tuple[int, int]:
     """Return rows and columns of the maps of an arm, all of whose networks are alike."""
-    return find_map_shape(load_fit(next(iter(fits.values()))).eval(), np.asarray(tiles[0]))
+    return find_map_shape(load_fit(next(iter(fits.values()))).eval(), np.array(tiles[0]))
 
 
 def write_polar_average(

@@ -149,8 +149,8 @@ def describe_preview(preprocess: PreprocessSettings) -> str:
 
 def describe_split(split: SplitSettings, samples: str = "images") -> str:
     """Return how the samples (called so) were divided, in one or two sentences."""
-    test = f"{100 * split.test_fraction:.0f} %"
-    validation = f"{100 * split.validation_fraction:.0f} %"
+    test = f"{100 * split.test_fraction:.3g} %"
+    validation = f"{100 * split.validation_fraction:.3g} %"
     conditions = [
         f"{column} {' or '.join(map(str, value)) if isinstance(value, list) else value}"
         for column, value in split.test_where.items()
