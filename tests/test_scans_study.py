@@ -30,6 +30,7 @@ from batteryscope.models.classifier import build_classifier
 from batteryscope.plan import plan_study
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.preprocess.cut_volume import cut_volume
+from batteryscope.preprocess.describe_rejects import describe_rejects
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
 from batteryscope.report.facts import show_notes, show_rejects
@@ -164,6 +165,23 @@ def test_a_scan_without_a_cell_is_told(tmp_path: Path) -> None:
     manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path)
     with pytest.raises(InputError, match=r"no slice of any scan can be used.*no cell is found"):
         cut_scans(manifest, tmp_path, CUT, tmp_path / "tiles", 10**6)
+
+
+def test_left_out_slices_are_told_in_one_line_per_scan() -> None:
+    detail = "no cell is found in it."
+    rejects = pd.DataFrame(
+        {
+            "sample_id": ["a", "b", "c"], "path": ["v.npy#0", "v.npy#1", "w.npy#5"],
+            "reason": ["no_cell", "no_cell", "no_winding"], "detail": [detail, detail, "none."],
+        }
+    )  # fmt: skip
+    manifest = pd.DataFrame({"sample_id": [*"abcd"], "volume": [*["v.npy"] * 2, *["w.npy"] * 2]})
+    assert describe_rejects(rejects, manifest) == [
+        f"v.npy: 2 of 2 slices left out (no_cell); the first, number 0: {detail}",
+        "w.npy: 1 of 2 slices left out (no_winding); the first, number 5: none.",
+    ]
+    of_pictures = describe_rejects(rejects, manifest[["sample_id"]])
+    assert of_pictures[2] == "w.npy#5: none. (no_winding)"
 
 
 def test_the_default_division_is_by_cell(study: SimpleNamespace) -> None:

@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
+    from batteryscope.counted import count_of
     from batteryscope.manifest.schema import read_manifest
+    from batteryscope.preprocess.describe_rejects import describe_rejects
     from batteryscope.preprocess.registry import find_dataset_cutter
 
     settings = _read_preprocess_settings(arguments.settings)
@@ -38,17 +40,19 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     index, rejects = find_dataset_cutter(settings)(
         manifest, arguments.dataset, settings, arguments.out, arguments.max_pixels
     )
-    for reject in rejects.head(MAX_LISTED_REJECTS).itertuples():
-        log.warning("%s: %s (%s)", reject.path, reject.detail, reject.reason)
-    if len(rejects) > MAX_LISTED_REJECTS:
-        further = len(rejects) - MAX_LISTED_REJECTS
-        log.warning("… and %d more rejects, see %s", further, arguments.out / "rejects.csv")
+    lines = describe_rejects(rejects, manifest)
+    for line in lines[:MAX_LISTED_REJECTS]:
+        log.warning("%s", line)
+    if len(lines) > MAX_LISTED_REJECTS:
+        further = len(lines) - MAX_LISTED_REJECTS
+        log.warning("… and %d more like these, see %s", further, arguments.out / "rejects.csv")
+    noun = "slice" if "volume" in manifest else "image"
     log.info(
-        "%d tiles of %d images, %d tiles left out, %d images rejected",
-        index["used"].sum(),
-        index["sample_id"].nunique(),
-        (~index["used"]).sum(),
-        len(rejects),
+        "%s of %s, %s left out, %s rejected",
+        count_of(int(index["used"].sum()), "tile"),
+        count_of(index["sample_id"].nunique(), noun),
+        count_of(int((~index["used"]).sum()), "tile"),
+        count_of(len(rejects), noun),
     )
 
 

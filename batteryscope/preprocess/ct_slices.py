@@ -148,7 +148,7 @@ def explain_no_winding(regularity: float, settings: CtSlicesSettings) -> str:
     """Say why a slice without visible windings is left out."""
     return (
         "no windings are seen (an end cap, or heavy damage?): their regularity is "
-        f"{regularity:.2f}, below preprocess.min_regularity {settings.min_regularity:g}."
+        f"{regularity:.3f}, below preprocess.min_regularity {settings.min_regularity:g}."
     )
 
 
