@@ -67,6 +67,7 @@ def render_report(
         "headline": headline,
         "pictures": pictures,
         "unit": LEVEL_NAMES[headline.level] if headline else "image",
+        "samples": words.name_samples(preprocess),
         "main_label": evidence.label_of(evidence.main_arm),
         "findings": [
             (words.grade_finding(f), words.title_finding(str(f.get("kind", ""))), f.get("text", ""))

@@ -24,6 +24,7 @@ from batteryscope.report.tables import (
     order_arms,
     select_rows,
 )
+from batteryscope.splits.slices import holds_slices
 from batteryscope.tilestore import take_plane
 
 SAMPLES_SHOWN = 9
@@ -110,10 +111,11 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
         return None
     chosen = select_mistakes(rows, count)
     pictures = _find_pictures(evidence, chosen)
+    several = ", one per image as long as there are enough" if level == "tile" else ""
     caption = (
         f"The {len(chosen)} most confident of {len(rows)} mistakes among the test "
-        f"{LEVEL_NAMES[level]}s, one per image as long as there are enough. Green: the true "
-        "class; red: the model's answer; the bars are the model's probabilities."
+        f"{LEVEL_NAMES[level]}s{several}. Green: the true class; red: the model's answer; "
+        "the bars are the model's probabilities."
     )
     figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level])
     return encode_picture(figure, "misclassified", caption, evidence.generated)
@@ -204,16 +206,19 @@ def _class_sizes(evidence: StudyEvidence) -> Picture | None:
     manifest = evidence.manifest
     if manifest is None or "class" not in manifest or manifest.empty:
         return None
+    samples = "slices" if holds_slices(manifest) else "images"
     if evidence.split is not None and len(evidence.split):
         counts = count_roles(evidence.split, manifest)
         folds = len(evidence.split[["repeat", "fold"]].drop_duplicates())
         where = " in the first fold" if folds > 1 else ""
-        caption = f"Images per class and their role{where}."
+        caption = f"{samples.capitalize()} per class and their role{where}."
     else:
-        counts = manifest["class"].value_counts().sort_index().to_frame("images")
-        caption = "Images per class."
+        counts = manifest["class"].value_counts().sort_index().to_frame(samples)
+        caption = f"{samples.capitalize()} per class."
     counts.index = pd.Index([str(name).replace("_", " ") for name in counts.index])
-    return encode_picture(draw_class_sizes(counts), "class_sizes", caption, evidence.generated)
+    return encode_picture(
+        draw_class_sizes(counts, samples), "class_sizes", caption, evidence.generated
+    )
 
 
 def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
