@@ -1,9 +1,11 @@
 """Can, core, windings and unrolling on drawn cells whose answers are known."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
@@ -12,6 +14,7 @@ from batteryscope.demo.ct_scan import draw_rings, render_slice
 from batteryscope.preprocess.can_circle import Circle, find_can, fit_circle, shrink_by_blocks
 from batteryscope.preprocess.cell_centre import follow_axis, smooth
 from batteryscope.preprocess.ct_slices import crop_square, list_stack, make_tile
+from batteryscope.preprocess.cut_volume import find_in_slice
 from batteryscope.preprocess.unroll import unroll
 from batteryscope.preprocess.winding_core import Core, find_core
 from batteryscope.preprocess.winding_descriptors import compare_slices, measure_windings
@@ -251,3 +254,20 @@ def test_similarity_of_crops() -> None:
     assert compare_slices(a, 3 * a + 2) == pytest.approx(1)
     assert abs(compare_slices(a, rng.normal(size=(20, 20)))) < 0.2
     assert compare_slices(a, np.ones((20, 20))) == 0
+
+
+@pytest.mark.real_data
+def test_buckled_core_of_a_real_cell(shared_data: Path) -> None:
+    found = {}
+    for name in ("im_1", "im_2"):
+        finding = find_in_slice(tifffile.imread(shared_data / "xct18650" / f"{name}.tif"))
+        assert finding.can is not None
+        assert finding.core is not None
+        assert finding.windings is not None
+        pitch = finding.windings.pitch_px / finding.can.radius_px
+        assert pitch == pytest.approx(0.0406, abs=0.001)
+        found[name] = finding.core, finding.windings
+    nominal, buckled = found["im_1"], found["im_2"]
+    assert buckled[0].radius_variation > 1.4 * nominal[0].radius_variation
+    assert buckled[0].roundness < nominal[0].roundness - 0.02
+    assert buckled[1].pitch_variation > 1.5 * nominal[1].pitch_variation
