@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
-from batteryscope.manifest.select import select_samples
+from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.seeds import derive_seed
 from batteryscope.tilestore import TRAINING_KINDS
 
@@ -151,21 +151,36 @@ def balance_stage(
         labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
         if needs_all_classes and (unseen := sorted(set(manifest["class"]) - set(classes))):
             raise InputError(
-                f"Class '{unseen[0]}' has images, but none among those of stage '{stage}' (where "
-                f"{dict(where)}), so the network cannot learn it there; add such images, or leave "
-                "the class out with dataset.where."
+                f"Class '{unseen[0]}' has images, but none among those of stage '{stage}' (with "
+                f"{describe_conditions(where)}), so the network cannot learn it there; add such "
+                "images, or leave the class out with dataset.where."
             )
         missing = sorted(set(classes) - set(labels))
         if missing and (needs_all_classes or not len(labels)):
+            n_images = int((classes == missing[0]).sum())
+            n_trained = int((classes.loc[sorted(set(of_fit))] == missing[0]).sum())
             raise InputError(
                 f"Class '{missing[0]}' of stage '{stage}' has no training tile in repeat {repeat}, "
-                f"fold {fold}; add images of it, or look for it in the rejects of preprocessing."
+                f"fold {fold}: {_explain_no_tile(n_images, n_trained, where)}."
             )
         copies, weights = plan_balance(labels, settings)
         parts.append(part.assign(repeat=repeat, fold=fold, copies=copies, weight=weights))
     if settings.images_per_class is not None:
         _warn_of_small_classes(pd.DataFrame(sizes).min(), settings.images_per_class, stage)
     return pd.concat(parts, ignore_index=True)[BALANCE_COLUMNS]
+
+
+def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) -> str:
+    """Say why no tile of a class is left to learn from, and what to do."""
+    if n_trained:
+        return (
+            f"no tile of its {n_trained} training image{'s' * (n_trained > 1)} could be used; see "
+            "the rejects of preprocessing, or add images of it"
+        )
+    return (
+        f"of its {n_images} image{'s' * (n_images > 1)} with {describe_conditions(where)}, none is "
+        "in the training part there; add such images, or leave the class out with dataset.where"
+    )
 
 
 def _warn_of_small_classes(smallest: pd.Series, images_per_class: int, stage: str) -> None:

@@ -53,6 +53,7 @@ def test_hand_computed_confusion_matrix():
     assert scores["balanced_accuracy"] == pytest.approx((5 / 6 + 3 / 6 + 1) / 3)
     assert scores["macro_recall"] == scores["balanced_accuracy"]
     assert scores["macro_precision"] == pytest.approx((5 / 7 + 3 / 4 + 8 / 9) / 3)
+    assert scores["macro_jaccard"] == pytest.approx((5 / 8 + 3 / 7 + 8 / 9) / 3)
     assert scores["macro_f1"] == pytest.approx((10 / 13 + 6 / 10 + 16 / 17) / 3)
     counts = count_confusions(TRUE, PRED, CLASSES)
     assert list(counts["count"]) == [5, 1, 0, 2, 3, 1, 0, 0, 8]

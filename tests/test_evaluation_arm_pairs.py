@@ -9,9 +9,23 @@ from batteryscope.evaluation.arm_pairs import (
     compare_pairs_of_arms,
     correct_by_holm,
     describe_pairs,
+    find_left_out_ratio,
 )
 
-SPLIT = pd.DataFrame({"role": ["train"] * 60 + ["validation"] * 10 + ["test"] * 30})
+ROLES = ["train"] * 60 + ["validation"] * 10 + ["test"] * 30
+
+
+def make_split(fits: int, turned: bool) -> pd.DataFrame:
+    """The same 100 samples in every fit, or with the test part moving through them."""
+    rows = [
+        {"sample_id": (i + 30 * fit * turned) % 100, "repeat": fit, "fold": 0, "role": role}
+        for fit in range(fits)
+        for i, role in enumerate(ROLES)
+    ]
+    return pd.DataFrame(rows)
+
+
+SPLIT = make_split(2, turned=True)
 
 
 def make_images(right: dict[str, list[int]], n: int = 10) -> pd.DataFrame:
@@ -51,6 +65,13 @@ def test_interval_allows_for_overlapping_training_parts():
     half = 12.7062 * np.sqrt(0.02) * np.sqrt(1 / 2 + 0.5)  # t of one degree, sd, n and 30 / 60
     assert row["high"] - row["difference"] == pytest.approx(half, rel=1e-4)
     assert np.isnan(row["p_wilcoxon"])
+
+
+def test_what_is_left_out_in_turn_sets_the_width():
+    assert find_left_out_ratio(make_split(3, turned=True)) == 30 / 60
+    # All fits are tested on the same images; their training parts differ by the validation part.
+    assert find_left_out_ratio(make_split(3, turned=False)) == 10 / 60
+    assert find_left_out_ratio(make_split(1, turned=False)) == 30 / 60
 
 
 def test_main_arm_is_put_beside_the_others_in_words():

@@ -193,7 +193,7 @@ def test_paired_difference_over_fits(manifest):
     half = 2.5705818 * result.sd / np.sqrt(6)  # Student's t, 5 degrees of freedom
     assert result.high - result.mean == pytest.approx(half)
     assert result.p_wilcoxon == pytest.approx(2 / 2**6)
-    wider = compare_over_fits(images, "a", "b", test_per_train=0.25)
+    wider = compare_over_fits(images, "a", "b", left_out_per_train=0.25)
     assert wider.high - wider.low > result.high - result.low
     few = compare_over_fits(images[images["repeat"] < 1], "a", "b")
     assert np.isnan(few.low)

@@ -115,13 +115,16 @@ def as_dicts(shown):
 def test_every_arm_has_its_classes_and_the_main_one_the_papers(evidence):
     main, other = show_classes(evidence, find_headline(evidence))
     assert (main.title, other.title) == ("transfer", "ResNet")
-    first, second = as_dicts(main)
+    first, second, mean = as_dicts(main)
     assert first == {
         "class": "a", "recall": "75.0 %", "precision": "50.0 %", "F1": "60.0 %",
         "Jaccard index": "42.9 %", "test images": "4", "paper: F1": "96 %",
         "paper: its “accuracy”": "97 %",
     }  # fmt: skip
     assert second["paper: F1"] == "–"
+    assert mean["class"] == "mean of the classes"
+    assert (mean["recall"], mean["test images"]) == ("75.0 %", "8")
+    assert mean["paper: F1"] == "–"  # the paper has one of the two classes
     assert not any(column.startswith("paper") for column in other.columns)
 
 
@@ -146,8 +149,14 @@ def test_networks_stand_beside_the_papers(evidence):
     assert main["parameters"] == "5\u202f000"
     assert (main["paper: training time"], main["paper: accuracy"]) == ("43.4 s", "94.0 %")
     assert (other["training time"], other["paper: training time"]) == ("10.0 s", "–")
-    alike = evidence.settings.model_copy(update={"arms": {"main": evidence.settings.arms["main"]}})
-    assert show_backbones(evidence, plan_study("s", alike), headline) is None
+    alone = {"arms": {"main": evidence.settings.arms["main"]}}
+    alike = replace(evidence, settings=evidence.settings.model_copy(update=alone))
+    (main,) = as_dicts(show_backbones(alike, plan_study("s", alike.settings), headline))
+    assert main["paper: training time"] == "43.4 s"  # one network, but the paper timed it
+    unpublished = alike.settings.evaluate.model_copy(update={"paper": []})
+    settings = alike.settings.model_copy(update={"evaluate": unpublished})
+    alike = replace(alike, settings=settings)
+    assert show_backbones(alike, plan_study("s", settings), headline) is None
 
 
 def test_published_values_stand_beside_their_own_arm(evidence):

@@ -9,7 +9,9 @@ from batteryscope.config.dataset import DatasetSettings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 TRAIN_SECONDS = "train_seconds"
-SHARES = {"accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"}
+SHARES = {
+    "accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_jaccard",
+}  # fmt: skip
 
 
 class PaperValue(Settings):

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
+from batteryscope.evaluation.predictions import FIT
 
 SIGNIFICANT = 0.05
 PAIR_COLUMNS = [
@@ -31,8 +32,8 @@ def compare_pairs_of_arms(
     arms
         Names, in the order in which pairs are made.
     split
-        Roles: test images per training image widen the interval, since the training parts
-        of the fits overlap (Nadeau and Bengio 2003).
+        ``sample_id, repeat, fold, role``: what every fit leaves out widens the interval, since
+        the training parts of the fits overlap (:func:`find_left_out_ratio`).
 
     Returns
     -------
@@ -42,12 +43,11 @@ def compare_pairs_of_arms(
         only_first_right, only_second_right, p_mcnemar``, and both p values after Holm's
         correction for the number of pairs. NaN where there are too few fits.
     """
-    counts = split["role"].value_counts()
-    ratio = float(counts.get("test", 0) / max(1, counts.get("train", 0)))
+    ratio = find_left_out_ratio(split)
     present = [arm for arm in arms if (images["arm"] == arm).any()]
     rows = []
     for first, second in combinations(present, 2):
-        fits = compare_over_fits(images, first, second, test_per_train=ratio)
+        fits = compare_over_fits(images, first, second, left_out_per_train=ratio)
         own = compare_on_images(images, first, second)
         rows.append(
             {
@@ -69,6 +69,34 @@ def compare_pairs_of_arms(
     for name in ("p_wilcoxon", "p_mcnemar"):
         table[f"{name}_holm"] = correct_by_holm(table[name].to_numpy(dtype=np.float64))
     return table[PAIR_COLUMNS]
+
+
+def find_left_out_ratio(split: pd.DataFrame) -> float:
+    """Return the samples that a fit leaves out in turn, per training sample.
+
+    Nadeau and Bengio (2003) derive from this ratio how much the training parts of two fits
+    overlap. Where the test part changes from fit to fit, it is what is left out in turn; where
+    all fits have the same test part, the validation part is.
+
+    Parameters
+    ----------
+    split
+        ``sample_id, repeat, fold, role``.
+
+    Examples
+    --------
+    >>> roles = ["train"] * 4 + ["validation"] * 2 + ["test"] * 4
+    >>> fits = [{"sample_id": i, "repeat": 0, "fold": f, "role": roles[i]}
+    ...         for f in (0, 1) for i in range(10)]
+    >>> find_left_out_ratio(pd.DataFrame(fits))
+    0.5
+    """
+    counts = split["role"].value_counts()
+    n_fits = split.groupby(FIT).ngroups
+    tested = split.loc[split["role"] == "test", "sample_id"].value_counts()
+    always_the_same = n_fits > 1 and bool((tested == n_fits).all())
+    left_out = counts.get("validation" if always_the_same else "test", 0)
+    return float(left_out / max(1, counts.get("train", 0)))
 
 
 def find_better(pair: Mapping[Hashable, Any]) -> str | None:

@@ -140,9 +140,10 @@ def order_arms(predictions: pd.DataFrame) -> list[str]:
 def flatten_metrics(comparison: pd.DataFrame) -> dict[str, float | int]:
     """Flatten the comparison to ``<arm>.<level>[.<target>].<metric>`` → number.
 
-    Pooled accuracies carry their 95 % Wilson interval (``…_low``, ``…_high``) and
-    every level its ``…n``. Rows of single domains and of the arm ``paper`` are left to
-    the table. Keys are sorted, numbers rounded to 6 digits; nothing depends on time.
+    Means over several fits carry their standard deviation (``…_sd``), pooled accuracies
+    their 95 % Wilson interval (``…_low``, ``…_high``), and every level its ``…n``. Rows of
+    single domains and of the arm ``paper`` are left to the table. Keys are sorted, numbers
+    rounded to 6 digits; nothing depends on time.
     """
     metrics: dict[str, float | int] = {}
     ours = comparison[(comparison["domain"] == "") & (comparison["arm"] != PAPER_ARM)]
@@ -150,6 +151,8 @@ def flatten_metrics(comparison: pd.DataFrame) -> dict[str, float | int]:
         place = ".".join(str(row[c]) for c in ("arm", "level", "target") if row[c])
         mean, n = float(row["mean"]), int(row["n"])
         metrics[f"{place}.{row['metric']}"] = round(mean, DIGITS)
+        if pd.notna(row["sd"]):
+            metrics[f"{place}.{row['metric']}_sd"] = round(float(row["sd"]), DIGITS)
         if row["metric"] == "pooled_accuracy":
             low, high = find_wilson_interval(mean, n)
             metrics[f"{place}.pooled_accuracy_low"] = round(low, DIGITS)

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from batteryscope.errors import InputError
 
-VERDICT_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall")
+VERDICT_METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_jaccard",
+)  # fmt: skip
 PROBABILITY_METRICS = ("log_loss", "ece")
 # The resolution of single-precision probabilities: a class ruled out entirely costs 16 nats.
 SMALLEST_PROBABILITY = 1e-7
@@ -21,23 +23,26 @@ def measure_verdicts(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float]:
     Returns
     -------
     dict
-        ``accuracy, balanced_accuracy, macro_f1, macro_precision, macro_recall`` in
-        [0, 1]. Macro values average over the classes that occur in ``y_true``, so
-        ``macro_recall`` equals ``balanced_accuracy``; a class never predicted has
-        precision 0.
+        ``accuracy, balanced_accuracy, macro_f1, macro_precision, macro_recall,
+        macro_jaccard`` in [0, 1]. Macro values average over the classes that occur in
+        ``y_true``, so ``macro_recall`` equals ``balanced_accuracy``; a class never
+        predicted has precision 0.
     """
-    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+    from sklearn.metrics import accuracy_score, jaccard_score, precision_recall_fscore_support
 
     true, pred = np.asarray(y_true, dtype=str), np.asarray(y_pred, dtype=str)
+    labels = np.unique(true)
     precision, recall, f1, _ = precision_recall_fscore_support(
-        true, pred, labels=np.unique(true), average="macro", zero_division=0
+        true, pred, labels=labels, average="macro", zero_division=0
     )
+    jaccard = jaccard_score(true, pred, labels=labels, average="macro", zero_division=0)
     return {
         "accuracy": float(accuracy_score(true, pred)),
         "balanced_accuracy": float(recall),
         "macro_f1": float(f1),
         "macro_precision": float(precision),
         "macro_recall": float(recall),
+        "macro_jaccard": float(jaccard),
     }
 
 

@@ -88,7 +88,7 @@ def compare_over_fits(
     first: str,
     second: str,
     metric: str = "accuracy",
-    test_per_train: float = 0.0,
+    left_out_per_train: float = 0.0,
 ) -> FitComparison:
     """Compare two arms over the repeats and folds that both have.
 
@@ -98,10 +98,10 @@ def compare_over_fits(
         Test predictions of one level.
     metric
         One of ``VERDICT_METRICS``.
-    test_per_train
-        Test samples per training sample. Training parts of repeated splits overlap, which
-        makes the plain variance of the mean too small; Nadeau and Bengio (2003) add this
-        ratio to 1/n. 0 gives the plain Student interval.
+    left_out_per_train
+        Samples that a fit leaves out in turn, per training sample. Training parts of
+        repeated splits overlap, which makes the plain variance of the mean too small; Nadeau
+        and Bengio (2003) add this ratio to 1/n. 0 gives the plain Student interval.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def compare_over_fits(
     sd = low = high = p_wilcoxon = float("nan")
     if n >= 2:
         sd = float(difference.std(ddof=1))
-        half = float(t.ppf(0.975, n - 1)) * sd * np.sqrt(1 / n + test_per_train)
+        half = float(t.ppf(0.975, n - 1)) * sd * np.sqrt(1 / n + left_out_per_train)
         low, high = mean - float(half), mean + float(half)
     if n >= FITS_FOR_WILCOXON:
         p_wilcoxon = float(wilcoxon(difference).pvalue) if difference.any() else 1.0

@@ -57,6 +57,21 @@ def keep_samples(
     return split[split["sample_id"].isin(wanted["sample_id"])]
 
 
+def describe_conditions(where: Mapping[str, Any]) -> str:
+    """Say in words what :func:`select_samples` is asked for.
+
+    Examples
+    --------
+    >>> describe_conditions({"domain": "plain", "state": ["pristine", "aged"]})
+    "domain 'plain' and state 'pristine' or 'aged'"
+    """
+    texts = []
+    for column, wanted in where.items():
+        values = wanted if isinstance(wanted, list | tuple) else [wanted]
+        texts.append(f"{column} {' or '.join(repr(str(value)) for value in values)}")
+    return " and ".join(texts) or "any value"
+
+
 def _as_number(value: Any, key: str) -> float:
     try:
         return float(value)

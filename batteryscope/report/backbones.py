@@ -20,14 +20,16 @@ from batteryscope.report.tables import (
 def show_backbones(
     evidence: StudyEvidence, plan: StudyPlan | None, headline: Headline | None
 ) -> ShownTable | None:
-    """Make the table of networks; None for a study whose arms all have the same one.
+    """Make the table of networks and of what their training took.
 
-    The training time is that of all stages of an arm, per repeat and fold.
+    None for a study whose arms all have the same network, unless the paper says how long that
+    one took. The training time is that of all stages of an arm, per repeat and fold.
     """
     if plan is None or headline is None:
         return None
     arms = [arm for arm in evidence.settings.arms if arm in plan.arms]
-    if len({plan.arms[arm].recipe.model.backbone for arm in arms}) < 2:
+    is_timed = any(_find_published(evidence, arm, TRAIN_SECONDS) != NOTHING for arm in arms)
+    if len({plan.arms[arm].recipe.model.backbone for arm in arms}) < 2 and not is_timed:
         return None
     lines = []
     for arm in arms:

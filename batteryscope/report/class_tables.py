@@ -37,11 +37,15 @@ def _show_arm(evidence: StudyEvidence, arm: str, level: str) -> ShownTable | Non
         frame[SCORES[score]] = [format_percent(value) for value in rows[score]]
     counts = rows["n"] if "n" in rows else rows["support"]
     frame[f"test {LEVEL_NAMES[level]}s"] = [format_count(value) for value in counts]
+    last = pd.DataFrame([_summarise(rows, scores, counts)], columns=frame.columns)
+    frame = pd.concat([frame, last], ignore_index=True)
     printed = [v for v in evidence.settings.evaluate.paper_classes if v.arm == arm]
     by_class = {v.class_name: v for v in printed}
     for score in (*SCORES, "accuracy"):
         if any(getattr(value, score) is not None for value in printed):
             values = [getattr(by_class.get(name), score, None) for name in rows["class"]]
+            known = [value for value in values if value is not None]
+            values.append(sum(known) / len(known) if len(known) == len(rows) else None)
             frame[f"paper: {SCORES.get(score, 'its “accuracy”')}"] = [
                 format_percent(value, 0) for value in values
             ]
@@ -54,7 +58,16 @@ def _show_arm(evidence: StudyEvidence, arm: str, level: str) -> ShownTable | Non
         for line, value in enumerate(rows[score])
         if pd.notna(value)
     }
-    return ShownTable(shown.title, shown.columns, shown.numeric, shown.rows, bars=bars)
+    return ShownTable(
+        shown.title, shown.columns, shown.numeric, shown.rows, frozenset({len(rows)}), bars=bars
+    )
+
+
+def _summarise(rows: pd.DataFrame, scores: list[str], counts: pd.Series) -> list[str]:
+    """Return the last line: the mean over the classes that were tested (macro average)."""
+    tested = rows[rows["support"] > 0]
+    means = [format_percent(tested[score].mean()) for score in scores]
+    return ["mean of the classes", *means, format_count(counts.sum())]
 
 
 def check_paper_accuracy(printed: Sequence[PaperClass], definition: str | None) -> str:

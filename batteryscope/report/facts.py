@@ -139,19 +139,40 @@ def show_windings(cells: pd.DataFrame | None) -> ShownTable | None:
     return show_table(pd.DataFrame(rows), "", ("class",))
 
 
-def show_split(split: pd.DataFrame | None, samples: str = "images") -> ShownTable | None:
-    """Count samples and groups per role, as a range over folds and repeats."""
+def show_split(
+    split: pd.DataFrame | None,
+    samples: str = "images",
+    domains: "pd.Series[str] | None" = None,
+) -> ShownTable | None:
+    """Count samples and groups per role, as a range over folds and repeats.
+
+    Parameters
+    ----------
+    split
+        ``sample_id, group_id, repeat, fold, role``.
+    samples
+        What they are called, in the plural.
+    domains
+        Domain by ``sample_id``; the samples of each are counted if there are several.
+    """
     if split is None or split.empty:
         return None
-    sizes = split.groupby(["role", "repeat", "fold"]).agg(
-        images=("sample_id", "nunique"), groups=("group_id", "nunique")
-    )
+    fits = split.groupby(["role", "repeat", "fold"])
+    sizes = fits.agg(samples=("sample_id", "nunique"), groups=("group_id", "nunique"))
+    names = [] if domains is None else sorted(set(domains))
+    if domains is not None and len(names) > 1:
+        of_image = split["sample_id"].map(domains)
+        for domain in names:
+            here = split[of_image == domain].groupby(["role", "repeat", "fold"])
+            counts = here["sample_id"].nunique().reindex(sizes.index, fill_value=0)
+            sizes[f"samples of {domain or 'no domain'}"] = counts
     rows = []
     for role in ("train", "validation", "test"):
         if role in sizes.index.get_level_values("role"):
             part = sizes.loc[role]
             rows.append((role, *(_range([part[c].min(), part[c].max()]) for c in part.columns)))
-    return show_table(pd.DataFrame(rows, columns=["part", samples, "groups"]))
+    columns = ["part", *sizes.columns.str.replace("samples", samples)]
+    return show_table(pd.DataFrame(rows, columns=columns))
 
 
 def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
@@ -204,6 +225,21 @@ def _count_trained(evidence: StudyEvidence, chains: Sequence[str]) -> str:
         for n in classes.reindex(fit.facts.get("train_samples", [])).dropna().value_counts()
     ]
     return _range([min(counts), max(counts)]) if counts else NOTHING
+
+
+def describe_shared_stages(evidence: StudyEvidence, plan: StudyPlan | None) -> str:
+    """Say how many networks were trained in all, if some count for several strategies."""
+    if plan is None:
+        return ""
+    of_arms = [plan.arms[name].chains for name in evidence.arms if name in plan.arms]
+    counted = sum(len(evidence.stages.get(chain, ())) for chains in of_arms for chain in chains)
+    trained = sum(len(evidence.stages.get(c, ())) for c in {c for chs in of_arms for c in chs})
+    if counted == trained:
+        return ""
+    return (
+        "A first stage that several strategies share was trained once and counts for each of "
+        f"them: {trained} networks were trained in all, not {counted}."
+    )
 
 
 def name_stage(evidence: StudyEvidence, plan: StudyPlan | None, chain: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 import yaml
 
 from batteryscope.errors import InputError
@@ -115,7 +116,7 @@ def render_report(
         "windings": facts.show_windings(evidence.cells),
         "preview_text": words.describe_preview(preprocess),
         "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
-        "split": facts.show_split(split, words.name_samples(preprocess)),
+        "split": facts.show_split(split, words.name_samples(preprocess), _find_domains(evidence)),
         "split_text": words.describe_split(recipe.split, words.name_samples(preprocess)),
         "group_text": (
             ""
@@ -138,6 +139,10 @@ def render_report(
         "sweeps": show_sweeps(evidence.sweeps),
         "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "cost": facts.show_cost(evidence, plan),
+        "shared_stages": facts.describe_shared_stages(evidence, plan),
+        "balance_text": words.describe_balance(
+            stage.settings.balance for stage in (plan.stages.values() if plan else ())
+        ),
         "seeds": facts.show_seeds(evidence, plan),
         "settings_yaml": yaml.safe_dump(
             evidence.settings.model_dump(mode="json", exclude={"demo"}),
@@ -147,6 +152,13 @@ def render_report(
         ),
     }
     return make_environment().get_template("study.html.j2").render(context)
+
+
+def _find_domains(evidence: StudyEvidence) -> "pd.Series[str] | None":
+    manifest = evidence.manifest
+    if manifest is None or "domain" not in manifest:
+        return None
+    return manifest.set_index("sample_id")["domain"].fillna("").astype(str)
 
 
 def render_index(reports_dir: Path) -> str:

@@ -62,20 +62,8 @@ def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> P
     settings, full = evidence.settings, count_training_images(evidence)
     if headline is None or headline.chance is None or not settings.curve_arms or full is None:
         return None
-    found = select_rows(evidence.comparison, headline.level, "", "accuracy").dropna(subset="mean")
-    bases = {base: (base, full) for base, _ in settings.curve_arms.values()}
-    points = [
-        {
-            "label": evidence.label_of(base),
-            "images_per_class": images,
-            "mean": row["mean"],
-            "sd": row["sd"],
-        }
-        for arm, (base, images) in {**bases, **settings.curve_arms}.items()
-        for row in found[found["arm"] == arm].to_dict("records")
-        if images < full or arm == base
-    ]
-    if not points:
+    points = tabulate_points(evidence, headline.level, full)
+    if points.empty:
         return None
     unit = f"test {LEVEL_NAMES[headline.level]}s put into the right class"
     caption = (
@@ -88,8 +76,38 @@ def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> P
         caption += (
             " All points have the same number of epochs, so fewer images also mean fewer steps."
         )
-    figure = draw_learning_curve(pd.DataFrame(points), headline.chance, unit)
+    figure = draw_learning_curve(points, headline.chance, unit)
     return encode_picture(figure, "learning_curve", caption, evidence.generated)
+
+
+def tabulate_points(evidence: StudyEvidence, level: str, full: float) -> pd.DataFrame:
+    """Make the table that :func:`draw_learning_curve` draws.
+
+    Parameters
+    ----------
+    evidence
+        What was measured.
+    level
+        At which accuracy counts, for example ``image``.
+    full
+        Images per class of the whole training part: the last point of every arm. Points that
+        ask for as many or more trained on the same images and are left out.
+    """
+    found = select_rows(evidence.comparison, level, "", "accuracy").dropna(subset="mean")
+    curve_arms = evidence.settings.curve_arms
+    bases = {base: (base, full) for base, _ in curve_arms.values()}
+    points = [
+        {
+            "label": evidence.label_of(base),
+            "images_per_class": images,
+            "mean": row["mean"],
+            "sd": row["sd"],
+        }
+        for arm, (base, images) in {**bases, **curve_arms}.items()
+        for row in found[found["arm"] == arm].to_dict("records")
+        if images < full or arm == base
+    ]
+    return pd.DataFrame(points)
 
 
 def _is_iterative(evidence: StudyEvidence) -> bool:

@@ -18,7 +18,7 @@ from batteryscope.report.tables import (
     order_arms,
 )
 
-HEADLINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+HEADLINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_jaccard")
 LEVEL_ORDER = ("image", "specimen", "slice", "row", "tile")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from batteryscope.config.learning import BalanceSettings
 from batteryscope.config.preprocess import (
     CoatingCropSettings,
     CtSlicesSettings,
@@ -214,6 +215,31 @@ def describe_group(
     )
 
 
+def describe_balance(stages: Iterable[BalanceSettings]) -> str:
+    """Return how stages treat classes of unequal size; empty if none does."""
+    found = {(stage.method, stage.reference) for stage in stages}
+    texts = []
+    for reference in ("largest", "second_largest"):
+        if ("oversample", reference) in found:
+            size = reference.replace("_", " ")
+            texts.append(
+                f"Oversampling: the training tiles of every class smaller than the {size} one are "
+                "replicated up to its size; larger classes stay as they are."
+            )
+    methods = {method for method, _ in found}
+    if "class_weights" in methods:
+        texts.append(
+            "Class weights: the loss of a tile weighs 1/n, n being the number of training tiles of "
+            "its class, normalised so that the weights of all training tiles average to 1."
+        )
+    if "class_balanced" in methods:
+        texts.append(
+            "Class-balanced batches: every class is drawn equally often, with replacement; an "
+            "epoch stays as long as without."
+        )
+    return " ".join(texts)
+
+
 def describe_tiles(preprocess: PreprocessSettings) -> str:
     """Return how pictures or scans became tiles."""
     if isinstance(preprocess, CtSlicesSettings):
@@ -222,8 +248,9 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
         return _describe_coating(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
-        f"data bar, and resized to {preprocess.input_px} pixels. {preprocess.tiles_per_class} "
-        "randomly placed tiles per class train the network; every image is judged by "
+        f"data bar, and resized to {preprocess.input_px} pixels. About "
+        f"{preprocess.tiles_per_class} tiles per class were cut at random places, spread over all "
+        "images; those of the training images train the network. Every image is judged by "
         f"{preprocess.grid_tiles} evenly spaced tiles."
     )
     if preprocess.min_local_sd > 0:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
-from batteryscope.manifest.select import select_samples
+from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.splits.order import order_groups
 from batteryscope.splits.slices import holds_slices
 from batteryscope.splits.take_part import (
@@ -106,11 +106,15 @@ def find_testable_groups(
             "dataset.where) fits no image whose whole group fits, so there is nothing to test. "
             f"The images have {present}; ask for values among these."
         )
-    for here, there, place in ((fits, others, "outside of"), (others, fits, "inside")):
+    asked = describe_conditions(where)
+    for here, there, place, lacking in (
+        (fits, others, "elsewhere", f"with {asked} (split.test_where)"),
+        (others, fits, f"with {asked} (split.test_where)", "elsewhere"),
+    ):
         if len(here) and (missing := sorted(set(there["class"]) - set(here["class"]))):
             raise InputError(
-                f"Class '{missing[0]}' has images {place} split.test_where {dict(where)} only; "
-                "add images of it, or leave it out with dataset.where."
+                f"Class '{missing[0]}' has images {place}, but none {lacking}; add such images, or "
+                "leave the class out with dataset.where."
             )
     return sorted(found)
 

@@ -33,6 +33,8 @@ log = logging.getLogger("batteryscope")
 
 FIT_PATTERN = "part*/r*_f*"
 MAX_DATASET_DIGEST = 36
+# They show all arms beside each other and are kept with each of them.
+COMMON_FIGURES = ("key_figure", "confusions", "learning_curve", "same_tiles")
 
 
 def plan_runs(results: StudyResults) -> list[RunRecord]:
@@ -117,8 +119,10 @@ def _plan_arm(
         files = ("metrics.csv", "predictions.csv")
         artifacts += [(results.external / name, "external") for name in files]
     artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
+    if results.report is not None and arm in results.settings.arms:
+        figures = list_figures(results.report)
+        artifacts += [f for f in figures if is_main or f[0].stem in COMMON_FIGURES]
     if is_main and results.report is not None:
-        artifacts += list_figures(results.report)
         artifacts += [(p, "report") for p in sorted(results.report.glob("*.html"))]
     values = _pick_metrics(metrics, arm)
     for name in ("calibration", "cost"):
