@@ -9,6 +9,7 @@ from batteryscope.evaluation.arm_pairs import (
     compare_pairs_of_arms,
     correct_by_holm,
     describe_pairs,
+    find_better,
     find_left_out_ratio,
 )
 
@@ -72,6 +73,17 @@ def test_what_is_left_out_in_turn_sets_the_width():
     # All fits are tested on the same images; their training parts differ by the validation part.
     assert find_left_out_ratio(make_split(3, turned=False)) == 10 / 60
     assert find_left_out_ratio(make_split(1, turned=False)) == 30 / 60
+
+
+@pytest.mark.parametrize(("common_test", "better"), [(False, "a"), (True, None)])
+def test_fits_on_the_same_images_do_not_speak_for_other_images(common_test, better):
+    """A gain in every fit, but on too few images for McNemar's test."""
+    pair = {
+        "first": "a", "second": "b", "common_test": common_test, "difference": 0.05, "low": 0.03,
+        "high": 0.07, "p_wilcoxon_holm": 0.001, "p_mcnemar_holm": 0.5,
+    }  # fmt: skip
+    assert find_better(pair) == better
+    assert find_better(pair | {"p_mcnemar_holm": 0.04}) == "a"
 
 
 def test_main_arm_is_put_beside_the_others_in_words():

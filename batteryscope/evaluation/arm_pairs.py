@@ -14,7 +14,7 @@ from batteryscope.evaluation.predictions import FIT
 
 SIGNIFICANT = 0.05
 PAIR_COLUMNS = [
-    "first", "second", "n_fits", "difference", "sd", "low", "high", "p_wilcoxon",
+    "first", "second", "common_test", "n_fits", "difference", "sd", "low", "high", "p_wilcoxon",
     "p_wilcoxon_holm", "n_images", "only_first_right", "only_second_right", "p_mcnemar",
     "p_mcnemar_holm",
 ]  # fmt: skip
@@ -38,12 +38,13 @@ def compare_pairs_of_arms(
     Returns
     -------
     DataFrame
-        Columns ``first, second, n_fits, difference`` (mean over common fits, first minus
-        second), ``sd, low, high`` (95 % interval), ``p_wilcoxon``, ``n_images,
-        only_first_right, only_second_right, p_mcnemar``, and both p values after Holm's
-        correction for the number of pairs. NaN where there are too few fits.
+        Columns ``first, second, common_test`` (whether all fits have the same test part),
+        ``n_fits, difference`` (mean over common fits, first minus second), ``sd, low, high``
+        (95 % interval), ``p_wilcoxon``, ``n_images, only_first_right, only_second_right,
+        p_mcnemar``, and both p values after Holm's correction for the number of pairs. NaN
+        where there are too few fits.
     """
-    ratio = find_left_out_ratio(split)
+    ratio, common_test = find_left_out_ratio(split), has_common_test(split)
     present = [arm for arm in arms if (images["arm"] == arm).any()]
     rows = []
     for first, second in combinations(present, 2):
@@ -53,6 +54,7 @@ def compare_pairs_of_arms(
             {
                 "first": first,
                 "second": second,
+                "common_test": common_test,
                 "n_fits": fits.n_fits,
                 "difference": fits.mean,
                 "sd": fits.sd,
@@ -92,21 +94,29 @@ def find_left_out_ratio(split: pd.DataFrame) -> float:
     0.5
     """
     counts = split["role"].value_counts()
+    left_out = counts.get("validation" if has_common_test(split) else "test", 0)
+    return float(left_out / max(1, counts.get("train", 0)))
+
+
+def has_common_test(split: pd.DataFrame) -> bool:
+    """Whether several fits have one and the same test part."""
     n_fits = split.groupby(FIT).ngroups
     tested = split.loc[split["role"] == "test", "sample_id"].value_counts()
-    always_the_same = n_fits > 1 and bool((tested == n_fits).all())
-    left_out = counts.get("validation" if always_the_same else "test", 0)
-    return float(left_out / max(1, counts.get("train", 0)))
+    return n_fits > 1 and bool((tested == n_fits).all())
 
 
 def find_better(pair: Mapping[Hashable, Any]) -> str | None:
     """Return the better arm of a row of :func:`compare_pairs_of_arms`; None if chance explains it.
 
     The interval must leave out zero, and since it is not corrected for the number of pairs, the
-    corrected test must agree: Wilcoxon's where there are enough fits for it, else McNemar's.
+    corrected test must agree: Wilcoxon's where there are enough fits for it, else McNemar's. Fits
+    that share their test part cannot tell whether other images would agree, so there McNemar's
+    must agree as well.
     """
-    p_value = pair["p_wilcoxon_holm"]
-    p_value = pair["p_mcnemar_holm"] if pd.isna(p_value) else p_value
+    p_fits, p_images = pair["p_wilcoxon_holm"], pair["p_mcnemar_holm"]
+    p_value = p_images if pd.isna(p_fits) else p_fits
+    if pair["common_test"]:
+        p_value = max(p_value, p_images)
     if not ((pair["low"] > 0 or pair["high"] < 0) and p_value < SIGNIFICANT):
         return None
     return str(pair["first"] if pair["difference"] > 0 else pair["second"])
