@@ -82,6 +82,15 @@ def test_an_additive_veils_the_state():
     assert veiled[1] < 0.7 * bare[1]
 
 
+@pytest.mark.parametrize(("state", "same"), [("pristine", True), ("formation", False)])
+def test_an_additive_leaves_pristine_electrodes_as_they_are(state, same):
+    frames = [
+        render_sem_frame("622", state, additive, rng=derive_rng("t"), width_px=320, height_px=240)
+        for additive in ("none", "VC", "FEC", "LiBOB")
+    ]
+    assert all((f.pixels == frames[0].pixels).all() == same for f in frames[1:])
+
+
 def test_grey_levels_do_not_follow_the_class():
     means = {
         state: [render("333", state, index=i).pixels[:224].mean() for i in range(5)]

@@ -207,7 +207,8 @@ def test_strategies_that_tested_other_images_are_named_not_drawn(evidence):
 )
 def test_better_needs_interval_and_corrected_test(evidence, wilcoxon, mcnemar, verdict):
     pair = {"first": "main", "second": "other", "common_test": False, "n_fits": 3,
-            "difference": 0.1, "low": 0.02, "high": 0.18, "p_wilcoxon_holm": wilcoxon, "p_mcnemar_holm": mcnemar}  # fmt: skip
+            "difference": 0.1, "low": 0.02, "high": 0.18,
+            "p_wilcoxon_holm": wilcoxon, "p_mcnemar_holm": mcnemar}  # fmt: skip
     (line,) = as_dicts(show_pairs(replace(evidence, paired=pd.DataFrame([pair]))))
     assert line["verdict"] == verdict
     crossing = pd.DataFrame([pair | {"low": -0.01}])

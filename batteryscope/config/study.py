@@ -209,7 +209,8 @@ def shrink_arm(arm: Arm, images_per_class: int) -> Arm:
     last = arm.stages[-1]
     change = last.change | {"balance.images_per_class": images_per_class}
     stages = [*arm.stages[:-1], last.model_copy(update={"change": change})]
-    label = f"{arm.label}, {images_per_class} images per class" if arm.label else ""
+    images = "1 image" if images_per_class == 1 else f"{images_per_class} images"
+    label = f"{arm.label}, {images} per class" if arm.label else ""
     return arm.model_copy(update={"label": label, "stages": stages})
 
 

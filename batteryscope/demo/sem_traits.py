@@ -86,8 +86,8 @@ ADDITIVES = {
     "LiBOB": AdditiveTraits(0.60, 0.75, 0.42, 0.02),
 }
 
-# How much of an additive's film has formed: soaking leaves a residue, cycling builds it up.
-FILM_FORMED = {"pristine": 0.35, "formation": 0.7, "100cycles": 1.0}
+# How much of an additive's film has formed: a pristine electrode has not met the electrolyte.
+FILM_FORMED = {"pristine": 0.0, "formation": 0.7, "100cycles": 1.0}
 
 
 def draw_composition(composition: str, rng: np.random.Generator) -> CompositionTraits:
