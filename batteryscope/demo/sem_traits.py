@@ -50,16 +50,18 @@ class StateTraits:
 
 @dataclass(frozen=True)
 class AdditiveTraits:
-    """Film that an electrolyte additive leaves: thickness, gap filling, brightness, grain.
+    """Film that an electrolyte additive leaves, and the damage that this film prevents.
 
-    ``film_signal`` is the film's own secondary-electron signal (bare particles: about 0.5);
-    ``film_grain`` the amplitude of its fine texture.
+    ``film_um`` and ``film_fill`` as for a state; ``film_signal`` is the film's own
+    secondary-electron signal (bare particles: about 0.5); ``film_grain`` the amplitude of its
+    fine texture; ``protection`` the share of cracks and fragments that does not arise.
     """
 
     film_um: float
     film_fill: float
     film_signal: float
     film_grain: float
+    protection: float
 
 
 COMPOSITIONS = {
@@ -80,14 +82,15 @@ STATES = {
 }
 
 ADDITIVES = {
-    "none": AdditiveTraits(0.0, 0.0, 0.50, 0.03),
-    "VC": AdditiveTraits(0.45, 0.55, 0.60, 0.03),
-    "FEC": AdditiveTraits(0.35, 0.40, 0.66, 0.06),
-    "LiBOB": AdditiveTraits(0.60, 0.75, 0.42, 0.02),
+    "none": AdditiveTraits(0.0, 0.0, 0.50, 0.03, 0.0),
+    "VC": AdditiveTraits(0.60, 0.65, 0.60, 0.08, 0.6),
+    "FEC": AdditiveTraits(0.45, 0.45, 0.66, 0.06, 0.5),
+    "LiBOB": AdditiveTraits(0.70, 0.75, 0.42, 0.02, 0.4),
 }
 
-# How much of an additive's film has formed: a pristine electrode has not met the electrolyte.
-FILM_FORMED = {"pristine": 0.0, "formation": 0.7, "100cycles": 1.0}
+# How much of an additive's film has formed: a pristine electrode has not met the electrolyte, and
+# cycling builds the film up.
+FILM_FORMED = {"pristine": 0.0, "formation": 0.4, "100cycles": 1.0}
 
 
 def draw_composition(composition: str, rng: np.random.Generator) -> CompositionTraits:
@@ -130,11 +133,12 @@ def draw_state(state: str, additive: str, rng: np.random.Generator) -> StateTrai
     """
     base, extra, formed = STATES[state], ADDITIVES[additive], FILM_FORMED[state]
     vary = np.exp(rng.normal(0, 0.4, size=4))
+    left = 1.0 if state == "pristine" else 1 - extra.protection
     fill = 1 - (1 - base.film_fill) * (1 - extra.film_fill * formed)
     return replace(
         base,
-        cracked=min(base.cracked * vary[0], 0.95),
-        fines=base.fines * vary[1],
+        cracked=min(base.cracked * vary[0] * left, 0.95),
+        fines=base.fines * vary[1] * left,
         film_um=(base.film_um + extra.film_um * formed) * vary[2],
         film_fill=min(fill * vary[3], 0.95),
     )
