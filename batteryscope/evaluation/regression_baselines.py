@@ -113,9 +113,8 @@ def _predict(
     from sklearn.ensemble import RandomForestRegressor
 
     columns = [c for c in numbers.columns if c not in NO_TEXTURE]
-    forest = RandomForestRegressor(
-        N_TREES, random_state=derive_seed(seed, "texture forest"), n_jobs=2
-    )
+    # One thread: several would add up the trees in any order, and so few rows gain no time.
+    forest = RandomForestRegressor(N_TREES, random_state=derive_seed(seed, "texture forest"))
     # Relative targets, because the error that counts is a relative one.
     scale = truth.mean(axis=0)
     forest.fit(numbers.loc[train, columns].to_numpy(), truth / scale)

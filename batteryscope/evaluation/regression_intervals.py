@@ -91,12 +91,13 @@ def measure_capacity_intervals(
             continue
         inside = 0
         finite = True
+        scores, groups = known["score"].to_numpy(), known[group].to_numpy(str)
         for _, asked in test.groupby(FIT):
-            others = known[~known[group].isin(asked[group])]
-            width = find_grouped_quantile(others["score"], others[group], coverage)
+            others = ~np.isin(groups, asked[group].to_numpy(str))
+            width = find_grouped_quantile(scores[others], groups[others], coverage)
             finite = finite and bool(np.isfinite(width))
-            inside += int((asked["score"] <= width).sum())
-        width = find_grouped_quantile(known["score"], known[group], coverage)
+            inside += int((asked["score"].to_numpy() <= width).sum())
+        width = find_grouped_quantile(scores, groups, coverage)
         rows.append(
             [
                 arm,

@@ -1,14 +1,18 @@
 """Errors of predicted capacities: overall, per C-rate, per porosity, and for both."""
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batteryscope.evaluation.regression_predictions import FIT
 
 SMALLEST_SPREAD = 0.02  # relative: a target that hardly varies has no meaningful R²
+CURVE_COLUMNS = [
+    "arm", "class", "unit", "c_rate", "measured", "predicted", "sd_images", "sd_folds", "n"
+]  # fmt: skip
 _TARGET = re.compile(r"^capacity_(?P<rate>[0-9p.]+)c_(?P<unit>ah_kg|ah_l)$")
 _UNITS = {"ah_kg": "Ah/kg", "ah_l": "Ah/L"}
 
@@ -69,32 +73,60 @@ def score_images(images: pd.DataFrame) -> pd.DataFrame:
     )
     rows: list[dict[str, object]] = []
     for arm in dict.fromkeys(test["arm"]):
-        mine = test[test["arm"] == arm]
+        mine = _Judged.of(test[test["arm"] == arm])
         rows += _score_cut(mine, arm, "", "", "image")
-        rows += _score_cut(specimens[specimens["arm"] == arm], arm, "", "", "specimen")
-        for target, part in mine.groupby("target", sort=False):
-            rows += _score_cut(part, arm, str(target), "", "image")
-        for domain, part in mine.groupby("class"):
-            rows += _score_cut(part, arm, "", str(domain), "image")
-        for (target, domain), part in mine.groupby(["target", "class"], sort=False):
-            rows += _score_cut(part, arm, str(target), str(domain), "image")
+        of_arm = _Judged.of(specimens[specimens["arm"] == arm])
+        rows += _score_cut(of_arm, arm, "", "", "specimen")
+        for target in dict.fromkeys(mine.target):
+            rows += _score_cut(mine.take(mine.target == target), arm, target, "", "image")
+        for domain in sorted(set(mine.domain)):
+            rows += _score_cut(mine.take(mine.domain == domain), arm, "", domain, "image")
+        for target, domain in dict.fromkeys(zip(mine.target, mine.domain, strict=True)):
+            both = (mine.target == target) & (mine.domain == domain)
+            rows += _score_cut(mine.take(both), arm, target, domain, "image")
     return pd.DataFrame(rows)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Columns of judged images; a data frame would spend seconds on hundreds of small cuts."""
+
+    target: NDArray[np.object_]
+    domain: NDArray[np.object_]
+    fit: NDArray[np.int64]
+    sample: NDArray[np.object_]
+    true: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "_Judged":
+        names = [table[c].astype(str).to_numpy(object) for c in ("target", "class", "sample_id")]
+        numbers = [table[c].to_numpy(np.float64) for c in ("y_true", "y_pred")]
+        fit = table.groupby(FIT).ngroup().to_numpy()
+        return cls(names[0], names[1], fit, names[2], *numbers)
+
+    def take(self, mask: NDArray[np.bool_]) -> "_Judged":
+        columns = (self.target, self.domain, self.fit, self.sample, self.true, self.predicted)
+        return _Judged(*(column[mask] for column in columns))
+
+
 def _score_cut(
-    part: pd.DataFrame, arm: str, target: str, domain: str, level: str
+    part: _Judged, arm: str, target: str, domain: str, level: str
 ) -> list[dict[str, object]]:
-    fits = pd.DataFrame(
-        [measure_errors(fit["y_true"], fit["y_pred"]) for _, fit in part.groupby(FIT)]
-    )
-    n = int(part["sample_id"].nunique())
+    fits = []
+    for number in np.unique(part.fit):
+        mine = part.fit == number
+        fits.append(measure_errors(part.true[mine], part.predicted[mine]))
+    n = len(set(part.sample))
     place = {"arm": arm, "target": target, "domain": domain, "level": level}
-    metrics = ("mape", "mae") if domain else ("mape", "mae", "r2")
-    return [
-        place | {"metric": m, "mean": fits[m].mean(), "sd": fits[m].std(ddof=1), "n": n}
-        for m in metrics
-        if fits[m].notna().any()
-    ]
+    rows: list[dict[str, object]] = []
+    for metric in ("mape", "mae") if domain else ("mape", "mae", "r2"):
+        values = np.array([fit[metric] for fit in fits])
+        values = values[~np.isnan(values)]
+        if len(values):
+            sd = values.std(ddof=1) if len(values) > 1 else np.nan
+            rows.append(place | {"metric": metric, "mean": values.mean(), "sd": sd, "n": n})
+    return rows
 
 
 def tabulate_curves(images: pd.DataFrame) -> pd.DataFrame:
@@ -107,21 +139,19 @@ def tabulate_curves(images: pd.DataFrame) -> pd.DataFrame:
         single test images), ``sd_folds`` (between the means of the fits), ``n``.
     """
     test = images[images["role"] == "test"]
-    rows = []
-    for (arm, name, target), part in test.groupby(["arm", "class", "target"], sort=False):
-        c_rate, unit = read_target(str(target))
-        by_fit = part.groupby(FIT)["y_pred"].mean()
-        rows.append(
-            {
-                "arm": arm,
-                "class": name,
-                "unit": unit,
-                "c_rate": c_rate,
-                "measured": part["y_true"].mean(),
-                "predicted": part["y_pred"].mean(),
-                "sd_images": part["y_pred"].std(ddof=1),
-                "sd_folds": by_fit.std(ddof=1),
-                "n": part["sample_id"].nunique(),
-            }
+    keys = ["arm", "class", "target"]
+    by_fit = test.groupby([*keys, *FIT])["y_pred"].mean().groupby(keys).std(ddof=1)
+    table = (
+        test.groupby(keys, sort=False)
+        .agg(
+            measured=("y_true", "mean"),
+            predicted=("y_pred", "mean"),
+            sd_images=("y_pred", "std"),
+            n=("sample_id", "nunique"),
         )
-    return pd.DataFrame(rows)
+        .join(by_fit.rename("sd_folds"))
+        .reset_index()
+    )
+    rates = [read_target(str(target)) for target in table["target"]]
+    table = table.assign(unit=[u for _, u in rates], c_rate=[r for r, _ in rates])
+    return table[CURVE_COLUMNS]
