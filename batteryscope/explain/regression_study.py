@@ -46,6 +46,7 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
     manifest = pd.read_parquet(pieces.manifest)
     device = choose_device()
     shares, agreements, costs = [], [], []
+    known: dict[str, NDArray[np.uint8] | None] = {}  # arms with the same split explain the same
     for arm, own in pieces.arms.items():
         store = TileStore.open(Path(own["tiles"]))
         folders = sorted(f for part in own["fits"] for f in Path(part).glob("r*_f*"))
@@ -69,7 +70,10 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
                 cost = (arm, method, found.passes[method], found.seconds[method])
                 costs.append(cost)
             key = {"arm": arm, "sample_id": row["sample_id"], "class": row["class"]}
-            phases = _cut_phases(pieces, row, preprocess)
+            place = f"{row['path']} {row['x_px']} {row['y_px']} {preprocess}"
+            if place not in known:
+                known[place] = _cut_phases(pieces, row, preprocess)
+            phases = known[place]
             if phases is not None:
                 shares.append(measure_shares(found.maps, phases).assign(**key))
             agreements.append(measure_agreement(found.maps, settings.window_px).assign(**key))
