@@ -17,7 +17,7 @@ from batteryscope.models.rate_cnn import count_weights
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import TileSet
 from batteryscope.training.fit import FitTask, fit_model
-from batteryscope.training.module import scale_learning_rate
+from batteryscope.training.module import scale_learning_rate, seed_global_draws
 from batteryscope.training.regression import RegressionModule, measure_mape, measure_penalty
 
 TARGETS = ["capacity_1c_ah_kg", "capacity_5c_ah_kg"]
@@ -72,6 +72,15 @@ def test_penalties_count_weights_of_layers_only():
 def test_linear_schedule_rises_and_falls():
     steps = [scale_learning_rate(s, 100, 10, "linear", 0.01) for s in (0, 5, 10, 55, 100)]
     assert steps == pytest.approx([0.01, 0.505, 1.0, 0.505, 0.01])
+
+
+def test_dropout_of_a_batch_is_seeded_as_by_torch():
+    drop = torch.nn.Dropout(0.5)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        wanted = drop(torch.ones(64))
+        seed_global_draws(7, torch.device("cpu"))
+        assert torch.equal(drop(torch.ones(64)), wanted)
 
 
 def test_adversarial_noise_makes_the_loss_larger_within_its_bound():

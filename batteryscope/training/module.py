@@ -63,7 +63,7 @@ class StageModule(pl.LightningModule):
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", *step))
         # Dropout draws from torch's global state (which the caller has forked). It is seeded for
         # every batch, because a resumed epoch reaches its first batch with another history.
-        torch.manual_seed(derive_seed(self.seed, "dropout", *step))
+        seed_global_draws(derive_seed(self.seed, "dropout", *step), tiles.device)
         logits = self.model(self.augmentation(tiles, generator))
         loss = (measure_losses(logits, targets, self.settings) * weights).mean()
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
@@ -178,3 +178,15 @@ def scale_learning_rate(
         return 1.0
     share = min(1.0, (step - warmup) / max(1, total - warmup))
     return 0.5 * (1 + math.cos(math.pi * share))
+
+
+def seed_global_draws(seed: int, device: torch.device) -> None:
+    """Seed the global state that layers draw from on a device.
+
+    ``torch.manual_seed`` also notes where it was called for every kind of device that is not
+    there, which takes as long as a small network's layers when done for every batch.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

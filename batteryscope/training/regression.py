@@ -7,7 +7,7 @@ from batteryscope.models.classifier import TileRegressor
 from batteryscope.models.grey_input import FULL_SCALE
 from batteryscope.seeds import derive_seed
 from batteryscope.training.data import Batch
-from batteryscope.training.module import StageModule
+from batteryscope.training.module import StageModule, seed_global_draws
 
 
 class RegressionModule(StageModule):
@@ -18,7 +18,7 @@ class RegressionModule(StageModule):
         tiles, targets, weights = batch
         step = (self.current_epoch, batch_idx, self.global_rank)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", *step))
-        torch.manual_seed(derive_seed(self.seed, "dropout", *step))
+        seed_global_draws(derive_seed(self.seed, "dropout", *step), tiles.device)
         x = self.augmentation(tiles, generator)
         if self.settings.adversarial_noise:
             x = self._add_adversarial_noise(x, targets, generator)
