@@ -175,6 +175,34 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     assert found[0]["severity"] == "warning"
 
 
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        ([9.5, 9.7], "is as good as the network or better"),
+        ([1.0, 1.2], "The network beats all of them."),
+        ([0.1, 15.0], "beats all of them, though by less than its spread over the folds."),
+    ],
+)
+def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
+    rows = [
+        {"arm": arm, "target": TARGETS[1], "repeat": 0, "fold": fold, "role": "test",
+         "y_true": 100.0, "y_pred": 100 + error, "sample_id": f"{fold}", "specimen_id": f"{fold}",
+         "class": "50"}
+        for arm, errors in {"a": mine, "b": mine, "baseline_mean": [10.0, 10.0]}.items()
+        for fold, error in enumerate(errors)
+    ]  # fmt: skip
+    images = pd.DataFrame(rows)
+    protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
+    found = find_capacity_findings(
+        compare_capacities(images, {}), images, tabulate_curves(images),
+        measure_capacity_intervals(images, 0.9), {"a": protocol, "b": protocol}, "a", 0.9,
+    )  # fmt: skip
+    (proxy,) = [f["text"] for f in found if f["kind"] == "proxy"]
+    assert proxy.startswith(f"MAPE of a {np.mean(mine):.1f} ± ")
+    assert f", b {np.mean(mine):.1f} ± " in proxy
+    assert said in proxy
+
+
 def test_physics_needs_porosities_in_percent(tables):
     manifest, split, _ = tables
     grid = pd.DataFrame(

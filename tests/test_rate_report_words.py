@@ -1,10 +1,14 @@
 """What the report of capacities says about crops is what was done."""
 
+from types import SimpleNamespace
+
+import pandas as pd
 import pytest
 from jinja2 import Environment
 
 from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.report.html import make_environment
+from batteryscope.report.regression_tables import say_artefacts
 from batteryscope.report.words import describe_tiles
 
 
@@ -44,3 +48,31 @@ def test_template_calls_no_middle_crop_that_of_the_network_among_several():
     ):
         recipe = {"preprocess": CoatingCropSettings(**counts)}
         assert words in template.render(recipe=recipe)
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        (
+            (0.002, 0.003),
+            "0.20 to 0.30 times the average attribution, depending on the method",
+        ),
+        ((0.006, 0.013), "so it cannot be said that it ignores them."),
+        ((0.030, 0.040), "all methods say that the network looks at them."),
+    ],
+)
+def test_what_lies_on_artefacts_is_said(shares, words):
+    table = pd.DataFrame(
+        [
+            {"arm": "mass", "method": method, "region": "artefacts", "sample_id": name,
+             "share": share if area else 0.0, "area": area}
+            for method, share in zip(("grad_ram", "occlusion"), shares, strict=True)
+            for name, area in (("one", 0.01), ("two", 0.0))
+        ]
+    )  # fmt: skip
+    said = say_artefacts(SimpleNamespace(shares=table, main_arm="mass"))
+    assert said.startswith("1 picture shows artefacts.")
+    assert words in said
+    assert say_artefacts(SimpleNamespace(shares=None, main_arm="mass")) == ""
+    without = table[table["sample_id"] == "two"]
+    assert say_artefacts(SimpleNamespace(shares=without, main_arm="mass")) == ""

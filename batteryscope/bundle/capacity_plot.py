@@ -51,6 +51,6 @@ def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=7)
+    figure.legend(handles, labels, loc="outside right center", fontsize=7)
     path.write_bytes(encode_picture(figure, path.stem, "", record.data.generated).png)
     return True

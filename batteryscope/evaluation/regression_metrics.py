@@ -102,12 +102,18 @@ class _Judged:
     def of(cls, table: pd.DataFrame) -> "_Judged":
         names = [table[c].astype(str).to_numpy(object) for c in ("target", "class", "sample_id")]
         numbers = [table[c].to_numpy(np.float64) for c in ("y_true", "y_pred")]
-        fit = table.groupby(FIT).ngroup().to_numpy()
+        fit = np.asarray(table.groupby(FIT).ngroup(), dtype=np.int64)
         return cls(names[0], names[1], fit, names[2], *numbers)
 
     def take(self, mask: NDArray[np.bool_]) -> "_Judged":
-        columns = (self.target, self.domain, self.fit, self.sample, self.true, self.predicted)
-        return _Judged(*(column[mask] for column in columns))
+        return _Judged(
+            self.target[mask],
+            self.domain[mask],
+            self.fit[mask],
+            self.sample[mask],
+            self.true[mask],
+            self.predicted[mask],
+        )
 
 
 def _score_cut(

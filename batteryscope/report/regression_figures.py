@@ -144,6 +144,8 @@ def draw_trade_off(
 @house_style
 def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
     """Draw training loss and validation MAPE of all fits of an arm over the epochs."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = make_figure(6.4, 2.8)
     axes = figure.subplots()
     fade = max(0.3, min(1.0, 2.2 / max(len(histories), 1)))
@@ -157,6 +159,7 @@ def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
                 label=label if number == 0 else None,
             )  # fmt: skip
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss and MAPE / %")
     axes.legend()

@@ -193,6 +193,7 @@ def render_regression_report(
         "external_rejects": count_external_rejects(evidence),
         "intervals": tables.show_capacity_intervals(evidence),
         "shares": tables.show_shares(evidence),
+        "artefacts": tables.say_artefacts(evidence),
         "agreement": tables.show_agreement(evidence),
         "map_cost": tables.show_map_cost(evidence),
         "grid": tables.show_grid(evidence),
