@@ -8,7 +8,9 @@ from batteryscope.config.source import name_source, read_overlays
 
 BASE = "studies: {a: {seed: 1, train: {epochs: 3}, demo: {train: {epochs: 1}}}}"
 OVERLAYS = {
-    "one.yaml": {"studies": {"a": {"train": {"epochs": -1}}, "b": {"title": "new"}}},
+    "one.yaml": {
+        "studies": {"a": {"train": {"epochs": -1}}, "b": {"title": "new", "units": ["x", "y"]}}
+    },
     "two.yaml": {"studies": {"a": {"demo": {"split": {"folds": 0}}}}},
     "--config": {"scale": "huge"},
 }
@@ -29,6 +31,7 @@ def params(tmp_path):
         ("studies.a.split.folds", "two.yaml"),  # stands in its demo part
         ("studies.b.dataset", "one.yaml"),  # missing; only this file has the study
         ("studies.a.model", "params.yaml"),  # missing everywhere
+        ("studies.b.units.1", "one.yaml"),  # a value in a list
         ("scale", "--config"),
     ],
 )

@@ -62,6 +62,9 @@ def name_source(sentence: str, params: Path, overlays: Mapping[str, Any]) -> str
 
 def _find_depth(values: Any, keys: Sequence[str]) -> int:
     """Return how many of the keys lead further into nested settings; a ``demo`` part counts too."""
+    if keys and isinstance(values, list):
+        known = keys[0].isdecimal() and int(keys[0]) < len(values)
+        return 1 + _find_depth(values[int(keys[0])], keys[1:]) if known else 0
     if not keys or not isinstance(values, Mapping):
         return 0
     beside = _find_depth(values["demo"], keys) if keys[0] != "demo" and "demo" in values else 0
