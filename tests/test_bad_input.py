@@ -204,6 +204,14 @@ def test_unknown_backbone(sandbox):
             r"[0-9a-f]{12}…, but model.weights_sha256 says 000000000000…; "
             r"fetch the right file or correct the hash.",
         ),
+        (
+            {
+                "sweeps": {"zoom": {"dataset.where.magnificatoin": [100, 500]}},
+                "run_sweeps": ["zoom"],
+            },
+            r"params.yaml: studies.check.sweeps.zoom: dataset.where.magnificatoin: the manifest "
+            r"has no such column; did you mean 'magnification'\? known columns: sample_id, .*",
+        ),
     ],
 )
 def test_wrong_parameters_stop_before_any_job(sandbox, changes, sentence):

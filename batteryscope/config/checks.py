@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.check_external import check_external
+from batteryscope.config.conditions import check_conditions
 from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
@@ -45,6 +46,7 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
             raise ConfigError(
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
+        check_conditions(study, key)
         _check_domains(study, key)
         for arm in plan.every_arm.values():
             _check_arm(study.dataset, arm, key)

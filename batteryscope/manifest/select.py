@@ -1,12 +1,12 @@
 """Choosing samples by the values of manifest columns."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from batteryscope.errors import ConfigError
+from batteryscope.manifest.columns import refuse_unknown
 
 
 def select_samples(
@@ -32,13 +32,7 @@ def select_samples(
     """
     keep = pd.Series(True, index=manifest.index)
     for column, wanted in where.items():
-        if column not in manifest.columns:
-            near = difflib.get_close_matches(column, list(manifest.columns), n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise ConfigError(
-                f"{key}.{column}: the manifest has no such column; {hint}"
-                f"known columns: {', '.join(manifest.columns)}."
-            )
+        refuse_unknown(column, manifest.columns, f"{key}.{column}")
         values = wanted if isinstance(wanted, list | tuple) else [wanted]
         found = manifest[column]
         if pd.api.types.is_numeric_dtype(found):
