@@ -23,6 +23,13 @@ def search_storage(wildcards):
     return f"sqlite:///work/{wildcards.study}/search/candidates.db"
 
 
+def storage_check(wildcards):
+    """The proof that a database of the user's own was reached; random search follows ASHA."""
+    own = SEARCHES[wildcards.study].settings.storage
+    asks = own and wildcards.strategy == "asha"
+    return f"work/{wildcards.study}/search/reached.json" if asks else []
+
+
 def search_settings(wildcards):
     """A study without what its search does not depend on."""
     unused = {"evaluate", "explain", "sweeps", "run_sweeps", "ablations", "propose"}

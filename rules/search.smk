@@ -1,8 +1,37 @@
 # A search for settings by successive halving: created once, trained by workers, summarised.
 
 
+rule check_search_storage:
+    input:
+        code=code_of("check_search_storage"),
+    output:
+        # Gone after use, so that the next search that is created connects anew.
+        reached=temp("work/{study}/search/reached.json"),
+    log:
+        "work/{study}/logs/check_search_storage.log",
+    benchmark:
+        "work/{study}/benchmarks/check_search_storage.tsv"
+    wildcard_constraints:
+        study=SEARCHED,
+    priority: 1000  # a wrong address shall be told before the data work
+    conda:
+        "../environment.yml"
+    # On one machine nothing else starts meanwhile, which would have to end before the run can stop.
+    threads: ALL_CORES if workflow.local_exec else 1
+    resources:
+        mem_mb=1000,
+    params:
+        storage=search_storage,
+    message:
+        "{wildcards.study}: connect to the database of the search"
+    shell:
+        "python workflow_scripts/check_search_storage.py --storage {params.storage:q} "
+        "--out {output.reached:q} --log {log:q}"
+
+
 rule create_search:
     input:
+        reached=storage_check,
         split=search_split,
         tiles=search_tiles,
         rows=search_rows,
