@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
+
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
@@ -15,6 +17,7 @@ os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 * 2**30))
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 
 from batteryscope.config.checks import check_project
+from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
@@ -49,6 +52,14 @@ try:
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
     PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
     check_project(PROJECT, PLANS)
+    wanted = workflow.config_settings.config.get("sweeps")
+    if wanted and workflow.is_main_process:
+        # Snakemake itself has not looked at the targets yet.
+        check_targets(
+            {name: study.run_sweeps for name, study in PROJECT.studies.items()},
+            wanted,
+            get_argument_parser().parse_known_args()[0].targets,
+        )
 except BatteryscopeError as error:
     refuse(error)
 

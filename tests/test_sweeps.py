@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from batteryscope.config.checks import check_project
+from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.frame_sizes import check_crops, list_frames
@@ -18,6 +19,7 @@ from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_poin
 from batteryscope.plan import plan_study
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
+from tests.small_params import small_params, small_study
 from tests.test_config import PARAMS
 
 GRID = {"preprocess.crop_px": [100, 200], "train.learning_rate": [1e-3, 1e-2]}
@@ -152,6 +154,25 @@ def test_unknown_wishes_and_taken_names():
         plan({"one": {"train.epochs": [2]}}, arms={"one_2": {}}, main_arm="one_2")
 
 
+def test_a_sweep_of_a_study_that_is_not_built_is_told():
+    switched_on = {"a": ["crop", "net"], "b": ["net"], "c": []}
+    for wanted, targets in [
+        ("crop", []),
+        ("crop,net", ["all"]),
+        ("net", ["b"]),
+        ("net", ["work/a/sweeps/comparison"]),
+        (["all"], ["a", "c"]),
+        (None, ["c"]),
+    ]:
+        check_targets(switched_on, wanted, targets)
+    with pytest.raises(ConfigError, match=r"'crop' is a sweep of a, .*\(b\).*name it as a target"):
+        check_targets(switched_on, "net,crop", ["b"])
+    with pytest.raises(ConfigError, match=r"'net' is a sweep of a and b, .*name one of them"):
+        check_targets(switched_on, "net", ["search_a"])  # a search runs no sweeps
+    with pytest.raises(ConfigError, match=r"'all' asks for the sweeps of a and b, "):
+        check_targets(switched_on, "all", ["c"])
+
+
 def test_a_crop_must_fit_into_the_smallest_image(tmp_path):
     for name, size in {"a/1.png": (64, 60), "a/2.png": (80, 70), "b/1.png": (64, 64)}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -222,3 +243,16 @@ def test_figures_and_tables_of_sweeps(swept):
     [shown] = show_sweeps(table)
     assert len(shown.rows) == len(points)
     assert shown.columns[-1] == "same work as"
+
+
+@pytest.mark.workflow
+def test_a_run_that_would_leave_a_sweep_out_says_so(make_sandbox):
+    sweeps = {"rate": {"train.learning_rate": [1e-3, 1e-2]}}
+    box = make_sandbox(small_params(one=small_study(sweeps=sweeps), two=small_study()))
+    done = box.snakemake("-n", "--config", "sweeps=rate", "--", "two", check=False)
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1] == (
+        "ERROR: sweeps: 'rate' is a sweep of one, which this run (two) does not build; name it as "
+        "a target, or leave the sweep out."
+    )
+    assert "compare_sweeps" in box.planned_rules("one", "--config", "sweeps=rate")

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from batteryscope.errors import ConfigError
@@ -28,8 +29,7 @@ def choose_sweeps(studies: Mapping[str, Any], wanted: Any) -> None:
     """
     if not isinstance(wanted, str | list):
         return  # nothing, or something that validation explains
-    names = re.split(r"[,\s]+", wanted.strip()) if isinstance(wanted, str) else wanted
-    names = [str(name) for name in names if name]
+    names = _list_names(wanted)
     declared = {
         name: list(study.get("sweeps") or {})
         for name, study in studies.items()
@@ -51,6 +51,47 @@ def choose_sweeps(studies: Mapping[str, Any], wanted: Any) -> None:
         mine = sweeps if ALL in names else [name for name in names if name in sweeps]
         if mine:
             studies[study]["run_sweeps"] = mine
+
+
+def check_targets(
+    run_sweeps: Mapping[str, Sequence[str]], wanted: Any, targets: Iterable[str]
+) -> None:
+    """Refuse a sweep of studies that are not built: it would be left out without a word.
+
+    Parameters
+    ----------
+    run_sweeps
+        By study, the sweeps that are switched on.
+    wanted
+        What the command line asks for (``--config sweeps=…``).
+    targets
+        What is to be built: studies, or files below folders with their names; without any,
+        everything is.
+
+    Raises
+    ------
+    ConfigError
+        Naming the studies that have the sweep.
+    """
+    asked = list(targets)
+    if not isinstance(wanted, str | list) or not asked or "all" in asked:
+        return
+    built = {part for target in asked for part in PurePath(target).parts}
+    for name in _list_names(wanted):
+        owners = [s for s, on in run_sweeps.items() if name in on or (on and name == ALL)]
+        if not built & set(owners):
+            what = "asks for the sweeps of" if name == ALL else "is a sweep of"
+            one = "one of them" if len(owners) > 1 else "it"
+            raise ConfigError(
+                f"sweeps: '{name}' {what} {' and '.join(owners) or 'no study'}, which this run "
+                f"({', '.join(asked)}) does not build; name {one} as a target, or leave the sweep "
+                "out."
+            )
+
+
+def _list_names(wanted: str | list[Any]) -> list[str]:
+    names = re.split(r"[,\s]+", wanted.strip()) if isinstance(wanted, str) else wanted
+    return [str(name) for name in names if name]
 
 
 def _list_always(study: Mapping[str, Any]) -> list[str]:
