@@ -1,18 +1,22 @@
 """Sweeps: which points there are, what they share, what a change costs, what cannot be."""
 
 import json
+import logging
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
+from batteryscope.config import frame_sizes
 from batteryscope.config.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.frame_sizes import check_crops, list_frames
 from batteryscope.config.project import load_project
+from batteryscope.config.source import name_source
 from batteryscope.config.sweep import name_value
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
@@ -184,6 +188,45 @@ def test_a_crop_must_fit_into_the_smallest_image(tmp_path):
     with pytest.raises(ConfigError, match=r"61 px.*smallest image, a/1.png of 64×60 px.*most 60"):
         check_crops(dataset, points, "params.yaml: studies.x")
     check_crops(dataset, points[:1], "params.yaml: studies.x")
+    # Rows of a data bar are not cut, where the settings say that there is one.
+    check_crops(dataset, points[:1], "params.yaml: studies.x", {"crop_40": 20})
+    bar = r"40 px is larger than .*a/1.png of 64×60 px without its data bar of 21 px; .* most 39"
+    with pytest.raises(ConfigError, match=bar):
+        check_crops(dataset, points[:1], "params.yaml: studies.x", {"crop_40": 21})
+
+
+def test_sizes_of_very_many_images_are_read_here_and_there(tmp_path, monkeypatch, caplog):
+    for name in "abcdefgh":
+        (tmp_path / name).mkdir()
+        Image.new("L", (64, 64)).save(tmp_path / name / "1.png")
+    dataset = DatasetSettings(name="large", path=str(tmp_path))
+    monkeypatch.setattr(logging.getLogger("batteryscope"), "propagate", True)
+    monkeypatch.setattr(frame_sizes, "MOST_HEADERS", 4)
+    names = [name for name, _ in list_frames(dataset, "params.yaml: studies.x")]
+    assert names == ["a/1.png", "c/1.png", "e/1.png", "g/1.png"]
+    assert "params.yaml: studies.x: of 8 images the sizes of 4 were read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"preprocess": {"crop_px": 5000}}, "preprocess.crop_px"),
+        ({"arms": {"a": {"change": {"preprocess.crop_px": 5000}}}}, "arms.a.change"),
+        ({"sweeps": {"size": {"preprocess.crop_px": [5000]}}}, "sweeps.size: preprocess.crop_px"),
+    ],
+)
+def test_a_crop_too_large_for_generated_images_names_where_it_stands(tmp_path, changes, place):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(small_params(check=small_study())))
+    if "sweeps" in changes:
+        changes = changes | {"run_sweeps": ["size"]}
+    overlay = {"studies": {"check": changes}}
+    project = load_project(tmp_path / "params.yaml", overlay)
+    with pytest.raises(ConfigError) as caught:
+        check_project(project, {n: plan_study(n, s) for n, s in project.image_studies.items()})
+    told = name_source(str(caught.value), tmp_path / "params.yaml", {"mine.yaml": overlay})
+    assert told.startswith(f"mine.yaml: studies.check.{place}")
+    assert "5000 px" in told
+    assert told.endswith("larger than the images of 160×144 px; choose at most 144.")
 
 
 def test_names_of_values():

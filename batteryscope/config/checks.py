@@ -12,6 +12,7 @@ from batteryscope.config.check_external import check_external
 from batteryscope.config.conditions import check_conditions
 from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
+from batteryscope.config.origin import find_origin
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
@@ -49,8 +50,8 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
         check_conditions(study, key)
         _check_domains(study, key)
         for arm in plan.every_arm.values():
-            _check_arm(study.dataset, arm, key)
-        check_crops(study.dataset, plan.points, key)
+            _check_arm(plan, arm, key)
+        check_crops(study.dataset, plan.points, key, _list_stated_bars(plan))
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
             if weights not in ("random", "imagenet"):
@@ -144,8 +145,8 @@ def _check_pulled(path: Path, key: str) -> None:
         )
 
 
-def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
-    preprocess = arm.recipe.preprocess
+def _check_arm(plan: StudyPlan, arm: ArmPlan, key: str) -> None:
+    dataset, preprocess = plan.settings.dataset, arm.recipe.preprocess
     if dataset.volumes is None and isinstance(preprocess, CtSlicesSettings):
         raise ConfigError(
             f"{key}.preprocess.method: 'ct_slices' (arm '{arm.name}') needs scans; add "
@@ -157,22 +158,33 @@ def _check_arm(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
             "data set holds scans; set it to 'ct_slices', or leave dataset.volumes out."
         )
     if isinstance(preprocess, SemTilesSettings):
-        _check_tiles(dataset, preprocess, arm.name, key)
+        _check_tiles(plan, preprocess, arm.name, key)
     _check_groups(dataset, arm, key)
 
 
-def _check_tiles(dataset: DatasetSettings, tiles: SemTilesSettings, name: str, key: str) -> None:
-    size = find_frame_size(dataset)
+def _list_stated_bars(plan: StudyPlan) -> dict[str, int]:
+    recipes = {arm.name: arm.recipe.preprocess for arm in plan.every_arm.values()}
+    return {
+        name: tiles.data_bar
+        for name, tiles in recipes.items()
+        if isinstance(tiles, SemTilesSettings) and isinstance(tiles.data_bar, int)
+    }
+
+
+def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) -> None:
+    size = find_frame_size(plan.settings.dataset)
     crop = tiles.crop_px
     if size is not None and crop > min(size):
+        place = find_origin(plan, name, "preprocess.crop_px")
         raise ConfigError(
-            f"{key}.preprocess.crop_px: {crop} px (arm '{name}') is larger than the images "
+            f"{key}.{place}: {crop} px (arm '{name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
     bar = tiles.data_bar
     if size is not None and isinstance(bar, int) and crop + bar > size[1]:
+        place = find_origin(plan, name, "preprocess.data_bar")
         raise ConfigError(
-            f"{key}.preprocess.data_bar: a bar of {bar} px (arm '{name}') leaves "
+            f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves "
             f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
         )
 
