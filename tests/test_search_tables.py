@@ -1,5 +1,6 @@
 """A search in a study of tables: what candidates see and are worth, what can be run after it."""
 
+import collections
 import json
 
 import optuna
@@ -15,8 +16,9 @@ from batteryscope.search.plan import name_search
 from batteryscope.search.plan_table_search import list_rungs, plan_table_search
 from batteryscope.search.queue import create_queue, list_slots, load_queue, run_queue
 from batteryscope.search.storage import open_storage
-from batteryscope.search.table_candidate import TableTrainer, judge_settings, keep_seen_rows
+from batteryscope.search.table_candidate import TableCandidate, TableTrainer, keep_seen_rows
 from batteryscope.tables.plan_sweeps import plan_table_sweeps
+from batteryscope.tables.train_stack import GroupTraining
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
 from tests.made_up_table_study import make_manifest, make_split, make_table_settings
@@ -44,6 +46,10 @@ def make_study(**search):
     return TableStudySettings.model_validate(study | {"search": SEARCH | search})
 
 
+def judge(settings, rows):
+    return TableCandidate(settings, rows).finish()
+
+
 @pytest.fixture(scope="module")
 def tables():
     manifest = make_manifest(ROWS)
@@ -67,7 +73,7 @@ def test_the_test_rows_are_never_seen(tables, rows):
     spoilt = manifest.copy()
     spoilt.loc[spoilt["sample_id"].isin(tested), ["density", "mass_loading", "roll_gap"]] = 1e6
     settings = plan_table_search(STUDY, make_study()).change({"train.epochs": 3})
-    assert judge_settings(settings, rows) == judge_settings(settings, keep_seen_rows(spoilt, split))
+    assert judge(settings, rows) == judge(settings, keep_seen_rows(spoilt, split))
 
 
 def test_a_candidate_is_worth_what_the_study_gets_with_its_settings(tables, rows, tmp_path):
@@ -89,7 +95,7 @@ def test_a_candidate_is_worth_what_the_study_gets_with_its_settings(tables, rows
     error = 100 * (judged["y_pred"] / judged["y_true"] - 1).abs()
     places = error.groupby([judged["target"], judged["domain"]]).mean()
     assert len(places) == 4
-    worth = judge_settings(plan_table_search(STUDY, study).change({}), rows)
+    worth = judge(plan_table_search(STUDY, study).change({}), rows)
     assert worth == pytest.approx(places.mean(), rel=1e-9)
 
 
@@ -109,7 +115,7 @@ class Told:
         pass
 
 
-def test_a_killed_candidate_is_tried_again_with_growing_rungs(tmp_path, rows):
+def test_a_killed_candidate_is_tried_again_from_its_first_look(tmp_path, rows):
     plan = plan_table_search(STUDY, make_study(heartbeat_s=1))
     assert plan.list_rungs("asha") == [3, 9, 12]
     assert plan.list_rungs("random") == [12]
@@ -131,7 +137,29 @@ def test_a_killed_candidate_is_tried_again_with_growing_rungs(tmp_path, rows):
     assert trial.state.name == "COMPLETE"
     assert list(trial.intermediate_values) == [3, 9, 12]
     assert trial.value == trial.intermediate_values[12]
-    assert trial.user_attrs["epochs"] == 3 + 9 + 12
+    assert trial.user_attrs["epochs"] == 12
+
+
+@pytest.mark.parametrize("arm", ["adapter", "fine_tuning", "scratch", "pretrained"])
+def test_a_candidate_goes_on_from_look_to_look(rows, tmp_path, monkeypatch, arm):
+    """No network has more than all epochs, and the looks in between change nothing."""
+    spent = collections.Counter()
+    advance = GroupTraining.advance
+
+    def count(group, epochs):
+        spent.update({task.name: epochs for task in group.tasks})
+        advance(group, epochs)
+
+    monkeypatch.setattr(GroupTraining, "advance", count)
+    plan = plan_table_search(STUDY, make_study(arm=arm))
+    told = Told()
+    values = {"train.learning_rate": 0.03}
+    trained = TableTrainer(plan, rows, "asha").train(0, values, tmp_path, told)
+    assert told.epochs == [3, 9, 12]
+    assert set(spent.values()) == {12}
+    assert trained.epochs == 12
+    at_once = TableTrainer(plan, rows, "random").train(0, values, tmp_path, Told())
+    assert at_once.value == trained.value
 
 
 def write_tables(folder, tables):
@@ -159,7 +187,7 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
     assert asha["trained_to_the_end"] + asha["stopped_early"] == 4
     candidates = pd.read_csv(tmp_path / "summary/candidates.csv")
     spent = candidates[candidates["strategy"] == "asha"]["epochs"]
-    assert set(spent) <= {3, 3 + 9, 3 + 9 + 12}
+    assert set(spent) <= {3, 9, 12}
     assert asha["epochs"] == spent.sum()
     assert random["epochs"] == 12 * random["candidates"] == 12 * max(1, round(spent.sum() / 12))
     assert (candidates["networks.density.nodes"] % 1 == 0).all()
@@ -179,7 +207,7 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
     assert best.train.learning_rate == values["train.learning_rate"]
     assert best.networks["density"].nodes == values["networks.density.nodes"]
     assert {n.hidden_layers for n in best.networks.values()} == {values["networks.hidden_layers"]}
-    worth = judge_settings(best, keep_seen_rows(*tables))
+    worth = judge(best, keep_seen_rows(*tables))
     assert worth == pytest.approx(facts["best"]["value"], rel=1e-12)
 
     tracked = ["--study", STUDY, "--uri", uri, "--summary", "summary", "--out", "tracked.json"]

@@ -26,9 +26,6 @@ class TrainedCandidate(NamedTuple):
 class CandidateTrainer(Protocol):
     """What trains the candidates of one kind of study, on data without the test part."""
 
-    def count_spent(self, epoch: int) -> int:
-        """Return how many epochs were trained when epoch ``epoch``, counted from 1, is reported."""
-
     def train(
         self, slot: int, values: Mapping[str, Any], folder: Path, listener: EpochListener
     ) -> TrainedCandidate:
@@ -46,13 +43,11 @@ class Pruned(EpochListener):
         trial: optuna.Trial,
         metric: str,
         max_epochs: int,
-        count_spent: Callable[[int], int],
         other: EpochListener | None,
     ) -> None:
         self.trial = trial
         self.metric = metric
         self.max_epochs = max_epochs
-        self.count_spent = count_spent
         self.other = other
         # Of a candidate whose worker died: the values that it has told already.
         trials = trial.study.get_trials(deepcopy=False)
@@ -73,7 +68,7 @@ class Pruned(EpochListener):
         if epoch + 1 in self.known:
             return
         self.trial.report(metrics[self.metric], epoch + 1)
-        self.trial.set_user_attr("epochs", self.count_spent(epoch + 1))
+        self.trial.set_user_attr("epochs", epoch + 1)
         # After its last epoch there is nothing left to save.
         if epoch + 1 < self.max_epochs and self.trial.should_prune():
             raise optuna.TrialPruned
@@ -122,7 +117,7 @@ def train_candidate(
     values = draw_values(trial, search, plan.recipe)
     slot = int(trial.user_attrs[SLOT])
     folder = state_dir / f"candidate_{slot:04d}"
-    listener = Pruned(trial, metric, search.max_epochs, trainer.count_spent, listen(slot, values))
+    listener = Pruned(trial, metric, search.max_epochs, listen(slot, values))
     try:
         trained = trainer.train(slot, values, folder, listener)
         if not np.isfinite(trained.value):

@@ -32,7 +32,7 @@ class TableSearch(SearchPlan):
         return change_table_study(self.owner, values, self.arm, where)
 
     def list_rungs(self, strategy: Strategy) -> list[int]:
-        """Return with how many epochs a candidate is trained, one training after the other."""
+        """Return after how many epochs a candidate is judged."""
         search = self.settings
         if strategy == "random":
             return [search.max_epochs]

@@ -94,10 +94,6 @@ class StageTrainer:
     data: SearchData
     parents: tuple[Path, ...] = ()
 
-    def count_spent(self, epoch: int) -> int:
-        """Return the epoch: a training goes on from one to the next."""
-        return epoch
-
     def train(
         self, slot: int, values: Mapping[str, Any], folder: Path, listener: EpochListener
     ) -> TrainedCandidate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
@@ -17,7 +18,7 @@ from batteryscope.tables.plan_tasks import plan_tasks
 from batteryscope.tables.predict_tasks import predict_tasks
 from batteryscope.tables.scores import score_predictions, select_mape
 from batteryscope.tables.split_rows import split_rows
-from batteryscope.tables.train_stack import train_tasks
+from batteryscope.tables.train_stack import start_groups, train_tasks
 from batteryscope.training.callbacks import EpochListener
 
 log = logging.getLogger("batteryscope")
@@ -46,52 +47,78 @@ def keep_seen_rows(manifest: pd.DataFrame, split: pd.DataFrame) -> SearchRows:
     return SearchRows(seen.reset_index(drop=True), own.reset_index(drop=True))
 
 
-def judge_settings(settings: TableStudySettings, rows: SearchRows) -> float:
-    """Train one arm and the source network behind it; return the error of validation rows.
+class TableCandidate:
+    """The networks of one arm and the source networks behind it, trained step by step.
 
-    Returns
-    -------
-    float
-        Mean over targets and target domains of the mean absolute percentage error.
+    The networks that learn by themselves go on from step to step; what is built on them, such as
+    an adapter, learns from what they know in the end and is trained once, at the end. So every
+    network is trained with ``train.epochs`` at most, and the result is that of the study itself.
     """
-    plan = plan_tasks(rows.manifest, rows.split, settings, split_rows)
-    trained = train_tasks(plan.tasks, settings.train, settings.train.seed)
-    features = list(settings.dataset.features)
-    predictions = predict_tasks(plan, trained, rows.manifest, features)
-    scores = select_mape(score_predictions(predictions, "validation"))
-    return float(scores.loc[scores["arm"] == settings.main_arm, "score"].mean())
+
+    def __init__(self, settings: TableStudySettings, rows: SearchRows) -> None:
+        self.settings, self.rows = settings, rows
+        self.plan = plan_tasks(rows.manifest, rows.split, settings, split_rows)
+        own = self.plan.table[self.plan.table["arm"] == settings.main_arm]
+        # What tells early how good a candidate is: the source networks, or those of `scratch`.
+        self.judged = set(own["parent"].where(own["parent"] != "", own["task"]))
+        alone = [task for task in self.plan.tasks if task.parent is None]
+        self.groups = start_groups(alone, {}, settings.train, settings.train.seed)
+        self.epochs = 0
+
+    def advance(self, epochs: int) -> float:
+        """Train up to so many epochs; return the error, in percent, of their validation rows."""
+        for group in self.groups:
+            group.advance(epochs - self.epochs)
+        self.epochs = epochs
+        errors = {name: e for group in self.groups for name, e in group.judge().items()}
+        return float(np.mean([errors[name] for name in sorted(self.judged)]))
+
+    def finish(self) -> float:
+        """Train all networks to the end; return the error of the target domains.
+
+        Returns
+        -------
+        float
+            Mean over targets and target domains of the mean absolute percentage error of the
+            validation rows.
+        """
+        settings, train = self.settings, self.settings.train
+        self.advance(train.epochs)
+        known = {name: net for group in self.groups for name, net in group.finish().items()}
+        trained = train_tasks(self.plan.tasks, train, train.seed, known)
+        features = list(settings.dataset.features)
+        predictions = predict_tasks(self.plan, trained, self.rows.manifest, features)
+        scores = select_mape(score_predictions(predictions, "validation"))
+        return float(scores.loc[scores["arm"] == settings.main_arm, "score"].mean())
 
 
 @dataclass(frozen=True)
 class TableTrainer:
     """Trains candidates as an arm with the source network behind it.
 
-    The arm learns from what the source network knows in the end, so a longer training is no
-    continuation of a shorter one: every rung trains the whole chain anew, each network with as
-    many epochs as the rung says. An epoch of the candidate is one of every network.
+    An epoch of the candidate is one of every network that learns then. Looks before the last one
+    judge the source networks, which are what an arm is built on, by the validation rows of the
+    source domain; the last one judges the arm.
     """
 
     plan: TableSearch
     rows: SearchRows
     strategy: Strategy
 
-    def count_spent(self, epoch: int) -> int:
-        """Return the epochs of all rungs up to this one."""
-        return sum(rung for rung in self.plan.list_rungs(self.strategy) if rung <= epoch)
-
     def train(
         self, slot: int, values: Mapping[str, Any], folder: Path, listener: EpochListener
     ) -> TrainedCandidate:
-        """Train a candidate rung by rung; the last one counts, and ``folder`` stays empty."""
+        """Train a candidate from look to look; the last one counts, and ``folder`` stays empty."""
         started = time.perf_counter()
-        value, metric = float("nan"), str(self.plan.settings.metric)
+        most, metric = self.plan.settings.max_epochs, str(self.plan.settings.metric)
+        settings = self.plan.change({**values, "train.epochs": most})
+        candidate = TableCandidate(settings, self.rows)
+        value = float("nan")
         for epochs in self.plan.list_rungs(self.strategy):
-            settings = self.plan.change({**values, "train.epochs": epochs})
-            value = judge_settings(settings, self.rows)
+            value = candidate.advance(epochs) if epochs < most else candidate.finish()
             log.info(
-                "%s candidate %d: %d epochs, validation MAPE %.2f %%",
-                self.plan.study, slot, epochs, value,
+                "%s candidate %d: %d epochs, validation MAPE %.2f %%%s",
+                self.plan.study, slot, epochs, value, " so far" if epochs < most else "",
             )  # fmt: skip
             listener.log_epoch(epochs - 1, {metric: value})
-        spent = self.count_spent(self.plan.settings.max_epochs)
-        return TrainedCandidate(value, spent, time.perf_counter() - started)
+        return TrainedCandidate(value, most, time.perf_counter() - started)

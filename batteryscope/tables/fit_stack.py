@@ -40,14 +40,8 @@ def count_steps(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def fit_stack(
-    stack: NetworkStack,
-    train: Sequence[Examples],
-    validation: Sequence[Examples],
-    settings: TableTrainSettings,
-    rngs: Sequence[np.random.Generator],
-) -> StackHistory:
-    """Train every network of a stack on its own rows, and leave its best weights in the stack.
+class StackTraining:
+    """The training of a stack of networks, each on its own rows, which can stop and go on.
 
     The networks do not influence each other: the loss is the sum of their losses, and Adam
     works element by element. Rows that fill up shorter tables have weight 0.
@@ -59,7 +53,7 @@ def fit_stack(
     train, validation
         Per network, raw features (rows, n_features) and targets (rows,), none of them 0.
     settings
-        Epochs, batch size, learning rate.
+        Batch size and learning rate, and how many epochs there are at most.
     rngs
         Per network, what shuffles its rows.
 
@@ -68,42 +62,83 @@ def fit_stack(
     ValueError
         If the networks differ in the number of steps of an epoch.
     """
-    counts = np.array([len(targets) for _, targets in train])
-    if len(steps := {count_steps(int(count), settings.batch_size) for count in counts}) > 1:
-        raise ValueError(f"Networks with {sorted(steps)} steps per epoch cannot share a stack.")
-    features, targets, errors_per_unit, shares = _pad_rows(stack, train)
-    held_out = _pad_rows(stack, validation)
-    seen = [torch.cat(pair, dim=1) for pair in zip((features, targets), held_out[:2], strict=True)]
-    train_weights, validation_weights = errors_per_unit * shares, held_out[2] * held_out[3]
-    batch_shares = _share_batches(counts, settings.batch_size)
-    networks = torch.arange(stack.n)[:, None]
 
-    parameters = list(stack.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
-    best = [parameter.detach().clone() for parameter in parameters]
-    best_mape = torch.full((stack.n,), torch.inf, dtype=features.dtype)
-    best_epoch = torch.zeros(stack.n, dtype=torch.int64)
-    history = np.empty((2, stack.n, settings.epochs))
-    for epoch in range(settings.epochs):
-        order = _shuffle_rows(rngs, counts, batch_shares.shape)
-        inputs, wanted = features[networks, order], targets[networks, order]
-        weights = errors_per_unit[networks, order] * batch_shares
-        for x, y, weight in zip(inputs, weights * wanted, weights, strict=True):
-            optimiser.zero_grad()
-            # The mean absolute percentage error of each network's batch, summed over networks.
-            functional.l1_loss(stack.compute_scaled(x) * weight, y, reduction="sum").backward()
-            optimiser.step()
-        train_mape, mape = _measure_mape(stack, seen, (train_weights, validation_weights))
-        history[:, :, epoch] = train_mape.numpy(), mape.numpy()
-        better = mape < best_mape
-        best_mape = torch.where(better, mape, best_mape)
-        best_epoch[better] = epoch + 1
-        for kept, parameter in zip(best, parameters, strict=True):
+    def __init__(
+        self,
+        stack: NetworkStack,
+        train: Sequence[Examples],
+        validation: Sequence[Examples],
+        settings: TableTrainSettings,
+        rngs: Sequence[np.random.Generator],
+    ) -> None:
+        counts = np.array([len(targets) for _, targets in train])
+        if len(steps := {count_steps(int(count), settings.batch_size) for count in counts}) > 1:
+            raise ValueError(f"Networks with {sorted(steps)} steps per epoch cannot share a stack.")
+        self.stack, self.counts, self.rngs = stack, counts, rngs
+        self.features, self.targets, self.errors_per_unit, shares = _pad_rows(stack, train)
+        held_out = _pad_rows(stack, validation)
+        pairs = zip((self.features, self.targets), held_out[:2], strict=True)
+        self.seen = [torch.cat(pair, dim=1) for pair in pairs]
+        self.weights = self.errors_per_unit * shares, held_out[2] * held_out[3]
+        self.batch_shares = _share_batches(counts, settings.batch_size)
+        self.parameters = list(stack.parameters())
+        self.optimiser = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
+        self.best = [parameter.detach().clone() for parameter in self.parameters]
+        self.best_mape = torch.full((stack.n,), torch.inf, dtype=self.features.dtype)
+        self.best_epoch = torch.zeros(stack.n, dtype=torch.int64)
+        self.errors = np.empty((2, stack.n, settings.epochs))
+        self.epochs = 0
+
+    def advance(self, epochs: int) -> None:
+        """Train so many more epochs."""
+        features, targets, networks = self.features, self.targets, torch.arange(self.stack.n)
+        networks = networks[:, None]
+        for epoch in range(self.epochs, self.epochs + epochs):
+            order = _shuffle_rows(self.rngs, self.counts, self.batch_shares.shape)
+            inputs, wanted = features[networks, order], targets[networks, order]
+            weights = self.errors_per_unit[networks, order] * self.batch_shares
+            for x, y, weight in zip(inputs, weights * wanted, weights, strict=True):
+                self.optimiser.zero_grad()
+                # The mean absolute percentage error of each network's batch, summed over networks.
+                output = self.stack.compute_scaled(x) * weight
+                functional.l1_loss(output, y, reduction="sum").backward()
+                self.optimiser.step()
+            self._measure(epoch)
+        self.epochs += epochs
+
+    def _measure(self, epoch: int) -> None:
+        train_mape, mape = _measure_mape(self.stack, self.seen, self.weights)
+        self.errors[:, :, epoch] = train_mape.numpy(), mape.numpy()
+        better = mape < self.best_mape
+        self.best_mape = torch.where(better, mape, self.best_mape)
+        self.best_epoch[better] = epoch + 1
+        for kept, parameter in zip(self.best, self.parameters, strict=True):
             kept[better] = parameter.detach()[better]
-    with torch.no_grad():
-        for kept, parameter in zip(best, parameters, strict=True):
+
+    def describe(self) -> StackHistory:
+        """Return what has happened so far."""
+        train_mape, mape = self.errors[:, :, : self.epochs]
+        return StackHistory(train_mape, mape, self.best_epoch.numpy(), self.best_mape.numpy())
+
+    @torch.no_grad()
+    def keep_best(self) -> None:
+        """Leave the best weights in the stack, with which the training ends."""
+        for kept, parameter in zip(self.best, self.parameters, strict=True):
             parameter.copy_(kept)
-    return StackHistory(history[0], history[1], best_epoch.numpy(), best_mape.numpy())
+
+
+def fit_stack(
+    stack: NetworkStack,
+    train: Sequence[Examples],
+    validation: Sequence[Examples],
+    settings: TableTrainSettings,
+    rngs: Sequence[np.random.Generator],
+) -> StackHistory:
+    """Train every network of a stack (:class:`StackTraining`), and leave its best weights there."""
+    training = StackTraining(stack, train, validation, settings, rngs)
+    training.advance(settings.epochs)
+    training.keep_best()
+    return training.describe()
 
 
 def _pad_rows(

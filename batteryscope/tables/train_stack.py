@@ -9,7 +9,7 @@ import numpy as np
 from batteryscope.config.table_study import TableTrainSettings
 from batteryscope.errors import InputError
 from batteryscope.seeds import derive_rng
-from batteryscope.tables.fit_stack import Examples, StackHistory, count_steps, fit_stack
+from batteryscope.tables.fit_stack import Examples, StackHistory, StackTraining, count_steps
 from batteryscope.tables.network_tasks import NetworkTask, Rows, TrainedNetwork
 from batteryscope.tables.networks import (
     AdapterStack,
@@ -25,7 +25,10 @@ log = logging.getLogger("batteryscope")
 
 
 def train_tasks(
-    tasks: Sequence[NetworkTask], settings: TableTrainSettings, seed: int
+    tasks: Sequence[NetworkTask],
+    settings: TableTrainSettings,
+    seed: int,
+    known: Mapping[str, TrainedNetwork] | None = None,
 ) -> dict[str, TrainedNetwork]:
     """Train all tasks; each result is what the task gives when it is trained alone.
 
@@ -37,6 +40,8 @@ def train_tasks(
         Optimisation.
     seed
         With ``seed_names`` of a task it decides all random numbers.
+    known
+        What was trained before, by name.
 
     Returns
     -------
@@ -52,16 +57,17 @@ def train_tasks(
     """
     for task in tasks:
         _check_rows(task)
-    trained: dict[str, TrainedNetwork] = {}
-    waiting = list(tasks)
+    trained = dict(known or {})
+    waiting = [task for task in tasks if task.name not in trained]
     while waiting:
         ready = [task for task in waiting if task.parent is None or task.parent in trained]
         if not ready:
             raise ValueError(f"'{waiting[0].parent}', parent of '{waiting[0].name}', is no task.")
         names = {task.name for task in ready}
         waiting = [task for task in waiting if task.name not in names]
-        for group in _group_tasks(ready, settings.batch_size):
-            trained |= _train_group(group, trained, settings, seed)
+        for group in start_groups(ready, trained, settings, seed):
+            group.advance(settings.epochs)
+            trained |= group.finish()
         log.info("%d of %d networks trained", len(trained), len(tasks))
     return {task.name: trained[task.name] for task in tasks}
 
@@ -93,31 +99,88 @@ def _group_tasks(tasks: Sequence[NetworkTask], batch_size: int) -> list[list[Net
     return list(groups.values())
 
 
-def _train_group(
+def start_groups(
     tasks: Sequence[NetworkTask],
     trained: Mapping[str, TrainedNetwork],
     settings: TableTrainSettings,
     seed: int,
-) -> dict[str, TrainedNetwork]:
-    parents = [_find_parent(task, trained) for task in tasks]
-    pairs = list(zip(tasks, parents, strict=True))
-    train = [_take_examples(task, task.train, parent) for task, parent in pairs]
-    validation = [_take_examples(task, task.validation, parent) for task, parent in pairs]
-    stack = _start_stack(tasks, parents, train, settings.restarts, seed)
+) -> "list[GroupTraining]":
+    """Prepare the training of tasks whose parents are trained; those of one shape share a stack."""
+    groups = _group_tasks(tasks, settings.batch_size)
+    return [GroupTraining(group, trained, settings, seed) for group in groups]
 
-    def repeat(examples: Sequence[Examples]) -> list[Examples]:
-        return [example for example in examples for _ in range(settings.restarts)]
 
-    rngs = [
-        derive_rng(seed, *task.seed_names, restart, "batches")
-        for task in tasks
-        for restart in range(settings.restarts)
-    ]
-    history = fit_stack(stack, repeat(train), repeat(validation), settings, rngs)
-    return {
-        task.name: _take_best(task, parent, stack, history, i * settings.restarts, settings)
-        for i, (task, parent) in enumerate(pairs)
-    }
+class GroupTraining:
+    """The training of tasks of one shape, which can stop and go on.
+
+    Parameters
+    ----------
+    tasks
+        Of one shape.
+    trained
+        Their parents, by name.
+    settings, seed
+        As for :func:`train_tasks`.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[NetworkTask],
+        trained: Mapping[str, TrainedNetwork],
+        settings: TableTrainSettings,
+        seed: int,
+    ) -> None:
+        self.tasks, self.settings = tasks, settings
+        self.parents = [_find_parent(task, trained) for task in tasks]
+        pairs = list(zip(tasks, self.parents, strict=True))
+        train = [_take_examples(task, task.train, parent) for task, parent in pairs]
+        validation = [_take_examples(task, task.validation, parent) for task, parent in pairs]
+        restarts = settings.restarts
+        self.stack = _start_stack(tasks, self.parents, train, restarts, seed)
+
+        def repeat(examples: Sequence[Examples]) -> list[Examples]:
+            return [example for example in examples for _ in range(restarts)]
+
+        rngs = [
+            derive_rng(seed, *task.seed_names, restart, "batches")
+            for task in tasks
+            for restart in range(restarts)
+        ]
+        self.training = StackTraining(self.stack, repeat(train), repeat(validation), settings, rngs)
+
+    def advance(self, epochs: int) -> None:
+        """Train so many more epochs."""
+        self.training.advance(epochs)
+
+    def judge(self) -> dict[str, float]:
+        """Return the validation error so far, in percent, by name of the task.
+
+        Raises
+        ------
+        InputError
+            If all restarts of a task diverged.
+        """
+        history = self.training.describe()
+        chosen = _choose_restarts(self.tasks, history, self.settings)
+        return {
+            t.name: float(history.best_mape[i]) for t, i in zip(self.tasks, chosen, strict=True)
+        }
+
+    def finish(self) -> dict[str, TrainedNetwork]:
+        """Return the best of the restarts of every task, by name.
+
+        Raises
+        ------
+        InputError
+            If all restarts of a task diverged.
+        """
+        self.training.keep_best()
+        history = self.training.describe()
+        chosen = _choose_restarts(self.tasks, history, self.settings)
+        return {
+            task.name: _take_network(task, parent, self.stack, history, i, self.settings)
+            for task, parent, i in zip(self.tasks, self.parents, chosen, strict=True)
+        }
 
 
 def _find_parent(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> NetworkStack | None:
@@ -162,31 +225,40 @@ def _start_stack(
     return stack
 
 
-def _take_best(
-    task: NetworkTask,
-    parent: NetworkStack | None,
-    stack: NetworkStack,
-    history: StackHistory,
-    first: int,
-    settings: TableTrainSettings,
-) -> TrainedNetwork:
-    """Choose among the restarts of a task, which begin at ``first`` in the stack.
+def _choose_restarts(
+    tasks: Sequence[NetworkTask], history: StackHistory, settings: TableTrainSettings
+) -> list[int]:
+    """Choose among the restarts of every task, and return their places in the stack.
 
     A handful of validation rows cannot tell a network that got stuck (all units of a layer
     dead, one answer for all rows) from a good one, so the training rows count as well.
     """
-    own = slice(first, first + settings.restarts)
-    steps = history.best_epoch[own] - 1
-    train_mape = np.take_along_axis(history.train_mape[own], steps[:, None], axis=1)[:, 0]
-    weights = [len(task.train), len(task.validation)]
-    pooled = np.average([train_mape, history.best_mape[own]], axis=0, weights=weights)
-    restart = int(np.argmin(np.where(np.isfinite(pooled), pooled, np.inf)))
-    i = first + restart
-    if not np.isfinite(history.best_mape[i]):
-        raise InputError(
-            f"{task.name}: the validation error was never a number; expected a training that "
-            f"converges; lower train.learning_rate (found {settings.learning_rate:g})."
-        )
+    chosen = []
+    for number, task in enumerate(tasks):
+        first = number * settings.restarts
+        own = slice(first, first + settings.restarts)
+        steps = history.best_epoch[own] - 1
+        train_mape = np.take_along_axis(history.train_mape[own], steps[:, None], axis=1)[:, 0]
+        weights = [len(task.train), len(task.validation)]
+        pooled = np.average([train_mape, history.best_mape[own]], axis=0, weights=weights)
+        i = first + int(np.argmin(np.where(np.isfinite(pooled), pooled, np.inf)))
+        if not np.isfinite(history.best_mape[i]):
+            raise InputError(
+                f"{task.name}: the validation error was never a number; expected a training that "
+                f"converges; lower train.learning_rate (found {settings.learning_rate:g})."
+            )
+        chosen.append(i)
+    return chosen
+
+
+def _take_network(
+    task: NetworkTask,
+    parent: NetworkStack | None,
+    stack: NetworkStack,
+    history: StackHistory,
+    i: int,
+    settings: TableTrainSettings,
+) -> TrainedNetwork:
     network: Stack = take_network(stack, i)
     if task.kind == "adapter" and parent is not None:
         network = AdapterStack(take_network(parent, 0), take_network(stack, i))
@@ -195,5 +267,5 @@ def _take_best(
         train_mape=history.train_mape[i],
         validation_mape=history.validation_mape[i],
         best_epoch=int(history.best_epoch[i]),
-        restart=restart,
+        restart=i % settings.restarts,
     )
