@@ -80,10 +80,11 @@ class TableSearchSettings(SearchSettings):
 
     ``space`` names settings of ``networks`` and ``train``; ``networks.nodes`` holds for the
     networks of all targets, ``networks.<target>.nodes`` for that of one. A candidate is ``arm``
-    (the main one) with the source network behind it, trained on the first repeat: with
-    ``min_epochs`` each, anew with ``reduction_factor`` times as many, and so on up to
-    ``max_epochs``. ``metric`` is the mean over all targets and target domains of the MAPE of the
-    validation rows.
+    (the main one) with the source network behind it, trained on the first repeat with at most
+    ``max_epochs`` each. After ``min_epochs``, and after every further ``reduction_factor``-fold
+    number, the source networks are judged by the validation rows of the source domain, and the
+    best go on. ``metric``, after the last epoch, is the mean over all targets and target domains
+    of the MAPE of the validation rows.
     """
 
     min_epochs: PositiveInt = 2

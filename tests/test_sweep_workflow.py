@@ -1,0 +1,43 @@
+"""A sweep by the real workflow: a changed value trains its own point and no other."""
+
+import pandas as pd
+import pytest
+
+from tests.small_params import small_params, small_study
+from tests.test_dvc import rules_in
+
+pytestmark = pytest.mark.workflow
+COMPARISON = "work/check/sweeps/comparison"
+MAIN_RATE = 5.0e-3  # the main arm's
+
+
+def params(*rates: float) -> dict:
+    study = small_study(
+        dataset={"generator": {"kind": "trivial", "classes": 2, "images_per_class": 6}},
+        preprocess={"tiles_per_class": 30, "grid_tiles": 1},
+        train={"epochs": 1, "learning_rate": MAIN_RATE},
+        sweeps={"rate": {"train.learning_rate": list(rates)}},
+        run_sweeps=["rate"],
+    )
+    return small_params(check=study) | {"tracking": {"enabled": False}}
+
+
+def test_a_changed_value_trains_its_own_point_alone(make_sandbox):
+    box = make_sandbox(params(MAIN_RATE, 1e-3))
+
+    def list_stages():
+        parts = (box.root / "work/check/stages").glob("*/part0/*/weights.safetensors")
+        return {path: path.stat().st_mtime_ns for path in parts}
+
+    box.snakemake("--", COMPARISON)
+    before = list_stages()
+    assert len(before) == 2
+    box.write_params(params(MAIN_RATE, 2e-3))
+    output = box.snakemake("--", COMPARISON).stdout
+    after = list_stages()
+    assert after.items() > before.items()
+    assert len(after) == 3
+    assert rules_in(output) == {"balance_stage", "train_stage", "evaluate_arm", "compare_sweeps"}
+    assert output.count("(Rule: train_stage)") == 1
+    table = pd.read_csv(box.root / COMPARISON / "sweeps.csv")
+    assert set(table["point"]) == {"rate_0p005", "rate_0p002"}
