@@ -27,7 +27,9 @@ include: "rules/publish.smk"
 include: "rules/cost.smk"
 
 
+# Snakemake keeps one such block; another one would replace this.
 onstart:
+    begin_run()
     if workflow.local_exec:
         FORK_SERVER = start_server()
 

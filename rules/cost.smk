@@ -42,5 +42,6 @@ if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
     atexit.register(tell_cost)
 
 
-onstart:
+def begin_run():
+    """Tell the cost, and note at which scale and of which images the coming times are."""
     note_context(Path("work"), {n: CONTEXTS[n] for n in tell_cost()})

@@ -29,7 +29,10 @@ def test_a_changed_value_trains_its_own_point_alone(make_sandbox):
         parts = (box.root / "work/check/stages").glob("*/part0/*/weights.safetensors")
         return {path: path.stat().st_mtime_ns for path in parts}
 
-    box.snakemake("--", COMPARISON)
+    told = box.snakemake("--", COMPARISON).stdout
+    assert told.count("Expected: ") == 1  # also without a dry run
+    noted = box.root / "work/check/benchmarks/times_are_of.txt"
+    assert noted.read_text() == "scale demo, generated"
     before = list_stages()
     assert len(before) == 2
     box.write_params(params(MAIN_RATE, 2e-3))
