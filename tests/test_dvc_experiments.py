@@ -63,9 +63,8 @@ def test_one_experiment_per_value(project):
     assert list(tasks.values()) == ["Queued"] * len(CROPS)
     last, *others = tasks
     project.run("dvc", "queue", "remove", *others)  # one that runs tells enough
-    project.run(
-        "dvc", "queue", "start"
-    )  # comes back when the queue is empty, as its output is read
+    # As its output is read, this comes back when the queue is empty.
+    project.run("dvc", "queue", "start")
     assert list_queue(project) == {last: "Success"}
 
     table = project.run("dvc", "exp", "show", "--csv").stdout
