@@ -39,7 +39,7 @@ dry-run: $(STAMP) ## show what `make run` would do
 	@snakemake --dry-run $(TARGETS) $(ARGS)
 
 test: $(STAMP) ## run the tests
-	@python -m pytest tests --numprocesses 2 --dist loadfile $(ARGS)
+	@python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)

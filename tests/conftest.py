@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 # Programs that the tests start keep compiled modules: compiling PyTorch's takes longer than a test.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+WORKFLOW = {"make_sandbox", "sandbox", "project"}  # fixtures in which the real workflow runs
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
     "Snakefile",
@@ -26,6 +27,13 @@ CODE = (
     "dvc.yaml",
     ".gitignore",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run the workflow come first: at the end one would run alone on two cores."""
+    slow = {i.path for i in items if i.get_closest_marker("workflow")}
+    slow |= {i.path for i in items if WORKFLOW & set(getattr(i, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 class Sandbox:

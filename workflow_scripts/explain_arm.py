@@ -35,12 +35,8 @@ def explain(arguments: argparse.Namespace) -> None:
 
     from batteryscope.config.preprocess import CtSlicesSettings
     from batteryscope.evaluation.predictions import read_predictions
+    from batteryscope.explain import polar_arm
     from batteryscope.explain.arm import explain_tiles, sort_entries
-    from batteryscope.explain.polar_arm import (
-        average_polar_maps,
-        measure_maps,
-        write_polar_average,
-    )
     from batteryscope.explain.same_tiles import SAME_TILES_NAME, explain_same_tiles
     from batteryscope.explain.select import choose_same_tiles, choose_tiles
     from batteryscope.tilestore import TileStore
@@ -76,9 +72,12 @@ def explain(arguments: argparse.Namespace) -> None:
         if settings.polar_slices_per_class and arguments.preprocess:
             cut = read_settings(CtSlicesSettings, arguments.preprocess)
             specimens = manifest["specimen_id"]
-            polar = average_polar_maps(predictions, specimens, fits, store.tiles, cut, settings)
-            shape = measure_maps(fits, store.tiles)
-            entries += write_polar_average(polar, cut.half_edge_radii, arguments.out, shape)
+            polar = polar_arm.average_polar_maps(
+                predictions, specimens, fits, store.tiles, cut, settings
+            )
+            shape = polar_arm.measure_maps(fits, store.tiles)
+            edge = cut.half_edge_radii
+            entries += polar_arm.write_polar_average(polar, edge, arguments.out, shape)
     except ConfigError as error:  # a backbone without feature maps still has its results
         log.warning("%s No maps are drawn for this arm.", error)
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"
