@@ -71,9 +71,8 @@ def explain(arguments: argparse.Namespace) -> None:
             (arguments.out / name).write_bytes(png)
         if settings.polar_slices_per_class and arguments.preprocess:
             cut = read_settings(CtSlicesSettings, arguments.preprocess)
-            specimens = manifest["specimen_id"]
             polar = polar_arm.average_polar_maps(
-                predictions, specimens, fits, store.tiles, cut, settings
+                predictions, manifest["specimen_id"], fits, store.tiles, cut, settings
             )
             shape = polar_arm.measure_maps(fits, store.tiles)
             edge = cut.half_edge_radii
@@ -83,9 +82,7 @@ def explain(arguments: argparse.Namespace) -> None:
     text = json.dumps(sort_entries(entries), indent=1, ensure_ascii=False) + "\n"
     (arguments.out / "index.json").write_text(text, encoding="utf-8")
     n_wrong = sum(entry["kind"] == "misclassified" for entry in entries)
-    log.info(
-        "%s: %d tiles explained, %d of them misclassified.", arguments.arm, len(entries), n_wrong
-    )
+    log.info("%s: %d tiles explained, %d misclassified.", arguments.arm, len(entries), n_wrong)
 
 
 if __name__ == "__main__":
