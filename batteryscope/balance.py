@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.learning import BalanceSettings
+from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.seeds import derive_seed
@@ -174,12 +175,12 @@ def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) ->
     """Say why no tile of a class is left to learn from, and what to do."""
     if n_trained:
         return (
-            f"no tile of its {n_trained} training image{'s' * (n_trained > 1)} could be used; see "
-            "the rejects of preprocessing, or add images of it"
+            f"no tile of its {count_of(n_trained, 'training image')} could be used; see the rejects "
+            "of preprocessing, or add images of it"
         )
     return (
-        f"of its {n_images} image{'s' * (n_images > 1)} with {describe_conditions(where)}, none is "
-        "in the training part there; add such images, or leave the class out with dataset.where"
+        f"of its {count_of(n_images, 'image')} with {describe_conditions(where)}, none is in the "
+        "training part there; add such images, or leave the class out with dataset.where"
     )
 
 

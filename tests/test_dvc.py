@@ -38,13 +38,17 @@ class Project(Sandbox):
         pipeline["stages"]["study"]["foreach"] = ["check"]
         pipeline["artifacts"] = {"check": pipeline["artifacts"]["check"]}
         (self.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+        self.put_under_versions()
+        self.add_data()
+
+    def put_under_versions(self) -> None:
+        """Initialise git and DVC."""
         for command in (
             "git init -q",
             "git config user.email test@example.org",
             "git config user.name Test",
             "dvc init -q",
             "dvc config core.analytics false",
-            f"dvc add -q {DATA}",
         ):
             self.run(*command.split())
 

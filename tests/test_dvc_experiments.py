@@ -38,14 +38,7 @@ def project(tmp_path) -> Project:
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
     for folder in ("data/raw", "models", "reports"):
         (root / folder / ".gitkeep").touch()
-    for command in (
-        "git init -q",
-        "git config user.email test@example.org",
-        "git config user.name Test",
-        "dvc init -q",
-        "dvc config core.analytics false",
-    ):
-        project.run(*command.split())
+    project.put_under_versions()
     project.commit("start")
     return project
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.split import SplitSettings
+from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.splits.order import order_groups
@@ -295,7 +296,7 @@ def _check_enough_groups(
         advice += "; or make split.folds smaller"
     if len(counts) < needed:
         raise InputError(
-            f"The data set has {_count(len(counts), word)}, but split.scheme '{settings.scheme}' "
+            f"The data set has {count_of(len(counts), word)}, but split.scheme '{settings.scheme}' "
             f"needs at least {needed} ({why}); {advice.replace(' of it', '')}."
         )
     if settings.stratify or settings.scheme == "ordered":
@@ -304,7 +305,7 @@ def _check_enough_groups(
         name, n = min(n_groups.items(), key=lambda item: (item[1], item[0]))
         if n < needed:
             raise InputError(
-                f"Class '{name}' has only {_count(int(n), word)}, but split.scheme "
+                f"Class '{name}' has only {count_of(int(n), word)}, but split.scheme "
                 f"'{settings.scheme}' needs at least {needed} ({why}); {advice}."
             )
 
@@ -313,10 +314,6 @@ def _name_unit(manifest: pd.DataFrame, groups: pd.Series) -> str:
     if groups.is_unique:
         return "slice" if holds_slices(manifest) else "image"
     return "cell" if holds_slices(manifest) else "group"
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _check_training(split: pd.DataFrame, classes: pd.Series) -> None:
