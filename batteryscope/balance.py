@@ -175,8 +175,8 @@ def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) ->
     """Say why no tile of a class is left to learn from, and what to do."""
     if n_trained:
         return (
-            f"no tile of its {count_of(n_trained, 'training image')} could be used; see the rejects "
-            "of preprocessing, or add images of it"
+            f"no tile of its {count_of(n_trained, 'training image')} could be used; see the "
+            "rejects of preprocessing, or add images of it"
         )
     return (
         f"of its {count_of(n_images, 'image')} with {describe_conditions(where)}, none is in the "
