@@ -182,6 +182,8 @@ def test_left_out_slices_are_told_in_one_line_per_scan() -> None:
     ]
     of_pictures = describe_rejects(rejects, manifest[["sample_id"]])
     assert of_pictures[2] == "w.npy#5: none. (no_winding)"
+    nothing = pd.DataFrame({name: [] for name in rejects})  # whose columns hold no text
+    assert describe_rejects(nothing, manifest) == []
 
 
 def test_the_default_division_is_by_cell(study: SimpleNamespace) -> None:

@@ -15,6 +15,8 @@ def describe_rejects(rejects: pd.DataFrame, manifest: pd.DataFrame) -> list[str]
     manifest
         Sample table; of scans with ``volume``.
     """
+    if rejects.empty:
+        return []
     if "volume" not in manifest:
         return [f"{row.path}: {row.detail} ({row.reason})" for row in rejects.itertuples()]
     volumes = manifest.set_index("sample_id")["volume"]
