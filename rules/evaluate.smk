@@ -87,6 +87,7 @@ rule compare_arms:
         "work/{study}/logs/compare_arms.log",
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
+    priority: 5  # report and bundle wait for this
     wildcard_constraints:
         study=CLASS_STUDIES,
     conda:

@@ -17,6 +17,7 @@ rule explain_arm:
         "work/{study}/logs/explain_arm_{arm}.log",
     benchmark:
         "work/{study}/benchmarks/explain_arm_{arm}.tsv"
+    priority: 5  # the report waits for this, not for the bundle
     conda:
         "../environment.yml"
     threads: 1

@@ -186,6 +186,17 @@ def test_left_out_slices_are_told_in_one_line_per_scan() -> None:
     assert describe_rejects(nothing, manifest) == []
 
 
+def test_long_scans_are_cut_like_short_ones(
+    study: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batteryscope.preprocess.cut_scans.SHORT_SCAN", 0)
+    index, left_out = cut_scans(study.manifest, study.root / "images", CUT, tmp_path, 10**6)
+    pd.testing.assert_frame_equal(index, study.index)
+    pd.testing.assert_frame_equal(left_out, study.left_out)
+    for name in ("tiles.npy", "slices.csv", "cells.csv", "preview.png"):
+        assert (tmp_path / name).read_bytes() == (study.root / "tiles" / name).read_bytes()
+
+
 def test_the_default_division_is_by_cell(study: SimpleNamespace) -> None:
     split = divide(study, "auto")
     specimens = study.manifest.set_index("sample_id")["specimen_id"]

@@ -1,7 +1,7 @@
 """From all scans of a data set to a tile store and the tables of descriptors, in bounded memory."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.errors import InputError
+from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
@@ -23,8 +24,10 @@ from batteryscope.tilestore import INDEX_COLUMNS, TILES_NAME, TileWriter, write_
 
 log = logging.getLogger("batteryscope")
 
+OneScan = tuple[Volume, list[dict[Any, Any]], Iterable[CutSlice]]
 SLICES_NAME, CELLS_NAME = "slices.csv", "cells.csv"
 PREVIEWS_PER_CLASS = 2
+SHORT_SCAN = 16  # slices, of which a thread holds all tiles at once
 NO_TILE = {"tile": -1, "kind": "whole", "x_px": 0, "y_px": 0, "crop_px": 0, "local_sd": 0.0}
 
 
@@ -77,10 +80,9 @@ def cut_scans(
     shown = _choose_shown(manifest)
     tile_shape = (3, *shape) if settings.stack_step else shape
     with TileWriter(out_dir / TILES_NAME, tile_shape) as writer:
-        for name, samples in show_progress(scans, "Cutting scans", len(scans), "scan"):
-            volume = _open(root / str(name))
-            records = samples.to_dict("records")
-            for record, cut in zip(records, _cut(volume, records, settings), strict=True):
+        done = _cut_all(scans, root, settings)
+        for volume, records, cuts in show_progress(done, "Cutting scans", len(scans), "scan"):
+            for record, cut in zip(records, cuts, strict=True):
                 names = str(record["sample_id"]), str(record["path"])
                 found.append({"sample_id": names[0], **describe_slice(record, cut, volume)})
                 if cut.tile is None:
@@ -124,7 +126,22 @@ def _open(path: Path) -> Volume:
         raise InputError(f"{error} It could be read before; ingest the data set again.") from None
 
 
-def _cut(
-    volume: Volume, records: list[dict[Any, Any]], settings: CtSlicesSettings
-) -> Iterator[CutSlice]:
-    return cut_volume(volume, [int(record["slice"]) for record in records], settings)
+def _cut_all(
+    scans: list[tuple[Any, pd.DataFrame]], root: Path, settings: CtSlicesSettings
+) -> Iterator[OneScan]:
+    """Cut short scans side by side, or the slices of long ones, so that threads have work."""
+
+    def cut(scan: tuple[Any, pd.DataFrame], workers: int | None) -> OneScan:
+        volume = _open(root / str(scan[0]))
+        records = scan[1].to_dict("records")
+        slices = [int(record["slice"]) for record in records]
+        return volume, records, cut_volume(volume, slices, settings, workers)
+
+    def cut_at_once(scan: tuple[Any, pd.DataFrame]) -> OneScan:
+        volume, records, cuts = cut(scan, 1)
+        return volume, records, list(cuts)
+
+    if max(len(samples) for _, samples in scans) <= SHORT_SCAN:
+        yield from map_in_order(cut_at_once, scans)
+    else:
+        yield from (cut(scan, None) for scan in scans)

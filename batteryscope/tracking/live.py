@@ -30,7 +30,7 @@ REQUEST_SECONDS = 4
 MAX_PARAMETERS_AT_ONCE = 100
 MAX_METRICS_AT_ONCE = 1000
 # Importing MLflow and a run of its own cost some 5 s; nobody watches what ends as soon.
-SHORT_FIT_SECONDS = 15.0
+SHORT_FIT_SECONDS = 30.0
 SECONDS_BETWEEN_REQUESTS = 3.0
 # Stores that failed: the later fits of this process do not wait for them again.
 _failed_stores: set[str] = set()
