@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.preprocess.unroll import sample_rays
+
 N_RAYS = 240
 N_TRIALS = 300
 TOLERANCE = 0.012  # of the radius: how far a point may lie beside the circle
@@ -136,14 +138,11 @@ def _cast_rays(
     small: NDArray[np.float32], threshold: float, cx: float, cy: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Outermost points above the threshold on rays; finer than a pixel by interpolation."""
-    from scipy.ndimage import map_coordinates
-
     angle = np.linspace(0, 2 * np.pi, N_RAYS, endpoint=False)
     height, width = small.shape
     farthest = np.hypot(max(cx, width - cx), max(cy, height - cy))  # corner of the picture
     r = np.arange(0.0, farthest + 2)
-    x, y = cx + r * np.cos(angle)[:, None], cy + r * np.sin(angle)[:, None]
-    values = map_coordinates(small, [y, x], order=1, cval=float(small.min()))
+    values = sample_rays(small, cx, cy, r, np.cos(angle), np.sin(angle), float(small.min())).T
     above = values > threshold
     hit = above.any(1)
     last = len(r) - 1 - above[:, ::-1].argmax(1)
