@@ -46,7 +46,7 @@ def unroll(
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def sample_rays(
     pixels: NDArray[np.float32],
     x_px: float,
