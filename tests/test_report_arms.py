@@ -128,6 +128,15 @@ def test_every_arm_has_its_classes_and_the_main_one_the_papers(evidence):
     assert not any(column.startswith("paper") for column in other.columns)
 
 
+def test_an_arm_without_the_main_level_is_shown_at_its_own(evidence):
+    headline, table = find_headline(evidence), evidence.per_class
+    by_tile = table.assign(level=table["level"].mask(table["arm"] == "other", "tile"))
+    _, other = show_classes(replace(evidence, per_class=by_tile), headline)
+    assert as_dicts(other)[-1]["test tiles"] == "8"
+    nothing = table[table["arm"] == "main"]
+    assert len(show_classes(replace(evidence, per_class=nothing), headline)) == 1
+
+
 def test_accuracy_that_cannot_be_the_jaccard_index_is_told():
     rows = [(0.97, 0.96), (0.82, 0.90), (0.93, 0.99)]  # no, yes, and not even a recall
     printed = [

@@ -27,7 +27,13 @@ def show_classes(evidence: StudyEvidence, headline: Headline | None) -> list[Sho
 def _show_arm(evidence: StudyEvidence, arm: str, level: str) -> ShownTable | None:
     rows = evidence.per_class
     assert rows is not None
-    rows = rows[(rows["arm"] == arm) & (rows["level"] == level)]
+    rows = rows[rows["arm"] == arm]
+    if rows.empty:
+        return None
+    if level not in set(rows["level"]):
+        # Divided by slice, an arm has tested no cell that did not train too.
+        level = str(rows["level"].iloc[0])
+    rows = rows[rows["level"] == level]
     if "target" in rows:
         rows = rows[rows["target"].fillna("") == ""]
     rows = rows.sort_values("class").reset_index(drop=True)
