@@ -87,9 +87,9 @@ rule compare_arms:
         "work/{study}/logs/compare_arms.log",
     benchmark:
         "work/{study}/benchmarks/compare_arms.tsv"
-    priority: 5  # report and bundle wait for this
     wildcard_constraints:
         study=CLASS_STUDIES,
+    priority: 5  # report and bundle wait for this
     conda:
         "../environment.yml"
     resources:
