@@ -345,7 +345,8 @@ def test_what_cannot_work_is_told_before_anything_runs() -> None:
         check_project(project, {"cell_health": plan_study("cell_health", study)})
 
     check()
-    few = {"demo": {"dataset": {"generator": {"cells_per_state": 2}}}}
+    generator = {"cells_per_state": 2}
+    few = {"demo": {"dataset": {"generator": generator}, "split": {"folds": 3}}}
     with pytest.raises(ConfigError, match=r"'each', has 2 cells, .* needs at least 3 .*add cells"):
         check(**few)
     with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
