@@ -131,6 +131,23 @@ class NetworkCheck(Settings):
     train: TrainSettings
 
 
+class BalanceTask(Settings):
+    """What decides which tiles a stage trains on and how often; stages that agree share a plan.
+
+    ``tiles`` and ``split`` are names of the :class:`StudyPlan`; ``needs_all_classes`` is False
+    where classes are no outputs of the model.
+    """
+
+    stage: str
+    tiles: str
+    split: str
+    where: Where
+    label_columns: list[str]
+    balance: BalanceSettings
+    seed: int
+    needs_all_classes: bool
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One stage to train; ``chain`` is its directory name and spells its ancestors."""
@@ -154,6 +171,26 @@ class StagePlan:
     def check_id(self) -> str:
         """Name of the check."""
         return _short_hash(self.check)
+
+    @property
+    def balance(self) -> BalanceTask:
+        """Which tiles it trains on."""
+        settings = self.settings
+        return BalanceTask(
+            stage=settings.stage,
+            tiles=self.tiles,
+            split=self.split,
+            where=settings.where,
+            label_columns=settings.label_columns,
+            balance=settings.balance,
+            seed=settings.train.seed,
+            needs_all_classes=not settings.targets,
+        )
+
+    @property
+    def balance_id(self) -> str:
+        """Name of the balance plan."""
+        return f"{self.settings.stage}-{_short_hash(self.balance)}"
 
 
 @dataclass(frozen=True)

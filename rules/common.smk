@@ -101,6 +101,7 @@ wildcard_constraints:
     tiles="[0-9a-f]{8}",
     split="[0-9a-f]{8}",
     check="[0-9a-f]{8}",
+    balance="[a-z0-9_]+-[0-9a-f]{8}",
     chain=r"[a-z0-9_.]+-[0-9a-f]{8}",
     arm="[a-z0-9_]+",
     part="[0-9]+",
@@ -314,3 +315,9 @@ def weights_file(weights):
 def checks_of(wildcards):
     """What has to be checked before training, each network once."""
     return {stage.check_id: stage.check for stage in plan_of(wildcards).stages.values()}
+
+
+def balances_of(wildcards):
+    """What has to be balanced before training; stages that train on the same tiles share it."""
+    stages = plan_of(wildcards).stages.values()
+    return {stage.balance_id: stage.balance for stage in stages}

@@ -32,26 +32,24 @@ rule split_dataset:
 rule balance_stage:
     input:
         manifest="work/{study}/data/manifest.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{balances_of(w)[w.balance].tiles}",
+        split=lambda w: f"work/{w.study}/splits/{balances_of(w)[w.balance].split}/split.parquet",
         code=code_of("balance_stage"),
     output:
-        balance="work/{study}/stages/{chain}/balance.parquet",
+        balance="work/{study}/balance/{balance}.parquet",
     log:
-        "work/{study}/logs/balance_stage_{chain}.log",
+        "work/{study}/logs/balance_stage_{balance}.log",
     benchmark:
-        "work/{study}/benchmarks/balance_stage_{chain}.tsv"
+        "work/{study}/benchmarks/balance_stage_{balance}.tsv"
     priority: 10  # most of the study waits for training
     conda:
         "../environment.yml"
     resources:
         mem_mb=1000,
     params:
-        settings=lambda w: settings_file(
-            w.study, "stage", plan_of(w).stages[w.chain].settings
-        ),
+        settings=lambda w: settings_file(w.study, "balance", balances_of(w)[w.balance]),
     message:
-        "{wildcards.study}: balance the classes of {wildcards.chain}"
+        "{wildcards.study}: balance the classes for {wildcards.balance}"
     shell:
         "python workflow_scripts/balance_stage.py --manifest {input.manifest:q} "
         "--split {input.split:q} --index {input.tiles:q}/index.parquet "

@@ -30,7 +30,7 @@ rule train_stage:
     input:
         manifest="work/{study}/data/manifest.parquet",
         split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
-        balance="work/{study}/stages/{chain}/balance.parquet",
+        balance=lambda w: f"work/{w.study}/balance/{plan_of(w).stages[w.chain].balance_id}.parquet",
         checked=lambda w: f"work/{w.study}/checks/{plan_of(w).stages[w.chain].check_id}.json",
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,

@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 
 from batteryscope.balance import balance_stage, choose_images, plan_balance
 from batteryscope.command_line import as_json
-from batteryscope.config.learning import (
-    AugmentSettings,
-    BalanceSettings,
-    ModelSettings,
-    TrainSettings,
-)
+from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.schema import find_dtypes, write_manifest
-from batteryscope.plan import StageSettings
+from batteryscope.plan import BalanceTask
 from workflow_scripts import balance_stage as script
 
 NONE = BalanceSettings()
@@ -214,14 +209,14 @@ def test_program(tmp_path, capsys):
     write_manifest(full.astype(dtypes), tmp_path / "manifest.parquet")
     split.to_parquet(tmp_path / "split.parquet")
     index.to_parquet(tmp_path / "index.parquet")
-    settings = StageSettings(
-        study="s", stage="fit", where={}, label_columns=["class"], balance=LARGEST,
-        augment=AugmentSettings(), model=ModelSettings(), train=TrainSettings(),
+    task = BalanceTask(
+        stage="fit", tiles="t", split="s", where={}, label_columns=["class"], balance=LARGEST,
+        seed=1, needs_all_classes=True,
     )  # fmt: skip
     argv = [
         "--manifest", str(tmp_path / "manifest.parquet"),
         "--split", str(tmp_path / "split.parquet"), "--index", str(tmp_path / "index.parquet"),
-        "--settings", as_json(settings),
+        "--settings", as_json(task),
         "--out", str(tmp_path / "balance.parquet"), "--log", str(tmp_path / "log.txt"),
     ]  # fmt: skip
     assert script.main(argv) == 0

@@ -95,6 +95,26 @@ def test_four_arms_five_folds_two_repeats_share_what_they_can():
     assert len({stage.check_id for stage in planned.stages.values()}) == 1
 
 
+def test_stages_that_train_on_the_same_tiles_share_one_balance():
+    planned = transfer()
+    arms = {n: arm.model_dump(mode="json") for n, arm in planned.settings.arms.items()}
+    faster = arms["pre_ft_os"] | {"change": {"train.learning_rate": 0.02}}
+    further = transfer(demo={"arms": arms | {"faster": faster}})
+    assert len(further.stages) > len(planned.stages)
+
+    def names(plan):
+        return {stage.balance_id for stage in plan.stages.values()}
+
+    assert names(further) == names(planned)
+    # Stages with other samples or another treatment of class sizes have plans of their own.
+    assert {name.rsplit("-", 1)[0] for name in names(planned)} == {
+        stage.settings.stage for stage in planned.stages.values()
+    }
+    one = next(iter(planned.stages.values()))
+    moved = replace(one, settings=one.settings.model_copy(update={"where": {"domain": "target"}}))
+    assert moved.balance_id != one.balance_id
+
+
 def test_a_further_network_adds_its_own_stages_only():
     before = transfer()
     arms = {n: arm.model_dump(mode="json") for n, arm in before.settings.arms.items()}

@@ -76,7 +76,8 @@ class Workshop:
             settings, split = self.write("stage", stage.settings), root / f"{stage.split}.parquet"
             self.call(
                 "balance_stage", "--manifest", manifest, "--split", split, "--index",
-                tiles / "index.parquet", "--settings", settings, "--out", folder / "b.parquet",
+                tiles / "index.parquet", "--settings", self.write("balance", stage.balance),
+                "--out", folder / "b.parquet",
             )  # fmt: skip
             self.call(
                 "train_stage", "--settings", settings, "--manifest", manifest, "--split", split,

@@ -89,7 +89,7 @@ def test_learning_rate_of_one_study_re_runs_its_training_only(sandbox):
     sandbox.write_params(params(train={"learning_rate": 1e-3}))
     planned = sandbox.planned_rules()
     sandbox.write_params(params())
-    assert set(planned) - {"all"} == {"balance_stage", "train_stage"} | AFTER_TRAINING
+    assert set(planned) - {"all"} == {"train_stage"} | AFTER_TRAINING
     assert set(planned.values()) == {1}
 
 

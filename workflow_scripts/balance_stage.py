@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.plan import StageSettings
+from batteryscope.plan import BalanceTask
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
     parser.add_argument("--index", type=Path, required=True, help="index of the tile store")
-    parser.add_argument("--settings", required=True, help="stage settings as JSON text or file")
+    parser.add_argument("--settings", required=True, help="what to balance, as JSON text or file")
     parser.add_argument("--out", type=Path, required=True, help="balance plan (parquet) to write")
     return run_program(_balance, parser, argv)
 
@@ -26,16 +26,16 @@ def _balance(arguments: argparse.Namespace) -> None:
     from batteryscope.balance import balance_stage
     from batteryscope.manifest.schema import read_manifest
 
-    settings = read_settings(StageSettings, arguments.settings)
+    task = read_settings(BalanceTask, arguments.settings)
     plan = balance_stage(
-        read_manifest(arguments.manifest, settings.label_columns),
+        read_manifest(arguments.manifest, task.label_columns),
         pd.read_parquet(arguments.split),
         pd.read_parquet(arguments.index),
-        settings.balance,
-        settings.where,
-        settings.stage,
-        settings.train.seed,
-        needs_all_classes=not settings.targets,
+        task.balance,
+        task.where,
+        task.stage,
+        task.seed,
+        needs_all_classes=task.needs_all_classes,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     plan.to_parquet(arguments.out, index=False)
