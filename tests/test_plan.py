@@ -1,5 +1,7 @@
 """The plan: what is shared, and what a changed setting changes."""
 
+from dataclasses import replace
+
 import pytest
 
 from batteryscope.config.checks import check_project

@@ -53,9 +53,17 @@ def draw_noise(
     small = rng.normal(size=(shape[0] // coarse + 8, shape[1] // coarse + 8)).astype(np.float32)
     noise = ndimage.gaussian_filter(small, length_px / coarse)
     if coarse > 1:
-        noise = ndimage.zoom(noise, coarse, order=1)
+        noise = _stretch(_stretch(noise, coarse, shape[0]).T, coarse, shape[1]).T
     noise = noise[: shape[0], : shape[1]]
     return np.asarray(noise / (noise.std() + 1e-9), dtype=np.float32)
+
+
+def _stretch(noise: Floats, factor: int, n_rows: int) -> Floats:
+    """Return the first rows of an array that is interpolated to ``factor`` times as many."""
+    places = np.arange(n_rows) * ((len(noise) - 1) / (factor * len(noise) - 1))
+    before = places.astype(int)
+    share = (places - before).astype(np.float32)[:, None]
+    return noise[before] * (1 - share) + noise[before + 1] * share
 
 
 def draw_phases(
