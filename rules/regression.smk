@@ -12,6 +12,7 @@ rule simulate_capacities:
         "work/{study}/benchmarks/simulate_capacities.tsv"
     wildcard_constraints:
         study=REGRESSION_STUDIES,
+    priority: 90  # generated pictures wait for this, and all else for them
     conda:
         "../environment.yml"
     resources:
@@ -184,6 +185,7 @@ rule report_regression:
         study=REGRESSION_STUDIES,
     conda:
         "../environment.yml"
+    threads: 2  # figures are drawn side by side
     resources:
         mem_mb=2000,
     params:
@@ -199,7 +201,8 @@ rule report_regression:
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
         "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "
-        "{params.external:q} {params.sweeps:q} --out {output.report:q} --log {log:q}"
+        "{params.external:q} {params.sweeps:q} --workers {threads} --out {output.report:q} "
+        "--log {log:q}"
 
 
 rule bundle_regression:

@@ -22,6 +22,7 @@ rule report_study:
         study=CLASS_STUDIES,
     conda:
         "../environment.yml"
+    threads: 2  # figures are drawn side by side
     resources:
         mem_mb=2000,
     params:
@@ -42,7 +43,7 @@ rule report_study:
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
         "--stages {params.stages:q} --comparison {input.comparison:q} {params.external:q} "
-        "{params.sweeps:q} {params.generated} --out {output.report:q} --log {log:q}"
+        "{params.sweeps:q} {params.generated} --workers {threads} --out {output.report:q} --log {log:q}"
 
 
 rule bundle_models:

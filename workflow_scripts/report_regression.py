@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--external", type=Path, help="folder of the external data set")
     parser.add_argument("--stages", nargs="*", default=[], metavar="CHAIN=DIR", help="stages")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw (default: 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv, heavy=True)
 
@@ -50,7 +51,7 @@ def report(arguments: argparse.Namespace) -> None:
     )
     settings = read_settings(StudySettings, arguments.settings)
     evidence = collect_regression_evidence(arguments.study, settings, folders, find_git_commit())
-    log.info("report: %s", write_regression_report(evidence, arguments.out))
+    log.info("report: %s", write_regression_report(evidence, arguments.out, arguments.workers))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--external", type=Path, help="folder of the external results")
     parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
     parser.add_argument("--generated", action="store_true", help="the data set is generated")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw (default: 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
 
@@ -52,7 +53,7 @@ def report(arguments: argparse.Namespace) -> None:
     evidence = collect_evidence(
         arguments.study, settings, folders, arguments.generated, find_git_commit()
     )
-    log.info("report: %s", write_report(evidence, arguments.out))
+    log.info("report: %s", write_report(evidence, arguments.out, arguments.workers))
 
 
 def _split_pairs(pairs: Sequence[str], option: str) -> dict[str, Path]:

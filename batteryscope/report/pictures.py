@@ -1,10 +1,12 @@
 """Which figures a study's report has, drawn from its evidence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from batteryscope.forked_calls import call_side_by_side
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
 from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves
@@ -31,8 +33,17 @@ SAMPLES_SHOWN = 9
 ROLES = ("train", "validation", "test")
 
 
-def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[str, Picture]:
+def draw_pictures(
+    evidence: StudyEvidence, headline: Headline | None, workers: int = 1
+) -> dict[str, Picture]:
     """Draw every figure that the evidence allows; the rest is simply not in the result.
+
+    Parameters
+    ----------
+    evidence, headline
+        What was measured.
+    workers
+        Processes that draw.
 
     Returns
     -------
@@ -41,21 +52,29 @@ def draw_pictures(evidence: StudyEvidence, headline: Headline | None) -> dict[st
         ``misclassified``, ``reliability``, ``class_sizes``, ``survey``, ``sweep_<name>`` and
         ``curves_<chain>`` for every trained stage.
     """
-    drawn = [
-        _key_figure(evidence, headline),
-        show_learning_curve(evidence, headline),
-        show_confusion(evidence, headline),
-        show_confusions(evidence, headline),
-        draw_same_tiles(evidence),
-        _misclassified(evidence),
-        _reliability(evidence),
-        _class_sizes(evidence),
-        _survey(evidence, headline),
-        *draw_sweeps(evidence.sweeps, evidence.generated),
-        *_slices(evidence),
-        *_curves(evidence),
+    pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
+        lambda: _key_figure(evidence, headline),
+        lambda: show_learning_curve(evidence, headline),
+        lambda: show_confusion(evidence, headline),
+        lambda: show_confusions(evidence, headline),
+        lambda: draw_same_tiles(evidence),
+        lambda: _misclassified(evidence),
+        lambda: _reliability(evidence),
+        lambda: _class_sizes(evidence),
+        lambda: _survey(evidence, headline),
+        lambda: draw_sweeps(evidence.sweeps, evidence.generated),
+        lambda: _slices(evidence),
+        lambda: _curves(evidence),
     ]
-    return {picture.name: picture for picture in drawn if picture is not None}
+
+    def draw(piece: Callable[[], Picture | Iterator[Picture] | None]) -> list[Picture]:
+        drawn = piece()
+        if drawn is None or isinstance(drawn, Picture):
+            return [drawn] if drawn else []
+        return list(drawn)
+
+    drawn = call_side_by_side([partial(draw, piece) for piece in pieces], workers)
+    return {picture.name: picture for pictures in drawn for picture in pictures}
 
 
 def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:

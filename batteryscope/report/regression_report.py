@@ -1,8 +1,9 @@
 """The report of a study of capacities: page, figures, tables and summary."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -10,6 +11,7 @@ from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.forked_calls import call_side_by_side
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
@@ -38,6 +40,9 @@ from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_tiles
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 FINDING_TITLES = {
     COMPUTED: "Capacities that nobody measured",
     "proxy": "Does it need a network?",
@@ -49,9 +54,9 @@ FINDING_TITLES = {
 }
 
 
-def write_regression_report(evidence: RegressionEvidence, out: Path) -> Path:
-    """Draw, render and write everything; return the path of ``report.html``."""
-    pictures = draw_regression_pictures(evidence)
+def write_regression_report(evidence: RegressionEvidence, out: Path, workers: int = 1) -> Path:
+    """Draw in ``workers`` processes, render and write everything; return the path of the page."""
+    pictures = draw_regression_pictures(evidence, workers)
     sentence = say_result(evidence)
     html = render_regression_report(evidence, sentence, pictures)
     mape, _ = pick(evidence.comparison, evidence.main_arm)
@@ -91,13 +96,13 @@ def say_result(evidence: RegressionEvidence) -> str:
     )
 
 
-def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]:
+def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> dict[str, Picture]:
     """Draw all figures by name."""
     published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
     outputs = {arm: evidence.plan.arms[arm].recipe.model.outputs for arm in published}
-    figures: dict[str, tuple[Any, str]] = {
+    figures: dict[str, tuple[Callable[[], Figure], str]] = {
         "key_figure": (
-            draw_rate_curves(evidence.curves, published),
+            partial(draw_rate_curves, evidence.curves, published),
             f"Capacity over C-rate: circles are {evidence.truth}, lines predicted for test images "
             "(band: standard deviation between images)"
             + (
@@ -107,11 +112,11 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
             ),
         ),
         "parity": (
-            draw_parity(evidence.images, published, evidence.truth),
+            partial(draw_parity, evidence.images, published, evidence.truth),
             f"Predicted over {evidence.truth} capacity of all test images.",
         ),
         "error_map": (
-            draw_error_map(evidence.comparison, published),
+            partial(draw_error_map, evidence.comparison, published),
             "Mean absolute percentage error for every C-rate and porosity.",
         ),
     }
@@ -119,14 +124,14 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
     volume = next((a for a in published if outputs[a] == "Ah/L"), None)
     if mass and volume:
         figures["trade_off"] = (
-            draw_trade_off(evidence.curves, mass, volume, evidence.truth),
+            partial(draw_trade_off, evidence.curves, mass, volume, evidence.truth),
             "Capacity over porosity: dense electrodes win per litre at low C-rates and lose at "
             "high ones.",
         )
     for arm in published:
         if evidence.histories.get(arm):
             figures[f"training_{arm}"] = (
-                draw_losses(evidence.histories[arm]),
+                partial(draw_losses, evidence.histories[arm]),
                 f"Training of {evidence.label(arm)}, all folds.",
             )
         if arm in evidence.maps:
@@ -134,35 +139,37 @@ def draw_regression_pictures(evidence: RegressionEvidence) -> dict[str, Picture]
             last = len(maps.targets) - 1
             rate = read_target(maps.targets[last])[0]
             figures[f"methods_{arm}"] = (
-                draw_methods(maps, last),
+                partial(draw_methods, maps, last),
                 f"{evidence.label(arm)}, capacity at {rate:g}C: what raises (red) and lowers "
                 "(blue) it, by porosity.",
             )
             middle = len(maps.tiles) // 2
             figures[f"outputs_{arm}"] = (
-                draw_outputs(maps, middle),
+                partial(draw_outputs, maps, middle),
                 f"{evidence.label(arm)}: one picture ({maps.classes[middle]} % porosity), all "
                 "outputs.",
             )
         if evidence.shares is not None and (evidence.shares["arm"] == arm).any():
             figures[f"shares_{arm}"] = (
-                draw_shares(evidence.shares, arm),
+                partial(draw_shares, evidence.shares, arm),
                 f"{evidence.label(arm)}: attribution per area; 1 is what chance would give.",
             )
     cells = tables.find_grid(evidence)
     if len(cells) > 1:
         last = len(evidence.maps[evidence.main_arm].targets) - 1
         figures["regularisation"] = (
-            draw_regularisation(cells, dict(evidence.maps), last),
+            partial(draw_regularisation, cells, dict(evidence.maps), last),
             "Penalty and adversarial noise: MAPE, Grad-RAM (above) and guided backpropagation "
             "(below) of the same picture, highest C-rate.",
         )
-    drawn = {
-        name: encode_picture(figure, name, caption, evidence.generated)
-        for name, (figure, caption) in figures.items()
-    }
+
+    def draw(name: str) -> Picture:
+        figure, caption = figures[name]
+        return encode_picture(figure(), name, caption, evidence.generated)
+
+    drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
     swept = draw_sweeps(evidence.sweeps, evidence.generated)
-    return drawn | {picture.name: picture for picture in swept}
+    return {picture.name: picture for picture in [*drawn, *swept]}
 
 
 def render_regression_report(

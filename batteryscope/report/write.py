@@ -12,7 +12,7 @@ from batteryscope.report.pictures import draw_pictures
 from batteryscope.report.report_folder import write_report_folder
 
 
-def write_report(evidence: StudyEvidence, out: Path) -> Path:
+def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
     """Draw, render and write everything; return the path of ``report.html``.
 
     Parameters
@@ -23,9 +23,11 @@ def write_report(evidence: StudyEvidence, out: Path) -> Path:
         The folder to write to: ``report.html``, ``summary.json``, ``comparison.csv``,
         ``metrics.json``, ``figures/`` (PNG and SVG) and ``tables/``. The two folders are
         replaced as a whole.
+    workers
+        Processes that draw.
     """
     headline = find_headline(evidence)
-    pictures = draw_pictures(evidence, headline)
+    pictures = draw_pictures(evidence, headline, workers)
     html = render_report(evidence, headline, pictures)
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
