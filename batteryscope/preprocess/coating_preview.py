@@ -112,9 +112,11 @@ def _draw_rows(previews: Sequence[CoatingSteps], path: Path) -> None:
         panel.set_axis_off()
     for row, steps in zip(panels, previews, strict=False):
         _draw_steps(row, steps)
-        for panel, name in zip(row, STEPS, strict=True):
-            panel.set_title(name, fontsize=9, loc="left")
-        row[0].set_title(f"{steps.title}: {STEPS[0]}", fontsize=9, loc="left")
+        titles = (f"{steps.title}: {STEPS[0]}", *STEPS[1:])
+        for panel, title in zip(row, titles, strict=True):
+            # A title at a given height and no ticks: else both are laid out, for nothing.
+            panel.set_title(title, fontsize=9, loc="left", y=1.0)
+            panel.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

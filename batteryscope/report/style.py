@@ -31,6 +31,7 @@ _RC: Any = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else every axis is laid out in search of labels above it
     "axes.labelcolor": INK,
     "axes.edgecolor": "#C3CAD2",
     "axes.linewidth": 0.8,
