@@ -9,6 +9,10 @@ rule generate_dataset:
             if dataset_settings(w).generator.kind == "cross_section"
             else []
         ),
+        # Pictures of the external data set come second: training waits for the others.
+        first=lambda w: (
+            [] if w.source == "data" else ancient(f"work/{w.study}/data/manifest.parquet")
+        ),
         code=code_of("generate_dataset"),
     output:
         images=directory("work/{study}/{source}/images"),
@@ -18,7 +22,7 @@ rule generate_dataset:
         "work/{study}/benchmarks/generate_dataset_{source}.tsv"
     conda:
         "../environment.yml"
-    # Pictures of the external data set are few, and nothing waits for them as long as models train.
+    # Those pictures are few, and nothing waits for them as long as models train.
     threads: lambda w: ALL_CORES if w.source == "data" else 1
     resources:
         mem_mb=2000,

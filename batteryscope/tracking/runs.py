@@ -97,7 +97,7 @@ def write_run(
     git_commit: str = "",
 ) -> str:
     """Write one run and return its id; only a complete one carries the content digest."""
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, RunTag
 
     tags = {**record.tags, KEY_TAG: record.key}
     if parent_id:
@@ -108,21 +108,23 @@ def write_run(
         tags["mlflow.source.git.commit"] = git_commit.split("+")[0]
     run = client.create_run(experiment_id, record.started_ms, tags, record.name)
     run_id: str = run.info.run_id
-    params = [Param(name, text) for name, text in record.params.items()]
-    moments = _spread_times(record)
-    metrics = [Metric(name, v, moments[step], step) for name, v, step in record.metrics]
-    # Both in one request: each costs some transactions of the database.
-    for values, texts in zip_longest(
-        _in_batches(metrics, METRICS_AT_ONCE), _in_batches(params, PARAMETERS_AT_ONCE), fillvalue=()
-    ):
-        client.log_batch(run_id, metrics=values, params=texts)
     if record.dataset is not None:
         _log_dataset(client, run_id, record.dataset)
     for path, folder in record.artifacts:
         client.log_artifact(run_id, str(path), folder or None)
     if record.bundle is not None:
         log_bundle(uri, run_id, record.bundle)
-    client.set_tag(run_id, DIGEST_TAG, digest)
+    params = [Param(name, text) for name, text in record.params.items()]
+    moments = _spread_times(record)
+    metrics = [Metric(name, v, moments[step], step) for name, v, step in record.metrics]
+    # Both in one request: each costs some transactions of the database.
+    batches = zip_longest(
+        _in_batches(metrics, METRICS_AT_ONCE), _in_batches(params, PARAMETERS_AT_ONCE), fillvalue=()
+    )
+    *early, last = list(batches) or [((), ())]
+    for values, texts in early:
+        client.log_batch(run_id, metrics=values, params=texts)
+    client.log_batch(run_id, *last, tags=[RunTag(DIGEST_TAG, digest)])
     client.set_terminated(run_id, "FINISHED", record.ended_ms)
     return run_id
 
