@@ -11,7 +11,9 @@ rule generate_dataset:
         ),
         # Pictures of the external data set come second: training waits for the others.
         first=lambda w: (
-            [] if w.source == "data" else ancient(f"work/{w.study}/data/manifest.parquet")
+            []
+            if w.source == "data"
+            else ancient(f"work/{w.study}/data/manifest.parquet")
         ),
         code=code_of("generate_dataset"),
     output:
