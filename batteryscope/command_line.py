@@ -9,17 +9,18 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm import tqdm
-
-from batteryscope.config.base import Settings, validate_settings
 from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.fork_client import run_in_fork
 
+# What is imported here costs every job twice: before and after it goes on in a fork.
+if TYPE_CHECKING:
+    from batteryscope.config.base import Settings
+
 log = logging.getLogger("batteryscope")
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound="Settings")
 T = TypeVar("T")
 
 
@@ -41,6 +42,8 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
     """Read settings given as JSON text or as the path of a JSON file."""
+    from batteryscope.config.base import validate_settings
+
     source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
     try:
         values = json.loads(source)
@@ -133,6 +136,8 @@ def show_progress(
     items: Iterable[T], description: str, total: int | None = None, unit: str = "it"
 ) -> Iterator[T]:
     """Iterate with a bar on a terminal, or with a plain line every 30 s elsewhere."""
+    from tqdm import tqdm
+
     interactive = sys.stderr.isatty()
     yield from tqdm(
         items,
@@ -163,6 +168,8 @@ class _ProgressSafeHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr.isatty():
+            from tqdm import tqdm
+
             tqdm.write(self.format(record), file=sys.stderr)
         else:  # where nothing can be overwritten, tqdm would add its bar to every message
             print(self.format(record), file=sys.stderr)
@@ -193,6 +200,8 @@ def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
 
 def as_json(value: Any) -> str:
     """Compact JSON of settings or plain values, for a command line."""
+    from batteryscope.config.base import Settings
+
     if isinstance(value, Settings):
         value = value.model_dump(mode="json")
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

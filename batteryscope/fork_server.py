@@ -29,8 +29,9 @@ from typing import NoReturn
 
 # Not MLflow: it starts threads of its own, which a fork would not have.
 LIBRARIES = (
-    "pandas", "pyarrow.parquet", "scipy.signal", "sklearn.ensemble", "sklearn.metrics",
-    "matplotlib.pyplot", "torch", "timm", "lightning.pytorch", "safetensors.torch",
+    "pydantic", "pandas", "pandera.pandas", "pyarrow.parquet", "scipy.signal", "skimage.feature",
+    "sklearn.ensemble", "sklearn.metrics", "matplotlib.pyplot", "numba", "torch", "timm",
+    "lightning.pytorch", "kornia", "safetensors.torch",
 )  # fmt: skip
 ACCEPTED, REFUSED, GO = b"Y", b"N", b"G"
 REPLY_SECONDS = 10.0

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.plan import BalanceTask
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +24,7 @@ def _balance(arguments: argparse.Namespace) -> None:
 
     from batteryscope.balance import balance_stage
     from batteryscope.manifest.schema import read_manifest
+    from batteryscope.plan import BalanceTask
 
     task = read_settings(BalanceTask, arguments.settings)
     plan = balance_stage(

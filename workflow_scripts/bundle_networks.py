@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def bundle(arguments: argparse.Namespace) -> None:
     """Read what the study left and write the bundle."""
+    from batteryscope.config.table_study import TableStudySettings
+
     settings = read_settings(TableStudySettings, arguments.settings)
     from batteryscope.bundle.record import read_json
     from batteryscope.tables.bundle_write import write_table_bundle

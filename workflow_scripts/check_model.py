@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.plan import NetworkCheck
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(arguments: argparse.Namespace) -> None:
     """Look for the devices and build the network once, with two classes."""
+    from batteryscope.plan import NetworkCheck
+
     wanted = read_settings(NetworkCheck, arguments.settings)
     from batteryscope.models.classifier import build_classifier
     from batteryscope.models.layer_groups import group_trained_parameters

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import add_where, make_parser, read_settings, run_program
-from batteryscope.config.evaluate import EvaluateSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +37,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Read the predictions of all arms and write tables, metrics and findings."""
     import pandas as pd
 
+    from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation import comparison, verdicts
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, describe_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability

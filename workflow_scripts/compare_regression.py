@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.study import StudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Fit the baselines, score everything and write the tables."""
+    from batteryscope.config.study import StudySettings
+
     study = read_settings(StudySettings, arguments.settings)
     from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
 

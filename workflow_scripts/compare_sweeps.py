@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, run_program
-from batteryscope.config.evaluate import PaperValue
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +26,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Read the predictions of all points and write ``sweeps.csv`` and ``metrics.json``."""
     import pandas as pd
 
+    from batteryscope.config.evaluate import PaperValue
     from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
     from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 

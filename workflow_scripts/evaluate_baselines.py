@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import add_where, log, make_parser, read_settings, run_program
-from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.errors import ConfigError
 
 
@@ -32,6 +31,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Run the wanted baselines; the table is empty if none is wanted."""
     import pandas as pd
 
+    from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation.baselines import (
         predict_from_grey_levels,
         predict_from_metadata,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +25,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Fit the baselines, score everything, and write tables, metrics and findings."""
     import pandas as pd
 
+    from batteryscope.config.table_study import TableStudySettings
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.tables.ablations import find_full_values, summarise_ablations
     from batteryscope.tables.baselines import predict_baselines

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program, show_progress
-from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import ConfigError
 
 
@@ -30,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Choose tiles, explain them, write one picture each and the list of them."""
+    from batteryscope.config.evaluate import ExplainSettings
+
     settings = read_settings(ExplainSettings, arguments.settings)
     import pandas as pd
 

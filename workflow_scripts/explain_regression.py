@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.evaluate import ExplainSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Explain arm by arm."""
+    from batteryscope.config.evaluate import ExplainSettings
+
     settings = read_settings(ExplainSettings, arguments.settings)
     from batteryscope.explain.regression_study import ExplainPieces, explain_study
 

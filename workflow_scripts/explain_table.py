@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program, show_progress
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Explain every case and write four tables."""
+    from batteryscope.config.table_study import TableStudySettings
+
     settings = read_settings(TableStudySettings, arguments.settings)
     from functools import partial
 

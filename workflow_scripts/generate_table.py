@@ -5,21 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
-
-from pydantic import ConfigDict
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.base import Settings
-from batteryscope.config.table_data import GdlGenerator, ManufacturingGenerator
-
-
-class _GeneratorKind(Settings):
-    """The one key that all generators share; it decides which class reads the rest."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    kind: Literal["electrode_manufacturing", "gdl"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    if read_settings(_GeneratorKind, arguments.settings).kind == "gdl":
+    from batteryscope.config.table_data import (
+        GdlGenerator,
+        ManufacturingGenerator,
+        TableGeneratorKind,
+    )
+
+    if read_settings(TableGeneratorKind, arguments.settings).kind == "gdl":
         from batteryscope.demo.gdl_dataset import write_gdl_table
 
         layers = read_settings(GdlGenerator, arguments.settings)

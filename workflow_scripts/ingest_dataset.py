@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.dataset import DatasetSettings
-from batteryscope.config.physics import HalfCellSettings
 
 MAX_LISTED_REJECTS = 20
 
@@ -38,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ingest(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
+    from batteryscope.config.dataset import DatasetSettings
+    from batteryscope.config.physics import HalfCellSettings
     from batteryscope.counted import count_of
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.computed_targets import HalfCellLaw

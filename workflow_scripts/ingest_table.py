@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_data import TableDatasetSettings
 
 MAX_LISTED_REJECTS = 20
 
@@ -32,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
+    from batteryscope.config.table_data import TableDatasetSettings
     from batteryscope.manifest.schema import write_manifest
     from batteryscope.tables.build_rows import build_rows
     from batteryscope.tables.read_table import list_files, read_table

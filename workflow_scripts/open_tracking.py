@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program
-from batteryscope.config.project import load_project
 from batteryscope.errors import InputError
 
 
@@ -22,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_tracking(arguments: argparse.Namespace) -> None:
     """Replace this program by MLflow's server; a server that runs elsewhere is only named."""
+    from batteryscope.config.project import load_project
+
     uri = os.environ.get("MLFLOW_TRACKING_URI") or load_project(arguments.params).tracking.uri
     if uri.startswith(("http://", "https://")):
         log.info("The runs are on a server of their own: open %s in a browser.", uri)

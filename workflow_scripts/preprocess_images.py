@@ -4,18 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.base import Settings
-from batteryscope.config.preprocess import PreprocessSettings
+
+if TYPE_CHECKING:
+    from batteryscope.config.preprocess import PreprocessSettings
 
 MAX_LISTED_REJECTS = 20
-
-
-class _Argument(Settings):
-    """Lets ``method`` choose the settings class."""
-
-    preprocess: PreprocessSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,10 +52,12 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     )
 
 
-def _read_preprocess_settings(text: str) -> PreprocessSettings:
+def _read_preprocess_settings(text: str) -> "PreprocessSettings":
+    from batteryscope.config.preprocess import NamedPreprocess
+
     if not text.lstrip().startswith("{"):
         text = Path(text).read_text(encoding="utf-8")
-    return read_settings(_Argument, f'{{"preprocess": {text}}}').preprocess
+    return read_settings(NamedPreprocess, f'{{"preprocess": {text}}}').preprocess
 
 
 if __name__ == "__main__":

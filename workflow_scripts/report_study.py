@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError
 
 
@@ -35,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Collect the pieces and write the report."""
+    from batteryscope.config.study import StudySettings
     from batteryscope.provenance import find_git_commit
     from batteryscope.report.collect import StudyFolders, collect_evidence
     from batteryscope.report.write import write_report

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Collect the pieces and write the report."""
+    from batteryscope.config.table_study import TableStudySettings
     from batteryscope.provenance import find_git_commit
     from batteryscope.report.table_evidence import TableFolders, collect_table_evidence
     from batteryscope.report.table_report import write_table_report

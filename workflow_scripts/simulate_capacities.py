@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program, show_progress
-from batteryscope.config.physics import HalfCellSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """Solve porosity by porosity."""
+    from batteryscope.config.physics import HalfCellSettings
+
     cell = read_settings(HalfCellSettings, arguments.settings)
     from batteryscope.physics.half_cell import simulate_grid, tabulate
 

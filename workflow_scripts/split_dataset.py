@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.split import SplitSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> None:
+    from batteryscope.config.split import SplitSettings
     from batteryscope.manifest.frames import get_thumbnails, read_frames
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.splits.assign import split_samples

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableSplitSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> None:
+    from batteryscope.config.table_study import TableSplitSettings
     from batteryscope.tables.row_schema import read_rows
     from batteryscope.tables.split_rows import audit_rows, split_rows
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError
 
 
@@ -42,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Collect where the results lie, mirror them and write tracked.json."""
+    from batteryscope.config.study import StudySettings
     from batteryscope.tracking.mirror import plan_runs
     from batteryscope.tracking.records import StudyResults
     from batteryscope.tracking.study import track_runs, write_tracked

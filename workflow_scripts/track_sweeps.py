@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.project import STUDY_KINDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
+    from batteryscope.config.project import STUDY_KINDS
+
     words = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Mirror the points and write tracked.json."""
+    from batteryscope.config.project import STUDY_KINDS
     from batteryscope.tracking.study import track_runs, write_tracked
     from batteryscope.tracking.sweep_mirror import plan_point_runs
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Collect where the results lie, mirror them and write tracked.json."""
+    from batteryscope.config.table_study import TableStudySettings
     from batteryscope.tracking.study import track_runs, write_tracked
     from batteryscope.tracking.table_mirror import TableResults, plan_table_runs
 

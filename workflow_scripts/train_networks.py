@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
-from batteryscope.config.table_study import TableStudySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     """Plan, train, predict, write."""
+    from batteryscope.config.table_study import TableStudySettings
+
     settings = read_settings(TableStudySettings, arguments.settings)
     import pandas as pd
     import torch

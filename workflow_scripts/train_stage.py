@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from batteryscope.command_line import make_parser, read_settings, run_program
-from batteryscope.plan import StageSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     """Load tables and tiles, then train."""
+    from batteryscope.plan import StageSettings
+
     settings = read_settings(StageSettings, arguments.settings)
     import pandas as pd
 

@@ -112,6 +112,12 @@ PreprocessSettings = Annotated[
 ]
 
 
+class NamedPreprocess(Settings):
+    """Lets ``method`` choose the class of the settings of preprocessing."""
+
+    preprocess: PreprocessSettings
+
+
 def find_tile_shape(settings: PreprocessSettings) -> tuple[int, int]:
     """Return height and width of the tiles that preprocessing makes, in pixels."""
     if isinstance(settings, CoatingCropSettings):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 
@@ -141,6 +141,14 @@ class GdlGenerator(Settings):
 
 
 TableGenerator = Annotated[ManufacturingGenerator | GdlGenerator, Field(discriminator="kind")]
+
+
+class TableGeneratorKind(Settings):
+    """The one key that all generators of tables share; it decides which class reads the rest."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: Literal["electrode_manufacturing", "gdl"]
 
 
 class TableDatasetSettings(Settings):
