@@ -1,8 +1,8 @@
 """Which code, which settings and which data a result came from."""
 
-import ast
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "batteryscope"
+IMPORT = re.compile(
+    rf"^[ \t]*(?:from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(?:(\([^)]*\))|(.*))"
+    r"|import[ \t]+(.*))",
+    re.MULTILINE,
+)
 
 
 def digest_text(text: str) -> str:
@@ -135,19 +141,20 @@ def _templates(module: Path) -> tuple[Path, ...]:
 def _imported_files(path: Path, root: Path) -> tuple[Path, ...]:
     """The project's files that one file imports by itself."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    own = sorted(name for name in names if name.split(".")[0] == "batteryscope")
+    # Parsing all modules properly takes a third of the time until a workflow starts.
+    text = re.sub("#.*", "", path.read_text(encoding="utf-8"))
+    for module, several, one_line, plain in IMPORT.findall(text):
+        listed = several.strip("()") or one_line or plain
+        found = [words[0] for words in map(str.split, listed.split(",")) if words]
+        names.update([module, *(f"{module}.{name}" for name in found)] if module else found)
+    own = sorted(name for name in names if name.split(".")[0] == PACKAGE)
     return tuple(file for name in own for file in _module_files(name, root))
 
 
-def _module_files(name: str, root: Path) -> list[Path]:
+@cache
+def _module_files(name: str, root: Path) -> tuple[Path, ...]:
     """The file of a module and the ``__init__`` files of the packages above it."""
     parts = name.split(".")
     files = [root.joinpath(*parts[: i + 1], "__init__.py") for i in range(len(parts))]
     files.append(root.joinpath(*parts[:-1], parts[-1] + ".py"))
-    return [file for file in files if file.is_file()]
+    return tuple(file for file in files if file.is_file())

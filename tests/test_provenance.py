@@ -1,9 +1,11 @@
 """Which code a result depends on, found from its imports."""
 
+import ast
 from pathlib import Path
 
 from batteryscope.provenance import (
     PROJECT_ROOT,
+    _imported_files,
     digest_files,
     digest_json,
     find_git_commit,
@@ -42,6 +44,23 @@ def test_imports_are_followed_through_packages_and_functions(tmp_path):
         "batteryscope/room/b.py",
         "batteryscope/c.py",
     }
+
+
+def test_imports_are_those_that_a_parser_finds():
+    for path in [
+        *PROJECT_ROOT.glob("batteryscope/**/*.py"),
+        *PROJECT_ROOT.glob("workflow_s*/*.py"),
+    ]:
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.update({node.module, *(f"{node.module}.{a.name}" for a in node.names)})
+        wanted = [PROJECT_ROOT / (name.replace(".", "/") + ".py") for name in names]
+        own = {p for p in wanted if p.is_file() and p.is_relative_to(PROJECT_ROOT / "batteryscope")}
+        found = _imported_files(path, PROJECT_ROOT)
+        assert {p for p in found if p.name != "__init__.py"} == own, path
 
 
 def names_for(script: str) -> set[str]:
