@@ -4,10 +4,16 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _kept: list[Callable[[], Any]] = []
+
+
+def choose_context() -> BaseContext:
+    """Return how to start processes: as forks where that is safe, which import nothing anew."""
+    return get_context("fork" if sys.platform.startswith("linux") else "spawn")
 
 
 def call_side_by_side(calls: Sequence[Callable[[], T]], workers: int = 1) -> list[T]:
@@ -28,8 +34,7 @@ def call_side_by_side(calls: Sequence[Callable[[], T]], workers: int = 1) -> lis
     workers = min(workers, len(calls))
     if workers < 2 or not sys.platform.startswith("linux"):
         return [call() for call in calls]
-    context = get_context("fork")
-    with ProcessPoolExecutor(workers, context, _keep, (calls,)) as pool:
+    with ProcessPoolExecutor(workers, choose_context(), _keep, (calls,)) as pool:
         return list(pool.map(_call, range(len(calls))))
 
 

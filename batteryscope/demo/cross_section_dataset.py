@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.errors import InputError
+from batteryscope.forked_calls import choose_context
 from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
@@ -76,7 +76,7 @@ def write_cross_sections(
     with ExitStack() as stack:
         done: Iterable[None] = map(write, jobs[1:])
         if processes > 1:
-            pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+            pool = ProcessPoolExecutor(processes, mp_context=choose_context())
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=4)
         for _ in show_progress(done, "Generating cross-sections", len(jobs) - 1, "picture"):
             pass
