@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--summary", type=Path, required=True, help="folder of the search")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
     parser.set_defaults(words=words)
-    return run_program(track, parser, words)
+    return run_program(track, parser, None if argv is None else words)
 
 
 def track(arguments: argparse.Namespace) -> None:

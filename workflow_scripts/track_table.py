@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
     parser.set_defaults(words=words)
-    return run_program(track, parser, words)
+    return run_program(track, parser, None if argv is None else words)
 
 
 def track(arguments: argparse.Namespace) -> None:

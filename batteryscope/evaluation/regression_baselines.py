@@ -18,7 +18,7 @@ PROXIES = {"porosity": "porosity_otsu", "thickness": "thickness_px"}
 BASELINES = ("mean", "porosity", "thickness", "texture_forest")
 NO_TEXTURE = ("sample_id", "tile", "porosity_otsu", "active_share", "thickness_px", "angle_deg")
 PHYSICS = "physics"
-N_TREES = 300
+N_TREES = 100
 
 
 def predict_baselines(
