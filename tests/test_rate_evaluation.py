@@ -1,5 +1,7 @@
 """Errors, baselines, intervals and findings of predicted capacities, with known answers."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +20,15 @@ from batteryscope.evaluation.regression_comparison import (
     flatten_capacity_metrics,
     pick,
 )
-from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_findings import (
+    find_capacity_findings,
+    list_protocols,
+    say_porosity,
+)
+from batteryscope.evaluation.regression_intervals import (
+    measure_capacity_intervals,
+    measure_class_coverage,
+)
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 
@@ -167,7 +176,10 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     protocols = {arm: {**own, "suffix": suffixes[own["split"]]} for arm, own in arms.items()}
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, 0.9)
-    found = find_capacity_findings(comparison, images, curves, intervals, protocols, "mass", 0.9)
+    by_class = measure_class_coverage(images, 0.9)
+    found = find_capacity_findings(
+        comparison, images, curves, intervals, by_class, protocols, "mass", 0.9
+    )
     kinds = {f["kind"]: f for f in found}
     assert {"proxy", "leak", "unknown_porosity", "constant", "coverage"} <= set(kinds)
     text = next(f["text"] for f in found if f["kind"] == "proxy")
@@ -195,12 +207,38 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
     found = find_capacity_findings(
         compare_capacities(images, {}), images, tabulate_curves(images),
-        measure_capacity_intervals(images, 0.9), {"a": protocol, "b": protocol}, "a", 0.9,
+        measure_capacity_intervals(images, 0.9), measure_class_coverage(images, 0.9),
+        {"a": {**protocol, "label": "A, first"}, "b": protocol}, "a", 0.9,
     )  # fmt: skip
     (proxy,) = [f["text"] for f in found if f["kind"] == "proxy"]
-    assert proxy.startswith(f"MAPE of a {np.mean(mine):.1f} ± ")
-    assert f", b {np.mean(mine):.1f} ± " in proxy
+    assert re.match(rf"MAPE with a network: {np.mean(mine):.1f} ± [0-9.]+ % \(A, first\), ", proxy)
+    assert "% (b). Without one: the mean" in proxy
     assert said in proxy
+
+
+def test_a_porosity_that_intervals_fail_is_told():
+    # 20 electrodes: those of 20 % porosity err by a tenth, the others by a hundredth.
+    rows = [
+        {"arm": "a", "target": TARGETS[1], "repeat": 0, "fold": number % 4, "role": "test",
+         "y_true": 100.0, "y_pred": 110.0 if number < 4 else 101.0, "sample_id": f"{number}",
+         "specimen_id": f"{number}", "class": "20" if number < 4 else "50"}
+        for number in range(40)
+    ]  # fmt: skip
+    images = pd.DataFrame(rows)
+    by_class = measure_class_coverage(images, 0.8).set_index("class")
+    assert by_class["coverage_measured"].to_dict() == {"20": 0.0, "50": 1.0}
+    assert by_class["n_groups"].to_dict() == {"20": 4, "50": 36}
+    found = find_capacity_findings(
+        compare_capacities(images, {}), images, tabulate_curves(images),
+        measure_capacity_intervals(images, 0.8), by_class.reset_index(),
+        {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, "a", 0.8,
+    )  # fmt: skip
+    (told,) = [f for f in found if f["kind"] == "coverage"]
+    assert told["severity"] == "warning"
+    assert "fewest are inside at 20 % porosity: 0 % of all C-rates together" in told["text"]
+    assert "on average over all porosities only" in told["text"]
+    assert measure_class_coverage(images, 0.99)["coverage_measured"].isna().all()
+    assert say_porosity("dense") == "'dense'"
 
 
 def test_physics_needs_porosities_in_percent(tables):

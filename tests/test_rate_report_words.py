@@ -55,9 +55,10 @@ def test_template_calls_no_middle_crop_that_of_the_network_among_several():
     [
         (
             (0.002, 0.003),
-            "0.20 to 0.30 times the average attribution, depending on the method",
+            "0.20 (Grad-RAM) to 0.30 (occlusion) times the average attribution (single pictures: 0.20",
         ),
-        ((0.006, 0.013), "so it cannot be said that it ignores them."),
+        ((0.006, 0.013), "what chance would give, so it cannot be said that it ignores them."),
+        ((0.004, 0.013), "the methods disagree, so it cannot be said that it ignores them."),
         ((0.030, 0.040), "all methods say that the network looks at them."),
     ],
 )
@@ -65,14 +66,18 @@ def test_what_lies_on_artefacts_is_said(shares, words):
     table = pd.DataFrame(
         [
             {"arm": "mass", "method": method, "region": "artefacts", "sample_id": name,
-             "share": share if area else 0.0, "area": area}
+             "share": share if area else 0.0, "area": area, "density": share / area if area else None}
             for method, share in zip(("grad_ram", "occlusion"), shares, strict=True)
             for name, area in (("one", 0.01), ("two", 0.0))
         ]
     )  # fmt: skip
-    said = say_artefacts(SimpleNamespace(shares=table, main_arm="mass"))
-    assert said.startswith("1 picture shows artefacts.")
+
+    def say(shares):
+        evidence = SimpleNamespace(shares=shares, label=lambda name: f"per {name}")
+        return say_artefacts(evidence, "mass")
+
+    said = say(table)
+    assert said.startswith("per mass: 1 picture shows artefacts.")
     assert words in said
-    assert say_artefacts(SimpleNamespace(shares=None, main_arm="mass")) == ""
-    without = table[table["sample_id"] == "two"]
-    assert say_artefacts(SimpleNamespace(shares=without, main_arm="mass")) == ""
+    assert say(None) == ""
+    assert say(table[table["sample_id"] == "two"]) == ""

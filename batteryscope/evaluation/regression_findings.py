@@ -25,6 +25,7 @@ def find_capacity_findings(
     images: pd.DataFrame,
     curves: pd.DataFrame,
     intervals: pd.DataFrame,
+    by_class: pd.DataFrame,
     protocols: Mapping[str, Mapping[str, str]],
     main_arm: str,
     coverage: float,
@@ -34,10 +35,11 @@ def find_capacity_findings(
 
     Parameters
     ----------
-    comparison, images, curves, intervals
-        Tables of the comparison.
+    comparison, images, curves, intervals, by_class
+        Tables of the comparison, the last one with the coverage per class.
     protocols
-        By arm: ``suffix`` of the baselines on the same split, its ``scheme`` and ``group``.
+        By arm: ``suffix`` of the baselines on the same split, its ``scheme`` and ``group``, and
+        perhaps a ``label``.
     main_arm
         Whose numbers are told first.
     coverage
@@ -48,18 +50,27 @@ def find_capacity_findings(
     """
     found: list[Finding] = [_warn_about_computed(computed_from)] if computed_from else []
     for arms in _group_arms(images, protocols):
-        found += _judge_proxies(comparison, images, arms, protocols[arms[0]]["suffix"])
+        found += _judge_proxies(comparison, images, arms, protocols)
     for arm, protocol in protocols.items():
         if protocol["scheme"] == "leave_one_out":
-            found.append(_judge_unknown(comparison, arm, main_arm))
+            found.append(_judge_unknown(comparison, arm, main_arm, _label(protocols, arm)))
         if protocol["group"] == "image" and protocols[main_arm]["group"] != "image":
-            found.append(_judge_leak(comparison, arm, main_arm))
+            found.append(_judge_leak(comparison, arm, main_arm, _label(protocols, arm)))
     truth = "computed" if computed_from else "measured"
     found += _judge_trade_off(curves, [main_arm, *protocols], truth)
     found += _judge_constants(images, main_arm)
-    found += _judge_coverage(intervals, main_arm, coverage)
+    found += _judge_coverage(intervals, by_class, main_arm, coverage)
     order = {"warning": 0, "info": 1}
     return sorted(found, key=lambda f: order[f["severity"]])
+
+
+def _label(protocols: Mapping[str, Mapping[str, str]], arm: str) -> str:
+    return protocols[arm].get("label", arm)
+
+
+def say_porosity(name: str) -> str:
+    """Return how a class is called: a number is a porosity in percent."""
+    return f"{name} % porosity" if name.replace(".", "", 1).isdigit() else f"'{name}'"
 
 
 def _warn_about_computed(column: str) -> Finding:
@@ -86,9 +97,13 @@ def _group_arms(
 
 
 def _judge_proxies(
-    comparison: pd.DataFrame, images: pd.DataFrame, arms: Sequence[str], suffix: str
+    comparison: pd.DataFrame,
+    images: pd.DataFrame,
+    arms: Sequence[str],
+    protocols: Mapping[str, Mapping[str, str]],
 ) -> list[Finding]:
     """Compare arms of the same outputs and split with what needs no network."""
+    suffix = protocols[arms[0]]["suffix"]
     targets = set(images.loc[images["arm"] == arms[0], "target"])
     errors = {}
     for key in NAMES:
@@ -106,30 +121,33 @@ def _judge_proxies(
     best, least = ranked[0]
     said: dict[bool, list[str]] = {True: [], False: []}  # whether a baseline is as good
     close = False
+    mines = [pick(comparison, arm)[0] for arm in arms]
     for arm in arms:
         mine, sd = pick(comparison, arm)
         if np.isfinite(mine):
             spread = f" ± {sd:.1f}" if np.isfinite(sd) else ""
             close |= AS_GOOD * mine < least < mine + sd
-            said[least <= AS_GOOD * mine].append(f"{arm} {mine:.1f}{spread} %")
+            said[least <= AS_GOOD * mine].append(f"{mine:.1f}{spread} % ({_label(protocols, arm)})")
     found = []
     for as_good, networks in said.items():
         if not networks:
             continue
         verdict = (
-            f"So {NAMES[best]} is as good as the network or better; nothing shows that the network "
-            "has learnt more than this."
+            f"So {NAMES[best]} is as good as the network or better"
+            + (" (up to a tenth worse counts as good)" if least > min(mines) else "")
+            + "; nothing shows that the network has learnt more than this."
             if as_good
             else "The network beats all of them"
             + (", though by less than its spread over the folds." if close else ".")
         )
-        text = f"MAPE of {', '.join(networks)}. Without a network: {listed}. {verdict}"
+        listed_networks = ", ".join(networks)
+        text = f"MAPE with a network: {listed_networks}. Without one: {listed}. {verdict}"
         severity = "warning" if as_good else "info"
         found.append({"kind": "proxy", "severity": severity, "text": text})
     return found
 
 
-def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding:
+def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str, label: str) -> Finding:
     new, _ = pick(comparison, arm)
     known, _ = pick(comparison, main_arm)
     by_domain = {
@@ -138,20 +156,20 @@ def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding
     }
     worst = max(by_domain, key=lambda d: by_domain[d]) if by_domain else ""
     text = (
-        f"{arm}: for a porosity that no training electrode had, the MAPE is {new:.1f} % "
+        f"{label}: for a porosity that no training electrode had, the MAPE is {new:.1f} % "
         f"(porosities known from training: {known:.1f} %)"
-        + (f", worst for {worst} with {by_domain[worst]:.1f} %" if worst else "")
+        + (f", worst at {say_porosity(worst)} with {by_domain[worst]:.1f} %" if worst else "")
         + ". The first number is what a new calendering pressure must expect."
     )
     return {"kind": "unknown_porosity", "severity": "warning", "text": text}
 
 
-def _judge_leak(comparison: pd.DataFrame, arm: str, main_arm: str) -> Finding:
+def _judge_leak(comparison: pd.DataFrame, arm: str, main_arm: str, label: str) -> Finding:
     by_image, by_electrode = pick(comparison, arm)[0], pick(comparison, main_arm)[0]
     text = (
-        f"{arm}: images of one electrode are in training and test, so the model has met every test "
-        f"electrode; MAPE {by_image:.1f} %, against {by_electrode:.1f} % when electrodes are kept "
-        "apart."
+        f"{label}: images of one electrode are in training and test, so the model has met every "
+        f"test electrode; MAPE {by_image:.1f} %, against {by_electrode:.1f} % when electrodes are "
+        "kept apart."
     )
     return {"kind": "leak", "severity": "warning", "text": text}
 
@@ -171,10 +189,13 @@ def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str], truth: str) -> l
         said["predicted"] = _turns(volume[volume["arm"] == own[0]], "predicted")
     listed = ", ".join(f"{name}: {'yes' if turns else 'no'}" for name, turns in said.items())
     low, high = volume["c_rate"].min(), volume["c_rate"].max()
-    text = (
-        f"Dense electrodes deliver more per litre at {low:g}C and less at {high:g}C than porous "
-        f"ones ({listed})."
-    )
+    law = f"deliver more per litre at {low:g}C and less at {high:g}C than porous ones"
+    if all(said.values()):
+        text = f"Dense electrodes {law} ({listed})."
+    elif any(said.values()):
+        text = f"Whether dense electrodes {law} depends on whom one asks ({listed})."
+    else:
+        text = f"Dense electrodes do not {law} ({listed})."
     return [{"kind": "trade_off", "severity": "info", "text": text}]
 
 
@@ -202,7 +223,9 @@ def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
     return [{"kind": "constant", "severity": "info", "text": text}]
 
 
-def _judge_coverage(intervals: pd.DataFrame, arm: str, coverage: float) -> list[Finding]:
+def _judge_coverage(
+    intervals: pd.DataFrame, by_class: pd.DataFrame, arm: str, coverage: float
+) -> list[Finding]:
     mine = intervals[(intervals["arm"] == arm) & intervals["coverage_measured"].notna()]
     if mine.empty:
         return []
@@ -213,6 +236,18 @@ def _judge_coverage(intervals: pd.DataFrame, arm: str, coverage: float) -> list[
         "the test images lie inside, depending on the C-rate"
         + ("; they are too narrow." if narrow else ".")
     )
+    classes = by_class[(by_class["arm"] == arm) & by_class["coverage_measured"].notna()]
+    if len(classes) > 1:
+        worst = classes.sort_values("coverage_measured", kind="stable").iloc[0]
+        share = float(worst["coverage_measured"])
+        low_there = bool(share < coverage - 0.1)
+        narrow |= low_there
+        text += (
+            f" Porosity by porosity the fewest are inside at {say_porosity(str(worst['class']))}: "
+            f"{100 * share:.0f} % of all C-rates together, {worst['n_groups']} electrodes"
+            + ("; intervals promise their share on average over all porosities only." if low_there
+               else ".")
+        )  # fmt: skip
     return [{"kind": "coverage", "severity": "warning" if narrow else "info", "text": text}]
 
 

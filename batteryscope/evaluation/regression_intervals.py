@@ -13,11 +13,11 @@ Published models answer with the average of all folds' networks, these scores ar
 An external data set measures what they hold of the average.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batteryscope.evaluation.regression_predictions import FIT
 from batteryscope.tables.intervals import find_relative_scores
@@ -26,6 +26,7 @@ INTERVAL_COLUMNS = [
     "arm", "target", "coverage_wanted", "relative_half_width", "mean_half_width",
     "n_calibration", "n_groups", "coverage_measured", "n_test",
 ]  # fmt: skip
+CLASS_COLUMNS = ["arm", "class", "coverage_measured", "n_groups", "n_test"]
 
 
 def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float) -> float:
@@ -80,24 +81,10 @@ def measure_capacity_intervals(
         :data:`INTERVAL_COLUMNS`; ``coverage_measured`` is NaN where groups are too few for
         an interval.
     """
-    scored = images.assign(score=find_relative_scores(images["y_true"], images["y_pred"]))
     rows = []
-    for (arm, target), part in scored.groupby(["arm", "target"], sort=False):
-        group = "sample_id" if arm in straddling else "specimen_id"
-        test = part[part["role"] == "test"]
-        single = test.groupby(FIT).ngroups == 1
-        known = part[part["role"] == "validation"] if single else test
-        if known.empty or test.empty:
-            continue
-        inside = 0
-        finite = True
-        scores, groups = known["score"].to_numpy(), known[group].to_numpy(str)
-        for _, asked in test.groupby(FIT):
-            others = ~np.isin(groups, asked[group].to_numpy(str))
-            width = find_grouped_quantile(scores[others], groups[others], coverage)
-            finite = finite and bool(np.isfinite(width))
-            inside += int((asked["score"].to_numpy() <= width).sum())
-        width = find_grouped_quantile(scores, groups, coverage)
+    for arm, target, group, known, test in _list_calibrations(images, straddling):
+        inside = _find_inside(known, test, group, coverage)
+        width = find_grouped_quantile(known["score"], known[group], coverage)
         rows.append(
             [
                 arm,
@@ -107,8 +94,65 @@ def measure_capacity_intervals(
                 width * float(test["y_pred"].abs().mean()),
                 len(known),
                 known[group].nunique(),
-                inside / len(test) if finite else float("nan"),
+                float(inside.mean()),
                 len(test),
             ]
         )
     return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+
+
+def measure_class_coverage(
+    images: pd.DataFrame, coverage: float, straddling: Collection[str] = ()
+) -> pd.DataFrame:
+    """Measure the share inside the intervals for every class, all targets together.
+
+    Intervals promise their share on average over all electrodes; those of one porosity may
+    get less. Parameters as of :func:`measure_capacity_intervals`.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, class, coverage_measured, n_groups, n_test``: the share of the ``n_test`` predicted
+        values, NaN where groups are too few for an interval; ``n_groups`` electrodes.
+    """
+    parts = []
+    for arm, _, group, known, test in _list_calibrations(images, straddling):
+        inside = _find_inside(known, test, group, coverage)
+        parts.append(test[["class"]].assign(arm=arm, group=test[group], inside=inside))
+    if not parts:
+        return pd.DataFrame(columns=CLASS_COLUMNS)
+    found = pd.concat(parts).groupby(["arm", "class"], sort=False)
+    return found.agg(
+        coverage_measured=("inside", lambda values: values.mean(skipna=False)),
+        n_groups=("group", "nunique"),
+        n_test=("inside", "size"),
+    ).reset_index()[CLASS_COLUMNS]
+
+
+def _list_calibrations(
+    images: pd.DataFrame, straddling: Collection[str]
+) -> Iterator[tuple[str, str, str, pd.DataFrame, pd.DataFrame]]:
+    """Arm, target, column of the groups, images to calibrate with, and test images."""
+    scored = images.assign(score=find_relative_scores(images["y_true"], images["y_pred"]))
+    for (arm, target), part in scored.groupby(["arm", "target"], sort=False):
+        test = part[part["role"] == "test"]
+        single = test.groupby(FIT).ngroups == 1
+        known = part[part["role"] == "validation"] if single else test
+        if not known.empty and not test.empty:
+            group = "sample_id" if arm in straddling else "specimen_id"
+            yield str(arm), str(target), group, known, test
+
+
+def _find_inside(
+    known: pd.DataFrame, test: pd.DataFrame, group: str, coverage: float
+) -> NDArray[np.float64]:
+    """Whether every test image lies inside (1) or not (0); NaN if groups are too few."""
+    scores, groups = known["score"].to_numpy(), known[group].to_numpy(str)
+    inside = pd.Series(np.nan, index=test.index)
+    for _, asked in test.groupby(FIT):
+        others = ~np.isin(groups, asked[group].to_numpy(str))
+        width = find_grouped_quantile(scores[others], groups[others], coverage)
+        if not np.isfinite(width):
+            return np.full(len(test), np.nan)
+        inside[asked.index] = (asked["score"] <= width).astype(float)
+    return inside.to_numpy(np.float64)

@@ -15,7 +15,10 @@ from batteryscope.evaluation.regression_comparison import (
     flatten_capacity_metrics,
 )
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_intervals import (
+    measure_capacity_intervals,
+    measure_class_coverage,
+)
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms
@@ -40,7 +43,10 @@ class RegressionPieces:
 
 
 def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
-    """Write ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv``.
+    """Write what the comparison found.
+
+    ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv,
+    coverage_by_porosity.csv``.
 
     Raises
     ------
@@ -82,11 +88,30 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     )
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, coverage, straddling)
-    protocols = {a: {**p, "suffix": suffixes[p["split"]]} for a, p in pieces.arms.items()}
+    by_class = measure_class_coverage(images, coverage, straddling)
+    labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
+    protocols = {
+        name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
+        for name, own in pieces.arms.items()
+    }
     findings = find_capacity_findings(
-        comparison, images, curves, intervals, protocols, pieces.main_arm, coverage, computed_from
+        comparison,
+        images,
+        curves,
+        intervals,
+        by_class,
+        protocols,
+        pieces.main_arm,
+        coverage,
+        computed_from,
     )
-    written = {"comparison": comparison, "curves": curves, "intervals": intervals, "images": images}
+    written = {
+        "comparison": comparison,
+        "curves": curves,
+        "intervals": intervals,
+        "coverage_by_porosity": by_class,
+        "images": images,
+    }
     write_comparison(out, written, flatten_capacity_metrics(comparison), findings)
 
 

@@ -1,6 +1,7 @@
 """Whether maps agree with each other, and on what parts of the microstructure they lie."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,25 @@ def measure_shares(maps: dict[str, Maps], phases: NDArray[np.uint8]) -> pd.DataF
                 rows.append((method, output, region, share, area, density))
     columns = ["method", "output", "region", "share", "area", "density"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def find_densities(shares: pd.DataFrame) -> pd.DataFrame:
+    """Average over pictures and outputs: mean share by mean area of every region.
+
+    A picture with little of a region so counts little for it.
+
+    Parameters
+    ----------
+    shares
+        Rows of :func:`measure_shares`, of one arm.
+
+    Returns
+    -------
+    DataFrame
+        A row per method, a column per region, in the order of the rows; 1 is indifference.
+    """
+    keys: dict[str, Any] = {"index": "method", "columns": "region", "sort": False}
+    return shares.pivot_table("share", **keys) / shares.pivot_table("area", **keys)
 
 
 def measure_agreement(maps: dict[str, Maps], window_px: int) -> pd.DataFrame:

@@ -21,6 +21,7 @@ FULL_ROW = 0.88  # share of foil pixels from which a sheared row is foil
 THINNEST_FOIL_PX = 12
 COATED_SHARE = 0.15  # of bright pixels in a strip beside the foil
 STRIP_PX = 120
+SCRATCH_PX = 6  # a scratch is less wide
 REACH_PX = 40  # how far from the band its edge is looked for
 
 
@@ -199,7 +200,8 @@ def trace_edge(pixels: NDArray[np.uint8], edge: FoilEdge) -> Floats:
     """Return for every column the row where the foil ends towards the coating.
 
     From 20 px inside the foil outwards, the edge is where the grey level first falls below the
-    threshold; its place between two rows is interpolated. Columns without one are NaN.
+    threshold and stays there; its place between two rows is interpolated. Columns without one
+    are NaN.
     """
     height, width = pixels.shape
     sign = -1.0 if edge.side == "above" else 1.0
@@ -213,6 +215,8 @@ def trace_edge(pixels: NDArray[np.uint8], edge: FoilEdge) -> Floats:
         smooth, [rows, np.broadcast_to(columns, rows.shape)], order=1, mode="nearest"
     )
     dark = (grey < edge.levels.foil) & inside
+    # The foil ends where it stays dark: a scratch across it is a few rows wide.
+    dark = ndimage.minimum_filter1d(dark, SCRATCH_PX, axis=0, origin=-(SCRATCH_PX // 2))
     first = dark.argmax(0)
     found = dark.any(0) & (first > 0)
     # Half way between the foil and what lies beside it there, be it a particle or a pore.

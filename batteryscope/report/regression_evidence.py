@@ -32,7 +32,10 @@ TEXTS = (
     "first",
     "second",
 )
-COPIED = ("comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "findings.json")
+COPIED = (
+    "comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "coverage_by_porosity.csv",
+    "findings.json",
+)  # fmt: skip
 EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import ArmMaps
 from batteryscope.report.style import GREY, SERIES, house_style, make_figure
 
@@ -41,15 +42,16 @@ def draw_methods(maps: ArmMaps, output: int) -> "Figure":
 
 @house_style
 def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
-    """Draw one picture: a column per C-rate, a row per method."""
+    """Draw one picture, and below it a column per C-rate and a row per method."""
     n = len(maps.targets)
-    figure = make_figure(7.6, 0.38 * len(maps.maps) * 7.6 / n + 0.5)
-    panels = figure.subplots(len(maps.maps), n, squeeze=False)
-    for row, (method, values) in enumerate(maps.maps.items()):
-        for column, target in enumerate(maps.targets):
+    figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / n + 0.5)
+    panels = figure.subplots(len(maps.maps) + 1, n, squeeze=False)
+    for column, target in enumerate(maps.targets):
+        _show(panels[0, column], maps.tiles[tile], None)
+        panels[0, column].set_title(f"{read_target(target)[0]:g}C", fontsize=8)
+    for row, (method, values) in enumerate(maps.maps.items(), start=1):
+        for column in range(n):
             _show(panels[row, column], maps.tiles[tile], values[tile, column].astype(float))
-            if row == 0:
-                panels[row, column].set_title(f"{read_target(target)[0]:g}C", fontsize=8)
             if column == 0:
                 _name_row(panels[row, column], method)
     return figure
@@ -99,7 +101,7 @@ def draw_regularisation(
 def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
     """Draw attribution per area of every kind of place, a group of bars per method."""
     mine = shares[shares["arm"] == arm]
-    table = mine.pivot_table(index="region", columns="method", values="density", sort=False)
+    table = find_densities(mine).T
     table = table[[m for m in METHOD_NAMES if m in table.columns]]
     figure = make_figure(7.2, 2.9)
     axes = figure.subplots()

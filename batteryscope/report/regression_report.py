@@ -141,13 +141,14 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
             figures[f"methods_{arm}"] = (
                 partial(draw_methods, maps, last),
                 f"{evidence.label(arm)}, capacity at {rate:g}C: what raises (red) and lowers "
-                "(blue) it, by porosity.",
+                "(blue) it, by porosity. Guided backpropagation: where brighter pixels would. "
+                "Every map has a scale of its own.",
             )
             middle = len(maps.tiles) // 2
             figures[f"outputs_{arm}"] = (
                 partial(draw_outputs, maps, middle),
                 f"{evidence.label(arm)}: one picture ({maps.classes[middle]} % porosity), all "
-                "outputs.",
+                "outputs. Every map has a scale of its own.",
             )
         if evidence.shares is not None and (evidence.shares["arm"] == arm).any():
             figures[f"shares_{arm}"] = (
@@ -194,13 +195,15 @@ def render_regression_report(
         "overall": tables.show_overall(evidence),
         "baselines": tables.show_baselines(evidence),
         "by_rate": [tables.show_by_rate(evidence, arm) for arm in published],
-        "by_porosity": tables.show_by_porosity(evidence, list(evidence.plan.arms)),
+        "by_porosity": [tables.show_by_porosity(evidence, arm) for arm in published],
+        "arms_by_porosity": tables.show_arms_by_porosity(evidence, list(evidence.plan.arms)),
+        "paper_notes": tables.list_paper_notes(evidence),
         "external": show_external_capacities(evidence),
         "external_texts": say_external(evidence),
         "external_rejects": count_external_rejects(evidence),
         "intervals": tables.show_capacity_intervals(evidence),
         "shares": tables.show_shares(evidence),
-        "artefacts": tables.say_artefacts(evidence),
+        "artefacts": [tables.say_artefacts(evidence, arm) for arm in published],
         "agreement": tables.show_agreement(evidence),
         "map_cost": tables.show_map_cost(evidence),
         "grid": tables.show_grid(evidence),

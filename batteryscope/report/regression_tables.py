@@ -6,6 +6,7 @@ import pandas as pd
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_findings import NAMES
 from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_map_figures import METHOD_NAMES
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -24,13 +25,15 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
         cells = [evidence.label(arm), unit]
         for metric, digits in (("mape", 2), ("mae", 2), ("r2", 3)):
             cells.append(_format(*pick(evidence.comparison, arm, metric), digits))
+            if metric == "mape":
+                cells.append(_say_folds(evidence, arm))
             cells.append(_paper(evidence, arm, metric, digits))
         cost = evidence.costs.get(arm, {})
         cells.append(f"{cost.get('seconds', 0) / max(1, cost.get('n_fits', 1)):.0f}")
         rows.append(cells)
     columns = [
-        "model", "unit", "MAPE / %", "paper", "MAE / unit", "paper ", "R²", "paper  ",
-        "training / s per fit",
+        "model", "unit", "MAPE / %", "best and worst fold", "paper", "MAE / unit", "paper ", "R²",
+        "paper  ", "training / s per fit",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
 
@@ -85,7 +88,31 @@ def show_by_rate(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
-def show_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> ShownTable | None:
+def show_by_porosity(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+    """Errors of one arm per porosity, all C-rates together, and how they lean."""
+    mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
+    rows = []
+    for name, part in sorted(
+        mine.groupby("class"), key=lambda item: float_or_zero(item[0]), reverse=True
+    ):
+        lean = 100 * (part["y_pred"] / part["y_true"] - 1).mean()
+        rows.append(
+            [
+                str(name),
+                _format(*pick(evidence.comparison, arm, "mape", "", str(name)), 2),
+                _format(*pick(evidence.comparison, arm, "mae", "", str(name)), 2),
+                f"{measure_errors(part['y_true'], part['y_pred'])['r2']:.3f}",
+                f"{lean:+.1f} %",
+            ]
+        )
+    columns = [
+        "porosity / %", "MAPE / %", f"MAE / {_unit_of(evidence, arm)}", "R² over the C-rates",
+        "predicted too high (+) or low (−)",
+    ]  # fmt: skip
+    return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
+
+
+def show_arms_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> ShownTable | None:
     """MAPE per porosity, a column per arm."""
     names = sorted(set(evidence.images["class"]), key=float_or_zero, reverse=True)
     rows = [
@@ -94,6 +121,17 @@ def show_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> ShownTabl
     ]
     columns = ["porosity / %", *(f"MAPE / %, {evidence.label(arm)}" for arm in arms)]
     return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
+    """Say under which conditions the paper's values were found."""
+    names = {"mape": "MAPE", "mae": "MAE", "r2": "R²"}
+    return [
+        f"{names.get(value.metric, value.metric)} {value.value:g}, {evidence.label(value.arm)}: "
+        f"{value.note}"
+        for value in evidence.settings.evaluate.paper
+        if value.note and value.arm in evidence.plan.arms
+    ]
 
 
 def show_capacity_intervals(evidence: RegressionEvidence) -> ShownTable | None:
@@ -143,33 +181,38 @@ def show_shares(evidence: RegressionEvidence) -> ShownTable | None:
         cells += [f"{100 * table.loc[region, m]:.1f} %" for m in METHOD_NAMES if m in table]
         rows.append(cells)
     columns = ["place", "area", *(METHOD_NAMES[m] for m in METHOD_NAMES if m in table)]
-    return show_table(pd.DataFrame(rows, columns=columns))
+    return show_table(pd.DataFrame(rows, columns=columns), evidence.label(evidence.main_arm))
 
 
-def say_artefacts(evidence: RegressionEvidence) -> str:
-    """Return whether the main arm looks at artefacts, in a sentence; empty without phase maps."""
+def say_artefacts(evidence: RegressionEvidence, arm: str) -> str:
+    """Return whether an arm looks at artefacts, in a sentence; empty without phase maps."""
     if evidence.shares is None:
         return ""
-    mine = evidence.shares[evidence.shares["arm"] == evidence.main_arm]
-    there = mine[mine["region"] == "artefacts"]
-    area = there.groupby("sample_id")["area"].first()
-    if not area.mean() > 0:
-        return ""
+    there = evidence.shares[
+        (evidence.shares["arm"] == arm) & (evidence.shares["region"] == "artefacts")
+    ]
     # Pictures without an artefact say nothing about it.
-    there = there[there["sample_id"].isin(area.index[area > 0])]
-    per_area = there.groupby("method", sort=False)["share"].mean() / area[area > 0].mean()
+    there = there[there["area"] > 0]
+    if there.empty:
+        return ""
+    per_area = find_densities(there)["artefacts"]
+    single = there.groupby(["method", "sample_id"])["density"].mean()
     low, high = per_area.min(), per_area.max()
-    n = int((area > 0).sum())
+    n = there["sample_id"].nunique()
     pictures = "1 picture shows" if n == 1 else f"{n} pictures show"
     if high < LOOKS_AWAY:
         verdict = "all methods say that the network ignores them"
     elif low > 1 / LOOKS_AWAY:
         verdict = "all methods say that the network looks at them"
+    elif low >= LOOKS_AWAY and high <= 1 / LOOKS_AWAY:
+        verdict = "not far from what chance would give, so it cannot be said that it ignores them"
     else:
-        verdict = "about as much as chance would give, so it cannot be said that it ignores them"
+        verdict = "the methods disagree, so it cannot be said that it ignores them"
     return (
-        f"{pictures} artefacts. Per area they get {low:.2f} to {high:.2f} times the average "
-        f"attribution, depending on the method: {verdict}."
+        f"{evidence.label(arm)}: {pictures} artefacts. Per area they get {low:.2f} "
+        f"({METHOD_NAMES[str(per_area.idxmin())]}) to {high:.2f} "
+        f"({METHOD_NAMES[str(per_area.idxmax())]}) times the average attribution (single pictures: "
+        f"{single.min():.2f} to {single.max():.2f}): {verdict}."
     )
 
 
@@ -189,7 +232,8 @@ def show_agreement(evidence: RegressionEvidence) -> ShownTable | None:
         for row in pairs.to_dict("records")
     ]
     columns = ["method", "and", "rank correlation"]
-    return show_table(pd.DataFrame(rows, columns=columns), "", ("and",))
+    title = evidence.label(evidence.main_arm)
+    return show_table(pd.DataFrame(rows, columns=columns), title, ("and",))
 
 
 def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
@@ -202,7 +246,7 @@ def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
         for row in mine.to_dict("records")
     ]
     columns = ["method", "passes through the network", "seconds"]
-    return show_table(pd.DataFrame(rows, columns=columns))
+    return show_table(pd.DataFrame(rows, columns=columns), evidence.label(evidence.main_arm))
 
 
 def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
@@ -232,7 +276,8 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
                 & (evidence.shares["region"] == "artefacts")
                 & (evidence.shares["method"] == "grad_ram")
             ]
-            on_artefacts = f"{part['density'].mean():.2f}" if len(part) else ""
+            if part["area"].any():
+                on_artefacts = f"{find_densities(part)['artefacts'].iloc[0]:.2f}"
         mae = _format(*pick(evidence.comparison, arm, "mae"), 2)
         noisy = f"{100 * noise:g} %"
         rows.append([kind.upper(), noisy, _format(mean, sd, 2), mae, on_artefacts])
@@ -269,6 +314,16 @@ def float_or_zero(name: object) -> float:
 
 def _unit_of(evidence: RegressionEvidence, arm: str) -> str:
     return str(evidence.plan.arms[arm].recipe.model.outputs)
+
+
+def _say_folds(evidence: RegressionEvidence, arm: str) -> str:
+    """Return the lowest and the highest MAPE of the arm's fits."""
+    mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
+    values = [
+        measure_errors(part["y_true"], part["y_pred"])["mape"]
+        for _, part in mine.groupby(["repeat", "fold"])
+    ]
+    return f"{min(values):.2f} and {max(values):.2f}" if len(values) > 1 else ""
 
 
 def _paper(evidence: RegressionEvidence, arm: str, metric: str, digits: int) -> str:

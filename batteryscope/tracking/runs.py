@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Limits of one request, see mlflow.utils.validation: 1000 of both together.
-METRICS_AT_ONCE = 900
+METRICS_AT_ONCE = 800
 PARAMETERS_AT_ONCE = 100
 RUNS_PER_PAGE = 1000
 
