@@ -25,7 +25,9 @@ def count_porosity(study: Path, manifest: pd.DataFrame) -> pd.DataFrame:
     from batteryscope.preprocess.coating_crop import locate_coating
     from batteryscope.preprocess.coating_region import cut_centre, cut_out, straighten
 
-    settings, rows = CoatingCropSettings(), {}
+    # Those of the latest run: with which crops the networks were trained and judged.
+    written = sorted((study / "settings").glob("tiles-*.json"), key=lambda p: p.stat().st_mtime)
+    settings, rows = CoatingCropSettings.model_validate_json(written[-1].read_text()), {}
     size = settings.crop_height_px, settings.crop_width_px
     for sample in manifest.itertuples():
         path = study / "data" / "images" / str(sample.path)

@@ -10,7 +10,7 @@ from batteryscope.demo.cross_section import render_cross_section
 from batteryscope.demo.cross_section_phases import BINDER, CARBON, CRACK, PARTICLE, SCRATCH
 from batteryscope.errors import ConfigError
 from batteryscope.preprocess.coating_crop import crop_coating, cut_mosaic, shrink_crop
-from batteryscope.preprocess.coating_foil import FoilEdge, GreyLevels, find_foil
+from batteryscope.preprocess.coating_foil import FoilEdge, GreyLevels, find_foil, trace_edge
 from batteryscope.preprocess.coating_measures import segment_pores
 from batteryscope.preprocess.coating_preview import draw_coating_previews, make_coating_preview
 from batteryscope.preprocess.coating_region import (
@@ -68,6 +68,16 @@ def test_angle_of_a_drawn_foil_is_found(angle):
     assert edge.angle_deg == pytest.approx(angle, abs=0.05)
     assert edge.row == pytest.approx(300 - 0.5, abs=1.0)
     assert edge.side == "above"
+
+
+def test_a_scratch_along_the_foil_is_not_its_edge():
+    pixels = draw_bands(shape=(500, 500))
+    clean = find_foil(pixels)
+    pixels[309:312, 250:] = 120  # ten rows inside the foil, over half of the picture
+    edge = find_foil(pixels)
+    assert edge.angle_deg == pytest.approx(clean.angle_deg, abs=0.02)
+    traced = trace_edge(pixels, edge)
+    assert np.abs(traced - trace_edge(draw_bands(shape=(500, 500)), clean)).max() < 0.5
 
 
 @pytest.mark.parametrize("angle", [-4.0, 2.5])

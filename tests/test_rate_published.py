@@ -188,6 +188,8 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     pictures.mkdir()
     Image.fromarray(np.asarray(Image.open(out / "example_input.png"))).save(pictures / "a.png")
     Image.fromarray(draw_bands(bands=())).save(pictures / "b.png")
+    both = draw_bands(bands=((300, 380),), coated=((100, 300), (380, 580)), shape=(700, 900))
+    Image.fromarray(both).save(pictures / "both.png")
     table = tmp_path / "predictions.csv"
     status = predict_images.main(
         ["--bundle", str(out), "--images", str(pictures), "--out", str(table), "--device", "cpu"]
@@ -199,6 +201,12 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)
         assert rows.loc["a.png", f"{target}_fold_sd"] >= 0
     assert rows.loc["b.png", "reason"].startswith("no_collector")
+    assert "(predict_images.py: --collector)" in rows.loc["both.png", "reason"]
+    assert pd.isna(rows.loc["both.png", "note"])  # though far larger than the training pictures
+    for side in ("bottom", "top"):
+        again = ["--bundle", str(out), "--images", str(pictures), "--out", str(table)]
+        assert predict_images.main([*again, "--collector", side]) == 0
+        assert pd.read_csv(table).set_index("file").loc["both.png", "status"] == "ok"
     described = out / "fold_mass_r0_f0.json"
     original = json.loads(described.read_text())
     for change, words in (

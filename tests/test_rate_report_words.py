@@ -7,8 +7,9 @@ import pytest
 from jinja2 import Environment
 
 from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.html import make_environment
-from batteryscope.report.regression_tables import say_artefacts
+from batteryscope.report.regression_tables import say_artefacts, show_by_porosity
 from batteryscope.report.words import describe_tiles
 
 
@@ -55,7 +56,7 @@ def test_template_calls_no_middle_crop_that_of_the_network_among_several():
     [
         (
             (0.002, 0.003),
-            "0.20 (Grad-RAM) to 0.30 (occlusion) times the average attribution (single pictures: 0.20",
+            "0.20 (Grad-RAM) to 0.30 (occlusion) times the average attribution (single",
         ),
         ((0.006, 0.013), "what chance would give, so it cannot be said that it ignores them."),
         ((0.004, 0.013), "the methods disagree, so it cannot be said that it ignores them."),
@@ -66,7 +67,8 @@ def test_what_lies_on_artefacts_is_said(shares, words):
     table = pd.DataFrame(
         [
             {"arm": "mass", "method": method, "region": "artefacts", "sample_id": name,
-             "share": share if area else 0.0, "area": area, "density": share / area if area else None}
+             "share": share if area else 0.0, "area": area,
+             "density": share / area if area else None}
             for method, share in zip(("grad_ram", "occlusion"), shares, strict=True)
             for name, area in (("one", 0.01), ("two", 0.0))
         ]
@@ -81,3 +83,39 @@ def test_what_lies_on_artefacts_is_said(shares, words):
     assert words in said
     assert say(None) == ""
     assert say(table[table["sample_id"] == "two"]) == ""
+
+
+def test_errors_per_porosity_say_where_predictions_lean():
+    rows = [
+        {"arm": "mass", "role": "test", "repeat": 0, "fold": fold, "class": name,
+         "target": f"capacity_{rate}c_ah_kg", "y_true": true, "y_pred": true * factor}
+        for fold in (0, 1)
+        for name, factor in (("20", 1.2), ("50", 0.9))
+        for rate, true in ((1, 100.0), (5, 50.0))
+    ]  # fmt: skip
+    comparison = pd.DataFrame(
+        [
+            {"arm": "mass", "target": "", "domain": name, "level": "image", "metric": metric,
+             "mean": mean, "sd": 0.5}
+            for name, values in (("20", (20.0, 15.0)), ("50", (10.0, 7.5)))
+            for metric, mean in zip(("mape", "mae"), values, strict=True)
+        ]
+    )  # fmt: skip
+    model = SimpleNamespace(outputs="Ah/kg")
+    arm = SimpleNamespace(recipe=SimpleNamespace(model=model))
+    evidence = SimpleNamespace(
+        images=pd.DataFrame(rows), comparison=comparison, label=lambda name: f"per {name}",
+        plan=SimpleNamespace(arms={"mass": arm}),
+    )  # fmt: skip
+    shown = show_by_porosity(evidence, "mass")
+    assert [row[0] for row in shown.rows] == ["50", "20"]
+    assert list(shown.rows[1][1:]) == ["20.00 ± 0.50", "15.00 ± 0.50", "0.600", "+20.0 %"]
+    assert shown.rows[0][-1] == "-10.0 %"
+
+
+def test_attribution_per_area_weights_pictures_by_their_area():
+    rows = [
+        {"method": "occlusion", "region": "artefacts", "share": share, "area": area}
+        for share, area in ((0.03, 0.01), (0.03, 0.05))
+    ]
+    assert find_densities(pd.DataFrame(rows)).loc["occlusion", "artefacts"] == pytest.approx(1.0)

@@ -20,6 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--images", type=Path, required=True, help="folder of pictures or scans, or one scan"
     )
     parser.add_argument("--slices", default="", help="FIRST:LAST:STEP of every scan (default: all)")
+    parser.add_argument(
+        "--collector",
+        choices=["bottom", "top"],
+        help="of electrodes coated on both sides: take the coating above (bottom) or below (top) "
+        "the foil",
+    )
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     parser.add_argument(
@@ -51,6 +57,8 @@ def predict(arguments: argparse.Namespace) -> None:
     scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
     device = demand_device(arguments.device)
     if scans:
+        if arguments.collector:
+            raise ConfigError("--collector is for models of cross-sections; leave it out.")
         chosen = read_slices(arguments.slices, "--slices")
         model = load_bundle(arguments.bundle, device, arguments.batch_size)
         predict_folder(model, arguments.images, arguments.out, chosen)
@@ -58,7 +66,7 @@ def predict(arguments: argparse.Namespace) -> None:
     found = scan_images(arguments.images)
     if others := (*found.misnamed, *found.unsupported):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    bundle = open_bundle(arguments.bundle, device, arguments.batch_size)
+    bundle = open_bundle(arguments.bundle, device, arguments.batch_size, arguments.collector)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),

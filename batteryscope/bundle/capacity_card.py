@@ -19,9 +19,12 @@ def render_capacity_card(record: CapacityRecord) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     arms = list(dict.fromkeys(member.arm for member in record.members))
     names = [*arms, *sorted({k.split(".")[0] for k in record.metrics} - set(arms))]
+    units = list(dict.fromkeys(target.unit for target in record.targets))
     scores = [
-        (name, record.metrics.get(f"{name}.image.mape"), record.metrics.get(f"{name}.image.mae"))
+        (name, unit, *values)
         for name in names
+        for unit in units
+        if (values := _average_targets(record, name, unit)) is not None
     ]
     computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return template.render(
@@ -30,6 +33,19 @@ def render_capacity_card(record: CapacityRecord) -> str:
         findings=[f for f in record.findings if f.get("kind") != COMPUTED],
         data=record.data,
         arms=arms,
-        scores=[score for score in scores if score[1] is not None],
+        scores=scores,
         ranges=describe_ranges(record.data.ranges),
     )
+
+
+def _average_targets(record: CapacityRecord, name: str, unit: str) -> tuple[float, float] | None:
+    """Mean MAPE and MAE of somebody's predictions over the C-rates, of one unit."""
+    found = []
+    for target in record.targets:
+        key = f"{name}.image.{target.name}"
+        if target.unit == unit and f"{key}.mape" in record.metrics:
+            found.append((record.metrics[f"{key}.mape"], record.metrics[f"{key}.mae"]))
+    if not found:
+        return None
+    mapes, maes = zip(*found, strict=True)
+    return sum(mapes) / len(mapes), sum(maes) / len(maes)

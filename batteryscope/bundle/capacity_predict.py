@@ -12,10 +12,15 @@ from batteryscope.evaluation.regression_predictions import predict_values
 from batteryscope.models.classifier import TileClassifier
 
 DIGITS = 3
+FRAME_SIZE = ("width_px", "height_px")
 
 
 class CapacityBundle(PictureBundle[CapacityRecord]):
-    """Models of all folds of one or several arms, applied to cross-sections."""
+    """Models of all folds of one or several arms, applied to cross-sections.
+
+    ``collector``, ``bottom`` or ``top``, chooses the coating of electrodes that are coated on both
+    sides; None takes what the models were trained with.
+    """
 
     def __init__(
         self,
@@ -23,7 +28,11 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         models: Sequence[TileClassifier],
         training_images: pd.DataFrame,
         batch_size: int = 64,
+        collector: str | None = None,
     ) -> None:
+        if collector is not None:
+            chosen = record.preprocess.model_copy(update={"collector": collector})
+            record = record.model_copy(update={"preprocess": chosen})
         super().__init__(record, training_images)
         self._models = list(models)
         self._batch_size = batch_size
@@ -36,6 +45,11 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             for target in self.record.targets
             for end in ("", "_low", "_high", "_fold_sd")
         ]
+
+    @property
+    def compared_ranges(self) -> dict[str, tuple[float, float]]:
+        """Without the size of the frame: crops lie at the foil, however much is around it."""
+        return {k: v for k, v in super().compared_ranges.items() if k not in FRAME_SIZE}
 
     def answer(self, tiles: NDArray[np.uint8]) -> Row:
         """Mean over tiles, then over the models of the arm; intervals from unseen electrodes."""

@@ -8,10 +8,14 @@ import torch
 from batteryscope.bundle.capacity_record import is_capacity_bundle
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.read import load_bundle, load_capacity_bundle
+from batteryscope.errors import ConfigError
 
 
 def open_bundle(
-    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+    folder: Path,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    collector: str | None = None,
 ) -> PictureBundle[Any]:
     """Load a bundle of classes or of capacities.
 
@@ -19,7 +23,14 @@ def open_bundle(
     ------
     InputError
         As :func:`batteryscope.bundle.read.load_bundle`.
+    ConfigError
+        A ``collector`` is chosen for a bundle that looks for none.
     """
     if is_capacity_bundle(folder):
-        return load_capacity_bundle(folder, device, batch_size)
+        return load_capacity_bundle(folder, device, batch_size, collector)
+    if collector is not None:
+        raise ConfigError(
+            f"--collector is for models of cross-sections, but {folder} has another kind; "
+            "leave it out."
+        )
     return load_bundle(folder, device, batch_size)

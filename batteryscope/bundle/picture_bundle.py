@@ -63,6 +63,11 @@ class PictureBundle(ABC, Generic[R]):
         """Columns of the prediction rows, in order."""
         return ["file", *self.answer_columns, *LAST_COLUMNS]
 
+    @property
+    def compared_ranges(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the training pictures outside of which a picture gets a note."""
+        return self.record.data.ranges
+
     def predict_frames(self, frames: Iterable[NDArray[np.uint8]]) -> pd.DataFrame:
         """Predict grey pictures that are in memory.
 
@@ -127,7 +132,7 @@ class PictureBundle(ABC, Generic[R]):
             return empty | {"reason": frame.reason}
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
-        notes += describe_differences(frame, self.record.data.ranges)
+        notes += describe_differences(frame, self.compared_ranges)
         row = empty | {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess
         stated = {"data_bar_px": frame.metadata.data_bar_px, "is_coloured": frame.is_coloured}

@@ -51,9 +51,15 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: in
 
 
 def load_capacity_bundle(
-    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+    folder: Path,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    collector: str | None = None,
 ) -> CapacityBundle:
-    """Load published models of capacities; parameters and errors as :func:`load_bundle`."""
+    """Load published models of capacities; parameters and errors as :func:`load_bundle`.
+
+    ``collector`` as of :class:`CapacityBundle`.
+    """
     record = read_capacity_record(folder)
     images = _read_training_images(folder, record.members)
     models = [_load_member(folder, member).to(device) for member in record.members]
@@ -64,7 +70,7 @@ def load_capacity_bundle(
                     f"{folder / member.name}.json: this network does not predict {target.name}, "
                     "as bundle.json says; publish or fetch the bundle again."
                 )
-    return CapacityBundle(record, models, images, batch_size)
+    return CapacityBundle(record, models, images, batch_size, collector)
 
 
 def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFrame:

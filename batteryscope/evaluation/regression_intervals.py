@@ -155,4 +155,4 @@ def _find_inside(
         if not np.isfinite(width):
             return np.full(len(test), np.nan)
         inside[asked.index] = (asked["score"] <= width).astype(float)
-    return inside.to_numpy(np.float64)
+    return np.asarray(inside, dtype=np.float64)
