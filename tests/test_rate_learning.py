@@ -122,6 +122,18 @@ def test_regressor_learns_ten_outputs_of_scale_and_survives_saving(tmp_path):
     assert error == pytest.approx(history["val_mape"].min(), abs=0.3)
 
 
+def test_any_network_of_timm_learns_capacities(tmp_path):
+    tiles, items = make_tiles()
+    stage = make_stage(epochs=12, optimiser="adamw", learning_rate=0.01, schedule="one_cycle")
+    model = stage.model.model_copy(update={"backbone": "test_resnet", "backbone_options": {}})
+    task = FitTask(0, 0, items, items, "identity")
+    fit_model(task, stage.model_copy(update={"model": model}), TARGETS, tiles, tmp_path, "test")
+    history = pd.read_csv(tmp_path / "history.csv")
+    # Better than a network that knows the means alone.
+    mean = np.abs(items.targets.mean(axis=0) / items.targets - 1).mean() * 100
+    assert history["val_mape"].min() < 0.8 * mean
+
+
 def test_classifier_descriptions_stay_as_they_were():
     settings = ModelSettings(backbone="test_resnet", weights="random")
     model = build_classifier(settings, ["a", "b"], 32, seed=0)

@@ -82,7 +82,7 @@ def test_electrodes_without_images_and_images_without_capacity_are_listed(tmp_pa
         ("capacities.csv", "no_images"),
         ("c/1.png", "no_capacity"),
     ]
-    assert rejects[0].detail.startswith("1 of its 2 electrodes have no image and are left out: 'b'")
+    assert rejects[0].detail.startswith("1 of its 2 electrodes without an image left out: 'b'")
     with pytest.raises(InputError, match="none of its electrodes"):
         attach_capacities(manifest.assign(specimen_id="z"), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="electrode of this image is not known"):
@@ -108,7 +108,7 @@ def test_electrode_without_images_is_told_in_log_summary_and_report(tmp_path):
     log = tmp_path / "ingest.log"
     argv = ["--dataset", f"{root}", "--settings", json.dumps(settings), "--log", f"{log}"]
     assert ingest([*argv, *words]) == 0
-    sentence = "capacities.csv: 1 of its 2 electrodes have no image and are left out: 'b'; add"
+    sentence = "capacities.csv: 1 of its 2 electrodes without an image left out: 'b'; add"
     assert sentence in log.read_text()
     assert json.loads(files["s.json"].read_text())["rejects"] == {"no_images": 1}
     counts, listed = show_rejects(pd.read_csv(files["r.csv"]))

@@ -66,7 +66,7 @@ def attach_capacities(
     if without := sorted(set(capacities.index) - set(specimens)):
         names = ", ".join(f"'{name}'" for name in without)
         detail = (
-            f"{len(without)} of its {len(capacities)} electrodes have no image and are left out: "
+            f"{len(without)} of its {len(capacities)} electrodes without an image left out: "
             f"{names}; add images of them, or write their names as those of the images "
             f"(such as '{specimens.iloc[0]}')."
         )
