@@ -153,6 +153,20 @@ def test_wrong_arguments_are_one_sentence(study: Study, tmp_path: Path, capsys) 
         assert "--device" in capsys.readouterr().err
 
 
+def test_table_has_a_name_of_its_own_that_overwrites_nothing(
+    study: Study, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    save_picture(draw_picture("new", 1), tmp_path / "images" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    argv = ["--bundle", str(study.bundle), "--images", "images", "--device", "cpu"]
+    assert predict_images(argv) == 0
+    written = Path("predictions.csv").read_bytes()
+    assert len(read(Path("predictions.csv"))) == 1
+    assert predict_images(argv) == 1
+    assert "predictions.csv is there already" in capsys.readouterr().err
+    assert Path("predictions.csv").read_bytes() == written
+
+
 def test_training_pictures_are_recognised_under_any_name_and_format(
     study: Study, tmp_path: Path, capsys
 ) -> None:

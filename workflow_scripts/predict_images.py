@@ -11,6 +11,8 @@ from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
 
+DEFAULT_OUT = "predictions.csv"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
@@ -26,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of electrodes coated on both sides: take the coating above (bottom) or below (top) "
         "the foil",
     )
-    parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"table to write (.csv; default: {DEFAULT_OUT} here, unless it is there already)",
+    )
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     parser.add_argument(
         "--device",
@@ -53,6 +59,13 @@ def predict(arguments: argparse.Namespace) -> None:
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
+    if arguments.out is None:
+        arguments.out = Path(DEFAULT_OUT)
+        if arguments.out.exists():
+            raise ConfigError(
+                f"{DEFAULT_OUT} is there already, perhaps of other images; name another table "
+                "with --out, or move that one away."
+            )
     of_capacities = is_capacity_bundle(arguments.bundle)
     scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
     device = demand_device(arguments.device)
