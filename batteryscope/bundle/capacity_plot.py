@@ -8,6 +8,8 @@ from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_re
 from batteryscope.report.style import SERIES, encode_picture, house_style, make_figure
 
 MOST_CURVES = 12
+MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place
+DODGE = 1.015  # factor on the C-rate from one curve's whiskers to the next one's
 
 
 def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
@@ -19,9 +21,10 @@ def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
 
 @house_style
 def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path) -> bool:
-    """Draw one curve per picture and unit, with its interval as a band; False without any.
+    """Draw one curve per picture and unit, with its interval; False without any.
 
-    Of more than twelve pictures every so many-th is drawn.
+    Up to three have bands, more have whiskers, each a little to the right of the last one. Of
+    more than twelve pictures every so many-th is drawn.
     """
     from matplotlib.ticker import NullLocator
 
@@ -38,11 +41,16 @@ def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path
         for number, row in enumerate(shown.to_dict("records")):
             colour = SERIES[number % len(SERIES)]
             style = "-" if number < len(SERIES) else "--"
-            values = [float(row[t.name]) for t in targets]
-            axes.plot(rates, values, style, color=colour, marker="o", ms=3, label=row["file"])
-            low = [float(row[f"{t.name}_low"]) for t in targets]
-            high = [float(row[f"{t.name}_high"]) for t in targets]
-            axes.fill_between(rates, low, high, color=colour, alpha=0.12, lw=0)
+            values, low, high = (
+                [float(row[f"{t.name}{end}"]) for t in targets] for end in ("", "_low", "_high")
+            )
+            aside = 0.0 if len(shown) <= MOST_BANDS else number - (len(shown) - 1) / 2
+            places = [rate * DODGE**aside for rate in rates]
+            axes.plot(places, values, style, color=colour, marker="o", ms=3, label=row["file"])
+            if len(shown) <= MOST_BANDS:
+                axes.fill_between(places, low, high, color=colour, alpha=0.12, lw=0)
+            else:
+                axes.vlines(places, low, high, color=colour, lw=1, alpha=0.6)
         axes.set_xscale("log")
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
         axes.xaxis.set_minor_locator(NullLocator())
