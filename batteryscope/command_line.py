@@ -41,10 +41,21 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
-    """Read settings given as JSON text or as the path of a JSON file."""
+    """Read settings given as JSON text or as the path of a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is no JSON, or a key or value of it is impossible.
+    """
     from batteryscope.config.base import validate_settings
 
-    source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+    try:
+        source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{where}: found '{text}'; expected JSON, or a file that exists."
+        ) from None
     try:
         values = json.loads(source)
     except json.JSONDecodeError as error:

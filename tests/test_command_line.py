@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from batteryscope import disk_space
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.physics import HalfCellSettings
 from batteryscope.disk_space import check_free_space
-from batteryscope.errors import DiskFullError
+from batteryscope.errors import ConfigError, DiskFullError
 from tests.conftest import ROOT
 
 FULL = Path("/dev/full")
@@ -94,3 +95,12 @@ def test_help_explains_the_program_and_each_option(script, monkeypatch):
     assert parser.description
     unexplained = [a.option_strings for a in parser._actions if not a.help]
     assert not unexplained
+
+
+def test_settings_that_are_not_there_are_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"--settings: found 'nowhere.json'; expected JSON, or a"):
+        read_settings(HalfCellSettings, "nowhere.json")
+    (tmp_path / "odd.json").write_text("{")
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        read_settings(HalfCellSettings, str(tmp_path / "odd.json"))
+    assert read_settings(HalfCellSettings, '{"grid_points": 5}').grid_points == 5
