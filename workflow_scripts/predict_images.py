@@ -11,8 +11,6 @@ from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
 
-DEFAULT_OUT = "predictions.csv"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
@@ -23,16 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--slices", default="", help="FIRST:LAST:STEP of every scan (default: all)")
     parser.add_argument(
-        "--collector",
-        choices=["bottom", "top"],
-        help="of electrodes coated on both sides: take the coating above (bottom) or below (top) "
-        "the foil",
+        "--collector", choices=["bottom", "top"], help="of double-sided electrodes: where it is"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help=f"table to write (.csv; default: {DEFAULT_OUT} here, unless it is there already)",
-    )
+    parser.add_argument("--out", type=Path, help="table to write (default: a new predictions.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     parser.add_argument(
         "--device",
@@ -47,8 +38,8 @@ def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
     from batteryscope.bundle.capacity_plot import draw_rates_beside
     from batteryscope.bundle.capacity_record import is_capacity_bundle
-    from batteryscope.bundle.open import open_bundle
-    from batteryscope.bundle.output import write_rows
+    from batteryscope.bundle.open import open_bundle, refuse_collector
+    from batteryscope.bundle.output import choose_table, write_rows
     from batteryscope.bundle.predict_scans import predict_folder
     from batteryscope.bundle.read import load_bundle
     from batteryscope.bundle.record import read_record
@@ -59,19 +50,12 @@ def predict(arguments: argparse.Namespace) -> None:
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
-    if arguments.out is None:
-        arguments.out = Path(DEFAULT_OUT)
-        if arguments.out.exists():
-            raise ConfigError(
-                f"{DEFAULT_OUT} is there already, perhaps of other images; name another table "
-                "with --out, or move that one away."
-            )
+    arguments.out = choose_table(arguments.out)
     of_capacities = is_capacity_bundle(arguments.bundle)
     scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
     device = demand_device(arguments.device)
     if scans:
-        if arguments.collector:
-            raise ConfigError("--collector is for models of cross-sections; leave it out.")
+        refuse_collector(arguments.collector, arguments.bundle)
         chosen = read_slices(arguments.slices, "--slices")
         model = load_bundle(arguments.bundle, device, arguments.batch_size)
         predict_folder(model, arguments.images, arguments.out, chosen)

@@ -28,9 +28,14 @@ def open_bundle(
     """
     if is_capacity_bundle(folder):
         return load_capacity_bundle(folder, device, batch_size, collector)
+    refuse_collector(collector, folder)
+    return load_bundle(folder, device, batch_size)
+
+
+def refuse_collector(collector: str | None, folder: Path) -> None:
+    """Say that models other than those of cross-sections look for no current collector."""
     if collector is not None:
         raise ConfigError(
             f"--collector is for models of cross-sections, but {folder} has another kind; "
             "leave it out."
         )
-    return load_bundle(folder, device, batch_size)

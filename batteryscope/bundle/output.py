@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from batteryscope.counted import count_of
-from batteryscope.errors import InputError
+from batteryscope.errors import ConfigError, InputError
+
+DEFAULT_TABLE = "predictions.csv"
 
 
 @dataclass
@@ -73,6 +75,23 @@ class Summary:
             much = f"{count_of(unlike, noun)} {differ} much from the training images"
             lines.append(f"  {much} (see 'note').")
         return lines
+
+
+def choose_table(out: Path | None) -> Path:
+    """Return the table to write to: the one asked for, or ``predictions.csv`` where one is.
+
+    Raises
+    ------
+    ConfigError
+        None is asked for, and there is a ``predictions.csv``.
+    """
+    table = out or Path(DEFAULT_TABLE)
+    if out is None and table.exists():
+        raise ConfigError(
+            f"{DEFAULT_TABLE} is there already, perhaps of other images; name another table with "
+            "--out, or move that one away."
+        )
+    return table
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Summary:
