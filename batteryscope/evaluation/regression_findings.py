@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
-from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+from batteryscope.evaluation.regression_metrics import measure_fits, read_target
 
 Finding = dict[str, str]
 COMPUTED = "computed_labels"
@@ -111,36 +111,35 @@ def _judge_proxies(
         part = images[(images["arm"] == name) & images["target"].isin(targets)]
         part = part[part["role"] == "test"]
         if len(part):
-            by_fit = part.groupby(["repeat", "fold"])[["y_true", "y_pred"]]
-            scores = [measure_errors(g["y_true"], g["y_pred"])["mape"] for _, g in by_fit]
-            errors[key] = float(np.mean(scores))
+            errors[key] = float(np.mean([fit["mape"] for fit in measure_fits(part)]))
     if not errors:
         return []
     ranked = sorted(errors.items(), key=lambda item: item[1])
     listed = "; ".join(f"{NAMES[key]} {error:.1f} %" for key, error in ranked)
     best, least = ranked[0]
-    said: dict[bool, list[str]] = {True: [], False: []}  # whether a baseline is as good
+    # Whether a baseline is as good → MAPE of the network, and its text.
+    said: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
     close = False
-    mines = [pick(comparison, arm)[0] for arm in arms]
     for arm in arms:
         mine, sd = pick(comparison, arm)
         if np.isfinite(mine):
             spread = f" ± {sd:.1f}" if np.isfinite(sd) else ""
             close |= AS_GOOD * mine < least < mine + sd
-            said[least <= AS_GOOD * mine].append(f"{mine:.1f}{spread} % ({_label(protocols, arm)})")
+            text = f"{mine:.1f}{spread} % ({_label(protocols, arm)})"
+            said[least <= AS_GOOD * mine].append((mine, text))
     found = []
     for as_good, networks in said.items():
         if not networks:
             continue
         verdict = (
             f"So {NAMES[best]} is as good as the network or better"
-            + (" (up to a tenth worse counts as good)" if least > min(mines) else "")
+            + (" (up to a tenth worse counts as good)" if least > min(networks)[0] else "")
             + "; nothing shows that the network has learnt more than this."
             if as_good
             else "The network beats all of them"
             + (", though by less than its spread over the folds." if close else ".")
         )
-        listed_networks = ", ".join(networks)
+        listed_networks = ", ".join(text for _, text in networks)
         text = f"MAPE with a network: {listed_networks}. Without one: {listed}. {verdict}"
         severity = "warning" if as_good else "info"
         found.append({"kind": "proxy", "severity": severity, "text": text})

@@ -48,6 +48,12 @@ def measure_errors(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float]:
     }
 
 
+def measure_fits(images: pd.DataFrame) -> list[dict[str, float]]:
+    """Measure the errors of every fit, as :func:`measure_errors`; in the order of the fits."""
+    by_fit = images.groupby(FIT)[["y_true", "y_pred"]]
+    return [measure_errors(part["y_true"], part["y_pred"]) for _, part in by_fit]
+
+
 def score_images(images: pd.DataFrame) -> pd.DataFrame:
     """Score the test images of all arms in every cut.
 

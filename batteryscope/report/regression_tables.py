@@ -5,7 +5,7 @@ import pandas as pd
 
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_findings import NAMES
-from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+from batteryscope.evaluation.regression_metrics import measure_errors, measure_fits, read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_map_figures import METHOD_NAMES
@@ -57,10 +57,7 @@ def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
         for unit in units:
             part = images[images["arm"] == (arm or units[unit])]
             part = part[[read_target(t)[1] == unit for t in part["target"]]]
-            fits = [
-                measure_errors(g["y_true"], g["y_pred"])
-                for _, g in part.groupby(["repeat", "fold"])
-            ]
+            fits = measure_fits(part)
             for metric in ("mape", "mae"):
                 values = np.array([fit[metric] for fit in fits])
                 sd = values.std(ddof=1) if len(values) > 1 else float("nan")
@@ -319,10 +316,7 @@ def _unit_of(evidence: RegressionEvidence, arm: str) -> str:
 def _say_folds(evidence: RegressionEvidence, arm: str) -> str:
     """Return the lowest and the highest MAPE of the arm's fits."""
     mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
-    values = [
-        measure_errors(part["y_true"], part["y_pred"])["mape"]
-        for _, part in mine.groupby(["repeat", "fold"])
-    ]
+    values = [fit["mape"] for fit in measure_fits(mine)]
     return f"{min(values):.2f} and {max(values):.2f}" if len(values) > 1 else ""
 
 
