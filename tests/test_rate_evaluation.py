@@ -25,10 +25,7 @@ from batteryscope.evaluation.regression_findings import (
     list_protocols,
     say_porosity,
 )
-from batteryscope.evaluation.regression_intervals import (
-    measure_capacity_intervals,
-    measure_class_coverage,
-)
+from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 
@@ -151,7 +148,7 @@ def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
 def test_intervals_cover_what_errs_alike(tables):
     manifest, split, _ = tables
     images = gather_images(make_predictions(manifest, split), manifest)
-    table = measure_capacity_intervals(images, 0.9)
+    table = measure_capacity_intervals(images, 0.9).by_target
     assert table["relative_half_width"].to_numpy() == pytest.approx(0.1 / 1.1)
     assert table["coverage_measured"].tolist() == [1.0, 1.0]
     assert (table["n_test"] == 24).all()
@@ -175,8 +172,8 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     comparison = compare_capacities(images, {})
     protocols = {arm: {**own, "suffix": suffixes[own["split"]]} for arm, own in arms.items()}
     curves = tabulate_curves(images)
-    intervals = measure_capacity_intervals(images, 0.9)
-    by_class = measure_class_coverage(images, 0.9)
+    intervals = measure_capacity_intervals(images, 0.9).by_target
+    by_class = measure_capacity_intervals(images, 0.9).by_class
     found = find_capacity_findings(
         comparison, images, curves, intervals, by_class, protocols, "mass", 0.9
     )
@@ -207,7 +204,7 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
     found = find_capacity_findings(
         compare_capacities(images, {}), images, tabulate_curves(images),
-        measure_capacity_intervals(images, 0.9), measure_class_coverage(images, 0.9),
+        *measure_capacity_intervals(images, 0.9),
         {"a": {**protocol, "label": "A, first"}, "b": protocol}, "a", 0.9,
     )  # fmt: skip
     (proxy,) = [f["text"] for f in found if f["kind"] == "proxy"]
@@ -225,19 +222,19 @@ def test_a_porosity_that_intervals_fail_is_told():
         for number in range(40)
     ]  # fmt: skip
     images = pd.DataFrame(rows)
-    by_class = measure_class_coverage(images, 0.8).set_index("class")
+    by_class = measure_capacity_intervals(images, 0.8).by_class.set_index("class")
     assert by_class["coverage_measured"].to_dict() == {"20": 0.0, "50": 1.0}
     assert by_class["n_groups"].to_dict() == {"20": 4, "50": 36}
     found = find_capacity_findings(
         compare_capacities(images, {}), images, tabulate_curves(images),
-        measure_capacity_intervals(images, 0.8), by_class.reset_index(),
+        measure_capacity_intervals(images, 0.8).by_target, by_class.reset_index(),
         {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, "a", 0.8,
     )  # fmt: skip
     (told,) = [f for f in found if f["kind"] == "coverage"]
     assert told["severity"] == "warning"
     assert "fewest are inside at 20 % porosity: 0 % of all C-rates together" in told["text"]
     assert "on average over all porosities only" in told["text"]
-    assert measure_class_coverage(images, 0.99)["coverage_measured"].isna().all()
+    assert measure_capacity_intervals(images, 0.99).by_class["coverage_measured"].isna().all()
     assert say_porosity("dense") == "'dense'"
 
 

@@ -124,16 +124,16 @@ def test_intervals_come_from_test_images_of_other_electrodes():
         for e in range(12) for role in ("validation", "test")
     ]  # fmt: skip
     images = pd.DataFrame(rows)
-    table = measure_capacity_intervals(images, 0.9)
+    table = measure_capacity_intervals(images, 0.9).by_target
     assert table["relative_half_width"].tolist() == pytest.approx([10 / 110])
     assert table["coverage_measured"].tolist() == [1.0]
     assert table[["n_calibration", "n_groups", "n_test"]].to_numpy().tolist() == [[12, 12, 12]]
-    few = measure_capacity_intervals(images[images["specimen_id"] < "e5"], 0.9)
+    few = measure_capacity_intervals(images[images["specimen_id"] < "e5"], 0.9).by_target
     assert few["coverage_measured"].isna().all()  # infinite intervals hold everything
     one_fit = images.assign(fold=0)
-    assert measure_capacity_intervals(one_fit, 0.9)["coverage_measured"].isna().all()
+    assert measure_capacity_intervals(one_fit, 0.9).by_target["coverage_measured"].isna().all()
     by_image = measure_capacity_intervals(one_fit.assign(
-        sample_id=[f"s{i}" for i in range(24)]), 0.9, straddling=["mass"])  # fmt: skip
+        sample_id=[f"s{i}" for i in range(24)]), 0.9, straddling=["mass"]).by_target  # fmt: skip
     assert by_image["relative_half_width"].tolist() == [0.0]
     assert by_image["coverage_measured"].tolist() == [0.0]
 

@@ -14,6 +14,7 @@ An external data set measures what they hold of the average.
 """
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,13 @@ INTERVAL_COLUMNS = [
     "n_calibration", "n_groups", "coverage_measured", "n_test",
 ]  # fmt: skip
 CLASS_COLUMNS = ["arm", "class", "coverage_measured", "n_groups", "n_test"]
+
+
+class CapacityIntervals(NamedTuple):
+    """How wide intervals are, and how many test images lie inside."""
+
+    by_target: pd.DataFrame
+    by_class: pd.DataFrame
 
 
 def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float) -> float:
@@ -58,7 +66,7 @@ def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float)
 
 def measure_capacity_intervals(
     images: pd.DataFrame, coverage: float, straddling: Collection[str] = ()
-) -> pd.DataFrame:
+) -> CapacityIntervals:
     """Find half-widths per arm and target, and measure the share of test images inside.
 
     The intervals of a fit's test images come from the test images of the other fits (with
@@ -77,13 +85,18 @@ def measure_capacity_intervals(
 
     Returns
     -------
-    DataFrame
+    by_target : DataFrame
         :data:`INTERVAL_COLUMNS`; ``coverage_measured`` is NaN where groups are too few for
         an interval.
+    by_class : DataFrame
+        :data:`CLASS_COLUMNS`, all targets together: the share of ``n_test`` predicted values of
+        ``n_groups`` electrodes. Intervals promise their share on average over all electrodes;
+        those of one class may get less.
     """
-    rows = []
+    rows, parts = [], []
     for arm, target, group, known, test in _list_calibrations(images, straddling):
         inside = _find_inside(known, test, group, coverage)
+        parts.append(test[["class"]].assign(arm=arm, group=test[group], inside=inside))
         width = find_grouped_quantile(known["score"], known[group], coverage)
         rows.append(
             [
@@ -98,27 +111,11 @@ def measure_capacity_intervals(
                 len(test),
             ]
         )
-    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+    return CapacityIntervals(pd.DataFrame(rows, columns=INTERVAL_COLUMNS), _average_classes(parts))
 
 
-def measure_class_coverage(
-    images: pd.DataFrame, coverage: float, straddling: Collection[str] = ()
-) -> pd.DataFrame:
-    """Measure the share inside the intervals for every class, all targets together.
-
-    Intervals promise their share on average over all electrodes; those of one porosity may
-    get less. Parameters as of :func:`measure_capacity_intervals`.
-
-    Returns
-    -------
-    DataFrame
-        ``arm, class, coverage_measured, n_groups, n_test``: the share of the ``n_test`` predicted
-        values, NaN where groups are too few for an interval; ``n_groups`` electrodes.
-    """
-    parts = []
-    for arm, _, group, known, test in _list_calibrations(images, straddling):
-        inside = _find_inside(known, test, group, coverage)
-        parts.append(test[["class"]].assign(arm=arm, group=test[group], inside=inside))
+def _average_classes(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Share inside per arm and class, all targets together."""
     if not parts:
         return pd.DataFrame(columns=CLASS_COLUMNS)
     found = pd.concat(parts).groupby(["arm", "class"], sort=False)

@@ -15,10 +15,7 @@ from batteryscope.evaluation.regression_comparison import (
     flatten_capacity_metrics,
 )
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
-from batteryscope.evaluation.regression_intervals import (
-    measure_capacity_intervals,
-    measure_class_coverage,
-)
+from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms
@@ -87,8 +84,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         straddling,
     )
     curves = tabulate_curves(images)
-    intervals = measure_capacity_intervals(images, coverage, straddling)
-    by_class = measure_class_coverage(images, coverage, straddling)
+    intervals, by_class = measure_capacity_intervals(images, coverage, straddling)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
     protocols = {
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
