@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.fork_client import run_in_fork
+from batteryscope.memory import keep_freed_memory
 
 # What is imported here costs every job twice: before and after it goes on in a fork.
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def run_program(
     arguments = parser.parse_args(argv)
     if argv is None and (status := run_in_fork(heavy)) is not None:
         return status
+    if heavy:
+        keep_freed_memory()
     try:
         configure_logging(arguments.log)
         work(arguments)

@@ -103,6 +103,10 @@ class StageSettings(Settings):
             iterative.append(f"train.loss '{self.train.loss}'")
         if self.balance.method == "class_balanced":
             iterative.append("balance.method 'class_balanced'")
+        if self.train.averaging != "none":
+            iterative.append(f"train.averaging '{self.train.averaging}'")
+        if self.train.head_learning_rate is not None:
+            iterative.append(f"train.head_learning_rate {self.train.head_learning_rate:g}")
         if self.train.method == "discriminant" and iterative:
             raise ValueError(
                 f"{iterative[0]} does not go with train.method 'discriminant', which solves the "
@@ -121,6 +125,8 @@ class StageSettings(Settings):
             choices.append(f"train.unfreeze_every_epochs {self.train.unfreeze_every_epochs}")
         if self.train.layer_decay < 1:
             choices.append(f"train.layer_decay {self.train.layer_decay}")
+        if self.train.batch_norm == "keep":
+            choices.append("train.batch_norm 'keep'")
         return choices
 
 

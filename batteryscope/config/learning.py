@@ -73,7 +73,9 @@ class ModelSettings(Settings):
     the network's own end; ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
-    the layer of the classes (null: a single layer). ``outputs``: ``class``, or the capacities of a
+    the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
+    head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
+    slow down, and where the head trains alone). ``outputs``: ``class``, or the capacities of a
     study with ``dataset.targets``: those in ``Ah/kg``, in ``Ah/L``, or ``all``. ``backbone`` may
     also be ``rate_cnn``, the network of Deeg et al. (2024).
     """
@@ -86,7 +88,7 @@ class ModelSettings(Settings):
     input_sd: PositiveFloat | None = None
     grey_levels: Literal["raw", "dataset", "per_image", "histogram_match", "clahe"] = "raw"
     grey_input: Literal["replicate", "sum_stem"] = "replicate"
-    dropout: Share = 0.2
+    dropout: Share | None = None
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
@@ -132,7 +134,14 @@ class TrainSettings(Settings):
     ``unfreeze_every_epochs`` the top group (the head) trains alone for that many epochs, then one
     more group from the top joins after every further so many (Howard & Ruder 2018; null: all train
     at once). ``layer_decay`` is the learning rate of a group divided by that of the one above it;
-    the top group has ``learning_rate``.
+    the top group has ``learning_rate``. ``head_learning_rate`` is that of the classifier head
+    (null: as the layers below it).
+
+    ``averaging`` keeps, beside the weights that are trained, an average of them, by which epochs
+    are judged and which is the result: ``exponential`` (EMA, with ``averaging_decay`` per step,
+    null: 0.99) or ``equal`` (SWA, Izmailov et al. 2018: all steps alike from epoch
+    ``averaging_from_epoch`` on, the first epoch being 0). ``batch_norm: keep`` leaves the
+    statistics of batch normalisation as they were in pretraining, for pictures like those.
     """
 
     method: Literal["gradient", "discriminant"] = "gradient"
@@ -153,6 +162,11 @@ class TrainSettings(Settings):
     label_smoothing: Share = 0.0
     unfreeze_every_epochs: PositiveInt | None = None
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    head_learning_rate: PositiveFloat | None = None
+    averaging: Literal["none", "exponential", "equal"] = "none"
+    averaging_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    averaging_from_epoch: NonNegativeInt = 0
+    batch_norm: Literal["update", "keep"] = "update"
     monitor: Literal["val_accuracy", "val_mape", "val_loss"] = "val_accuracy"
     early_stopping_epochs: PositiveInt | None = None
     tiles_per_epoch: PositiveInt | None = None
@@ -169,6 +183,25 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"warmup_epochs {self.warmup_epochs} is not shorter than epochs "
                 f"{self.epochs}; make it smaller."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _averaging_has_an_effect(self) -> Self:
+        if self.averaging_from_epoch and self.averaging != "equal":
+            raise ValueError(
+                f"averaging_from_epoch {self.averaging_from_epoch} has no effect with averaging "
+                f"'{self.averaging}'; set averaging to 'equal', or leave it out."
+            )
+        if self.averaging_from_epoch >= self.epochs:
+            raise ValueError(
+                f"averaging_from_epoch {self.averaging_from_epoch} is not before the last of "
+                f"{self.epochs} epochs (they count from 0); make it smaller."
+            )
+        if self.averaging_decay is not None and self.averaging != "exponential":
+            raise ValueError(
+                f"averaging_decay {self.averaging_decay:g} has no effect with averaging "
+                f"'{self.averaging}'; set averaging to 'exponential', or leave it out."
             )
         return self
 

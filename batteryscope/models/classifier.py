@@ -19,6 +19,7 @@ from batteryscope.models import (  # noqa: F401 (they make their networks known 
 )
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
+from batteryscope.models.new_head import choose_dropout, initialise_head
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.models.two_layer_head import TwoLayerHead
 from batteryscope.models.weights import load_pretrained, read_weights
@@ -123,7 +124,12 @@ class TileRegressor(TileClassifier):
 
 
 def build_classifier(
-    settings: ModelSettings, classes: list[str], input_px: int, seed: int, tile_channels: int = 1
+    settings: ModelSettings,
+    classes: list[str],
+    input_px: int,
+    seed: int,
+    tile_channels: int = 1,
+    epochs: int = 1,
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -140,6 +146,8 @@ def build_classifier(
         torch is left as it was.
     tile_channels
         1 for grey tiles; 3 for stacked slices, which take the place of the colours.
+    epochs
+        Length of the training, for the dropout where the settings leave it open.
 
     Raises
     ------
@@ -165,7 +173,7 @@ def build_classifier(
         channels=channels,
         mean=mean,
         sd=sd,
-        dropout=settings.dropout,
+        dropout=choose_dropout(settings.dropout, epochs, settings.freeze == "backbone"),
         pooling=settings.pooling,
         head_units=settings.head_units,
         outputs=settings.outputs,
@@ -173,6 +181,7 @@ def build_classifier(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _find_kind(description)(description)
+        initialise_head(model.backbone.get_classifier())  # type: ignore[operator]
     if settings.weights != "random":
         state, origin = _find_state(settings)
         network = model.backbone

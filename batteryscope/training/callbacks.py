@@ -6,11 +6,17 @@ from typing import Any, Protocol
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks.weight_averaging import EMAWeightAveraging, WeightAveraging
+
+from batteryscope.config.learning import TrainSettings
 
 log = logging.getLogger("batteryscope")
 
 MAX_SAVING_SHARE = 0.04  # of the time of training, for states to resume from
 HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+USUAL_DECAY = 0.99  # of an average over steps: the last hundred count most
 
 
 class EpochListener(Protocol):
@@ -99,3 +105,36 @@ class ResumePoint(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         self._saved_at = time.perf_counter()
         self._cost = self._saved_at - started
+
+
+class _EqualAveraging(WeightAveraging):
+    """The mean of the weights after every step, from a step on (Izmailov et al. 2018)."""
+
+    def __init__(self, first_step: int) -> None:
+        super().__init__()
+        self.first_step = first_step
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Up to the first step of the average it is a copy of what is trained."""
+        if step_idx is None:
+            return False
+        if step_idx <= self.first_step and self._average_model is not None:
+            self._average_model.n_averaged.zero_()
+        return True
+
+
+def average_weights(train: TrainSettings, steps_per_epoch: int) -> list[pl.Callback]:
+    """Return the callback that averages weights as the settings say, if they do.
+
+    Parameters
+    ----------
+    train
+        The settings of the training.
+    steps_per_epoch
+        Steps of this device.
+    """
+    if train.averaging == "exponential":
+        return [EMAWeightAveraging(decay=train.averaging_decay or USUAL_DECAY)]
+    if train.averaging == "equal":
+        return [_EqualAveraging(train.averaging_from_epoch * steps_per_epoch)]
+    return []

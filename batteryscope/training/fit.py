@@ -25,7 +25,12 @@ from batteryscope.models.classifier import TileClassifier, TileRegressor, build_
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
-from batteryscope.training.callbacks import EpochListener, EpochRecorder, ResumePoint
+from batteryscope.training.callbacks import (
+    EpochListener,
+    EpochRecorder,
+    ResumePoint,
+    average_weights,
+)
 from batteryscope.training.data import (
     EpochBatches,
     TileSet,
@@ -132,6 +137,7 @@ def fit_model(
         tiles.shape[-1],
         derive_seed(seed, "weights"),
         count_channels(tiles),
+        train.epochs,
     )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
@@ -159,12 +165,13 @@ def fit_model(
         monitor=train.monitor,
         mode="max" if train.monitor == "val_accuracy" else "min",
         save_on_train_epoch_end=True,
-        save_weights_only=True,
+        # What a callback averages is saved with the callbacks only.
+        save_weights_only=train.averaging == "none",
         enable_version_counter=False,
     )
     # On its own and after the best one: ``save_last`` there would skip epochs that are no better.
     last = ResumePoint(dirpath=state_dir, filename="last")
-    callbacks: list[pl.Callback] = [recorder, best, last]
+    callbacks: list[pl.Callback] = [*average_weights(train, len(batches)), recorder, best, last]
     if train.early_stopping_epochs is not None:
         callbacks.append(
             EarlyStopping(

@@ -6,8 +6,9 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from timm.optim.lookahead import Lookahead
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from batteryscope.augment import TileAugmentation
 from batteryscope.config.learning import AugmentSettings, TrainSettings
@@ -55,6 +56,8 @@ class StageModule(pl.LightningModule):
             if own:
                 # Not train(), eval(), which would reach into the layers inside this one.
                 layer.training = any(p.requires_grad for p in own)
+            if self.settings.batch_norm == "keep" and isinstance(layer, _BatchNorm):
+                layer.training = False
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted mean loss of a batch."""
@@ -97,12 +100,15 @@ class StageModule(pl.LightningModule):
         gradient, so a layer that is unfrozen later meets fresh moments.
         """
         s = self.settings
-        parameters: list[Any] = [p for p in self.model.parameters() if p.requires_grad]
+        groups = [(s.learning_rate, [p for p in self.model.parameters() if p.requires_grad])]
         if s.layer_decay < 1:
-            parameters = [
-                {"params": group, "lr": s.learning_rate * s.layer_decay**i}
+            groups = [
+                (s.learning_rate * s.layer_decay**i, group)
                 for i, group in enumerate(self.trained_groups)
             ]
+        if s.head_learning_rate is not None:
+            groups = split_off_head(self.model, groups, s.head_learning_rate)
+        parameters = [{"params": group, "lr": rate} for rate, group in groups]
         classes: dict[str, Any] = {
             "adam": torch.optim.Adam,
             "adamw": torch.optim.AdamW,
@@ -122,6 +128,26 @@ class StageModule(pl.LightningModule):
             optimiser, lambda step: scale_learning_rate(step, total, warmup, s.schedule, lowest)
         )
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+def split_off_head(
+    model: TileClassifier, groups: list[tuple[float, list[nn.Parameter]]], rate: float
+) -> list[tuple[float, list[nn.Parameter]]]:
+    """Give the classifier head a learning rate of its own, as the last group.
+
+    Parameters
+    ----------
+    model
+        The network.
+    groups
+        Learning rate and parameters of each group.
+    rate
+        Learning rate of the head.
+    """
+    head = list(model.backbone.get_classifier().parameters())  # type: ignore[operator]
+    numbers = {id(parameter) for parameter in head}
+    body = [(r, [p for p in group if id(p) not in numbers]) for r, group in groups]
+    return [*[(r, group) for r, group in body if group], (rate, head)]
 
 
 def measure_losses(logits: Tensor, targets: Tensor, train: TrainSettings) -> Tensor:
