@@ -1,6 +1,7 @@
 """What a measurement is: our time and a floor's time, taken in turns in the same process."""
 
 import gc
+import math
 import resource
 import statistics
 import time
@@ -136,7 +137,7 @@ def compare_sizes(
     name: str, unit: str, n: int, ours: float, floor: float, floor_is: str
 ) -> Measurement:
     """Make a row of two sizes, such as peaks of memory, that were measured once."""
-    ratio = ours / floor
+    ratio = ours / floor if floor else math.inf
     return Measurement(name, unit, ours, floor, ratio, ratio, ratio, None, n, 1, floor_is)
 
 
