@@ -14,6 +14,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
+from batteryscope.config.grey_mismatches import list_mismatches
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
@@ -277,6 +278,21 @@ def arm_splits(wildcards):
         (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
         for arm in plan_of(wildcards).arms.values()
     ]
+
+
+def mismatched_predictions(wildcards):
+    """What arms say of test tiles with other grey levels, where the study asks for that."""
+    arms = dict.fromkeys(m.arm for m in list_mismatches(plan_of(wildcards)))
+    folder = f"work/{wildcards.study}/arms"
+    return [f"{folder}/{arm}/predictions_mismatched.parquet" for arm in arms]
+
+
+def mismatched_options(wildcards, input):
+    """The same for a program, which is told what each of them is."""
+    if not input.mismatched:
+        return []
+    told = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
+    return ["--mismatches", json.dumps(told), "--mismatched", *input.mismatched]
 
 
 def measured_tiles(wildcards):

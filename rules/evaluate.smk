@@ -30,6 +30,40 @@ rule evaluate_arm:
         "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
 
 
+rule evaluate_grey_levels:
+    input:
+        manifest="work/{study}/data/manifest.parquet",
+        split=lambda w: f"work/{w.study}/splits/{plan_of(w).arms[w.arm].split}/split.parquet",
+        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        fits=arm_parts,
+        code=code_of("evaluate_grey_levels"),
+    output:
+        predictions="work/{study}/arms/{arm}/predictions_mismatched.parquet",
+    log:
+        "work/{study}/logs/evaluate_grey_levels_{arm}.log",
+    benchmark:
+        "work/{study}/benchmarks/evaluate_grey_levels_{arm}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    params:
+        where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
+        treatments=lambda w: json.dumps(
+            {m.name: m.tested for m in list_mismatches(plan_of(w)) if m.arm == w.arm}
+        ),
+        accelerator=lambda w: plan_of(w).arms[w.arm].recipe.train.accelerator,
+    message:
+        "{wildcards.study}: test {wildcards.arm} with other grey levels than in training"
+    shell:
+        "python workflow_scripts/evaluate_grey_levels.py --manifest {input.manifest:q} "
+        "--split {input.split:q} --where {params.where:q} --tiles {input.tiles:q} "
+        "--fits {input.fits:q} --treatments {params.treatments:q} "
+        "--accelerator {params.accelerator} --predictions {output.predictions:q} --log {log:q}"
+
+
 rule evaluate_baselines:
     input:
         manifest="work/{study}/data/manifest.parquet",
@@ -79,6 +113,8 @@ rule compare_arms:
         ],
         splits=lambda w: sorted({path for _, path in arm_splits(w)}),
         baselines=lambda w: f"work/{w.study}/baselines/{plan_of(w).main.split}/predictions.parquet",
+        # Only where evaluate.grey_levels_at_test asks for it.
+        mismatched=mismatched_predictions,
         survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
         code=code_of("compare_arms"),
     output:
@@ -123,6 +159,7 @@ rule compare_arms:
         where=lambda w: json.dumps(plan_of(w).main.recipe.split.test_where),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
+        mismatched=mismatched_options,
         survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
@@ -132,7 +169,7 @@ rule compare_arms:
         "--labels {params.labels:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm} "
         "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
-        "--dataset {params.dataset:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
+        "--dataset {params.dataset:q} {params.mismatched:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule evaluate_external:

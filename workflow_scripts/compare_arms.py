@@ -27,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_where(parser)
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
+    parser.add_argument(
+        "--mismatches", type=json.loads, default="[]", help="JSON: tests with other grey levels"
+    )
+    parser.add_argument(
+        "--mismatched", type=Path, nargs="*", default=[], help="their predictions (parquet)"
+    )
     parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
@@ -37,11 +43,12 @@ def compare(arguments: argparse.Namespace) -> None:
     """Read the predictions of all arms and write tables, metrics and findings."""
     import pandas as pd
 
-    from batteryscope.config.evaluate import EvaluateSettings
+    from batteryscope.config.evaluate import EvaluateSettings, GreyMismatch
     from batteryscope.evaluation import comparison, verdicts
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, describe_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
+    from batteryscope.evaluation.grey_mismatch import add_mismatched, list_mismatch_findings
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
@@ -57,7 +64,17 @@ def compare(arguments: argparse.Namespace) -> None:
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    table = comparison.compare_arms(predictions, manifest, labels, networks, settings.paper, splits)
+    mismatches = [GreyMismatch.model_validate(values) for values in arguments.mismatches]
+    bases = {mismatch.name: mismatch.arm for mismatch in mismatches}
+    table = comparison.compare_arms(
+        add_mismatched(predictions, arguments.mismatched),
+        manifest,
+        labels,
+        networks | {name: networks.get(arm, "") for name, arm in bases.items()},
+        settings.paper,
+        splits | {name: splits[arm] for name, arm in bases.items() if arm in splits},
+        list(bases),
+    )
     images = levels[level := "image" if "image" in levels else "slice"]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
@@ -66,6 +83,7 @@ def compare(arguments: argparse.Namespace) -> None:
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
     pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
     findings += describe_pairs(pairs, main_arm)
+    findings += list_mismatch_findings(mismatches, table)
     findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,

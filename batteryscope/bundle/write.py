@@ -22,6 +22,7 @@ from batteryscope.bundle.record import (
     Member,
     write_json,
 )
+from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
 
@@ -71,8 +72,10 @@ def write_bundle(
     images.to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
     labels = list_class_labels(manifest, settings.label_columns).astype(str)
     own = (f"{settings.arm}.", BASELINE_PREFIX)
+    # A bundle never meets other grey levels than its networks were trained with.
+    about_model = [finding for finding in findings if finding.get("kind") != MISMATCH]
     record = BundleRecord(
-        **list_common_fields(settings, manifest, metrics, own, findings),
+        **list_common_fields(settings, manifest, metrics, own, about_model),
         arm=settings.arm,
         classes=description["classes"],
         label_columns=settings.label_columns,

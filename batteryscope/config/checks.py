@@ -12,6 +12,7 @@ from batteryscope.config.check_external import check_external
 from batteryscope.config.conditions import check_conditions
 from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
 from batteryscope.config.frame_sizes import check_crops
+from batteryscope.config.grey_mismatches import check_mismatches
 from batteryscope.config.origin import find_origin
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
 from batteryscope.config.project import Project
@@ -48,6 +49,7 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         check_conditions(study, key)
+        check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
         _check_domains(study, key)
         for arm in plan.every_arm.values():
             _check_arm(plan, arm, key)

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.learning import GreyLevels
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 TRAIN_SECONDS = "train_seconds"
@@ -67,6 +68,22 @@ class LearningCurveSettings(Settings):
     images_per_class: list[PositiveInt] = Field(min_length=1)
 
 
+class GreyMismatch(Settings):
+    """An arm's trained networks, asked about test tiles with grey levels unlike those in training.
+
+    ``name`` is what tables call it. ``matched`` is the arm that was trained *and* tested with
+    the treatment ``tested``, on the same division, if there is one; it is ``alike`` if nothing
+    else sets it apart.
+    """
+
+    name: str
+    arm: str
+    trained: GreyLevels
+    tested: GreyLevels
+    matched: str | None = None
+    alike: bool = False
+
+
 class EvaluateSettings(Settings):
     """Baselines and comparisons.
 
@@ -76,6 +93,9 @@ class EvaluateSettings(Settings):
     it has ``targets``. ``survey``: a CSV with the columns ``image, expert, answer`` of a human
     survey (``image`` is the path within the data set). ``coverage`` is the
     share of capacities that shall lie in the intervals that are predicted for them.
+    ``grey_levels_at_test``: the trained networks of every strategy are asked about the test tiles
+    once more, these treated so instead of by ``model.grey_levels``. Nothing is trained for it,
+    and the outcome is told in the comparison alone: a mismatch of training and test.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.
     """
@@ -89,9 +109,18 @@ class EvaluateSettings(Settings):
     survey: str | None = None
     learning_curve: LearningCurveSettings | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    grey_levels_at_test: list[GreyLevels] = []
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None
+
+    @field_validator("grey_levels_at_test")
+    @classmethod
+    def _asked_once(cls, treatments: list[GreyLevels]) -> list[GreyLevels]:
+        for treatment in treatments:
+            if treatments.count(treatment) > 1:
+                raise ValueError(f"'{treatment}' is named twice; name it once.")
+        return treatments
 
 
 class ExplainSettings(Settings):

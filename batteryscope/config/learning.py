@@ -14,6 +14,7 @@ from pydantic import (
 from batteryscope.config.base import Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+GreyLevels = Literal["raw", "dataset", "per_image", "histogram_match", "clahe"]
 
 
 class BalanceSettings(Settings):
@@ -66,11 +67,13 @@ class ModelSettings(Settings):
     which ``weights_sha256`` may pin. ``grey_levels``: ``raw`` (divided by full
     scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each tile
     standardised by itself), ``histogram_match`` (grey-level distribution of the
-    training tiles) or ``clahe``. ``grey_input``: ``replicate`` the grey channel for
-    an RGB stem, or ``sum_stem`` (the stem's weights summed over colour). ``freeze``:
-    ``backbone`` trains the classifier head alone; a number keeps that many of the first
-    layer groups (stem first) as they were, which is faster. ``pooling``: ``network`` takes
-    the network's own end; ``stage_statistics`` puts one linear layer on mean and standard
+    training tiles) or ``clahe``. ``normalisation``, which follows: mean and sd of the
+    ``backbone``'s own pretraining (``input_mean``, ``input_sd``: others), or ``none``; grey levels
+    then go to it between 0 and 1. ``grey_input``: ``replicate`` the grey channel for an RGB stem,
+    or ``sum_stem`` (the stem's weights summed over colour). ``freeze``: ``backbone`` trains the
+    classifier head alone; a number keeps that many of the first layer groups (stem first) as they
+    were, which is faster. ``pooling``: ``network`` takes the network's own end;
+    ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
@@ -84,15 +87,26 @@ class ModelSettings(Settings):
     weights: str = "imagenet"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     backbone_options: dict[str, str | float | int | bool] = {}
+    normalisation: Literal["backbone", "none"] = "backbone"
     input_mean: float | None = None
     input_sd: PositiveFloat | None = None
-    grey_levels: Literal["raw", "dataset", "per_image", "histogram_match", "clahe"] = "raw"
+    grey_levels: GreyLevels = "raw"
     grey_input: Literal["replicate", "sum_stem"] = "replicate"
     dropout: Share | None = None
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
     outputs: Literal["class", "Ah/kg", "Ah/L", "all"] = "class"
+
+    @model_validator(mode="after")
+    def _one_normalisation(self) -> Self:
+        stated = [k for k in ("input_mean", "input_sd") if getattr(self, k) is not None]
+        if self.normalisation == "none" and stated:
+            raise ValueError(
+                f"{stated[0]} {getattr(self, stated[0]):g} has no effect with normalisation "
+                "'none', which leaves mean and sd out; leave one of them out."
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_head(self) -> Self:

@@ -147,6 +147,21 @@ class StudySettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _mismatches_have_names(self) -> Self:
+        asked = self.evaluate.grey_levels_at_test
+        if asked and self.dataset.targets is not None:
+            raise ValueError(
+                f"evaluate.grey_levels_at_test: found '{asked[0]}', but it applies to studies of "
+                "classes, and this one predicts capacities (dataset.targets); leave it out."
+            )
+        if taken := sorted(set(self.mismatched_arms) & set(self.all_arms)):
+            raise ValueError(
+                f"evaluate.grey_levels_at_test: it calls its rows '{taken[0]}', which is the name "
+                "of an arm; give that arm another name."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sweeps_are_possible(self) -> Self:
         check_sweeps(
             self.sweeps,
@@ -191,6 +206,15 @@ class StudySettings(Settings):
             return {}
         sizes = sorted(set(curve.images_per_class))
         return {f"{arm}_n{n}": (arm, n) for arm in curve.arms for n in sizes}
+
+    @property
+    def mismatched_arms(self) -> dict[str, tuple[str, str]]:
+        """Name in the comparison → the arm, and the grey levels that it is tested with instead.
+
+        Those that the arm was trained with are among them, though no mismatch; the plan knows.
+        """
+        asked = self.evaluate.grey_levels_at_test
+        return {f"{arm}_tested_{grey}": (arm, grey) for arm in self.arms for grey in asked}
 
     @property
     def best_known_arm(self) -> str:

@@ -74,6 +74,7 @@ def compare_arms(
     backbones: Mapping[str, str],
     paper: Sequence[PaperValue] = (),
     splits: Mapping[str, pd.DataFrame] | None = None,
+    mismatched: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Score every arm at every level, for the class and for each label column.
 
@@ -93,6 +94,9 @@ def compare_arms(
         of its own, of the arm ``paper``.
     splits
         As for :func:`list_levels`.
+    mismatched
+        Arms that were tested otherwise than they were trained: no published value stands
+        beside them unless it names them.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def compare_arms(
                     rows.extend(place | row for row in _score(part, target, class_labels))
     comparison = pd.DataFrame(rows).assign(paper=np.nan)[COLUMNS]
     comparison["n"] = comparison["n"].astype("Int64")
-    return _add_paper(comparison, paper)
+    return _add_paper(comparison, paper, mismatched)
 
 
 def order_arms(predictions: pd.DataFrame) -> list[str]:
@@ -226,7 +230,9 @@ def _find_domains(table: pd.DataFrame, manifest: pd.DataFrame, level: str) -> "p
     return table["sample_id"].map(known).fillna("")
 
 
-def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue]) -> pd.DataFrame:
+def _add_paper(
+    comparison: pd.DataFrame, paper: Sequence[PaperValue], mismatched: Sequence[str]
+) -> pd.DataFrame:
     alone = []
     for value in paper:
         if value.metric == TRAIN_SECONDS:
@@ -236,6 +242,8 @@ def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue]) -> pd.Data
             beside &= comparison[column] == getattr(value, column)
         if value.arm:
             beside &= comparison["arm"] == value.arm
+        else:
+            beside &= ~comparison["arm"].isin(mismatched)
         if beside.any():
             comparison.loc[beside, "paper"] = value.value
         else:

@@ -55,7 +55,7 @@ def judge_against_baselines(
     InputError
         If the main arm has no image-level row.
     """
-    _pooled_accuracy(comparison, main_arm)  # raises if the arm is not there
+    find_pooled_accuracy(comparison, main_arm)  # raises if the arm is not there
     voted = pool_fits(images[images["arm"] == main_arm])
     accuracy, n = float((voted["y_true"] == voted["y_pred"]).mean()), len(voted)
     n_voters = int(voted["n_tiles"].max())
@@ -109,18 +109,18 @@ def audit_shortcuts(
         already when far above chance. So is a session column in which every session holds
         a single class.
     """
-    accuracy, n = _pooled_accuracy(comparison, main_arm)
+    accuracy, n = find_pooled_accuracy(comparison, main_arm)
     arms = set(comparison["arm"])
     chance = 1 / manifest["class"].nunique()
     if "baseline_majority" in arms:
-        chance = max(chance, _pooled_accuracy(comparison, "baseline_majority")[0])
+        chance = max(chance, find_pooled_accuracy(comparison, "baseline_majority")[0])
     far_above_chance = min(2 * chance, (1 + chance) / 2)
     unit = find_judged_level(comparison, main_arm)
     findings: list[Finding] = []
     for name in SHORTCUTS:
         if name not in arms:
             continue
-        other, n = _pooled_accuracy(comparison, name)
+        other, n = find_pooled_accuracy(comparison, name)
         near = other >= accuracy - CLOSE_TO_MODEL
         if other > far_above_chance and (near or name == "baseline_metadata"):
             degree = "" if near else "partly "
@@ -187,7 +187,7 @@ def collect_findings(
     mine = images[images["arm"] == main_arm]
     unit = find_judged_level(comparison, main_arm)
     if len(mine[FIT].drop_duplicates()) == 1:
-        accuracy, n = _pooled_accuracy(comparison, main_arm)
+        accuracy, n = find_pooled_accuracy(comparison, main_arm)
         low, high = find_wilson_interval(accuracy, n)
         findings.append(
             {
@@ -254,7 +254,14 @@ def find_judged_level(comparison: pd.DataFrame, arm: str) -> str:
     return "specimen" if "specimen" in present else "slice"
 
 
-def _pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:
+def find_pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:
+    """Return an arm's share of right test samples, each counted once, and their number.
+
+    Raises
+    ------
+    InputError
+        If the comparison has no such row.
+    """
     level = find_judged_level(comparison, arm)
     row = comparison[
         (comparison["arm"] == arm)

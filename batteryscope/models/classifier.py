@@ -227,6 +227,8 @@ def _create_backbone(name: str, **options: Any) -> nn.Module:
 
 def _normalisation(settings: ModelSettings) -> tuple[float, float]:
     """The grey mean and sd that the backbone's pretraining used, unless the settings say other."""
+    if settings.normalisation == "none":
+        return 0.0, 1.0
     config = timm.get_pretrained_cfg(settings.backbone)
     mean, sd = IMAGENET_MEAN, IMAGENET_SD
     if config is not None:

@@ -101,6 +101,9 @@ class StudyEvidence:
             return BASELINE_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
         if arm in self.arms:
             return self.arms[arm].label
+        if arm in self.settings.mismatched_arms:
+            base, grey_levels = self.settings.mismatched_arms[arm]
+            return f"{self.label_of(base)}, tested with '{grey_levels}' grey levels"
         known = self.settings.all_arms.get(arm)
         return (known.label if known else "") or arm.replace("_", " ")
 

@@ -83,7 +83,8 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
     found = select_rows(evidence.comparison, headline.level, "", "accuracy").dropna(subset="mean")
     found = found.drop_duplicates("arm").set_index("arm")
     arms = order_arms(evidence.comparison, list(evidence.settings.arms), headline.arm)
-    arms = [a for a in arms if a in found.index and a not in evidence.settings.curve_arms]
+    apart = {*evidence.settings.curve_arms, *evidence.settings.mismatched_arms}
+    arms = [arm for arm in arms if arm in found.index and arm not in apart]
     rows = pd.DataFrame(
         {
             "label": [

@@ -25,7 +25,8 @@ LEVEL_ORDER = ("image", "specimen", "slice", "row", "tile")
 def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
     """Make the comparison tables: per level the class, then the single label columns."""
     comparison = evidence.comparison
-    arms = order_arms(comparison, list(evidence.settings.arms), evidence.main_arm)
+    known = [*evidence.settings.arms, *evidence.settings.mismatched_arms]
+    arms = order_arms(comparison, known, evidence.main_arm)
     arms = [arm for arm in arms if arm not in evidence.settings.curve_arms]
     targets = [
         column

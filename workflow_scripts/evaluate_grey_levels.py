@@ -1,0 +1,51 @@
+"""Ask an arm's networks about test tiles with other grey levels than they were trained with."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.command_line import add_where, log, make_parser, run_program
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read arguments and run."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
+    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
+    add_where(parser)
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of the tile store")
+    parser.add_argument("--fits", type=Path, nargs="+", required=True, help="parts of the stage")
+    parser.add_argument(
+        "--treatments", type=json.loads, required=True, help="JSON: name of a test → grey levels"
+    )
+    parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
+    parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
+    return run_program(evaluate, parser, argv, heavy=True)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Predict the test tiles of every fit in every other way."""
+    import pandas as pd
+
+    from batteryscope.evaluation.forward import choose_device, load_fit
+    from batteryscope.evaluation.predict_mismatched import predict_mismatched
+    from batteryscope.manifest.select import keep_samples
+    from batteryscope.tilestore import TileStore
+
+    manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
+    roles = keep_samples(split, manifest, json.loads(arguments.where))
+    store, device = TileStore.open(arguments.tiles), choose_device(arguments.accelerator)
+    tables = []
+    for folder in sorted(fit for part in arguments.fits for fit in part.glob("r*_f*")):
+        record = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        own = (roles["repeat"] == record["repeat"]) & (roles["fold"] == record["fold"])
+        model = load_fit(folder).to(device)
+        tables.append(predict_mismatched(model, store, manifest, roles[own], arguments.treatments))
+    pd.concat(tables, ignore_index=True).to_parquet(arguments.predictions, index=False)
+    log.info("%d networks tested as %s.", len(tables), ", ".join(arguments.treatments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
