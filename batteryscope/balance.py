@@ -1,4 +1,4 @@
-"""Treatment of unequal class sizes: how often a training tile is seen, and what it weighs."""
+"""Treatment of unequal class sizes: how often a training image is seen, and what it weighs."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,24 +23,25 @@ BALANCE_COLUMNS = ["repeat", "fold", "tile", "copies", "weight"]
 def plan_balance(
     labels: Sequence[str] | NDArray[Any], settings: BalanceSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Plan copies and loss weights of training tiles.
+    """Plan copies and loss weights of training images.
 
     Parameters
     ----------
     labels
-        Class of every tile, (n,).
+        Class of every image, (n,).
     settings
         ``oversample`` replicates every class up to the size of the reference class: whole
-        copies of all its tiles, and one more of some of them, evenly chosen; larger classes
-        stay as they are. ``class_weights`` weights by 1/n_k. ``class_balanced`` leaves both
-        at 1: the training draws its batches by class.
+        copies of all its images, and one more of some of them, evenly chosen; larger classes
+        stay as they are (Jeon et al. 2025: up to the second largest, 201 images).
+        ``class_weights`` weights by 1/n_k, n_k images being of class k. ``class_balanced`` leaves
+        both at 1: the training draws its batches by class.
 
     Returns
     -------
     copies
         (n,) int, at least 1.
     weights
-        (n,) float; their mean over the tiles, times their copies, is 1.
+        (n,) float; their mean over the images is 1.
     """
     _, classes, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     copies = np.ones(len(classes), np.int64)
@@ -87,6 +88,40 @@ def choose_images(
     return sorted(table.groupby("class").head(settings.images_per_class)["sample_id"])
 
 
+def limit_tiles(
+    tiles: pd.DataFrame, classes: pd.Series, tiles_per_class: int, *lot: object
+) -> pd.DataFrame:
+    """Keep so many tiles of every class, spread evenly over its images.
+
+    Every image gives one tile in turn, in the order of lots, until the class has enough; an image
+    that has no tile left is passed over. So fewer tiles are always among the more.
+
+    Parameters
+    ----------
+    tiles
+        ``sample_id, tile``.
+    classes
+        Class by ``sample_id``.
+    tiles_per_class
+        How many; of a class with too few tiles all are kept.
+    lot
+        What the lots of the images depend on, beside the image.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``tiles``, sorted by ``tile``.
+    """
+    ordered = tiles.sort_values("tile")
+    lots = {name: derive_seed(*lot, "tiles", name) for name in ordered["sample_id"].unique()}
+    ordered = ordered.assign(
+        turn=ordered.groupby("sample_id").cumcount(), lot=ordered["sample_id"].map(lots)
+    ).sort_values(["turn", "lot", "sample_id"])
+    label = classes.loc[ordered["sample_id"]].to_numpy()
+    kept = ordered.groupby(label).head(tiles_per_class)
+    return kept.sort_values("tile")[list(tiles.columns)]
+
+
 def balance_stage(
     manifest: pd.DataFrame,
     split: pd.DataFrame,
@@ -96,6 +131,7 @@ def balance_stage(
     stage: str,
     seed: int = 1,
     needs_all_classes: bool = True,
+    tiles_per_class: int | None = None,
 ) -> pd.DataFrame:
     """Plan the balance of a stage's training tiles in every repeat and fold.
 
@@ -114,15 +150,18 @@ def balance_stage(
     stage
         Its name, for messages.
     seed
-        The seed of the stage's training, for the choice of ``images_per_class``.
+        The seed of the stage's training, for the choice of images and tiles.
     needs_all_classes
         False where classes are no outputs of the model, so that one may be unknown in training.
+    tiles_per_class
+        Training tiles of every class (None: all that the images have).
 
     Returns
     -------
     DataFrame
-        ``repeat, fold, tile, copies, weight``, sorted; tiles of images that
-        ``images_per_class`` leaves out are absent.
+        ``repeat, fold, tile, copies, weight``, sorted; all tiles of an image have the copies and
+        the weight of the image, the weights being scaled to a mean over the tiles of 1. Tiles
+        that ``images_per_class`` or ``tiles_per_class`` leaves out are absent.
 
     Raises
     ------
@@ -139,16 +178,19 @@ def balance_stage(
     classes = chosen.set_index("sample_id")["class"]
     tiles = index[index["used"] & index["kind"].isin(TRAINING_KINDS)][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
-    parts, sizes = [], []
+    parts, n_images, n_tiles = [], [], []
     fits = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     for repeat, fold in fits.to_numpy().tolist():
         of_fit = trained[(trained["repeat"] == repeat) & (trained["fold"] == fold)]["sample_id"]
         part = tiles[tiles["sample_id"].isin(set(of_fit))].sort_values("tile")
         if settings.images_per_class is not None:
             usable = classes.loc[part["sample_id"].unique()]
-            sizes.append(usable.value_counts())
+            n_images.append(usable.value_counts())
             chosen_ids = choose_images(usable, settings, seed, repeat, fold)
             part = part[part["sample_id"].isin(chosen_ids)]
+        if tiles_per_class is not None:
+            n_tiles.append(classes.loc[part["sample_id"]].value_counts())
+            part = limit_tiles(part, classes, tiles_per_class, seed, repeat, fold)
         labels = classes.loc[part["sample_id"]].to_numpy(dtype=object)
         if needs_all_classes and (unseen := sorted(set(manifest["class"]) - set(classes))):
             raise InputError(
@@ -158,16 +200,22 @@ def balance_stage(
             )
         missing = sorted(set(classes) - set(labels))
         if missing and (needs_all_classes or not len(labels)):
-            n_images = int((classes == missing[0]).sum())
+            n_all = int((classes == missing[0]).sum())
             n_trained = int((classes.loc[sorted(set(of_fit))] == missing[0]).sum())
             raise InputError(
                 f"Class '{missing[0]}' of stage '{stage}' has no training tile in repeat {repeat}, "
-                f"fold {fold}: {_explain_no_tile(n_images, n_trained, where)}."
+                f"fold {fold}: {_explain_no_tile(n_all, n_trained, where)}."
             )
-        copies, weights = plan_balance(labels, settings)
-        parts.append(part.assign(repeat=repeat, fold=fold, copies=copies, weight=weights))
-    if settings.images_per_class is not None:
-        _warn_of_small_classes(pd.DataFrame(sizes).min(), settings.images_per_class, stage)
+        image, images = pd.factorize(part["sample_id"])
+        copies, weights = plan_balance(classes.loc[images].to_numpy(dtype=object), settings)
+        weight = weights[image] / weights[image].mean()
+        parts.append(part.assign(repeat=repeat, fold=fold, copies=copies[image], weight=weight))
+    for wanted, found, noun in (
+        (settings.images_per_class, n_images, "images"),
+        (tiles_per_class, n_tiles, "tiles"),
+    ):
+        if wanted is not None:
+            _warn_of_small_classes(pd.DataFrame(found).min(), wanted, noun, stage)
     return pd.concat(parts, ignore_index=True)[BALANCE_COLUMNS]
 
 
@@ -184,20 +232,22 @@ def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) ->
     )
 
 
-def _warn_of_small_classes(smallest: pd.Series, images_per_class: int, stage: str) -> None:
-    """Say which classes have fewer training images in some fold than are asked for."""
-    few = smallest[smallest < images_per_class].sort_index()
+def _warn_of_small_classes(smallest: pd.Series, wanted: int, noun: str, stage: str) -> None:
+    """Say which classes have fewer training images (or tiles) in some fold than are asked for."""
+    few = smallest[smallest < wanted].sort_index()
     if len(few):
         counts = ", ".join(f"{name} {int(size)}" for name, size in few.items())
         log.warning(
-            "Stage '%s' asks for %d images per class, but some folds have fewer training images "
+            "Stage '%s' asks for %d %s per class, but some folds have fewer training %s "
             "(%s); all of them are used.",
             stage,
-            images_per_class,
+            wanted,
+            noun,
+            noun,
             counts,
         )
 
 
 def _spread(total: int, size: int) -> NDArray[np.int64]:
-    """Divide copies over tiles so that they differ by one at most, evenly along the list."""
+    """Divide copies over images so that they differ by one at most, evenly along the list."""
     return np.diff(np.arange(size + 1, dtype=np.int64) * total // size)

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.learning import (
@@ -40,6 +40,7 @@ class StageSettings(Settings):
     where: Where
     label_columns: list[str]
     targets: list[str] = []
+    tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     augment: AugmentSettings
     model: ModelSettings
@@ -119,6 +120,17 @@ class StageSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _classes_differ_in_tiles(self) -> Self:
+        if self.tiles_per_class is not None and self.balance.method != "none":
+            raise ValueError(
+                f"balance.method '{self.balance.method}' balances classes of different size, but "
+                f"preprocess.tiles_per_class {self.tiles_per_class} gives each of them the same "
+                "number of training tiles; set preprocess.tiles_per_image in its place, or "
+                "balance.method to 'none'."
+            )
+        return self
+
     def _list_layerwise_choices(self) -> list[str]:
         choices = []
         if self.train.unfreeze_every_epochs is not None:
@@ -141,7 +153,7 @@ class BalanceTask(Settings):
     """What decides which tiles a stage trains on and how often; stages that agree share a plan.
 
     ``tiles`` and ``split`` are names of the :class:`StudyPlan`; ``needs_all_classes`` is False
-    where classes are no outputs of the model.
+    where classes are no outputs of the model. ``tiles_per_class``: at most so many (null: all).
     """
 
     stage: str
@@ -149,6 +161,7 @@ class BalanceTask(Settings):
     split: str
     where: Where
     label_columns: list[str]
+    tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     seed: int
     needs_all_classes: bool
@@ -188,6 +201,7 @@ class StagePlan:
             split=self.split,
             where=settings.where,
             label_columns=settings.label_columns,
+            tiles_per_class=settings.tiles_per_class,
             balance=settings.balance,
             seed=settings.train.seed,
             needs_all_classes=not settings.targets,
@@ -228,6 +242,7 @@ class StudyPlan:
 
     ``arms`` are those that are compared with each other; ``point_arms`` those that the
     ``points`` of sweeps need in addition. Tiles, splits and stages are those of both.
+    ``tile_splits`` are the divisions that decide how many tiles an image must give, where they do.
     """
 
     study: str
@@ -236,8 +251,13 @@ class StudyPlan:
     splits: dict[str, SplitSettings]
     stages: dict[str, StagePlan]
     arms: dict[str, ArmPlan]
+    tile_splits: dict[str, SplitSettings] = field(default_factory=dict)
     point_arms: dict[str, ArmPlan] = field(default_factory=dict)
     points: tuple[PlannedPoint, ...] = ()
+
+    def find_tile_split(self, tiles: str) -> SplitSettings:
+        """Return what divides the images of a tile store, as far as its size depends on that."""
+        return self.tile_splits.get(tiles, SplitSettings())
 
     @property
     def every_arm(self) -> dict[str, ArmPlan]:
@@ -283,6 +303,10 @@ def _plan_arm(plan: StudyPlan, arm_name: str, arm: Arm, where: str) -> ArmPlan:
     """Plan one arm; its tiles, split and stages are added to the plan."""
     recipe = _recipe(plan.settings, arm, where)
     tile_id, split_id = _short_hash(recipe.preprocess), _short_hash(recipe.split)
+    if getattr(recipe.preprocess, "tiles_per_class", None) is not None:
+        sizes = recipe.split.keep_sizes()
+        tile_id = _short_hash([_dump(recipe.preprocess), _dump(sizes)])
+        plan.tile_splits[tile_id] = sizes
     plan.tiles[tile_id], plan.splits[split_id] = recipe.preprocess, recipe.split
     chains: list[str] = []
     for stage in arm.stages:
@@ -318,6 +342,7 @@ def _plan_stage(
         "stage": stage.name,
         "where": stage.where,
         "label_columns": settings.dataset.labels.columns,
+        "tiles_per_class": getattr(recipe.preprocess, "tiles_per_class", None),
     }
     outputs = (values.get("model") or {}).get("outputs", "class")
     if settings.dataset.targets is not None and outputs != "class":

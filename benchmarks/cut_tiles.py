@@ -21,6 +21,8 @@ from benchmarks.sample_data import MAX_PIXELS, generate_frames, ingest_frames, r
 
 FEW, MANY = 12, 36  # images
 ROUNDS = 3
+# Ten random and twelve grid tiles per image, for the networks of 192 px.
+SETTINGS = SemTilesSettings(tiles_per_image=10, input_px=192)
 
 
 def measure(folder: Path) -> list[Measurement]:
@@ -42,8 +44,7 @@ def measure(folder: Path) -> list[Measurement]:
     used = index[index["used"]].merge(further[["sample_id", "path"]], on="sample_id")
     places = list(zip(used["path"], used["y_px"], used["x_px"], strict=True))
     pixels = {path: np.asarray(Image.open(frames / path)) for path in set(used["path"])}
-    settings = _choose_settings(MANY)
-    crop, edge = settings.crop_px, settings.input_px
+    crop, edge = SETTINGS.crop_px, SETTINGS.input_px
 
     def cut() -> Timing:
         return subtract(timed(cut_many)(), timed(cut_few)())
@@ -65,15 +66,9 @@ def prepare_many(folder: Path, images: int) -> Callable[[], pd.DataFrame]:
 
     frames = generate_frames(folder / "frames")
     samples = repeat_samples(ingest_frames(frames)[0], images)
-    settings = _choose_settings(images)
 
     def cut() -> pd.DataFrame:
         with tempfile.TemporaryDirectory(dir=folder) as out_dir:
-            return cut_dataset(samples, frames, settings, Path(out_dir), MAX_PIXELS)[0]
+            return cut_dataset(samples, frames, SETTINGS, Path(out_dir), MAX_PIXELS)[0]
 
     return cut
-
-
-def _choose_settings(images: int) -> SemTilesSettings:
-    """Ten random and twelve grid tiles per image, for the networks of 192 px."""
-    return SemTilesSettings(tiles_per_class=10 * images // 6, input_px=192)

@@ -14,7 +14,7 @@ STUDY = {
         "method": "sem_tiles",
         "crop_px": 64,
         "input_px": 48,
-        "tiles_per_class": 120,
+        "tiles_per_image": 12,
         "grid_tiles": 4,
         "block_px": 16,
         "min_local_sd": 2.0,

@@ -40,24 +40,37 @@ def test_oversampling_fills_up_to_the_reference():
     assert plan_balance(alone, SECOND)[0].tolist() == [1, 1, 1, 1]
 
 
+# Figure 2 of Jeon et al. (2025) is a picture; its text tells nine classes and the second-largest, 201
+# images, up to which all smaller ones are replicated. The other counts are assumed.
+FIGURE_2 = {
+    "333_100cycles": 412, "333_formation": 201, "333_pristine": 180, "622_100cycles": 150,
+    "622_formation": 96, "622_pristine": 77, "811_100cycles": 60, "811_formation": 41,
+    "811_pristine": 16,
+}  # fmt: skip
+
+
 def test_oversampling_as_in_figure_2_of_jeon_2025():
     """Nine classes; all below 201, the size of the second-largest, are replicated up to it."""
-    sizes = dict(zip("abcdefghi", (412, 201, 180, 150, 96, 77, 60, 41, 12), strict=True))
-    labels = label(**sizes)
+    labels = label(**FIGURE_2)
     copies, weights = plan_balance(labels, SECOND)
-    assert count_copies(labels, copies) == {**dict.fromkeys(sizes, 201), "a": 412}
-    assert set(copies[labels == "a"]) == {1}  # the largest stays as it is
-    assert set(copies[labels == "i"]) == {16, 17}
+    assert count_copies(labels, copies) == {**dict.fromkeys(FIGURE_2, 201), "333_100cycles": 412}
+    assert set(copies[labels == "333_100cycles"]) == {1}  # the largest stays as it is
+    seen = pd.Series(copies[labels == "811_pristine"]).value_counts().to_dict()
+    assert seen == {12: 7, 13: 9}  # 201 = 7 · 12 + 9 · 13
+    seen = pd.Series(copies[labels == "622_100cycles"]).value_counts().to_dict()
+    assert seen == {1: 99, 2: 51}  # 201 = 99 + 51 · 2
     assert set(weights) == {1.0}
 
 
 def test_class_weights_make_every_class_count_alike():
-    sizes = dict(zip("abcd", (412, 201, 96, 12), strict=True))
-    labels = label(**sizes)
-    _, weights = plan_balance(labels, WEIGHTS)
-    per_class = pd.Series(weights).groupby(labels)
-    assert np.allclose(per_class.sum(), 721 / 4)  # 1/n_k each, normalised to a mean of 1
-    assert per_class.first()["d"] / per_class.first()["a"] == pytest.approx(412 / 12)
+    """1/n_k, times 1233 images / 9 classes = 137, so that they average to 1."""
+    labels = label(**FIGURE_2)
+    copies, weights = plan_balance(labels, WEIGHTS)
+    assert set(copies) == {1}
+    per_class = pd.Series(weights).groupby(labels).first()
+    assert per_class["333_100cycles"] == pytest.approx(137 / 412)
+    assert per_class["333_formation"] == pytest.approx(137 / 201)
+    assert per_class["811_pristine"] == pytest.approx(137 / 16)
 
 
 def test_remainder_is_spread_evenly():
@@ -161,6 +174,93 @@ def test_stage_takes_its_own_training_tiles():
     source = balance_stage(manifest, split, index, WEIGHTS, {"domain": "source"}, "source")
     ids = index.set_index("tile").loc[source["tile"], "sample_id"]
     assert set(ids) == set(manifest["sample_id"][2:4])
+
+
+def make_counted(sizes: dict[str, int], tiles_per_image: int = 3):
+    """Training images of classes of different size, each with the same number of tiles."""
+    labels = label(**sizes)
+    manifest = pd.DataFrame({"sample_id": [f"{i:016x}" for i in range(len(labels))]})
+    manifest["class"] = labels
+    split = manifest[["sample_id"]].assign(repeat=0, fold=0, role="train")
+    index = pd.DataFrame(
+        {"sample_id": np.repeat(manifest["sample_id"].to_numpy(), tiles_per_image)}
+    )
+    return manifest, split, index.assign(kind="random", used=True, tile=range(len(index)))
+
+
+def count_tiles(plan: pd.DataFrame, manifest: pd.DataFrame, index: pd.DataFrame) -> dict[str, int]:
+    """Training tiles of an epoch by class, those of the same image being seen equally often."""
+    samples = index.set_index("tile").loc[plan["tile"], "sample_id"].to_numpy()
+    assert (plan.groupby(samples)["copies"].nunique() == 1).all()
+    classes = manifest.set_index("sample_id")["class"].loc[samples].to_numpy()
+    return plan.groupby(classes)["copies"].sum().to_dict()
+
+
+def test_images_that_differ_25_to_1_differ_so_in_training_tiles():
+    manifest, split, index = make_counted({"a": 100, "b": 20, "c": 4})
+
+    def count(settings):
+        plan = balance_stage(manifest, split, index, settings, {}, "fit")
+        return count_tiles(plan, manifest, index), plan["weight"].to_numpy()
+
+    assert count(NONE)[0] == {"a": 300, "b": 60, "c": 12}
+    assert count(LARGEST)[0] == {"a": 300, "b": 300, "c": 300}
+    assert count(SECOND)[0] == {"a": 300, "b": 60, "c": 60}
+    tiles, weights = count(WEIGHTS)
+    assert tiles == {"a": 300, "b": 60, "c": 12}
+    # 124 images / 3 classes / n_k
+    assert np.unique(weights) == pytest.approx([124 / 300, 124 / 60, 124 / 12])
+
+
+def test_an_image_counts_once_however_many_of_its_tiles_were_left_out():
+    """Class b: four images of which two have a single tile left, against eight of class a."""
+    manifest, split, index = make_counted({"a": 8, "b": 4})
+    few = index["sample_id"].isin(manifest["sample_id"][8:10]) & (index["tile"] % 3 > 0)
+    index.loc[few, "used"] = False
+    plan = balance_stage(manifest, split, index, LARGEST, {}, "fit")
+    assert set(plan["copies"].iloc[:24]) == {1}
+    assert set(plan["copies"].iloc[24:]) == {2}  # 4 images twice are 8
+    assert count_tiles(plan, manifest, index) == {"a": 24, "b": 16}
+    plan = balance_stage(manifest, split, index, WEIGHTS, {}, "fit")
+    assert plan["weight"].iloc[-1] / plan["weight"].iloc[0] == pytest.approx(2)
+    assert plan["weight"].mean() == pytest.approx(1)
+
+
+def test_tiles_per_class_are_those_of_the_training_part():
+    manifest, split, index = make_counted({"a": 10, "b": 4}, tiles_per_image=6)
+    split.loc[[0, 1, 2, 10], "role"] = ["test", "validation", "test", "test"]
+
+    def take(n, **more):
+        plan = balance_stage(manifest, split, index, NONE, {}, "fit", tiles_per_class=n, **more)
+        return set(plan["tile"])
+
+    def count(tiles):
+        return index.set_index("tile").loc[sorted(tiles), "sample_id"].value_counts()
+
+    for n in (9, 16):
+        assert count_tiles(
+            balance_stage(manifest, split, index, NONE, {}, "fit", tiles_per_class=n),
+            manifest, index,
+        ) == {"a": n, "b": n}  # fmt: skip
+    counts = count(take(16))
+    assert sorted(counts[manifest["sample_id"][3:10]]) == [2] * 5 + [3] * 2  # of seven images
+    assert sorted(counts[manifest["sample_id"][11:]]) == [5, 5, 6]
+    assert take(9) < take(16)
+    assert take(9) == take(9) != take(9, seed=2)
+
+
+def test_missing_tiles_of_one_image_are_taken_from_others(caplog):
+    manifest, split, index = make_counted({"a": 2, "b": 2}, tiles_per_image=4)
+    index.loc[1:3, "used"] = False
+    plan = balance_stage(manifest, split, index, NONE, {}, "fit", tiles_per_class=4)
+    counts = index.set_index("tile").loc[plan["tile"], "sample_id"].value_counts()
+    assert counts[manifest["sample_id"]].tolist() == [1, 3, 2, 2]
+    assert not caplog.messages
+    balance_stage(manifest, split, index, NONE, {}, "fit", tiles_per_class=6)
+    assert caplog.messages == [
+        "Stage 'fit' asks for 6 tiles per class, but some folds have fewer training tiles "
+        "(a 5); all of them are used."
+    ]
 
 
 def test_plan_has_the_chosen_images_only(caplog):

@@ -19,7 +19,7 @@ def make_study() -> dict:
     """The smallest study that goes through to a published report."""
     return small_study(
         dataset={"generator": {"kind": "trivial", "classes": 2, "images_per_class": 6}},
-        preprocess={"tiles_per_class": 30, "grid_tiles": 1},
+        preprocess={"tiles_per_image": 5, "grid_tiles": 1},
         train={"epochs": 1},
         explain={"tiles_per_class": 1, "misclassified_tiles": 0},
         evaluate={"baselines": ["majority"]},

@@ -6,6 +6,7 @@ import pytest
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
+from batteryscope.config.split import SplitSettings
 from batteryscope.errors import ConfigError
 from batteryscope.plan import plan_study
 from batteryscope.splits.assign import split_samples
@@ -65,6 +66,52 @@ def test_an_arm_may_change_any_section():
         main_arm="a",
     )
     assert len(two.tiles) == len(two.splits) == 2
+
+
+def test_one_way_to_count_tiles_takes_the_place_of_the_other():
+    assert plan().main.recipe.preprocess.tiles_per_class == 120
+    tiles = plan(preprocess={"tiles_per_image": 9}).main.recipe.preprocess
+    assert (tiles.tiles_per_image, tiles.tiles_per_class) == (9, None)
+    tiles = plan(preprocess={"tiles_per_class": None}).main.recipe.preprocess
+    assert (tiles.tiles_per_image, tiles.tiles_per_class) == (12, None)
+    with pytest.raises(ConfigError, match="tiles_per_image 9 and tiles_per_class 50 both say"):
+        plan(preprocess={"tiles_per_image": 9, "tiles_per_class": 50})
+    change = {"preprocess.tiles_per_image": 9}
+    two = plan(
+        arms={"a": {}, "b": {"change": change}}, main_arm="a", run_sweeps=["crops_per_class"]
+    )
+    assert two.arms["a"].recipe.preprocess.tiles_per_class == 120
+    assert two.arms["b"].recipe.preprocess.tiles_per_class is None
+    point = two.every_arm["crops_per_class_30"].recipe.preprocess
+    assert (point.tiles_per_image, point.tiles_per_class) == (None, 30)
+    swept = {"crops": {"arm": "b", "preprocess.tiles_per_class": [30]}}
+    point = plan(
+        arms={"a": {}, "b": {"change": change}}, main_arm="a", run_sweeps=["crops"], sweeps=swept
+    ).every_arm["crops_30"].recipe.preprocess  # fmt: skip
+    assert (point.tiles_per_image, point.tiles_per_class) == (None, 30)
+
+
+def test_tiles_per_class_depend_on_the_sizes_of_the_parts():
+    before, seed = plan(), plan(split={"seed": 2})
+    assert (
+        before.tiles.keys() == seed.tiles.keys() != plan(split={"test_fraction": 0.2}).tiles.keys()
+    )
+    assert before.find_tile_split(before.main.tiles).test_fraction == 0.3
+    [stage] = before.stages.values()
+    assert stage.balance.tiles_per_class == 120
+    fixed = plan(preprocess={"tiles_per_image": 9})
+    other = plan(preprocess={"tiles_per_image": 9}, split={"test_fraction": 0.2})
+    assert fixed.tiles.keys() == other.tiles.keys()
+    assert fixed.find_tile_split(fixed.main.tiles) == SplitSettings()
+
+
+def test_classes_with_the_same_number_of_tiles_need_no_balance():
+    with pytest.raises(ConfigError, match="'oversample' .*tiles_per_class 50 .*tiles_per_image"):
+        transfer(preprocess={"tiles_per_class": 50})
+    sentence = r"per_image.change \(stage 'fit'\).*'class_weights' .*tiles_per_class 120"
+    with pytest.raises(ConfigError, match=sentence):
+        plan(balance={"method": "class_weights"})
+    plan(balance={"method": "class_weights"}, preprocess={"tiles_per_image": 9})
 
 
 def transfer(**changes):

@@ -5,13 +5,17 @@ import pandas as pd
 import pytest
 
 from batteryscope.config.preprocess import SemTilesSettings
-from batteryscope.preprocess.cut_dataset import count_random_tiles
+from batteryscope.config.split import SplitSettings
+from batteryscope.preprocess.cut_dataset import count_training_tiles
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.preprocess.tiling import draw_random_tiles, place_grid_tiles, resize_tile
 from batteryscope.seeds import derive_rng
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.groups import find_groups
 from tests.test_preprocess_data_bar import draw_bar, draw_image
+from tests.test_splits_assign import make_domains
 
 SMALL = SemTilesSettings(crop_px=60, input_px=32, grid_tiles=6, block_px=10, min_local_sd=6.0)
 
@@ -135,9 +139,42 @@ def test_unusable_pictures_say_why():
     assert empty.value.reason == "empty"
 
 
-def test_every_class_gets_its_tiles():
-    classes = pd.Series(["a"] * 3 + ["b"] * 1 + ["c"] * 4)
-    assert count_random_tiles(classes, 10) == [4, 4, 4, 10, 3, 3, 3, 3]
+def test_every_image_gives_its_tiles_whatever_its_class():
+    manifest = pd.DataFrame({"class": ["a"] * 25 + ["b"], "domain": ""})
+    assert count_training_tiles(manifest, SMALL) == [12] * 26  # the default
+    fewer = SemTilesSettings(tiles_per_image=3)
+    assert count_training_tiles(manifest, fewer) == [3] * 26
+
+
+def test_images_give_enough_for_the_smallest_training_part():
+    """Of ten images a hold-out division trains five, of five it trains two, of one that one."""
+    parts = [("a", "plain", 10), ("a", "additive", 5), ("b", "plain", 1)]
+    rows = [(name, domain) for name, domain, n in parts for _ in range(n)]
+    manifest = pd.DataFrame(rows, columns=["class", "domain"])
+    settings = SemTilesSettings(tiles_per_class=20)
+    split = SplitSettings(test_fraction=0.2, validation_fraction=0.3)
+    assert [split.count_training_samples(n) for n in (10, 5, 1)] == [5, 2, 1]
+    assert count_training_tiles(manifest, settings, split) == [4] * 10 + [10] * 5 + [20]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"scheme": "holdout", "test_fraction": 0.3, "validation_fraction": 0.2},
+        {"scheme": "kfold", "folds": 5, "validation_fraction": 0.1},
+        {"scheme": "holdout_kfold", "folds": 3, "test_fraction": 0.5},
+    ],
+)
+def test_no_division_trains_fewer_than_the_tiles_are_counted_for(values):
+    settings = SplitSettings(**values, group="image")
+    manifest = make_domains({"a": 13, "b": 8}, {"a": 7, "b": 29})
+    split = split_samples(manifest, find_groups(manifest, "image"), settings)
+    table = split.merge(manifest[["sample_id", "class", "domain"]], on="sample_id")
+    trained = table[table["role"] == "train"]
+    counts = trained.groupby(["class", "domain", "repeat", "fold"]).size()
+    sizes = manifest.groupby(["class", "domain"]).size()
+    for stratum, size in sizes.items():
+        assert counts.loc[stratum].min() >= settings.count_training_samples(size) >= size // 4
 
 
 def test_positions_depend_on_the_sample_alone():

@@ -40,7 +40,7 @@ SEARCH = {
 }
 FEW = {
     "dataset": {"generator": {"kind": "trivial", "classes": 3, "images_per_class": 6}},
-    "preprocess": {"tiles_per_class": 60, "grid_tiles": 2},
+    "preprocess": {"tiles_per_image": 10, "grid_tiles": 2},
 }
 
 

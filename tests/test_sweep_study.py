@@ -20,7 +20,7 @@ from tests.tracking_study import copy_empty_store, load_script
 
 STUDY = small_study(
     dataset={"generator": {"kind": "trivial", "classes": 2, "images_per_class": 8}},
-    preprocess={"tiles_per_class": 24, "input_px": 32},
+    preprocess={"tiles_per_image": None, "tiles_per_class": 12, "input_px": 32},
     train={"epochs": 1},
     sweeps={"grid": {"preprocess.crop_px": [48, 64], "train.learning_rate": [1e-3, 5e-3]}},
     run_sweeps=["grid"],
@@ -63,7 +63,7 @@ class Workshop:
             self.call(
                 "preprocess_images", "--manifest", manifest, "--dataset", root / "images",
                 "--settings", self.write("tiles", settings), "--max-pixels", 10**8,
-                "--out", root / "tiles" / name,
+                "--split", self.write("split", plan.find_tile_split(name)), "--out", root / "tiles" / name,
             )  # fmt: skip
         for name, settings in plan.splits.items():
             self.call(

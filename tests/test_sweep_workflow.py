@@ -14,7 +14,7 @@ MAIN_RATE = 5.0e-3  # the main arm's
 def params(*rates: float) -> dict:
     study = small_study(
         dataset={"generator": {"kind": "trivial", "classes": 2, "images_per_class": 6}},
-        preprocess={"tiles_per_class": 30, "grid_tiles": 1},
+        preprocess={"tiles_per_image": 5, "grid_tiles": 1},
         train={"epochs": 1, "learning_rate": MAIN_RATE},
         sweeps={"rate": {"train.learning_rate": list(rates)}},
         run_sweeps=["rate"],

@@ -32,7 +32,9 @@ AFTER_TRAINING = {
 def params(**trivial):
     return small_params(
         trivial=small_study(dataset={"name": "trivial", "generator": TRIVIAL}, **trivial),
-        random=small_study(dataset={"name": "random", "generator": RANDOM}),
+        random=small_study(
+            dataset={"name": "random", "generator": RANDOM}, preprocess={"tiles_per_image": 6}
+        ),
     )
 
 

@@ -36,6 +36,7 @@ def _balance(arguments: argparse.Namespace) -> None:
         task.stage,
         task.seed,
         needs_all_classes=task.needs_all_classes,
+        tiles_per_class=task.tiles_per_class,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     plan.to_parquet(arguments.out, index=False)

@@ -20,12 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the images")
     parser.add_argument("--settings", required=True, help="preprocessing as JSON text or file")
+    parser.add_argument("--split", default="{}", help="how the images will be divided, likewise")
     parser.add_argument("--max-pixels", type=int, required=True, help="largest width × height")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tile store to write")
     return run_program(_preprocess, parser, argv)
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
+    from batteryscope.config.split import SplitSettings
     from batteryscope.counted import count_of
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.preprocess.describe_rejects import describe_rejects
@@ -33,7 +35,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
 
     settings = _read_preprocess_settings(arguments.settings)
     manifest = read_manifest(arguments.manifest)
-    index, rejects = find_dataset_cutter(settings)(
+    index, rejects = find_dataset_cutter(settings, read_settings(SplitSettings, arguments.split))(
         manifest, arguments.dataset, settings, arguments.out, arguments.max_pixels
     )
     lines = describe_rejects(rejects, manifest)

@@ -16,6 +16,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+# Two ways to say one thing: where a change says it one way, what was said the other way is gone.
+_ALTERNATIVES = {"tiles_per_image": "tiles_per_class", "tiles_per_class": "tiles_per_image"}
+
 S = TypeVar("S", bound="Settings")
 _MAPPING_WORDS = re.compile(r"valid dictionary( or (instance of \w+|object to .*))?")
 
@@ -96,6 +99,19 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     return sorted(
         {name for c in candidates for cls in list_classes(c) for name in cls.model_fields}
     )
+
+
+def name_alternative(key: str) -> str:
+    """Return the key, dotted or not, that says the same in another way; "" if there is none.
+
+    Examples
+    --------
+    >>> name_alternative("preprocess.tiles_per_class")
+    'preprocess.tiles_per_image'
+    """
+    section, dot, last = key.rpartition(".")
+    other = _ALTERNATIVES.get(last, "")
+    return f"{section}{dot}{other}" if other else ""
 
 
 def list_classes(annotation: Any) -> list[type[BaseModel]]:

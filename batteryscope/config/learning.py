@@ -18,13 +18,14 @@ GreyLevels = Literal["raw", "dataset", "per_image", "histogram_match", "clahe"]
 
 
 class BalanceSettings(Settings):
-    """Treatment of unequal class sizes, counted in training tiles.
+    """Treatment of unequal class sizes, counted in training images.
 
-    ``oversample`` replicates the tiles of every class up to the size of the
-    ``reference`` class; larger classes stay as they are. ``class_weights`` weights
-    the loss by 1/n_k, normalised so that the weights of all tiles average to 1.
-    ``class_balanced`` draws every class equally often in every epoch, tiles of a class
-    with replacement; an epoch stays as long as without it.
+    ``oversample`` replicates the images of every class, with all their tiles, up to the number
+    of images of the ``reference`` class; larger classes stay as they are. ``class_weights``
+    weights the loss by 1/n_k, n_k being the images of a class, normalised so that the weights of
+    all tiles average to 1. ``class_balanced`` draws every class equally often in every epoch,
+    tiles of a class with replacement; an epoch stays as long as without it. None of them goes
+    with ``preprocess.tiles_per_class``, after which there is nothing to balance.
 
     ``images_per_class`` keeps at most that many training images of each class, and at
     most as many validation images, chosen by lot for every repeat and fold; fewer images

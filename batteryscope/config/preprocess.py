@@ -1,18 +1,23 @@
 """How a picture becomes tiles."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 
+DEFAULT_TILES_PER_IMAGE = 12
+
 
 class SemTilesSettings(Settings):
     """Square tiles of SEM top views that never touch the data bar.
 
-    ``tiles_per_class`` random tiles are spread over the images of each class; they
-    train. ``grid_tiles`` evenly spaced tiles per image are what every image is
-    judged by. A tile whose median local standard deviation (blocks of
+    ``tiles_per_image`` random tiles of every image train (12 if nothing is said), so that the
+    tiles of the classes relate as their images do. ``tiles_per_class`` stands in its place where
+    every class shall have the same number of training tiles whatever its number of images: so
+    many of the training part of each class, spread evenly over its images.
+    ``grid_tiles`` evenly spaced tiles per image are what every image is judged by. A tile whose median local standard deviation (blocks of
     ``block_px``, in grey levels of 255) is below ``min_local_sd`` holds no coating
     and is left out; 0 switches the filter off.
     """
@@ -21,11 +26,27 @@ class SemTilesSettings(Settings):
     data_bar: Literal["auto", "none"] | NonNegativeInt = "auto"
     crop_px: PositiveInt = 300
     input_px: PositiveInt = 224
-    tiles_per_class: PositiveInt = 400
+    tiles_per_image: PositiveInt | None = None
+    tiles_per_class: PositiveInt | None = None
     grid_tiles: PositiveInt = 12
     block_px: Annotated[int, Field(ge=4)] = 30
     min_local_sd: NonNegativeFloat = 9.0
     seed: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_tiles_one_way(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        per_image, per_class = values.get("tiles_per_image"), values.get("tiles_per_class")
+        if per_image is not None and per_class is not None:
+            raise ValueError(
+                f"tiles_per_image {per_image} and tiles_per_class {per_class} both say how many "
+                "tiles train; leave one of them out."
+            )
+        if per_image is None and per_class is None:
+            return {**values, "tiles_per_image": DEFAULT_TILES_PER_IMAGE}
+        return values
 
 
 class CtSlicesSettings(Settings):

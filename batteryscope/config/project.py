@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.base import Settings, name_alternative, validate_settings
 from batteryscope.config.choose_sweeps import choose_sweeps
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.config.table_study import TableStudySettings
@@ -153,10 +153,13 @@ def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[s
 
     A value of null in ``change`` replaces. Some mappings replace as a whole: ``arms`` and
     the ``space`` of a search, so that an overlay can drop arms and keys, and any mapping that
-    names another ``kind`` or ``method`` of alternatives than the base does.
+    names another ``kind`` or ``method`` of alternatives than the base does. One of two
+    alternative keys takes the other's place (see :func:`~batteryscope.config.base.name_alternative`).
     """
     merged = copy.deepcopy(dict(base))
     for key, value in change.items():
+        if value is not None and change.get(name_alternative(key)) is None:
+            _forget(merged, name_alternative(key))
         old = merged.get(key)
         if isinstance(value, Mapping) and isinstance(old, dict) and _may_merge(key, old, value):
             merged[key] = merge_settings(old, value)
@@ -175,8 +178,16 @@ def change_settings(values: Mapping[str, Any], change: Mapping[str, Any]) -> dic
             if not isinstance(target.get(parent), dict):
                 target[parent] = {}  # an impossible key, which validation explains
             target = target[parent]
+        if value is not None and change.get(name_alternative(dotted)) is None:
+            _forget(target, name_alternative(last))
         target[last] = copy.deepcopy(value)
     return changed
+
+
+def _forget(values: dict[str, Any], key: str) -> None:
+    """Set a key to nothing if it is there."""
+    if key in values:
+        values[key] = None
 
 
 def _may_merge(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

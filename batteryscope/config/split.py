@@ -1,5 +1,6 @@
 """How samples are divided into training, validation and test parts."""
 
+from math import ceil
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -53,6 +54,29 @@ class SplitSettings(Settings):
                 f"{self.validation_fraction} leave nothing to train on; make them smaller."
             )
         return self
+
+    def count_training_samples(self, n_samples: int) -> int:
+        """Return how many of so many samples of a class train at least, if groups are small.
+
+        Parameters
+        ----------
+        n_samples
+            Samples of one class (and domain) that may be tested.
+
+        Returns
+        -------
+        int
+            At least 1. One value of ``leave_out`` is taken to hold half of the samples at most.
+        """
+        share = {"kfold": 1 / self.folds, "leave_one_out": 0.5}.get(self.scheme, self.test_fraction)
+        rest = n_samples - ceil(n_samples * share)
+        validated = 1 / self.folds if self.scheme == "holdout_kfold" else self.validation_fraction
+        return max(1, rest - max(1, ceil(rest * validated)))
+
+    def keep_sizes(self) -> Self:
+        """Return only what decides how large the training part is."""
+        kept = {"scheme", "leave_out", "folds", "test_fraction", "validation_fraction"}
+        return type(self)(**self.model_dump(include=kept))
 
     @property
     def needed_groups(self) -> tuple[int, str]:

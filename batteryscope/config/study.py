@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import Settings, name_alternative
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
 from batteryscope.config.learning import (
@@ -264,6 +264,7 @@ def change_arm(arm: Arm, values: Mapping[str, Any]) -> Arm:
             continue
         own = {stage.name for stage in stages if key in stage.change}
         if not own:
+            change.pop(name_alternative(key), None)
             change[key] = value
         stages = [
             s.model_copy(update={"change": {**s.change, key: value}}) if s.name in own else s

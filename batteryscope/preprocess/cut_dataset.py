@@ -13,6 +13,7 @@ from batteryscope.config.preprocess import (
     SemTilesSettings,
     find_tile_shape,
 )
+from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
@@ -45,11 +46,12 @@ def cut_dataset(
     settings: PictureSettings,
     out_dir: Path,
     max_pixels: int,
+    split: SplitSettings | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut the tiles of all images and write them to a folder.
 
     Every image is decoded once. The tiles of an image depend on the settings and on
-    itself, and on the size of its class, but not on the other images.
+    itself, but not on the other images; only their number does with ``tiles_per_class``.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ def cut_dataset(
         also ``preview_row.png``) and, if the method measures something, ``measurements.parquet``.
     max_pixels
         Larger images are rejected before they are decoded.
+    split
+        How the images will be divided; ``tiles_per_class`` needs it.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def cut_dataset(
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
-    random_counts = _count_training_tiles(manifest["class"], settings)
+    random_counts = count_training_tiles(manifest, settings, split)
     shown = set(manifest.groupby("class")["sample_id"].first().head(MAX_PREVIEW_FRAMES))
     records: list[dict[str, Any]] = [
         {
@@ -128,16 +132,22 @@ def cut_dataset(
     return index, reject_table
 
 
-def count_random_tiles(classes: pd.Series, tiles_per_class: int) -> list[int]:
-    """Return the number of random tiles of each image: an equal share of its class's."""
-    sizes = classes.map(classes.value_counts())
-    return [-(-tiles_per_class // int(size)) for size in sizes]
+def count_training_tiles(
+    manifest: pd.DataFrame, settings: PictureSettings, split: SplitSettings | None = None
+) -> list[int]:
+    """Return the number of random tiles of each image.
 
-
-def _count_training_tiles(classes: pd.Series, settings: PictureSettings) -> list[int]:
+    With ``tiles_per_class`` it is enough for the smallest training part that the split leaves of
+    the image's class in its domain; balancing takes as many of them as are wanted.
+    """
     if isinstance(settings, CoatingCropSettings):
-        return [settings.training_crops] * len(classes)
-    return count_random_tiles(classes, settings.tiles_per_class)
+        return [settings.training_crops] * len(manifest)
+    if settings.tiles_per_class is None:
+        return [settings.tiles_per_image or 0] * len(manifest)
+    sizes = manifest.groupby(["class", "domain"])["class"].transform("size")
+    divide = split or SplitSettings()
+    trained = [divide.count_training_samples(int(size)) for size in sizes]
+    return [-(-settings.tiles_per_class // n) for n in trained]
 
 
 def _cut_image(

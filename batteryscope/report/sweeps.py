@@ -22,6 +22,7 @@ UNITS = {
     "preprocess.crop_px": "edge of a crop (px)",
     "preprocess.crop_height_px, preprocess.crop_width_px": "height, width of a crop (px)",
     "preprocess.tiles_per_class": "training crops per class",
+    "preprocess.tiles_per_image": "training crops per image",
     "preprocess.half_edge_radii": "half edge of a crop (radii of the can)",
     "model.grey_levels": "grey levels",
     "model.backbone": "network",

@@ -8,6 +8,7 @@ from batteryscope.config.preprocess import (
     CoatingCropSettings,
     CtSlicesSettings,
     PreprocessSettings,
+    SemTilesSettings,
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
@@ -224,13 +225,14 @@ def describe_balance(stages: Iterable[BalanceSettings]) -> str:
         if ("oversample", reference) in found:
             size = reference.replace("_", " ")
             texts.append(
-                f"Oversampling: the training tiles of every class smaller than the {size} one are "
-                "replicated up to its size; larger classes stay as they are."
+                f"Oversampling: the training images of every class smaller than the {size} one are "
+                "replicated, with all their tiles, up to its number of images; larger classes stay "
+                "as they are."
             )
     methods = {method for method, _ in found}
     if "class_weights" in methods:
         texts.append(
-            "Class weights: the loss of a tile weighs 1/n, n being the number of training tiles of "
+            "Class weights: the loss of a tile weighs 1/n, n being the number of training images of "
             "its class, normalised so that the weights of all training tiles average to 1."
         )
     if "class_balanced" in methods:
@@ -249,14 +251,25 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
         return _describe_coating(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
-        f"data bar, and resized to {preprocess.input_px} pixels. About "
-        f"{preprocess.tiles_per_class} tiles per class were cut at random places, spread over all "
-        "images; those of the training images train the network. Every image is judged by "
+        f"data bar, and resized to {preprocess.input_px} pixels. "
+        f"{_describe_training_tiles(preprocess)} Every image is judged by "
         f"{preprocess.grid_tiles} evenly spaced tiles."
     )
     if preprocess.min_local_sd > 0:
         sentence += " Tiles that show only empty background were left out."
     return sentence
+
+
+def _describe_training_tiles(preprocess: SemTilesSettings) -> str:
+    if preprocess.tiles_per_class is None:
+        return (
+            f"{preprocess.tiles_per_image} tiles at random places of every training image train "
+            "the network."
+        )
+    return (
+        f"{preprocess.tiles_per_class} tiles per class train the network, at random places and "
+        "spread evenly over the training images of the class."
+    )
 
 
 def _describe_coating(preprocess: CoatingCropSettings) -> str:

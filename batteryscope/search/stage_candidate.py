@@ -64,7 +64,7 @@ def plan_candidate(data: SearchData, settings: StageSettings, parent: Path | Non
     """Decide what a candidate trains on; its balance may be part of the search."""
     balance = balance_stage(
         data.manifest, data.split, data.index, settings.balance, settings.where,
-        settings.stage, settings.train.seed,
+        settings.stage, settings.train.seed, tiles_per_class=settings.tiles_per_class,
     )  # fmt: skip
     pair = (int(data.split["repeat"].iloc[0]), int(data.split["fold"].iloc[0]))
     parents = {f"r{pair[0]}_f{pair[1]}": parent} if parent else {}
