@@ -72,7 +72,7 @@ def write_bundle(
     labels = list_class_labels(manifest, settings.label_columns).astype(str)
     own = (f"{settings.arm}.", BASELINE_PREFIX)
     record = BundleRecord(
-        **list_common_fields(settings, manifest, metrics, own, findings),
+        **list_common_fields(settings, manifest, metrics, own, findings, members),
         arm=settings.arm,
         classes=description["classes"],
         label_columns=settings.label_columns,

