@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 from batteryscope.bundle.card import list_scores
 from batteryscope.bundle.read import load_bundle
+from batteryscope.bundle.record import read_record
 from batteryscope.bundle.vote import take_vote
 from batteryscope.errors import InputError
 from batteryscope.manifest.inspect import digest_pixels
+from batteryscope.models.weights_file import WeightsOrigin
 from batteryscope.provenance import digest_file
 from batteryscope.readers.registry import read_picture
 from tests.bundled_study import (
@@ -135,6 +137,23 @@ def test_real_data_licence_names_the_data_set(study: Study, tmp_path: Path) -> N
     folder = bundle_study(study, tmp_path / "real", generated=False)
     assert "'noise'" in json.loads((folder / "bundle.json").read_text())["licence"]["weights"]
     assert "generated" not in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_origin_and_licence_of_pretrained_weights_are_stated(study: Study, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(study.root / "part0", tmp_path / "part0")).parent
+    origin = WeightsOrigin(
+        source="package", name="lite", version="0.1", sha256="ab" * 32, licence="Apache-2.0"
+    )
+    began = replace(study, root=root)
+    for path in root.glob("part0/*/fit.json"):
+        fit = json.loads(path.read_text()) | {"pretrained": origin.model_dump()}
+        path.write_text(json.dumps(fit))
+    (root / "images").symlink_to(study.images)
+    record = read_record(bundle_study(began))
+    assert [member.pretrained for member in record.members] == [origin, origin]
+    card = (began.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "the package lite 0.1 (Apache-2.0; SHA-256 abababababab…)" in card
+    assert "Weights: MIT" not in card
 
 
 def test_changed_image_is_not_bundled(study: Study, tmp_path: Path) -> None:

@@ -35,12 +35,17 @@ def check(arguments: argparse.Namespace) -> None:
     model = build_classifier(settings, ["a", "b"], input_px=96, seed=0)
     if wanted.train.unfreeze_every_epochs is not None or wanted.train.layer_decay < 1:
         group_trained_parameters(model.backbone)
-    found = {"backbone": settings.backbone, "parameters": model.n_parameters}
+    origin = model.pretrained
+    found = {
+        "backbone": settings.backbone,
+        "parameters": model.n_parameters,
+        "pretrained": origin.model_dump() if origin else None,
+    }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     log.info(
-        "%s with %s weights, %s parameters",
+        "%s with weights from %s, %s parameters",
         settings.backbone,
-        settings.weights,
+        origin.describe() if origin else "the random generator",
         f"{model.n_parameters:,}",
     )
 

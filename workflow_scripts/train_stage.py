@@ -39,12 +39,12 @@ def train(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation.judge_fit import write_fit_predictions
-    from batteryscope.provenance import digest_file, digest_training_code
+    from batteryscope.models.weights_file import digest_weights
+    from batteryscope.provenance import digest_training_code
     from batteryscope.tilestore import TileStore
     from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.training.stage import is_first_process, list_fits, plan_fits, train_stage
 
-    weights = Path(settings.model.weights)
     manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
     store = TileStore.open(arguments.tiles)
     parents = {fit.name: fit for part in arguments.parent for fit in sorted(part.glob("r*_f*"))}
@@ -56,7 +56,7 @@ def train(arguments: argparse.Namespace) -> None:
         store.index,
         store.tiles,
         list_fits(split, arguments.part, settings.train.parallel_jobs),
-        digest_training_code() + (digest_file(weights) if weights.is_file() else ""),
+        digest_training_code() + digest_weights(settings.model),
         parents,
     )
 

@@ -84,7 +84,7 @@ def write_capacity_bundle(
     findings = read_result(comparison / "findings.json")
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     record = CapacityRecord(
-        **list_common_fields(settings, manifest, metrics, kept, findings),
+        **list_common_fields(settings, manifest, metrics, kept, findings, members),
         backbone=backbone,
         targets=targets,
         preprocess=settings.preprocess,

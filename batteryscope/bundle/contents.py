@@ -61,6 +61,7 @@ def copy_members(
             weights_sha256=digest_file(folder / "weights.safetensors"),
             best_epoch=fit["best_epoch"],
             n_train_images=len(fit["train_samples"]),
+            pretrained=fit.get("pretrained"),
         )
         target = out_dir / f"{member.name}.safetensors"
         target.unlink(missing_ok=True)
@@ -121,6 +122,7 @@ def list_common_fields(
     metrics: Mapping[str, float],
     kept: tuple[str, ...],
     findings: Iterable[Mapping[str, str]],
+    members: Sequence[Member],
 ) -> dict[str, Any]:
     """Return the fields of the record that do not depend on what is predicted.
 
@@ -136,6 +138,8 @@ def list_common_fields(
         Beginnings of names.
     findings
         What a reader must know beside the numbers, as ``{kind, text}``.
+    members
+        The trained models, whose pretrained weights bring a licence of their own.
     """
     return {
         "format_version": FORMAT_VERSION,
@@ -148,7 +152,7 @@ def list_common_fields(
         "data": describe_data(settings, manifest),
         "metrics": {k: v for k, v in sorted(metrics.items()) if k.startswith(kept)},
         "findings": [{str(k): str(v) for k, v in finding.items()} for finding in findings],
-        "licence": state_licence(settings),
+        "licence": state_licence(settings, members),
     }
 
 
@@ -172,14 +176,22 @@ def describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> TrainingD
     )
 
 
-def state_licence(settings: BundleSettings) -> Licence:
-    """State the terms of use, which depend on where the pictures come from."""
-    if settings.generated:
+def state_licence(settings: BundleSettings, members: Sequence[Member]) -> Licence:
+    """State the terms of use, which depend on where pictures and pretrained weights come from."""
+    origins = sorted({m.pretrained.describe() for m in members if m.pretrained is not None})
+    if settings.generated and origins:
+        weights = "Weights: they were trained on generated pictures only."
+    elif settings.generated:
         weights = "Weights: MIT; they were learnt from generated pictures only."
     else:
         weights = (
             f"The weights and the example picture were made from the data set "
             f"'{settings.data_name}'; whatever its licence demands holds for them too."
+        )
+    if origins:
+        weights += (
+            f" Training began with pretrained weights of {' and '.join(origins)}; "
+            "whatever their licence demands holds for these weights too."
         )
     return Licence(weights=weights)
 

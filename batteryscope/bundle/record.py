@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.models.weights_file import WeightsOrigin
 
 FORMAT_VERSION = 1
 RECORD_FILE = "bundle.json"
@@ -38,13 +39,14 @@ class BundleSettings(Settings):
 
 
 class Member(Settings):
-    """One trained model of the bundle."""
+    """One trained model of the bundle; ``pretrained`` is what its training began with."""
 
     repeat: NonNegativeInt
     fold: NonNegativeInt
     weights_sha256: Digest
     best_epoch: NonNegativeInt
     n_train_images: NonNegativeInt
+    pretrained: WeightsOrigin | None = None
 
     @property
     def name(self) -> str:

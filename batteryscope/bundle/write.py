@@ -75,7 +75,7 @@ def write_bundle(
     # A bundle never meets other grey levels than its networks were trained with.
     about_model = [finding for finding in findings if finding.get("kind") != MISMATCH]
     record = BundleRecord(
-        **list_common_fields(settings, manifest, metrics, own, about_model),
+        **list_common_fields(settings, manifest, metrics, own, about_model, members),
         arm=settings.arm,
         classes=description["classes"],
         label_columns=settings.label_columns,

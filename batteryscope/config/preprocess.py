@@ -16,10 +16,10 @@ class SemTilesSettings(Settings):
     ``tiles_per_image`` random tiles of every image train (12 if nothing is said), so that the
     tiles of the classes relate as their images do. ``tiles_per_class`` stands in its place where
     every class shall have the same number of training tiles whatever its number of images: so
-    many of the training part of each class, spread evenly over its images.
-    ``grid_tiles`` evenly spaced tiles per image are what every image is judged by. A tile whose median local standard deviation (blocks of
-    ``block_px``, in grey levels of 255) is below ``min_local_sd`` holds no coating
-    and is left out; 0 switches the filter off.
+    many of the training part of each class, spread evenly over its images. ``grid_tiles``
+    evenly spaced tiles per image are what every image is judged by. A tile whose median local
+    standard deviation (blocks of ``block_px``, in grey levels of 255) is below ``min_local_sd``
+    holds no coating and is left out; 0 switches the filter off.
     """
 
     method: Literal["sem_tiles"] = "sem_tiles"

@@ -2,7 +2,6 @@
 
 import difflib
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.config.learning import ModelSettings
-from batteryscope.errors import ConfigError, InputError
+from batteryscope.errors import ConfigError
 from batteryscope.models import (  # noqa: F401 (they make their networks known to timm)
     classic_backbones,
     rate_cnn,
@@ -20,10 +19,12 @@ from batteryscope.models import (  # noqa: F401 (they make their networks known 
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.new_head import choose_dropout, initialise_head
+from batteryscope.models.packaged_weights import MEAN, SD, find_packaged_weights
+from batteryscope.models.pretrained import find_pretrained
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.models.two_layer_head import TwoLayerHead
-from batteryscope.models.weights import load_pretrained, read_weights
-from batteryscope.models.weights_file import check_weights_file
+from batteryscope.models.weights import load_pretrained
+from batteryscope.models.weights_file import WeightsOrigin
 
 IMAGENET_MEAN, IMAGENET_SD = 0.449, 0.226  # averaged over colour, for grey pictures
 
@@ -56,8 +57,11 @@ class ModelDescription:
 class TileClassifier(nn.Module):
     """A backbone that takes (B, C, H, W) tiles in 0…255 and gives (B, n_classes) logits.
 
-    C is 1 for grey tiles, or the number of stacked slices.
+    C is 1 for grey tiles, or the number of stacked slices. ``pretrained`` tells where the weights
+    that it began with came from; None if they were random, or if it was rebuilt.
     """
+
+    pretrained: WeightsOrigin | None = None
 
     def __init__(self, description: ModelDescription) -> None:
         super().__init__()
@@ -183,13 +187,13 @@ def build_classifier(
         model = _find_kind(description)(description)
         initialise_head(model.backbone.get_classifier())  # type: ignore[operator]
     if settings.weights != "random":
-        state, origin = _find_state(settings)
+        state, model.pretrained = find_pretrained(settings)
         network = model.backbone
         if isinstance(network, StageStatistics | TwoLayerHead):
             network = network.network
         if channels == 1:
             state = _sum_stem(network, state)
-        load_pretrained(network, state, origin)
+        load_pretrained(network, state, model.pretrained.describe())
     freeze_groups(model.backbone, settings.freeze, settings.backbone)
     return model.to(memory_format=torch.channels_last)
 
@@ -231,30 +235,14 @@ def _normalisation(settings: ModelSettings) -> tuple[float, float]:
         return 0.0, 1.0
     config = timm.get_pretrained_cfg(settings.backbone)
     mean, sd = IMAGENET_MEAN, IMAGENET_SD
-    if config is not None:
+    if settings.weights == "imagenet" and find_packaged_weights(settings.backbone) is not None:
+        mean, sd = MEAN, SD
+    elif config is not None:
         mean = sum(config.mean) / len(config.mean)
         sd = sum(config.std) / len(config.std)
     if settings.input_mean is not None:
         mean = settings.input_mean
     return mean, settings.input_sd or sd
-
-
-def _find_state(settings: ModelSettings) -> tuple[dict[str, Tensor], str]:
-    if settings.weights != "imagenet":
-        path = Path(settings.weights)
-        check_weights_file(path, settings.weights_sha256)
-        return read_weights(path), str(path)
-    try:
-        pretrained = timm.create_model(
-            settings.backbone, pretrained=True, **dict[str, Any](settings.backbone_options)
-        )
-    except Exception as error:
-        raise InputError(
-            f"model.weights: the ImageNet weights of '{settings.backbone}' could not be fetched "
-            f"({type(error).__name__}); connect to the internet once, or give model.weights the "
-            "path of a local file, or 'random'."
-        ) from None
-    return pretrained.state_dict(), f"ImageNet weights of {settings.backbone}"
 
 
 def _sum_stem(backbone: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -232,8 +232,8 @@ def describe_balance(stages: Iterable[BalanceSettings]) -> str:
     methods = {method for method, _ in found}
     if "class_weights" in methods:
         texts.append(
-            "Class weights: the loss of a tile weighs 1/n, n being the number of training images of "
-            "its class, normalised so that the weights of all training tiles average to 1."
+            "Class weights: the loss of a tile weighs 1/n, n being the number of training images "
+            "of its class, normalised so that the weights of all training tiles average to 1."
         )
     if "class_balanced" in methods:
         texts.append(

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.balance import balance_stage
+from batteryscope.models.weights_file import digest_weights
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_training_code
 from batteryscope.search.candidate import TrainedCandidate
@@ -68,8 +69,7 @@ def plan_candidate(data: SearchData, settings: StageSettings, parent: Path | Non
     )  # fmt: skip
     pair = (int(data.split["repeat"].iloc[0]), int(data.split["fold"].iloc[0]))
     parents = {f"r{pair[0]}_f{pair[1]}": parent} if parent else {}
-    weights = Path(settings.model.weights)
-    code = digest_training_code() + (str(weights) if weights.is_file() else "")
+    code = digest_training_code() + digest_weights(settings.model)
     _, tasks = plan_fits(
         settings, data.manifest, data.split, balance, data.index, data.tiles, [pair], code, parents
     )

@@ -309,10 +309,20 @@ def write_fit(
             "tiles_per_second": round(n_seen / max(train_seconds, 1e-9), 2),
             "parameters": model.n_parameters,
             "device": str(next(model.parameters()).device),
+            "pretrained": _trace_pretrained(task, model),
         },
     )
     for checkpoint in state_dir.glob("*.ckpt"):
         checkpoint.unlink()
+
+
+def _trace_pretrained(task: FitTask, model: TileClassifier) -> dict[str, Any] | None:
+    """Where the first weights came from: of a later stage, those of the stage before it."""
+    if task.parent is not None:
+        fit = json.loads((task.parent / "fit.json").read_text(encoding="utf-8"))
+        origin: dict[str, Any] | None = fit.get("pretrained")
+        return origin
+    return model.pretrained.model_dump() if model.pretrained else None
 
 
 def _write_json(path: Path, value: Any) -> None:
