@@ -287,12 +287,11 @@ def mismatched_predictions(wildcards):
     return [f"{folder}/{arm}/predictions_mismatched.parquet" for arm in arms]
 
 
-def mismatched_options(wildcards, input):
+def mismatched_option(wildcards, input):
     """The same for a program, which is told what each of them is."""
-    if not input.mismatched:
-        return []
-    told = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
-    return ["--mismatches", json.dumps(told), "--mismatched", *input.mismatched]
+    tests = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
+    told = {"tests": tests, "predictions": list(input.mismatched)}
+    return ["--mismatched", json.dumps(told)] if tests else []
 
 
 def measured_tiles(wildcards):

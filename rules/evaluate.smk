@@ -159,7 +159,7 @@ rule compare_arms:
         where=lambda w: json.dumps(plan_of(w).main.recipe.split.test_where),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
-        mismatched=mismatched_options,
+        mismatched=mismatched_option,
         survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
     message:
         "{wildcards.study}: compare arms, baselines and the paper"

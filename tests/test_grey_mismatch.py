@@ -18,7 +18,7 @@ from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.forward import predict_fit
-from batteryscope.evaluation.grey_mismatch import MISMATCH, list_mismatch_findings
+from batteryscope.evaluation.grey_mismatch import MISMATCH, describe_mismatches
 from batteryscope.evaluation.predict_mismatched import predict_mismatched
 from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
@@ -156,7 +156,7 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
     ]
     table = compare_arms(
         join_predictions([tested.arms, tested.other]), tested.manifest, ["class"], {}, paper,
-        mismatched=[m.name for m in MISMATCHES],
+        mismatched={m.name: m.arm for m in MISMATCHES},
     )  # fmt: skip
     assert list(dict.fromkeys(table["arm"])) == [
         "raw", "own", "raw_tested_per_image", "raw_tested_dataset",
@@ -170,7 +170,7 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
         ("raw", "tile"): 0.996, ("own", "tile"): 0.996, ("raw_tested_per_image", "tile"): 0.2,
     }  # fmt: skip
 
-    (finding,) = list_mismatch_findings(MISMATCHES, table)
+    (finding,) = describe_mismatches(MISMATCHES, table, "own")
     assert finding["kind"] == MISMATCH
     assert finding["text"] == (
         "Tested with 'per_image' grey levels: raw, trained with 'raw', classifies 50.0 % of 18 "
@@ -181,7 +181,12 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
         "'dataset'). Such a number tells of a mismatch between training and test, not of a "
         "property of the normalisation."
     )
-    assert list_mismatch_findings([], table) == []
+    assert describe_mismatches([], table, "raw") == []
+    (finding,) = describe_mismatches(
+        [MISMATCHES[1], MISMATCHES[1].model_copy(update={"arm": "own"})], table, "own"
+    )
+    assert "raw, trained" not in finding["text"]
+    assert "other strategies stand in the table" in finding["text"]
 
 
 def test_nothing_but_comparison_and_finding_knows_of_it(tested, tmp_path):
@@ -198,11 +203,16 @@ def test_nothing_but_comparison_and_finding_knows_of_it(tested, tmp_path):
         "--arms", *[f"{name}={tmp_path / name}.parquet" for name in ("raw", "own")],
         "--backbones", '{"raw": "resnet18", "own": "resnet18"}', "--label-columns", "class",
     ]  # fmt: skip
-    told = json.dumps([m.model_dump() for m in MISMATCHES])
-    asked = ["--mismatches", told, "--mismatched", str(tmp_path / "other.parquet")]
+    tests = [m.model_dump() for m in MISMATCHES]
+    told = {"tests": tests, "predictions": [str(tmp_path / "other.parquet")]}
     without, with_it = tmp_path / "without", tmp_path / "with"
     assert compare_program.main([*arguments, "--out-dir", str(without)]) == 0
-    assert compare_program.main([*arguments, *asked, "--out-dir", str(with_it)]) == 0
+    assert (
+        compare_program.main(
+            [*arguments, "--mismatched", json.dumps(told), "--out-dir", str(with_it)]
+        )
+        == 0
+    )
     names = {path.name for path in without.iterdir()}
     assert {path.name for path in with_it.iterdir()} == names
     for name in names - {"comparison.csv", "metrics.json", "findings.json"}:

@@ -103,6 +103,15 @@ def test_explanation_settings_do_not_retrain(sandbox):
     assert not planned & {"train_stage", "evaluate_arm", "preprocess_images"}
 
 
+def test_other_grey_levels_at_test_do_not_retrain(sandbox):
+    sandbox.write_params(params(evaluate={"grey_levels_at_test": ["clahe"]}))
+    planned = sandbox.planned_rules()
+    sandbox.write_params(params())
+    assert planned["evaluate_grey_levels"] == 1
+    assert "compare_arms" in planned
+    assert not set(planned) & {"train_stage", "evaluate_arm", "explain_arm"}
+
+
 def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbox):
     def plan(*crops):
         sweeps = {"size": {"preprocess.crop_px": list(crops)}}

@@ -21,18 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
     parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
-    parser.add_argument(
-        "--backbones", type=json.loads, default="{}", help="JSON: network of each arm"
-    )
+    parser.add_argument("--backbones", type=json.loads, default="{}", help="network of each arm")
     add_where(parser)
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
-    parser.add_argument(
-        "--mismatches", type=json.loads, default="[]", help="JSON: tests with other grey levels"
-    )
-    parser.add_argument(
-        "--mismatched", type=Path, nargs="*", default=[], help="their predictions (parquet)"
-    )
+    parser.add_argument("--mismatched", default="{}", help="JSON: tests with other grey levels")
     parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
@@ -43,12 +36,12 @@ def compare(arguments: argparse.Namespace) -> None:
     """Read the predictions of all arms and write tables, metrics and findings."""
     import pandas as pd
 
-    from batteryscope.config.evaluate import EvaluateSettings, GreyMismatch
+    from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation import comparison, verdicts
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, describe_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
-    from batteryscope.evaluation.grey_mismatch import add_mismatched, list_mismatch_findings
+    from batteryscope.evaluation.grey_mismatch import describe_mismatches, read_mismatched
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
@@ -56,25 +49,16 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.manifest.select import keep_samples
 
-    settings = read_settings(EvaluateSettings, arguments.settings)
+    paper = read_settings(EvaluateSettings, arguments.settings).paper
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
     main_arm, labels = arguments.main_arm, arguments.label_columns
-    networks = arguments.backbones
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
     levels = comparison.list_levels(predictions, manifest, splits)
-    mismatches = [GreyMismatch.model_validate(values) for values in arguments.mismatches]
-    bases = {mismatch.name: mismatch.arm for mismatch in mismatches}
-    table = comparison.compare_arms(
-        add_mismatched(predictions, arguments.mismatched),
-        manifest,
-        labels,
-        networks | {name: networks.get(arm, "") for name, arm in bases.items()},
-        settings.paper,
-        splits | {name: splits[arm] for name, arm in bases.items() if arm in splits},
-        list(bases),
-    )
+    tests, scored = read_mismatched(arguments.mismatched, predictions)
+    networks, bases = arguments.backbones, {test.name: test.arm for test in tests}
+    table = comparison.compare_arms(scored, manifest, labels, networks, paper, splits, bases)
     images = levels[level := "image" if "image" in levels else "slice"]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
@@ -82,8 +66,7 @@ def compare(arguments: argparse.Namespace) -> None:
     tested = keep_samples(split, manifest, json.loads(arguments.where))
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
     pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
-    findings += describe_pairs(pairs, main_arm)
-    findings += list_mismatch_findings(mismatches, table)
+    findings += [*describe_pairs(pairs, main_arm), *describe_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,
@@ -94,9 +77,8 @@ def compare(arguments: argparse.Namespace) -> None:
         "images": images,
         "reliability": tabulate_arm_reliability(predictions, level),
         "paired": pairs,
+        "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
     }
-    if "specimen" in levels:
-        tables["specimens"] = levels["specimen"]  # by vote, with the share of agreeing images
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--treatments", type=json.loads, required=True, help="JSON: name of a test → grey levels"
     )
-    parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu or gpu")
     parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
     return run_program(evaluate, parser, argv, heavy=True)
 

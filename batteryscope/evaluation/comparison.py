@@ -74,7 +74,7 @@ def compare_arms(
     backbones: Mapping[str, str],
     paper: Sequence[PaperValue] = (),
     splits: Mapping[str, pd.DataFrame] | None = None,
-    mismatched: Sequence[str] = (),
+    mismatched: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Score every arm at every level, for the class and for each label column.
 
@@ -95,8 +95,8 @@ def compare_arms(
     splits
         As for :func:`list_levels`.
     mismatched
-        Arms that were tested otherwise than they were trained: no published value stands
-        beside them unless it names them.
+        Arms that were tested otherwise than they were trained, and the arm whose networks
+        they are. No published value stands beside them unless it names them.
 
     Returns
     -------
@@ -110,7 +110,9 @@ def compare_arms(
     """
     class_labels = list_class_labels(manifest, label_columns)
     targets = find_targets(label_columns)
-    levels = list_levels(predictions, manifest, splits)
+    bases, splits = mismatched or {}, splits or {}
+    same = {name: splits[arm] for name, arm in bases.items() if arm in splits}
+    levels = list_levels(predictions, manifest, {**splits, **same})
     rows: list[dict[str, object]] = []
     for arm in order_arms(predictions):
         for level, table in levels.items():
@@ -124,7 +126,9 @@ def compare_arms(
                 for target in targets:
                     place = {
                         "arm": arm,
-                        "backbone": "" if is_baseline(arm) else backbones.get(arm, ""),
+                        "backbone": ""
+                        if is_baseline(arm)
+                        else backbones.get(bases.get(arm, arm), ""),
                         "target": target,
                         "domain": domain,
                         "level": level,
@@ -132,7 +136,7 @@ def compare_arms(
                     rows.extend(place | row for row in _score(part, target, class_labels))
     comparison = pd.DataFrame(rows).assign(paper=np.nan)[COLUMNS]
     comparison["n"] = comparison["n"].astype("Int64")
-    return _add_paper(comparison, paper, mismatched)
+    return _add_paper(comparison, paper, list(bases))
 
 
 def order_arms(predictions: pd.DataFrame) -> list[str]:

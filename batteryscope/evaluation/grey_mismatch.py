@@ -1,5 +1,6 @@
 """Test with other grey levels than in training: what it gives, and that it is a mismatch."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,15 +14,34 @@ from batteryscope.evaluation.verdicts import Finding, find_judged_level, find_po
 MISMATCH = "grey_levels_at_test"  # kind of the finding
 
 
-def add_mismatched(predictions: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
-    """Return the predictions with those of mismatched tests below, as arms of their own."""
-    if not paths:
-        return predictions
-    return join_predictions([predictions, *map(read_predictions, paths)])
+def read_mismatched(
+    text: str, predictions: pd.DataFrame
+) -> tuple[list[GreyMismatch], pd.DataFrame]:
+    """Read mismatched tests and what was predicted in them.
+
+    Parameters
+    ----------
+    text
+        JSON: ``tests``, a list of :class:`GreyMismatch`, and ``predictions``, the tables
+        (parquet) that hold them; empty if there are none.
+    predictions
+        Predictions of arms and baselines.
+
+    Returns
+    -------
+    tests, predictions
+        The tests; the predictions with those of the tests below, as arms of their own.
+    """
+    given = json.loads(text)
+    tests = [GreyMismatch.model_validate(test) for test in given.get("tests", [])]
+    if not tests:
+        return [], predictions
+    tables = [read_predictions(Path(path)) for path in given["predictions"]]
+    return tests, join_predictions([predictions, *tables])
 
 
-def list_mismatch_findings(
-    mismatches: Sequence[GreyMismatch], comparison: pd.DataFrame
+def describe_mismatches(
+    mismatches: Sequence[GreyMismatch], comparison: pd.DataFrame, main_arm: str
 ) -> list[Finding]:
     """Say what the mismatches cost, beside strategies trained with those grey levels.
 
@@ -31,6 +51,8 @@ def list_mismatch_findings(
         What was tested.
     comparison
         Table of :func:`batteryscope.evaluation.comparison.compare_arms` that has them as arms.
+    main_arm
+        The arm that is told of; all arms if it was not tested so.
 
     Returns
     -------
@@ -39,10 +61,13 @@ def list_mismatch_findings(
     """
     if not mismatches:
         return []
+    chosen = [m for m in mismatches if m.arm == main_arm] or mismatches
     told = []
-    for tested in dict.fromkeys(mismatch.tested for mismatch in mismatches):
-        arms = [_describe(m, comparison) for m in mismatches if m.tested == tested]
+    for tested in dict.fromkeys(mismatch.tested for mismatch in chosen):
+        arms = [_describe(m, comparison) for m in chosen if m.tested == tested]
         told.append(f"Tested with '{tested}' grey levels: {'; '.join(arms)}.")
+    if len(chosen) < len(mismatches):
+        told.append("The other strategies stand in the table of the comparison.")
     text = (
         f"{' '.join(told)} Such a number tells of a mismatch between training and test, not of "
         "a property of the normalisation."

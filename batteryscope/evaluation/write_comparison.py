@@ -10,14 +10,18 @@ import pandas as pd
 
 def write_comparison(
     out: Path,
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame | None],
     metrics: Mapping[str, float],
     findings: list[Any],
 ) -> None:
-    """Write ``<name>.csv`` of every table, ``metrics.json`` and ``findings.json`` into ``out``."""
+    """Write ``<name>.csv`` of every table, ``metrics.json`` and ``findings.json`` into ``out``.
+
+    A table that is None does not exist in this study.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.round(6).to_csv(out / f"{name}.csv", index=False)
+        if table is not None:
+            table.round(6).to_csv(out / f"{name}.csv", index=False)
     for name, value in {"metrics": metrics, "findings": findings}.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         (out / f"{name}.json").write_text(text, encoding="utf-8")
