@@ -104,6 +104,8 @@ class StageSettings(Settings):
             iterative.append(f"train.loss '{self.train.loss}'")
         if self.balance.method == "class_balanced":
             iterative.append("balance.method 'class_balanced'")
+        if self.augment.random_crop is not None:
+            iterative.append("augment.random_crop")
         if self.train.method == "discriminant" and iterative:
             raise ValueError(
                 f"{iterative[0]} does not go with train.method 'discriminant', which solves the "

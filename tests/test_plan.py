@@ -106,7 +106,7 @@ def test_tiles_per_class_depend_on_the_sizes_of_the_parts():
 
 
 def test_classes_with_the_same_number_of_tiles_need_no_balance():
-    with pytest.raises(ConfigError, match="'oversample' .*tiles_per_class 50 .*tiles_per_image"):
+    with pytest.raises(ConfigError, match=r"'oversample' .*tiles_per_class 50 .*tiles_per_image"):
         transfer(preprocess={"tiles_per_class": 50})
     sentence = r"per_image.change \(stage 'fit'\).*'class_weights' .*tiles_per_class 120"
     with pytest.raises(ConfigError, match=sentence):

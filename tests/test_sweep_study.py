@@ -63,7 +63,8 @@ class Workshop:
             self.call(
                 "preprocess_images", "--manifest", manifest, "--dataset", root / "images",
                 "--settings", self.write("tiles", settings), "--max-pixels", 10**8,
-                "--split", self.write("split", plan.find_tile_split(name)), "--out", root / "tiles" / name,
+                "--split", self.write("split", plan.find_tile_split(name)),
+                "--out", root / "tiles" / name,
             )  # fmt: skip
         for name, settings in plan.splits.items():
             self.call(

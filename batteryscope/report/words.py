@@ -9,6 +9,7 @@ from batteryscope.config.preprocess import (
     CtSlicesSettings,
     PreprocessSettings,
     SemTilesSettings,
+    SemWholeSettings,
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
@@ -231,8 +232,8 @@ def describe_balance(stages: Iterable[BalanceSettings]) -> str:
     methods = {method for method, _ in found}
     if "class_weights" in methods:
         texts.append(
-            "Class weights: the loss of a tile weighs 1/n, n being the number of training images of "
-            "its class, normalised so that the weights of all training tiles average to 1."
+            "Class weights: the loss of a tile weighs 1/n, n being the number of training images "
+            "of its class, normalised so that the weights of all training tiles average to 1."
         )
     if "class_balanced" in methods:
         texts.append(
@@ -248,6 +249,8 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
         return _describe_slices(preprocess)
     if isinstance(preprocess, CoatingCropSettings):
         return _describe_coating(preprocess)
+    if isinstance(preprocess, SemWholeSettings):
+        return _describe_whole(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. "
@@ -256,6 +259,18 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
     )
     if preprocess.min_local_sd > 0:
         sentence += " Tiles that show only empty background were left out."
+    return sentence
+
+
+def _describe_whole(preprocess: SemWholeSettings) -> str:
+    edge = preprocess.input_px
+    sentence = (
+        "What each frame shows above its data bar was resized as a whole to "
+        f"{edge}×{edge} pixels, its aspect ratio not being kept. One input is one image, so the "
+        "network judges images without any vote."
+    )
+    if preprocess.min_local_sd > 0:
+        sentence += " Frames that show only empty background were left out."
     return sentence
 
 
