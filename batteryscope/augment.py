@@ -6,6 +6,7 @@ from functools import partial
 import kornia.augmentation as kornia_augmentation
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from batteryscope.config.learning import AugmentSettings
 from batteryscope.models.grey_input import FULL_SCALE
@@ -47,6 +48,11 @@ class TileAugmentation(nn.Module):
             x = _select(x, mirrored, [partial(torch.flip, dims=d) for d in ((), (3,))])
         if self.settings.roll_columns:
             x = _roll_columns(x, torch.randint(0, x.shape[-1], (n,), generator=generator))
+        if self.settings.random_crop is not None:
+            boxes = draw_crops(
+                n, self.settings.random_crop, self.settings.random_crop_aspect, generator
+            )
+            x = enlarge_crops(x, boxes)
         if self.affine is not None:
             seed = int(torch.randint(0, 2**31 - 1, (1,), generator=generator))
             devices = [x.device] if x.device.type == "cuda" else []
@@ -59,6 +65,47 @@ class TileAugmentation(nn.Module):
         if self.settings.brightness:
             x = x + FULL_SCALE * self.settings.brightness * _uniform(n, generator).to(x.device)
         return x.clamp(0, FULL_SCALE) if self.settings.contrast or self.settings.brightness else x
+
+
+def draw_crops(
+    n: int, area: tuple[float, float], aspect: float, generator: torch.Generator
+) -> Tensor:
+    """Draw parts of tiles: (n, 4) centre x, centre y, width and height, the tile being 1 × 1.
+
+    Parameters
+    ----------
+    n
+        How many.
+    area
+        Lowest and highest share of the tile, drawn evenly.
+    aspect
+        Highest ratio of width to height, both as shares; its logarithm is drawn evenly.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    (n, 4) tensor
+        Parts that lie within the tile; large ones are drawn less elongated so that they fit.
+    """
+    draws = torch.rand(n, 4, generator=generator)
+    share = area[0] + (area[1] - area[0]) * draws[:, 0]
+    widest = torch.minimum(torch.tensor(aspect).log(), -share.log())
+    stretch = ((2 * draws[:, 1] - 1) * widest / 2).exp()
+    size = torch.stack([share.sqrt() * stretch, share.sqrt() / stretch], dim=1).clamp(
+        max=1
+    )  # of rounding
+    return torch.cat([size / 2 + (1 - size) * draws[:, 2:], size], dim=1)
+
+
+def enlarge_crops(x: Tensor, boxes: Tensor) -> Tensor:
+    """Resample part i of tile i, as of :func:`draw_crops`, to the size of the tile."""
+    centre, size = boxes[:, :2].to(x), boxes[:, 2:].to(x)
+    theta = torch.zeros(len(x), 2, 3, device=x.device, dtype=x.dtype)
+    theta[:, 0, 0], theta[:, 1, 1] = size[:, 0], size[:, 1]
+    theta[:, :, 2] = 2 * centre - 1
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 
 def _roll_columns(x: Tensor, steps: Tensor) -> Tensor:

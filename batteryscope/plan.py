@@ -108,6 +108,8 @@ class StageSettings(Settings):
             iterative.append(f"train.averaging '{self.train.averaging}'")
         if self.train.head_learning_rate is not None:
             iterative.append(f"train.head_learning_rate {self.train.head_learning_rate:g}")
+        if self.augment.random_crop is not None:
+            iterative.append("augment.random_crop")
         if self.train.method == "discriminant" and iterative:
             raise ValueError(
                 f"{iterative[0]} does not go with train.method 'discriminant', which solves the "

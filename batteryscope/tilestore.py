@@ -17,7 +17,9 @@ INDEX_NAME = "index.parquet"
 PREVIEW_ROW_NAME = "preview_row.png"  # every step for one picture, of cross-sections
 # What a tile serves; a ``whole`` picture trains and judges.
 TRAINING_KINDS, JUDGING_KINDS = ("random", "whole"), ("grid", "whole")
-INDEX_COLUMNS = ["tile", "sample_id", "kind", "x_px", "y_px", "crop_px", "local_sd", "used"]
+INDEX_COLUMNS = [
+    "tile", "sample_id", "kind", "x_px", "y_px", "crop_px", "crop_height_px", "local_sd", "used",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,14 @@ class TileWriter:
         np.lib.format.write_array_header_1_0(self._stream, description)
 
 
+def complete_index(index: pd.DataFrame) -> pd.DataFrame:
+    """Return the :data:`INDEX_COLUMNS`; crops whose height is not stated are as high as wide."""
+    if "crop_height_px" not in index:
+        index = index.assign(crop_height_px=index["crop_px"])
+    return index[INDEX_COLUMNS].reset_index(drop=True)
+
+
 def write_index(folder: Path, index: pd.DataFrame) -> None:
     """Write the index table of a store."""
-    index = index[INDEX_COLUMNS].reset_index(drop=True)
+    index = complete_index(index)
     index.to_parquet(folder / INDEX_NAME, index=False)

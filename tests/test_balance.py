@@ -40,7 +40,7 @@ def test_oversampling_fills_up_to_the_reference():
     assert plan_balance(alone, SECOND)[0].tolist() == [1, 1, 1, 1]
 
 
-# Figure 2 of Jeon et al. (2025) is a picture; its text tells nine classes and the second-largest,
+# Figure 2 of Jeon et al. (2025) is a picture; the text tells nine classes and the second-largest,
 # 201 images, up to which all smaller ones are replicated. The other counts are assumed.
 FIGURE_2 = {
     "333_100cycles": 412, "333_formation": 201, "333_pristine": 180, "622_100cycles": 150,
@@ -191,7 +191,8 @@ def make_counted(sizes: dict[str, int], tiles_per_image: int = 3):
 def count_tiles(plan: pd.DataFrame, manifest: pd.DataFrame, index: pd.DataFrame) -> dict[str, int]:
     """Training tiles of an epoch by class, those of the same image being seen equally often."""
     samples = index.set_index("tile").loc[plan["tile"], "sample_id"].to_numpy()
-    assert (plan.groupby(samples)["copies"].agg(["min", "max"]).diff(axis=1)["max"] == 0).all()
+    copies = plan.groupby(samples)["copies"]
+    assert (copies.max() == copies.min()).all()
     classes = manifest.set_index("sample_id")["class"].loc[samples].to_numpy()
     return plan.groupby(classes)["copies"].sum().to_dict()
 

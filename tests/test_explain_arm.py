@@ -231,8 +231,11 @@ def test_mask_of_another_size_is_one_sentence(study: Study, tmp_path: Path, caps
 def test_share_on_a_mask_against_chance() -> None:
     mask = np.zeros((40, 40), bool)
     mask[:, :10] = True
-    coverage = cut_coverage(mask, x_px=5, y_px=0, crop_px=10, input_px=4)
+    coverage = cut_coverage(mask, x_px=5, y_px=0, crop_px=10, crop_height_px=10, input_px=4)
     assert coverage[0].tolist() == [1, 1, 0, 0]
+    wide = cut_coverage(mask, x_px=0, y_px=0, crop_px=20, crop_height_px=5, input_px=4)
+    assert wide.shape == (4, 4)
+    assert wide[3].tolist() == [1, 1, 0, 0]
     even = compare_with_mask(np.ones((4, 4)), coverage)
     assert even == {"share": 0.5, "area": 0.5, "preference": 1.0}
     on_it = compare_with_mask(coverage, coverage)

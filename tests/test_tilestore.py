@@ -17,7 +17,7 @@ def make_index(used: list[bool]) -> pd.DataFrame:
     table = pd.DataFrame({"used": used, "tile": np.where(used, numbers, -1)})
     table["sample_id"] = [f"s{i % 2}" for i in range(len(used))]
     table["kind"] = ["random" if i < 3 else "grid" for i in range(len(used))]
-    return table.assign(x_px=0, y_px=0, crop_px=6, local_sd=1.0)[INDEX_COLUMNS]
+    return table.assign(x_px=0, y_px=0, crop_px=6, crop_height_px=6, local_sd=1.0)[INDEX_COLUMNS]
 
 
 def test_pieces_become_one_array(tmp_path):

@@ -14,7 +14,7 @@ from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, 
 from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.grey_mismatches import check_mismatches
 from batteryscope.config.origin import find_origin
-from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings
+from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
@@ -161,6 +161,8 @@ def _check_arm(plan: StudyPlan, arm: ArmPlan, key: str) -> None:
         )
     if isinstance(preprocess, SemTilesSettings):
         _check_tiles(plan, preprocess, arm.name, key)
+    if isinstance(preprocess, SemWholeSettings):
+        _check_bar(plan, preprocess, arm.name, key)
     _check_groups(dataset, arm, key)
 
 
@@ -188,6 +190,16 @@ def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) 
         raise ConfigError(
             f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves "
             f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
+        )
+
+
+def _check_bar(plan: StudyPlan, whole: SemWholeSettings, name: str, key: str) -> None:
+    size, bar = find_frame_size(plan.settings.dataset), whole.data_bar
+    if size is not None and isinstance(bar, int) and bar >= size[1]:
+        place = find_origin(plan, name, "preprocess.data_bar")
+        raise ConfigError(
+            f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves nothing of images of "
+            f"{size[0]}×{size[1]} px; make it smaller."
         )
 
 

@@ -15,6 +15,7 @@ from batteryscope.config.base import Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 GreyLevels = Literal["raw", "dataset", "per_image", "histogram_match", "clahe"]
+AreaShare = Annotated[float, Field(ge=0.05, le=1)]
 
 
 class BalanceSettings(Settings):
@@ -46,7 +47,12 @@ class AugmentSettings(Settings):
     sideways by any amount, what leaves on one side coming back on the other: it turns cells
     whose windings were unrolled. ``flip_columns`` mirrors every other tile from left to right
     only, as if the cell were wound the other way around. Both are lossless.
-    ``brightness`` (± share of full scale) and ``contrast`` (±share) act on grey levels.
+    ``random_crop`` enlarges a part of the tile, at a random place, to the size of the tile: the
+    part's share of the area is drawn between the two numbers, its aspect ratio, relative to that
+    of the tile, evenly on a logarithmic scale between 1/``random_crop_aspect`` and
+    ``random_crop_aspect``. It resamples what the tile store holds and adds no detail; a tile that
+    judges is seen whole. ``brightness`` (± share of full scale) and ``contrast`` (±share) act on
+    grey levels.
     """
 
     flips: bool = True
@@ -57,8 +63,26 @@ class AugmentSettings(Settings):
     shift: Share = 0.0
     scale: Share = 0.0
     scale_per_axis: bool = False
+    random_crop: tuple[AreaShare, AreaShare] | None = None
+    random_crop_aspect: Annotated[float, Field(ge=1, le=4)] = 1.0
     brightness: Share = 0.0
     contrast: Share = 0.0
+
+    @model_validator(mode="after")
+    def _crops_are_possible(self) -> Self:
+        if self.random_crop is None:
+            if self.random_crop_aspect > 1:
+                raise ValueError(
+                    f"random_crop_aspect {self.random_crop_aspect:g} has no effect without "
+                    "random_crop; add random_crop: [0.5, 1], or leave it out."
+                )
+            return self
+        low, high = self.random_crop
+        if low > high:
+            raise ValueError(f"random_crop: {low:g} is more than {high:g}; exchange them.")
+        if low == 1:
+            raise ValueError("random_crop [1, 1] has no effect; lower the first number.")
+        return self
 
 
 class ModelSettings(Settings):

@@ -16,10 +16,10 @@ class SemTilesSettings(Settings):
     ``tiles_per_image`` random tiles of every image train (12 if nothing is said), so that the
     tiles of the classes relate as their images do. ``tiles_per_class`` stands in its place where
     every class shall have the same number of training tiles whatever its number of images: so
-    many of the training part of each class, spread evenly over its images. ``grid_tiles``
-    evenly spaced tiles per image are what every image is judged by. A tile whose median local
-    standard deviation (blocks of ``block_px``, in grey levels of 255) is below ``min_local_sd``
-    holds no coating and is left out; 0 switches the filter off.
+    many of the training part of each class, spread evenly over its images. ``grid_tiles`` evenly
+    spaced tiles per image are what every image is judged by. A tile whose median local standard
+    deviation (blocks of ``block_px``, in grey levels of 255) is below ``min_local_sd`` holds no
+    coating and is left out; 0 switches the filter off.
     """
 
     method: Literal["sem_tiles"] = "sem_tiles"
@@ -47,6 +47,24 @@ class SemTilesSettings(Settings):
         if per_image is None and per_class is None:
             return {**values, "tiles_per_image": DEFAULT_TILES_PER_IMAGE}
         return values
+
+
+class SemWholeSettings(Settings):
+    """Whole SEM top views, one square tile each, which trains and judges.
+
+    What a frame shows above its data bar is resized to ``input_px`` in both directions, as by Jeon
+    et al. (2025): the aspect ratio is not kept, so that structures of a frame of 4:3 become a
+    quarter narrower; frames of one shape are all squeezed alike. A frame that shows no coating
+    anywhere is left out: no window of a quarter of its shorter edge has a median local standard
+    deviation (blocks of ``block_px``, in grey levels of 255) of ``min_local_sd``; 0 lets all pass.
+    """
+
+    method: Literal["sem_whole"] = "sem_whole"
+    data_bar: Literal["auto", "none"] | NonNegativeInt = "auto"
+    input_px: Annotated[int, Field(ge=16)] = 224
+    block_px: Annotated[int, Field(ge=4)] = 30
+    min_local_sd: NonNegativeFloat = 9.0
+    seed: int = 1
 
 
 class CtSlicesSettings(Settings):
@@ -129,7 +147,8 @@ class CoatingCropSettings(Settings):
 
 
 PreprocessSettings = Annotated[
-    SemTilesSettings | CtSlicesSettings | CoatingCropSettings, Field(discriminator="method")
+    SemTilesSettings | SemWholeSettings | CtSlicesSettings | CoatingCropSettings,
+    Field(discriminator="method"),
 ]
 
 

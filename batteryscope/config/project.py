@@ -154,7 +154,7 @@ def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[s
     A value of null in ``change`` replaces. Some mappings replace as a whole: ``arms`` and
     the ``space`` of a search, so that an overlay can drop arms and keys, and any mapping that
     names another ``kind`` or ``method`` of alternatives than the base does. One of two
-    alternative keys takes the other's place (:func:`batteryscope.config.base.name_alternative`).
+    alternative keys (:func:`~batteryscope.config.base.name_alternative`) takes the other's place.
     """
     merged = copy.deepcopy(dict(base))
     for key, value in change.items():

@@ -50,13 +50,13 @@ def list_levels(
     Returns
     -------
     dict
-        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``. Slices of
-        scans, each of which is one tile, are the level ``slice`` instead of both ``tile`` and
-        ``image``.
+        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``. An arm that
+        sees every image as one tile has no level ``tile``, which would repeat its images. Slices
+        of scans are the level ``slice`` instead of both ``tile`` and ``image``.
     """
     test = predictions[predictions["role"] == "test"]
     images = aggregate_to_images(test)
-    levels = {"tile": test[test["tile"] >= 0], "image": images}
+    levels = {"tile": _keep_voting_arms(test[test["tile"] >= 0]), "image": images}
     if holds_slices(manifest):
         levels = {"slice": images}
     if manifest["specimen_id"].notna().any():
@@ -65,6 +65,12 @@ def list_levels(
             aggregate_to_specimens(images, specimens), splits or {}, manifest
         )
     return {name: table for name, table in levels.items() if len(table)}
+
+
+def _keep_voting_arms(tiles: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the arms none of whose images is judged by several tiles."""
+    votes = tiles.groupby(["arm", *FIT, "sample_id"])["tile"].transform("size")
+    return tiles[votes.groupby(tiles["arm"]).transform("max") > 1]
 
 
 def compare_arms(

@@ -8,7 +8,7 @@ from batteryscope.explain.attribution import measure_share
 
 
 def cut_coverage(
-    mask: NDArray[np.bool_], x_px: int, y_px: int, crop_px: int, input_px: int
+    mask: NDArray[np.bool_], x_px: int, y_px: int, crop_px: int, crop_height_px: int, input_px: int
 ) -> NDArray[np.float32]:
     """Cut the part of a mask that a tile shows, at the tile's resolution.
 
@@ -16,8 +16,8 @@ def cut_coverage(
     ----------
     mask : (height, width) bool array
         Mask of the whole image.
-    x_px, y_px, crop_px
-        The tile's upper left corner and edge in the image.
+    x_px, y_px, crop_px, crop_height_px
+        The tile's upper left corner, width and height in the image.
     input_px
         Edge of the tile as the network sees it.
 
@@ -26,7 +26,7 @@ def cut_coverage(
     (input_px, input_px) float32 array
         Share of every pixel that the mask covers, in [0, 1].
     """
-    part = mask[y_px : y_px + crop_px, x_px : x_px + crop_px].astype(np.float32)
+    part = mask[y_px : y_px + crop_height_px, x_px : x_px + crop_px].astype(np.float32)
     picture = Image.fromarray(part).resize((input_px, input_px), Image.Resampling.BOX)
     return np.asarray(picture, dtype=np.float32)
 

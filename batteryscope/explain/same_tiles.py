@@ -14,12 +14,13 @@ from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.explain.arm import attribute_chosen
 from batteryscope.explain.mask_share import compare_with_mask, cut_coverage
 from batteryscope.explain.overlay import blend
+from batteryscope.explain.select import PLACE
 from batteryscope.readers.mask import read_mask
 
 SAME_TILES_NAME = "same_tiles.csv"
 COLUMNS = [
-    "sample_id", "tile", "repeat", "fold", "y_true", "y_pred", "confidence", "x_px", "y_px",
-    "crop_px", "share", "area", "preference", "file",
+    "sample_id", "tile", "repeat", "fold", "y_true", "y_pred", "confidence", *PLACE,
+    "share", "area", "preference", "file",
 ]  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def explain_same_tiles(
         fine = maps.grad_cam if maps.guided_grad_cam is None else maps.guided_grad_cam
         values = dict.fromkeys(("share", "area", "preference"), float("nan"))
         if (mask := known.get(name)) is not None:
-            place = int(row["x_px"]), int(row["y_px"]), int(row["crop_px"])
+            place = [int(row[key]) for key in PLACE]
             values = compare_with_mask(fine[0], cut_coverage(mask, *place, tile.shape[-1]))
         file = shown.get(name, "") if row["tile"] in first_tiles else ""
         if file:

@@ -5,6 +5,9 @@ import pandas as pd
 from batteryscope.errors import InputError
 from batteryscope.evaluation.predictions import find_classes, get_probabilities
 from batteryscope.seeds import derive_seed
+from batteryscope.tilestore import complete_index
+
+PLACE = ["x_px", "y_px", "crop_px", "crop_height_px"]
 
 
 def choose_tiles(
@@ -66,7 +69,7 @@ def choose_same_tiles(
     predictions
         Predictions table at tile level.
     index
-        Index of the tile store (``tile, x_px, y_px, crop_px``).
+        Index of the tile store (``tile`` and where it lies).
     n_images
         How many images; the first of every class come before the second ones.
     tiles_per_image
@@ -75,7 +78,8 @@ def choose_same_tiles(
     Returns
     -------
     DataFrame
-        ``sample_id, tile, repeat, fold, y_true, y_pred, confidence, x_px, y_px, crop_px``,
+        ``sample_id, tile, repeat, fold, y_true, y_pred, confidence, x_px, y_px, crop_px,
+        crop_height_px``,
         ordered by image.
     """
     tested = predictions[(predictions["role"] == "test") & (predictions["tile"] >= 0)]
@@ -87,7 +91,7 @@ def choose_same_tiles(
     images = images.sort_values(["lot", "sample_id"])
     images["turn"] = images.groupby("y_true").cumcount()
     images = images.sort_values(["turn", "y_true"]).head(n_images)
-    places = index.loc[index["tile"] >= 0, ["tile", "x_px", "y_px", "crop_px"]]
+    places = complete_index(index).loc[index["tile"].to_numpy() >= 0, ["tile", *PLACE]]
     tiles = tested[tested["sample_id"].isin(images["sample_id"])].merge(places, on="tile")
     keys = zip(tiles["sample_id"], tiles["x_px"], tiles["y_px"], strict=True)
     tiles["lot"] = [derive_seed("same tile", name, int(x), int(y)) for name, x, y in keys]
@@ -96,7 +100,7 @@ def choose_same_tiles(
     tiles["place"] = tiles["sample_id"].map(order)
     tiles = tiles.sort_values(["place", "lot"])
     columns = ["sample_id", "tile", "repeat", "fold", "y_true", "y_pred", "confidence"]
-    return tiles[[*columns, "x_px", "y_px", "crop_px"]].reset_index(drop=True)
+    return tiles[[*columns, *PLACE]].reset_index(drop=True)
 
 
 def _take_first(tiles: pd.DataFrame, count: int, kind: str) -> pd.DataFrame:

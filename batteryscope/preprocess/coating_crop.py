@@ -91,6 +91,7 @@ def crop_coating(
         raise problems[0]
     table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
     table.insert(3, "crop_px", settings.crop_width_px)
+    table.insert(4, "crop_height_px", settings.crop_height_px)
     names = max(measured, key=len)
     columns = {name: [values.get(name, np.nan) for values in measured] for name in names}
     return TileBatch(np.stack(tiles), table, 0, columns)

@@ -11,6 +11,7 @@ from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import (
     CoatingCropSettings,
     SemTilesSettings,
+    SemWholeSettings,
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
@@ -21,11 +22,11 @@ from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import read_picture
 from batteryscope.seeds import derive_rng
-from batteryscope.tilestore import INDEX_COLUMNS, TILES_NAME, TileWriter, write_index
+from batteryscope.tilestore import TILES_NAME, TileWriter, complete_index, write_index
 
 log = logging.getLogger("batteryscope")
 
-PictureSettings = SemTilesSettings | CoatingCropSettings
+PictureSettings = SemTilesSettings | SemWholeSettings | CoatingCropSettings
 REJECT_COLUMNS = ["sample_id", "path", "reason", "detail"]
 MAX_PREVIEW_FRAMES = 12
 MEASUREMENTS_NAME = "measurements.parquet"  # of preprocessing methods that measure something
@@ -119,7 +120,8 @@ def cut_dataset(
         if not tables:
             _, path, _, detail = rejects[0] if rejects else ("", "", "", "the manifest is empty.")
             raise InputError(f"{root}: no image gives a tile; {path}: {detail}")
-    index = pd.concat(tables, ignore_index=True).assign(sample_id=sample_ids)[INDEX_COLUMNS]
+    index = pd.concat(tables, ignore_index=True).assign(sample_id=sample_ids)
+    index = complete_index(index)
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     write_index(out_dir, index)
     reject_table.to_csv(out_dir / "rejects.csv", index=False)
@@ -142,6 +144,8 @@ def count_training_tiles(
     """
     if isinstance(settings, CoatingCropSettings):
         return [settings.training_crops] * len(manifest)
+    if isinstance(settings, SemWholeSettings):
+        return [0] * len(manifest)
     if settings.tiles_per_class is None:
         return [settings.tiles_per_image or 0] * len(manifest)
     sizes = manifest.groupby(["class", "domain"])["class"].transform("size")

@@ -20,7 +20,7 @@ from batteryscope.preprocess.slice_table import describe_slice, summarise_cells
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import open_volume
-from batteryscope.tilestore import INDEX_COLUMNS, TILES_NAME, TileWriter, write_index
+from batteryscope.tilestore import TILES_NAME, TileWriter, complete_index, write_index
 
 log = logging.getLogger("batteryscope")
 
@@ -98,7 +98,7 @@ def cut_scans(
         raise InputError(
             f"{root}: no slice of any scan can be used; {rejects[0][1]}: {rejects[0][3]}"
         )
-    index = pd.DataFrame(rows)[INDEX_COLUMNS].astype({"tile": np.int64})
+    index = complete_index(pd.DataFrame(rows)).astype({"tile": np.int64})
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     slices = pd.DataFrame(found)
     write_index(out_dir, index)

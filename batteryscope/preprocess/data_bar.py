@@ -1,6 +1,10 @@
 """The data bar: the strip of text below a micrograph that must never be learned from."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 HIGHEST_SHARE = 0.25  # of the frame; no vendor's bar is higher
@@ -42,6 +46,21 @@ def find_data_bar(pixels: NDArray[np.integer], metadata_height_px: int | None = 
     if found < hint <= n_rows and _is_stated_bar(grey, distance, hint):
         return hint
     return found
+
+
+def measure_data_bar(
+    pixels: NDArray[np.uint8], record: Mapping[str, Any], stated: str | int = "auto"
+) -> int:
+    """Return the rows to leave out at the bottom: found (``auto``), none, or as stated.
+
+    ``data_bar_px`` of the record is the height that the file's metadata state, if they do.
+    """
+    if stated == "none":
+        return 0
+    if stated == "auto":
+        hint = record.get("data_bar_px")
+        return find_data_bar(pixels, None if hint is None or pd.isna(hint) else int(hint))
+    return int(stated)
 
 
 def _find_edge(grey: NDArray[np.uint8], distance: NDArray[np.int16], height: int) -> int:

@@ -9,11 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from batteryscope.config.preprocess import SemTilesSettings
+from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.preprocess.tile_batch import TileBatch
 
 SHOWN_EDGE_PX = 480
-COLOURS = {"grid": "#2ca02c", "random": "#1f77b4", "left out": "#d62728", "data bar": "#ff7f0e"}
+COLOURS = {
+    "whole": "#2ca02c",
+    "grid": "#2ca02c",
+    "random": "#1f77b4",
+    "left out": "#d62728",
+    "data bar": "#ff7f0e",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,10 @@ class PreviewFrame:
 
 
 def make_preview_frame(
-    pixels: NDArray[np.uint8], batch: TileBatch, title: str, settings: SemTilesSettings
+    pixels: NDArray[np.uint8],
+    batch: TileBatch,
+    title: str,
+    settings: SemTilesSettings | SemWholeSettings,
 ) -> PreviewFrame:
     """Shrink a frame and keep what is drawn on it; the settings do not matter."""
     height, width = pixels.shape
@@ -59,14 +68,18 @@ def draw_preview(frames: Sequence[PreviewFrame], path: Path) -> None:
         for tile in frame.table.sort_values("used", ascending=False).to_dict("records"):
             look = tile["kind"] if tile["used"] else "left out"
             corner, edge = (tile["x_px"], tile["y_px"]), tile["crop_px"]
-            line_width = 1.4 if tile["kind"] == "grid" else 0.6
+            high = tile.get("crop_height_px", edge)
+            line_width = 0.6 if tile["kind"] == "random" else 1.4
             panel.add_patch(
-                Rectangle(corner, edge, edge, fill=False, ec=COLOURS[look], lw=line_width)
+                Rectangle(corner, edge, high, fill=False, ec=COLOURS[look], lw=line_width)
             )
         if frame.data_bar_px:
             panel.axhline(height - frame.data_bar_px, color=COLOURS["data bar"], lw=1.6)
         panel.set_title(frame.title, fontsize=9)
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(COLOURS), frameon=False)
+    is_whole = any((frame.table["kind"] == "whole").any() for frame in frames)
+    absent = {"grid", "random"} if is_whole else {"whole"}
+    looks = {name: colour for name, colour in COLOURS.items() if name not in absent}
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(looks), frameon=False)
     # Without the software's name, equal runs of different versions differ less.
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -16,10 +16,12 @@ from batteryscope.preprocess.coating_preview import draw_coating_previews, make_
 from batteryscope.preprocess.ct_slices import cut_ct_slice
 from batteryscope.preprocess.preview import draw_preview, make_preview_frame
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
+from batteryscope.preprocess.sem_whole import shrink_sem_frame
 from batteryscope.preprocess.tile_batch import Preprocessor, TileBatch
 
 PREPROCESSORS: dict[str, Preprocessor] = {
     "sem_tiles": cut_sem_tiles,
+    "sem_whole": shrink_sem_frame,
     "ct_slices": cut_ct_slice,
     "coating_crop": crop_coating,
 }
@@ -29,6 +31,7 @@ PreviewMaker = Callable[[NDArray[np.uint8], TileBatch, str, Any], Any]
 PreviewDrawer = Callable[[Sequence[Any], Path], None]
 PREVIEWS: dict[str, tuple[PreviewMaker, PreviewDrawer]] = {
     "sem_tiles": (make_preview_frame, draw_preview),
+    "sem_whole": (make_preview_frame, draw_preview),
     "coating_crop": (make_coating_preview, draw_coating_previews),
 }
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import SemTilesSettings
-from batteryscope.preprocess.data_bar import find_data_bar
+from batteryscope.preprocess.data_bar import measure_data_bar
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.preprocess.tiling import draw_random_tiles, place_grid_tiles, resize_tile
@@ -26,7 +26,7 @@ def cut_sem_tiles(
     """Cut tiles that do not touch the data bar and show some coating.
 
     A :class:`~batteryscope.preprocess.tile_batch.Preprocessor`. Of the record ``data_bar_px`` is
-    taken as a hint if present; ``tiles_per_class`` and ``seed`` of the settings are not used here.
+    taken as a hint if present; the settings that count training tiles are not used here.
     A random tile without coating is drawn again, at most ten times.
 
     Raises
@@ -35,7 +35,7 @@ def cut_sem_tiles(
         ``wrong_size``: the frame without its data bar is smaller than a tile.
         ``empty``: no tile of the grid shows coating.
     """
-    bar_px = measure_data_bar(pixels, record, settings)
+    bar_px = measure_data_bar(pixels, record, settings.data_bar)
     height, width = pixels.shape[0] - bar_px, pixels.shape[1]
     crop = settings.crop_px
     if min(height, width) < crop:
@@ -80,15 +80,3 @@ def cut_sem_tiles(
             f"preprocess.min_local_sd {settings.min_local_sd:g}.",
         )
     return TileBatch(np.stack(tiles), table, bar_px)
-
-
-def measure_data_bar(
-    pixels: NDArray[np.uint8], record: Mapping[str, Any], settings: SemTilesSettings
-) -> int:
-    """Return the rows to leave out at the bottom: found, none, or as the settings say."""
-    if settings.data_bar == "none":
-        return 0
-    if settings.data_bar == "auto":
-        stated = record.get("data_bar_px")
-        return find_data_bar(pixels, None if stated is None or pd.isna(stated) else int(stated))
-    return settings.data_bar

@@ -34,9 +34,9 @@ class TileBatch:
     tiles
         uint8, (n_used, height, width).
     table
-        One row per tile, used or not: ``kind`` (``random`` or ``grid``), ``x_px``,
-        ``y_px``, ``crop_px`` (in the original frame), ``local_sd``, ``used``. The used
-        rows are in the order of ``tiles``.
+        One row per tile, used or not: ``kind`` (``random``, ``grid`` or ``whole``), ``x_px``,
+        ``y_px``, ``crop_px`` (in the original frame), ``local_sd``, ``used``; of crops that are
+        no squares also ``crop_height_px``. The used rows are in the order of ``tiles``.
     data_bar_px
         Rows at the bottom of the frame that were left out.
     measurements

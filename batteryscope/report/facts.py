@@ -101,14 +101,14 @@ def show_notes(rejects: pd.DataFrame | None) -> ShownTable | None:
     return show_table(shown, "", ("note",))
 
 
-def show_tiles(index: pd.DataFrame | None) -> ShownTable | None:
-    """Count the used and the rejected tiles of each kind."""
+def show_tiles(index: pd.DataFrame | None, samples: str = "images") -> ShownTable | None:
+    """Count the used and the rejected tiles of each kind; ``samples`` are the study's."""
     if index is None or index.empty:
         return None
     names = {
         "random": "random tiles (training)",
         "grid": "evenly spaced tiles (validation, test)",
-        "whole": "slices (training, validation, test)",
+        "whole": f"{samples} as a whole (training, validation, test)",
     }
     rows = []
     for kind in names:

@@ -103,7 +103,7 @@ def render_report(
         "rejects": rejects,
         "rejected_files": rejected_files,
         "file_notes": facts.show_notes(evidence.rejects),
-        "tiles": facts.show_tiles(evidence.tile_index),
+        "tiles": facts.show_tiles(evidence.tile_index, words.name_samples(preprocess)),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
         "tiles_text": words.describe_tiles(preprocess),
         "resolution_of": lambda shape: words.describe_map_shape(shape, preprocess),

@@ -9,6 +9,7 @@ from batteryscope.config.preprocess import (
     CtSlicesSettings,
     PreprocessSettings,
     SemTilesSettings,
+    SemWholeSettings,
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
@@ -249,6 +250,8 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
         return _describe_slices(preprocess)
     if isinstance(preprocess, CoatingCropSettings):
         return _describe_coating(preprocess)
+    if isinstance(preprocess, SemWholeSettings):
+        return _describe_whole(preprocess)
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. "
@@ -257,6 +260,18 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
     )
     if preprocess.min_local_sd > 0:
         sentence += " Tiles that show only empty background were left out."
+    return sentence
+
+
+def _describe_whole(preprocess: SemWholeSettings) -> str:
+    edge = preprocess.input_px
+    sentence = (
+        "What each frame shows above its data bar was resized as a whole to "
+        f"{edge}×{edge} pixels, its aspect ratio not being kept. One input is one image, so the "
+        "network judges images without any vote."
+    )
+    if preprocess.min_local_sd > 0:
+        sentence += " Frames that show only empty background were left out."
     return sentence
 
 
