@@ -118,11 +118,11 @@ def compare(argv: Sequence[str], others: Sequence[str]) -> list[Measurement]:
 
 def name_recipe(arguments: argparse.Namespace) -> str:
     """Name what results depend on, but for the seed, so that other recipes lie elsewhere."""
-    from batteryscope.provenance import digest_json
+    from batteryscope.provenance import digest_json, digest_training_code
 
     ignored = ("seed", "seeds", "only", "work")
     values = {key: str(value) for key, value in vars(arguments).items() if key not in ignored}
-    return f"{arguments.backbone}_{digest_json(values)[:8]}"
+    return f"{arguments.backbone}_{digest_json([values, digest_training_code()])[:8]}"
 
 
 @contextmanager
@@ -174,8 +174,9 @@ def ask(
     process.stdin.flush()
     log = folder / f"{'ours' if task == 'prepare' else name}.log"
     results[name, seed] = read_answer(process, log)
-    with (folder / "results.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"name": name, "seed": seed} | results[name, seed]) + "\n")
+    partial = folder / "result.partial"
+    partial.write_text(json.dumps(results[name, seed]) + "\n", encoding="utf-8")
+    partial.replace(folder / f"{name}_{seed}.json")
 
 
 def read_answer(process: "subprocess.Popen[str]", log: Path) -> Result:
@@ -190,15 +191,11 @@ def read_answer(process: "subprocess.Popen[str]", log: Path) -> Result:
 
 
 def read_results(folder: Path) -> dict[tuple[str, int], Result]:
-    """Read what earlier runs have finished; a line that was cut off does not count."""
-    path = folder / "results.jsonl"
+    """Read what earlier runs have finished."""
     results = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        results[row.pop("name"), row.pop("seed")] = row
+    for path in folder.glob("*_*.json"):
+        name, seed = path.stem.split("_")
+        results[name, int(seed)] = json.loads(path.read_text(encoding="utf-8"))
     return results
 
 
