@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test bench lint ui repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test bench bench-fastai lint ui repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ test: $(STAMP) ## run the tests
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)
+
+bench-fastai: $(STAMP) ## let `make bench` compare with fastai too (in work/fastai, nowhere else)
+	@uv pip install --quiet --no-deps --target work/fastai --requirements benchmarks/fastai.txt
+	@echo "fastai lies in work/fastai; make bench ARGS=\"--only scripts\" compares with it."
 
 lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check .

@@ -25,7 +25,7 @@ from benchmarks.measurement import (
 )
 
 NAMES = {"plain": "the plain script", "fastai": "fastai"}
-ROOT = Path(__file__).resolve().parent.parent
+COMMAND = [sys.executable, "-m", "benchmarks.run_contender"]
 # For `make bench`: 18 generated frames, two test images per class, and a network small enough.
 DEMO_IMAGES_PER_CLASS = 6
 DEMO = {
@@ -102,8 +102,10 @@ def compare(argv: Sequence[str], others: Sequence[str]) -> list[Measurement]:
     folder = arguments.work / name_recipe(arguments)
     folder.mkdir(parents=True, exist_ok=True)
     results = read_results(folder)
-    names = ["ours", *others]
-    with start_contenders(names, folder, results, arguments) as contenders:
+    wanted = ["ours", *others]
+    busy = [n for n in wanted if any((n, seed) not in results for seed in range(arguments.seeds))]
+    with start_contenders(busy, folder) as contenders:
+        names = [name for name in wanted if name in contenders or name not in busy]
         if ("prepare", 0) not in results:
             ask(contenders["ours"], "prepare", argv, folder, results, 0)
         for seed in range(arguments.seeds):
@@ -111,47 +113,49 @@ def compare(argv: Sequence[str], others: Sequence[str]) -> list[Measurement]:
             for name in [*names[turn:], *names[:turn]]:
                 if (name, seed) not in results:
                     ask(contenders[name], name, argv, folder, results, seed)
-    return [row for name in others for row in tabulate(results, name, arguments)]
+    return [row for name in names[1:] for row in tabulate(results, name, arguments)]
 
 
 def name_recipe(arguments: argparse.Namespace) -> str:
     """Name what results depend on, but for the seed, so that other recipes lie elsewhere."""
-    from batteryscope.provenance import digest_json
+    from batteryscope.provenance import digest_json, digest_training_code
 
     ignored = ("seed", "seeds", "only", "work")
     values = {key: str(value) for key, value in vars(arguments).items() if key not in ignored}
-    return f"{arguments.backbone}_{digest_json(values)[:8]}"
+    return f"{arguments.backbone}_{digest_json([values, digest_training_code()])[:8]}"
 
 
 @contextmanager
 def start_contenders(
-    names: Sequence[str],
-    folder: Path,
-    results: dict[tuple[str, int], Result],
-    arguments: argparse.Namespace,
+    names: Sequence[str], folder: Path
 ) -> Iterator[dict[str, "subprocess.Popen[str]"]]:
-    """Start a process for each program that has something to do; they end with the block."""
-    busy = [n for n in names if any((n, seed) not in results for seed in range(arguments.seeds))]
+    """Start a process for each program and wait until it has imported; they end with the block.
+
+    A fastai that does not import (it was made for another PyTorch, say) is left out.
+    """
     processes: dict[str, subprocess.Popen[str]] = {}
     try:
-        for name in busy:
-            with (folder / f"{name}.log").open("a", encoding="utf-8") as log:
+        for name in names:
+            with (folder / f"{name}.log").open("w", encoding="utf-8") as log:
                 processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "benchmarks.run_contender", name],
+                    [*COMMAND, name],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
                 )
-        for name, process in processes.items():
-            read_answer(process, folder / f"{name}.log")
+            try:
+                read_answer(processes[name], folder / f"{name}.log")
+            except ContenderError as error:
+                if name != "fastai":
+                    raise
+                print(f"fastai is left out: {error}", file=sys.stderr)
+                del processes[name]
         yield processes
     finally:
         for process in processes.values():
-            if process.stdin is not None:
-                process.stdin.close()
             process.terminate()
-            process.wait()
+            process.communicate()
 
 
 def ask(
@@ -170,8 +174,9 @@ def ask(
     process.stdin.flush()
     log = folder / f"{'ours' if task == 'prepare' else name}.log"
     results[name, seed] = read_answer(process, log)
-    with (folder / "results.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"name": name, "seed": seed} | results[name, seed]) + "\n")
+    partial = folder / "result.partial"
+    partial.write_text(json.dumps(results[name, seed]) + "\n", encoding="utf-8")
+    partial.replace(folder / f"{name}_{seed}.json")
 
 
 def read_answer(process: "subprocess.Popen[str]", log: Path) -> Result:
@@ -186,15 +191,11 @@ def read_answer(process: "subprocess.Popen[str]", log: Path) -> Result:
 
 
 def read_results(folder: Path) -> dict[tuple[str, int], Result]:
-    """Read what earlier runs have finished; a line that was cut off does not count."""
-    path = folder / "results.jsonl"
+    """Read what earlier runs have finished."""
     results = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        results[row.pop("name"), row.pop("seed")] = row
+    for path in folder.glob("*_*.json"):
+        name, seed = path.stem.split("_")
+        results[name, int(seed)] = json.loads(path.read_text(encoding="utf-8"))
     return results
 
 

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "tiles": "benchmarks.cut_tiles",
     "loader": "benchmarks.load_batches",
     "train": "benchmarks.train_step",
+    "scripts": "benchmarks.compare_scripts",
     "networks": "benchmarks.train_networks",
     "augment": "benchmarks.augment_batch",
     "predict": "benchmarks.predict_frames",

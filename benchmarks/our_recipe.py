@@ -14,8 +14,6 @@ import torch
 
 from benchmarks.plain_script import INPUTS, OPTIONS, make_body, name_weights
 
-TRAINING_SHARE = 0.5  # at least this share of a class trains, so that an epoch has tiles enough
-
 
 class Prepared(NamedTuple):
     """What one needs for a fit: folders and tables of the pipeline."""
@@ -70,15 +68,15 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> Prepared:
     twins = select_near_duplicates(pairs, division.near_duplicate_share)
     groups = merge_groups(find_groups(manifest, division.group), twins)
     split = split_samples(manifest, groups, division)
-    crops_per_class = arguments.crops / manifest["class"].nunique()
+    n_classes = manifest["class"].nunique()
     tiles = SemTilesSettings(
         data_bar=arguments.data_bar,
         crop_px=arguments.crop_px,
         input_px=arguments.input_px,
-        tiles_per_class=math.ceil(crops_per_class / TRAINING_SHARE),
+        tiles_per_class=math.ceil(arguments.crops / n_classes),
         grid_tiles=arguments.test_crops,
     )
-    cut_dataset(manifest, arguments.data, tiles, folder / "tiles", dataset.max_pixels)
+    cut_dataset(manifest, arguments.data, tiles, folder / "tiles", dataset.max_pixels, division)
     table = split.merge(manifest[["sample_id", "path"]], on="sample_id")[["path", "role"]]
     manifest.to_parquet(folder / "manifest.parquet", index=False)
     split.to_parquet(folder / "split.parquet", index=False)
@@ -107,8 +105,16 @@ def train_model(
 
     settings = StageSettings.model_validate(_describe_stage(arguments, folder))
     store = TileStore.open(prepared.folder)
+    n_classes = prepared.manifest["class"].nunique()
     balance = balance_stage(
-        prepared.manifest, prepared.split, store.index, settings.balance, {}, settings.stage
+        prepared.manifest,
+        prepared.split,
+        store.index,
+        settings.balance,
+        settings.where,
+        settings.stage,
+        arguments.seed,
+        tiles_per_class=math.ceil(arguments.crops / n_classes),
     )
     classes, (task,) = plan_fits(
         settings,
@@ -121,7 +127,10 @@ def train_model(
         digest_training_code(),
     )
     if len(task.training) < arguments.crops:
-        raise SystemExit(f"{len(task.training)} training tiles, {arguments.crops} are needed.")
+        raise SystemExit(
+            f"{len(task.training)} training tiles show coating, but an epoch has {arguments.crops} "
+            "crops; make --crops smaller."
+        )
     listener = EndOfEpoch(end_epoch)
     train_fit(task, settings, classes, store.tiles, folder, "benchmark", listener)
     return listener.losses
@@ -156,7 +165,7 @@ def _describe_stage(arguments: argparse.Namespace, folder: Path) -> dict[str, ob
         "stage": "fit",
         "where": {},
         "label_columns": ["class"],
-        "balance": {"method": "class_balanced"},
+        "balance": {},  # tiles_per_class has done it
         "augment": {"flips": True, "quarter_turns": False},
         "model": {
             "backbone": arguments.backbone,
