@@ -26,7 +26,7 @@ from benchmarks.measurement import (
 
 NAMES = {"plain": "the plain script", "fastai": "fastai"}
 COMMAND = [sys.executable, "-m", "benchmarks.run_contender"]
-# For `make bench`: 18 generated frames, two test images per class, and a network small enough.
+# For `make bench`: 24 generated frames, two test images per class, and an input small enough.
 DEMO_IMAGES_PER_CLASS = 6
 DEMO = {
     "data-bar": 64,
@@ -34,8 +34,9 @@ DEMO = {
     "input-px": 64,
     "backbone": "tf_efficientnet_lite0",
     "learning-rate": 1e-3,
-    "epochs": 3,
-    "crops": 320,
+    "epochs": 2,
+    "crops": 480,
+    "batch": 16,
     "test-fraction": 0.34,
     "validation-fraction": 0.25,
     "seeds": 3,
@@ -60,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--scheme", default="holdout", choices=["holdout", "ordered"], help="of the division")
     add("--test-fraction", type=float, default=0.2, help="of the images")
     add("--validation-fraction", type=float, default=0.1, help="of the others")
+    add("--freeze", type=int, default=0, help="first layer groups that ours leaves as they are")
     add("--work", type=Path, default=Path("work/compare_scripts"), help="where results are kept")
     plain_script.add_recipe(parser)
     parser.set_defaults(rise=0.2)  # as Batteryscope's cycle
@@ -73,7 +75,7 @@ def measure(folder: Path) -> list[Measurement]:
 
     frames = folder / "frames_to_learn"
     settings = SemTopViewGenerator(
-        images_per_class=DEMO_IMAGES_PER_CLASS, width_px=1280, height_px=960, compositions=["811"]
+        images_per_class=DEMO_IMAGES_PER_CLASS, width_px=1280, height_px=960, states=["pristine"]
     )
     generate_dataset(settings, frames)
     argv = ["--data", str(frames), "--work", str(folder / "compare_scripts")]

@@ -174,6 +174,7 @@ def _describe_stage(arguments: argparse.Namespace, folder: Path) -> dict[str, ob
             "input_mean": mean,
             "input_sd": sd,
             "dropout": arguments.dropout,
+            "freeze": arguments.freeze or "none",
             "grey_levels": "per_image" if arguments.standardise else "raw",
         },
         "train": {
