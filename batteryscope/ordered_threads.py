@@ -7,12 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 MAX_WORKERS = 4
+_END = object()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item.
 
@@ -27,10 +31,12 @@ def map_in_order(
         Inputs.
     workers
         Threads; as many as processors, at most four, if not given.
+    prepare
+        Called once in every thread before its first item.
     """
     workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=prepare) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
@@ -41,3 +47,16 @@ def map_in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def run_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Iterate in a thread of its own, which makes the next item while the last one is in use.
+
+    Errors are raised at the item's place.
+    """
+    source = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, source, _END)
+        while (item := coming.result()) is not _END:
+            coming = pool.submit(next, source, _END)
+            yield item  # type: ignore[misc]

@@ -9,15 +9,16 @@ from benchmarks.measurement import Measurement, summarise, take_rounds, timed
 from benchmarks.peak_memory import compare_memory
 from benchmarks.sample_data import LABEL_COLUMNS, MAX_PIXELS, generate_frames, ingest_frames
 
-ROUNDS = 3
+ROUNDS = 7
 CASES = (  # name, backbone, edge of the network's input, images per round
     ("predict, demo network", "test_resnet", 96, 24),
     ("predict, mobilenetv2_100", "mobilenetv2_100", 192, 6),
+    ("predict, lite0", "tf_efficientnet_lite0", 192, 6),
 )
 
 
 def measure(folder: Path) -> list[Measurement]:
-    """Measure images per second of two networks, and memory over 200 images against 50."""
+    """Measure images per second of three networks, and memory over 200 images against 50."""
     import numpy as np
     import torch
     from PIL import Image

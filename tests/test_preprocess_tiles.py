@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.config.split import SplitSettings
@@ -80,6 +81,20 @@ def test_resize_averages_instead_of_aliasing():
     assert small[5:-5, 5:-5].std() < 12
     assert small.mean() == pytest.approx(127.5, abs=2)
     assert resize_tile(small, 100) is small
+
+
+@pytest.mark.parametrize(
+    ("shape", "edge"),
+    [((300, 300), 96), ((299, 299), 128), ((40, 40), 64), ((1, 1), 3), ((90, 70), 32)],
+)
+def test_resized_grey_levels_are_exactly_those_of_pillow(shape, edge):
+    rng = np.random.default_rng(0)
+    for tile in (rng.integers(0, 256, shape), rng.integers(0, 2, shape) * 255):  # overshoot, too
+        frame = np.zeros((shape[0] + 5, shape[1] + 7), np.uint8)
+        frame[2 : 2 + shape[0], 3 : 3 + shape[1]] = tile
+        part = frame[2 : 2 + shape[0], 3 : 3 + shape[1]]
+        expected = Image.fromarray(tile.astype(np.uint8)).resize((edge, edge), Image.BICUBIC)
+        assert np.array_equal(resize_tile(part, edge), np.asarray(expected))
 
 
 def test_tiles_never_touch_the_data_bar():

@@ -33,7 +33,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         if collector is not None:
             chosen = record.preprocess.model_copy(update={"collector": collector})
             record = record.model_copy(update={"preprocess": chosen})
-        super().__init__(record, training_images)
+        super().__init__(record, training_images, models[0].device)
         self._models = list(models)
         self._batch_size = batch_size
 

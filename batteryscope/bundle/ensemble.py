@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from batteryscope.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
@@ -49,13 +50,14 @@ def predict_ensemble(
         Rows add up to 1; models in the order of the groups.
     """
     device = next(groups[0][0].parameters()).device
-    batches = []
-    with torch.inference_mode():
-        for start in range(0, len(tiles), batch_size):
-            batch = as_batch(tiles[start : start + batch_size]).to(device)
+
+    def forward(part: slice) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            batch = as_batch(tiles[part]).to(device)
             logits = [scores for group in groups for scores in _score(group, batch)]
-            batches.append(torch.stack(logits).double().softmax(2).cpu().numpy())
-    return np.concatenate(batches, axis=1)
+            return torch.stack(logits).double().softmax(2).cpu().numpy()
+
+    return np.concatenate(list(pass_batches(forward, len(tiles), batch_size, device)), axis=1)
 
 
 def _score(group: Sequence[TileClassifier], batch: Tensor) -> list[Tensor]:

@@ -1,13 +1,13 @@
 """What all published models of pictures do, whatever they predict: read, compare, cut, ask."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from batteryscope.bundle.frame import (
@@ -18,6 +18,7 @@ from batteryscope.bundle.frame import (
     wrap_pixels,
 )
 from batteryscope.bundle.record import PictureRecord
+from batteryscope.forward_threads import ForwardThreads
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.tilestore import JUDGING_KINDS
@@ -27,6 +28,7 @@ LAST_COLUMNS = (
     "tiles_used", "tiles_rejected", "seen_in_training", "status", "reason", "note",
 )  # fmt: skip
 R = TypeVar("R", bound=PictureRecord)
+Item = TypeVar("Item")
 Row = dict[str, Any]
 
 
@@ -39,11 +41,16 @@ class PictureBundle(ABC, Generic[R]):
         The content of bundle.json.
     training_images
         The content of training_images.csv.
+    device
+        Where the models are.
     """
 
-    def __init__(self, record: R, training_images: pd.DataFrame) -> None:
+    def __init__(
+        self, record: R, training_images: pd.DataFrame, device: torch.device | str = "cpu"
+    ) -> None:
         self.record = record
         self.training_images = training_images
+        self.device = torch.device(device)
         roles = training_images[[member.column for member in record.members]]
         used = roles.isin(["train", "validation"]).any(axis=1)
         self._seen_files = set(training_images.loc[used, "sha256"])
@@ -81,11 +88,11 @@ class PictureBundle(ABC, Generic[R]):
         DataFrame
             One row per picture with the :attr:`columns`; ``file`` counts from 0.
         """
-        rows = [self._judge(wrap_pixels(f, str(i))) for i, f in enumerate(frames)]
+        rows = self._judge_all(lambda item: wrap_pixels(item[1], str(item[0])), enumerate(frames))
         return pd.DataFrame(rows, columns=self.columns)
 
     def predict_files(self, files: Iterable[str], root: Path) -> Iterator[Row]:
-        """Predict picture files one by one, while the next one is being decoded.
+        """Predict picture files, several at a time.
 
         Parameters
         ----------
@@ -97,50 +104,62 @@ class PictureBundle(ABC, Generic[R]):
         Yields
         ------
         dict
-            One row per file with the :attr:`columns`. ``status`` is ``ok`` or ``rejected``, with
-            the ``reason``. ``note`` warns of pictures that the models were trained on or that
-            differ much from those. At most two pictures are in memory.
+            One row per file with the :attr:`columns`, in the order of the files. ``status`` is
+            ``ok`` or ``rejected``, with the ``reason``. ``note`` warns of pictures that the models
+            were trained on or that differ much from those. A row does not depend on the other
+            files. At most five pictures are in memory, three with two processors.
         """
-        waiting = iter(files)
 
         def read(file: str) -> Frame | UnusableFrame:
             return read_frame(root / file, file, self.record.max_pixels)
 
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            first = next(waiting, None)
-            coming = None if first is None else reader.submit(read, first)
-            while coming is not None:
-                frame = coming.result()
-                following = next(waiting, None)
-                coming = None if following is None else reader.submit(read, following)
-                yield self._judge(frame)
+        return self._judge_all(read, files)
 
     def reject_files(self, files: Iterable[str], reason: str) -> Iterator[Row]:
         """Give files that are no pictures their rows, with the reason."""
         for file in files:
-            yield self._judge(UnusableFrame(file, reason))
+            yield self._start_row(UnusableFrame(file, reason))
 
     def knows_pixels(self, pixel_digest: str) -> bool:
         """Tell whether the models were trained or tuned on these grey levels."""
         return pixel_digest in self._seen_pixels
 
-    def _judge(self, frame: Frame | UnusableFrame) -> Row:
+    def _judge_all(
+        self, read: Callable[[Item], Frame | UnusableFrame], items: Iterable[Item]
+    ) -> Iterator[Row]:
+        """Read, cut and judge pictures in threads, of which a part at a time asks the models."""
+        threads = ForwardThreads(self.device)
+
+        def judge(item: Item) -> Row:
+            row, tiles = self._cut(read(item))
+            if tiles is None:
+                return row
+            with threads.turn():
+                return row | self.answer(tiles) | {"status": "ok"}
+
+        return threads.map(judge, items)
+
+    def _start_row(self, frame: Frame | UnusableFrame) -> Row:
         empty: Row = dict.fromkeys(self.columns)
         empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}
         empty |= {"tiles_used": 0, "seen_in_training": False}
+        return empty | {"reason": frame.reason} if isinstance(frame, UnusableFrame) else empty
+
+    def _cut(self, frame: Frame | UnusableFrame) -> tuple[Row, NDArray[np.uint8] | None]:
+        """Return what is known of a picture before the models see it, and its tiles if any."""
+        row = self._start_row(frame)
         if isinstance(frame, UnusableFrame):
-            return empty | {"reason": frame.reason}
+            return row, None
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
         notes += describe_differences(frame, self.compared_ranges)
-        row = empty | {"seen_in_training": seen, "note": "; ".join(notes)}
+        row |= {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess
         stated = {"data_bar_px": frame.metadata.data_bar_px, "is_coloured": frame.is_coloured}
         try:
             cut = find_preprocessor(settings)(frame.pixels, stated, settings)
         except UnusablePictureError as error:
-            return row | {"reason": f"{error.reason}: {error}"}
+            return row | {"reason": f"{error.reason}: {error}"}, None
         used = cut.table["used"].to_numpy(bool)
         tiles = cut.tiles[cut.table["kind"].isin(JUDGING_KINDS).to_numpy()[used]]
-        row |= {"tiles_used": len(tiles), "tiles_rejected": int((~used).sum())}
-        return row | self.answer(tiles) | {"status": "ok"}
+        return row | {"tiles_used": len(tiles), "tiles_rejected": int((~used).sum())}, tiles

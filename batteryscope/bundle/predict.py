@@ -31,7 +31,7 @@ class Bundle(PictureBundle[BundleRecord]):
         training_images: pd.DataFrame,
         batch_size: int = 64,
     ) -> None:
-        super().__init__(record, training_images)
+        super().__init__(record, training_images, models[0].device)
         self._groups = group_models(models)
         self._batch_size = batch_size
 

@@ -18,6 +18,7 @@ from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.volumes import digest_slice
+from batteryscope.ordered_threads import run_ahead
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume
@@ -120,9 +121,8 @@ def _predict_scan(
     probabilities: list[NDArray[np.float64]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
-    waiting = cut_volume(volume, numbers, settings)
-    while cuts := list(islice(waiting, BATCH_SLICES)):
-        for row, found in _judge_slices(bundle, volume, file, cuts):
+    for cuts in run_ahead(_cut_batches(volume, numbers, settings)):
+        for row, found in _judge_slices(bundle, file, cuts):
             n_seen += bool(row["seen_in_training"])
             if found is None:
                 n_rejected += 1
@@ -158,16 +158,24 @@ def _predict_scan(
     }
 
 
+def _cut_batches(
+    volume: Volume, numbers: Sequence[int], settings: CtSlicesSettings
+) -> Iterator[list[tuple[CutSlice, str]]]:
+    """Cut slices and digest their grey levels, some at a time."""
+    waiting = cut_volume(volume, numbers, settings)
+    while cuts := list(islice(waiting, BATCH_SLICES)):
+        yield [(cut, digest_slice(volume.read_slice(cut.finding.z))) for cut in cuts]
+
+
 def _judge_slices(
-    bundle: Bundle, volume: Volume, file: str, cuts: Sequence[CutSlice]
+    bundle: Bundle, file: str, cuts: Sequence[tuple[CutSlice, str]]
 ) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
-    tiles = [cut.tile for cut in cuts if cut.tile is not None]
+    tiles = [cut.tile for cut, _ in cuts if cut.tile is not None]
     probabilities = bundle.ask_models(np.stack(tiles)) if tiles else None
     used = 0
-    for cut in cuts:
-        z = cut.finding.z
-        row = _start_row(bundle, file, "slice") | {"slice": z}
-        row["seen_in_training"] = bundle.knows_pixels(digest_slice(volume.read_slice(z)))
+    for cut, digest in cuts:
+        row = _start_row(bundle, file, "slice") | {"slice": cut.finding.z}
+        row["seen_in_training"] = bundle.knows_pixels(digest)
         if row["seen_in_training"]:
             row["note"] = SEEN_NOTE
         if cut.tile is None or probabilities is None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file
@@ -12,9 +13,16 @@ from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.capacity_record import read_capacity_record
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.record import TRAINING_IMAGES_FILE, Member, read_json, read_record
+from batteryscope.config.preprocess import (
+    CtSlicesSettings,
+    PreprocessSettings,
+    find_tile_shape,
+)
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import check_backbone_name, rebuild_classifier
+from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.provenance import digest_file
+from batteryscope.seeds import derive_rng
 
 if TYPE_CHECKING:
     from batteryscope.models.classifier import TileClassifier
@@ -43,8 +51,11 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: in
     """
     record = read_record(folder)
     images = _read_training_images(folder, record.members)
+    tiles = _draw_tiles(record.preprocess)
     models = [
-        _load_member(folder, member, record.classes, record.input_px).to(device)
+        fold_batch_norm(_load_member(folder, member, record.classes, record.input_px), tiles).to(
+            device
+        )
         for member in record.members
     ]
     return Bundle(record, models, images, batch_size)
@@ -62,7 +73,10 @@ def load_capacity_bundle(
     """
     record = read_capacity_record(folder)
     images = _read_training_images(folder, record.members)
-    models = [_load_member(folder, member).to(device) for member in record.members]
+    tiles = _draw_tiles(record.preprocess)
+    models = [
+        fold_batch_norm(_load_member(folder, member), tiles).to(device) for member in record.members
+    ]
     for target in record.targets:
         for member, model in zip(record.members, models, strict=True):
             if member.arm == target.arm and target.name not in model.description.classes:
@@ -71,6 +85,14 @@ def load_capacity_bundle(
                     "as bundle.json says; publish or fetch the bundle again."
                 )
     return CapacityBundle(record, models, images, batch_size, collector)
+
+
+def _draw_tiles(settings: PreprocessSettings) -> torch.Tensor:
+    """Return a tile of noise, of the shape that the models judge."""
+    stacked = isinstance(settings, CtSlicesSettings) and settings.stack_step > 0
+    shape = (1, 3 if stacked else 1, *find_tile_shape(settings))
+    noise = derive_rng("noise that looks for batch normalisation").integers(0, 256, shape)
+    return torch.from_numpy(noise.astype(np.uint8))
 
 
 def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from batteryscope.errors import ConfigError
+from batteryscope.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
 
@@ -51,7 +52,7 @@ def apply_to_tiles(
     batch_size: int,
     finish: Callable[[Tensor], Tensor] = torch.Tensor.double,
 ) -> NDArray[np.float64]:
-    """Return what a network says about tiles, read in batches.
+    """Return what a network says about tiles, read in batches, several of them side by side.
 
     Parameters
     ----------
@@ -72,11 +73,17 @@ def apply_to_tiles(
     """
     rows = np.arange(len(tiles)) if rows is None else rows
     device = next(model.parameters()).device
+
+    def forward(part: slice) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            batch = as_batch(tiles[rows[part]]).to(device)
+            return finish(model(batch)).cpu().numpy()
+
     results = np.empty((len(rows), len(model.description.classes)))
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            batch = as_batch(tiles[rows[start : start + batch_size]]).to(device)
-            results[start : start + len(batch)] = finish(model(batch)).cpu().numpy()
+    start = 0
+    for answers in pass_batches(forward, len(rows), batch_size, device):
+        results[start : start + len(answers)] = answers
+        start += len(answers)
     return results
 
 

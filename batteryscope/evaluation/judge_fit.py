@@ -11,7 +11,9 @@ import pandas as pd
 from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
 from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS
 from batteryscope.evaluation.regression_predictions import predict_regression_fit
+from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.tilestore import TileStore
+from batteryscope.training.data import as_batch
 
 
 def write_fit_predictions(
@@ -32,7 +34,8 @@ def write_fit_predictions(
     accelerator
         ``auto``, ``cpu`` or ``gpu``.
     """
-    model = load_fit(folder).to(choose_device(accelerator))
+    model = fold_batch_norm(load_fit(folder), as_batch(store.tiles[:1]))
+    model = model.to(choose_device(accelerator))
     predict = predict_fit if model.description.outputs == "class" else predict_regression_fit
     table = predict(model, store.tiles, store.index, manifest, roles)
     table.to_parquet(folder / FIT_PREDICTIONS, index=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.command_line import show_progress
@@ -82,7 +83,7 @@ def digest_pixels(picture: Picture) -> str:
     """Return a SHA-256 over size and 8-bit grey levels."""
     pixels = picture.pixels_8bit
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(pixels.tobytes())
+    digest.update(np.ascontiguousarray(pixels).reshape(-1))
     return digest.hexdigest()
 
 

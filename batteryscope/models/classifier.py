@@ -96,6 +96,11 @@ class TileClassifier(nn.Module):
         return self.backbone(x.contiguous(memory_format=torch.channels_last))
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights."""
         return sum(p.numel() for p in self.parameters())

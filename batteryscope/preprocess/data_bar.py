@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.preprocess.pixel_kernels import count_by_distance
+
 HIGHEST_SHARE = 0.25  # of the frame; no vendor's bar is higher
 LOWEST_SHARE = 0.02
 NEAR = 8  # grey levels of 255: compression noise around letters stays within
@@ -41,9 +43,11 @@ def find_data_bar(pixels: NDArray[np.integer], metadata_height_px: int | None = 
         return 0
     level = np.bincount(grey[-max(8, height // 25) :].ravel(), minlength=256).argmax()
     distance = np.abs(grey.astype(np.int16) - np.int16(level))
-    found = _find_edge(grey, distance, height)
+    n_near, n_far = count_by_distance(grey, level, NEAR, SHARP)
+    is_uniform = _find_uniform_rows(grey, n_far / width)
+    found = _find_edge(grey, distance, n_near / width, is_uniform, height)
     hint = metadata_height_px or 0
-    if found < hint <= n_rows and _is_stated_bar(grey, distance, hint):
+    if found < hint <= n_rows and _is_stated_bar(distance, n_near / width, is_uniform, hint):
         return hint
     return found
 
@@ -63,11 +67,18 @@ def measure_data_bar(
     return int(stated)
 
 
-def _find_edge(grey: NDArray[np.uint8], distance: NDArray[np.int16], height: int) -> int:
-    """Height of the block at the bottom that looks most like a bar; 0 if none does."""
+def _find_edge(
+    grey: NDArray[np.uint8],
+    distance: NDArray[np.int16],
+    filled: NDArray[np.float64],
+    is_uniform: NDArray[np.bool_],
+    height: int,
+) -> int:
+    """Height of the block at the bottom that looks most like a bar; 0 if none does.
+
+    ``filled`` is the share of every row that has nearly the bar's grey level.
+    """
     n_rows = len(grey)
-    filled = (distance <= NEAR).mean(axis=1)
-    is_uniform = _find_uniform_rows(grey, distance)
     is_line = _find_border_lines(grey, is_uniform)
     is_bar_row = (filled >= 0.4) | is_line
     # Zeiss draws the bar as a box that leaves a row of the image below it.
@@ -79,19 +90,21 @@ def _find_edge(grey: NDArray[np.uint8], distance: NDArray[np.int16], height: int
     n_above = max(4, height // 20)
     top_line, top_edge, best_contrast = n_rows, n_rows, 0.1
     highest, lowest = int(height * HIGHEST_SHARE), max(8, int(np.ceil(height * LOWEST_SHARE)))
-    for row in range(n_rows - highest, n_rows - lowest + 1):
-        is_first_line = is_line[row] and not is_line[row - 1]
-        jump = filled[row] - filled[row - 2 : row].min()
-        is_edge = filled[row] >= 0.85 and (jump >= 0.15 or is_uniform[row - 1])
-        if not (is_first_line or is_edge) or is_bar_row[row : bottom + 1].mean() < 0.8:
+    rows = np.arange(max(1, n_rows - highest), n_rows - lowest + 1)
+    starts_line = is_line[rows] & ~is_line[rows - 1]
+    jump = filled[rows] - np.minimum(filled[rows - 1], filled[np.maximum(rows - 2, 0)])
+    is_edge = (filled[rows] >= 0.85) & ((jump >= 0.15) | is_uniform[rows - 1])
+    for place in np.flatnonzero(starts_line | is_edge):
+        row = int(rows[place])
+        if is_bar_row[row : bottom + 1].mean() < 0.8 or not _holds_letters(
+            distance[row : bottom + 1]
+        ):
             continue
-        if not _holds_letters(distance[row : bottom + 1]):
-            continue
-        if is_first_line:
+        if starts_line[place]:
             top_line = min(top_line, row)
         # A gap between two lines of text is an edge as well, but one below more of the bar.
         contrast = filled[row : bottom + 1].mean() - filled[max(0, row - n_above) : row].mean()
-        if is_edge and contrast > best_contrast:
+        if is_edge[place] and contrast > best_contrast:
             top_edge, best_contrast = row, contrast
     top = min(top_line, top_edge)
     if top == n_rows:
@@ -101,12 +114,15 @@ def _find_edge(grey: NDArray[np.uint8], distance: NDArray[np.int16], height: int
     return n_rows - top
 
 
-def _find_uniform_rows(grey: NDArray[np.uint8], distance: NDArray[np.int16]) -> NDArray[np.bool_]:
+def _find_uniform_rows(
+    grey: NDArray[np.uint8], share_far: NDArray[np.float64]
+) -> NDArray[np.bool_]:
     """Rows of one grey level that is far from the bar's."""
-    is_far = (distance >= SHARP).mean(axis=1) >= 0.5
-    some = grey[:, ::4].astype(np.int16)  # enough columns for a whole row
+    is_uniform = share_far >= 0.5
+    some = grey[is_uniform, ::4].astype(np.int16)  # enough columns for a whole row
     middle = np.median(some, axis=1, keepdims=True)
-    return is_far & ((np.abs(some - middle) <= 16).mean(axis=1) >= 0.95)
+    is_uniform[is_uniform] = (np.abs(some - middle) <= 16).mean(axis=1) >= 0.95
+    return is_uniform
 
 
 def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -115,12 +131,12 @@ def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -
     Empty background and overexposed coating give uniform rows, too, but no thin lines.
     """
     is_line = np.zeros_like(is_uniform)
-    middle = np.median(grey[:, ::4], axis=1)
     borders = np.flatnonzero(np.diff(np.concatenate([[False], is_uniform, [False]]).astype(int)))
     for first, end in borders.reshape(-1, 2):
-        outside = [row for row in (first - 1, end) if 0 <= row < len(grey)]
-        stands_out = np.abs(middle[outside] - middle[first]).min() >= SHARP / 2
-        is_line[first:end] = end - first <= 4 and stands_out
+        if end - first <= 4:
+            outside = [row for row in (first - 1, end) if 0 <= row < len(grey)]
+            middle = np.median(grey[[first, *outside], ::4], axis=1)
+            is_line[first:end] = np.abs(middle[1:] - middle[0]).min() >= SHARP / 2
     return is_line
 
 
@@ -152,7 +168,11 @@ def _is_quiet(block: NDArray[np.int16], edge: int = 4) -> bool:
     return bool(empty.mean() >= 0.15 and np.median((highest - lowest)[empty]) <= 2)
 
 
-def _is_stated_bar(grey: NDArray[np.uint8], distance: NDArray[np.int16], hint: int) -> bool:
-    block = distance[-hint:]
-    rows = ((block <= NEAR).mean(axis=1) >= 0.4) | _find_uniform_rows(grey[-hint:], block)
-    return hint >= 8 and bool(rows.mean() >= 0.95) and _holds_letters(block)
+def _is_stated_bar(
+    distance: NDArray[np.int16],
+    filled: NDArray[np.float64],
+    is_uniform: NDArray[np.bool_],
+    hint: int,
+) -> bool:
+    rows = (filled[-hint:] >= 0.4) | is_uniform[-hint:]
+    return hint >= 8 and bool(rows.mean() >= 0.95) and _holds_letters(distance[-hint:])

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.preprocess.pixel_kernels import measure_block_variances
+
 
 def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:
     """Median of the standard deviations of square blocks.
@@ -23,7 +25,5 @@ def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:
     float
         Grey levels of 255.
     """
-    height, width = (max(1, length // block_px) for length in tile.shape)
     edge_y, edge_x = min(block_px, tile.shape[0]), min(block_px, tile.shape[1])
-    blocks = tile[: height * edge_y, : width * edge_x].reshape(height, edge_y, width, edge_x)
-    return float(np.median(blocks.std(axis=(1, 3), dtype=np.float32)))
+    return float(np.median(np.sqrt(measure_block_variances(tile, edge_y, edge_x))))

@@ -1,0 +1,106 @@
+"""Compiled loops over the pixels of tiles and data bars.
+
+The inner loops run along rows, with 32-bit integers, so that the compiler makes vector instructions
+of them.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+WEIGHT_BITS = 22  # Pillow's precision of the weights for pictures of 8 bits
+
+
+@njit(cache=True, nogil=True)
+def mix_rows(pixels: Grey, first: NDArray[np.int32], weights: NDArray[np.int32]) -> Grey:
+    """Mix rows with integer weights.
+
+    Parameters
+    ----------
+    pixels
+        Grey levels, (height, width).
+    first : (n,) array
+        The first row that enters each new one.
+    weights : (n, n_taps) array
+        The weights of this row and of those below it, in units of 2⁻²². Rows beyond the last
+        one are left out.
+
+    Returns
+    -------
+    (n, width) uint8 array
+        Rounded, and held within 0 to 255.
+    """
+    height, width = pixels.shape
+    n, n_taps = weights.shape
+    result = np.empty((n, width), np.uint8)
+    total = np.empty(width, np.int32)
+    for i in range(n):
+        total[:] = 1 << (WEIGHT_BITS - 1)
+        for tap in range(min(n_taps, height - first[i])):
+            weight = weights[i, tap]
+            row = pixels[first[i] + tap]
+            for x in range(width):
+                total[x] += weight * np.int32(row[x])
+        mixed = result[i]
+        for x in range(width):
+            mixed[x] = min(max(total[x] >> WEIGHT_BITS, 0), 255)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def transpose(pixels: Grey) -> Grey:
+    """Return the transposed picture in an array of its own; in strips, which stay in the cache."""
+    height, width = pixels.shape
+    result = np.empty((width, height), np.uint8)
+    for top in range(0, height, 64):
+        for x in range(width):
+            row = result[x]
+            for y in range(top, min(top + 64, height)):
+                row[y] = pixels[y, x]
+    return result
+
+
+@njit(cache=True, nogil=True)
+def measure_block_variances(pixels: Grey, edge_y: int, edge_x: int) -> NDArray[np.float64]:
+    """Return the variances (ddof 0) of the grey levels of all whole blocks, row after row."""
+    n_rows, n_columns = pixels.shape[0] // edge_y, pixels.shape[1] // edge_x
+    variances = np.empty(n_rows * n_columns)
+    width = n_columns * edge_x
+    sums, squares = np.empty(width, np.int32), np.empty(width, np.int32)
+    for block_row in range(n_rows):
+        sums[:] = 0
+        squares[:] = 0
+        for y in range(block_row * edge_y, (block_row + 1) * edge_y):
+            row = pixels[y]
+            for x in range(width):
+                value = np.int32(row[x])
+                sums[x] += value
+                squares[x] += value * value
+        for column in range(n_columns):
+            total, total_squares = 0.0, 0.0
+            for x in range(column * edge_x, (column + 1) * edge_x):
+                total += sums[x]
+                total_squares += squares[x]
+            size = edge_y * edge_x
+            place = block_row * n_columns + column
+            variances[place] = (size * total_squares - total * total) / (size * size)
+    return variances
+
+
+@njit(cache=True, nogil=True)
+def count_by_distance(
+    pixels: Grey, level: int, near: int, far: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count in every row the pixels at most ``near`` and at least ``far`` from a grey level."""
+    height, width = pixels.shape
+    n_near, n_far = np.zeros(height, np.int64), np.zeros(height, np.int64)
+    for y in range(height):
+        row = pixels[y]
+        nears, fars = np.int32(0), np.int32(0)
+        for x in range(width):
+            distance = abs(np.int32(row[x]) - np.int32(level))
+            nears += np.int32(distance <= near)
+            fars += np.int32(distance >= far)
+        n_near[y], n_far[y] = nears, fars
+    return n_near, n_far
