@@ -38,6 +38,13 @@ class Volume:
         Scanner, if stated.
     missing
         Sentences about slices that seem to be missing in the series.
+    repeated
+        Sentences about slices that were there twice and are left out.
+    order
+        By what the slices are sorted: position, instance number, file name; "" if they lie in
+        order in one file.
+    stated_bits
+        Bits in use after the file itself; None if it says nothing.
     """
 
     path: Path
@@ -48,6 +55,9 @@ class Volume:
     slice_spacing_um: float | None = None
     instrument: str | None = None
     missing: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    order: str = ""
+    stated_bits: int | None = None
 
     def read_slice(self, z: int) -> NDArray[Any]:
         """Return slice ``z`` as (rows, columns).
@@ -110,6 +120,7 @@ def make_raw_volume(
     shape: tuple[int, int, int],
     dtype: DTypeLike,
     kind: str,
+    convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     voxel_size_um: float | None = None,
     slice_spacing_um: float | None = None,
     instrument: str | None = None,
@@ -131,6 +142,8 @@ def make_raw_volume(
         As stored, byte order included.
     kind
         Name of the format, for messages.
+    convert
+        What is done to the numbers of a slice.
     voxel_size_um, slice_spacing_um, instrument
         As in :class:`Volume`.
 
@@ -156,7 +169,11 @@ def make_raw_volume(
         with path.open("rb") as stream:
             stream.seek(offset + z * slice_bytes)
             values = np.fromfile(stream, stored, n_pixels)
-        return values.reshape(shape[1:]).astype(native, copy=False)
+        if values.size < n_pixels:  # shorter than when it was opened
+            detail = f"slice {z} of this {kind} file is not there any more; copy it again."
+            raise PictureError(path, "truncated", detail)
+        values = values.reshape(shape[1:]).astype(native, copy=False)
+        return values if convert is None else convert(values)
 
     return Volume(path, shape, native, load, voxel_size_um, slice_spacing_um, instrument)
 
