@@ -104,7 +104,8 @@ class PictureBundle(ABC, Generic[R]):
         waiting = iter(files)
 
         def read(file: str) -> Frame | UnusableFrame:
-            return read_frame(root / file, file, self.record.max_pixels)
+            known = self.record.data.bit_depths
+            return read_frame(root / file, file, self.record.max_pixels, known)
 
         with ThreadPoolExecutor(max_workers=1) as reader:
             first = next(waiting, None)
@@ -132,6 +133,7 @@ class PictureBundle(ABC, Generic[R]):
             return empty | {"reason": frame.reason}
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
+        notes += [frame.note] if frame.note else []
         notes += describe_differences(frame, self.compared_ranges)
         row = empty | {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess

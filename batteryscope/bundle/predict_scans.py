@@ -17,6 +17,8 @@ from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.counted import count_of
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import name_scanner
+from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.manifest.volumes import digest_slice
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
@@ -109,7 +111,10 @@ def predict_scans(
         try:
             volume = open_volume(root / file)
             yield from _predict_scan(bundle, volume, file, chosen, settings)
-        except PictureError as error:
+        except Exception as error:  # whatever it is, it costs this scan only
+            if not isinstance(error, PictureError):
+                reject = reject_unexpected(file, error)
+                error = PictureError(root / file, "unreadable", reject.detail)
             yield _start_row(bundle, file, "cell") | {"reason": f"{error.reason}: {error.detail}"}
 
 
@@ -120,7 +125,9 @@ def _predict_scan(
     probabilities: list[NDArray[np.float64]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
-    waiting = cut_volume(volume, numbers, settings)
+    key = name_scanner(volume.instrument, volume.dtype.name)
+    known = bundle.record.data.grey_ranges.get(key)
+    waiting = cut_volume(volume, numbers, settings, grey_range=known)
     while cuts := list(islice(waiting, BATCH_SLICES)):
         for row, found in _judge_slices(bundle, volume, file, cuts):
             n_seen += bool(row["seen_in_training"])
@@ -136,7 +143,10 @@ def _predict_scan(
         if n_seen
         else []
     )
-    row |= {"seen_in_training": n_seen > 0, "note": "; ".join([*notes, *volume.missing])}
+    row |= {
+        "seen_in_training": n_seen > 0,
+        "note": "; ".join([*notes, *volume.missing, *volume.left_out]),
+    }
     if not probabilities:
         reason = (
             reasons[0]

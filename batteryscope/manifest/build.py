@@ -12,6 +12,12 @@ from batteryscope.errors import InputError
 from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
+from batteryscope.manifest.grey_scale import (
+    FROM_FILE,
+    RANGE_COLUMNS,
+    SOURCE_COLUMN,
+    TYPE_COLUMN,
+)
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
 from batteryscope.manifest.scan import FolderScan, natural_key
@@ -86,6 +92,8 @@ def build_manifest(
             max_pixels=settings.max_pixels,
             expected_size_px=settings.expected_size_px,
             stated_bars_px=_list_stated_bars(labels),
+            bit_depth=settings.bit_depth,
+            instruments=dict(labels["instrument"]) if "instrument" in labels else None,
         )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
@@ -101,7 +109,13 @@ def build_manifest(
 
     dtypes = find_dtypes(settings.labels.columns)
     extra = [c for c in labels.columns if c not in dtypes]
-    extra_types = dict.fromkeys(extra, "str") | {c: "int64" for c in extra if c == "slice"}
+    extra_types: dict[str, str] = dict.fromkeys(extra, "str")
+    extra_types |= {c: "int64" for c in extra if c == "slice"}
+    if settings.volumes is not None:
+        extra_types |= {TYPE_COLUMN: "str"} | dict.fromkeys(RANGE_COLUMNS, "float64")
+    elif (table[SOURCE_COLUMN] != FROM_FILE).any():
+        extra_types |= {SOURCE_COLUMN: "str"}
+    extra = list(extra_types)
     manifest = table[[*dtypes, *extra]].astype(dtypes | extra_types)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     manifest = validate_manifest(manifest, settings.labels.columns)
@@ -151,6 +165,9 @@ def _tabulate(
             "width_px": record.width_px,
             "height_px": record.height_px,
             "bit_depth": record.bit_depth,
+            SOURCE_COLUMN: record.bit_depth_source,
+            TYPE_COLUMN: record.stored_type,
+            **dict(zip(RANGE_COLUMNS, record.grey_range or (None, None), strict=True)),
         }
         row |= {c: said.get(c) for c in ORIGIN_COLUMNS} | {"domain": said.get("domain", "")}
         row |= {c: getattr(record.metadata, c) for c in ACQUISITION_COLUMNS}

@@ -144,7 +144,9 @@ def _cut_image(
     record: dict[str, Any], root: Path, settings: PictureSettings, max_pixels: int
 ) -> _Outcome:
     try:
-        picture = read_picture(root / record["path"], max_pixels=max_pixels)
+        picture = read_picture(
+            root / record["path"], max_pixels=max_pixels, bit_depth=int(record["bit_depth"])
+        )
     except PictureError as error:
         return _Outcome(None, None, error.reason, error.detail)
     pixels = picture.pixels_8bit

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 
-
 @dataclass(frozen=True)
 class GreyLevels:
     """What a 16-bit picture says about the bits in use.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from batteryscope.readers.grey_scale import look_at_levels
 from batteryscope.readers.picture import (
     AcquisitionMetadata,
     DecodedPage,
@@ -12,7 +13,6 @@ from batteryscope.readers.picture import (
     PictureError,
     PictureFormat,
 )
-from batteryscope.readers.grey_scale import look_at_levels
 from batteryscope.readers.pixels import shows_colour, to_luminance
 from batteryscope.readers.raster import BMP, JPEG, PNG
 from batteryscope.readers.text_sidecar import read_sidecar

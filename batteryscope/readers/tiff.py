@@ -46,7 +46,9 @@ def _read_size(path: Path, number: int) -> tuple[int, int]:
 def _decode(path: Path, number: int) -> DecodedPage:
     with _open(path, number) as (file, page, n_pages):
         if page.dtype is None or page.dtype.kind not in "bu" or page.dtype.itemsize > 2:
-            detail = f"holds numbers of type {page.dtype}; save it as grey or RGB with 8 or 16 bits."
+            detail = (
+                f"holds numbers of type {page.dtype}; save it as grey or RGB with 8 or 16 bits."
+            )
             raise PictureError(path, "unsupported", detail)
         return replace(decode_page(path, file, page), n_pages=n_pages)
 

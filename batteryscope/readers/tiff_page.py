@@ -85,9 +85,7 @@ def choose_page(file: tifffile.TiffFile, number: int = 0) -> tuple[tifffile.Tiff
     """
     full = list_full_pages(file)
     if not 0 <= number < len(full):
-        raise IndexError(
-            f"has {len(full)} pages; page {number} (counted from 0) is not there."
-        )
+        raise IndexError(f"has {len(full)} pages; page {number} (counted from 0) is not there.")
     page = as_page(file, full[number])
     if number == 0:
         for other in full[1:_MOST_LOOKED_AT]:

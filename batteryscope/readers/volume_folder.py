@@ -75,7 +75,7 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
         lambda z: _read(files[z]),
         voxel_um,
         missing=find_gaps(ordered),
-        repeated=repeated,
+        left_out=repeated,
         order="file name",
         stated_bits=stated_bits,
     )

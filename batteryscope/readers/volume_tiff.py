@@ -20,7 +20,7 @@ from batteryscope.readers.tiff_page import (
     find_stated_bits,
     list_full_pages,
     open_tiff,
-        read_rules,
+    read_rules,
 )
 from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
@@ -128,7 +128,9 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
 
 def _find_slice_shape(path: Path, series: Any) -> tuple[int, int, int]:
     """Return (slices, rows, columns) of a series; every other axis must have the length one."""
-    lengths = dict(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
+    lengths = dict(
+        zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True)
+    )
     rows, columns = lengths.pop("Y", 0), lengths.pop("X", 0)
     many = {axis: n for axis, n in lengths.items() if n != 1}
     if rows and columns and len(many) <= 1 and set(many) <= set(_SLICE_AXES):
@@ -142,9 +144,7 @@ def _find_slice_shape(path: Path, series: Any) -> tuple[int, int, int]:
     raise PictureError(path, "unsupported", detail)
 
 
-def _check_one_size(
-    path: Path, file: tifffile.TiffFile, numbers: Sequence[int]
-) -> tuple[int, int]:
+def _check_one_size(path: Path, file: tifffile.TiffFile, numbers: Sequence[int]) -> tuple[int, int]:
     """Return (rows, columns) of the pages, which must be the same for all."""
     sizes: dict[tuple[int, int], int] = {}
     for number in numbers:

@@ -101,7 +101,9 @@ def parse_magnification(text: str) -> float | None:
     text = text.strip().lstrip("xX× ")
     match = _GROUPED.match(text)
     if match and not text[match.end() :].strip().lower().startswith("k"):
-        text = match.group().replace(",", "") + text[match.end() :]  # nothing is magnified 1.5 times
+        text = (
+            match.group().replace(",", "") + text[match.end() :]
+        )  # nothing is magnified 1.5 times
     number, marks = _split_unit(text)
     factor = _MAGNIFICATION_MARKS.get(re.sub(r"[\s×x]", "", marks.lower()))
     return None if number is None or factor is None else as_positive(number * factor)
