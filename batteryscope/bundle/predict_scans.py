@@ -54,8 +54,10 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
         There is no scan, or no slice of any scan can be judged.
     """
     found = find_volumes(path)
-    if found.unsupported:
-        n_others, first = len(found.unsupported), found.unsupported[0]
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.unsupported, *found.special):
+        n_others, first = len(others), others[0]
         log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
     files, root = found.images, path.parent if path.is_file() else path
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan

@@ -97,6 +97,7 @@ def build_manifest(
         )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
+    rejects += _note_sidecars(records)
     _warn_about_pages(records)
 
     table = _tabulate(records, labels, settings.labels.columns)
@@ -146,6 +147,9 @@ def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Rej
     rejects = [
         Reject(path, "unsupported", detail) for path in files.unsupported if path not in tables
     ]
+    detail = "is neither a file nor a folder; take it out."
+    rejects += [Reject(path, "unreadable", detail) for path in files.special]
+    rejects += [Reject(path, "foreign_file", words) for path, words in files.foreign]
     detail = "its name is not valid UTF-8; rename it."
     return rejects + [Reject(path, "unreadable", detail) for path in files.misnamed]
 
@@ -224,6 +228,19 @@ def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:
         f"{root}: none of the images can be used ({listed}); "
         f"for example {rejects[0].path}: {rejects[0].detail}"
     )
+
+
+def _note_sidecars(records: Sequence[ImageRecord]) -> list[Reject]:
+    """Note, once, that files beside images were not understood."""
+    found = [record for record in records if record.metadata.unread_sidecar]
+    if not found:
+        return []
+    first = found[0]
+    place = first.path.rpartition("/")[0]
+    name = "/".join(filter(None, [place, first.metadata.unread_sidecar]))
+    more = f", nor in {len(found) - 1} more of this kind" if len(found) > 1 else ""
+    detail = f"nothing in this file beside {first.path} was understood{more}; it is not used."
+    return [Reject(name, "foreign_file", detail)]
 
 
 def _warn_about_pages(records: Sequence[ImageRecord]) -> None:

@@ -45,6 +45,7 @@ class AcquisitionMetadata:
     ``acquired_at`` is naive local time of the microscope. ``data_bar_px`` is the height
     of the text strip at the lower edge. ``brightness`` and ``contrast`` are detector
     settings in the vendor's own units. ``original`` keeps every entry as it was written.
+    ``unread_sidecar`` names a text file beside the picture in which nothing was understood.
     """
 
     pixel_size_um: float | None = None
@@ -58,6 +59,7 @@ class AcquisitionMetadata:
     data_bar_px: int | None = None
     instrument: str | None = None
     original: dict[str, str] = field(default_factory=dict)
+    unread_sidecar: str | None = None
 
     def complete_with(self, other: "AcquisitionMetadata") -> "AcquisitionMetadata":
         """Fill what is not stated here from ``other``; entries of both are kept in ``original``."""

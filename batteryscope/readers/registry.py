@@ -47,7 +47,9 @@ def read_metadata(path: Path, *, page: int = 0) -> AcquisitionMetadata:
     PictureError
         As :func:`read_size`.
     """
-    return _recognise(path).read_metadata(path, page).complete_with(read_sidecar(path))
+    file_format = _recognise(path)
+    width, _ = file_format.read_size(path, page)
+    return file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
 
 
 def read_picture(
@@ -91,7 +93,7 @@ def read_picture(
     if lowest == highest:
         detail = f"all pixels have the same grey level {lowest}; replace it or take it out."
         raise PictureError(path, "empty", detail)
-    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path))
+    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
     picture = Picture(
         np.ascontiguousarray(pixels),
         look_at_levels(pixels, decoded.stated_bit_depth).bits_alone,

@@ -1,18 +1,21 @@
 """The entrance to all volume formats: what below a folder is a scan, and opening one."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.errors import InputError
+from batteryscope.manifest.folder import name_foreign
 from batteryscope.manifest.scan import (
-    COMPANION_NAMES,
-    COMPANION_SUFFIXES,
     FolderScan,
+    describe_foreign,
+    is_companion,
+    look_into,
     natural_key,
+    show_name,
 )
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import is_picture_name
+from batteryscope.readers.tiff_page import TIFF_SIGNATURES
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr
 from batteryscope.readers.volume_dicom import has_several_frames, is_dicom, open_dicom
@@ -21,7 +24,6 @@ from batteryscope.readers.volume_isq import SIGNATURE as ISQ_SIGNATURE
 from batteryscope.readers.volume_isq import open_isq
 from batteryscope.readers.volume_tiff import has_several_pages, open_tiff_stack
 
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MANY_SLICES = 8  # as many files in one folder are slices of one scan if the first two are
 FORMATS = "ISQ, TIFF stack, NumPy, zarr, DICOM, or a folder of slices"
 
@@ -54,25 +56,32 @@ def find_volumes(root: Path) -> FolderScan:
         raise InputError(f"{root}: this folder does not exist; check the path, or run dvc pull.")
     if root.is_file():
         return FolderScan((root.name,))
-    found: list[str] = []
+    content = look_into(root, _is_zarr)
+    found = list(content.closed)
     others: list[str] = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        place = here.relative_to(root).as_posix()
-        if any((here / mark).exists() for mark in ZARR_MARKS):
-            found.append(place)
-            subfolders[:] = []
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        content = _sort_files(here, sorted(n for n in names if not n.startswith(".")))
-        found += [(here / name).relative_to(root).as_posix() for name in content.scans]
-        if content.slices or content.dicom:
-            found.append(place)
-        others += [(here / name).relative_to(root).as_posix() for name in content.others]
+    by_folder: dict[str, list[str]] = {}
+    for path in content.files:
+        folder, _, name = path.rpartition("/")
+        by_folder.setdefault(folder, []).append(name)
+    for folder, names in sorted(by_folder.items()):
+        sorted_files = _sort_files(root / folder, sorted(names))
+        before = f"{folder}/" if folder else ""
+        found += [before + name for name in sorted_files.scans]
+        if sorted_files.slices or sorted_files.dicom:
+            found.append(folder or ".")
+        others += [before + name for name in sorted_files.others]
     if not found:
         raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
-    order = sorted(found, key=natural_key)
-    return FolderScan(tuple(order), tuple(sorted(others, key=natural_key)))
+    return FolderScan(
+        tuple(sorted(found, key=natural_key)),
+        tuple(sorted(others, key=natural_key)),
+        special=tuple(sorted(map(show_name, content.special), key=natural_key)),
+        foreign=describe_foreign(content),
+    )
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in ZARR_MARKS)
 
 
 def open_volume(path: Path) -> Volume:
@@ -89,9 +98,13 @@ def open_volume(path: Path) -> Volume:
         It is none of these, is damaged or cut off, or its slices do not belong together.
     """
     if path.is_dir():
-        if any((path / mark).exists() for mark in ZARR_MARKS):
+        if _is_zarr(path):
             return open_zarr(path)
-        names = sorted(f.name for f in path.iterdir() if f.is_file() and f.name[0] != ".")
+        names = sorted(
+            f.name
+            for f in path.iterdir()
+            if f.is_file() and f.name[0] != "." and not name_foreign(f.name)
+        )
         content = _sort_files(path, names)
         if content.dicom:
             return open_dicom(path, content.dicom)
@@ -99,6 +112,8 @@ def open_volume(path: Path) -> Volume:
             return open_slice_folder(path, content.slices)
         detail = f"holds no slices; expected a scan ({FORMATS})."
         raise PictureError(path, "unsupported", detail)
+    if path.exists() and not path.is_file():  # a fifo would wait for ever
+        raise PictureError(path, "unreadable", "is no ordinary file; take it out.")
     start = _read_start(path)
     if start.startswith(ISQ_SIGNATURE):
         return open_isq(path)
@@ -128,10 +143,10 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
             content.scans.append(name)
         elif is_picture_name(name):
             content.slices.append(name)
-        elif name.lower().endswith(COMPANION_SUFFIXES) or name.lower() in COMPANION_NAMES:
+        elif is_companion(name):
             continue
-        elif _read_start(path, 16).startswith((ISQ_SIGNATURE, NPY_SIGNATURE)):
-            content.scans.append(name)
+        elif (start := _peek(path)) is None or start.startswith((ISQ_SIGNATURE, NPY_SIGNATURE)):
+            content.scans.append(name)  # one that cannot be opened says so when it is read
         elif is_dicom(path):
             content.dicom.append(name)
         else:
@@ -153,3 +168,11 @@ def _read_start(path: Path, n_bytes: int = 132) -> bytes:
     except OSError as error:
         detail = f"cannot be opened ({error.strerror}); check path and permissions."
         raise PictureError(path, "unreadable", detail) from None
+
+
+def _peek(path: Path) -> bytes | None:
+    """Return the first bytes of a file, None if it cannot be opened."""
+    try:
+        return _read_start(path, 16)
+    except PictureError:
+        return None
