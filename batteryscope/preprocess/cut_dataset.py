@@ -14,6 +14,7 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.errors import InputError
+from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
@@ -156,6 +157,9 @@ def _cut_image(
         batch = find_preprocessor(settings)(pixels, record, settings, record["n_random"], rng)
     except UnusablePictureError as error:
         return _Outcome(None, None, error.reason, str(error))
+    except Exception as error:  # whatever it is, it costs this image only
+        reject = reject_unexpected(record["path"], error)
+        return _Outcome(None, None, reject.reason, reject.detail)
     if not record["is_shown"]:
         return _Outcome(batch, None)
     show = PREVIEWS[settings.method][0]

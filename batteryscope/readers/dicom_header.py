@@ -12,6 +12,7 @@ from batteryscope.readers.dicom_rescale import GROUPS, TAGS
 from batteryscope.readers.picture import PictureError
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # storage class of a DICOMDIR
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # transfer syntax
 _TAGS = [
     "MediaStorageSOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns",
     "ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "PixelSpacing",
@@ -42,6 +43,12 @@ class Header:
             return int(self.tags.get(name) or default)
         except (TypeError, ValueError):
             return default
+
+    @property
+    def is_deflated(self) -> bool:
+        """Whether the whole file behind its first tags is compressed."""
+        meta = getattr(self.tags, "file_meta", None)
+        return meta is not None and str(meta.get("TransferSyntaxUID")) == _DEFLATED
 
     @property
     def n_frames(self) -> int:

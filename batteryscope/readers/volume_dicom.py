@@ -126,13 +126,17 @@ def _read_rescale(header: Header) -> list[Rescale]:
 
 
 def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
+    from pydicom import dcmread
     from pydicom.pixels import pixel_array
 
     size = header.integer("Columns"), header.integer("Rows")
     n_bytes = header.integer("BitsAllocated", 8) // 8 * header.integer("SamplesPerPixel", 1)
     check_packing(header.file, size, max(1, n_bytes))
     try:
-        return np.asarray(pixel_array(header.file, index=frame))
+        # A deflated file has to be read as a whole; of others a single frame is looked up.
+        source = dcmread(header.file) if header.is_deflated else header.file
+        values = np.asarray(pixel_array(source, index=frame))
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
     except MemoryError:
         detail = "does not fit into memory; shrink it."
         raise PictureError(header.file, "too_large", detail) from None

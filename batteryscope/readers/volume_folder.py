@@ -54,7 +54,10 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
         ]
     ordered = sorted(names, key=natural_key)
     previews = find_previews(ordered)
-    ordered, repeated = _leave_out_copies(path, [n for n in ordered if n not in previews])
+    ordered, copies = _leave_out_copies(path, [n for n in ordered if n not in previews])
+    left_out = [describe_copies(copies)] if copies else []
+    if previews:
+        left_out.append(f"previews, which are no slices, are left out: {', '.join(previews)}.")
     files = [path / name for name in ordered]
     _check_one_series(path, ordered)
     sizes = [read_size(file) for file in files]
@@ -75,23 +78,23 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
         lambda z: _read(files[z]),
         voxel_um,
         missing=find_gaps(ordered),
-        left_out=repeated,
+        left_out=tuple(left_out),
         order="file name",
         stated_bits=stated_bits,
     )
 
 
-def find_previews(names: Sequence[str]) -> set[str]:
+def find_previews(names: Sequence[str]) -> list[str]:
     """Return the pictures among slices that are previews of reconstruction software.
 
     Such as ``cell_spr.bmp`` beside ``cell_rec0001.bmp`` (Bruker NRecon), or ``preview.tif``. In a
     folder that holds nothing else they are taken for what they are.
     """
-    previews = {name for name in names if _PREVIEW.search(Path(name).stem)}
-    return previews if len(names) - len(previews) >= 2 else set()
+    previews = [name for name in names if _PREVIEW.search(Path(name).stem)]
+    return previews if len(names) - len(previews) >= 2 else []
 
 
-def _leave_out_copies(path: Path, names: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def _leave_out_copies(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
     """Leave out equal copies of slices; refuse a slice that is there twice but differs."""
     present = {Path(name).stem: name for name in reversed(names)}
     kept: list[str] = []
@@ -115,9 +118,7 @@ def _leave_out_copies(path: Path, names: list[str]) -> tuple[list[str], tuple[st
             )
             raise PictureError(path, "unsupported", detail)
         copies.append(name)
-    if not copies:
-        return names, ()
-    return kept, (describe_copies(copies),)
+    return kept, copies
 
 
 def describe_copies(names: Sequence[str]) -> str:
