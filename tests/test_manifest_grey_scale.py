@@ -53,7 +53,7 @@ def test_frames_that_grow_darker_keep_one_scale(tmp_path: Path, caplog: Any) -> 
     assert set(manifest["bit_depth"]) == {16}
     assert set(manifest["bit_depth_source"]) == {"instrument"}
     means = frames.merge(manifest, on="sample_id").sort_values("path")["mean"].to_numpy()
-    np.testing.assert_allclose(means, np.array([5300, 4300, 3900, 3000, 200]) / 512, atol=0.6)
+    np.testing.assert_allclose(means, np.array([5300, 4300, 3900, 3000, 200]) / 512, atol=0.8)
     summary = summarise_manifest(manifest, manifest.head(0).assign(reason=""), ["class"])
     assert summary["grey_scales"] == [
         {"instrument": "", "bit_depth": 16, "decided_by": "instrument", "images": 5}
@@ -156,7 +156,7 @@ def test_scans_record_their_grey_range(tmp_path: Path) -> None:
     labels = {"pattern": "(?P<state>old)", "columns": ["state"]}
     settings = settings_of(volumes={}, labels=labels)
     manifest, _, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
-    low, high = float(SCAN.min() // 2 - 500), float(SCAN.max() // 2)
+    low, high = float(int(SCAN.min()) // 2 - 500), float(int(SCAN.max()) // 2)
     assert set(manifest["grey_low"]) == {low}
     assert set(manifest["grey_high"]) == {high}
     assert list_grey_ranges(manifest) == {"int16": (low, high)}

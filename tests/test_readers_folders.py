@@ -57,6 +57,18 @@ def test_previews_are_left_out_and_told(tmp_path: Path, name: str) -> None:
     assert name in volume.left_out[-1]
 
 
+def test_pictures_of_scans_beside_them_are_no_scans(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "cell_12.tif", SCAN, photometric="minisblack")
+    for name in ("cell_12.png", "cell_12_side.png", "preview.png"):
+        Image.fromarray(SCAN[0]).save(tmp_path / name)
+    found = find_volumes(tmp_path)
+    assert found.images == ("cell_12.tif",)
+    words = (
+        "holds a picture that shows the scan beside it; it is left out, with 2 more of this kind."
+    )
+    assert found.foreign == (("cell_12.png", words),)
+
+
 def test_foreign_files_are_left_out_and_told(tmp_path: Path) -> None:
     frame = Image.fromarray(SCAN[0])
     for place in ("a", "a/@eaDir/frame.jpg", "__MACOSX/a"):
@@ -74,7 +86,7 @@ def test_foreign_files_are_left_out_and_told(tmp_path: Path) -> None:
         "holds attributes of macOS from an archive; it is left out.",
         "holds attributes of macOS beside a file; it is left out.",
         "holds thumbnails of Windows; it is left out.",
-        "holds folder settings of macOS; it is left out, and so are 1 more of this kind.",
+        "holds folder settings of macOS; it is left out, with 1 more of this kind.",
     }
     for name in ("s_1.tif", "s_2.tif"):
         tifffile.imwrite(tmp_path / "a" / "@eaDir" / name, SCAN[0])

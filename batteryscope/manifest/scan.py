@@ -131,7 +131,7 @@ def describe_foreign(content: FolderContent) -> tuple[tuple[str, str], ...]:
     notes = []
     for words, paths in by_kind.items():
         paths.sort(key=natural_key)
-        more = f", and so are {len(paths) - 1} more of this kind" if len(paths) > 1 else ""
+        more = f", with {len(paths) - 1} more of this kind" if len(paths) > 1 else ""
         notes.append((show_name(paths[0]), f"{words}; it is left out{more}."))
     return tuple(sorted(notes))
 

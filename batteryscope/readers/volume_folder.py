@@ -90,8 +90,13 @@ def find_previews(names: Sequence[str]) -> list[str]:
     Such as ``cell_spr.bmp`` beside ``cell_rec0001.bmp`` (Bruker NRecon), or ``preview.tif``. In a
     folder that holds nothing else they are taken for what they are.
     """
-    previews = [name for name in names if _PREVIEW.search(Path(name).stem)]
+    previews = [name for name in names if is_preview(name)]
     return previews if len(names) - len(previews) >= 2 else []
+
+
+def is_preview(name: str) -> bool:
+    """Tell by its name whether a picture is a preview of a scan."""
+    return _PREVIEW.search(Path(name).stem) is not None
 
 
 def _leave_out_copies(path: Path, names: list[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """The entrance to all volume formats: what below a folder is a scan, and opening one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batteryscope.errors import InputError
@@ -19,23 +19,28 @@ from batteryscope.readers.tiff_page import TIFF_SIGNATURES
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr
 from batteryscope.readers.volume_dicom import has_several_frames, is_dicom, open_dicom
-from batteryscope.readers.volume_folder import open_slice_folder
+from batteryscope.readers.volume_folder import is_preview, open_slice_folder
 from batteryscope.readers.volume_isq import SIGNATURE as ISQ_SIGNATURE
 from batteryscope.readers.volume_isq import open_isq
 from batteryscope.readers.volume_tiff import has_several_pages, open_tiff_stack
 
+SHOWS_A_SCAN = "a picture that shows the scan beside it"
 MANY_SLICES = 8  # as many files in one folder are slices of one scan if the first two are
 FORMATS = "ISQ, TIFF stack, NumPy, zarr, DICOM, or a folder of slices"
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What lies in one folder: scans in files of their own, slices, DICOM slices, the rest."""
+    """What lies in one folder.
 
-    scans: list[str]
-    slices: list[str]
-    dicom: list[str]
-    others: list[str]
+    Scans in files of their own, slices, DICOM slices, pictures that only show a scan, the rest.
+    """
+
+    scans: list[str] = field(default_factory=list)
+    slices: list[str] = field(default_factory=list)
+    dicom: list[str] = field(default_factory=list)
+    previews: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 def find_volumes(root: Path) -> FolderScan:
@@ -70,6 +75,7 @@ def find_volumes(root: Path) -> FolderScan:
         if sorted_files.slices or sorted_files.dicom:
             found.append(folder or ".")
         others += [before + name for name in sorted_files.others]
+        content.foreign += [(before + name, SHOWS_A_SCAN) for name in sorted_files.previews]
     if not found:
         raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
     return FolderScan(
@@ -107,7 +113,11 @@ def open_volume(path: Path) -> Volume:
         )
         content = _sort_files(path, names)
         if content.dicom:
-            return open_dicom(path, content.dicom)
+            volume = open_dicom(path, content.dicom)
+            if not content.slices:
+                return volume
+            words = f"pictures beside the DICOM slices are left out, such as {content.slices[0]}."
+            return replace(volume, left_out=(*volume.left_out, words))
         if content.slices:
             return open_slice_folder(path, content.slices)
         detail = f"holds no slices; expected a scan ({FORMATS})."
@@ -130,7 +140,7 @@ def open_volume(path: Path) -> Volume:
 
 
 def _sort_files(folder: Path, names: list[str]) -> _Content:
-    content = _Content([], [], [], [])
+    content = _Content()
     pictures = [name for name in names if is_picture_name(name)]
     # In a folder of many slices one look is enough: stacks do not lie among slices.
     tiffs = [name for name in pictures if name.lower().endswith((".tif", ".tiff"))]
@@ -158,7 +168,20 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
         every = [name for name in content.dicom if has_several_frames(folder / name)]
         content.scans.extend(every)
         content.dicom[:] = [name for name in content.dicom if name not in set(every)]
+    if content.scans:
+        stems = [Path(name).stem.lower() for name in content.scans]
+        content.previews[:] = [
+            name
+            for name in content.slices
+            if is_preview(name) or any(_belongs(Path(name).stem.lower(), stem) for stem in stems)
+        ]
+        content.slices[:] = [name for name in content.slices if name not in content.previews]
     return content
+
+
+def _belongs(stem: str, scan: str) -> bool:
+    """Whether a picture is named after a scan: ``cell_1_side`` after ``cell_1``, not ``cell_12``."""
+    return stem.startswith(scan) and not stem[len(scan) : len(scan) + 1].isdigit()
 
 
 def _read_start(path: Path, n_bytes: int = 132) -> bytes:
