@@ -108,6 +108,21 @@ def test_pyramids_of_stacks_are_read_at_full_size(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.read_slice(2), scan[2])
 
 
+def test_stacks_of_colours_and_of_few_bits_become_grey(tmp_path: Path) -> None:
+    scan = np.random.default_rng(2).integers(0, 255, (3, 12, 20), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([scan] * 3, axis=-1), photometric="rgb")
+    np.testing.assert_array_equal(open_volume(tmp_path / "rgb.tif").read_slice(2), scan[2])
+    tifffile.imwrite(tmp_path / "bits.tif", scan > 100, photometric="miniswhite")
+    expected = np.where(scan > 100, 0, 255)
+    np.testing.assert_array_equal(open_volume(tmp_path / "bits.tif").read_slice(1), expected[1])
+
+
+def test_no_axis_is_dropped(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "q.tif", np.zeros((2, 5, 12, 20), np.uint8))
+    with pytest.raises(PictureError, match="has 2 along axis Q, 5 along axis Q"):
+        open_volume(tmp_path / "q.tif")
+
+
 def test_channels_are_no_slices(tmp_path: Path) -> None:
     scan = np.zeros((4, 16, 20), np.uint8)
     tifffile.imwrite(tmp_path / "c.tif", scan, imagej=True, metadata={"axes": "CYX"})

@@ -201,10 +201,11 @@ def check_segments(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage)
     """
     size = int(file.filehandle.size)
     offsets, counts = [int(o) for o in page.dataoffsets], [int(c) for c in page.databytecounts]
+    n_expected = _count_segments(page)
+    if len(offsets) != n_expected or any(not 0 < offset < size for offset in offsets):
+        raise _damaged(path, f"has {len(offsets)} strips or tiles, its size needs {n_expected}")
     expected = _expect_bytes(page)
     stated = any(tag in page.tags and page.tags[tag].count == len(offsets) for tag in _BYTE_COUNTS)
-    if len(offsets) != len(expected) or any(not 0 < offset < size for offset in offsets):
-        raise _damaged(path, f"has {len(offsets)} strips or tiles, its size needs {len(expected)}")
     if page.compression == _NO_COMPRESSION:
         short = not stated or any(c < e for c, e in zip(counts, expected, strict=True))
         places = sorted(zip(offsets, expected, strict=True))
@@ -213,7 +214,8 @@ def check_segments(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage)
         counts = expected
     elif not stated:
         ends = sorted({*offsets, size})
-        counts = [ends[ends.index(offset) + 1] - offset for offset in offsets]
+        following = dict(pairwise(ends))
+        counts = [following[offset] - offset for offset in offsets]
     if any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
         raise cut_off(path)
     if any(count == 0 for count in counts):
@@ -230,29 +232,36 @@ def _damaged(path: Path, problem: str) -> PictureError:
     return PictureError(path, "truncated", f"this TIFF file {problem}; copy it again.")
 
 
+def _count_segments(page: tifffile.TiffPage) -> int:
+    """Strips or tiles that a picture of this size consists of."""
+    width, length, depth = int(page.imagewidth), int(page.imagelength), int(page.imagedepth)
+    planes = 1 if int(page.planarconfig) == 1 else int(page.samplesperpixel)
+    if not page.is_tiled:
+        return math.ceil(length / _find_strip_rows(page)) * planes * depth
+    across, down, deep = (max(int(n), 1) for n in (page.tilewidth, page.tilelength, page.tiledepth))
+    per_plane = math.ceil(width / across) * math.ceil(length / down) * math.ceil(depth / deep)
+    return per_plane * planes
+
+
 def _expect_bytes(page: tifffile.TiffPage) -> list[int]:
     """Bytes that every strip or tile has without compression."""
-    together = page.samplesperpixel if int(page.planarconfig) == 1 else 1
-    planes = 1 if int(page.planarconfig) == 1 else page.samplesperpixel
-    bits = int(page.bitspersample) * int(together)
-    width, length, depth = int(page.imagewidth), int(page.imagelength), int(page.imagedepth)
+    together = int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1
+    bits = int(page.bitspersample) * together
+    n_segments = _count_segments(page)
     if page.is_tiled:
-        across, down = int(page.tilewidth), int(page.tilelength)
-        n_tiles = math.ceil(width / max(across, 1)) * math.ceil(length / max(down, 1))
-        one = down * math.ceil(across * bits / 8) * int(page.tiledepth)
-        return [one] * _bound(n_tiles * planes * math.ceil(depth / max(int(page.tiledepth), 1)))
-    rows = min(int(page.rowsperstrip), length) or length or 1
+        row_bytes = math.ceil(int(page.tilewidth) * bits / 8)
+        return [int(page.tilelength) * row_bytes * int(page.tiledepth)] * n_segments
+    length, rows = int(page.imagelength), _find_strip_rows(page)
+    row_bytes = math.ceil(int(page.imagewidth) * bits / 8)
     n_strips = math.ceil(length / rows)
-    row_bytes = math.ceil(width * bits / 8)
     last = length - rows * (n_strips - 1)
-    _bound(n_strips * planes * depth)
-    return ([rows * row_bytes] * (n_strips - 1) + [last * row_bytes]) * planes * depth
+    one_plane = [rows * row_bytes] * (n_strips - 1) + [last * row_bytes]
+    return one_plane * (n_segments // n_strips)
 
 
-def _bound(n_segments: int) -> int:
-    if n_segments > 50_000_000:
-        raise ValueError(f"announces {n_segments} strips or tiles")
-    return n_segments
+def _find_strip_rows(page: tifffile.TiffPage) -> int:
+    length = max(int(page.imagelength), 1)
+    return min(int(page.rowsperstrip), length) or length
 
 
 def _is_reduced(page: Any) -> bool:

@@ -26,6 +26,7 @@ from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
 
 _SEPARATE = 2  # TIFF tag 284: colours in planes
+_COLOURS = (2, 6)  # TIFF tag 262: RGB, YCbCr
 _SLICE_AXES = "ZTIQ"  # of tifffile: depth, time, pages, unknown; some programs mix up the first two
 
 
@@ -97,10 +98,13 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
             _check_one_size(path, file, full)
             detail = f"holds {len(series)} series of pages; export each into a file of its own."
             raise PictureError(path, "unsupported", detail)
-        shape, offset = _find_slice_shape(path, series[0]), series[0].dataoffset
+        is_coloured = int(first.photometric) in _COLOURS
+        shape = _find_slice_shape(path, series[0], is_coloured)
+        offset = None if is_coloured else series[0].dataoffset
     page = as_page(file, full[0])
     rules = read_rules(path, page)
-    dtype = check_type(path, np.uint8 if rules.palette is not None else page.dtype)
+    narrow = rules.palette is not None or page.bitspersample < 8
+    dtype = check_type(path, np.uint8 if narrow else page.dtype)
     depth, height, width = shape
     turned = (depth, *turn_size((height, width), rules.orientation))
     bits = find_stated_bits(page)
@@ -126,17 +130,19 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
     return Volume(path, turned, dtype, load, voxel_um, spacing_um, stated_bits=bits)
 
 
-def _find_slice_shape(path: Path, series: Any) -> tuple[int, int, int]:
+def _find_slice_shape(path: Path, series: Any, is_coloured: bool) -> tuple[int, int, int]:
     """Return (slices, rows, columns) of a series; every other axis must have the length one."""
-    lengths = dict(
-        zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True)
-    )
-    rows, columns = lengths.pop("Y", 0), lengths.pop("X", 0)
-    many = {axis: n for axis, n in lengths.items() if n != 1}
-    if rows and columns and len(many) <= 1 and set(many) <= set(_SLICE_AXES):
-        return next(iter(many.values()), 1), rows, columns
+    axes = list(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
+    rows, columns = (dict(axes).get(axis, 0) for axis in "YX")
+    # A list, since one letter may stand for several axes; the colours of a slice become grey.
+    many = [(axis, n) for axis, n in axes if axis not in "YX" and n != 1]
+    many = [(axis, n) for axis, n in many if not (is_coloured and axis == "S")]
+    if rows and columns and not many:
+        return 1, rows, columns
+    if rows and columns and len(many) == 1 and many[0][0] in _SLICE_AXES:
+        return many[0][1], rows, columns
     names = {"C": "channels", "S": "values per pixel", "T": "times", "Z": "slices"}
-    words = ", ".join(f"{n} {names.get(axis, f'along axis {axis}')}" for axis, n in many.items())
+    words = ", ".join(f"{n} {names.get(axis, f'along axis {axis}')}" for axis, n in many)
     detail = (
         f"has {words or 'no rows and columns'}; expected grey slices, one after the other; export "
         "one channel of one time."

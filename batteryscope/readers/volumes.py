@@ -180,7 +180,7 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
 
 
 def _belongs(stem: str, scan: str) -> bool:
-    """Whether a picture is named after a scan: ``cell_1_side`` after ``cell_1``, not ``cell_12``."""
+    """Whether a picture has the name of a scan: ``cell_1_side`` for ``cell_1``, not ``cell_12``."""
     return stem.startswith(scan) and not stem[len(scan) : len(scan) + 1].isdigit()
 
 
