@@ -248,6 +248,11 @@ def _list_cases() -> Iterator[tuple[str, Case]]:
         yield f"orientation_{orientation}.tif", _turned_tiff(orientation)
         yield f"orientation_{orientation}.jpg", _turned_jpeg(orientation)
     # Tags that are missing or wrong.
+    yield "8_with_low_maximum.tif", Case(_raw(more={281: [63]}), BOTH)
+    yield (
+        "8_white_with_low_maximum.tif",
+        Case(_raw(255 - FRAME, photometric=0, more={281: [63]}), BOTH),
+    )
     yield "no_counts.tif", Case(_raw(without=[279]), ("pillow",))
     yield "zero_counts.tif", Case(_raw(more={279: [0, 0, 0, 0]}))
     yield "short_counts.tif", Case(_raw(more={279: [560, 560, 560, 90]}))

@@ -14,12 +14,12 @@ from batteryscope.readers.volumes import find_volumes, open_volume
 from tests.dicom_scans import SCAN, make_slice, write_enhanced, write_series
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("bits", [6, 8, 10, 12, 16])
 @pytest.mark.parametrize("slope", [None, 2])
 def test_monochrome1_is_inverted_within_the_bits_stored(
     tmp_path: Path, bits: int, slope: int | None
 ) -> None:
-    scan = (SCAN >> max(12 - bits, 0)).astype(np.uint8 if bits == 8 else np.uint16)
+    scan = (SCAN >> max(12 - bits, 0)).astype(np.uint8 if bits <= 8 else np.uint16)
 
     def mark(dataset: Any, i: int) -> None:
         dataset.PhotometricInterpretation = "MONOCHROME1"

@@ -37,9 +37,15 @@ _MOST_LOOKED_AT = 64  # pages that are asked whether they are thumbnails
 @contextmanager
 def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a file and turn whatever goes wrong inside into a PictureError."""
+    with explain_errors(path), tifffile.TiffFile(path) as file:
+        yield file
+
+
+@contextmanager
+def explain_errors(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file inside into a PictureError."""
     try:
-        with tifffile.TiffFile(path) as file:
-            yield file
+        yield
     except PictureError:
         raise
     except MemoryError:
@@ -122,7 +128,7 @@ def decode_page(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) ->
     try:
         array = np.asarray(page.asarray())
     except MemoryError:
-        raise
+        raise PictureError(path, "too_large", "does not fit into memory; shrink it.") from None
     except Exception as error:
         where = f"page {page.index} of " if page.index else ""
         detail = f"{where}this TIFF file is damaged ({_first_line(error)}); copy it again."
@@ -149,7 +155,7 @@ def read_rules(path: Path, page: tifffile.TiffPage) -> PixelRules:
         palette = _read_palette(page)
     return PixelRules(
         white_is_zero=photometric == tifffile.PHOTOMETRIC.MINISWHITE,
-        bits_stored=page.bitspersample if page.bitspersample < 8 else stated,
+        bits_stored=min(int(page.bitspersample), stated or 16),
         palette=palette,
         orientation=read_orientation(page),
     )
@@ -176,6 +182,8 @@ def find_stated_bits(page: tifffile.TiffPage) -> int | None:
     """Bits in use after BitsPerSample or MaxSampleValue; None if the file does not say."""
     if 8 < page.bitspersample < 16:
         return int(page.bitspersample)
+    if page.bitspersample != 16:
+        return None
     value = page.tags.valueof(_MAX_SAMPLE_VALUE)
     if value is None:
         return None
@@ -184,7 +192,7 @@ def find_stated_bits(page: tifffile.TiffPage) -> int | None:
     except (TypeError, ValueError):
         return None
     # Some programs write the highest value of the picture instead; that says nothing.
-    is_limit = 0 < highest < 2**16 and highest & (highest + 1) == 0
+    is_limit = 255 <= highest < 2**16 and highest & (highest + 1) == 0
     return highest.bit_length() if is_limit else None
 
 

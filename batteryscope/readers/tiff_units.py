@@ -18,8 +18,16 @@ def find_voxel_size(file: tifffile.TiffFile) -> Sizes:
     """Return the edge of a pixel and the spacing of slices in µm, None where the file is silent.
 
     ImageJ gives pixels per unit in the resolution tag, its unit and the spacing in its description;
-    OME-XML says PhysicalSizeX with its unit. A resolution without a unit is no size.
+    OME-XML says PhysicalSizeX with its unit. A resolution without a unit is no size, and neither
+    is what cannot be read.
     """
+    try:
+        return _find_sizes(file)
+    except Exception:  # damaged entries cost the size, not the picture
+        return None, None
+
+
+def _find_sizes(file: tifffile.TiffFile) -> Sizes:
     if file.is_ome:
         return _read_ome(file)
     tags = file.pages.first.tags
@@ -45,10 +53,7 @@ def find_voxel_size(file: tifffile.TiffFile) -> Sizes:
 
 def _read_ome(file: tifffile.TiffFile) -> Sizes:
     """Read PhysicalSizeX and PhysicalSizeZ of the first image."""
-    try:
-        described: Any = tifffile.xml2dict(file.ome_metadata or "")
-    except Exception:  # broken XML costs the size, not the picture
-        return None, None
+    described: Any = tifffile.xml2dict(file.ome_metadata or "")
     images = described.get("OME", {}).get("Image", {}) if isinstance(described, dict) else {}
     image = images[0] if isinstance(images, list) and images else images
     pixels = image.get("Pixels", {}) if isinstance(image, dict) else {}

@@ -75,7 +75,7 @@ def open_zarr(path: Path) -> Volume:
         raise PictureError(path, "unsupported", detail)
     shape, native = _check_axes(path, full), check_type(path, store.dtype)
     axis = _find_slice_axis(full, shape)
-    if np.prod([min(c, n) for c, n in zip(chunks, full, strict=True)]) > 2**29:
+    if np.prod([min(c, n) for c, n in zip(chunks, full, strict=True)]) > 2**28:
         detail = f"is written in chunks of {chunks} numbers; write it with one slice per chunk."
         raise PictureError(path, "too_large", detail)
 

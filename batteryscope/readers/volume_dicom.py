@@ -19,7 +19,7 @@ from batteryscope.readers.dicom_header import (
 from batteryscope.readers.dicom_order import OrderedFrames, sort_frames
 from batteryscope.readers.dicom_rescale import Rescale, choose_type, read_rescale
 from batteryscope.readers.picture import PictureError, check_packing
-from batteryscope.readers.pixels import PixelRules, show_as_viewer, to_luminance
+from batteryscope.readers.pixels import PixelRules, invert, show_as_viewer, to_luminance
 from batteryscope.readers.volume import Volume, check_type
 
 _SAME_DIRECTION = 1e-3  # of direction cosines; scanners write six digits
@@ -38,7 +38,7 @@ def has_several_frames(path: Path) -> bool:
     """Tell whether a DICOM file is a scan by itself."""
     try:
         return read_header(path).n_frames > 1
-    except PictureError:  # opening it will tell
+    except Exception:  # opening it will tell
         return False
 
 
@@ -63,8 +63,20 @@ def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
         A file is damaged or states an impossible rescaling; the folder holds several series,
         orientations or sizes, or two pictures of one place.
     """
+    try:
+        return _open(path, names)
+    except PictureError:
+        raise
+    except Exception as error:  # a tag is interpreted when it is asked for, and may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"its DICOM header is damaged ({reason}); copy it again."
+        raise PictureError(path, "unreadable", detail) from None
+
+
+def _open(path: Path, names: Sequence[str] | None) -> Volume:
+    left_out: tuple[str, ...] = ()
     if path.is_file():
-        headers, left_out = [read_header(path)], ()
+        headers = [read_header(path)]
         if not has_picture(headers[0]):
             detail = "this DICOM file holds no picture (rows and columns); take it out."
             raise PictureError(path, "unsupported", detail)
@@ -165,10 +177,16 @@ def _read_pixels(header: Header, frame: int | None) -> NDArray[Any]:
             return to_luminance(stored)
         if stored.ndim != 2 or not kind.startswith("MONOCHROME"):
             raise ValueError(f"has the colour model '{kind}' and the shape {stored.shape}")
-        rules = PixelRules(white_is_zero=kind == "MONOCHROME1", bits_stored=bits)
-        return show_as_viewer(stored, rules)
-    except (ValueError, AttributeError, TypeError, IndexError, KeyError) as error:
-        detail = f"this DICOM file cannot be shown in grey ({error}); export it in grey."
+        if header.integer("BitsAllocated") == 1:
+            rules = PixelRules(white_is_zero=kind == "MONOCHROME1", bits_stored=1)
+            return show_as_viewer(stored, rules)
+        # Few bits are not spread: slope and intercept are meant for the stored numbers.
+        return invert(stored, bits) if kind == "MONOCHROME1" else stored
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"this DICOM file cannot be shown in grey ({reason}); export it in grey."
         raise PictureError(header.file, "unsupported", detail) from None
 
 

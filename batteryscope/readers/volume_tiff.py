@@ -17,6 +17,7 @@ from batteryscope.readers.tiff_page import (
     as_page,
     choose_page,
     decode_page,
+    explain_errors,
     find_stated_bits,
     list_full_pages,
     open_tiff,
@@ -124,7 +125,7 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
     lock = Lock()
 
     def load(z: int) -> NDArray[Any]:
-        with lock:
+        with lock, explain_errors(path):
             return _decode(path, kept, as_page(kept, full[z]))
 
     return Volume(path, turned, dtype, load, voxel_um, spacing_um, stated_bits=bits)

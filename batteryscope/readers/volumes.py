@@ -76,14 +76,34 @@ def find_volumes(root: Path) -> FolderScan:
             found.append(folder or ".")
         others += [before + name for name in sorted_files.others]
         content.foreign += [(before + name, SHOWS_A_SCAN) for name in sorted_files.previews]
+    misnamed = [path for path in found if show_name(path) != path]
+    found = [path for path in found if path not in misnamed]
     if not found:
         raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
     return FolderScan(
         tuple(sorted(found, key=natural_key)),
-        tuple(sorted(others, key=natural_key)),
+        tuple(sorted(map(show_name, others), key=natural_key)),
+        tuple(sorted(map(show_name, misnamed), key=natural_key)),
         special=tuple(sorted(map(show_name, content.special), key=natural_key)),
         foreign=describe_foreign(content),
     )
+
+
+def _list_names(folder: Path) -> list[str]:
+    """Return the files of a folder, without those of systems and links to one another."""
+    here, found, links = folder.resolve(), set(), []
+    for file in folder.iterdir():
+        if file.name.startswith(".") or name_foreign(file.name) or not file.is_file():
+            continue
+        if file.is_symlink():
+            links.append(file)
+        else:
+            found.add(file.name)
+    for link in links:
+        target = link.resolve()
+        if target.parent != here or target.name not in found:
+            found.add(link.name)
+    return sorted(found)
 
 
 def _is_zarr(folder: Path) -> bool:
@@ -106,12 +126,7 @@ def open_volume(path: Path) -> Volume:
     if path.is_dir():
         if _is_zarr(path):
             return open_zarr(path)
-        names = sorted(
-            f.name
-            for f in path.iterdir()
-            if f.is_file() and f.name[0] != "." and not name_foreign(f.name)
-        )
-        content = _sort_files(path, names)
+        content = _sort_files(path, _list_names(path))
         if content.dicom:
             volume = open_dicom(path, content.dicom)
             if not content.slices:
