@@ -87,7 +87,8 @@ def walk_folder(
     linked_folders: list[str] = []
     linked_files: list[str] = []
     seen: set[tuple[int, int]] = set()
-    real_files: set[str] = set()
+    real_files: set[str] = set()  # below the folder itself, where links to them are second names
+    real_root = os.path.realpath(root)
     while waiting or linked_folders:
         place, is_link = waiting.popleft() if waiting else (linked_folders.pop(0), True)
         folder = os.path.join(root, place)  # noqa: PTH118 (half the time)
@@ -123,7 +124,8 @@ def walk_folder(
                 linked_files.append(path)
             elif entry.is_file():
                 found.files.append(path)
-                real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
+                if _holds(real_root, real):
+                    real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
             else:
                 found.special.append(path)
     for path in sorted(linked_files):
