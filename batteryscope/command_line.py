@@ -197,6 +197,14 @@ class _TerminalFormatter(logging.Formatter):
         return prefix + record.getMessage()
 
 
+def note_traceback(error: BaseException) -> None:
+    """Write the traceback of an error to the log file only; the terminal gets a sentence."""
+    text = "".join(traceback.format_exception(error)).rstrip()
+    for handler in log.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None))
+
+
 def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
     details = "".join(traceback.format_exception(error))
     if log_path is None:

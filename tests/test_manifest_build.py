@@ -216,6 +216,8 @@ def test_every_reject_has_its_reason(dataset):
         "ncm333_pristine/film.mp4": "unsupported",
         "ncm333_pristine/gone.png": "unreadable",
         "other/1.png": "missing_label",
+        "ncm333_pristine/Thumbs.db": "foreign_file",
+        "ncm333_pristine/whole.png.txt": "foreign_file",
     }
     details = rejects.set_index("path")["detail"]
     assert "whole.png, which is kept" in details["ncm333_pristine/x copy.tif"]

@@ -25,7 +25,7 @@ from batteryscope.preprocess.coating_region import (
     straighten,
 )
 from batteryscope.preprocess.tile_batch import UnusablePictureError
-from batteryscope.readers.picture import shows_colour
+from batteryscope.readers.pixels import shows_colour
 
 CASES = [
     (0.495, -5.0, "bottom"),

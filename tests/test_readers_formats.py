@@ -13,7 +13,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batteryscope.readers.picture import PictureError, find_bit_depth, to_luminance, to_uint8
+from batteryscope.readers.grey_scale import look_at_levels, to_uint8
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixels import to_luminance
 from batteryscope.readers.registry import SUFFIXES, is_picture_name, read_picture, read_size
 
 MAX_PIXELS = 1_000_000
@@ -82,7 +84,7 @@ def test_16_bit_copies_of_8_bit_frames_agree(tmp_path, frame, factor, suffix, hi
 
 def test_12_bit_is_scaled_by_a_fixed_rule(tmp_path):
     deep = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-    assert find_bit_depth(deep) == 12
+    assert look_at_levels(deep).bits_alone == 12
     np.testing.assert_array_equal(to_uint8(deep), deep >> 4)
     # Half the range gives half the grey levels: nothing is stretched per image.
     assert to_uint8(deep[:32]).max() == 127

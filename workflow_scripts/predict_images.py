@@ -61,12 +61,15 @@ def predict(arguments: argparse.Namespace) -> None:
         predict_folder(model, arguments.images, arguments.out, chosen)
         return
     found = scan_images(arguments.images)
-    if others := (*found.misnamed, *found.unsupported):
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.misnamed, *found.unsupported, *found.special):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
     bundle = open_bundle(arguments.bundle, device, arguments.batch_size, arguments.collector)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
+        bundle.reject_files(found.special, "unreadable: is no ordinary file; take it out"),
         bundle.reject_files(found.misnamed, "unreadable: the name is not valid UTF-8; rename it"),
     )
     n_files = len(found.images) + len(others)

@@ -19,6 +19,7 @@ from batteryscope.bundle.record import (
     write_json,
 )
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import list_bit_depths, list_grey_ranges
 from batteryscope.provenance import digest_file, digest_json
 
 M = TypeVar("M", bound=Member)
@@ -173,6 +174,8 @@ def describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> TrainingD
         ranges=ranges,
         instruments=sorted(manifest["instrument"].dropna().astype(str).unique()),
         n_sessions=int(manifest["session_id"].nunique()),
+        bit_depths=list_bit_depths(manifest),
+        grey_ranges=list_grey_ranges(manifest),
     )
 
 

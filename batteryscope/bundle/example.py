@@ -11,6 +11,7 @@ from PIL import Image
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import EXAMPLE_INPUT_FILE, EXAMPLE_OUTPUT_FILE, write_json
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.manifest.volumes import SEPARATOR, digest_slice
 from batteryscope.provenance import digest_file
 from batteryscope.readers.registry import read_picture
@@ -38,10 +39,10 @@ def write_example(
     candidates = sorted(first.loc[first["role"] == "test", "sample_id"])[:MOST_EXAMPLES_TRIED]
     if not candidates:
         raise InputError("The split has no test image that could serve as the bundle's example.")
-    files = manifest.set_index("sample_id")[["path", "sha256"]]
+    files = manifest.set_index("sample_id")
     for sample_id in candidates:
         path = dataset_dir / str(files.loc[sample_id, "path"])
-        pixels, digest = _read_sample(path, bundle.record.max_pixels)
+        pixels, digest = _read_sample(path, bundle.record.max_pixels, files.loc[sample_id])
         if digest != files.loc[sample_id, "sha256"]:
             raise InputError(
                 f"{path}: the file has changed since the data set was ingested; "
@@ -54,11 +55,14 @@ def write_example(
     write_json(out_dir / EXAMPLE_OUTPUT_FILE, row)
 
 
-def _read_sample(path: Path, max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+def _read_sample(path: Path, max_pixels: int, sample: pd.Series) -> tuple[NDArray[np.uint8], str]:
     """Read a picture, or a slice of a scan by its name, with 8 bits, and its content hash."""
     volume_path, mark, number = path.as_posix().rpartition(SEPARATOR)
     if mark and not path.exists():
         volume = open_volume(Path(volume_path))
         pixels = volume.read_slice(int(number))
-        return show_with_8_bits(pixels, find_grey_range(volume)), digest_slice(pixels)
-    return read_picture(path, max_pixels=max_pixels).pixels_8bit, digest_file(path)
+        known = (float(sample[c]) for c in RANGE_COLUMNS) if RANGE_COLUMNS[0] in sample else ()
+        low, high = tuple(known) or find_grey_range(volume)
+        return show_with_8_bits(pixels, (low, high)), digest_slice(pixels)
+    picture = read_picture(path, max_pixels=max_pixels, bit_depth=int(sample["bit_depth"]))
+    return picture.pixels_8bit, digest_file(path)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.command_line import note_traceback
 from batteryscope.manifest.inspect import digest_pixels
 from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
-from batteryscope.readers.registry import read_picture
+from batteryscope.readers.registry import read_picture, use_bit_depth
 
 FAR_FACTOR = 1.25  # a quarter outside the training range: structures look a class bigger or smaller
 _RANGE_WORDS = {
@@ -26,7 +27,7 @@ class Frame:
     """A decoded picture.
 
     ``sha256`` is of the file ("" if there is none), ``pixel_digest`` of the grey levels,
-    which is the same in every file format.
+    which is the same in every file format. ``note`` says what had to be guessed.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Frame:
     sha256: str
     pixel_digest: str
     is_coloured: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class UnusableFrame:
     reason: str
 
 
-def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
+def read_frame(
+    path: Path, file: str, max_pixels: int, bit_depths: Mapping[str, int] | None = None
+) -> Frame | UnusableFrame:
     """Read a picture; a file that cannot be used is an answer, not an error.
 
     Parameters
@@ -56,17 +60,36 @@ def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
         How the predictions name it.
     max_pixels
         Largest width × height that is decoded.
+    bit_depths
+        Bits in use of 16-bit training pictures, by instrument.
     """
     try:
         picture = read_picture(path, max_pixels=max_pixels)
+        picture, note = _use_known_depth(path, picture, bit_depths or {})
         sha256 = digest_file(path)
     except PictureError as error:
         return UnusableFrame(file, f"{error.reason}: {error.detail}")
     except Exception as error:  # decoders of damaged files may raise anything; one row is lost
+        note_traceback(error)
         return UnusableFrame(file, f"unreadable: {type(error).__name__}, {error}")
     pixels = picture.pixels_8bit
     digest, coloured = digest_pixels(picture), picture.is_coloured
-    return Frame(file, pixels, picture.metadata, sha256, digest, coloured)
+    return Frame(file, pixels, picture.metadata, sha256, digest, coloured, note)
+
+
+def _use_known_depth(
+    path: Path, picture: Picture, bit_depths: Mapping[str, int]
+) -> tuple[Picture, str]:
+    """Scale a 16-bit picture as those of its instrument were for training; say if it is a guess."""
+    if picture.pixels.dtype == np.uint8 or picture.levels.own_bits is not None:
+        return picture, ""
+    bits = bit_depths.get(picture.metadata.instrument or "")
+    if bits is None and len(set(bit_depths.values())) == 1:
+        bits = next(iter(bit_depths.values()))
+    if bits is not None:
+        return use_bit_depth(path, picture, bits), ""
+    note = f"its {picture.bit_depth} bits in use were guessed from this picture alone"
+    return picture, note
 
 
 def wrap_pixels(pixels: NDArray[np.uint8], file: str) -> Frame:

@@ -111,7 +111,8 @@ class PictureBundle(ABC, Generic[R]):
         """
 
         def read(file: str) -> Frame | UnusableFrame:
-            return read_frame(root / file, file, self.record.max_pixels)
+            known = self.record.data.bit_depths
+            return read_frame(root / file, file, self.record.max_pixels, known)
 
         return self._judge_all(read, files)
 
@@ -152,6 +153,7 @@ class PictureBundle(ABC, Generic[R]):
             return row, None
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
+        notes += [frame.note] if frame.note else []
         notes += describe_differences(frame, self.compared_ranges)
         row |= {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess

@@ -17,6 +17,8 @@ from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.counted import count_of
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import name_scanner
+from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.manifest.volumes import digest_slice
 from batteryscope.ordered_threads import run_ahead
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
@@ -53,8 +55,10 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
         There is no scan, or no slice of any scan can be judged.
     """
     found = find_volumes(path)
-    if found.unsupported:
-        n_others, first = len(found.unsupported), found.unsupported[0]
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.unsupported, *found.special):
+        n_others, first = len(others), others[0]
         log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
     files, root = found.images, path.parent if path.is_file() else path
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
@@ -110,7 +114,10 @@ def predict_scans(
         try:
             volume = open_volume(root / file)
             yield from _predict_scan(bundle, volume, file, chosen, settings)
-        except PictureError as error:
+        except Exception as error:  # whatever it is, it costs this scan only
+            if not isinstance(error, PictureError):
+                reject = reject_unexpected(file, error)
+                error = PictureError(root / file, "unreadable", reject.detail)
             yield _start_row(bundle, file, "cell") | {"reason": f"{error.reason}: {error.detail}"}
 
 
@@ -121,7 +128,9 @@ def _predict_scan(
     probabilities: list[NDArray[np.float64]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
-    for cuts in run_ahead(_cut_batches(volume, numbers, settings)):
+    key = name_scanner(volume.instrument, volume.dtype.name)
+    known = bundle.record.data.grey_ranges.get(key)
+    for cuts in run_ahead(_cut_batches(volume, numbers, settings, known)):
         for row, found in _judge_slices(bundle, file, cuts):
             n_seen += bool(row["seen_in_training"])
             if found is None:
@@ -136,7 +145,10 @@ def _predict_scan(
         if n_seen
         else []
     )
-    row |= {"seen_in_training": n_seen > 0, "note": "; ".join([*notes, *volume.missing])}
+    row |= {
+        "seen_in_training": n_seen > 0,
+        "note": "; ".join([*notes, *volume.missing, *volume.left_out]),
+    }
     if not probabilities:
         reason = (
             reasons[0]
@@ -159,10 +171,13 @@ def _predict_scan(
 
 
 def _cut_batches(
-    volume: Volume, numbers: Sequence[int], settings: CtSlicesSettings
+    volume: Volume,
+    numbers: Sequence[int],
+    settings: CtSlicesSettings,
+    grey_range: tuple[float, float] | None,
 ) -> Iterator[list[tuple[CutSlice, str]]]:
     """Cut slices and digest their grey levels, some at a time."""
-    waiting = cut_volume(volume, numbers, settings)
+    waiting = cut_volume(volume, numbers, settings, grey_range=grey_range)
     while cuts := list(islice(waiting, BATCH_SLICES)):
         yield [(cut, digest_slice(volume.read_slice(cut.finding.z))) for cut in cuts]
 

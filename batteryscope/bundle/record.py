@@ -68,7 +68,9 @@ class TrainingData(Settings):
     """Identity and extent of the data that the models were trained and tested on.
 
     ``digest`` is a hash over the contents of all images. ``ranges`` gives lowest and
-    highest value of frame size, magnification and pixel size, where known.
+    highest value of frame size, magnification and pixel size, where known. ``bit_depths`` are the
+    bits in use that were decided for 16-bit pictures, by instrument ("" if no file names it);
+    ``grey_ranges`` the grey levels of scans that became 0 and 255, by scanner and type of number.
     """
 
     name: str
@@ -79,6 +81,8 @@ class TrainingData(Settings):
     ranges: dict[str, tuple[float, float]]
     instruments: list[str]
     n_sessions: NonNegativeInt
+    bit_depths: dict[str, int] = {}
+    grey_ranges: dict[str, tuple[float, float]] = {}
 
 
 class Licence(Settings):

@@ -193,17 +193,26 @@ class VolumeSettings(Settings):
     A scan is an ISQ, NumPy or multi-page TIFF file, a zarr store, a DICOM series, or a folder of
     slices. The slices ``first`` to ``last`` (counted from 0, both included; null: the last one)
     are taken, every ``step``-th. A cell that the labels give no ``specimen_id`` is named after
-    its scan.
+    its scan. ``grey_range`` are the grey levels that become black and white where slices are shown
+    with 8 bits; without it the bits in use of the scanner, or the lowest and highest of its scans.
     """
 
     first: NonNegativeInt = 0
     last: NonNegativeInt | None = None
     step: PositiveInt = 1
+    grey_range: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last is not None and self.last < self.first:
             raise ValueError(f"last {self.last} is before first {self.first}; exchange them.")
+        return self
+
+    @model_validator(mode="after")
+    def _some_contrast(self) -> Self:
+        if self.grey_range is not None and not self.grey_range[0] < self.grey_range[1]:
+            low, high = self.grey_range
+            raise ValueError(f"grey_range {low:g} to {high:g} is empty; give the lower one first.")
         return self
 
     def choose(self, n_slices: int) -> list[int]:
@@ -225,6 +234,7 @@ def read_slices(text: str, option: str) -> VolumeSettings:
     return validate_settings(VolumeSettings, values, option)
 
 
+BitDepth = Annotated[int, Field(ge=8, le=16)]
 Conditions = dict[str, str | float | int | bool | list[str | float | int]]
 
 
@@ -236,6 +246,8 @@ class DatasetSettings(Settings):
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
     ``volumes``: the data set holds scans of many slices, not pictures. With ``targets`` models
     predict numbers instead of the class, which then only groups the images.
+    ``bit_depth`` says how many bits the grey levels of 16-bit files use that do not say so
+    themselves, for all or by instrument; without it the brightest picture of each decides.
     ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
     under the same path and of the same size, in which places other than 0 show what a person
     would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
@@ -251,6 +263,7 @@ class DatasetSettings(Settings):
     volumes: VolumeSettings | None = None
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
+    bit_depth: BitDepth | dict[str, BitDepth] | None = None
     targets: CapacityTargets | None = None
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
@@ -261,6 +274,14 @@ class DatasetSettings(Settings):
             raise ValueError(
                 "the data set has neither a path (your images) nor a generator (demo data); "
                 "add one."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bits_of_files(self) -> Self:
+        if self.bit_depth is not None and self.path is None:
+            raise ValueError(
+                "bit_depth is for your own 16-bit files, but no path is given; drop it."
             )
         return self
 

@@ -112,7 +112,7 @@ def choose_regression_tiles(
     of_fit = (split["repeat"] == record["repeat"]) & (split["fold"] == record["fold"])
     tested = split.loc[of_fit & (split["role"] == "test"), "sample_id"]
     grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]
-    known = manifest[["sample_id", "class", "path"]]
+    known = manifest[["sample_id", "class", "path", "bit_depth"]]
     table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
     by_class = table.sort_values(["class", "sample_id"]).groupby("class")
     return by_class.head(settings.tiles_per_class).reset_index(drop=True)
@@ -128,7 +128,9 @@ def _cut_phases(
     if not path.is_file():
         return None
     pixels = read_picture(
-        pieces.dataset / str(row["path"]), max_pixels=pieces.max_pixels
+        pieces.dataset / str(row["path"]),
+        max_pixels=pieces.max_pixels,
+        bit_depth=int(row["bit_depth"]),
     ).pixels_8bit
     with Image.open(path) as picture:
         phases = np.asarray(picture)

@@ -12,6 +12,12 @@ from batteryscope.errors import InputError
 from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
+from batteryscope.manifest.grey_scale import (
+    FROM_FILE,
+    RANGE_COLUMNS,
+    SOURCE_COLUMN,
+    TYPE_COLUMN,
+)
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
 from batteryscope.manifest.scan import FolderScan, natural_key
@@ -86,9 +92,12 @@ def build_manifest(
             max_pixels=settings.max_pixels,
             expected_size_px=settings.expected_size_px,
             stated_bars_px=_list_stated_bars(labels),
+            bit_depth=settings.bit_depth,
+            instruments=dict(labels["instrument"]) if "instrument" in labels else None,
         )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
+    rejects += _note_sidecars(records)
     _warn_about_pages(records)
 
     table = _tabulate(records, labels, settings.labels.columns)
@@ -101,7 +110,13 @@ def build_manifest(
 
     dtypes = find_dtypes(settings.labels.columns)
     extra = [c for c in labels.columns if c not in dtypes]
-    extra_types = dict.fromkeys(extra, "str") | {c: "int64" for c in extra if c == "slice"}
+    extra_types: dict[str, str] = dict.fromkeys(extra, "str")
+    extra_types |= {c: "int64" for c in extra if c == "slice"}
+    if settings.volumes is not None:
+        extra_types |= {TYPE_COLUMN: "str"} | dict.fromkeys(RANGE_COLUMNS, "float64")
+    elif (table[SOURCE_COLUMN] != FROM_FILE).any():
+        extra_types |= {SOURCE_COLUMN: "str"}
+    extra = list(extra_types)
     manifest = table[[*dtypes, *extra]].astype(dtypes | extra_types)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     manifest = validate_manifest(manifest, settings.labels.columns)
@@ -132,6 +147,9 @@ def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Rej
     rejects = [
         Reject(path, "unsupported", detail) for path in files.unsupported if path not in tables
     ]
+    detail = "is neither a file nor a folder; take it out."
+    rejects += [Reject(path, "unreadable", detail) for path in files.special]
+    rejects += [Reject(path, "foreign_file", words) for path, words in files.foreign]
     detail = "its name is not valid UTF-8; rename it."
     return rejects + [Reject(path, "unreadable", detail) for path in files.misnamed]
 
@@ -151,6 +169,9 @@ def _tabulate(
             "width_px": record.width_px,
             "height_px": record.height_px,
             "bit_depth": record.bit_depth,
+            SOURCE_COLUMN: record.bit_depth_source,
+            TYPE_COLUMN: record.stored_type,
+            **dict(zip(RANGE_COLUMNS, record.grey_range or (None, None), strict=True)),
         }
         row |= {c: said.get(c) for c in ORIGIN_COLUMNS} | {"domain": said.get("domain", "")}
         row |= {c: getattr(record.metadata, c) for c in ACQUISITION_COLUMNS}
@@ -207,6 +228,19 @@ def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:
         f"{root}: none of the images can be used ({listed}); "
         f"for example {rejects[0].path}: {rejects[0].detail}"
     )
+
+
+def _note_sidecars(records: Sequence[ImageRecord]) -> list[Reject]:
+    """Note, once, that files beside images were not understood."""
+    found = [record for record in records if record.metadata.unread_sidecar]
+    if not found:
+        return []
+    first = found[0]
+    place = first.path.rpartition("/")[0]
+    name = "/".join(filter(None, [place, first.metadata.unread_sidecar]))
+    more = f", nor in {len(found) - 1} more of this kind" if len(found) > 1 else ""
+    detail = f"nothing in this file beside {first.path} was understood{more}; it is not used."
+    return [Reject(name, "foreign_file", detail)]
 
 
 def _warn_about_pages(records: Sequence[ImageRecord]) -> None:

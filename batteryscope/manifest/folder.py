@@ -2,16 +2,76 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+# Thumbnails, indices and bins of operating systems and network storages; folders end in "/".
+FOREIGN_NAMES = {
+    "thumbs.db": "thumbnails of Windows",
+    "ehthumbs.db": "thumbnails of Windows",
+    "desktop.ini": "folder settings of Windows",
+    "system volume information/": "an index of Windows",
+    "$recycle.bin/": "a recycle bin of Windows",
+    ".ds_store": "folder settings of macOS",
+    "icon\r": "folder settings of macOS",
+    "__macosx/": "attributes of macOS from an archive",
+    "@eadir/": "thumbnails of a Synology storage",
+    "#recycle/": "a recycle bin of a Synology storage",
+    "#snapshot/": "snapshots of a Synology storage",
+    "@recycle/": "a recycle bin of a QNAP storage",
+    "@recently-snapshot/": "snapshots of a QNAP storage",
+    ".@__thumb/": "thumbnails of a QNAP storage",
+    ".thumbnails/": "thumbnails of Linux",
+    "lost+found/": "what a file system check found",
+    "dicomdir": "a list of DICOM files, no slice",
+}
+_APPLE_DOUBLE = "attributes of macOS beside a file"
 
-def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> list[str]:
-    """List the visible files below a folder as POSIX paths relative to it, in no order.
 
-    Links are followed, but not back to a parent.
+@dataclass
+class FolderContent:
+    """What lies below a folder, as POSIX paths relative to it, in no order.
+
+    Attributes
+    ----------
+    files
+        Visible regular files, each real one once, and links to nothing.
+    foreign
+        Path of a thumbnail or index of a system or storage, and what it is.
+    special
+        What is neither file nor folder, such as a fifo; reading one could take for ever.
+    repeated
+        Links to what is listed under its own name, or by another link.
+    closed
+        Folders that were not looked into, since ``is_closed`` said so.
+    """
+
+    files: list[str] = field(default_factory=list)
+    foreign: list[tuple[str, str]] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+
+def name_foreign(name: str, is_folder: bool = False) -> str:
+    """Say what a file or folder of a system or storage is; "" for anything else."""
+    if name.startswith("._"):
+        return _APPLE_DOUBLE
+    return FOREIGN_NAMES.get(name.lower() + ("/" if is_folder else ""), "")
+
+
+def walk_folder(
+    root: Path,
+    onerror: Callable[[OSError], None] | None = None,
+    is_closed: Callable[[Path], bool] | None = None,
+) -> FolderContent:
+    """List what lies below a folder. Links are followed, but every real folder is listed once.
+
+    Real folders go before links to them, so that a file has its own name.
 
     Parameters
     ----------
@@ -19,18 +79,74 @@ def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> 
         The folder.
     onerror
         Is told of a folder that cannot be listed; without it, such a folder counts as empty.
+    is_closed
+        Tells a folder that is not looked into, such as a zarr store.
     """
-    found: list[str] = []
-    for folder, subfolders, names in os.walk(root, onerror=onerror, followlinks=True):
-        here = Path(folder).resolve()
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and not here.is_relative_to((here / name).resolve())
-        ]
-        relative = Path(folder).relative_to(root)
-        found.extend((relative / name).as_posix() for name in names if not name.startswith("."))
+    found = FolderContent()
+    waiting = deque([("", False)])  # path, whether it is a link
+    linked_folders: list[str] = []
+    linked_files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    real_files: set[str] = set()  # below the folder itself, where links to them are second names
+    real_root = os.path.realpath(root)
+    while waiting or linked_folders:
+        place, is_link = waiting.popleft() if waiting else (linked_folders.pop(0), True)
+        folder = os.path.join(root, place)  # noqa: PTH118 (half the time)
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            real = os.path.realpath(folder)
+            above = os.path.realpath(os.path.dirname(folder))  # noqa: PTH120
+            if (status.st_dev, status.st_ino) in seen or (is_link and _holds(real, above)):
+                found.repeated.append(place)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if is_closed is not None and is_closed(Path(folder)):
+                found.closed.append(place or ".")
+                continue
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            if onerror is not None:
+                onerror(error)
+            continue
+        for entry in entries:
+            path = f"{place}/{entry.name}" if place else entry.name
+            is_folder = entry.is_dir()
+            if words := name_foreign(entry.name, is_folder):
+                found.foreign.append((path, words))
+            elif entry.name.startswith("."):
+                continue
+            elif is_folder and entry.is_symlink():
+                linked_folders.append(path)
+            elif is_folder:
+                waiting.append((path, False))
+            elif entry.is_symlink():
+                linked_files.append(path)
+            elif entry.is_file():
+                found.files.append(path)
+                if _holds(real_root, real):
+                    real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
+            else:
+                found.special.append(path)
+    for path in sorted(linked_files):
+        link = os.path.join(root, path)  # noqa: PTH118
+        if os.path.realpath(link) in real_files:
+            found.repeated.append(path)
+        elif os.path.isfile(link) or not os.path.exists(link):  # noqa: PTH110, PTH113
+            found.files.append(path)
+        else:
+            found.special.append(path)
     return found
+
+
+def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> list[str]:
+    """List the files of :func:`walk_folder`: visible, regular, each real one once."""
+    return walk_folder(root, onerror).files
+
+
+def _holds(folder: str, inside: str) -> bool:
+    """Whether a folder is another one or one of its parents."""
+    return inside == folder or inside.startswith(folder.rstrip("/") + "/")
 
 
 def fingerprint_folder(path: str | None) -> str:

@@ -1,20 +1,28 @@
 """Looking at every image once: does it decode, what is in it, how was it taken."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import show_progress
+from batteryscope.command_line import note_traceback, show_progress
 from batteryscope.manifest.frames import FRAME_DTYPES, validate_frames
+from batteryscope.manifest.grey_scale import (
+    FROM_FILE,
+    FROM_INSTRUMENT,
+    FROM_SETTING,
+    SeenLevels,
+    decide_bit_depths,
+)
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.schema import Reject
 from batteryscope.provenance import digest_file
+from batteryscope.readers.grey_scale import GreyLevels
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
 from batteryscope.readers.registry import read_picture
 
@@ -28,7 +36,9 @@ class ImageRecord:
     ``sha256`` is of the file, ``pixel_digest`` of the decoded 8-bit grey levels, which is
     the same for the same picture in another file format. ``measured`` is from
     :func:`batteryscope.manifest.measure.measure_frame`. The pixels themselves are not kept,
-    so that memory stays small.
+    so that memory stays small. ``levels`` is what a 16-bit picture proves about its bits in use
+    (None of others); of scans ``grey_range`` is what becomes 0 and 255, ``stored_type`` the type
+    of the numbers, and both are None of pictures.
     """
 
     path: str
@@ -40,6 +50,10 @@ class ImageRecord:
     n_pages: int
     metadata: AcquisitionMetadata
     measured: dict[str, Any]
+    levels: GreyLevels | None = None
+    bit_depth_source: str = FROM_FILE
+    grey_range: tuple[float, float] | None = None
+    stored_type: str | None = None
 
 
 def inspect_images(
@@ -49,8 +63,13 @@ def inspect_images(
     max_pixels: int,
     expected_size_px: tuple[int, int] | None = None,
     stated_bars_px: Mapping[str, int] | None = None,
+    bit_depth: int | Mapping[str, int] | None = None,
+    instruments: Mapping[str, str] | None = None,
 ) -> list[ImageRecord | Reject]:
     """Read images in parallel; the answers have the order of ``paths``.
+
+    16-bit pictures of one instrument are shown with the same bits in use; those that look
+    otherwise by themselves are read a second time.
 
     Parameters
     ----------
@@ -64,12 +83,41 @@ def inspect_images(
         (width, height) that every image must have; None accepts all.
     stated_bars_px
         Path → height of the data bar that the labels state; goes before what the file says.
+    bit_depth
+        Bits in use of 16-bit pictures, for all or by instrument; None: decided here.
+    instruments
+        Path → instrument that the labels state; goes before what the file says.
     """
     bars_px = stated_bars_px or {}
 
-    def inspect(path: str) -> ImageRecord | Reject:
-        return _inspect_image(root, path, max_pixels, expected_size_px, bars_px.get(path))
+    def inspect(path: str, depth: int | None = None) -> ImageRecord | Reject:
+        return _inspect_image(root, path, max_pixels, expected_size_px, bars_px.get(path), depth)
 
+    answers = _inspect_all(inspect, paths)
+    named = {path: name for path, name in (instruments or {}).items() if isinstance(name, str)}
+    seen = [
+        SeenLevels(a.path, named.get(a.path, a.metadata.instrument or ""), a.levels)
+        for a in answers
+        if isinstance(a, ImageRecord) and a.levels is not None
+    ]
+    decided = decide_bit_depths(seen, bit_depth)
+    source = FROM_INSTRUMENT if bit_depth is None else FROM_SETTING
+    bits_of = {one.path: decided[one.instrument] for one in seen if one.levels.own_bits is None}
+    for place, answer in enumerate(answers):
+        bits = bits_of.get(answer.path)
+        if bits is None or not isinstance(answer, ImageRecord):
+            continue
+        if bits != answer.bit_depth:
+            answer = inspect(answer.path, bits)
+        if isinstance(answer, ImageRecord):
+            answer = replace(answer, bit_depth_source=source)
+        answers[place] = answer
+    return answers
+
+
+def _inspect_all(
+    inspect: Callable[[str], ImageRecord | Reject], paths: Sequence[str]
+) -> list[ImageRecord | Reject]:
     with ThreadPoolExecutor(_WORKERS) as pool:
         answers = pool.map(inspect, paths)
         try:
@@ -111,15 +159,37 @@ def _inspect_image(
     max_pixels: int,
     expected_size_px: tuple[int, int] | None,
     stated_bar_px: int | None,
+    bit_depth: int | None = None,
 ) -> ImageRecord | Reject:
     file = root / path
-    if file.exists() and not file.is_file():
-        return Reject(path, "unreadable", "is no ordinary file; take it out.")
     try:
-        picture = read_picture(file, max_pixels=max_pixels)
+        picture = read_picture(file, max_pixels=max_pixels, bit_depth=bit_depth)
         sha256 = digest_file(file)
+        return _measure(path, picture, sha256, expected_size_px, stated_bar_px)
     except PictureError as error:
         return Reject(path, error.reason, error.detail)
+    except Exception as error:  # whatever it is, it costs this picture only
+        return reject_unexpected(path, error)
+
+
+def reject_unexpected(path: str, error: Exception) -> Reject:
+    """Give a file up for an error that nobody thought of; its traceback goes to the log file."""
+    note_traceback(error)
+    words = " ".join(str(error).split())[:300]
+    detail = (
+        f"reading it ended in an unexpected {type(error).__name__} ({words}); the details are in "
+        "the log. Copy or export the file again."
+    )
+    return Reject(path, "unreadable", detail)
+
+
+def _measure(
+    path: str,
+    picture: Picture,
+    sha256: str,
+    expected_size_px: tuple[int, int] | None,
+    stated_bar_px: int | None,
+) -> ImageRecord | Reject:
     height, width = picture.pixels.shape
     if expected_size_px is not None and (width, height) != tuple(expected_size_px):
         detail = (
@@ -139,4 +209,5 @@ def _inspect_image(
         n_pages=picture.n_pages,
         metadata=picture.metadata,
         measured=measure_frame(picture.pixels_8bit, stated_bar_px),
+        levels=None if picture.pixels.dtype == np.uint8 else picture.levels,
     )

@@ -3,26 +3,30 @@
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.errors import InputError
-from batteryscope.manifest.folder import list_files
+from batteryscope.manifest.folder import FolderContent, walk_folder
 from batteryscope.readers.registry import SUFFIXES, is_picture_name
 
 # Tables, notes and records that lie beside pictures; they are neither read nor reported.
 COMPANION_SUFFIXES = (
     ".csv",
     ".dvc",
+    ".hdr",
+    ".ini",
     ".json",
+    ".log",
     ".md",
     ".parquet",
     ".tsv",
     ".txt",
+    ".xml",
     ".yaml",
     ".yml",
 )
-COMPANION_NAMES = ("desktop.ini", "thumbs.db")
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,15 @@ class FolderScan:
 
     ``images`` have a suffix that can be read, ``unsupported`` another one, and
     ``misnamed`` a name that is no valid UTF-8 (shown with escapes, for messages only).
+    ``special`` are neither files nor folders. ``foreign`` says of thumbnails, indices and links
+    to what is listed already, by the first path of each kind, why they are left out.
     """
 
     images: tuple[str, ...]
     unsupported: tuple[str, ...] = ()
     misnamed: tuple[str, ...] = ()
+    special: tuple[str, ...] = ()
+    foreign: tuple[tuple[str, str], ...] = ()
 
 
 def scan_images(root: Path) -> FolderScan:
@@ -53,16 +61,17 @@ def scan_images(root: Path) -> FolderScan:
         )
     if not root.is_dir():
         raise InputError(f"{root}: the data set is a file; name the folder that holds the images.")
+    content = look_into(root)
     images: list[str] = []
     unsupported: list[str] = []
     misnamed: list[str] = []
-    for path in _walk(root):
+    for path in content.files:
         name = path.rpartition("/")[2]
         if not _is_utf8(path):
-            misnamed.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
+            misnamed.append(show_name(path))
         elif is_picture_name(name):
             images.append(path)
-        elif not _is_companion(name):
+        elif not is_companion(name):
             unsupported.append(path)
     if not images:
         others = (
@@ -72,8 +81,10 @@ def scan_images(root: Path) -> FolderScan:
             f"{root}: this folder holds no image that can be read{others}; "
             f"put files ending in {', '.join(SUFFIXES)} there."
         )
+    lists = (images, unsupported, misnamed, [show_name(path) for path in content.special])
     return FolderScan(
-        *(tuple(sorted(found, key=natural_key)) for found in (images, unsupported, misnamed))
+        *(tuple(sorted(found, key=natural_key)) for found in lists),
+        foreign=describe_foreign(content),
     )
 
 
@@ -92,8 +103,14 @@ def _split(part: str) -> list[str]:
     return [piece for piece in re.split(r"([0-9]+)", part) if piece]
 
 
-def _walk(root: Path) -> list[str]:
-    """List visible files; a folder that cannot be listed is an error."""
+def look_into(root: Path, is_closed: Callable[[Path], bool] | None = None) -> FolderContent:
+    """List what lies below a folder; a folder that cannot be listed is an error.
+
+    Raises
+    ------
+    InputError
+        Naming the folder.
+    """
 
     def stop(error: OSError) -> None:
         raise InputError(
@@ -101,7 +118,27 @@ def _walk(root: Path) -> list[str]:
             "check its permissions."
         ) from None
 
-    return list_files(root, onerror=stop)
+    return walk_folder(root, stop, is_closed)
+
+
+def describe_foreign(content: FolderContent) -> tuple[tuple[str, str], ...]:
+    """Say of every kind of foreign file, by its first path, what it is and how many there are."""
+    by_kind: dict[str, list[str]] = {}
+    for path, words in content.foreign:
+        by_kind.setdefault(f"holds {words}", []).append(path)
+    for path in content.repeated:
+        by_kind.setdefault("is a link to what is listed already", []).append(path)
+    notes = []
+    for words, paths in by_kind.items():
+        paths.sort(key=natural_key)
+        more = f", with {len(paths) - 1} more of this kind" if len(paths) > 1 else ""
+        notes.append((show_name(paths[0]), f"{words}; it is left out{more}."))
+    return tuple(sorted(notes))
+
+
+def show_name(path: str) -> str:
+    """Return a path that can be shown, with escapes where it is no valid UTF-8."""
+    return path if _is_utf8(path) else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_utf8(path: str) -> bool:
@@ -112,6 +149,6 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-def _is_companion(name: str) -> bool:
-    lower = name.lower()
-    return lower.endswith(COMPANION_SUFFIXES) or lower in COMPANION_NAMES
+def is_companion(name: str) -> bool:
+    """Tell whether a file is a table, a note or a record beside pictures."""
+    return name.lower().endswith(COMPANION_SUFFIXES)

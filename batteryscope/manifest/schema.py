@@ -20,15 +20,20 @@ REASONS = (
     "too_large",
     "unsupported",
     "missing_slices",
+    "left_out",
+    "foreign_file",
     "no_capacity",
     "no_images",
 )
 
 # What is worth knowing about a file that is used all the same; it counts as no reject.
-NOTED_REASONS = ("missing_slices",)
+NOTED_REASONS = ("missing_slices", "left_out", "foreign_file")
 
 # Columns that are made from the file itself and never taken from a label table.
-COMPUTED_COLUMNS = ("sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth")
+COMPUTED_COLUMNS = (
+    "sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth",
+    "bit_depth_source", "stored_type", "grey_low", "grey_high",
+)  # fmt: skip
 ORIGIN_COLUMNS = ("specimen_id", "session_id", "domain")
 NUMBER_COLUMNS = (
     "pixel_size_um",

@@ -1,6 +1,8 @@
 """Scans instead of pictures: every chosen slice becomes a sample."""
 
 import hashlib
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,16 @@ from numpy.typing import NDArray
 
 from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import DatasetSettings, VolumeSettings
-from batteryscope.manifest.inspect import ImageRecord
+from batteryscope.counted import count_of
+from batteryscope.manifest.grey_scale import ScanLevels, decide_grey_ranges
+from batteryscope.manifest.inspect import ImageRecord, reject_unexpected
 from batteryscope.manifest.measure import make_thumbnail, measure_grey_levels
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.picture import AcquisitionMetadata, PictureError
-from batteryscope.readers.volume import Volume, find_grey_range, show_with_8_bits
+from batteryscope.readers.volume import Volume, find_extremes, show_with_8_bits
 from batteryscope.readers.volumes import open_volume
+
+log = logging.getLogger("batteryscope")
 
 SEPARATOR = "#"  # between the path of a scan and the number of a slice
 
@@ -55,22 +61,50 @@ def inspect_volumes(
     list
         A record per slice, its path being that of :func:`name_slice`; of a scan that cannot be
         used a Reject; and a Reject with the reason ``missing_slices`` for a scan with gaps,
-        whose slices are used.
+        whose slices are used, or ``left_out`` for files of it that are not.
     """
     chosen = settings.volumes or VolumeSettings()
     answers: list[ImageRecord | Reject] = []
-    for path in show_progress(paths, "Reading scans", total=len(paths), unit="scan"):
+    seen: dict[str, ScanLevels] = {}
+    orders: Counter[str] = Counter()
+    # Twice over all scans, since only all of them tell the grey range of each.
+    for path in show_progress(paths, "Looking at scans", total=len(paths), unit="scan"):
         try:
             volume = open_volume(root / path)
-            answers += _inspect_slices(volume, path, chosen, settings.max_pixels)
-        except PictureError as error:
-            # Slices before the damage are left out too: half a scan is not what was measured.
-            answers = [a for a in answers if not a.path.startswith(f"{path}{SEPARATOR}")]
-            answers.append(Reject(path, error.reason, error.detail))
+            _check_size(volume, settings.max_pixels)
+            low, high = find_extremes(volume)
+        except Exception as error:
+            answers.append(_reject(path, error))
             continue
-        for gap in volume.missing:
-            answers.append(Reject(path, "missing_slices", gap))
+        instrument, bits = volume.instrument or "", volume.stated_bits
+        seen[path] = ScanLevels(path, instrument, volume.dtype, low, high, bits)
+        orders[volume.order] += 1
+        answers += [Reject(path, "missing_slices", gap) for gap in volume.missing]
+        answers += [Reject(path, "left_out", words) for words in volume.left_out]
+    for order, n_scans in sorted(orders.items()):
+        if order:
+            log.info("Slices of %s are sorted by %s.", count_of(n_scans, "scan"), order)
+    ranges = decide_grey_ranges(list(seen.values()), settings.bit_depth, chosen.grey_range)
+    for path in show_progress(seen, "Reading scans", total=len(seen), unit="scan"):
+        try:
+            # All at once: half a scan, up to where it is damaged, is not what was measured.
+            answers += list(_inspect_slices(open_volume(root / path), path, chosen, ranges[path]))
+        except Exception as error:
+            answers = [a for a in answers if a.path != path] + [_reject(path, error)]
     return answers
+
+
+def _reject(path: str, error: Exception) -> Reject:
+    if isinstance(error, PictureError):
+        return Reject(path, error.reason, error.detail)
+    return reject_unexpected(path, error)
+
+
+def _check_size(volume: Volume, max_pixels: int) -> None:
+    _, height, width = volume.shape
+    if height * width > max_pixels:
+        detail = f"its slices have {width} × {height} pixels, more than max_pixels {max_pixels}."
+        raise PictureError(volume.path, "too_large", detail)
 
 
 def expand_labels(labels: pd.DataFrame, records: Sequence[ImageRecord]) -> pd.DataFrame:
@@ -103,17 +137,13 @@ def expand_labels(labels: pd.DataFrame, records: Sequence[ImageRecord]) -> pd.Da
 
 
 def _inspect_slices(
-    volume: Volume, path: str, chosen: VolumeSettings, max_pixels: int
+    volume: Volume, path: str, chosen: VolumeSettings, grey_range: tuple[float, float]
 ) -> Iterator[ImageRecord]:
     n_slices, height, width = volume.shape
-    if height * width > max_pixels:
-        detail = f"its slices have {width} × {height} pixels, more than max_pixels {max_pixels}."
-        raise PictureError(volume.path, "too_large", detail)
     numbers = chosen.choose(n_slices)
     if not numbers:
         detail = f"has {n_slices} slices; dataset.volumes asks for those from {chosen.first} on."
         raise PictureError(volume.path, "empty", detail)
-    grey_range = find_grey_range(volume)
     metadata = AcquisitionMetadata(pixel_size_um=volume.voxel_size_um, instrument=volume.instrument)
     for z in numbers:
         pixels = volume.read_slice(z)
@@ -134,4 +164,6 @@ def _inspect_slices(
             n_pages=1,
             metadata=metadata,
             measured=measured,
+            grey_range=grey_range,
+            stored_type=volume.dtype.name,
         )

@@ -16,6 +16,7 @@ from batteryscope.config.preprocess import (
 )
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
@@ -158,7 +159,9 @@ def _cut_image(
     record: dict[str, Any], root: Path, settings: PictureSettings, max_pixels: int
 ) -> _Outcome:
     try:
-        picture = read_picture(root / record["path"], max_pixels=max_pixels)
+        picture = read_picture(
+            root / record["path"], max_pixels=max_pixels, bit_depth=int(record["bit_depth"])
+        )
     except PictureError as error:
         return _Outcome(None, None, error.reason, error.detail)
     pixels = picture.pixels_8bit
@@ -168,6 +171,9 @@ def _cut_image(
         batch = find_preprocessor(settings)(pixels, record, settings, record["n_random"], rng)
     except UnusablePictureError as error:
         return _Outcome(None, None, error.reason, str(error))
+    except Exception as error:  # whatever it is, it costs this image only
+        reject = reject_unexpected(record["path"], error)
+        return _Outcome(None, None, reject.reason, reject.detail)
     if not record["is_shown"]:
         return _Outcome(batch, None)
     show = PREVIEWS[settings.method][0]

@@ -11,6 +11,7 @@ import pandas as pd
 from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
@@ -135,7 +136,9 @@ def _cut_all(
         volume = _open(root / str(scan[0]))
         records = scan[1].to_dict("records")
         slices = [int(record["slice"]) for record in records]
-        return volume, records, cut_volume(volume, slices, settings, workers)
+        ends = [float(records[0][c]) for c in RANGE_COLUMNS if c in records[0]]
+        grey_range = (ends[0], ends[1]) if ends else None
+        return volume, records, cut_volume(volume, slices, settings, workers, grey_range)
 
     def cut_at_once(scan: tuple[Any, pd.DataFrame]) -> OneScan:
         volume, records, cuts = cut(scan, 1)

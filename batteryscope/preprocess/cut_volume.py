@@ -83,7 +83,11 @@ class SliceCache:
 
 
 def cut_volume(
-    volume: Volume, slices: Sequence[int], settings: CtSlicesSettings, workers: int | None = None
+    volume: Volume,
+    slices: Sequence[int],
+    settings: CtSlicesSettings,
+    workers: int | None = None,
+    grey_range: tuple[float, float] | None = None,
 ) -> Iterator[CutSlice]:
     """Find the cell in all chosen slices, then cut them; a few slices are in memory at a time.
 
@@ -97,6 +101,8 @@ def cut_volume(
         Preprocessing.
     workers
         Threads; the result does not depend on them.
+    grey_range
+        Grey levels that become 0 and 255, as decided for all scans; None: those of this scan.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def cut_volume(
     # What is dark in the middle of an end cap is no core.
     cores = [f.core if _shows_windings(f, settings) else None for f in findings]
     axis = follow_axis([f.can for f in findings], cores, settings.smooth_slices)
-    grey_range = find_grey_range(volume)
+    grey_range = find_grey_range(volume) if grey_range is None else grey_range
     cache = SliceCache(volume)
 
     def cut(i: int) -> CutSlice:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from batteryscope.errors import InputError
+from batteryscope.readers.grey_scale import GreyLevels, look_at_levels, to_uint8
 
-_BLOCK_ROWS = 256
-_COLOUR_SHARE = 0.06  # of the highest grey level, between the channels, on average
+# No picture of something is packed tighter; a damaged width asks for gigabytes.
+MOST_PACKED, SMALL_BYTES = 5000, 64_000_000
 
 Reason = Literal["unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size"]
 
@@ -45,6 +45,7 @@ class AcquisitionMetadata:
     ``acquired_at`` is naive local time of the microscope. ``data_bar_px`` is the height
     of the text strip at the lower edge. ``brightness`` and ``contrast`` are detector
     settings in the vendor's own units. ``original`` keeps every entry as it was written.
+    ``unread_sidecar`` names a text file beside the picture in which nothing was understood.
     """
 
     pixel_size_um: float | None = None
@@ -58,6 +59,7 @@ class AcquisitionMetadata:
     data_bar_px: int | None = None
     instrument: str | None = None
     original: dict[str, str] = field(default_factory=dict)
+    unread_sidecar: str | None = None
 
     def complete_with(self, other: "AcquisitionMetadata") -> "AcquisitionMetadata":
         """Fill what is not stated here from ``other``; entries of both are kept in ``original``."""
@@ -76,13 +78,15 @@ class Picture:
     pixels
         Grey levels, shape (height, width), uint8 or uint16.
     bit_depth
-        Bits that the grey levels use: 8 with uint8, otherwise 9 to 16.
+        Bits that the grey levels use: 8 with uint8, otherwise 8 to 16.
     metadata
         How it was taken.
     n_pages
         Pages in the file; only one of them is in ``pixels``.
     is_coloured
         Whether the file showed colours, not only grey written in three channels.
+    stated_bit_depth
+        Bits in use after the file itself, None if it says nothing.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -90,10 +94,16 @@ class Picture:
     metadata: AcquisitionMetadata
     n_pages: int = 1
     is_coloured: bool = False
+    stated_bit_depth: int | None = None
+
+    @property
+    def levels(self) -> GreyLevels:
+        """What the picture itself proves about its bits in use."""
+        return look_at_levels(self.pixels, self.stated_bit_depth)
 
     @property
     def pixels_8bit(self) -> npt.NDArray[np.uint8]:
-        """The grey levels in 0 to 255, scaled by the picture's bit depth; see :func:`to_uint8`."""
+        """The grey levels in 0 to 255, scaled by the picture's bit depth."""
         return to_uint8(self.pixels, self.bit_depth)
 
 
@@ -127,85 +137,15 @@ class PictureFormat:
     read_metadata: Callable[[Path, int], AcquisitionMetadata]
 
 
-def shows_colour(array: npt.NDArray[Any]) -> bool:
-    """Whether the channels of a picture differ by more than a white balance that is a bit off.
+def check_packing(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> None:
+    """Refuse a picture that announces more than its file can hold.
 
-    Parameters
-    ----------
-    array
-        Shape (H, W) or (H, W, 3), uint8 or uint16; every eighth row and column is looked at.
+    Raises
+    ------
+    PictureError
+        ``truncated``: nothing that shows something is packed that tight.
     """
-    if array.ndim == 2:
-        return False
-    sample = array[::8, ::8].astype(np.int64)
-    span = sample.max(axis=2) - sample.min(axis=2)
-    return bool(span.mean() > _COLOUR_SHARE * max(1, int(sample.max())))
-
-
-def to_luminance(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn colour into grey by ITU-R BT.601 weights (0.299, 0.587, 0.114).
-
-    Parameters
-    ----------
-    array
-        Shape (H, W) or (H, W, 3), uint8 or uint16.
-
-    Returns
-    -------
-    ndarray
-        Shape (H, W), same dtype. Equal channels keep their value exactly. 16 bits use
-        the integer weights that Pillow uses for 8, so that all formats agree.
-    """
-    if array.ndim == 2:
-        return array
-    if array.dtype == np.uint8:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(array)).convert("L"))
-    grey = np.empty(array.shape[:2], array.dtype)
-    for top in range(0, len(array), _BLOCK_ROWS):  # in blocks: sums of large pictures are large
-        block = array[top : top + _BLOCK_ROWS].astype(np.uint32)
-        weighted = block[..., 0] * 19595 + block[..., 1] * 38470 + block[..., 2] * 7471
-        grey[top : top + _BLOCK_ROWS] = (weighted + 0x8000) >> 16
-    return grey
-
-
-def find_bit_depth(pixels: npt.NDArray[Any]) -> int:
-    """Guess how many bits of a uint16 picture are in use: 8, 12 or 16.
-
-    Cameras and scan generators write 8, 12 or 16 bits into 16-bit files without saying
-    so. The answer depends on the range alone: up to 255 is 8 bit, up to 4095 is 12 bit,
-    else 16 bit. A dark 8-bit picture that was multiplied by 256 or 257 would look like
-    12 bit; its regular grey levels give it away.
-    """
-    if pixels.dtype == np.uint8:
-        return 8
-    highest = int(pixels.max(initial=0))
-    if highest <= 255:
-        return 8
-    if highest > 4095 or not np.any(pixels % 256) or not np.any(pixels % 257):
-        return 16
-    return 12
-
-
-def to_uint8(pixels: npt.NDArray[Any], bit_depth: int | None = None) -> npt.NDArray[np.uint8]:
-    """Scale grey levels to 8 bit by a fixed rule: the highest 8 of ``bit_depth`` bits.
-
-    The same 8-bit picture gives the same result whether it was saved with 8 bits, in
-    16 bits unchanged, times 256, or times 257 (full range). Nothing depends on the
-    lowest and highest grey level of the single picture, so that pictures stay comparable.
-
-    Parameters
-    ----------
-    pixels
-        Any shape, uint8 or uint16.
-    bit_depth
-        Bits in use; without it, :func:`find_bit_depth` looks.
-
-    Returns
-    -------
-    ndarray of uint8
-        Same shape; the array itself if it was uint8.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    shift = max((bit_depth or find_bit_depth(pixels)) - 8, 0)
-    return np.minimum(pixels >> shift, 255).astype(np.uint8)
+    announced, present = size[0] * size[1] * bytes_per_pixel, path.stat().st_size
+    if announced > max(SMALL_BYTES, MOST_PACKED * present):
+        detail = f"announces {size[0]} × {size[1]} pixels in {present} bytes; copy it again."
+        raise PictureError(path, "truncated", detail)

@@ -13,7 +13,9 @@ from batteryscope.readers.picture import (
     DecodedPage,
     PictureError,
     PictureFormat,
+    check_packing,
 )
+from batteryscope.readers.pixels import PixelRules, show_as_viewer, turn_size
 
 # Pillow's classes are used directly instead of Image.open, whose guard against huge
 # pictures is a process-wide setting and a warning; ours is max_pixels of the data set.
@@ -24,6 +26,8 @@ _CLASSES: dict[str, Any] = {
 }
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "BMP": b""}
 _MARKER_WITHIN_BYTES = 64
+_ORIENTATION = 274  # EXIF
+_LATE_EXIF_WITHIN_BYTES = 100_000
 
 
 @contextmanager
@@ -62,24 +66,48 @@ def _is_cut_off(path: Path, name: str) -> bool:
 
 def _read_size(path: Path, name: str) -> tuple[int, int]:
     with _open(path, name) as image:
-        return image.size
+        return turn_size(image.size, _read_orientation(image, path, name))
+
+
+def _read_orientation(image: ImageFile.ImageFile, path: Path, name: str) -> int:
+    """Return the EXIF orientation, by which every viewer turns a picture; 1 if there is none."""
+    if name == "BMP" or (name == "PNG" and "exif" not in image.info and not _has_late_exif(path)):
+        return 1  # asking Pillow would decode the whole PNG
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF entries cost no picture; viewers ignore them too
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _has_late_exif(path: Path) -> bool:
+    """Tell whether a PNG file may have its EXIF entries behind the pixels."""
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - _LATE_EXIF_WITHIN_BYTES, 0))
+        return b"eXIf" in stream.read()
 
 
 def _decode(path: Path, name: str) -> DecodedPage:
     with _open(path, name) as image:
-        raw_mode = str(image.tile[0][3]) if image.tile else ""
-        if name == "PNG" and ";16B" in raw_mode and image.mode != "I;16":
-            return DecodedPage(_decode_deep_png(path))
-        # Alpha is dropped, not blended: hidden pixels count as they were recorded. Colour
-        # stays colour here, so that all formats share one conversion to grey.
-        image.info.pop("transparency", None)
-        if image.mode in ("I;16", "L", "RGB"):
-            array = np.asarray(image)
-        elif image.mode in ("1", "LA"):
-            array = np.asarray(image.convert("L"))
-        else:  # palette, alpha, CMYK
-            array = np.asarray(image.convert("RGB"))
-        return DecodedPage(array)
+        check_packing(path, image.size, len(image.getbands()))
+        stored = _decode_stored(path, name, image)
+        rules = PixelRules(orientation=_read_orientation(image, path, name))
+        return DecodedPage(show_as_viewer(stored, rules))
+
+
+def _decode_stored(path: Path, name: str, image: ImageFile.ImageFile) -> Any:
+    """Return grey or colours as they lie in the file."""
+    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    if name == "PNG" and ";16B" in raw_mode and image.mode != "I;16":
+        return _decode_deep_png(path)
+    # Alpha is dropped, not blended: hidden pixels count as they were recorded. Colour
+    # stays colour here, so that all formats share one conversion to grey.
+    image.info.pop("transparency", None)
+    if image.mode in ("I;16", "L", "RGB"):
+        return np.asarray(image)
+    if image.mode in ("1", "LA"):
+        return np.asarray(image.convert("L"))
+    return np.asarray(image.convert("RGB"))  # palette, alpha, CMYK
 
 
 def _decode_deep_png(path: Path) -> Any:

@@ -1,19 +1,19 @@
 """The entrance to all picture formats: by suffix a file is a picture, by content it is read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from batteryscope.readers.grey_scale import look_at_levels
 from batteryscope.readers.picture import (
     AcquisitionMetadata,
     DecodedPage,
     Picture,
     PictureError,
     PictureFormat,
-    find_bit_depth,
-    shows_colour,
-    to_luminance,
 )
+from batteryscope.readers.pixels import shows_colour, to_luminance
 from batteryscope.readers.raster import BMP, JPEG, PNG
 from batteryscope.readers.text_sidecar import read_sidecar
 from batteryscope.readers.tiff import TIFF
@@ -47,13 +47,17 @@ def read_metadata(path: Path, *, page: int = 0) -> AcquisitionMetadata:
     PictureError
         As :func:`read_size`.
     """
-    return _recognise(path).read_metadata(path, page).complete_with(read_sidecar(path))
+    file_format = _recognise(path)
+    width, _ = file_format.read_size(path, page)
+    return file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
 
 
-def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
-    """Decode one picture to grey levels, with its acquisition metadata.
+def read_picture(
+    path: Path, *, max_pixels: int, page: int = 0, bit_depth: int | None = None
+) -> Picture:
+    """Decode one picture to grey levels as a viewer shows it, with its acquisition metadata.
 
-    Colour becomes luminance, alpha is dropped, orientation tags are not applied.
+    Colour becomes luminance, alpha is dropped, orientation tags are applied.
 
     Parameters
     ----------
@@ -64,6 +68,9 @@ def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
         Largest width × height; the header is asked before anything is decoded.
     page
         Page of a multi-page TIFF, from 0; other formats have one page.
+    bit_depth
+        Bits that the grey levels of a 16-bit file use, as was decided for its data set; without
+        it, what this file alone lets one think.
 
     Raises
     ------
@@ -86,15 +93,37 @@ def read_picture(path: Path, *, max_pixels: int, page: int = 0) -> Picture:
     if lowest == highest:
         detail = f"all pixels have the same grey level {lowest}; replace it or take it out."
         raise PictureError(path, "empty", detail)
-    bit_depth = find_bit_depth(pixels)
-    stated = decoded.stated_bit_depth
-    if bit_depth > 8 and stated is not None and highest < 2**stated:
-        bit_depth = stated
-    if bit_depth <= 8:
-        pixels = pixels.astype(np.uint8, copy=False)
-    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path))
-    coloured = shows_colour(decoded.array)
-    return Picture(np.ascontiguousarray(pixels), bit_depth, metadata, decoded.n_pages, coloured)
+    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
+    picture = Picture(
+        np.ascontiguousarray(pixels),
+        look_at_levels(pixels, decoded.stated_bit_depth).bits_alone,
+        metadata,
+        decoded.n_pages,
+        shows_colour(decoded.array),
+        decoded.stated_bit_depth,
+    )
+    return picture if bit_depth is None else use_bit_depth(path, picture, bit_depth)
+
+
+def use_bit_depth(path: Path, picture: Picture, bit_depth: int) -> Picture:
+    """Return a picture of a 16-bit file with the bits in use that were decided for all.
+
+    Raises
+    ------
+    PictureError
+        ``unsupported``: it has grey levels that so many bits cannot hold.
+    """
+    if picture.pixels.dtype == np.uint8:
+        return picture
+    highest = int(picture.pixels.max())
+    if highest >= 2**bit_depth:
+        detail = (
+            f"reaches grey level {highest}, but {bit_depth} bits, which the pictures of this "
+            f"instrument use, end at {2**bit_depth - 1}; state dataset.bit_depth if it is wrong, "
+            "or take the picture out."
+        )
+        raise PictureError(path, "unsupported", detail)
+    return replace(picture, bit_depth=bit_depth)
 
 
 def read_page(path: Path, page: int = 0) -> DecodedPage:
@@ -113,6 +142,8 @@ def _recognise(path: Path) -> PictureFormat:
     if path.suffix.lower() not in FORMAT_OF_SUFFIX:
         detail = f"the suffix '{path.suffix}' is none of {', '.join(SUFFIXES)}; convert it."
         raise PictureError(path, "unsupported", detail)
+    if path.exists() and not path.is_file():  # a fifo would wait for ever
+        raise PictureError(path, "unreadable", "is no ordinary file; take it out.")
     try:
         with path.open("rb") as stream:
             start = stream.read(16)

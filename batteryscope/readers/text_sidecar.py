@@ -1,10 +1,16 @@
-"""Text files that tabletop microscopes (SEC SNE-4500M) write beside each picture."""
+"""Files that microscopes write beside each picture: which one, in which encoding, of whom.
+
+The entries of SEC SNE-4500M are translated here, those of larger vendors in
+:mod:`batteryscope.readers.vendor_sidecars`.
+"""
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 from batteryscope.readers.picture import AcquisitionMetadata
+from batteryscope.readers.vendor_sidecars import interpret_vendor
 from batteryscope.readers.written_values import (
     LENGTHS_MM,
     VOLTAGES_KV,
@@ -18,14 +24,36 @@ _LONGEST_BYTES = 1_000_000  # a longer text file is no sidecar
 
 
 def find_sidecar(picture: Path) -> Path | None:
-    """Return the text file of a picture: ``a.jpg.txt``, else ``a.txt``; None without one."""
-    names = (picture.name + ".txt", picture.name + ".TXT", picture.stem + ".txt")
+    """Return the text file of a picture; None without one.
+
+    That is ``a.jpg.txt`` or ``a.txt``, ``a-jpg.hdr`` or ``a.hdr`` (TESCAN), ``a.jpg.xml`` or
+    ``a.xml`` (Thermo Fisher).
+    """
+    suffix = picture.suffix.lstrip(".")
+    names = (
+        f"{picture.name}.txt",
+        f"{picture.name}.TXT",
+        f"{picture.stem}.txt",
+        f"{picture.stem}-{suffix}.hdr",
+        f"{picture.name}.hdr",
+        f"{picture.stem}.hdr",
+        f"{picture.name}.xml",
+        f"{picture.stem}.xml",
+    )
     candidates = (picture.with_name(name) for name in names)
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_sidecar(picture: Path) -> AcquisitionMetadata:
-    """Read the text file beside a picture; empty metadata without one."""
+def read_sidecar(picture: Path, width_px: int | None = None) -> AcquisitionMetadata:
+    """Read the text file beside a picture; empty metadata without one.
+
+    Parameters
+    ----------
+    picture
+        The picture.
+    width_px
+        Its width, if known.
+    """
     sidecar = find_sidecar(picture)
     if sidecar is None:
         return AcquisitionMetadata()
@@ -34,7 +62,10 @@ def read_sidecar(picture: Path) -> AcquisitionMetadata:
             content = stream.read(_LONGEST_BYTES)
     except OSError as error:
         return AcquisitionMetadata(original={"sidecar": f"{sidecar.name}: {error.strerror}"})
-    return interpret_entries(parse_entries(decode_text(content)))
+    text = decode_text(content)
+    found = interpret_vendor(text, width_px) or interpret_entries(parse_entries(text))
+    empty = AcquisitionMetadata(original=found.original)
+    return replace(found, unread_sidecar=sidecar.name) if found == empty else found
 
 
 def decode_text(content: bytes) -> str:

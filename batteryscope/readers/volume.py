@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from batteryscope.counted import count_of
+from batteryscope.readers.grey_scale import choose_bits
 from batteryscope.readers.picture import PictureError
 
 # Grey levels that CT reconstructions are written with; Scanco and DICOM files are signed.
@@ -38,6 +39,13 @@ class Volume:
         Scanner, if stated.
     missing
         Sentences about slices that seem to be missing in the series.
+    left_out
+        Sentences about files that are left out, such as copies of a slice.
+    order
+        By what the slices are sorted: position, instance number, file name; "" if they lie in
+        order in one file.
+    stated_bits
+        Bits in use after the file itself; None if it says nothing.
     """
 
     path: Path
@@ -48,6 +56,9 @@ class Volume:
     slice_spacing_um: float | None = None
     instrument: str | None = None
     missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    order: str = ""
+    stated_bits: int | None = None
 
     def read_slice(self, z: int) -> NDArray[Any]:
         """Return slice ``z`` as (rows, columns).
@@ -110,6 +121,7 @@ def make_raw_volume(
     shape: tuple[int, int, int],
     dtype: DTypeLike,
     kind: str,
+    convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     voxel_size_um: float | None = None,
     slice_spacing_um: float | None = None,
     instrument: str | None = None,
@@ -131,6 +143,8 @@ def make_raw_volume(
         As stored, byte order included.
     kind
         Name of the format, for messages.
+    convert
+        What is done to the numbers of a slice.
     voxel_size_um, slice_spacing_um, instrument
         As in :class:`Volume`.
 
@@ -156,24 +170,33 @@ def make_raw_volume(
         with path.open("rb") as stream:
             stream.seek(offset + z * slice_bytes)
             values = np.fromfile(stream, stored, n_pixels)
-        return values.reshape(shape[1:]).astype(native, copy=False)
+        if values.size < n_pixels:  # shorter than when it was opened
+            detail = f"slice {z} of this {kind} file is not there any more; copy it again."
+            raise PictureError(path, "truncated", detail)
+        values = values.reshape(shape[1:]).astype(native, copy=False)
+        return values if convert is None else convert(values)
 
     return Volume(path, shape, native, load, voxel_size_um, slice_spacing_um, instrument)
 
 
-def find_grey_range(volume: Volume) -> tuple[float, float]:
-    """Return the grey levels of a volume that become 0 and 255 when it is shown with 8 bits.
-
-    Integer types without sign are scaled by the bits in use, so that volumes of one scanner
-    stay comparable; others by the lowest and highest value of a few slices.
-    """
+def find_extremes(volume: Volume) -> tuple[float, float]:
+    """Return the lowest and highest grey level of a few slices; 0 and 255 of 8-bit volumes."""
     if volume.dtype == np.uint8:
         return 0.0, 255.0
     chosen = np.unique(np.linspace(0, volume.shape[0] - 1, SAMPLED_SLICES).astype(int))
     extremes = [(float(s.min()), float(s.max())) for s in map(volume.read_slice, chosen.tolist())]
-    low, high = min(e[0] for e in extremes), max(e[1] for e in extremes)
+    return min(e[0] for e in extremes), max(e[1] for e in extremes)
+
+
+def find_grey_range(volume: Volume) -> tuple[float, float]:
+    """Return the grey levels of a volume that become 0 and 255 if nothing else is known of it.
+
+    Volumes of one data set share what :mod:`batteryscope.manifest.grey_scale` decides. Integer
+    types without sign are scaled by the bits in use, others by the lowest and highest value.
+    """
+    low, high = find_extremes(volume)
     if volume.dtype == np.uint16:
-        return 0.0, 255.0 if high <= 255 else 4095.0 if high <= 4095 else 65535.0
+        return 0.0, 2.0 ** (volume.stated_bits or choose_bits(int(high))) - 1
     return low, high if high > low else low + 1.0
 
 

@@ -1,24 +1,27 @@
 """Volumes that programs saved as arrays: NumPy files and zarr stores, axes (slice, row, column)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixels import keep_axes
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
+from batteryscope.readers.written_values import as_positive, find_um_per_unit
 
 NPY_SIGNATURE = b"\x93NUMPY"
 ZARR_MARKS = (".zarray", "zarr.json", ".zgroup")
 
 
 def open_npy(path: Path) -> Volume:
-    """Open a three-dimensional array in a ``.npy`` file.
+    """Open an array in a ``.npy`` file: three axes, and any number of axes of length one.
 
     Raises
     ------
     PictureError
-        The array is not three-dimensional, of an unknown type, in Fortran order or cut off.
+        The array has other axes, is of an unknown type, in Fortran order or cut off.
     """
     try:
         with path.open("rb") as stream:
@@ -30,8 +33,9 @@ def open_npy(path: Path) -> Volume:
             )
             shape, is_fortran, dtype = read(stream)
             offset = stream.tell()
-    except (ValueError, EOFError) as error:
-        detail = f"its NumPy header cannot be read ({error}); save it again."
+    except Exception as error:  # the header is Python text, so damage may be any error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"its NumPy header cannot be read ({reason}); save it again."
         raise PictureError(path, "unreadable", detail) from None
     if is_fortran:
         detail = "is stored column by column; save it with numpy.ascontiguousarray."
@@ -40,29 +44,101 @@ def open_npy(path: Path) -> Volume:
 
 
 def open_zarr(path: Path) -> Volume:
-    """Open a three-dimensional zarr array.
+    """Open a zarr array, or the finest picture of an OME-Zarr group (NGFF 0.4 and 0.5).
 
     Raises
     ------
     PictureError
-        The store is damaged, holds a group or an array that is not three-dimensional.
+        The store is damaged, holds a group without pictures, or an array without three axes.
     """
     import zarr
 
     try:
-        array: Any = zarr.open(path, mode="r")
+        store: Any = zarr.open(path, mode="r")
+        scale: Sequence[float | None] = (None, None)
+        names: Sequence[str] | None = None
+        if not hasattr(store, "shape"):
+            store, names, scale = _open_finest(path, store)
+        full = tuple(int(n) for n in store.shape)
+        chunks = tuple(int(n) for n in store.chunks)
+    except PictureError:
+        raise
     except Exception as error:  # stores and codecs raise errors of many kinds
-        detail = f"this zarr store cannot be opened ({error}); write it again."
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"this zarr store cannot be opened ({reason}); write it again."
         raise PictureError(path, "unreadable", detail) from None
-    if not hasattr(array, "shape"):
-        detail = "is a zarr group; name the folder of the array inside it."
+    many = [n for n, length in zip(names or (), full, strict=False) if n in "ct" and length > 1]
+    if many:
+        words = {"c": "channels", "t": "times"}[many[0]]
+        count = full[list(names or ()).index(many[0])]
+        detail = f"has {count} {words}; expected grey slices; export one of them."
         raise PictureError(path, "unsupported", detail)
-    shape, native = _check_axes(path, array.shape), check_type(path, array.dtype)
-    return Volume(path, shape, native, lambda z: np.asarray(array[z]).astype(native, copy=False))
+    shape, native = _check_axes(path, full), check_type(path, store.dtype)
+    axis = _find_slice_axis(full, shape)
+    if np.prod([min(c, n) for c, n in zip(chunks, full, strict=True)]) > 2**28:
+        detail = f"is written in chunks of {chunks} numbers; write it with one slice per chunk."
+        raise PictureError(path, "too_large", detail)
+
+    def load(z: int) -> Any:
+        place = tuple(z if i == axis else slice(None) for i in range(len(full)))
+        try:
+            values = np.asarray(store[place])
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            detail = f"slice {z} of this zarr store cannot be read ({reason}); write it again."
+            raise PictureError(path, "truncated", detail) from None
+        return values.reshape(shape[1:]).astype(native, copy=False)
+
+    return Volume(path, shape, native, load, scale[0], scale[1])
+
+
+def _open_finest(
+    path: Path, group: Any
+) -> tuple[Any, Sequence[str] | None, tuple[float | None, float | None]]:
+    """Return the first array of an OME-Zarr group, its axes, and pixel and slice size in µm."""
+    attributes = dict(group.attrs)
+    described = attributes.get("ome", attributes)
+    scales = described.get("multiscales") if isinstance(described, Mapping) else None
+    try:
+        first = scales[0]  # type: ignore[index]
+        finest = first["datasets"][0]
+        array = group[str(finest["path"])]
+        array.shape  # noqa: B018 (a group in its place has none)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        detail = "is a zarr group; name the folder of the array inside it."
+        raise PictureError(path, "unsupported", detail) from None
+    axes = first.get("axes") or ["t", "c", "z", "y", "x"][-len(array.shape) :]
+    names = [str(a["name"] if isinstance(a, Mapping) else a).lower() for a in axes]
+    if len(names) != len(array.shape):
+        detail = f"names {len(names)} axes, but its array has {len(array.shape)}; write it again."
+        raise PictureError(path, "unsupported", detail)
+    sizes = [1.0] * len(names)
+    known = False
+    for steps in (finest, first):
+        for step in steps.get("coordinateTransformations") or []:
+            if step.get("type") == "scale" and len(step.get("scale", ())) == len(names):
+                sizes = [a * float(b) for a, b in zip(sizes, step["scale"], strict=True)]
+                known = True
+    units = [str(a.get("unit", "")) if isinstance(a, Mapping) else "" for a in axes]
+
+    def find(axis: str) -> float | None:
+        if not known or axis not in names:
+            return None
+        place = names.index(axis)
+        um = find_um_per_unit(units[place])
+        return None if um is None else as_positive(sizes[place] * um)
+
+    return array, names, (find("x"), find("z"))
+
+
+def _find_slice_axis(full: tuple[int, ...], shape: tuple[int, int, int]) -> int:
+    """Return which axis counts the slices; with a single slice any of length one serves."""
+    return 0 if len(full) == 3 else full.index(shape[0])
 
 
 def _check_axes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) != 3 or min(shape) < 1:
+    kept = keep_axes(tuple(shape), 3)
+    if len(kept) != 3 or min(kept) < 1:
         detail = f"has the shape {tuple(shape)}; expected three axes: slice, row, column."
         raise PictureError(path, "unsupported", detail)
-    return shape[0], shape[1], shape[2]
+    return kept[0], kept[1], kept[2]

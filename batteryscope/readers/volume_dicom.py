@@ -1,40 +1,28 @@
 """DICOM series: one file per slice in a folder, or one file with many frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.readers.dicom_rescale import (
-    GROUPS,
-    TAGS,
-    Rescale,
-    choose_type,
-    read_rescale,
+from batteryscope.readers.dicom_header import (
+    Frame,
+    Header,
+    find_instrument,
+    find_voxel_size,
+    has_picture,
+    list_frames,
+    read_header,
 )
-from batteryscope.readers.picture import PictureError
+from batteryscope.readers.dicom_order import OrderedFrames, sort_frames
+from batteryscope.readers.dicom_rescale import Rescale, choose_type, read_rescale
+from batteryscope.readers.picture import PictureError, check_packing
+from batteryscope.readers.pixels import PixelRules, invert, show_as_viewer, to_luminance
 from batteryscope.readers.volume import Volume, check_type
-from batteryscope.readers.volume_folder import find_gaps
 
 _SAME_DIRECTION = 1e-3  # of direction cosines; scanners write six digits
-_TAGS = [
-    "SeriesInstanceUID", "Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient",
-    "InstanceNumber", "PixelSpacing", "SliceThickness", "NumberOfFrames", "ManufacturerModelName",
-    "Manufacturer", *TAGS, *GROUPS,
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Header:
-    file: Path
-    tags: Any
-
-    def numbers(self, name: str) -> list[float]:
-        value = self.tags.get(name)
-        return [] if value is None else [float(v) for v in value]
 
 
 def is_dicom(path: Path) -> bool:
@@ -49,20 +37,23 @@ def is_dicom(path: Path) -> bool:
 def has_several_frames(path: Path) -> bool:
     """Tell whether a DICOM file is a scan by itself."""
     try:
-        return int(_read_header(path).tags.get("NumberOfFrames") or 1) > 1
-    except PictureError:  # opening it will tell
+        return read_header(path).n_frames > 1
+    except Exception:  # opening it will tell
         return False
 
 
 def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     """Open a DICOM series, in the order of the slices' positions.
 
-    Grey levels are those after rescale slope and intercept, which may differ from slice to slice.
+    Without positions the instance numbers count, without these the names. Files without a picture
+    and copies of a slice are left out, and :attr:`Volume.left_out` says so. Grey levels are
+    those after rescale slope and intercept, which may differ from slice to slice; 0 is black.
 
     Parameters
     ----------
     path
-        Folder of the series, or a file with several frames.
+        Folder of the series, or a file with several frames, whose functional groups say where
+        each one lies.
     names
         File names within the folder; looked up if not given.
 
@@ -70,97 +61,143 @@ def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
     ------
     PictureError
         A file is damaged or states an impossible rescaling; the folder holds several series,
-        orientations or sizes.
+        orientations or sizes, or two pictures of one place.
     """
+    try:
+        return _open(path, names)
+    except PictureError:
+        raise
+    except Exception as error:  # a tag is interpreted when it is asked for, and may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"its DICOM header is damaged ({reason}); copy it again."
+        raise PictureError(path, "unreadable", detail) from None
+
+
+def _open(path: Path, names: Sequence[str] | None) -> Volume:
+    left_out: tuple[str, ...] = ()
     if path.is_file():
-        return _open_frames(_read_header(path))
-    found = [path / n for n in names] if names is not None else sorted(path.iterdir())
-    headers = [_read_header(file) for file in found if names is not None or is_dicom(file)]
-    _check_alike(path, headers)
-    ordered, positions = _sort(headers)
-    steps = [_read_rescale(header)[0] for header in ordered]
-    first = _read_pixels(ordered[0].file)
-    dtype = choose_type(first.dtype, ordered[0].tags, steps)
+        headers = [read_header(path)]
+        if not has_picture(headers[0]):
+            detail = "this DICOM file holds no picture (rows and columns); take it out."
+            raise PictureError(path, "unsupported", detail)
+    else:
+        found = [path / n for n in names] if names is not None else sorted(path.iterdir())
+        every = [read_header(file) for file in found if names is not None or is_dicom(file)]
+        headers = [header for header in every if has_picture(header)]
+        others = [header.file.name for header in every if not has_picture(header)]
+        left_out = (_describe_others(others),) if others else ()
+        if not headers:
+            detail = "holds DICOM files, but none with a picture; export the series again."
+            raise PictureError(path, "unsupported", detail)
+        _check_alike(path, headers)
+    frames = [frame for header in headers for frame in list_frames(header)]
+    _check_orientations(path, frames)
+    ordered = sort_frames(path, frames, lambda frame: _read_stored(frame.header, frame.index))
+    return _make_volume(path, ordered, left_out)
+
+
+def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) -> Volume:
+    frames = ordered.frames
+    steps_of = {f.header.file: _read_rescale(f.header) for f in frames}
+    steps = [steps_of[frame.header.file][frame.index or 0] for frame in frames]
+    first = _read_pixels(frames[0].header, frames[0].index)
+    tags = frames[0].header.tags
+    dtype = choose_type(first.dtype, tags, steps)
 
     def load(z: int) -> NDArray[Any]:
-        stored = _read_pixels(ordered[z].file)
+        shown = _read_pixels(frames[z].header, frames[z].index)
         # A slice that is stored otherwise is left as it is: read_slice refuses it.
-        return steps[z].apply(stored, dtype) if stored.dtype == first.dtype else stored
+        return steps[z].apply(shown, dtype) if shown.dtype == first.dtype else shown
 
+    bits = tags.get("BitsStored")
+    plain = first.dtype == np.uint16 and all(step == Rescale() for step in steps)
+    stated = int(bits) if plain and bits and 8 < int(bits) < 16 else None
     return Volume(
         path,
-        (len(ordered), *first.shape),
+        (len(frames), *first.shape),
         check_type(path, dtype),
         load,
-        _find_voxel_size(ordered[0]),
-        _find_spacing(positions, ordered[0]),
-        _find_instrument(ordered[0]),
-        _find_gaps(positions) if positions is not None else _find_number_gaps(ordered),
+        find_voxel_size(frames[0]),
+        ordered.spacing_um,
+        find_instrument(frames[0].header),
+        ordered.missing,
+        (*left_out, *ordered.left_out),
+        ordered.order,
+        stated,
     )
 
 
-def _open_frames(header: _Header) -> Volume:
-    n_frames = int(header.tags.get("NumberOfFrames") or 1)
-    steps = _read_rescale(header, n_frames)
-    first = _read_pixels(header.file, 0 if n_frames > 1 else None)
-    dtype = choose_type(first.dtype, header.tags, steps)
-    return Volume(
-        header.file,
-        (n_frames, *first.shape),
-        check_type(header.file, dtype),
-        lambda z: steps[z].apply(_read_pixels(header.file, z if n_frames > 1 else None), dtype),
-        _find_voxel_size(header),
-        instrument=_find_instrument(header),
-    )
-
-
-def _read_header(file: Path) -> _Header:
-    import pydicom
-
+def _read_rescale(header: Header) -> list[Rescale]:
     try:
-        return _Header(file, pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS))
-    except Exception as error:  # pydicom raises errors of many kinds
-        detail = f"this DICOM file cannot be read ({error}); copy it again."
-        raise PictureError(file, "unreadable", detail) from None
-
-
-def _read_rescale(header: _Header, n_frames: int = 1) -> list[Rescale]:
-    try:
-        return read_rescale(header.tags, n_frames)
-    except (TypeError, ValueError) as error:
+        if header.tags.get("ModalityLUTSequence"):
+            raise ValueError("changes its grey levels by a table (Modality LUT), which is not read")
+        return read_rescale(header.tags, header.n_frames)
+    except (TypeError, ValueError, AttributeError) as error:
         detail = f"this DICOM file {error}; correct its header or export the series again."
         raise PictureError(header.file, "unsupported", detail) from None
 
 
-def _read_pixels(file: Path, frame: int | None = None) -> NDArray[Any]:
+def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
+    from pydicom import dcmread
     from pydicom.pixels import pixel_array
 
+    size = header.integer("Columns"), header.integer("Rows")
+    n_bytes = header.integer("BitsAllocated", 8) // 8 * header.integer("SamplesPerPixel", 1)
+    check_packing(header.file, size, max(1, n_bytes))
     try:
-        values = pixel_array(file) if frame is None else pixel_array(file, index=frame)
+        # A deflated file has to be read as a whole; of others a single frame is looked up.
+        source = dcmread(header.file) if header.is_deflated else header.file
+        values = np.asarray(pixel_array(source, index=frame))
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    except MemoryError:
+        detail = "does not fit into memory; shrink it."
+        raise PictureError(header.file, "too_large", detail) from None
     except Exception as error:
-        detail = f"the pixels of this DICOM file cannot be decoded ({error}); export it again."
-        raise PictureError(file, "unreadable", detail) from None
-    return np.asarray(values)
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = (
+            f"the pixels of this DICOM file cannot be decoded ({reason}); export it again "
+            "without compression."
+        )
+        raise PictureError(header.file, "unreadable", detail) from None
 
 
-def _check_alike(path: Path, headers: Sequence[_Header]) -> None:
+def _read_pixels(header: Header, frame: int | None) -> NDArray[Any]:
+    """Return a frame as a viewer shows it, in grey, before rescaling."""
+    from pydicom.pixels import apply_color_lut
+
+    stored = _read_stored(header, frame)
+    kind = str(header.tags.get("PhotometricInterpretation", "")).strip()
+    bits = header.integer("BitsStored") or None
+    try:
+        if kind == "PALETTE COLOR":
+            colours = apply_color_lut(stored, header.tags)[..., :3]
+            wide = colours.dtype.itemsize > 1
+            return to_luminance((colours >> 8 if wide else colours).astype(np.uint8))
+        if stored.ndim == 3 and stored.shape[2] == 3:
+            return to_luminance(stored)
+        if stored.ndim != 2 or not kind.startswith("MONOCHROME"):
+            raise ValueError(f"has the colour model '{kind}' and the shape {stored.shape}")
+        if header.integer("BitsAllocated") == 1:
+            rules = PixelRules(white_is_zero=kind == "MONOCHROME1", bits_stored=1)
+            return show_as_viewer(stored, rules)
+        # Few bits are not spread: slope and intercept are meant for the stored numbers.
+        return invert(stored, bits) if kind == "MONOCHROME1" else stored
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        detail = f"this DICOM file cannot be shown in grey ({reason}); export it in grey."
+        raise PictureError(header.file, "unsupported", detail) from None
+
+
+def _check_alike(path: Path, headers: Sequence[Header]) -> None:
     series = {str(h.tags.get("SeriesInstanceUID")) for h in headers}
     if len(series) > 1:
         detail = f"holds {len(series)} DICOM series; put each into a folder of its own."
         raise PictureError(path, "unsupported", detail)
     first = headers[0]
     for header in headers[1:]:
-        here, there = (h.numbers("ImageOrientationPatient") for h in (header, first))
-        if len(here) != len(there) or not np.allclose(here, there, atol=_SAME_DIRECTION):
-            detail = (
-                f"its slices have mixed orientations: {first.file.name} {_name(there)}, "
-                f"{header.file.name} {_name(here)}; put slices of one orientation into a folder "
-                "of their own."
-            )
-            raise PictureError(path, "unsupported", detail)
-        sizes = [
-            (int(h.tags.get("Columns", 0)), int(h.tags.get("Rows", 0))) for h in (header, first)
-        ]
+        sizes = [(h.integer("Columns"), h.integer("Rows")) for h in (header, first)]
         if sizes[0] != sizes[1]:
             detail = (
                 f"the slice {header.file.name} has {sizes[0][0]} × {sizes[0][1]} pixels, "
@@ -169,55 +206,24 @@ def _check_alike(path: Path, headers: Sequence[_Header]) -> None:
             raise PictureError(path, "wrong_size", detail)
 
 
-def _sort(headers: Sequence[_Header]) -> tuple[list[_Header], NDArray[np.float64] | None]:
-    """Sort along the normal of the slices; without positions, by number."""
-    orientation = headers[0].numbers("ImageOrientationPatient")
-    places = [h.numbers("ImagePositionPatient") for h in headers]
-    if len(orientation) == 6 and all(len(place) == 3 for place in places):
-        normal = np.cross(orientation[:3], orientation[3:])
-        positions = np.asarray(places) @ normal
-        order = np.argsort(positions, kind="stable")
-        return [headers[i] for i in order], positions[order]
-    numbered = sorted(headers, key=lambda h: (int(h.tags.get("InstanceNumber") or 0), h.file.name))
-    return numbered, None
+def _check_orientations(path: Path, frames: Sequence[Frame]) -> None:
+    first = frames[0]
+    for frame in frames[1:]:
+        here, there = frame.orientation, first.orientation
+        if len(here) != len(there) or not np.allclose(here, there, atol=_SAME_DIRECTION):
+            detail = (
+                f"its slices have mixed orientations: {first.name} {_name(there)}, "
+                f"{frame.name} {_name(here)}; put slices of one orientation into a folder "
+                "of their own."
+            )
+            raise PictureError(path, "unsupported", detail)
 
 
-def _find_number_gaps(ordered: Sequence[_Header]) -> tuple[str, ...]:
-    numbers = [h.tags.get("InstanceNumber") for h in ordered]
-    return () if None in numbers else find_gaps([f"number {int(n)}" for n in numbers])
-
-
-def _find_gaps(positions: NDArray[np.float64]) -> tuple[str, ...]:
-    if len(positions) < 3:
-        return ()
-    steps = np.diff(positions)
-    usual = float(np.median(steps))
-    wide = np.flatnonzero(steps > 1.5 * usual)
-    if not len(wide):
-        return ()
-    n_missing = int(np.round(steps[wide] / usual - 1).sum())
+def _describe_others(names: Sequence[str]) -> str:
     return (
-        f"about {n_missing} slices are missing (the first gap is between {positions[wide[0]]:g} "
-        f"and {positions[wide[0] + 1]:g} mm); the slices on both sides count as neighbours. "
-        "Export the whole series, if it exists.",
+        f"{len(names)} DICOM files without a picture (reports, directories) are left out, such as "
+        f"{names[0]}."
     )
-
-
-def _find_voxel_size(header: _Header) -> float | None:
-    spacing = header.numbers("PixelSpacing")
-    return 1000 * spacing[0] if spacing and spacing[0] > 0 else None
-
-
-def _find_spacing(positions: NDArray[np.float64] | None, header: _Header) -> float | None:
-    if positions is not None and len(positions) > 1:
-        return 1000 * float(np.median(np.diff(positions))) or None
-    thickness = header.tags.get("SliceThickness")
-    return None if not thickness else 1000 * float(thickness)
-
-
-def _find_instrument(header: _Header) -> str | None:
-    names = (header.tags.get("Manufacturer"), header.tags.get("ManufacturerModelName"))
-    return " ".join(str(name) for name in names if name) or None
 
 
 def _name(orientation: Sequence[float]) -> str:

@@ -8,18 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.readers.picture import PictureError, to_luminance
+from batteryscope.counted import count_of
+from batteryscope.provenance import digest_file
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixels import to_luminance
 from batteryscope.readers.registry import is_picture_name, read_page, read_size
 from batteryscope.readers.volume import Volume, check_type
-from batteryscope.readers.volume_tiff import find_voxel_size, read_tiff_slice
+from batteryscope.readers.volume_tiff import read_slice_facts, read_tiff_slice
 
 _LAST_NUMBER = re.compile(r"^(.*?)([0-9]+)([^0-9]*)$")
+_COPY = re.compile(
+    r"\s*[-_ ]?\s*(?:\(\d+\)|(?:\b|_)(?:copy|kopie|copie|copia)(?:\s*\(?\d+\)?)?)$", re.IGNORECASE
+)
+_PREVIEW = re.compile(r"(?:^|[_\W])(?:spr|preview|thumbnail|thumb)(?:$|[_\W])", re.IGNORECASE)
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _MAX_LISTED = 5
 
 
 def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
     """Open a folder of TIFF, PNG or other pictures in natural number order.
+
+    Previews of reconstruction software are left out, and so are copies (``s_1 (1).tif``) of a
+    slice that is there.
 
     Parameters
     ----------
@@ -31,13 +41,23 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
     Raises
     ------
     PictureError
-        The pictures belong to several series or differ in size.
+        The pictures belong to several series or differ in size, or a slice is there twice with
+        different content.
     """
     from batteryscope.manifest.scan import natural_key
 
     if names is None:
-        names = [f.name for f in path.iterdir() if is_picture_name(f.name) and f.name[0] != "."]
+        names = [
+            f.name
+            for f in path.iterdir()
+            if f.is_file() and is_picture_name(f.name) and f.name[0] != "."
+        ]
     ordered = sorted(names, key=natural_key)
+    previews = find_previews(ordered)
+    ordered, copies = _leave_out_copies(path, [n for n in ordered if n not in previews])
+    left_out = [describe_copies(copies)] if copies else []
+    if previews:
+        left_out.append(f"previews, which are no slices, are left out: {', '.join(previews)}.")
     files = [path / name for name in ordered]
     _check_one_series(path, ordered)
     sizes = [read_size(file) for file in files]
@@ -49,7 +69,8 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
             )
             raise PictureError(path, "wrong_size", detail)
     first = _read(files[0])
-    voxel_um = _read_voxel_size(files[0])
+    is_tiff = files[0].suffix.lower() in _TIFF_SUFFIXES
+    voxel_um, stated_bits = read_slice_facts(files[0]) if is_tiff else (None, None)
     return Volume(
         path,
         (len(files), *first.shape),
@@ -57,7 +78,67 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
         lambda z: _read(files[z]),
         voxel_um,
         missing=find_gaps(ordered),
+        left_out=tuple(left_out),
+        order="file name",
+        stated_bits=stated_bits,
     )
+
+
+def find_previews(names: Sequence[str]) -> list[str]:
+    """Return the pictures among slices that are previews of reconstruction software.
+
+    Such as ``cell_spr.bmp`` beside ``cell_rec0001.bmp`` (Bruker NRecon), or ``preview.tif``. In a
+    folder that holds nothing else they are taken for what they are.
+    """
+    previews = [name for name in names if is_preview(name)]
+    return previews if len(names) - len(previews) >= 2 else []
+
+
+def is_preview(name: str) -> bool:
+    """Tell by its name whether a picture is a preview of a scan."""
+    return _PREVIEW.search(Path(name).stem) is not None
+
+
+def _leave_out_copies(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Leave out equal copies of slices; refuse a slice that is there twice but differs."""
+    present = {Path(name).stem: name for name in reversed(names)}
+    kept: list[str] = []
+    copies: list[str] = []
+    seen: dict[str, str] = {}
+    for name in names:
+        stem = Path(name).stem
+        original = _COPY.sub("", stem)
+        if original != stem and original in present:
+            twin = present[original]
+        elif (key := _number_key(stem)) in seen:
+            twin = seen[key]
+        else:
+            seen[key] = name
+            kept.append(name)
+            continue
+        if digest_file(path / name) != digest_file(path / twin):
+            detail = (
+                f"holds one slice twice, {twin} and {name}, with different content; keep the "
+                "right one."
+            )
+            raise PictureError(path, "unsupported", detail)
+        copies.append(name)
+    return kept, copies
+
+
+def describe_copies(names: Sequence[str]) -> str:
+    """Say which copies of slices were left out."""
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return (
+        f"{count_of(len(names), 'file')} of slices that are there already "
+        f"{'is' if len(names) == 1 else 'are'} left out: {', '.join(names[:_MAX_LISTED])}{more}."
+    )
+
+
+def _number_key(stem: str) -> str:
+    """The name with its last number without leading zeros: ``s_01`` and ``s_1`` are one slice."""
+    match = _LAST_NUMBER.match(stem)
+    return f"{match[1]}\0{int(match[2])}\0{match[3]}" if match else stem
 
 
 def find_gaps(names: Sequence[str]) -> tuple[str, ...]:
@@ -98,7 +179,7 @@ def _check_one_series(path: Path, names: Sequence[str]) -> None:
     prefixes: dict[str, str] = {}
     for name in names:
         match = _LAST_NUMBER.match(Path(name).stem)
-        prefixes.setdefault(match[1] if match else name, name)
+        prefixes.setdefault(f"{match[1]}\0{match[3]}" if match else name, name)
     if len(prefixes) > 1:
         first, second = list(prefixes.values())[:2]
         detail = (
@@ -113,12 +194,3 @@ def _read(file: Path) -> NDArray[Any]:
         return read_tiff_slice(file)
     values = to_luminance(read_page(file).array)
     return values.astype(check_type(file, values.dtype), copy=False)
-
-
-def _read_voxel_size(file: Path) -> float | None:
-    if file.suffix.lower() not in _TIFF_SUFFIXES:
-        return None
-    import tifffile
-
-    with tifffile.TiffFile(file) as tiff:
-        return find_voxel_size(tiff)[0]

@@ -49,7 +49,7 @@ def open_isq(path: Path) -> Volume:
         (nz, ny, nx),
         "<i2",
         "ISQ",
-        dx_um,
-        dz_um,
-        f"Scanco scanner {scanner}",
+        voxel_size_um=dx_um,
+        slice_spacing_um=dz_um,
+        instrument=f"Scanco scanner {scanner}",
     )

@@ -1,6 +1,7 @@
 """Multi-page TIFF and BigTIFF volumes, and single TIFF slices, page by page."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -9,28 +10,45 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from batteryscope.readers.picture import PictureError, to_luminance
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixels import to_luminance, turn_size
+from batteryscope.readers.tiff_page import (
+    apply_rules,
+    as_page,
+    choose_page,
+    decode_page,
+    explain_errors,
+    find_stated_bits,
+    list_full_pages,
+    open_tiff,
+    read_rules,
+)
+from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
 
-_UM_PER_UNIT = {"micron": 1.0, "um": 1.0, "µm": 1.0, "\\u00B5m": 1.0, "mm": 1000.0, "nm": 1e-3}
 _SEPARATE = 2  # TIFF tag 284: colours in planes
-_UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF tag 296: inch, centimetre
+_COLOURS = (2, 6)  # TIFF tag 262: RGB, YCbCr
+_SLICE_AXES = "ZTIQ"  # of tifffile: depth, time, pages, unknown; some programs mix up the first two
 
 
 def has_several_pages(path: Path) -> bool:
     """Tell whether a TIFF file is a volume by itself, from its start alone.
 
-    The second page need not be there: a stack that is cut off is still a stack.
+    The second page need not be there: a stack that is cut off is still a stack. Thumbnails and
+    reduced copies of a picture are no slices.
     """
     try:
         with path.open("rb") as stream:
-            if _find_second_directory(stream):
-                return True
+            second = _find_second_directory(stream)
+        if second >= path.stat().st_size:
+            return True
         with tifffile.TiffFile(path) as file:
+            if second and len(file.pages) > 1:
+                return len(list_full_pages(file)) > 1
             # ImageJ stores large stacks behind a single page; some programs write three or four
             # slices as the colour planes of one page.
             stack = file.is_imagej and (file.imagej_metadata or {}).get("images", 1) > 1
-            return bool(stack) or _has_planes(file.pages.first)
+            return bool(stack) or bool(second) or _has_planes(file.pages.first)
     except Exception:  # no TIFF at all; opening it will tell
         return False
 
@@ -56,52 +74,94 @@ def open_tiff_stack(path: Path) -> Volume:
     PictureError
         The file is damaged or cut off, its pages differ in size, or it is no grey picture.
     """
-    with path.open("rb") as stream:
-        if _find_second_directory(stream) >= path.stat().st_size:
-            raise _cut_off(path)
     try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series
-            first = file.pages.first
-            if len(series) > 1:
-                sizes = {" × ".join(str(n) for n in reversed(s.shape[-2:])) for s in series}
-                detail = (
-                    f"its pages differ (sizes {', '.join(sorted(sizes))}); "
-                    "export all slices in one size and type."
-                )
-                raise PictureError(path, "wrong_size", detail)
-            shape, voxel_um, spacing_um = series[0].shape, *find_voxel_size(file)
-            offset, byteorder = series[0].dataoffset, file.byteorder
-            dtype = np.dtype(series[0].dtype)
-            n_pages = len(file.pages)
-    except PictureError:
-        raise
-    except Exception as error:  # tifffile raises errors of many kinds
-        detail = f"this TIFF file is damaged or ends too early ({error}); copy it again."
-        raise PictureError(path, "truncated", detail) from None
+        with path.open("rb") as stream:
+            second = _find_second_directory(stream)
+    except struct.error:
+        second = 0  # opening it will tell
+    if second >= path.stat().st_size:
+        raise _second_page_missing(path)
+    with open_tiff(path) as file:
+        return _describe_stack(path, file)
+
+
+def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
+    first = as_page(file, 0)
+    voxel_um, spacing_um = find_voxel_size(file)
     if _has_planes(first):
         raise PictureError(path, "unsupported", _describe_planes(first))
-    if len(shape) != 3 or first.samplesperpixel != 1:
-        detail = f"has the shape {tuple(shape)}; expected grey slices, one after the other."
-        raise PictureError(path, "unsupported", detail)
-    depth, height, width = (int(n) for n in shape)
+    full = list_full_pages(file)
+    series = file.series
+    if len(full) < len(file.pages):  # with thumbnails or reduced copies, which are no slices
+        shape, offset = (len(full), *_check_one_size(path, file, full)), None
+    else:
+        if len(series) != 1:
+            _check_one_size(path, file, full)
+            detail = f"holds {len(series)} series of pages; export each into a file of its own."
+            raise PictureError(path, "unsupported", detail)
+        is_coloured = int(first.photometric) in _COLOURS
+        shape = _find_slice_shape(path, series[0], is_coloured)
+        offset = None if is_coloured else series[0].dataoffset
+    page = as_page(file, full[0])
+    rules = read_rules(path, page)
+    narrow = rules.palette is not None or page.bitspersample < 8
+    dtype = check_type(path, np.uint8 if narrow else page.dtype)
+    depth, height, width = shape
+    turned = (depth, *turn_size((height, width), rules.orientation))
+    bits = find_stated_bits(page)
     if offset is not None:
-        stored = dtype.newbyteorder(byteorder)
-        return make_raw_volume(
-            path, offset, (depth, height, width), stored, "TIFF", voxel_um, spacing_um
-        )
-    if n_pages < depth:
-        detail = f"announces {depth} slices but holds {n_pages} pages; copy it again."
-        raise PictureError(path, "truncated", detail)
-    file = tifffile.TiffFile(path)  # kept open: finding page z from the start would cost z steps
+        stored = np.dtype(page.dtype).newbyteorder(file.byteorder)
 
+        def convert(values: NDArray[Any]) -> NDArray[Any]:
+            return to_luminance(apply_rules(path, values, rules))
+
+        raw = make_raw_volume(path, int(offset), shape, stored, "TIFF", convert)
+        # The numbers of a palette have another type than its colours.
+        return Volume(path, turned, dtype, raw.load, voxel_um, spacing_um, stated_bits=bits)
+    if len(full) < depth:
+        detail = f"announces {depth} slices but holds {len(full)} pages; copy it again."
+        raise PictureError(path, "truncated", detail)
+    kept = tifffile.TiffFile(path)  # open: finding page z from the start would cost z steps
     lock = Lock()
 
     def load(z: int) -> NDArray[Any]:
-        with lock:
-            return _decode(path, file.pages[z])
+        with lock, explain_errors(path):
+            return _decode(path, kept, as_page(kept, full[z]))
 
-    return Volume(path, (depth, height, width), check_type(path, dtype), load, voxel_um, spacing_um)
+    return Volume(path, turned, dtype, load, voxel_um, spacing_um, stated_bits=bits)
+
+
+def _find_slice_shape(path: Path, series: Any, is_coloured: bool) -> tuple[int, int, int]:
+    """Return (slices, rows, columns) of a series; every other axis must have the length one."""
+    axes = list(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
+    rows, columns = (dict(axes).get(axis, 0) for axis in "YX")
+    # A list, since one letter may stand for several axes; the colours of a slice become grey.
+    many = [(axis, n) for axis, n in axes if axis not in "YX" and n != 1]
+    many = [(axis, n) for axis, n in many if not (is_coloured and axis == "S")]
+    if rows and columns and not many:
+        return 1, rows, columns
+    if rows and columns and len(many) == 1 and many[0][0] in _SLICE_AXES:
+        return many[0][1], rows, columns
+    names = {"C": "channels", "S": "values per pixel", "T": "times", "Z": "slices"}
+    words = ", ".join(f"{n} {names.get(axis, f'along axis {axis}')}" for axis, n in many)
+    detail = (
+        f"has {words or 'no rows and columns'}; expected grey slices, one after the other; export "
+        "one channel of one time."
+    )
+    raise PictureError(path, "unsupported", detail)
+
+
+def _check_one_size(path: Path, file: tifffile.TiffFile, numbers: Sequence[int]) -> tuple[int, int]:
+    """Return (rows, columns) of the pages, which must be the same for all."""
+    sizes: dict[tuple[int, int], int] = {}
+    for number in numbers:
+        page = file.pages[number]
+        sizes.setdefault((int(page.imagelength), int(page.imagewidth)), number)
+    if len(sizes) > 1:
+        listed = ", ".join(sorted(f"{w} × {h}" for h, w in sizes))
+        detail = f"its pages differ (sizes {listed}); export all slices in one size and type."
+        raise PictureError(path, "wrong_size", detail)
+    return next(iter(sizes))
 
 
 def _has_planes(page: Any) -> bool:
@@ -118,7 +178,7 @@ def _describe_planes(page: Any) -> str:
     )
 
 
-def _cut_off(path: Path) -> PictureError:
+def _second_page_missing(path: Path) -> PictureError:
     detail = (
         f"this TIFF stack ends in the middle: its second page lies beyond the end of the file "
         f"({path.stat().st_size} bytes); copy it again."
@@ -127,54 +187,17 @@ def _cut_off(path: Path) -> PictureError:
 
 
 def read_tiff_slice(path: Path) -> NDArray[Any]:
-    """Read the first page of a TIFF file as (rows, columns), floats included."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            return _decode(path, file.pages.first)
-    except PictureError:
-        raise
-    except Exception as error:
-        detail = f"this TIFF file is damaged or ends too early ({error}); copy it again."
-        raise PictureError(path, "truncated", detail) from None
+    """Read the picture of a TIFF file as (rows, columns), floats included."""
+    with open_tiff(path) as file:
+        return _decode(path, file, choose_page(file)[0])
 
 
-def find_voxel_size(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
-    """Return voxel edge and slice spacing in µm, None where the file does not say.
-
-    ImageJ gives pixels per unit in the resolution tag and the spacing in its description.
-    A resolution without a unit is no size.
-    """
-    tags = file.pages.first.tags
-    resolution = tags.valueof("XResolution")
-    if not resolution or not resolution[0] or not resolution[1]:
-        return None, None
-    per_unit = resolution[0] / resolution[1]
-    imagej = file.imagej_metadata or {}
-    um = _UM_PER_UNIT.get(str(imagej.get("unit", "")))
-    if um is not None:
-        spacing = imagej.get("spacing")
-        return um / per_unit, None if spacing is None else float(spacing) * um
-    if file.is_imagej:
-        return None, None
-    um = _UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 1)))
-    # Screen resolutions such as 72 or 300 dots per inch are written by default, not measured.
-    if um is None or um / per_unit > 80:
-        return None, None
-    return um / per_unit, None
+def read_slice_facts(path: Path) -> tuple[float | None, int | None]:
+    """Return pixel size in µm and the bits in use that a TIFF slice states."""
+    with open_tiff(path) as file:
+        return find_voxel_size(file)[0], find_stated_bits(choose_page(file)[0])
 
 
-def _decode(path: Path, page: Any) -> NDArray[Any]:
-    try:
-        values = np.asarray(page.asarray())
-    except Exception as error:
-        detail = f"page {page.index} cannot be decoded ({error}); copy the file again."
-        raise PictureError(path, "truncated", detail) from None
-    if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype in (np.uint8, np.uint16):
-        values = to_luminance(values[..., :3])
-    if values.ndim != 2:
-        detail = (
-            f"page {page.index} has the shape {values.shape}; expected grey rows and columns; "
-            "export the slices in grey."
-        )
-        raise PictureError(path, "unsupported", detail)
+def _decode(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) -> NDArray[Any]:
+    values = to_luminance(decode_page(path, file, page).array)
     return values.astype(check_type(path, values.dtype), copy=False)

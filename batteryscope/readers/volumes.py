@@ -1,39 +1,46 @@
 """The entrance to all volume formats: what below a folder is a scan, and opening one."""
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batteryscope.errors import InputError
+from batteryscope.manifest.folder import name_foreign
 from batteryscope.manifest.scan import (
-    COMPANION_NAMES,
-    COMPANION_SUFFIXES,
     FolderScan,
+    describe_foreign,
+    is_companion,
+    look_into,
     natural_key,
+    show_name,
 )
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import is_picture_name
+from batteryscope.readers.tiff_page import TIFF_SIGNATURES
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr
 from batteryscope.readers.volume_dicom import has_several_frames, is_dicom, open_dicom
-from batteryscope.readers.volume_folder import open_slice_folder
+from batteryscope.readers.volume_folder import is_preview, open_slice_folder
 from batteryscope.readers.volume_isq import SIGNATURE as ISQ_SIGNATURE
 from batteryscope.readers.volume_isq import open_isq
 from batteryscope.readers.volume_tiff import has_several_pages, open_tiff_stack
 
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SHOWS_A_SCAN = "a picture that shows the scan beside it"
 MANY_SLICES = 8  # as many files in one folder are slices of one scan if the first two are
 FORMATS = "ISQ, TIFF stack, NumPy, zarr, DICOM, or a folder of slices"
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What lies in one folder: scans in files of their own, slices, DICOM slices, the rest."""
+    """What lies in one folder.
 
-    scans: list[str]
-    slices: list[str]
-    dicom: list[str]
-    others: list[str]
+    Scans in files of their own, slices, DICOM slices, pictures that only show a scan, the rest.
+    """
+
+    scans: list[str] = field(default_factory=list)
+    slices: list[str] = field(default_factory=list)
+    dicom: list[str] = field(default_factory=list)
+    previews: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 def find_volumes(root: Path) -> FolderScan:
@@ -54,25 +61,53 @@ def find_volumes(root: Path) -> FolderScan:
         raise InputError(f"{root}: this folder does not exist; check the path, or run dvc pull.")
     if root.is_file():
         return FolderScan((root.name,))
-    found: list[str] = []
+    content = look_into(root, _is_zarr)
+    found = list(content.closed)
     others: list[str] = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        place = here.relative_to(root).as_posix()
-        if any((here / mark).exists() for mark in ZARR_MARKS):
-            found.append(place)
-            subfolders[:] = []
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        content = _sort_files(here, sorted(n for n in names if not n.startswith(".")))
-        found += [(here / name).relative_to(root).as_posix() for name in content.scans]
-        if content.slices or content.dicom:
-            found.append(place)
-        others += [(here / name).relative_to(root).as_posix() for name in content.others]
+    by_folder: dict[str, list[str]] = {}
+    for path in content.files:
+        folder, _, name = path.rpartition("/")
+        by_folder.setdefault(folder, []).append(name)
+    for folder, names in sorted(by_folder.items()):
+        sorted_files = _sort_files(root / folder, sorted(names))
+        before = f"{folder}/" if folder else ""
+        found += [before + name for name in sorted_files.scans]
+        if sorted_files.slices or sorted_files.dicom:
+            found.append(folder or ".")
+        others += [before + name for name in sorted_files.others]
+        content.foreign += [(before + name, SHOWS_A_SCAN) for name in sorted_files.previews]
+    misnamed = [path for path in found if show_name(path) != path]
+    found = [path for path in found if path not in misnamed]
     if not found:
         raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
-    order = sorted(found, key=natural_key)
-    return FolderScan(tuple(order), tuple(sorted(others, key=natural_key)))
+    return FolderScan(
+        tuple(sorted(found, key=natural_key)),
+        tuple(sorted(map(show_name, others), key=natural_key)),
+        tuple(sorted(map(show_name, misnamed), key=natural_key)),
+        special=tuple(sorted(map(show_name, content.special), key=natural_key)),
+        foreign=describe_foreign(content),
+    )
+
+
+def _list_names(folder: Path) -> list[str]:
+    """Return the files of a folder, without those of systems and links to one another."""
+    here, found, links = folder.resolve(), set(), []
+    for file in folder.iterdir():
+        if file.name.startswith(".") or name_foreign(file.name) or not file.is_file():
+            continue
+        if file.is_symlink():
+            links.append(file)
+        else:
+            found.add(file.name)
+    for link in links:
+        target = link.resolve()
+        if target.parent != here or target.name not in found:
+            found.add(link.name)
+    return sorted(found)
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in ZARR_MARKS)
 
 
 def open_volume(path: Path) -> Volume:
@@ -89,16 +124,21 @@ def open_volume(path: Path) -> Volume:
         It is none of these, is damaged or cut off, or its slices do not belong together.
     """
     if path.is_dir():
-        if any((path / mark).exists() for mark in ZARR_MARKS):
+        if _is_zarr(path):
             return open_zarr(path)
-        names = sorted(f.name for f in path.iterdir() if f.is_file() and f.name[0] != ".")
-        content = _sort_files(path, names)
+        content = _sort_files(path, _list_names(path))
         if content.dicom:
-            return open_dicom(path, content.dicom)
+            volume = open_dicom(path, content.dicom)
+            if not content.slices:
+                return volume
+            words = f"pictures beside the DICOM slices are left out, such as {content.slices[0]}."
+            return replace(volume, left_out=(*volume.left_out, words))
         if content.slices:
             return open_slice_folder(path, content.slices)
         detail = f"holds no slices; expected a scan ({FORMATS})."
         raise PictureError(path, "unsupported", detail)
+    if path.exists() and not path.is_file():  # a fifo would wait for ever
+        raise PictureError(path, "unreadable", "is no ordinary file; take it out.")
     start = _read_start(path)
     if start.startswith(ISQ_SIGNATURE):
         return open_isq(path)
@@ -115,7 +155,7 @@ def open_volume(path: Path) -> Volume:
 
 
 def _sort_files(folder: Path, names: list[str]) -> _Content:
-    content = _Content([], [], [], [])
+    content = _Content()
     pictures = [name for name in names if is_picture_name(name)]
     # In a folder of many slices one look is enough: stacks do not lie among slices.
     tiffs = [name for name in pictures if name.lower().endswith((".tif", ".tiff"))]
@@ -128,10 +168,10 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
             content.scans.append(name)
         elif is_picture_name(name):
             content.slices.append(name)
-        elif name.lower().endswith(COMPANION_SUFFIXES) or name.lower() in COMPANION_NAMES:
+        elif is_companion(name):
             continue
-        elif _read_start(path, 16).startswith((ISQ_SIGNATURE, NPY_SIGNATURE)):
-            content.scans.append(name)
+        elif (start := _peek(path)) is None or start.startswith((ISQ_SIGNATURE, NPY_SIGNATURE)):
+            content.scans.append(name)  # one that cannot be opened says so when it is read
         elif is_dicom(path):
             content.dicom.append(name)
         else:
@@ -143,7 +183,20 @@ def _sort_files(folder: Path, names: list[str]) -> _Content:
         every = [name for name in content.dicom if has_several_frames(folder / name)]
         content.scans.extend(every)
         content.dicom[:] = [name for name in content.dicom if name not in set(every)]
+    if content.scans:
+        stems = [Path(name).stem.lower() for name in content.scans]
+        content.previews[:] = [
+            name
+            for name in content.slices
+            if is_preview(name) or any(_belongs(Path(name).stem.lower(), stem) for stem in stems)
+        ]
+        content.slices[:] = [name for name in content.slices if name not in content.previews]
     return content
+
+
+def _belongs(stem: str, scan: str) -> bool:
+    """Whether a picture has the name of a scan: ``cell_1_side`` for ``cell_1``, not ``cell_12``."""
+    return stem.startswith(scan) and not stem[len(scan) : len(scan) + 1].isdigit()
 
 
 def _read_start(path: Path, n_bytes: int = 132) -> bytes:
@@ -153,3 +206,11 @@ def _read_start(path: Path, n_bytes: int = 132) -> bytes:
     except OSError as error:
         detail = f"cannot be opened ({error.strerror}); check path and permissions."
         raise PictureError(path, "unreadable", detail) from None
+
+
+def _peek(path: Path) -> bytes | None:
+    """Return the first bytes of a file, None if it cannot be opened."""
+    try:
+        return _read_start(path, 16)
+    except PictureError:
+        return None

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # x10,000
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d+,\d{4,}")  # 1,50
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?P<before>오전|오후|AM|PM)?\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 _DATES = tuple(
@@ -21,7 +23,34 @@ _DATES = tuple(
 
 LENGTHS_UM = {"fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3}
 LENGTHS_UM |= {"cm": 1e4, "m": 1e6}
+_NAMED_LENGTHS_UM = {
+    "micron": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nanometer": 1e-3,
+    "nanometre": 1e-3,
+    "picometer": 1e-6,
+    "picometre": 1e-6,
+    "millimeter": 1e3,
+    "millimetre": 1e3,
+    "centimeter": 1e4,
+    "centimetre": 1e4,
+    "meter": 1e6,
+    "metre": 1e6,
+    "inch": 25400.0,
+    "inche": 25400.0,  # inches
+    "in": 25400.0,
+    "å": 1e-4,
+    "angstrom": 1e-4,
+    "ångström": 1e-4,
+    "ft": 304800.0,
+    "thou": 25.4,
+    "mil": 25.4,
+    "yd": 914400.0,
+    "dm": 1e5,
+}
 LENGTHS_MM = {unit: value / 1e3 for unit, value in LENGTHS_UM.items()}
+_MAGNIFICATION_MARKS = {"": 1.0, "k": 1e3, "m": 1e6}
 VOLTAGES_KV = {"V": 1e-3, "kV": 1.0, "KV": 1.0}
 
 
@@ -43,26 +72,58 @@ def as_positive(value: Any) -> float | None:
 
 
 def parse_number(text: str) -> float | None:
-    """Return the first number in a text: ``-169`` → -169.0, ``20 kV`` → 20.0."""
-    match = _NUMBER.search(text)
-    return as_number(match.group()) if match else None
+    """Return the number that a text is: ``-169`` → -169.0, ``1,50`` → 1.5.
+
+    None for anything else: ``20 kV``, and ``1,500``, which may be a thousand and a half or one and
+    a half.
+    """
+    text = text.strip()
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    return as_number(text) if _NUMBER.fullmatch(text) else None
 
 
 def parse_quantity(text: str, units: Mapping[str, float]) -> float | None:
-    """Convert ``5mm`` or ``20 kV`` by a table unit → factor; None without number or known unit."""
-    match = _NUMBER.search(text)
-    factor = units.get(text[match.end() :].strip()) if match else None
-    return None if match is None or factor is None else float(match.group()) * factor
+    """Convert ``5mm``, ``20 kV`` or ``14,8 mm`` by a table unit → factor.
+
+    None unless the whole text is a number and a known unit.
+    """
+    number, unit = _split_unit(text)
+    factor = units.get(unit)
+    return None if number is None or factor is None else number * factor
 
 
 def parse_magnification(text: str) -> float | None:
-    """Convert ``x500``, ``500 X``, ``1.50 K X`` or ``x10,000`` to a plain number."""
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    match = _NUMBER.search(text)
+    """Convert ``x500``, ``500 X``, ``1.50 K X``, ``1,50 K X`` or ``x10,000`` to a plain number.
+
+    None unless the whole text is a number with these marks.
+    """
+    text = text.strip().lstrip("xX× ")
+    match = _GROUPED.match(text)
+    if match and not text[match.end() :].strip().lower().startswith("k"):
+        text = (
+            match.group().replace(",", "") + text[match.end() :]
+        )  # nothing is magnified 1.5 times
+    number, marks = _split_unit(text)
+    factor = _MAGNIFICATION_MARKS.get(re.sub(r"[\s×x]", "", marks.lower()))
+    return None if number is None or factor is None else as_positive(number * factor)
+
+
+def find_um_per_unit(unit: str) -> float | None:
+    """Return how many µm a unit of length has, however programs spell it; None if unknown."""
+    name = unit.strip().replace("\\u00B5", "µ").replace("\\u00b5", "µ")
+    if name in LENGTHS_UM:
+        return LENGTHS_UM[name]
+    name = name.lower().rstrip(".")
+    return _NAMED_LENGTHS_UM.get(name, _NAMED_LENGTHS_UM.get(name.removesuffix("s")))
+
+
+def _split_unit(text: str) -> tuple[float | None, str]:
+    """Split ``14.8 mm`` into its number (None if there is none in front) and its unit."""
+    match = re.match(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?", text.strip())
     if match is None:
-        return None
-    thousands = text[match.end() :].strip().upper().startswith("K")
-    return as_positive(float(match.group()) * (1000 if thousands else 1))
+        return None, ""
+    return parse_number(match.group()), text.strip()[match.end() :].strip()
 
 
 def parse_date_time(text: str) -> datetime | None:

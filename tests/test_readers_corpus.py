@@ -1,0 +1,162 @@
+"""Every format by every property: our reader, the known answer, and readers that are not ours."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.registry import read_picture, read_size
+from batteryscope.readers.volumes import open_volume
+from tests.picture_corpus import CASES, READERS, Case
+
+READ = {name: case for name, case in CASES.items() if not case.refused}
+REFUSED = {name: case for name, case in CASES.items() if case.refused}
+# What scans read although pictures do not: their grey levels may be signed or floats.
+OF_SCANS_ONLY = ("float.tif", "signed.tif")
+# What could be several slices is no slice: open_volume says so.
+OF_PICTURES_ONLY = ("rgb_planes.tif", "first_page_is_thumbnail.tif")
+
+
+def same(found: np.ndarray, case: Case) -> None:
+    assert found.shape == case.expected.shape
+    difference = np.abs(found.astype(int) - case.expected)
+    assert difference.max() <= case.tolerance
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_a_viewer_shows_is_read(tmp_path: Path, name: str) -> None:
+    case = READ[name]
+    path = tmp_path / name
+    case.write(path)
+    picture = read_picture(path, max_pixels=10_000)
+    same(picture.pixels_8bit, case)
+    assert read_size(path) == picture.pixels.shape[::-1]
+    for reader in case.others:
+        shown = READERS[reader](path)
+        assert shown.shape == case.expected.shape, reader
+        near = np.abs(shown.astype(int) - picture.pixels_8bit).max()
+        assert near <= max(case.tolerance, 1 if reader == "libtiff" else 0), reader
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in READ if name.endswith(".tif") and name not in OF_PICTURES_ONLY]
+)
+def test_a_slice_of_a_scan_shows_the_same(tmp_path: Path, name: str) -> None:
+    case = READ[name]
+    for z in range(2):
+        case.write(tmp_path / f"slice_{z}.tif")
+    volume = open_volume(tmp_path)
+    assert volume.shape == (2, *case.expected.shape)
+    shown = read_picture(tmp_path / "slice_0.tif", max_pixels=10_000)
+    np.testing.assert_array_equal(volume.read_slice(1), shown.pixels)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    case = REFUSED[name]
+    path = tmp_path / name
+    case.write(path)
+    with pytest.raises(PictureError, match=case.refused) as caught:
+        read_picture(path, max_pixels=10_000)
+    assert "\n" not in str(caught.value)
+    if name not in OF_SCANS_ONLY:
+        with pytest.raises(PictureError, match=case.refused):
+            open_volume(path).read_slice(0)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "palette"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_stacks_show_the_same_as_pictures(
+    tmp_path: Path, photometric: str, compression: str | None, orientation: int
+) -> None:
+    scan = np.random.default_rng(2).integers(0, 255, (3, 12, 20), dtype=np.uint8)
+    stored = scan if photometric == "minisblack" else 255 - scan
+    ramp = np.stack([np.arange(255, -1, -1, dtype=np.uint16) * 257] * 3)
+    more = {"colormap": ramp} if photometric == "palette" else {}
+    tag = (274, "H", 1, orientation, False)
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(
+        path, stored, photometric=photometric, compression=compression, extratags=[tag], **more
+    )
+    turned = {1: scan, 3: scan[:, ::-1, ::-1], 6: np.rot90(scan, -1, axes=(1, 2))}[orientation]
+    volume = open_volume(path)
+    assert volume.shape == turned.shape
+    for z in range(3):
+        np.testing.assert_array_equal(volume.read_slice(z), turned[z])
+    second = read_picture(path, max_pixels=1000, page=1)
+    np.testing.assert_array_equal(second.pixels, turned[1])
+
+
+def test_thumbnails_behind_a_picture_make_no_stack(tmp_path: Path) -> None:
+    CASES["second_page_is_reduced.tif"].write(tmp_path / "s_1.tif")
+    CASES["second_page_is_reduced.tif"].write(tmp_path / "s_2.tif")
+    assert open_volume(tmp_path).shape[0] == 2
+    assert read_picture(tmp_path / "s_1.tif", max_pixels=10_000).n_pages == 1
+
+
+def test_pyramids_of_stacks_are_read_at_full_size(tmp_path: Path) -> None:
+    scan = np.random.default_rng(2).integers(0, 255, (3, 16, 20), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "scan.tif") as file:
+        for plane in scan:
+            file.write(plane, photometric="minisblack", metadata=None)
+            file.write(plane[::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+    volume = open_volume(tmp_path / "scan.tif")
+    assert volume.shape == scan.shape
+    np.testing.assert_array_equal(volume.read_slice(2), scan[2])
+
+
+def test_stacks_of_colours_and_of_few_bits_become_grey(tmp_path: Path) -> None:
+    scan = np.random.default_rng(2).integers(0, 255, (3, 12, 20), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([scan] * 3, axis=-1), photometric="rgb")
+    np.testing.assert_array_equal(open_volume(tmp_path / "rgb.tif").read_slice(2), scan[2])
+    tifffile.imwrite(tmp_path / "bits.tif", scan > 100, photometric="miniswhite")
+    expected = np.where(scan > 100, 0, 255)
+    np.testing.assert_array_equal(open_volume(tmp_path / "bits.tif").read_slice(1), expected[1])
+
+
+def test_no_axis_is_dropped(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "q.tif", np.zeros((2, 5, 12, 20), np.uint8))
+    with pytest.raises(PictureError, match="has 2 along axis Q, 5 along axis Q"):
+        open_volume(tmp_path / "q.tif")
+
+
+def test_channels_are_no_slices(tmp_path: Path) -> None:
+    scan = np.zeros((4, 16, 20), np.uint8)
+    tifffile.imwrite(tmp_path / "c.tif", scan, imagej=True, metadata={"axes": "CYX"})
+    with pytest.raises(PictureError, match="has 4 channels; expected grey slices"):
+        open_volume(tmp_path / "c.tif")
+    five = np.random.default_rng(1).integers(0, 255, (1, 3, 1, 16, 20), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "z.tif", five, imagej=True, metadata={"axes": "TZCYX"})
+    np.testing.assert_array_equal(open_volume(tmp_path / "z.tif").read_slice(1), five[0, 1, 0])
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_a_damaged_width_asks_for_no_gigabytes(tmp_path: Path, suffix: str) -> None:
+    import struct
+    import zlib
+
+    path = tmp_path / f"wide{suffix}"
+    if suffix == ".tif":
+        data = zlib.compress(bytes(100))
+        tifffile.imwrite(path, np.zeros((8, 8), np.uint8), compression="zlib", metadata=None)
+        content = bytearray(path.read_bytes())
+        with tifffile.TiffFile(path) as file:
+            tags = file.pages.first.tags
+            places = [tags[tag].valueoffset for tag in (256, 257, 278)]
+        for place in places:
+            content[place : place + 2] = struct.pack("<H", 12_000)
+        path.write_bytes(content)
+    else:
+        head = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)
+        chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(500))), (b"IEND", b"")]
+        data = b"".join(
+            struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b))
+            for k, b in chunks
+        )
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(PictureError) as caught:
+        read_picture(path, max_pixels=200_000_000)
+    assert caught.value.reason == "truncated"

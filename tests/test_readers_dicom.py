@@ -1,0 +1,237 @@
+"""DICOM scans: what the pixels mean, in which order slices lie, and what lies among them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_modality_lut, apply_presentation_lut, pixel_array
+
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixels import to_luminance
+from batteryscope.readers.volumes import find_volumes, open_volume
+from tests.dicom_scans import SCAN, make_slice, write_enhanced, write_series
+
+
+@pytest.mark.parametrize("bits", [6, 8, 10, 12, 16])
+@pytest.mark.parametrize("slope", [None, 2])
+def test_monochrome1_is_inverted_within_the_bits_stored(
+    tmp_path: Path, bits: int, slope: int | None
+) -> None:
+    scan = (SCAN >> max(12 - bits, 0)).astype(np.uint8 if bits <= 8 else np.uint16)
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+        if slope is not None:
+            dataset.RescaleSlope, dataset.RescaleIntercept = slope, -100
+
+    write_series(tmp_path / "d", scan, change=mark)
+    volume = open_volume(tmp_path / "d")
+    inverted = 2**bits - 1 - scan[3].astype(int)
+    expected = inverted if slope is None else slope * inverted - 100
+    np.testing.assert_array_equal(volume.read_slice(3), expected)
+    # pydicom's own steps: rescale, then invert as a screen does, between its darkest and brightest.
+    dataset = pydicom.dcmread(tmp_path / "d" / "IM4.dcm")
+    dataset.PresentationLUTShape = "INVERSE"
+    shown = apply_presentation_lut(apply_modality_lut(pixel_array(dataset), dataset), dataset)
+    assert np.ptp(volume.read_slice(3) - shown.astype(float)) == 0
+
+
+def test_signed_monochrome1(tmp_path: Path) -> None:
+    scan = SCAN.astype(np.int16) - 2000
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+
+    write_series(tmp_path / "d", scan, change=mark)
+    np.testing.assert_array_equal(open_volume(tmp_path / "d").read_slice(2), -1 - scan[2])
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("model", ["RGB", "YBR_FULL"])
+def test_colours_are_read_in_grey(tmp_path: Path, planar: int, model: str) -> None:
+    from pydicom.pixels import convert_color_space
+
+    colours = np.random.default_rng(1).integers(0, 255, (3, 12, 9, 3), dtype=np.uint8)
+    stored = colours if model == "RGB" else convert_color_space(colours, "RGB", model)
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.PhotometricInterpretation, dataset.PlanarConfiguration = model, planar
+        pixels = np.moveaxis(stored[i], -1, 0) if planar else stored[i]
+        content = np.ascontiguousarray(pixels).tobytes()
+        dataset.PixelData = content + b"\0" * (len(content) % 2)
+
+    write_series(tmp_path / "d", colours, change=mark)
+    volume = open_volume(tmp_path / "d")
+    assert volume.shape == (3, 12, 9)
+    near = np.abs(volume.read_slice(1).astype(int) - to_luminance(colours[1]))
+    assert near.max() <= (0 if model == "RGB" else 2)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_palettes_are_looked_up(tmp_path: Path, bits: int) -> None:
+    scan = (SCAN >> 4).astype(np.uint8)
+    greys = np.random.default_rng(2).permutation(256).astype(np.uint16)
+    entries = greys.astype(np.uint8) if bits == 8 else greys * 257
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.PhotometricInterpretation = "PALETTE COLOR"
+        for colour in ("Red", "Green", "Blue"):
+            setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, bits])
+            setattr(dataset, f"{colour}PaletteColorLookupTableData", entries.tobytes())
+
+    write_series(tmp_path / "d", scan, change=mark)
+    np.testing.assert_array_equal(open_volume(tmp_path / "d").read_slice(5), greys[scan[5]])
+
+
+@pytest.mark.parametrize(
+    "syntax", ["ExplicitVRBigEndian", "RLELossless", "DeflatedExplicitVRLittleEndian"]
+)
+def test_transfer_syntaxes_agree(tmp_path: Path, syntax: str) -> None:
+    from pydicom import uid
+
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for i, pixels in enumerate(SCAN):
+        dataset = make_slice(pixels, i + 1, 0.1 * i)
+        if syntax == "RLELossless":
+            dataset.compress(uid.RLELossless)
+        elif syntax == "ExplicitVRBigEndian":
+            dataset = make_slice(pixels, i + 1, 0.1 * i, uid.ExplicitVRBigEndian)
+            dataset.PixelData = pixels.astype(">u2").tobytes()
+            dataset["PixelData"].VR = "OW"
+        else:
+            dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+        dataset.save_as(folder / f"{i}.dcm", enforce_file_format=True)
+    volume = open_volume(folder)
+    for z in (0, 5):
+        np.testing.assert_array_equal(volume.read_slice(z), SCAN[z])
+
+
+def test_bits_above_those_stored_are_not_part_of_the_picture(tmp_path: Path) -> None:
+    def overlay(dataset: Any, i: int) -> None:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        dataset.PixelData = (SCAN[i] | np.uint16(0x8000)).tobytes()
+
+    write_series(tmp_path / "d", change=overlay)
+    volume = open_volume(tmp_path / "d")
+    np.testing.assert_array_equal(volume.read_slice(1), SCAN[1])
+    assert volume.stated_bits == 12
+
+
+@pytest.mark.parametrize("copies", [(2,), (0, 1, 2, 3, 4, 5)])
+def test_copies_of_slices_are_left_out(tmp_path: Path, copies: tuple[int, ...]) -> None:
+    write_series(tmp_path / "d")
+    for i in copies:
+        content = (tmp_path / "d" / f"IM{i + 1}.dcm").read_bytes()
+        (tmp_path / "d" / f"IM{i + 1}(1).dcm").write_bytes(content)
+    volume = open_volume(tmp_path / "d")
+    assert volume.shape[0] == 6
+    assert (volume.order, volume.missing) == ("position", ())
+    words = (
+        "1 file of slices that are there already is" if len(copies) == 1 else "6 files of slices"
+    )
+    assert volume.left_out[0].startswith(words)
+    for z in range(6):
+        np.testing.assert_array_equal(volume.read_slice(z), SCAN[z])
+
+
+@pytest.mark.parametrize("by", ["position", "number"])
+def test_two_pictures_of_one_place_are_refused(tmp_path: Path, by: str) -> None:
+    def place(dataset: Any, i: int) -> None:
+        if by == "number":
+            del dataset.ImagePositionPatient
+            dataset.InstanceNumber = [1, 2, 2, 3, 4, 5][i]
+
+    places = [0.0, 0.1, 0.1, 0.2, 0.3, 0.4]
+    write_series(tmp_path / "d", positions=places, change=place)
+    with pytest.raises(PictureError, match=r"IM2.dcm and IM3.dcm both have .* keep one series"):
+        open_volume(tmp_path / "d")
+
+
+def test_order_by_position_number_and_name(tmp_path: Path) -> None:
+    turned = [5, 3, 1, 0, 2, 4]
+    write_series(tmp_path / "position", positions=[0.1 * t for t in turned])
+    volume = open_volume(tmp_path / "position")
+    assert volume.order == "position"
+    assert volume.slice_spacing_um == pytest.approx(100)
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[3])
+
+    def number(dataset: Any, i: int) -> None:
+        dataset.InstanceNumber = turned[i]
+
+    for name, place in (("number", None), ("all_at_one_place", 7.0)):
+        write_series(tmp_path / name, positions=[place] * 6, change=number)
+        volume = open_volume(tmp_path / name)
+        assert volume.order == "instance number"
+        np.testing.assert_array_equal(volume.read_slice(0), SCAN[3])
+
+    def forget(dataset: Any, i: int) -> None:
+        del dataset.InstanceNumber
+
+    names = ["s10.dcm", "s9.dcm", "s8.dcm", "s7.dcm", "s11.dcm", "s12.dcm"]
+    write_series(tmp_path / "names", positions=[None] * 6, change=forget, names=names)
+    volume = open_volume(tmp_path / "names")
+    assert volume.order == "file name"
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[3])
+    np.testing.assert_array_equal(volume.read_slice(3), SCAN[0])
+
+
+def test_enhanced_frames_lie_where_their_groups_say(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "e.dcm", [0.3, 0.0, 0.2, 0.1])
+    volume = open_volume(tmp_path / "e.dcm")
+    assert (volume.order, volume.shape[0]) == ("position", 4)
+    assert volume.voxel_size_um == pytest.approx(20)
+    assert volume.slice_spacing_um == pytest.approx(100)
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[1])
+    np.testing.assert_array_equal(volume.read_slice(3), SCAN[0])
+    write_enhanced(tmp_path / "s.dcm", [None] * 4, stack=[3, 1, 4, 2])
+    volume = open_volume(tmp_path / "s.dcm")
+    assert volume.order == "instance number"
+    np.testing.assert_array_equal(volume.read_slice(0), SCAN[1])
+    write_enhanced(tmp_path / "plain.dcm", [None] * 4)
+    volume = open_volume(tmp_path / "plain.dcm")
+    assert volume.order == "frame number"
+    np.testing.assert_array_equal(volume.read_slice(2), SCAN[2])
+    write_enhanced(tmp_path / "twice.dcm", [0.0, 0.1, 0.0, 0.1])
+    with pytest.raises(PictureError, match=r"twice.dcm frame 1 and twice.dcm frame 3 both have"):
+        open_volume(tmp_path / "twice.dcm")
+
+
+def test_one_identity_in_all_files_does_no_harm(tmp_path: Path) -> None:
+    def same(dataset: Any, i: int) -> None:
+        dataset.SOPInstanceUID = "1.2.3"
+
+    write_series(tmp_path / "d", change=same)
+    assert open_volume(tmp_path / "d").shape[0] == 6
+
+
+def test_directories_and_reports_are_no_slices(tmp_path: Path) -> None:
+    write_series(tmp_path / "d")
+    report = make_slice(SCAN[0], 9, None)
+    for tag in ("Rows", "Columns", "PixelData"):
+        delattr(report, tag)
+    report.save_as(tmp_path / "d" / "report.dcm", enforce_file_format=True)
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(50))
+    found = find_volumes(tmp_path)
+    assert found.images == ("d",)
+    assert found.foreign == (
+        ("DICOMDIR", "holds a list of DICOM files, no slice; it is left out."),
+    )
+    volume = open_volume(tmp_path / "d")
+    assert volume.shape[0] == 6
+    assert volume.left_out[0].endswith("are left out, such as report.dcm.")
+
+
+def test_grey_levels_by_a_table_are_refused(tmp_path: Path) -> None:
+    def table(dataset: Any, i: int) -> None:
+        lut = pydicom.Dataset()
+        lut.LUTDescriptor, lut.ModalityLUTType = [2, 0, 16], "US"
+        lut.LUTData = np.array([0, 1], np.uint16).tobytes()
+        dataset.ModalityLUTSequence = [lut]
+
+    write_series(tmp_path / "d", change=table)
+    with pytest.raises(PictureError, match="by a table"):
+        open_volume(tmp_path / "d")

@@ -1,0 +1,13 @@
+"""A short run of damaged pictures and scans; ``make fuzz`` does the long one."""
+
+import pytest
+
+from tests.fuzz_readers import run
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_damaged_files_end_in_a_sentence(seed: int) -> None:
+    outcomes, failures = run(200, seed)
+    assert not failures, failures[0]
+    assert outcomes["read"] > 0
+    assert outcomes["truncated"] + outcomes["unreadable"] > 0
