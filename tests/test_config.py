@@ -1,11 +1,13 @@
 """Configuration: precedence of layers, and one clear sentence for every mistake."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
+from snakemake.utils import update_config
 
 from batteryscope.config.checks import check_project
 from batteryscope.config.project import (
@@ -233,11 +235,15 @@ def test_schema_in_docs_is_up_to_date():
     )
 
 
-def test_overlays_in_configs_are_valid():
-    overlays = sorted((ROOT / "configs").glob("*.yaml"))
-    assert overlays
-    for path in overlays:
-        overlay = yaml.safe_load(path.read_text(encoding="utf-8"))
-        project = load_project(PARAMS, overlay)
-        for name, study in project.image_studies.items():
-            plan_study(name, study)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_overlays_in_configs_are_valid_as_their_commands_use_them(path):
+    """Together with what the command in an overlay's head puts before it, merged by Snakemake."""
+    head = re.search(r"--configfile ((?:configs/\S+ )+)", path.read_text(encoding="utf-8"))
+    files = head[1].split()
+    assert files[-1] == f"configs/{path.name}"
+    together: dict = {}
+    for file in files:
+        update_config(together, yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
+    project = load_project(PARAMS, together)
+    for name, study in project.image_studies.items():
+        plan_study(name, study)
