@@ -43,7 +43,7 @@ def find_data_bar(pixels: NDArray[np.integer], metadata_height_px: int | None = 
         return 0
     level = np.bincount(grey[-max(8, height // 25) :].ravel(), minlength=256).argmax()
     distance = np.abs(grey.astype(np.int16) - np.int16(level))
-    n_near, n_far = count_by_distance(grey, level, NEAR, SHARP)
+    n_near, n_far = count_by_distance(grey, int(level), NEAR, SHARP)
     is_uniform = _find_uniform_rows(grey, n_far / width)
     found = _find_edge(grey, distance, n_near / width, is_uniform, height)
     hint = metadata_height_px or 0
