@@ -23,7 +23,9 @@ rule preprocess_images:
     params:
         dataset=lambda w: dataset_folder(w.study),
         settings=lambda w: settings_file(w.study, "tiles", plan_of(w).tiles[w.tiles]),
-        split=lambda w: settings_file(w.study, "split", plan_of(w).find_tile_split(w.tiles)),
+        split=lambda w: settings_file(
+            w.study, "split", plan_of(w).find_tile_split(w.tiles)
+        ),
         max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
     message:
         "{wildcards.study}: cut images into tiles"

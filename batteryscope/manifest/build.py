@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -161,7 +162,7 @@ def _tabulate(
     rows = []
     for record in records:
         said = {k: v for k, v in labels.loc[record.path].items() if isinstance(v, str)}
-        row = {
+        row: dict[str, Any] = {
             "sample_id": record.sha256[:16],
             "path": record.path,
             "sha256": record.sha256,

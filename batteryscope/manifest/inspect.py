@@ -131,7 +131,7 @@ def digest_pixels(picture: Picture) -> str:
     """Return a SHA-256 over size and 8-bit grey levels."""
     pixels = picture.pixels_8bit
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).reshape(-1))
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).data)
     return digest.hexdigest()
 
 

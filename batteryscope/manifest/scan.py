@@ -81,9 +81,12 @@ def scan_images(root: Path) -> FolderScan:
             f"{root}: this folder holds no image that can be read{others}; "
             f"put files ending in {', '.join(SUFFIXES)} there."
         )
-    lists = (images, unsupported, misnamed, [show_name(path) for path in content.special])
+    special = [show_name(path) for path in content.special]
     return FolderScan(
-        *(tuple(sorted(found, key=natural_key)) for found in lists),
+        images=tuple(sorted(images, key=natural_key)),
+        unsupported=tuple(sorted(unsupported, key=natural_key)),
+        misnamed=tuple(sorted(misnamed, key=natural_key)),
+        special=tuple(sorted(special, key=natural_key)),
         foreign=describe_foreign(content),
     )
 

@@ -105,7 +105,8 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
     page = as_page(file, full[0])
     rules = read_rules(path, page)
     narrow = rules.palette is not None or page.bitspersample < 8
-    dtype = check_type(path, np.uint8 if narrow else page.dtype)
+    stored: Any = np.uint8 if narrow else page.dtype
+    dtype = check_type(path, stored)
     depth, height, width = shape
     turned = (depth, *turn_size((height, width), rules.orientation))
     bits = find_stated_bits(page)
@@ -155,7 +156,7 @@ def _check_one_size(path: Path, file: tifffile.TiffFile, numbers: Sequence[int])
     """Return (rows, columns) of the pages, which must be the same for all."""
     sizes: dict[tuple[int, int], int] = {}
     for number in numbers:
-        page = file.pages[number]
+        page: Any = file.pages[number]
         sizes.setdefault((int(page.imagelength), int(page.imagewidth)), number)
     if len(sizes) > 1:
         listed = ", ".join(sorted(f"{w} × {h}" for h, w in sizes))
