@@ -78,8 +78,9 @@ def explain_same_tiles(
         fine = maps.grad_cam if maps.guided_grad_cam is None else maps.guided_grad_cam
         values = dict.fromkeys(("share", "area", "preference"), float("nan"))
         if (mask := known.get(name)) is not None:
-            place = [int(row[key]) for key in PLACE]
-            values = compare_with_mask(fine[0], cut_coverage(mask, *place, tile.shape[-1]))
+            place = {key: int(row[key]) for key in PLACE}
+            part = cut_coverage(mask, **place, input_px=tile.shape[-1])
+            values = compare_with_mask(fine[0], part)
         file = shown.get(name, "") if row["tile"] in first_tiles else ""
         if file:
             pictures[file] = _encode(blend(tile, fine[0]))
