@@ -11,7 +11,7 @@ from PIL import Image
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import EXAMPLE_INPUT_FILE, EXAMPLE_OUTPUT_FILE, write_json
 from batteryscope.errors import InputError
-from batteryscope.manifest.grey_scale import RANGE_COLUMNS
+from batteryscope.manifest.grey_scale import RANGE_COLUMNS, read_bit_depth
 from batteryscope.manifest.volumes import SEPARATOR, digest_slice
 from batteryscope.provenance import digest_file
 from batteryscope.readers.registry import read_picture
@@ -64,5 +64,5 @@ def _read_sample(path: Path, max_pixels: int, sample: pd.Series) -> tuple[NDArra
         known = (float(sample[c]) for c in RANGE_COLUMNS) if RANGE_COLUMNS[0] in sample else ()
         low, high = tuple(known) or find_grey_range(volume)
         return show_with_8_bits(pixels, (low, high)), digest_slice(pixels)
-    picture = read_picture(path, max_pixels=max_pixels, bit_depth=int(sample["bit_depth"]))
+    picture = read_picture(path, max_pixels=max_pixels, bit_depth=read_bit_depth(sample))
     return picture.pixels_8bit, digest_file(path)

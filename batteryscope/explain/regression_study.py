@@ -16,6 +16,7 @@ from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.evaluation.forward import choose_device, load_fit
 from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
 from batteryscope.explain.regression_shares import measure_agreement, measure_shares
+from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.select import keep_samples
 from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
@@ -112,7 +113,7 @@ def choose_regression_tiles(
     of_fit = (split["repeat"] == record["repeat"]) & (split["fold"] == record["fold"])
     tested = split.loc[of_fit & (split["role"] == "test"), "sample_id"]
     grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]
-    known = manifest[["sample_id", "class", "path", "bit_depth"]]
+    known = manifest[[c for c in ("sample_id", "class", "path", "bit_depth") if c in manifest]]
     table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
     by_class = table.sort_values(["class", "sample_id"]).groupby("class")
     return by_class.head(settings.tiles_per_class).reset_index(drop=True)
@@ -130,7 +131,7 @@ def _cut_phases(
     pixels = read_picture(
         pieces.dataset / str(row["path"]),
         max_pixels=pieces.max_pixels,
-        bit_depth=int(row["bit_depth"]),
+        bit_depth=read_bit_depth(row),
     ).pixels_8bit
     with Image.open(path) as picture:
         phases = np.asarray(picture)

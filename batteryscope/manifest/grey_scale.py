@@ -184,6 +184,12 @@ def list_grey_ranges(manifest: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return {key: next(iter(ranges)) for key, ranges in found.items() if len(ranges) == 1}
 
 
+def read_bit_depth(sample: Any) -> int | None:
+    """Return the bits in use that a row of a sample table records; None if it records none."""
+    bits = sample.get("bit_depth")
+    return None if bits is None else int(bits)
+
+
 def name_scanner(instrument: str | None, dtype_name: str) -> str:
     """Return by what a grey range is known: the scanner and the type of its numbers."""
     return f"{instrument or ''} {dtype_name}".strip()

@@ -16,6 +16,7 @@ from batteryscope.config.preprocess import (
 )
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
@@ -160,7 +161,7 @@ def _cut_image(
 ) -> _Outcome:
     try:
         picture = read_picture(
-            root / record["path"], max_pixels=max_pixels, bit_depth=int(record["bit_depth"])
+            root / record["path"], max_pixels=max_pixels, bit_depth=read_bit_depth(record)
         )
     except PictureError as error:
         return _Outcome(None, None, error.reason, error.detail)
