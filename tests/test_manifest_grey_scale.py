@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from batteryscope.bundle.frame import Frame, UnusableFrame, read_frame
+from batteryscope.bundle.frame import Frame, UnusableFrame, read_frame, scale_as_known
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.manifest import inspect as inspecting
 from batteryscope.manifest.build import build_manifest
@@ -111,15 +111,16 @@ def test_instruments_are_decided_one_by_one() -> None:
 def test_predictions_use_what_was_decided(tmp_path: Path) -> None:
     write_frames(tmp_path, [3000])
     path = tmp_path / "a" / "f0.tif"
-    guessed = read_frame(path, "f0.tif", 10_000)
+    frame = read_frame(path, "f0.tif", 10_000)
+    guessed = scale_as_known(frame, path, {})
     assert isinstance(guessed, Frame)
     assert guessed.note == "its 12 bits in use were guessed from this picture alone"
     for known in ({"": 16}, {"Other": 16}):
-        told = read_frame(path, "f0.tif", 10_000, known)
+        told = scale_as_known(frame, path, known)
         assert isinstance(told, Frame)
         assert told.note == ""
         assert told.pixels.max() == 3000 >> 8
-    refused = read_frame(path, "f0.tif", 10_000, {"": 10})
+    refused = scale_as_known(frame, path, {"": 10})
     assert isinstance(refused, UnusableFrame)
     assert "reaches grey level 3000, but 10 bits" in refused.reason
 

@@ -1,7 +1,7 @@
 """One picture on its way into the models: read, recognised, compared with the training data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ class Frame:
     """A decoded picture.
 
     ``sha256`` is of the file ("" if there is none), ``pixel_digest`` of the grey levels,
-    which is the same in every file format. ``note`` says what had to be guessed.
+    which is the same in every file format. ``note`` says what had to be guessed;
+    ``undecided`` is a 16-bit picture whose bits in use other pictures have to tell.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Frame:
     pixel_digest: str
     is_coloured: bool = False
     note: str = ""
+    undecided: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,7 @@ class UnusableFrame:
     reason: str
 
 
-def read_frame(
-    path: Path, file: str, max_pixels: int, bit_depths: Mapping[str, int] | None = None
-) -> Frame | UnusableFrame:
+def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
     """Read a picture; a file that cannot be used is an answer, not an error.
 
     Parameters
@@ -60,12 +60,9 @@ def read_frame(
         How the predictions name it.
     max_pixels
         Largest width × height that is decoded.
-    bit_depths
-        Bits in use of 16-bit training pictures, by instrument.
     """
     try:
         picture = read_picture(path, max_pixels=max_pixels)
-        picture, note = _use_known_depth(path, picture, bit_depths or {})
         sha256 = digest_file(path)
     except PictureError as error:
         return UnusableFrame(file, f"{error.reason}: {error.detail}")
@@ -74,22 +71,44 @@ def read_frame(
         return UnusableFrame(file, f"unreadable: {type(error).__name__}, {error}")
     pixels = picture.pixels_8bit
     digest, coloured = digest_pixels(picture), picture.is_coloured
-    return Frame(file, pixels, picture.metadata, sha256, digest, coloured, note)
+    frame = Frame(file, pixels, picture.metadata, sha256, digest, coloured)
+    is_open = picture.pixels.dtype != np.uint8 and picture.levels.own_bits is None
+    return replace(frame, undecided=picture) if is_open else frame
 
 
-def _use_known_depth(
-    path: Path, picture: Picture, bit_depths: Mapping[str, int]
-) -> tuple[Picture, str]:
-    """Scale a 16-bit picture as those of its instrument were for training; say if it is a guess."""
-    if picture.pixels.dtype == np.uint8 or picture.levels.own_bits is not None:
-        return picture, ""
+def scale_as_known(
+    frame: Frame | UnusableFrame, path: Path, bit_depths: Mapping[str, int]
+) -> Frame | UnusableFrame:
+    """Scale a 16-bit picture as those of its instrument were for training; say if it is a guess.
+
+    Parameters
+    ----------
+    frame
+        What :func:`read_frame` gave.
+    path
+        The file.
+    bit_depths
+        Bits in use of 16-bit training pictures, by instrument.
+    """
+    if isinstance(frame, UnusableFrame) or frame.undecided is None:
+        return frame
+    picture = frame.undecided
     bits = bit_depths.get(picture.metadata.instrument or "")
     if bits is None and len(set(bit_depths.values())) == 1:
         bits = next(iter(bit_depths.values()))
-    if bits is not None:
-        return use_bit_depth(path, picture, bits), ""
-    note = f"its {picture.bit_depth} bits in use were guessed from this picture alone"
-    return picture, note
+    if bits is None:
+        note = f"its {picture.bit_depth} bits in use were guessed from this picture alone"
+        return replace(frame, undecided=None, note=note)
+    try:
+        picture = use_bit_depth(path, picture, bits)
+    except PictureError as error:
+        return UnusableFrame(frame.file, f"{error.reason}: {error.detail}")
+    return replace(
+        frame,
+        pixels=picture.pixels_8bit,
+        pixel_digest=digest_pixels(picture),
+        undecided=None,
+    )
 
 
 def wrap_pixels(pixels: NDArray[np.uint8], file: str) -> Frame:

@@ -15,6 +15,7 @@ from batteryscope.bundle.frame import (
     UnusableFrame,
     describe_differences,
     read_frame,
+    scale_as_known,
     wrap_pixels,
 )
 from batteryscope.bundle.record import PictureRecord
@@ -111,8 +112,8 @@ class PictureBundle(ABC, Generic[R]):
         """
 
         def read(file: str) -> Frame | UnusableFrame:
-            known = self.record.data.bit_depths
-            return read_frame(root / file, file, self.record.max_pixels, known)
+            frame = read_frame(root / file, file, self.record.max_pixels)
+            return scale_as_known(frame, root / file, self.record.data.bit_depths)
 
         return self._judge_all(read, files)
 

@@ -124,6 +124,10 @@ def decode_page(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) ->
         The page is cut off, damaged or of a kind that cannot be interpreted.
     """
     rules = read_rules(path, page)
+    size = int(page.imagelength), int(page.imagewidth)
+    if min(size) < 1:
+        detail = f"has {size[1]} × {size[0]} pixels; replace it."
+        raise PictureError(path, "empty", detail)
     check_segments(path, file, page)
     try:
         array = np.asarray(page.asarray())
@@ -134,6 +138,10 @@ def decode_page(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) ->
         detail = f"{where}this TIFF file is damaged ({_first_line(error)}); copy it again."
         raise PictureError(path, "truncated", detail) from None
     array = pick_samples(array, page)
+    if array.shape[:2] != size or array.ndim > 3:
+        raise _damaged(
+            path, f"decodes to the shape {array.shape}, not {size[1]} × {size[0]} pixels"
+        )
     return DecodedPage(apply_rules(path, array, rules), stated_bit_depth=find_stated_bits(page))
 
 
