@@ -44,7 +44,7 @@ def cut_sem_tiles(
             f"without its data bar of {bar_px} rows it has {width}×{height} px, smaller than "
             f"preprocess.crop_px {crop}; choose a smaller crop_px or leave the picture out.",
         )
-    rows: list[tuple[str, int, int, float, bool]] = []
+    rows: list[tuple[str, int, int, int, float, bool]] = []
     tiles: list[NDArray[np.uint8]] = []
 
     def judge(y: int, x: int) -> tuple[NDArray[np.uint8], float, bool]:
@@ -53,7 +53,7 @@ def cut_sem_tiles(
         return tile, local_sd, local_sd >= settings.min_local_sd
 
     def keep(kind: str, y: int, x: int, tile: Any, local_sd: float, used: bool) -> None:
-        rows.append((kind, x, y, local_sd, used))
+        rows.append((kind, x, y, crop, local_sd, used))
         if used:
             tiles.append(resize_tile(tile, settings.input_px))
 
@@ -69,14 +69,14 @@ def cut_sem_tiles(
     grid = place_grid_tiles(height, width, crop, settings.grid_tiles)
     for y, x in grid.tolist():
         keep("grid", y, x, *judge(y, x))
-    table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
-    table.insert(3, "crop_px", crop)
-    on_grid = table[table["kind"] == "grid"]
-    if not on_grid["used"].any():
+    judged = rows[n_random:]
+    if not any(used for *_, used in judged):
         raise UnusablePictureError(
             "empty",
             f"none of the {len(grid)} grid tiles shows coating: the highest local standard "
-            f"deviation is {on_grid['local_sd'].max():.1f} grey levels, below "
+            f"deviation is {max(local_sd for *_, local_sd, _ in judged):.1f} grey levels, below "
             f"preprocess.min_local_sd {settings.min_local_sd:g}.",
         )
+    columns = ("kind", "x_px", "y_px", "crop_px", "local_sd", "used")
+    table = pd.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True)))
     return TileBatch(np.stack(tiles), table, bar_px)
