@@ -33,6 +33,7 @@ class FirstPixel(nn.Module):
 
     def __init__(self, flips):
         super().__init__()
+        self.backbone = nn.Identity()
         self.description = ModelDescription(
             "none", {}, ["a", "b"], 2, "raw", 1, 0.0, 1.0, 0.0, flips_at_test=flips
         )
