@@ -196,6 +196,7 @@ def study_with(search, **more):
         ({"space": {"train.learning_rats": [1]}}, "did you mean 'train.learning_rate'"),
         ({"space": {"preprocess.crop_px": [1, 2]}}, "sweep it"),
         ({"space": {"train.epochs": [1, 2]}}, "best epoch"),
+        ({"space": {"model.flips_at_test": ["none", "both"]}}, "has no effect on a search"),
         ({"space": SPACE, "max_epochs": 30}, "less than or equal to 20"),
         ({"space": SPACE, "arm": "nobody"}, "search.arm 'nobody'"),
         ({"space": SPACE, "min_epochs": 9, "max_epochs": 3}, "min_epochs 9 is above"),

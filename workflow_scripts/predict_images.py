@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="auto",
         help="where to compute (default: a GPU if there is one)",
     )
-    return run_program(predict, parser, argv)
+    return run_program(predict, parser, argv, heavy=True)
 
 
 def predict(arguments: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ class Score:
     n: int | None
 
 
-def render_card(record: BundleRecord, backbone: str) -> str:
+def render_card(record: BundleRecord, backbone: str, flips_at_test: str = "none") -> str:
     """Write the model card in Markdown.
 
     Parameters
@@ -38,6 +38,8 @@ def render_card(record: BundleRecord, backbone: str) -> str:
         The content of bundle.json.
     backbone
         Name of the network.
+    flips_at_test
+        Over which mirror images of a tile the networks average.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -50,6 +52,7 @@ def render_card(record: BundleRecord, backbone: str) -> str:
         record=record,
         data=record.data,
         backbone=backbone,
+        flips_at_test=flips_at_test,
         scores=list_scores(record.metrics, record.arm, record.label_columns),
         limits=[f["text"] for f in record.findings if f.get("text")],
         ranges=describe_ranges(record.data.ranges),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from batteryscope.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
 
@@ -38,7 +39,8 @@ def predict_ensemble(
     Parameters
     ----------
     groups
-        From :func:`group_models`; models in evaluation mode.
+        From :func:`group_models`; models in evaluation mode, with the same ``flips_at_test``,
+        over which their probabilities are averaged.
     tiles : (n, H, W) uint8 array
         Tiles.
     batch_size
@@ -49,13 +51,17 @@ def predict_ensemble(
     (n_models, n, n_classes) float array
         Rows add up to 1; models in the order of the groups.
     """
-    device = next(groups[0][0].parameters()).device
+    first = groups[0][0]
+    device, flips = first.device, first.description.flips_at_test
+
+    def ask(batch: Tensor) -> Tensor:
+        logits = [scores for group in groups for scores in _score(group, batch)]
+        return torch.stack(logits).double().softmax(2)
 
     def forward(part: slice) -> NDArray[np.float64]:
         with torch.inference_mode():
             batch = as_batch(tiles[part]).to(device)
-            logits = [scores for group in groups for scores in _score(group, batch)]
-            return torch.stack(logits).double().softmax(2).cpu().numpy()
+            return average_over_flips(ask, batch, flips).cpu().numpy()
 
     return np.concatenate(list(pass_batches(forward, len(tiles), batch_size, device)), axis=1)
 

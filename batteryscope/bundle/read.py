@@ -20,6 +20,7 @@ from batteryscope.config.preprocess import (
 )
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import check_backbone_name, rebuild_classifier
+from batteryscope.models.flips import FLIPS_AT_TEST
 from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.provenance import digest_file
 from batteryscope.seeds import derive_rng
@@ -155,6 +156,8 @@ def _check_description(
     options = description.get("backbone_options") or {}
     if bad := [o for o in options if str(o).startswith(_FORBIDDEN_OPTIONS)]:
         raise ValueError(f"the option '{bad[0]}' is not allowed in a bundle")
+    if (flips := description.get("flips_at_test", "none")) not in FLIPS_AT_TEST:
+        raise ValueError(f"flips_at_test is '{flips}', not one of {', '.join(FLIPS_AT_TEST)}")
     if classes is not None and list(description.get("classes", [])) != classes:
         raise ValueError("its classes are not those of bundle.json")
     if input_px is not None and description.get("input_px") != input_px:

@@ -86,6 +86,8 @@ def write_bundle(
         members=members,
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
-    (out_dir / CARD_FILE).write_text(render_card(record, description["backbone"]), encoding="utf-8")
+    flips = description.get("flips_at_test", "none")
+    card = render_card(record, description["backbone"], flips)
+    (out_dir / CARD_FILE).write_text(card, encoding="utf-8")
     write_example(out_dir, load_bundle(out_dir), manifest, split, dataset_dir)
     return record

@@ -177,9 +177,10 @@ def _list_stated_bars(plan: StudyPlan) -> dict[str, int]:
 
 def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) -> None:
     size = find_frame_size(plan.settings.dataset)
-    crop = tiles.crop_px
+    crop = tiles.largest_crop_px
+    crop_key = "crop_px" if crop == tiles.crop_px else "grid_crops_px"
     if size is not None and crop > min(size):
-        place = find_origin(plan, name, "preprocess.crop_px")
+        place = find_origin(plan, name, f"preprocess.{crop_key}")
         raise ConfigError(
             f"{key}.{place}: {crop} px (arm '{name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
@@ -189,7 +190,7 @@ def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) 
         place = find_origin(plan, name, "preprocess.data_bar")
         raise ConfigError(
             f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves "
-            f"{size[1] - bar} of {size[1]} rows, fewer than crop_px {crop}; make one smaller."
+            f"{size[1] - bar} of {size[1]} rows, fewer than {crop_key} {crop}; make one smaller."
         )
 
 

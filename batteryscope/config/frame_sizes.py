@@ -18,6 +18,7 @@ Frame = tuple[str, tuple[int, int]]
 # Which edge of an image bounds a swept crop: the place in (width, height), or the shorter one.
 CROPS = {
     "preprocess.crop_px": None,
+    "preprocess.grid_crops_px": None,
     "preprocess.crop_width_px": 0,
     "preprocess.crop_height_px": 1,
 }
@@ -57,14 +58,16 @@ def check_crops(
             frames = list_frames(dataset, key) if frames is None else frames
             rooms = [(_find_room(size, bar, CROPS[crop_key]), name, size) for name, size in frames]
             known = [(room, name, size) for room, name, size in rooms if room is not None]
-            if not known or values[crop_key] <= min(known)[0]:
+            asked = values[crop_key]
+            crop = max(asked) if isinstance(asked, list) else asked
+            if not known or crop is None or crop <= min(known)[0]:
                 continue
             most, name, (width, height) = min(known)
             size = f"{width}×{height} px" if height else f"{width} px width"
             without = f" without its data bar of {bar} px" if bar else ""
             advice = f"choose at most {most}, or leave" if most > 0 else "leave"
             raise ConfigError(
-                f"{key}.sweeps.{point.sweep}: {crop_key} {values[crop_key]} px is larger than the "
+                f"{key}.sweeps.{point.sweep}: {crop_key} {crop} px is larger than the "
                 f"smallest image, {name} of {size}{without}; {advice} the image out."
             )
 

@@ -106,7 +106,11 @@ class ModelSettings(Settings):
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
     slow down, and where the head trains alone). ``outputs``: ``class``, or the capacities of a
     study with ``dataset.targets``: those in ``Ah/kg``, in ``Ah/L``, or ``all``. ``backbone`` may
-    also be ``rate_cnn``, the network of Deeg et al. (2024).
+    also be ``rate_cnn``, the network of Deeg et al. (2024). ``flips_at_test``: the trained network
+    judges every tile together with its mirror image from left to right (``columns``), or with the
+    three from left to right and upside down (``both``), and the mean of the answers counts: in
+    calibration, test and published model alike, at two or four times the work. The epoch is chosen
+    without.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -123,6 +127,7 @@ class ModelSettings(Settings):
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
     outputs: Literal["class", "Ah/kg", "Ah/L", "all"] = "class"
+    flips_at_test: Literal["none", "columns", "both"] = "none"
 
     @model_validator(mode="after")
     def _one_normalisation(self) -> Self:

@@ -19,7 +19,9 @@ class SemTilesSettings(Settings):
     many of the training part of each class, spread evenly over its images. ``grid_tiles`` evenly
     spaced tiles per image are what every image is judged by. A tile whose median local standard
     deviation (blocks of ``block_px``, in grey levels of 255) is below ``min_local_sd`` holds no
-    coating and is left out; 0 switches the filter off.
+    coating and is left out; 0 switches the filter off. ``grid_crops_px``: edges of the grid tiles,
+    where images are judged at several scales or at another one than the network is trained with;
+    of each edge there are ``grid_tiles`` (null: of ``crop_px`` alone).
     """
 
     method: Literal["sem_tiles"] = "sem_tiles"
@@ -29,6 +31,7 @@ class SemTilesSettings(Settings):
     tiles_per_image: PositiveInt | None = None
     tiles_per_class: PositiveInt | None = None
     grid_tiles: PositiveInt = 12
+    grid_crops_px: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     block_px: Annotated[int, Field(ge=4)] = 30
     min_local_sd: NonNegativeFloat = 9.0
     seed: int = 1
@@ -47,6 +50,32 @@ class SemTilesSettings(Settings):
         if per_image is None and per_class is None:
             return {**values, "tiles_per_image": DEFAULT_TILES_PER_IMAGE}
         return values
+
+    @model_validator(mode="after")
+    def _grid_has_other_edges(self) -> Self:
+        edges = self.grid_crops_px
+        if edges is None:
+            return self
+        if repeated := sorted({edge for edge in edges if edges.count(edge) > 1}):
+            raise ValueError(
+                f"grid_crops_px {edges} names {repeated[0]} twice; name every edge once."
+            )
+        if edges == [self.crop_px]:
+            raise ValueError(
+                f"grid_crops_px {edges} has no effect, since grid tiles have the edge crop_px "
+                f"{self.crop_px} anyway; add another edge, or leave it out."
+            )
+        return self
+
+    @property
+    def judging_crops_px(self) -> list[int]:
+        """Edges of the tiles by which images are judged."""
+        return self.grid_crops_px or [self.crop_px]
+
+    @property
+    def largest_crop_px(self) -> int:
+        """The edge that decides which images are large enough."""
+        return max(self.crop_px, *self.judging_crops_px)
 
 
 class SemWholeSettings(Settings):

@@ -139,6 +139,11 @@ class SearchSettings(Settings):
                     "search.space: 'train.epochs' cannot be searched; the best epoch of "
                     "search.max_epochs is taken anyway."
                 )
+            if key == "model.flips_at_test":
+                raise ValueError(
+                    "search.space: 'model.flips_at_test' has no effect on a search, whose "
+                    "candidates are judged while they train, without flips; sweep it."
+                )
             try:
                 check(key)
             except ValueError as error:

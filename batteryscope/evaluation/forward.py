@@ -14,6 +14,7 @@ from torch import Tensor
 from batteryscope.errors import ConfigError
 from batteryscope.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
+from batteryscope.models.flips import average_over_flips
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
 
 
@@ -54,6 +55,8 @@ def apply_to_tiles(
 ) -> NDArray[np.float64]:
     """Return what a network says about tiles, read in batches, several of them side by side.
 
+    Answers are averaged over the mirror images that its ``flips_at_test`` asks for.
+
     Parameters
     ----------
     model
@@ -65,19 +68,23 @@ def apply_to_tiles(
     batch_size
         Tiles at a time.
     finish
-        What is done to the (batch, n_outputs) output of the network, on its device.
+        What is done to the (batch, n_outputs) output of the network, on its device, before it is
+        averaged.
 
     Returns
     -------
     (m, n_outputs) float array
     """
     rows = np.arange(len(tiles)) if rows is None else rows
-    device = next(model.parameters()).device
+    device, flips = model.device, model.description.flips_at_test
+
+    def ask(batch: Tensor) -> Tensor:
+        return finish(model(batch))
 
     def forward(part: slice) -> NDArray[np.float64]:
         with torch.inference_mode():
             batch = as_batch(tiles[rows[part]]).to(device)
-            return finish(model(batch)).cpu().numpy()
+            return average_over_flips(ask, batch, flips).cpu().numpy()
 
     results = np.empty((len(rows), len(model.description.classes)))
     start = 0

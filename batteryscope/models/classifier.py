@@ -45,12 +45,14 @@ class ModelDescription:
     pooling: str = "network"
     head_units: int | None = None
     outputs: str = "class"
+    flips_at_test: str = "none"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; what only regressors have stands in theirs alone."""
+        """Return plain values for JSON; ``outputs`` and ``flips_at_test`` only if unusual."""
         values = asdict(self)
-        if self.outputs == "class":
-            del values["outputs"]
+        for name in ("outputs", "flips_at_test"):
+            if values[name] == getattr(type(self), name):
+                del values[name]
         return values
 
 
@@ -186,6 +188,7 @@ def build_classifier(
         pooling=settings.pooling,
         head_units=settings.head_units,
         outputs=settings.outputs,
+        flips_at_test=settings.flips_at_test,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.preprocess.pixel_kernels import count_by_distance
+from batteryscope.preprocess.pixel_kernels import count_by_distance, count_near_median
 
 HIGHEST_SHARE = 0.25  # of the frame; no vendor's bar is higher
 LOWEST_SHARE = 0.02
@@ -41,13 +41,14 @@ def find_data_bar(pixels: NDArray[np.integer], metadata_height_px: int | None = 
     grey = (lowest // 257 if lowest.dtype == np.uint16 else lowest).astype(np.uint8, copy=False)
     if height < 32 or width < 32:
         return 0
-    level = np.bincount(grey[-max(8, height // 25) :].ravel(), minlength=256).argmax()
-    distance = np.abs(grey.astype(np.int16) - np.int16(level))
-    n_near, n_far = count_by_distance(grey, int(level), NEAR, SHARP)
-    is_uniform = _find_uniform_rows(grey, n_far / width)
-    found = _find_edge(grey, distance, n_near / width, is_uniform, height)
+    level = int(np.bincount(grey[-max(8, height // 25) :].ravel(), minlength=256).argmax())
+    n_near, n_far = count_by_distance(grey, level, NEAR, SHARP)
+    n_alike, n_some = count_near_median(grey, 4, 16)  # enough columns for a whole row
+    # Rows of one grey level that is far from the bar's.
+    is_uniform = (n_far / width >= 0.5) & (n_alike / n_some >= 0.95)
+    found = _find_edge(grey, level, n_near / width, is_uniform, height)
     hint = metadata_height_px or 0
-    if found < hint <= n_rows and _is_stated_bar(distance, n_near / width, is_uniform, hint):
+    if found < hint <= n_rows and _is_stated_bar(grey, level, n_near / width, is_uniform, hint):
         return hint
     return found
 
@@ -69,7 +70,7 @@ def measure_data_bar(
 
 def _find_edge(
     grey: NDArray[np.uint8],
-    distance: NDArray[np.int16],
+    level: np.integer,
     filled: NDArray[np.float64],
     is_uniform: NDArray[np.bool_],
     height: int,
@@ -96,33 +97,28 @@ def _find_edge(
     is_edge = (filled[rows] >= 0.85) & ((jump >= 0.15) | is_uniform[rows - 1])
     for place in np.flatnonzero(starts_line | is_edge):
         row = int(rows[place])
-        if is_bar_row[row : bottom + 1].mean() < 0.8 or not _holds_letters(
-            distance[row : bottom + 1]
-        ):
-            continue
-        if starts_line[place]:
-            top_line = min(top_line, row)
         # A gap between two lines of text is an edge as well, but one below more of the bar.
         contrast = filled[row : bottom + 1].mean() - filled[max(0, row - n_above) : row].mean()
-        if is_edge[place] and contrast > best_contrast:
+        is_new_line = starts_line[place] and top_line == n_rows
+        is_better_edge = is_edge[place] and contrast > best_contrast
+        if not (is_new_line or is_better_edge) or is_bar_row[row : bottom + 1].mean() < 0.8:
+            continue
+        if not _holds_letters(_measure_distance(grey[row : bottom + 1], level)):
+            continue
+        if is_new_line:
+            top_line = row
+        if is_better_edge:
             top_edge, best_contrast = row, contrast
     top = min(top_line, top_edge)
     if top == n_rows:
         return 0
-    if is_uniform[top - 1] or (not is_line[top] and _is_mixed(distance, top)):
+    if is_uniform[top - 1] or (not is_line[top] and _is_mixed(grey, level, top)):
         top -= 1
     return n_rows - top
 
 
-def _find_uniform_rows(
-    grey: NDArray[np.uint8], share_far: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Rows of one grey level that is far from the bar's."""
-    is_uniform = share_far >= 0.5
-    some = grey[is_uniform, ::4].astype(np.int16)  # enough columns for a whole row
-    middle = np.median(some, axis=1, keepdims=True)
-    is_uniform[is_uniform] = (np.abs(some - middle) <= 16).mean(axis=1) >= 0.95
-    return is_uniform
+def _measure_distance(grey: NDArray[np.uint8], level: np.integer) -> NDArray[np.int16]:
+    return np.abs(grey.astype(np.int16) - np.int16(level))
 
 
 def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -140,12 +136,13 @@ def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -
     return is_line
 
 
-def _is_mixed(distance: NDArray[np.int16], row: int) -> bool:
+def _is_mixed(grey: NDArray[np.uint8], level: np.integer, row: int) -> bool:
     """Whether the row above an edge is clearly paler than the image above it."""
     if row < 3:
         return False
-    above = float(distance[row - 3 : row - 1].mean())
-    return above >= 2 * NEAR and float(distance[row - 1].mean()) < 0.75 * above
+    distance = _measure_distance(grey[row - 3 : row], level).mean(axis=1)
+    above = float(distance[:2].mean())
+    return above >= 2 * NEAR and float(distance[2]) < 0.75 * above
 
 
 def _holds_letters(block: NDArray[np.int16]) -> bool:
@@ -169,10 +166,12 @@ def _is_quiet(block: NDArray[np.int16], edge: int = 4) -> bool:
 
 
 def _is_stated_bar(
-    distance: NDArray[np.int16],
+    grey: NDArray[np.uint8],
+    level: np.integer,
     filled: NDArray[np.float64],
     is_uniform: NDArray[np.bool_],
     hint: int,
 ) -> bool:
     rows = (filled[-hint:] >= 0.4) | is_uniform[-hint:]
-    return hint >= 8 and bool(rows.mean() >= 0.95) and _holds_letters(distance[-hint:])
+    is_filled = hint >= 8 and bool(rows.mean() >= 0.95)
+    return is_filled and _holds_letters(_measure_distance(grey[-hint:], level))

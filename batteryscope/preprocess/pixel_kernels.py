@@ -62,10 +62,11 @@ def transpose(pixels: Grey) -> Grey:
 
 
 @njit(cache=True, nogil=True)
-def measure_block_variances(pixels: Grey, edge_y: int, edge_x: int) -> NDArray[np.float64]:
-    """Return the variances (ddof 0) of the grey levels of all whole blocks, row after row."""
+def find_median_block_sd(pixels: Grey, edge_y: int, edge_x: int) -> float:
+    """Return the median of the standard deviations (ddof 0) of all whole blocks, at least one."""
     n_rows, n_columns = pixels.shape[0] // edge_y, pixels.shape[1] // edge_x
-    variances = np.empty(n_rows * n_columns)
+    size = edge_y * edge_x
+    spreads = np.empty(n_rows * n_columns)
     width = n_columns * edge_x
     sums, squares = np.empty(width, np.int32), np.empty(width, np.int32)
     for block_row in range(n_rows):
@@ -82,10 +83,9 @@ def measure_block_variances(pixels: Grey, edge_y: int, edge_x: int) -> NDArray[n
             for x in range(column * edge_x, (column + 1) * edge_x):
                 total += sums[x]
                 total_squares += squares[x]
-            size = edge_y * edge_x
-            place = block_row * n_columns + column
-            variances[place] = (size * total_squares - total * total) / (size * size)
-    return variances
+            spread = np.sqrt(size * total_squares - total * total) / size
+            spreads[block_row * n_columns + column] = spread
+    return float(np.median(spreads))
 
 
 @njit(cache=True, nogil=True)
@@ -104,3 +104,32 @@ def count_by_distance(
             fars += np.int32(distance >= far)
         n_near[y], n_far[y] = nears, fars
     return n_near, n_far
+
+
+@njit(cache=True, nogil=True)
+def count_near_median(pixels: Grey, step: int, near: int) -> tuple[NDArray[np.int64], int]:
+    """Count in every row the pixels at most ``near`` from the row's median.
+
+    Only every ``step``-th pixel is looked at; the second value is their number in a row.
+    """
+    height, width = pixels.shape
+    counts = np.zeros(height, np.int64)
+    n = (width + step - 1) // step
+    histogram = np.empty(256, np.int64)
+    for y in range(height):
+        row = pixels[y]
+        histogram[:] = 0
+        for x in range(0, width, step):
+            histogram[row[x]] += 1
+        lower, upper, below = -1, -1, 0  # the two values in the middle, equal if n is odd
+        for level in range(256):
+            below += histogram[level]
+            if lower < 0 and below > (n - 1) // 2:
+                lower = level
+            if below > n // 2:
+                upper = level
+                break
+        for level in range(256):
+            if abs(2 * level - lower - upper) <= 2 * near:
+                counts[y] += histogram[level]
+    return counts, n

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.preprocess.pixel_kernels import measure_block_variances
+from batteryscope.preprocess.pixel_kernels import find_median_block_sd
 
 
 def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:
@@ -26,4 +26,4 @@ def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:
         Grey levels of 255.
     """
     edge_y, edge_x = min(block_px, tile.shape[0]), min(block_px, tile.shape[1])
-    return float(np.median(np.sqrt(measure_block_variances(tile, edge_y, edge_x))))
+    return find_median_block_sd(tile, edge_y, edge_x)

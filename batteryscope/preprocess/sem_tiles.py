@@ -37,23 +37,24 @@ def cut_sem_tiles(
     """
     bar_px = measure_data_bar(pixels, record, settings.data_bar)
     height, width = pixels.shape[0] - bar_px, pixels.shape[1]
-    crop = settings.crop_px
-    if min(height, width) < crop:
+    largest = settings.largest_crop_px
+    if min(height, width) < largest:
+        key = "crop_px" if largest == settings.crop_px else "grid_crops_px"
         raise UnusablePictureError(
             "wrong_size",
             f"without its data bar of {bar_px} rows it has {width}×{height} px, smaller than "
-            f"preprocess.crop_px {crop}; choose a smaller crop_px or leave the picture out.",
+            f"preprocess.{key} {largest}; choose a smaller {key} or leave the picture out.",
         )
-    rows: list[tuple[str, int, int, float, bool]] = []
+    rows: list[tuple[str, int, int, int, float, bool]] = []
     tiles: list[NDArray[np.uint8]] = []
 
-    def judge(y: int, x: int) -> tuple[NDArray[np.uint8], float, bool]:
+    def judge(y: int, x: int, crop: int) -> tuple[NDArray[np.uint8], float, bool]:
         tile = pixels[y : y + crop, x : x + crop]
         local_sd = measure_local_sd(tile, settings.block_px)
         return tile, local_sd, local_sd >= settings.min_local_sd
 
     def keep(kind: str, y: int, x: int, tile: Any, local_sd: float, used: bool) -> None:
-        rows.append((kind, x, y, local_sd, used))
+        rows.append((kind, x, y, len(tile), local_sd, used))
         if used:
             tiles.append(resize_tile(tile, settings.input_px))
 
@@ -61,22 +62,22 @@ def cut_sem_tiles(
         if rng is None:
             raise ValueError("random tiles need a random generator")
         for _attempt in range(MAX_ATTEMPTS):
-            y, x = map(int, draw_random_tiles(height, width, crop, 1, rng)[0])
-            tile, local_sd, used = judge(y, x)
+            y, x = map(int, draw_random_tiles(height, width, settings.crop_px, 1, rng)[0])
+            tile, local_sd, used = judge(y, x, settings.crop_px)
             if used:
                 break
         keep("random", y, x, tile, local_sd, used)
-    grid = place_grid_tiles(height, width, crop, settings.grid_tiles)
-    for y, x in grid.tolist():
-        keep("grid", y, x, *judge(y, x))
-    table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
-    table.insert(3, "crop_px", crop)
-    on_grid = table[table["kind"] == "grid"]
-    if not on_grid["used"].any():
+    for crop in settings.judging_crops_px:
+        for y, x in place_grid_tiles(height, width, crop, settings.grid_tiles).tolist():
+            keep("grid", y, x, *judge(y, x, crop))
+    judged = rows[n_random:]
+    if not any(used for *_, used in judged):
         raise UnusablePictureError(
             "empty",
-            f"none of the {len(grid)} grid tiles shows coating: the highest local standard "
-            f"deviation is {on_grid['local_sd'].max():.1f} grey levels, below "
+            f"none of the {len(judged)} grid tiles shows coating: the highest local standard "
+            f"deviation is {max(local_sd for *_, local_sd, _ in judged):.1f} grey levels, below "
             f"preprocess.min_local_sd {settings.min_local_sd:g}.",
         )
+    columns = ("kind", "x_px", "y_px", "crop_px", "local_sd", "used")
+    table = pd.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True)))
     return TileBatch(np.stack(tiles), table, bar_px)

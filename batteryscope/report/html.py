@@ -105,7 +105,7 @@ def render_report(
         "file_notes": facts.show_notes(evidence.rejects),
         "tiles": facts.show_tiles(evidence.tile_index, words.name_samples(preprocess)),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
-        "tiles_text": words.describe_tiles(preprocess),
+        "tiles_text": words.describe_tiles(preprocess) + words.describe_flips(recipe.model),
         "resolution_of": lambda shape: words.describe_map_shape(shape, preprocess),
         "baselines_text": words.describe_baselines(
             () if evidence.comparison is None else evidence.comparison["arm"].unique(),

@@ -38,7 +38,7 @@ from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.style import Picture, encode_picture
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
-from batteryscope.report.words import describe_tiles
+from batteryscope.report.words import describe_flips, describe_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,11 +180,12 @@ def render_regression_report(
     published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
     rejects, rejected = show_rejects(evidence.rejects)
     crops, rejected_crops = show_rejects(evidence.tile_rejects)
+    recipe = evidence.plan.main.recipe
     context: dict[str, Any] = {
         "evidence": evidence,
         "settings": evidence.settings,
-        "recipe": evidence.plan.main.recipe,
-        "cropping": describe_tiles(evidence.plan.main.recipe.preprocess),
+        "recipe": recipe,
+        "cropping": describe_tiles(recipe.preprocess) + describe_flips(recipe.model),
         "sentence": sentence,
         "pictures": pictures,
         "published": published,

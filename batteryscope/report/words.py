@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from batteryscope.config.learning import BalanceSettings
+from batteryscope.config.learning import BalanceSettings, ModelSettings
 from batteryscope.config.preprocess import (
     CoatingCropSettings,
     CtSlicesSettings,
@@ -256,11 +256,27 @@ def describe_tiles(preprocess: PreprocessSettings) -> str:
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. "
         f"{_describe_training_tiles(preprocess)} Every image is judged by "
-        f"{preprocess.grid_tiles} evenly spaced tiles."
+        f"{preprocess.grid_tiles} evenly spaced tiles{_describe_scales(preprocess)}."
     )
     if preprocess.min_local_sd > 0:
         sentence += " Tiles that show only empty background were left out."
     return sentence
+
+
+def describe_flips(model: ModelSettings) -> str:
+    """Return what is averaged when a tile is judged, as a further sentence, if anything is."""
+    copies = {"columns": "its mirror image", "both": "its three mirror images"}
+    if model.flips_at_test == "none":
+        return ""
+    return f" The answer to a tile is the mean of those to it and to {copies[model.flips_at_test]}."
+
+
+def _describe_scales(preprocess: SemTilesSettings) -> str:
+    if preprocess.grid_crops_px is None:
+        return ""
+    edges = " and ".join(str(edge) for edge in preprocess.grid_crops_px)
+    each = " each" if len(preprocess.grid_crops_px) > 1 else ""
+    return f"{each} of {edges} pixels, resized alike"
 
 
 def _describe_whole(preprocess: SemWholeSettings) -> str:

@@ -6,6 +6,7 @@ It takes one pass over the tiles: the features are computed once for all folds a
 import hashlib
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ def _identify_features(model: TileClassifier) -> str:
         treated = model.input(ramp.to(next(model.parameters()).device))
     network = _get_statistics(model).network.state_dict()
     digests = {key: _digest_tensor(value) for key, value in network.items()}
-    return digest_json([model.description.as_dict(), digests, _digest_tensor(treated)])
+    described = replace(model.description, flips_at_test="none").as_dict()
+    return digest_json([described, digests, _digest_tensor(treated)])
 
 
 def _digest_tensor(value: Tensor) -> str:
