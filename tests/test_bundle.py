@@ -18,6 +18,7 @@ from batteryscope.bundle.vote import take_vote
 from batteryscope.errors import InputError
 from batteryscope.manifest.inspect import digest_pixels
 from batteryscope.models.weights_file import WeightsOrigin
+from batteryscope.preprocess.tiling import resize_tile
 from batteryscope.provenance import digest_file
 from batteryscope.readers.registry import read_picture
 from tests.bundled_study import (
@@ -49,6 +50,25 @@ def copy(study: Study, tmp_path: Path) -> Path:
 def change_record(folder: Path, **changes: object) -> None:
     path = folder / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_bundle_of_whole_frames_gives_one_answer_per_image(study: Study, tmp_path: Path) -> None:
+    """One tile per frame: the answer is that of the networks for the resized frame, no vote."""
+    whole = {"method": "sem_whole", "input_px": 32, "block_px": 8, "min_local_sd": 5.0}
+    bundle = load_bundle(bundle_study(study, tmp_path / "bundle", preprocess=whole))
+    frames = [draw_picture("new", 0), draw_picture("new", 1, height=120, width=160)]
+    table = bundle.predict_frames([*frames, np.full((96, 128), 60, np.uint8)])
+    assert table["status"].tolist() == ["ok", "ok", "rejected"]
+    assert table["tiles_used"].tolist() == [1, 1, 0]
+    assert table["reason"].iloc[2].startswith("empty: no part of the frame shows coating")
+    tiles = np.stack([resize_tile(frame, 32) for frame in frames])
+    asked = bundle.ask_models(tiles)  # (models, frames, classes)
+    for i in (0, 1):
+        verdict = take_vote(asked[:, i : i + 1], bundle.record.temperature)
+        assert table["class"].iloc[i] == bundle.record.classes[verdict.winner]
+        assert table["confidence"].iloc[i] == pytest.approx(verdict.confidence, abs=1e-5)
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "Each picture is resized as a whole" in card
 
 
 def test_bundle_holds_all_that_its_use_needs(study: Study) -> None:

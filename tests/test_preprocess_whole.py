@@ -13,7 +13,7 @@ from batteryscope.augment import TileAugmentation, draw_crops, enlarge_crops
 from batteryscope.balance import balance_stage
 from batteryscope.config.checks import check_project
 from batteryscope.config.learning import AugmentSettings, BalanceSettings
-from batteryscope.config.preprocess import SemWholeSettings
+from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import list_levels
@@ -21,6 +21,7 @@ from batteryscope.plan import plan_study
 from batteryscope.preprocess.sem_whole import shrink_sem_frame
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.preprocess.tiling import resize_tile
+from batteryscope.report.words import describe_tiles, describe_vote
 from batteryscope.tilestore import TileStore
 from tests.compared_arms import make_arm, make_manifest
 from tests.test_config import PARAMS, ROOT
@@ -176,3 +177,13 @@ def test_overlay_of_whole_frames():
     demo = load_project(PARAMS, overlay | {"scale": "demo"}).studies["additive_transfer"]
     assert demo.preprocess.input_px == 96
     plan_study("additive_transfer", study)
+
+
+def test_report_tells_how_whole_frames_are_judged():
+    assert "64×64 pixels" in describe_tiles(SemWholeSettings(input_px=64))
+    assert "without a vote" in describe_vote("image", SemWholeSettings())
+    assert "soft vote" in describe_vote("image", SemTilesSettings())
+    assert "12 tiles at random places of every training image" in describe_tiles(SemTilesSettings())
+    per_class = describe_tiles(SemTilesSettings(tiles_per_class=400))
+    assert "400 tiles per class" in per_class
+    assert "over the training images of the class" in per_class

@@ -67,7 +67,7 @@ def render_report(
         "settings": evidence.settings,
         "headline": headline,
         "pictures": pictures,
-        "unit": LEVEL_NAMES[headline.level] if headline else "image",
+        "unit": (unit := LEVEL_NAMES[headline.level] if headline else "image"),
         "samples": words.name_samples(preprocess),
         "main_label": evidence.label_of(evidence.main_arm),
         "findings": [
@@ -106,6 +106,7 @@ def render_report(
         "tiles": facts.show_tiles(evidence.tile_index, words.name_samples(preprocess)),
         "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
         "tiles_text": words.describe_tiles(preprocess) + words.describe_flips(recipe.model),
+        "vote_text": words.describe_vote(unit, preprocess),
         "resolution_of": lambda shape: words.describe_map_shape(shape, preprocess),
         "baselines_text": words.describe_baselines(
             () if evidence.comparison is None else evidence.comparison["arm"].unique(),

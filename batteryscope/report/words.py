@@ -303,6 +303,14 @@ def _describe_training_tiles(preprocess: SemTilesSettings) -> str:
     )
 
 
+def describe_vote(unit: str, preprocess: PreprocessSettings) -> str:
+    """Return how a verdict comes about; ``unit`` is what is judged, such as ``image``."""
+    who = f"{'An' if unit == 'image' else 'A'} {unit}"
+    if isinstance(preprocess, SemWholeSettings) and unit == "image":
+        return f"{who} is seen as a whole: its own probabilities decide, without a vote."
+    return f"{who} is judged by soft vote: the mean of the probabilities of its tiles decides."
+
+
 def _describe_coating(preprocess: CoatingCropSettings) -> str:
     """Tell which crops trained and which judge a picture."""
     size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"
