@@ -160,6 +160,7 @@ def test_second_stage_solves_on_the_features_of_the_first(tmp_path):
     save_file(
         {k: v.contiguous() for k, v in parent.state_dict().items()}, folder / "weights.safetensors"
     )
+    (folder / "fit.json").write_text('{"pretrained": null}', encoding="utf-8")
     task = FitTask(0, 0, tile_set, tile_set, "x", folder)
     classes = ["c0", "c1", "c2"]
     fit_discriminant(task, settings, classes, tiles, FeatureStore(tiles), tmp_path / "state", "fit")
