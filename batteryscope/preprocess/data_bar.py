@@ -70,7 +70,7 @@ def measure_data_bar(
 
 def _find_edge(
     grey: NDArray[np.uint8],
-    level: np.integer,
+    level: int,
     filled: NDArray[np.float64],
     is_uniform: NDArray[np.bool_],
     height: int,
@@ -136,7 +136,7 @@ def _find_border_lines(grey: NDArray[np.uint8], is_uniform: NDArray[np.bool_]) -
     return is_line
 
 
-def _is_mixed(grey: NDArray[np.uint8], level: np.integer, row: int) -> bool:
+def _is_mixed(grey: NDArray[np.uint8], level: int, row: int) -> bool:
     """Whether the row above an edge is clearly paler than the image above it."""
     if row < 3:
         return False
@@ -167,7 +167,7 @@ def _is_quiet(block: NDArray[np.int16], edge: int = 4) -> bool:
 
 def _is_stated_bar(
     grey: NDArray[np.uint8],
-    level: np.integer,
+    level: int,
     filled: NDArray[np.float64],
     is_uniform: NDArray[np.bool_],
     hint: int,
