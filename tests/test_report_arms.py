@@ -153,7 +153,7 @@ def test_accuracy_that_cannot_be_the_jaccard_index_is_told():
 def test_networks_stand_beside_the_papers(evidence):
     headline, plan = find_headline(evidence), plan_study("s", evidence.settings)
     main, other = as_dicts(show_backbones(evidence, plan, headline))
-    assert main["network"] == "efficientnet_b7"
+    assert main["network"] == "tf_efficientnet_lite0"
     assert main["training time"] == "20.0 s"  # two stages of 10 s, per fold
     assert main["parameters"] == "5\u202f000"
     assert (main["paper: training time"], main["paper: accuracy"]) == ("43.4 s", "94.0 %")

@@ -117,7 +117,7 @@ def _find_edge(
     return n_rows - top
 
 
-def _measure_distance(grey: NDArray[np.uint8], level: np.integer) -> NDArray[np.int16]:
+def _measure_distance(grey: NDArray[np.uint8], level: int) -> NDArray[np.int16]:
     return np.abs(grey.astype(np.int16) - np.int16(level))
 
 
