@@ -86,7 +86,7 @@ def test_plan_of_arms(tmp_path):
         "tile.accuracy": 0.9, "image.state.macro_f1": 0.75, "cost.seconds": 3.5
     }  # fmt: skip
     assert main.params["model.backbone"] == "resnet18"
-    assert other.params["model.backbone"] == "efficientnet_b7"
+    assert other.params["model.backbone"] == "tf_efficientnet_lite0"
     assert main.bundle is not None
     assert other.bundle is None
     assert ("confusion.png", "figures") in [(p.name, f) for p, f in main.artifacts]
