@@ -30,6 +30,20 @@ def data():
     return make_data()
 
 
+@pytest.fixture
+def head_weights(monkeypatch) -> list[torch.Tensor]:
+    """Weights of the head after every step of the trainings that a test makes."""
+    seen: list[torch.Tensor] = []
+    step = StageModule.optimizer_step
+
+    def watch(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        seen.append(copy.deepcopy(self.model.backbone.get_classifier().weight.detach()))
+
+    monkeypatch.setattr(StageModule, "optimizer_step", watch)
+    return seen
+
+
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES if b != "squeezenet1_1"])
 @pytest.mark.parametrize("head_units", [None, 16])
 def test_a_new_network_starts_at_the_logarithm_of_the_classes(backbone, head_units):
@@ -124,21 +138,13 @@ def test_batch_norm_statistics_can_stay_as_they_were(data, tmp_path):
 
 
 @pytest.mark.parametrize("averaging", ["exponential", "equal"])
-def test_an_average_of_weights_is_the_result(data, tmp_path, averaging, monkeypatch):
-    seen = []
-    step = StageModule.optimizer_step
-
-    def watch(self, *args, **kwargs):
-        step(self, *args, **kwargs)
-        seen.append(copy.deepcopy(self.model.backbone.get_classifier().weight.detach()))
-
-    monkeypatch.setattr(StageModule, "optimizer_step", watch)
+def test_an_average_of_weights_is_the_result(data, tmp_path, averaging, head_weights):
     settings = make_settings(epochs=2, averaging=averaging, monitor="val_loss")
     folder = run(data, settings, tmp_path / "state", tmp_path / "out")
     state = load_file(folder / "weights.safetensors")
     weight = state[next(k for k in state if k.endswith("fc.weight"))]
     best = pd.read_csv(folder / "history.csv")["val_loss"].idxmin()
-    steps = seen[: (best + 1) * (len(seen) // 2)]
+    steps = head_weights[: (best + 1) * (len(head_weights) // 2)]
     expected = steps[0]
     if averaging == "equal":
         expected = torch.stack(steps).mean(0)
@@ -149,16 +155,8 @@ def test_an_average_of_weights_is_the_result(data, tmp_path, averaging, monkeypa
     assert not torch.allclose(weight, steps[-1], atol=1e-6)
 
 
-def test_an_equal_average_begins_where_it_is_asked_to(data, tmp_path, monkeypatch):
-    seen = []
-    step = StageModule.optimizer_step
-
-    def watch(self, *args, **kwargs):
-        step(self, *args, **kwargs)
-        seen.append(copy.deepcopy(self.model.backbone.get_classifier().weight.detach()))
-
-    monkeypatch.setattr(StageModule, "optimizer_step", watch)
-    # The best epoch by a measure that only the last one has: early ones are not averaged at all.
+def test_an_equal_average_begins_where_it_is_asked_to(data, tmp_path, head_weights):
+    seen = head_weights
     settings = make_settings(epochs=3, averaging="equal", averaging_from_epoch=1)
     out = tmp_path / "out"
     tiles, index, manifest, split, balance = data
