@@ -50,7 +50,8 @@ class BrightnessThreshold(nn.Module):
         histogram[list(GREY.values())] = 1
         self.input.learn_statistics(histogram)
         self.threshold = nn.Parameter(torch.tensor(110 / 255))
-        self.description = SimpleNamespace(classes=CLASSES)
+        self.description = SimpleNamespace(classes=CLASSES, flips_at_test="none")
+        self.device = torch.device("cpu")
 
     def forward(self, tiles):
         above = 40 * (self.input(tiles).mean((1, 2, 3)) - self.threshold)
