@@ -1,0 +1,61 @@
+"""The results of six small studies are those that are stored: whoever moves code changes none.
+
+From stored predictions all programs after the training run as Snakemake calls them: evaluate,
+compare, bundle, apply to an external data set, report, publish. A change that is meant to change
+numbers or sentences renews what is stored, in a commit of its own::
+
+    python -m tests.golden.renew
+"""
+
+import pytest
+
+from tests.conftest import Sandbox
+from tests.golden.project import (
+    STUDIES,
+    build_project,
+    collect_results,
+    list_differences,
+    plan_programs,
+    read_stored,
+    run_programs,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sandbox, dict[str, list[list[str]]]]:
+    sandbox = build_project(tmp_path_factory.mktemp("golden") / "project")
+    return sandbox, plan_programs(sandbox)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_publishes_what_is_stored(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]], study: str
+) -> None:
+    sandbox, programs = planned
+    run_programs(sandbox.root, programs[study])
+    lines = list_differences(read_stored(study), collect_results(sandbox.root, study))
+    assert not lines, "\n".join([f"{study}: {len(lines)} differences", *lines[:20]])
+
+
+def test_a_difference_is_told_by_its_place() -> None:
+    stored = {
+        "metrics.json": {"arm.image.accuracy": 0.875, "gone": 1},
+        "comparison.csv": [{"arm": "a", "metric": "mape", "mean": 1.0}],
+        "published.json": {"models/a": 1, "reports/b": 2},
+    }
+    assert list_differences(stored, stored) == []
+    found = {
+        "metrics.json": {"arm.image.accuracy": 0.875 * (1 + 1e-7), "new": "x"},
+        "comparison.csv": [{"arm": "a", "metric": "mape", "mean": 1.00001}],
+        "published.json": {"reports/b": 1, "models/c": 1},
+    }
+    assert list_differences(stored, found) == [
+        "gone:    metrics.json gone = 1",
+        "gone:    published.json models/a = 1",
+        "new:     metrics.json new = 'x'",
+        "new:     published.json models/c = 1",
+        "changed: comparison.csv a/mape mean: 1.0 → 1.00001",
+        "changed: published.json reports/b: 2 → 1",
+    ]
