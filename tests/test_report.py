@@ -10,6 +10,7 @@ from PIL import Image
 
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.config.split import SplitSettings
+from batteryscope.core.style import encode_picture
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
 from batteryscope.report.confusion import draw_confusion, pivot_confusion
 from batteryscope.report.curves import draw_training_curves
@@ -24,7 +25,6 @@ from batteryscope.report.facts import (
 from batteryscope.report.mistakes import choose_bars, draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.results import show_external, show_survey
-from batteryscope.report.style import encode_picture
 from batteryscope.report.tables import (
     as_fraction,
     find_headline_level,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batteryscope.core.style import encode_picture
 from batteryscope.explain.polar import (
     N_ANGLES,
     N_RADII,
@@ -14,7 +15,6 @@ from batteryscope.explain.polar import (
     unroll_map,
 )
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
-from batteryscope.report.style import encode_picture
 
 
 def make_verdicts() -> pd.DataFrame:

@@ -7,17 +7,17 @@ import sys
 import pandas as pd
 import pytest
 
-from batteryscope.errors import InputError
-from batteryscope.plan import plan_study
-from batteryscope.tracking.local_files import hash_split
-from batteryscope.tracking.mirror import plan_runs
-from batteryscope.tracking.names import (
+from batteryscope.core.names import (
     MAX_PARAMETER_CHARACTERS,
     describe_failure,
     flatten_settings,
     hide_password,
     make_legal_name,
 )
+from batteryscope.errors import InputError
+from batteryscope.plan import plan_study
+from batteryscope.tracking.local_files import hash_split
+from batteryscope.tracking.mirror import plan_runs
 from tests.tracking_study import METRICS, ROOT, SETTINGS, build_study, write_json
 
 

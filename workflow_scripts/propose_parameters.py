@@ -28,7 +28,7 @@ def propose(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.bundle.record import write_json
-    from batteryscope.report.style import encode_picture
+    from batteryscope.core.style import encode_picture
     from batteryscope.tables.answering_models import choose_answering_arms, replace_networks
     from batteryscope.tables.ensemble import read_ensemble, read_half_widths
     from batteryscope.tables.figure_proposals import draw_proposals

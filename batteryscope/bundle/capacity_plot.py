@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
-from batteryscope.report.style import SERIES, encode_picture, house_style, make_figure
+from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
 
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, list_classes
-from batteryscope.tracking.names import hide_password
+from batteryscope.core.names import hide_password
 
 SEARCHED_SECTIONS = ("balance", "augment", "model", "train")
 

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.report.style import house_style, make_figure
+from batteryscope.core.style import house_style, make_figure
 from batteryscope.tilestore import take_plane
 
 COLOUR_MAP = "inferno"

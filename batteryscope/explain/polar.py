@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.style import SERIES, house_style, make_figure
 from batteryscope.explain.overlay import COLOUR_MAP
 from batteryscope.preprocess.unroll import unroll
-from batteryscope.report.style import SERIES, house_style, make_figure
 
 N_ANGLES, N_RADII = 180, 60
 

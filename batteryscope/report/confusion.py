@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.style import INK, Picture, encode_picture, house_style, make_figure
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
-from batteryscope.report.style import INK, Picture, encode_picture, house_style, make_figure
 from batteryscope.report.tables import LEVEL_NAMES
 
 if TYPE_CHECKING:

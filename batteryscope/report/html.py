@@ -11,11 +11,11 @@ import jinja2
 import pandas as pd
 import yaml
 
+from batteryscope.core.style import Picture
 from batteryscope.errors import InputError
 from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.headline import Headline
-from batteryscope.report.style import Picture
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 

@@ -4,11 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from batteryscope.manifest.select import select_samples
-from batteryscope.report.evidence import StudyEvidence
-from batteryscope.report.facts import plan_or_none
-from batteryscope.report.headline import Headline
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     SERIES,
     Picture,
     encode_picture,
@@ -16,6 +12,10 @@ from batteryscope.report.style import (
     make_figure,
     percent_axis,
 )
+from batteryscope.manifest.select import select_samples
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.facts import plan_or_none
+from batteryscope.report.headline import Headline
 from batteryscope.report.tables import LEVEL_NAMES, select_rows
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     GREEN,
     GREY,
     SOFT_INK,

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.style import BLUE, INK, Picture, encode_picture
 from batteryscope.forked_calls import call_side_by_side
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
 from batteryscope.report.confusion import show_confusion, show_confusions
@@ -17,7 +18,6 @@ from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
-from batteryscope.report.style import BLUE, INK, Picture, encode_picture
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.tables import (
     LEVEL_NAMES,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
 from batteryscope.evaluation.regression_metrics import read_target
-from batteryscope.report.style import GREY, INK, SERIES, house_style, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

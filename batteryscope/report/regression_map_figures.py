@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.style import GREY, SERIES, house_style, make_figure
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import ArmMaps
-from batteryscope.report.style import GREY, SERIES, house_style, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

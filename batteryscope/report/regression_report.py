@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
@@ -35,7 +36,6 @@ from batteryscope.report.regression_map_figures import (
     draw_shares,
 )
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.style import Picture, encode_picture
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_flips, describe_tiles

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batteryscope.report.style import Picture
+from batteryscope.core.style import Picture
 
 BESIDE_THE_PAGE = ("comparison.csv", "metrics.json")
 

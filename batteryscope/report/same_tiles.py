@@ -9,10 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.explain.preference import summarise_preference
-from batteryscope.report.evidence import ArmEvidence, StudyEvidence
-from batteryscope.report.shown_table import ShownTable, show_table
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     GREEN,
     VERMILLION,
     Picture,
@@ -20,6 +17,9 @@ from batteryscope.report.style import (
     house_style,
     make_figure,
 )
+from batteryscope.explain.preference import summarise_preference
+from batteryscope.report.evidence import ArmEvidence, StudyEvidence
+from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import format_count, format_percent
 from batteryscope.tilestore import take_plane
 

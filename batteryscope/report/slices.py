@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     GREEN,
     VERMILLION,
     house_style,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     INK,
     SERIES,
     Picture,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from batteryscope.report.style import Picture, encode_picture
+from batteryscope.core.style import Picture, encode_picture
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import name_target

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from batteryscope.core.style import Picture
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
 from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.style import Picture
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.table_evidence import TableEvidence

@@ -8,9 +8,9 @@ import pandas as pd
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.style import Picture
 from batteryscope.report.html import make_environment
 from batteryscope.report.shown_table import show_table
-from batteryscope.report.style import Picture
 from batteryscope.report.tables import format_duration
 from batteryscope.search.results import STATES, name_metric
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from batteryscope.core.names import describe_failure
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.search.storage import lock_storage
-from batteryscope.tracking.names import describe_failure
 
 if TYPE_CHECKING:
     import optuna

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import BatteryscopeError
-from batteryscope.tracking.names import describe_failure, hide_password
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

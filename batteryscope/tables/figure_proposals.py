@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.report.style import GREY, INK, SERIES, house_style, make_figure
+from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
 from batteryscope.tables.labels import label_column, name_column
 from batteryscope.tables.proposals import TOLERANCE, Proposals
 

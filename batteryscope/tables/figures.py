@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     BLUE,
     GREEN,
     GREY,

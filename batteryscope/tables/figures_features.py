@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.report.style import GREY, VERMILLION, house_style, make_figure
+from batteryscope.core.style import GREY, VERMILLION, house_style, make_figure
 from batteryscope.tables.figures import mark_domains
 from batteryscope.tables.labels import label_column, name_column, name_domain
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.evaluation.predictions import is_baseline
-from batteryscope.report.style import (
+from batteryscope.core.style import (
     BLUE,
     GREEN,
     GREY,
@@ -22,6 +21,7 @@ from batteryscope.report.style import (
     make_figure,
     percent_axis,
 )
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.ablations import find_break_even
 from batteryscope.tables.figures import mark_domains, set_percent_ticks
 from batteryscope.tables.labels import format_half_width, name_arm, name_column, name_domain

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batteryscope.tracking.names import (
+from batteryscope.core.names import (
     KEY_TAG,
     LIVE_TAG,
     MAX_TAG_CHARACTERS,
@@ -151,7 +151,7 @@ def open_live_run(
     study
         Name of the study, which is the experiment.
     job_key
-        Name of the fit, as :func:`batteryscope.tracking.names.name_live_job` gives it.
+        Name of the fit, as :func:`batteryscope.core.names.name_live_job` gives it.
     tags, params
         Texts to search by, and (nested) settings.
 

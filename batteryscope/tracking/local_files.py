@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from batteryscope.core.names import make_legal_name
 from batteryscope.errors import InputError
-from batteryscope.tracking.names import make_legal_name
 from batteryscope.tracking.records import MetricValue
 
 

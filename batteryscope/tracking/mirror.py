@@ -10,6 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from batteryscope.core.names import (
+    MAX_TAG_CHARACTERS,
+    cut_text,
+    flatten_settings,
+    name_live_job,
+)
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan, plan_study
 from batteryscope.provenance import digest_file, digest_json
@@ -20,12 +26,6 @@ from batteryscope.tracking.local_files import (
     read_fit_scores,
     read_history,
     read_json,
-)
-from batteryscope.tracking.names import (
-    MAX_TAG_CHARACTERS,
-    cut_text,
-    flatten_settings,
-    name_live_job,
 )
 from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord, StudyResults
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
+from batteryscope.core.names import DIGEST_TAG, KEY_TAG, LIVE_TAG, PARENT_TAG
 from batteryscope.tracking.model import log_bundle
-from batteryscope.tracking.names import DIGEST_TAG, KEY_TAG, LIVE_TAG, PARENT_TAG
 from batteryscope.tracking.records import DatasetRecord, RunRecord
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.core.names import flatten_settings
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import list_figures
-from batteryscope.tracking.names import flatten_settings
 from batteryscope.tracking.records import MetricValue, RunRecord
 
 

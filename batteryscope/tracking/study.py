@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import InputError
 from batteryscope.provenance import find_git_commit
-from batteryscope.tracking.names import describe_failure, hide_password
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import reconcile_runs
 from batteryscope.tracking.store import find_experiment, open_client, resolve_uri

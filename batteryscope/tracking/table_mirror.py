@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.names import flatten_settings, make_legal_name
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile, list_figures
-from batteryscope.tracking.names import flatten_settings, make_legal_name
 from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
 
 if TYPE_CHECKING:
