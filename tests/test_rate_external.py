@@ -11,6 +11,7 @@ from batteryscope.config.check_external import check_external
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.demo.cross_section_dataset import list_electrodes
 from batteryscope.errors import ConfigError, InputError, LeakageError
+from batteryscope.evaluation.conformal import find_conformal_quantile
 from batteryscope.evaluation.regression_external import (
     flatten_external,
     gather_external,
@@ -21,7 +22,6 @@ from batteryscope.evaluation.regression_intervals import (
     find_grouped_quantile,
     measure_capacity_intervals,
 )
-from batteryscope.tables.intervals import find_conformal_quantile
 
 TARGET = "capacity_1c_ah_kg"
 

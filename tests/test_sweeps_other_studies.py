@@ -20,6 +20,7 @@ from batteryscope.report.sweep_measures import list_levels
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
 from batteryscope.tables.plan_sweeps import plan_table_sweeps
+from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking.sweep_mirror import plan_point_runs
 from tests.table_study import make_rows, make_study
 from tests.test_config import PARAMS
@@ -206,7 +207,7 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
         table.to_parquet(tmp_path / f"{name}.parquet")
         arms.append(f"{name}={tmp_path / name}.parquet")
     bases = {"nodes_6": "adapter", "adapter": "adapter"}
-    scores = score_points("table", arms, pd.DataFrame(), [], {}, bases)
+    scores = score_table_points(arms, bases)
     study = table_study({"nodes": {"networks.nodes": [4, 6]}})
     points = [vars(point) for point in plan_table_sweeps("tables", study).points]
     result = tabulate_points(points, scores, count_fits(arms))

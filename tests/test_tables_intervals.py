@@ -2,15 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.tables.findings import judge_intervals
-from batteryscope.tables.intervals import (
+from batteryscope.evaluation.conformal import (
     count_needed_rows,
     find_conformal_quantile,
-    find_outside_range,
-    find_ranges,
     find_relative_scores,
-    measure_intervals,
 )
+from batteryscope.tables.findings import judge_intervals
+from batteryscope.tables.intervals import find_outside_range, find_ranges, measure_intervals
 from tests.table_study import make_rows, make_study
 
 

@@ -29,6 +29,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.config.evaluate import PaperValue
     from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
     from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
+    from batteryscope.tables.score_points import score_table_points
 
     planned = json.loads(arguments.points.read_text(encoding="utf-8"))
     paper = [PaperValue.model_validate(value) for value in planned["paper"]]
@@ -40,15 +41,17 @@ def compare(arguments: argparse.Namespace) -> None:
         ]
         for name, _, parts in (text.partition("=") for text in arguments.fits)
     }
-    table = score_points(
-        planned["task"],
-        arguments.arms,
-        pd.read_parquet(arguments.manifest),
-        arguments.label_columns,
-        planned["backbones"],
-        planned.get("bases"),
-        arguments.splits,
-    )
+    if planned["task"] == "table":
+        table = score_table_points(arguments.arms, planned["bases"])
+    else:
+        table = score_points(
+            planned["task"],
+            arguments.arms,
+            pd.read_parquet(arguments.manifest),
+            arguments.label_columns,
+            planned["backbones"],
+            arguments.splits,
+        )
     costs = summarise_epochs(histories) if histories else count_fits(arguments.arms)
     points = tabulate_points(planned["points"], table, costs, paper)
     arguments.out_dir.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batteryscope.evaluation.conformal import find_relative_scores
 from batteryscope.evaluation.regression_predictions import FIT
-from batteryscope.tables.intervals import find_relative_scores
 
 INTERVAL_COLUMNS = [
     "arm", "target", "coverage_wanted", "relative_half_width", "mean_half_width",

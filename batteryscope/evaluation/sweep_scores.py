@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from batteryscope.errors import InputError
@@ -12,7 +11,6 @@ from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
 
 Task = Literal["class", "capacity", "table"]
-MAIN_STUDY, SOURCE_ARM = "", "source"  # of tables
 
 
 def score_points(
@@ -21,7 +19,6 @@ def score_points(
     manifest: pd.DataFrame,
     label_columns: Sequence[str],
     backbones: Mapping[str, str],
-    bases: Mapping[str, str] | None = None,
     splits: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Score the arms that do the work of all points.
@@ -30,8 +27,8 @@ def score_points(
     ----------
     task
         ``class``: accuracies and F1; ``capacity``: MAPE (percent), MAE (unit of the
-        capacities) and R²; ``table``: the same and the root mean squared error, for every
-        target and domain by itself.
+        capacities) and R². Rows of tables have a scorer of their own
+        (:func:`batteryscope.tables.score_points.score_table_points`).
     arms
         Texts ``name=path`` of predictions.
     manifest
@@ -40,11 +37,9 @@ def score_points(
         Columns that the class is made of.
     backbones
         Network by arm.
-    bases
-        For ``table``: which arm of the study is judged.
     splits
-        For ``class`` and ``capacity``: texts ``name=path``. An arm that trained on the specimens
-        that it was tested on is not judged per specimen.
+        Texts ``name=path``. An arm that trained on the specimens that it was tested on is not
+        judged per specimen.
 
     Returns
     -------
@@ -64,9 +59,6 @@ def score_points(
         predictions = read_all_predictions(arms)
         known = read_splits(splits)
         return compare_arms(predictions, manifest, label_columns, backbones, splits=known)
-    if task == "table":
-        pairs = [text.partition("=")[::2] for text in arms]
-        return _score_rows({name: _read(Path(path)) for name, path in pairs}, bases or {})
     from batteryscope.evaluation.regression_comparison import compare_capacities
     from batteryscope.evaluation.regression_predictions import gather_images
 
@@ -79,22 +71,6 @@ def score_points(
     return compare_capacities(
         pd.concat(images, ignore_index=True), backbones, straddling=straddling
     )
-
-
-def _score_rows(tables: Mapping[str, pd.DataFrame], bases: Mapping[str, str]) -> pd.DataFrame:
-    """Score the judged arm of every table of predictions; at home that is the source network."""
-    from batteryscope.tables.scores import score_predictions
-
-    scored = []
-    for name, table in tables.items():
-        mine = table[(table["ablation"] == MAIN_STUDY) & (table["role"] == "test")]
-        mine = mine[mine["arm"].isin([bases.get(name, name), SOURCE_ARM])]
-        places = ["target", "domain"]
-        counts = mine.groupby(places)["sample_id"].nunique().rename("n").reset_index()
-        scores = score_predictions(mine).groupby([*places, "metric"])["score"]
-        summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1)}).reset_index()
-        scored.append(summary.merge(counts, on=places).assign(arm=name))
-    return pd.concat(scored, ignore_index=True).assign(level="row", backbone="", paper=np.nan)
 
 
 def flatten_scores(task: Task, points: pd.DataFrame) -> dict[str, float | int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.tables.intervals import count_needed_rows
+from batteryscope.evaluation.conformal import count_needed_rows
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
 from batteryscope.tables.verdicts import (

@@ -16,56 +16,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
+from batteryscope.evaluation.conformal import find_conformal_quantile, find_relative_scores
 from batteryscope.tables.table_predictions import order_table_arms, select_main_study
 
 INTERVAL_COLUMNS = [
     "arm", "target", "domain", "repeat", "coverage_wanted", "relative_half_width",
     "mean_half_width", "n_calibration", "coverage_measured", "n_covered", "n_test",
 ]  # fmt: skip
-
-
-def find_conformal_quantile(scores: ArrayLike, coverage: float) -> float:
-    """Return the score that a new one does not exceed with the given probability.
-
-    Parameters
-    ----------
-    scores
-        (n,) scores of calibration rows, none negative.
-    coverage
-        Wanted probability in (0, 1).
-
-    Returns
-    -------
-    float
-        The k-th smallest score with k = ceil((n + 1) · coverage); infinite if k > n,
-        because n rows are then too few for this coverage.
-    """
-    ordered = np.sort(np.asarray(scores, dtype=np.float64))
-    rank = count_needed_rank(len(ordered), coverage)
-    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
-
-
-def count_needed_rows(coverage: float) -> int:
-    """Return the smallest number of calibration rows that gives a finite interval."""
-    return int(np.ceil(coverage / (1 - coverage) - 1e-9))
-
-
-def count_needed_rank(n: int, coverage: float) -> int:
-    """Return ceil((n + 1) · coverage), unharmed by the rounding of the product."""
-    return int(np.ceil((n + 1) * coverage - 1e-9))
-
-
-def find_relative_scores(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """Return |y_true − y_pred| / |y_pred| of each row; infinite where y_pred alone is 0."""
-    true = np.asarray(y_true, dtype=np.float64)
-    pred = np.asarray(y_pred, dtype=np.float64)
-    error, size = np.abs(true - pred), np.abs(pred)
-    scores = np.full(error.shape, np.inf)
-    np.divide(error, size, out=scores, where=size > 0)
-    scores[error == 0] = 0.0
-    return scores
 
 
 def measure_intervals(predictions: pd.DataFrame, coverage: float) -> pd.DataFrame:

@@ -1,0 +1,56 @@
+"""The measures of the points of a sweep over a study of tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.errors import InputError
+from batteryscope.tables.scores import LEVEL, score_predictions
+from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
+
+PLACES = ["target", "domain"]
+
+
+def score_table_points(arms: Sequence[str], bases: Mapping[str, str]) -> pd.DataFrame:
+    """Score the judged arm of every point; at home that is the source network.
+
+    Parameters
+    ----------
+    arms
+        Texts ``name=path`` of predictions.
+    bases
+        By name, which arm of the study is judged.
+
+    Returns
+    -------
+    DataFrame
+        ``target, domain, metric, mean, sd, n, arm, level, backbone, paper``: MAPE (percent), MAE
+        and root mean squared error (unit of the target) and R² of the test rows of every target
+        and domain by itself; mean and standard deviation over repeats.
+
+    Raises
+    ------
+    InputError
+        If predictions cannot be read.
+    """
+    scored = []
+    for text in arms:
+        name, _, path = text.partition("=")
+        main = select_main_study(_read(Path(path)))
+        mine = main[
+            (main["role"] == "test") & main["arm"].isin([bases.get(name, name), SOURCE_ARM])
+        ]
+        counts = mine.groupby(PLACES)["sample_id"].nunique().rename("n").reset_index()
+        scores = score_predictions(mine).groupby([*PLACES, "metric"])["score"]
+        summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1)}).reset_index()
+        scored.append(summary.merge(counts, on=PLACES).assign(arm=name))
+    return pd.concat(scored, ignore_index=True).assign(level=LEVEL, backbone="", paper=np.nan)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
