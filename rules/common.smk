@@ -12,9 +12,9 @@ os.environ.update(PYTHONPATH=workflow.basedir)
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from batteryscope.config.checks import check_project
+from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
-from batteryscope.config.grey_mismatches import list_mismatches
+from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms

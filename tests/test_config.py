@@ -9,7 +9,6 @@ import yaml
 from PIL import Image
 from snakemake.utils import update_config
 
-from batteryscope.config.checks import check_project
 from batteryscope.config.project import (
     Project,
     change_settings,
@@ -18,6 +17,7 @@ from batteryscope.config.project import (
 )
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = ROOT / "params.yaml"

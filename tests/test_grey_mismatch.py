@@ -10,9 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from batteryscope.config.checks import check_project
 from batteryscope.config.evaluate import GreyMismatch, PaperValue
-from batteryscope.config.grey_mismatches import list_mismatches
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
@@ -24,6 +22,8 @@ from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project
+from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.report import pictures
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import find_headline

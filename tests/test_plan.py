@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from batteryscope.config.checks import check_project
 from batteryscope.config.project import load_project
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import ConfigError
 from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.groups import find_groups
 from batteryscope.training.stage import list_fits

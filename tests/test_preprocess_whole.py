@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from batteryscope.augment import TileAugmentation, draw_crops, enlarge_crops
 from batteryscope.balance import balance_stage
-from batteryscope.config.checks import check_project
 from batteryscope.config.learning import AugmentSettings, BalanceSettings
 from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import list_levels
 from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project
 from batteryscope.preprocess.sem_whole import shrink_sem_frame
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.preprocess.tiling import resize_tile

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from batteryscope.bundle.external_capacity import ExternalCapacities
-from batteryscope.config.check_external import check_external
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.demo.cross_section_dataset import list_electrodes
 from batteryscope.errors import ConfigError, InputError, LeakageError
@@ -22,6 +21,7 @@ from batteryscope.evaluation.regression_intervals import (
     find_grouped_quantile,
     measure_capacity_intervals,
 )
+from batteryscope.planning.check_external import check_external
 
 TARGET = "capacity_1c_ah_kg"
 

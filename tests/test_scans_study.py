@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
-from batteryscope.config.checks import check_project
 from batteryscope.config.dataset import CtCellGenerator, DatasetSettings, VolumeSettings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.preprocess import CtSlicesSettings
@@ -28,6 +27,7 @@ from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
 from batteryscope.models.classifier import build_classifier
 from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.preprocess.cut_volume import cut_volume
 from batteryscope.preprocess.describe_rejects import describe_rejects

@@ -9,18 +9,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from batteryscope.config import frame_sizes
-from batteryscope.config.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.evaluate import PaperValue
-from batteryscope.config.frame_sizes import check_crops, list_frames
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source
 from batteryscope.config.sweep import name_value
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.plan import plan_study
+from batteryscope.planning import frame_sizes
+from batteryscope.planning.checks import check_project
+from batteryscope.planning.frame_sizes import check_crops, list_frames
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from tests.small_params import small_params, small_study

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.config.frame_sizes import check_crops
 from batteryscope.config.project import load_project
 from batteryscope.config.sweep import SweepSettings
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 from batteryscope.plan import PlannedPoint, plan_study
+from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweep_measures import list_levels
 from batteryscope.report.sweeps import show_sweeps

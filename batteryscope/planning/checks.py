@@ -8,12 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from batteryscope.config.check_external import check_external
-from batteryscope.config.conditions import check_conditions
 from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
-from batteryscope.config.frame_sizes import check_crops
-from batteryscope.config.grey_mismatches import check_mismatches
-from batteryscope.config.origin import find_origin
 from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
@@ -22,6 +17,11 @@ from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.folder import list_files
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
+from batteryscope.planning.check_external import check_external
+from batteryscope.planning.conditions import check_conditions
+from batteryscope.planning.frame_sizes import check_crops
+from batteryscope.planning.grey_mismatches import check_mismatches
+from batteryscope.planning.origin import find_origin
 
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
