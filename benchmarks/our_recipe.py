@@ -49,8 +49,8 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> Prepared:
     from batteryscope.config.split import SplitSettings
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.frames import get_thumbnails
-    from batteryscope.manifest.scan import scan_images
     from batteryscope.preprocess.cut_dataset import cut_dataset
+    from batteryscope.readers.scan import scan_images
     from batteryscope.splits.assign import split_samples
     from batteryscope.splits.groups import find_groups, merge_groups
     from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates

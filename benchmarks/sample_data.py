@@ -60,7 +60,7 @@ def ingest_frames(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return manifest and measurements (``frames.parquet``) of the frames, one class each."""
     from batteryscope.config.dataset import DatasetSettings, LabelSettings
     from batteryscope.manifest.build import build_manifest
-    from batteryscope.manifest.scan import scan_images
+    from batteryscope.readers.scan import scan_images
 
     labels = LabelSettings(pattern=LABEL_PATTERN, columns=LABEL_COLUMNS)
     settings = DatasetSettings(name="benchmark", path=str(folder), labels=labels)

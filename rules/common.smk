@@ -21,7 +21,7 @@ from batteryscope.config.study import list_published_arms
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
 from batteryscope.fork_client import start_server
-from batteryscope.manifest.folder import (
+from batteryscope.readers.folder import (
     find_data_version,
     find_table_version,
     fingerprint_folder,

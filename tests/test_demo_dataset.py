@@ -14,7 +14,7 @@ from batteryscope.demo import write_dataset
 from batteryscope.demo.check_sets import assign_classes, render_check_picture
 from batteryscope.demo.write_dataset import generate_dataset, list_sem_jobs, read_generator
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.manifest.folder import list_files
+from batteryscope.readers.folder import list_files
 from batteryscope.readers.mask import read_mask
 from workflow_scripts import generate_dataset as program
 

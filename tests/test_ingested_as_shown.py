@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.manifest.build import build_manifest
-from batteryscope.manifest.scan import scan_images
+from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes
 from tests.dicom_scans import write_series
 from tests.picture_corpus import store_turned

@@ -16,10 +16,10 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.frames import read_frames
-from batteryscope.manifest.scan import scan_images
 from batteryscope.manifest.schema import read_manifest, validate_manifest, write_manifest
 from batteryscope.manifest.select import select_samples
 from batteryscope.manifest.summary import hash_manifest, summarise_manifest
+from batteryscope.readers.scan import scan_images
 from workflow_scripts.ingest_dataset import main
 
 NCM = {

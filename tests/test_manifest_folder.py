@@ -1,6 +1,6 @@
 """What is said of a data set's folder without opening a file."""
 
-from batteryscope.manifest.folder import find_data_version, fingerprint_folder, list_files
+from batteryscope.readers.folder import find_data_version, fingerprint_folder, list_files
 
 
 def test_fingerprint_changes_with_files_and_survives_broken_links(tmp_path):

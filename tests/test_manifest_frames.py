@@ -25,9 +25,9 @@ from batteryscope.manifest.frames import (
     write_frames,
 )
 from batteryscope.manifest.measure import make_thumbnail, measure_frame, measure_grey_levels
-from batteryscope.manifest.scan import scan_images
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.readers.registry import read_picture
+from batteryscope.readers.scan import scan_images
 from tests.test_preprocess_data_bar import draw_bar, draw_image
 from tests.test_preprocess_images import SETTINGS, make_frame
 from workflow_scripts import evaluate_baselines, ingest_dataset, preprocess_images, split_dataset

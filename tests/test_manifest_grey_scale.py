@@ -21,9 +21,9 @@ from batteryscope.manifest.grey_scale import (
     list_bit_depths,
     list_grey_ranges,
 )
-from batteryscope.manifest.scan import scan_images
 from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.grey_scale import GreyLevels, look_at_levels
+from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes
 from tests.dicom_scans import SCAN, write_series
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.manifest.build import build_manifest
-from batteryscope.manifest.scan import FolderScan, scan_images
 from batteryscope.readers.registry import read_picture
+from batteryscope.readers.scan import FolderScan, scan_images
 
 SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))
 ROOT = SHARED / "sem_ncm"

@@ -8,10 +8,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batteryscope.manifest.folder import list_files, walk_folder
-from batteryscope.manifest.scan import scan_images
+from batteryscope.readers.folder import list_files, walk_folder
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import read_picture
+from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes, open_volume
 
 SCAN = np.random.default_rng(1).integers(0, 255, (4, 12, 9), dtype=np.uint8)

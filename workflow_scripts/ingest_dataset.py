@@ -42,9 +42,9 @@ def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames
-    from batteryscope.manifest.scan import scan_images
     from batteryscope.manifest.schema import NOTED_REASONS, write_manifest
     from batteryscope.manifest.summary import summarise_manifest
+    from batteryscope.readers.scan import scan_images
     from batteryscope.readers.volumes import find_volumes
 
     settings = read_settings(DatasetSettings, arguments.settings)

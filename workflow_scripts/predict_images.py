@@ -46,7 +46,7 @@ def predict(arguments: argparse.Namespace) -> None:
     from batteryscope.config.dataset import read_slices
     from batteryscope.errors import ConfigError, InputError
     from batteryscope.evaluation.forward import demand_device
-    from batteryscope.manifest.scan import scan_images
+    from batteryscope.readers.scan import scan_images
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")

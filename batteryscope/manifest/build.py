@@ -21,7 +21,6 @@ from batteryscope.manifest.grey_scale import (
 )
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
-from batteryscope.manifest.scan import FolderScan, natural_key
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
     NUMBER_COLUMNS,
@@ -34,6 +33,7 @@ from batteryscope.manifest.schema import (
 from batteryscope.manifest.select import select_samples
 from batteryscope.manifest.targets import attach_capacities
 from batteryscope.manifest.volumes import expand_labels, inspect_volumes
+from batteryscope.readers.scan import FolderScan, natural_key
 from batteryscope.readers.written_values import as_number, parse_date_time
 
 log = logging.getLogger("batteryscope")
@@ -50,7 +50,7 @@ def build_manifest(
     Parameters
     ----------
     files
-        What :func:`batteryscope.manifest.scan.scan_images` found.
+        What :func:`batteryscope.readers.scan.scan_images` found.
     settings
         Labels, expected size, largest size, and which samples to keep.
     root

@@ -11,13 +11,13 @@ import pandas as pd
 from batteryscope.config.dataset import LabelSettings
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.label_table import match_files, read_label_table
-from batteryscope.manifest.scan import FolderScan
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
     COMPUTED_COLUMNS,
     ORIGIN_COLUMNS,
     Reject,
 )
+from batteryscope.readers.scan import FolderScan
 
 log = logging.getLogger("batteryscope")
 

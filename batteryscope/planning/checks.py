@@ -14,7 +14,6 @@ from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
-from batteryscope.manifest.folder import list_files
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
 from batteryscope.planning.check_external import check_external
@@ -22,6 +21,7 @@ from batteryscope.planning.conditions import check_conditions
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
 from batteryscope.planning.origin import find_origin
+from batteryscope.readers.folder import list_files
 
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 

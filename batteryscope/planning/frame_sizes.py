@@ -8,8 +8,8 @@ from pathlib import Path
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.config.sweep import resolve_values
 from batteryscope.errors import ConfigError
-from batteryscope.manifest.folder import list_files
 from batteryscope.plan import PlannedPoint
+from batteryscope.readers.folder import list_files
 
 log = logging.getLogger("batteryscope")
 # Name, and (width, height) in pixels.

@@ -45,7 +45,7 @@ def sort_frames(path: Path, frames: Sequence[Frame], read: _Read) -> OrderedFram
     PictureError
         Two slices with different pixels lie at one place.
     """
-    from batteryscope.manifest.scan import natural_key
+    from batteryscope.readers.scan import natural_key
 
     frames = sorted(frames, key=lambda f: (natural_key(f.header.file.name), f.index or 0))
     frames, copies = _leave_out_same_file(frames, read)

@@ -44,7 +44,7 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
         The pictures belong to several series or differ in size, or a slice is there twice with
         different content.
     """
-    from batteryscope.manifest.scan import natural_key
+    from batteryscope.readers.scan import natural_key
 
     if names is None:
         names = [

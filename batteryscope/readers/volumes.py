@@ -4,8 +4,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batteryscope.errors import InputError
-from batteryscope.manifest.folder import name_foreign
-from batteryscope.manifest.scan import (
+from batteryscope.readers.folder import name_foreign
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.registry import is_picture_name
+from batteryscope.readers.scan import (
     FolderScan,
     describe_foreign,
     is_companion,
@@ -13,8 +15,6 @@ from batteryscope.manifest.scan import (
     natural_key,
     show_name,
 )
-from batteryscope.readers.picture import PictureError
-from batteryscope.readers.registry import is_picture_name
 from batteryscope.readers.tiff_page import TIFF_SIGNATURES
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volume_array import NPY_SIGNATURE, ZARR_MARKS, open_npy, open_zarr

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from batteryscope.manifest.scan import natural_key
+from batteryscope.readers.scan import natural_key
 
 
 def order_samples(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

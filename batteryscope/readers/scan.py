@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.errors import InputError
-from batteryscope.manifest.folder import FolderContent, walk_folder
+from batteryscope.readers.folder import FolderContent, walk_folder
 from batteryscope.readers.registry import SUFFIXES, is_picture_name
 
 # Tables, notes and records that lie beside pictures; they are neither read nor reported.
