@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from batteryscope.preprocess.data_bar import find_data_bar
+from batteryscope.readers.data_bar import find_data_bar
 from batteryscope.readers.registry import read_picture
 
 SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))

@@ -30,8 +30,8 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.config.split import SplitSettings
     from batteryscope.counted import count_of
     from batteryscope.manifest.schema import read_manifest
+    from batteryscope.preprocess.dataset_cutters import find_dataset_cutter
     from batteryscope.preprocess.describe_rejects import describe_rejects
-    from batteryscope.preprocess.registry import find_dataset_cutter
 
     settings = _read_preprocess_settings(arguments.settings)
     manifest = read_manifest(arguments.manifest)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from batteryscope.errors import InputError
 from batteryscope.manifest.frames import GREY_LEVEL_COLUMNS, PERCENTILES, THUMBNAIL_PX
-from batteryscope.preprocess.data_bar import find_data_bar
+from batteryscope.readers.data_bar import find_data_bar
 
 
 def measure_frame(
@@ -22,7 +22,7 @@ def measure_frame(
         Grey levels, (height, width), data bar included.
     stated_data_bar_px
         Height of the data bar that labels or metadata state; see
-        :func:`~batteryscope.preprocess.data_bar.find_data_bar`.
+        :func:`~batteryscope.readers.data_bar.find_data_bar`.
 
     Returns
     -------

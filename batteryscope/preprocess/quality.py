@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.preprocess.pixel_kernels import find_median_block_sd
+from batteryscope.core.pixel_kernels import find_median_block_sd
 
 
 def measure_local_sd(tile: NDArray[np.uint8], block_px: int) -> float:

@@ -1,16 +1,13 @@
 """The preprocessing methods by the name they have in the settings."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import PreprocessSettings
-from batteryscope.config.split import SplitSettings
 from batteryscope.preprocess.coating_crop import crop_coating
 from batteryscope.preprocess.coating_preview import draw_coating_previews, make_coating_preview
 from batteryscope.preprocess.ct_slices import cut_ct_slice
@@ -35,25 +32,7 @@ PREVIEWS: dict[str, tuple[PreviewMaker, PreviewDrawer]] = {
     "coating_crop": (make_coating_preview, draw_coating_previews),
 }
 
-DatasetCutter = Callable[[pd.DataFrame, Path, Any, Path, int], tuple[pd.DataFrame, pd.DataFrame]]
-
 
 def find_preprocessor(settings: PreprocessSettings) -> Preprocessor:
     """Return the function that carries out ``settings.method`` on one picture."""
     return PREPROCESSORS[settings.method]
-
-
-def find_dataset_cutter(
-    settings: PreprocessSettings, split: SplitSettings | None = None
-) -> DatasetCutter:
-    """Return the function that carries out ``settings.method`` on a data set.
-
-    ``split`` tells how few images of a class may have to give all its training tiles.
-    """
-    if settings.method == "ct_slices":
-        from batteryscope.preprocess.cut_scans import cut_scans
-
-        return cut_scans
-    from batteryscope.preprocess.cut_dataset import cut_dataset
-
-    return partial(cut_dataset, split=split)

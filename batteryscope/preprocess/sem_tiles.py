@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import SemTilesSettings
-from batteryscope.preprocess.data_bar import measure_data_bar
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.preprocess.tiling import draw_random_tiles, place_grid_tiles, resize_tile
+from batteryscope.readers.data_bar import measure_data_bar
 
 MAX_ATTEMPTS = 10  # per random tile; then this picture is taken to be mostly empty
 

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import SemWholeSettings
-from batteryscope.preprocess.data_bar import measure_data_bar
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.preprocess.tiling import place_grid_tiles, resize_tile
+from batteryscope.readers.data_bar import measure_data_bar
 
 # Windows in which coating is looked for: a quarter of the shorter edge, side by side.
 WINDOWS_PER_EDGE, MOST_WINDOWS = 4, 64

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batteryscope.preprocess.pixel_kernels import WEIGHT_BITS, mix_rows, transpose
+from batteryscope.core.pixel_kernels import WEIGHT_BITS, mix_rows, transpose
 
 CUBIC_SLOPE = -0.5  # of the kernel at distance 1 (Keys 1981), Pillow's choice
 

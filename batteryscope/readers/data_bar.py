@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.preprocess.pixel_kernels import count_by_distance, count_near_median
+from batteryscope.core.pixel_kernels import count_by_distance, count_near_median
 
 HIGHEST_SHARE = 0.25  # of the frame; no vendor's bar is higher
 LOWEST_SHARE = 0.02
