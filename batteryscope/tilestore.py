@@ -1,5 +1,6 @@
 """All tiles of a data set: one memory-mapped array and a table that says what is where."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,14 @@ class TileWriter:
         numbers = np.arange(self.count, self.count + len(tiles), dtype=np.int64)
         self.count += len(tiles)
         return numbers
+
+    def truncate(self, count: int) -> None:
+        """Take back all tiles but the first ``count``."""
+        if count > self.count:
+            raise ValueError(f"{count} tiles cannot be left of {self.count}")
+        self._stream.seek(self._header_bytes + count * math.prod(self.tile_shape))
+        self._stream.truncate()
+        self.count = count
 
     def __exit__(
         self,

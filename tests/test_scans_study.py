@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 import tifffile
 from safetensors.torch import save_file
 
+import batteryscope.preprocess.cut_scans as cut_scans_module
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
 from batteryscope.config.dataset import CtCellGenerator, DatasetSettings, VolumeSettings
@@ -195,6 +197,43 @@ def test_long_scans_are_cut_like_short_ones(
     pd.testing.assert_frame_equal(left_out, study.left_out)
     for name in ("tiles.npy", "slices.csv", "cells.csv", "preview.png"):
         assert (tmp_path / name).read_bytes() == (study.root / "tiles" / name).read_bytes()
+
+
+@pytest.mark.parametrize("short_scan", [16, 0])
+def test_a_scan_that_was_damaged_later_costs_itself(
+    study: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_scan: int
+) -> None:
+    monkeypatch.setattr("batteryscope.preprocess.cut_scans.SHORT_SCAN", short_scan)
+    shutil.copytree(study.root / "images", tmp_path / "images")
+    damaged, gone, odd = (
+        "pristine/pristine_01.tif",
+        "pristine/pristine_02",
+        "pristine/pristine_03.tif",
+    )
+    stack = tmp_path / "images" / damaged
+    stack.write_bytes(stack.read_bytes()[:-30000])
+    shutil.rmtree(tmp_path / "images" / gone)
+    open_as_before = cut_scans_module.open_volume
+
+    def open_oddly(path: Path) -> Volume:
+        if path == tmp_path / "images" / odd:  # fails at its last slice, after tiles were written
+            volume = open_as_before(path)
+            return replace(volume, load=lambda z: volume.load(z if z < 3 else 1 // 0))
+        return open_as_before(path)
+
+    monkeypatch.setattr("batteryscope.preprocess.cut_scans.open_volume", open_oddly)
+    index, left_out = cut_scans(study.manifest, tmp_path / "images", CUT, tmp_path / "tiles", 10**6)
+    store = TileStore.open(tmp_path / "tiles")
+    assert len(store.tiles) == 12
+    volumes = study.manifest.set_index("sample_id")["volume"]
+    lost = volumes.isin([damaged, gone, odd])
+    assert set(left_out["sample_id"]) == set(volumes.index[lost])
+    assert left_out["detail"].str.endswith("It could be read when the data set was ingested.").all()
+    assert left_out["detail"].str.contains("ZeroDivisionError").sum() == 4
+    kept = index[index["used"]]
+    before = TileStore.open(study.root / "tiles")
+    first = before.index[before.index["sample_id"].isin(kept["sample_id"])]
+    np.testing.assert_array_equal(store.tiles[kept["tile"]], before.tiles[first["tile"]])
 
 
 def test_the_default_division_is_by_cell(study: SimpleNamespace) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import RANGE_COLUMNS
+from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
@@ -25,7 +27,10 @@ from batteryscope.tilestore import TILES_NAME, TileWriter, complete_index, write
 
 log = logging.getLogger("batteryscope")
 
-OneScan = tuple[Volume, list[dict[Any, Any]], Iterable[CutSlice]]
+Record = dict[Any, Any]
+Cut = tuple[Volume, CutSlice]
+OneScan = tuple[list[Record], Iterable[Cut]]
+Rejected = tuple[str, str, str, str]
 SLICES_NAME, CELLS_NAME = "slices.csv", "cells.csv"
 PREVIEWS_PER_CLASS = 2
 SHORT_SCAN = 16  # slices, of which a thread holds all tiles at once
@@ -59,12 +64,12 @@ def cut_scans(
     Returns
     -------
     index, rejects
-        As for pictures.
+        As for pictures. A scan that cannot be read to its end is left out as a whole.
 
     Raises
     ------
     InputError
-        The manifest is not of scans, a scan cannot be read any more, or no slice shows a cell.
+        The manifest is not of scans, or no slice of any scan can be used.
     """
     if "volume" not in manifest:
         raise InputError(
@@ -75,26 +80,24 @@ def cut_scans(
     shape = find_tile_shape(settings)
     rows: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
-    rejects: list[tuple[str, str, str, str]] = []
+    rejects: list[Rejected] = []
     previews: list[ScanPreview] = []
     scans = list(manifest.sort_values(["volume", "slice"]).groupby("volume", sort=True))
     shown = _choose_shown(manifest)
     tile_shape = (3, *shape) if settings.stack_step else shape
     with TileWriter(out_dir / TILES_NAME, tile_shape) as writer:
         done = _cut_all(scans, root, settings)
-        for volume, records, cuts in show_progress(done, "Cutting scans", len(scans), "scan"):
-            for record, cut in zip(records, cuts, strict=True):
-                names = str(record["sample_id"]), str(record["path"])
-                found.append({"sample_id": names[0], **describe_slice(record, cut, volume)})
-                if cut.tile is None:
-                    rejects.append((*names, cut.reason, cut.detail))
-                    rows.append({"sample_id": names[0], **NO_TILE, "used": False})
-                    continue
-                place = describe_tile(cut.tile, cut.x_px, cut.y_px, cut.radius_px, settings)
-                tile = int(writer.write(cut.tile[None])[0])
-                rows.append({"sample_id": names[0], "tile": tile, **place})
-                if names[0] in shown:
-                    previews.append(make_scan_preview(volume, cut, str(record["class"]), settings))
+        for records, cuts in show_progress(done, "Cutting scans", len(scans), "scan"):
+            n_before = writer.count
+            try:
+                scan = _write_scan(records, cuts, settings, writer, shown)
+            except _UnusableScanError as error:
+                writer.truncate(n_before)
+                scan = _leave_out(records, error)
+            rows += scan.rows
+            found += scan.found
+            rejects += scan.rejects
+            previews += scan.previews
     if not any(row["used"] for row in rows):
         raise InputError(
             f"{root}: no slice of any scan can be used; {rejects[0][1]}: {rejects[0][3]}"
@@ -120,31 +123,93 @@ def _choose_shown(manifest: pd.DataFrame) -> set[str]:
     return shown
 
 
-def _open(path: Path) -> Volume:
-    try:
-        return open_volume(path)
-    except PictureError as error:
-        raise InputError(f"{error} It could be read before; ingest the data set again.") from None
+class _UnusableScanError(Exception):
+    """A scan cannot be read or cut to its end, although it could be when it was ingested."""
+
+    def __init__(self, path: str, error: Exception) -> None:
+        if isinstance(error, PictureError):
+            self.reason, detail = error.reason, error.detail
+        else:
+            reject = reject_unexpected(path, error)
+            self.reason, detail = reject.reason, reject.detail
+        self.detail = f"{detail} It could be read when the data set was ingested."
+        super().__init__(f"{path}: {self.detail}")
+
+
+@dataclass(frozen=True)
+class _ScanTables:
+    """What one scan adds to the index, to the table of slices, to the rejects, to the preview."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    found: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Rejected] = field(default_factory=list)
+    previews: list[ScanPreview] = field(default_factory=list)
+
+
+def _write_scan(
+    records: list[Record],
+    cuts: Iterable[Cut],
+    settings: CtSlicesSettings,
+    writer: TileWriter,
+    shown: set[str],
+) -> _ScanTables:
+    scan = _ScanTables()
+    for record, (volume, cut) in zip(records, cuts, strict=True):
+        names = str(record["sample_id"]), str(record["path"])
+        scan.found.append({"sample_id": names[0], **describe_slice(record, cut, volume)})
+        if cut.tile is None:
+            scan.rejects.append((*names, cut.reason, cut.detail))
+            scan.rows.append({"sample_id": names[0], **NO_TILE, "used": False})
+            continue
+        place = describe_tile(cut.tile, cut.x_px, cut.y_px, cut.radius_px, settings)
+        tile = int(writer.write(cut.tile[None])[0])
+        scan.rows.append({"sample_id": names[0], "tile": tile, **place})
+        if names[0] in shown:
+            scan.previews.append(make_scan_preview(volume, cut, str(record["class"]), settings))
+    return scan
+
+
+def _leave_out(records: list[Record], error: _UnusableScanError) -> _ScanTables:
+    names = [(str(record["sample_id"]), str(record["path"])) for record in records]
+    return _ScanTables(
+        rows=[{"sample_id": sample_id, **NO_TILE, "used": False} for sample_id, _ in names],
+        rejects=[(*both, error.reason, error.detail) for both in names],
+    )
 
 
 def _cut_all(
     scans: list[tuple[Any, pd.DataFrame]], root: Path, settings: CtSlicesSettings
 ) -> Iterator[OneScan]:
-    """Cut short scans side by side, or the slices of long ones, so that threads have work."""
+    """Cut short scans side by side, or the slices of long ones, so that threads have work.
 
-    def cut(scan: tuple[Any, pd.DataFrame], workers: int | None) -> OneScan:
-        volume = _open(root / str(scan[0]))
-        records = scan[1].to_dict("records")
+    What goes wrong is raised where the slices of the scan are asked for.
+    """
+
+    def cut(records: list[Record], workers: int | None = None) -> Iterator[Cut]:
+        path = str(records[0]["volume"])
         slices = [int(record["slice"]) for record in records]
         ends = [float(records[0][c]) for c in RANGE_COLUMNS if c in records[0]]
         grey_range = (ends[0], ends[1]) if ends else None
-        return volume, records, cut_volume(volume, slices, settings, workers, grey_range)
+        try:
+            volume = open_volume(root / path)
+            for one in cut_volume(volume, slices, settings, workers, grey_range):
+                yield volume, one
+        except Exception as error:  # whatever it is, it costs this scan only
+            raise _UnusableScanError(path, error) from error
 
-    def cut_at_once(scan: tuple[Any, pd.DataFrame]) -> OneScan:
-        volume, records, cuts = cut(scan, 1)
-        return volume, records, list(cuts)
+    def cut_at_once(records: list[Record]) -> OneScan:
+        try:
+            return records, list(cut(records, 1))
+        except _UnusableScanError as error:
+            return records, _fail(error)
 
-    if max(len(samples) for _, samples in scans) <= SHORT_SCAN:
-        yield from map_in_order(cut_at_once, scans)
+    tables = [scan.to_dict("records") for _, scan in scans]
+    if max(len(records) for records in tables) <= SHORT_SCAN:
+        yield from map_in_order(cut_at_once, tables)
     else:
-        yield from (cut(scan, None) for scan in scans)
+        yield from ((records, cut(records)) for records in tables)
+
+
+def _fail(error: _UnusableScanError) -> Iterator[Cut]:
+    raise error
+    yield  # makes it an iterator
