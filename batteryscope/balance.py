@@ -61,7 +61,7 @@ def plan_balance(
 def choose_images(
     labels: pd.Series, settings: BalanceSettings, seed: int, repeat: int, fold: int
 ) -> list[str]:
-    """Choose at most ``images_per_class`` images of every class.
+    """Choose at most ``images_per_class`` images of every class, or of the classes that it names.
 
     Every image has a lot of its own in each repeat and fold, and the smallest lots are taken.
     So fewer images are always among the more, and the choice is the same in every stage.
@@ -80,12 +80,15 @@ def choose_images(
     list of str
         The chosen ``sample_id``, sorted; of a class with too few images all.
     """
-    if settings.images_per_class is None:
+    limit = settings.images_per_class
+    if limit is None:
         return sorted(labels.index)
     lots = [derive_seed(seed, "image", repeat, fold, sample) for sample in labels.index]
     table = pd.DataFrame({"class": labels.to_numpy(), "lot": lots, "sample_id": labels.index})
     table = table.sort_values(["lot", "sample_id"])
-    return sorted(table.groupby("class").head(settings.images_per_class)["sample_id"])
+    place = table.groupby("class").cumcount()
+    most = limit if isinstance(limit, int) else table["class"].map(limit).fillna(np.inf)
+    return sorted(table.loc[place < most, "sample_id"])
 
 
 def limit_tiles(
@@ -176,6 +179,7 @@ def balance_stage(
             "columns of the manifest."
         )
     classes = chosen.set_index("sample_id")["class"]
+    _check_names(settings.images_per_class, classes, stage)
     tiles = index[index["used"] & index["kind"].isin(TRAINING_KINDS)][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
     parts, n_images, n_tiles = [], [], []
@@ -219,6 +223,17 @@ def balance_stage(
     return pd.concat(parts, ignore_index=True)[BALANCE_COLUMNS]
 
 
+def _check_names(limit: int | Mapping[str, int] | None, classes: pd.Series, stage: str) -> None:
+    """Refuse a limit on a class that the stage does not have."""
+    if not isinstance(limit, Mapping):
+        return
+    if unknown := sorted(set(limit) - set(classes)):
+        raise InputError(
+            f"Stage '{stage}': balance.images_per_class names '{unknown[0]}', expected some of the "
+            f"classes {', '.join(sorted(set(classes)))}; correct the name in params.yaml."
+        )
+
+
 def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) -> str:
     """Say why no tile of a class is left to learn from, and what to do."""
     if n_trained:
@@ -232,8 +247,14 @@ def _explain_no_tile(n_images: int, n_trained: int, where: Mapping[str, Any]) ->
     )
 
 
-def _warn_of_small_classes(smallest: pd.Series, wanted: int, noun: str, stage: str) -> None:
+def _warn_of_small_classes(
+    smallest: pd.Series, wanted: int | Mapping[str, int], noun: str, stage: str
+) -> None:
     """Say which classes have fewer training images (or tiles) in some fold than are asked for."""
+    if isinstance(wanted, Mapping):
+        for name, number in wanted.items():
+            _warn_of_small_classes(smallest[[name]], number, noun, stage)
+        return
     few = smallest[smallest < wanted].sort_index()
     if len(few):
         counts = ", ".join(f"{name} {int(size)}" for name, size in few.items())

@@ -94,7 +94,7 @@ def test_class_balanced_leaves_the_plan_to_the_sampler():
     assert weights.tolist() == [1.0] * 8
 
 
-def limit(n: int | None) -> BalanceSettings:
+def limit(n: int | dict[str, int] | None) -> BalanceSettings:
     return BalanceSettings(images_per_class=n)
 
 
@@ -111,6 +111,20 @@ def test_chosen_images_are_nested_and_of_every_class():
     assert sizes[2] == {"a": 2, "b": 2, "c": 2}
     assert sizes[20] == {"a": 20, "b": 12, "c": 3}
     assert choose_images(labels, limit(None), 1, 0, 0) == labels.index.tolist()
+
+
+def test_a_limit_by_class_leaves_the_others_alone():
+    labels = pd.Series(label(a=30, b=12, c=3), index=[f"{i:016x}" for i in range(45)])
+    chosen = choose_images(labels, limit({"a": 25, "b": 1}), 1, 0, 0)
+    assert labels[chosen].value_counts().to_dict() == {"a": 25, "b": 1, "c": 3}
+    assert {c for c in chosen if labels[c] == "b"} <= set(choose_images(labels, limit(1), 1, 0, 0))
+    copies, _ = plan_balance(labels[chosen], LARGEST)
+    assert pd.Series(copies).groupby(labels[chosen].to_numpy()).sum().to_dict() == {
+        "a": 25, "b": 25, "c": 25,
+    }  # fmt: skip
+    _, weights = plan_balance(labels[chosen], WEIGHTS)
+    of_class = dict(zip(labels[chosen], weights, strict=True))
+    assert of_class["b"] / of_class["a"] == pytest.approx(25)
 
 
 def test_lots_depend_on_seed_repeat_and_fold_but_not_on_other_images():
@@ -281,6 +295,23 @@ def test_plan_has_the_chosen_images_only(caplog):
         "Stage 'fit' asks for 5 images per class, but some folds have fewer training images "
         "(a 2, b 2); all of them are used."
     ]
+
+
+def test_a_limit_by_class_in_a_stage(caplog):
+    manifest, split, index = make_study()
+    plan = balance_stage(manifest, split, index, limit({"b": 1}), {}, "fit")
+    ids = set(index.set_index("tile").loc[plan["tile"], "sample_id"])
+    assert manifest.set_index("sample_id")["class"][sorted(ids)].value_counts().to_dict() == {
+        "a": 2, "b": 1,
+    }  # fmt: skip
+    assert not caplog.messages
+    balance_stage(manifest, split, index, limit({"a": 1, "b": 5}), {}, "fit")
+    assert caplog.messages == [
+        "Stage 'fit' asks for 5 images per class, but some folds have fewer training images "
+        "(b 2); all of them are used."
+    ]
+    with pytest.raises(InputError, match=r"names 'x', expected some of the classes a, b; correct"):
+        balance_stage(manifest, split, index, limit({"x": 1}), {}, "fit")
 
 
 def test_class_without_training_tiles_is_named():

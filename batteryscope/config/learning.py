@@ -30,12 +30,13 @@ class BalanceSettings(Settings):
 
     ``images_per_class`` keeps at most that many training images of each class, and at
     most as many validation images, chosen by lot for every repeat and fold; fewer images
-    are always among the more (null: all). It serves learning curves.
+    are always among the more (null: all). It serves learning curves. By class
+    (``{523_formation: 1}``) it limits the named classes alone, to see what unequal classes do.
     """
 
     method: Literal["none", "oversample", "class_weights", "class_balanced"] = "none"
     reference: Literal["largest", "second_largest"] = "largest"
-    images_per_class: PositiveInt | None = None
+    images_per_class: PositiveInt | dict[str, PositiveInt] | None = None
 
 
 class AugmentSettings(Settings):
