@@ -41,6 +41,18 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_table_format(parser: argparse.ArgumentParser) -> None:
+    """Add the options that state how a table is written, as ``TableFormat``."""
+    parser.add_argument(
+        "--encoding", default="auto", help="encoding of a CSV file, such as cp1252 (default: found)"
+    )
+    parser.add_argument("--separator", default="auto", help="of a CSV file (default: found)")
+    parser.add_argument(
+        "--decimal", default="auto", choices=("auto", ".", ","), help="sign of decimals in text"
+    )
+    parser.add_argument("--sheet", default=0, help="of an Excel file: name, or number from 0")
+
+
 def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
     """Read settings given as JSON text or as the path of a JSON file.
 

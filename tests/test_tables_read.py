@@ -8,8 +8,8 @@ import pytest
 
 from batteryscope.config.table_data import TableDatasetSettings, TableFile
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.tables.parse_cells import find_decimal, parse_number, scale_number
-from batteryscope.tables.read_lines import find_separator
+from batteryscope.readers.table_numbers import parse_number, scale_number
+from batteryscope.readers.table_text import find_separator
 from batteryscope.tables.read_table import list_files, read_table
 
 

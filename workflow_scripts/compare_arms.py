@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--mismatched", default="{}", help="JSON: tests with other grey levels")
-    parser.add_argument("--survey", type=Path, help="CSV with image, expert, answer")
+    parser.add_argument("--survey", type=Path, help="table (CSV, Excel) with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
     return run_program(compare, parser, argv)
@@ -49,7 +49,8 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.manifest.select import keep_samples
 
-    paper = read_settings(EvaluateSettings, arguments.settings).paper
+    settings = read_settings(EvaluateSettings, arguments.settings)
+    paper = settings.paper
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
     main_arm, labels = arguments.main_arm, arguments.label_columns
@@ -80,7 +81,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
     }
     if arguments.survey:
-        answers = read_survey(arguments.survey, arguments.dataset)
+        answers = read_survey(arguments.survey, arguments.dataset, settings.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append({"kind": "survey", "severity": "info", "text": describe_survey(compared)})
     write_comparison(arguments.out_dir, tables, comparison.flatten_metrics(table), findings)

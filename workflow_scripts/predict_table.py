@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.command_line import add_table_format, log, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,19 +21,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--domain", help="domain of all rows (default: what the column 'domain' says)"
     )
+    add_table_format(parser)
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     return run_program(predict, parser, argv)
 
 
 def predict(arguments: argparse.Namespace) -> None:
     """Read the table, ask the networks, write."""
+    from batteryscope.config.table_format import TableFormat
     from batteryscope.errors import InputError
     from batteryscope.tables.bundle import load_table_bundle
     from batteryscope.tables.bundle_card import name_better_baselines
     from batteryscope.tables.predict_query import predict_query, read_query
 
     bundle = load_table_bundle(arguments.bundle)
-    query = read_query(arguments.table, bundle.record, arguments.domain)
+    written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
+    query = read_query(arguments.table, bundle.record, arguments.domain, written)
     answer = predict_query(query, bundle.record, bundle.ensemble)
     partial = arguments.out.with_name(arguments.out.name + ".partial")
     try:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.table_format import DatedTableFormat
 from batteryscope.config.targets import CapacityTargets
 
 
@@ -22,8 +23,9 @@ class LabelSettings(Settings):
 
     ``folders``: ``pattern`` is a regular expression searched (ignoring case) in the
     folder path of each image relative to the data set; its named groups become
-    manifest columns. ``table``: ``table`` is a CSV or parquet file inside the data
-    set whose ``file_column`` names the images, all other columns are taken over.
+    manifest columns. ``table``: ``table`` is a CSV, Excel or parquet file inside the data
+    set whose ``file_column`` names the images, all other columns are taken over;
+    ``table_format`` says how it is written, where that cannot be told from it.
     Besides the label ``columns``, the names ``specimen_id``, ``session_id`` and
     ``domain`` fill those manifest columns. Without a pattern the whole folder path
     is the class.
@@ -34,6 +36,15 @@ class LabelSettings(Settings):
     table: str | None = None
     file_column: str = "file"
     columns: list[str] = Field(default=["class"], min_length=1)
+    table_format: DatedTableFormat = DatedTableFormat()
+
+    @model_validator(mode="after")
+    def _format_of_a_table(self) -> Self:
+        if self.source != "table" and self.table_format != DatedTableFormat():
+            raise ValueError(
+                "labels.table_format is for a label table, but labels.source is 'folders'; drop it."
+            )
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import GreyLevels
+from batteryscope.config.table_format import TableFormat
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 TRAIN_SECONDS = "train_seconds"
@@ -90,8 +91,9 @@ class EvaluateSettings(Settings):
     ``winding``: a random forest on what the preprocessing of scans measured on the windings.
     ``external``: another data set with the same label columns that the published
     models are applied to; for capacities to electrodes of its own, at the study's C-rates unless
-    it has ``targets``. ``survey``: a CSV with the columns ``image, expert, answer`` of a human
-    survey (``image`` is the path within the data set). ``coverage`` is the
+    it has ``targets``. ``survey``: a table (CSV, Excel) with the columns
+    ``image, expert, answer`` of a human survey (``image`` is the path within the data set),
+    ``survey_format`` how it is written where that cannot be told from it. ``coverage`` is the
     share of capacities that shall lie in the intervals that are predicted for them.
     ``grey_levels_at_test``: the trained networks of every strategy are asked about the test tiles
     once more, these treated so instead of by ``model.grey_levels``. Nothing is trained for it,
@@ -107,6 +109,7 @@ class EvaluateSettings(Settings):
     ]
     external: DatasetSettings | None = None
     survey: str | None = None
+    survey_format: TableFormat = TableFormat()
     learning_curve: LearningCurveSettings | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     grey_levels_at_test: list[GreyLevels] = []

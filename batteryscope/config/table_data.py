@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
+from batteryscope.config.table_format import TableFormat
 
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 DOMAIN_COLUMN = "domain"
@@ -60,20 +61,15 @@ class Condition(Settings):
         return self
 
 
-class TableFile(Settings):
-    """One file with rows.
+class TableFile(TableFormat):
+    """One file with rows, and how it is written.
 
-    ``separator`` and ``decimal`` are found in the file if they are ``auto``. ``domain``
-    says which domain all its rows belong to; otherwise ``domains`` of the data set does.
+    ``domain`` says which domain all its rows belong to; otherwise ``domains`` of the data set does.
     ``headers`` gives columns their titles in this file. ``formulas`` computes columns that
     this file lacks from its titles, for example ``100 * `calender.gap.um` / thickness``.
     """
 
     path: str
-    separator: str = "auto"
-    decimal: Literal["auto", ".", ","] = "auto"
-    encoding: str = "utf-8-sig"
-    sheet: str | int = 0
     domain: DomainName | None = None
     headers: dict[ColumnName, str] = {}
     formulas: dict[ColumnName, str] = {}

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat
 
 from batteryscope.config.base import Settings
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.table_format import TableFormat
 
 RATE_TOLERANCE = 1e-6
 
@@ -19,9 +20,9 @@ class CapacityTargets(Settings):
     column that ``physics.porosity_column`` names. Models then learn the law of that model, and
     ``table`` and its columns are not read.
 
-    ``table`` is a CSV or parquet file inside the data set with one row per electrode, C-rate and
-    unit; its electrodes are the ``specimen_id`` of the images. Several rows of the same
-    electrode, C-rate and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active
+    ``table`` is a CSV, Excel or parquet file inside the data set with one row per electrode,
+    C-rate and unit (``table_format`` says how it is written, where that cannot be told from it); its
+    electrodes are the ``specimen_id`` of the images. Several rows of the same electrode, C-rate and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active
     material (mAh/g is the same), ``Ah/L`` of coating (mAh/cm³ is the same).
     """
 
@@ -31,6 +32,7 @@ class CapacityTargets(Settings):
     c_rate_column: str = "c_rate"
     capacity_column: str = "capacity"
     unit_column: str = "unit"
+    table_format: TableFormat = TableFormat()
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
     units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
 

@@ -4,44 +4,58 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
+from batteryscope.readers.table_lines import (
+    is_empty,
+    name_setting,
+    read_table_lines,
+    refuse_repeated,
+)
+from batteryscope.readers.table_sheets import FormulaWithoutResult
 
 SURVEY_COLUMNS = ["image", "expert", "answer"]
+SAY_SURVEY = name_setting("evaluate.survey_format")
 
 
-def read_survey(path: Path, dataset: Path | None = None) -> pd.DataFrame:
-    """Read a survey: a CSV with the columns ``image, expert, answer``.
+def read_survey(
+    path: Path, dataset: Path | None = None, written: TableFormat | None = None
+) -> pd.DataFrame:
+    """Read a survey: a table with the columns ``image, expert, answer``.
 
     Parameters
     ----------
     path
-        The CSV file, UTF-8.
+        CSV, Excel or parquet.
     dataset
         Folder of the images; where it begins a name in the column ``image``, it is cut
         off, so that paths relative to the data set remain.
+    written
+        How the file is written; what is not stated is found in it.
 
     Raises
     ------
     InputError
-        If the file or a column is missing, or a cell is empty.
+        If the file or a column is missing, a title stands over several, or a cell is empty.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    titles, lines, too_long = read_table_lines(path, written or TableFormat(), SAY_SURVEY)
+    if missing := [c for c in SURVEY_COLUMNS if c not in titles]:
         raise InputError(
-            f"{path}: the survey cannot be read ({error}); give a CSV file with the columns "
-            f"{', '.join(SURVEY_COLUMNS)}."
-        ) from None
-    if missing := [c for c in SURVEY_COLUMNS if c not in table.columns]:
-        raise InputError(
-            f"{path}: the survey has no column '{missing[0]}'; found {', '.join(table.columns)}; "
+            f"{path}: the survey has no column '{missing[0]}'; found {', '.join(titles)}; "
             f"expected {', '.join(SURVEY_COLUMNS)}."
         )
-    table = table[SURVEY_COLUMNS].apply(lambda column: column.str.strip())
-    if table.isna().any(axis=None):
-        line = int(table.isna().any(axis=1).to_numpy().argmax()) + 2
-        raise InputError(f"{path}: line {line} has an empty cell; fill it or delete the line.")
+    refuse_repeated([title for title in titles if title in SURVEY_COLUMNS], path)
+    for line, words in too_long.items():
+        raise InputError(f"{path}: line {line} {words}.")
+    rows = []
+    for line, cells in lines:
+        found = dict(zip(titles, cells, strict=False))
+        row = [found.get(column) for column in SURVEY_COLUMNS]
+        if any(is_empty(cell) or isinstance(cell, FormulaWithoutResult) for cell in row):
+            raise InputError(f"{path}: line {line} has an empty cell; fill it or delete the line.")
+        rows.append([str(cell).strip() for cell in row])
+    table = pd.DataFrame(rows, columns=SURVEY_COLUMNS, dtype="str")
     table["image"] = [_relative_name(name, dataset) for name in table["image"]]
     return table
 

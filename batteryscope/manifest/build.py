@@ -23,7 +23,6 @@ from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_
 from batteryscope.manifest.labels import read_labels
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
-    NUMBER_COLUMNS,
     ORIGIN_COLUMNS,
     Reject,
     as_reject_table,
@@ -31,10 +30,11 @@ from batteryscope.manifest.schema import (
     validate_manifest,
 )
 from batteryscope.manifest.select import select_samples
+from batteryscope.manifest.stated_values import HEIGHT_COLUMN, convert_stated
 from batteryscope.manifest.targets import attach_capacities
 from batteryscope.manifest.volumes import expand_labels, inspect_volumes
 from batteryscope.readers.scan import FolderScan, natural_key
-from batteryscope.readers.written_values import as_number, parse_date_time
+from batteryscope.readers.written_values import as_number
 
 log = logging.getLogger("batteryscope")
 
@@ -178,7 +178,7 @@ def _tabulate(
         row |= {c: getattr(record.metadata, c) for c in ACQUISITION_COLUMNS}
         for column in ACQUISITION_COLUMNS:
             if column in said:
-                row[column] = _convert(said[column], column, record.path)
+                row[column] = convert_stated(said[column], column)
         row |= {c: said.get(c) for c in labels.columns if c not in row}
         row["class"] = "_".join(said[c] for c in label_columns)
         rows.append(row)
@@ -188,38 +188,10 @@ def _tabulate(
 
 def _list_stated_bars(labels: pd.DataFrame) -> dict[str, int]:
     """Path → data bar height, where the labels state it."""
-    if "data_bar_px" not in labels.columns:
+    if HEIGHT_COLUMN not in labels.columns:
         return {}
-    stated = labels["data_bar_px"].dropna()
-    return {str(path): _convert_bar_height(text, str(path)) for path, text in stated.items()}
-
-
-def _convert(text: str, column: str, path: str) -> object:
-    """Give an acquisition value from the labels its type."""
-    if column in ("detector", "instrument"):
-        return text
-    value: object
-    if column == "data_bar_px":
-        return _convert_bar_height(text, path)
-    if column in NUMBER_COLUMNS:
-        value, expected = as_number(text), "a number"
-    else:
-        value, expected = parse_date_time(text.replace("T", " ")), "such as 2024-05-31 14:30:00"
-    if value is None:
-        raise InputError(
-            f"{path}: its labels give {column} = '{text}'; expected {expected}; correct it."
-        )
-    return value
-
-
-def _convert_bar_height(text: str, path: str) -> int:
-    height = as_number(text)
-    if height is None or height < 0 or height != int(height):
-        raise InputError(
-            f"{path}: its labels give data_bar_px = '{text}'; expected a whole number of pixels; "
-            "correct it."
-        )
-    return int(height)
+    stated = labels[HEIGHT_COLUMN].dropna()
+    return {str(path): int(as_number(text) or 0) for path, text in stated.items()}
 
 
 def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:

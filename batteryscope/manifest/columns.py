@@ -64,9 +64,7 @@ def _read_header(dataset: DatasetSettings) -> list[str] | None:
     from batteryscope.manifest.label_table import read_label_table
 
     try:
-        table = read_label_table(
-            Path(dataset.path, labels.table), labels.file_column, labels.columns
-        )
+        table = read_label_table(Path(dataset.path, labels.table), labels).rows
     except BatteryscopeError:
         return None  # reading the data set will tell what is wrong with it
     return [str(c) for c in table.columns if c != labels.file_column]

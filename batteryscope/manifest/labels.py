@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.config.dataset import LabelSettings
-from batteryscope.errors import ConfigError
+from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.label_table import match_files, read_label_table
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
@@ -17,6 +18,7 @@ from batteryscope.manifest.schema import (
     ORIGIN_COLUMNS,
     Reject,
 )
+from batteryscope.manifest.stated_values import convert_stated, explain_impossible
 from batteryscope.readers.scan import FolderScan
 
 log = logging.getLogger("batteryscope")
@@ -45,12 +47,14 @@ def read_labels(
         One row per labelled image, index ``path``; text columns: the label columns, then
         every other named group or table column, None where empty.
     rejects
-        Images without a label, each with the reason ``missing_label``.
+        Images without a label (``missing_label``) or with one that cannot be used
+        (``wrong_label``, ``conflicting_labels``), and under the path of a label table its rows
+        that cannot be used.
 
     Raises
     ------
     InputError
-        The label table cannot be used, or a row of it names no file of the data set.
+        The label table cannot be used, or no row of it names a file of the data set.
     ConfigError
         The label columns are impossible.
     """
@@ -74,6 +78,15 @@ def read_labels(
             for path in table.index[empty]
         ]
         table = table[~empty]
+    for column in [c for c in ACQUISITION_COLUMNS if c in table.columns]:
+        impossible = [
+            isinstance(text, str) and convert_stated(text, column) is None for text in table[column]
+        ]
+        rejects += [
+            Reject(str(path), "wrong_label", explain_impossible(text, column))
+            for path, text in table.loc[impossible, column].items()
+        ]
+        table = table[~np.array(impossible, dtype=bool)]
     return table, rejects
 
 
@@ -130,14 +143,32 @@ def _labels_from_table(
 ) -> tuple[pd.DataFrame, list[Reject]]:
     """Look each image up in the table; rows of files that are no pictures are left out."""
     assert settings.table is not None  # guaranteed by LabelSettings
-    rows = read_label_table(root / settings.table, settings.file_column, settings.columns)
-    matched = match_files(rows, settings, [*files.images, *files.unsupported])
+    rows, wrong = read_label_table(root / settings.table, settings)
+    matched, unmatched, conflicts = match_files(rows, settings, [*files.images, *files.unsupported])
+    # Whose row is known to be wrong is told under its own path.
+    untold = unmatched | {n: why for n, why in wrong.items() if n not in matched.values()}
     rejects = [
-        Reject(path, "missing_label", f"no row of {settings.table} names it; add one.")
-        for path in files.images
-        if path not in matched
+        Reject(settings.table, "wrong_label", f"row {number}: {untold[number]}.")
+        for number in sorted(untold)
     ]
-    images = [path for path in files.images if path in matched]
+    images = []
+    for path in files.images:
+        if path in conflicts:
+            rejects.append(Reject(path, "conflicting_labels", f"{conflicts[path]}; keep one."))
+        elif path not in matched:
+            detail = f"no row of {settings.table} names it; add one."
+            rejects.append(Reject(path, "missing_label", detail))
+        elif matched[path] in wrong:
+            detail = f"row {matched[path]} of {settings.table}: {wrong[matched[path]]}."
+            rejects.append(Reject(path, "wrong_label", detail))
+        else:
+            images.append(path)
+    if rejects and not images:
+        told = next((r for r in rejects if r.reason != "missing_label"), rejects[0])
+        raise InputError(
+            f"{root / settings.table}: no row of it can be used; for example {told.path}: "
+            f"{told.detail}"
+        )
     table = rows.drop(columns=[settings.file_column]).loc[[matched[path] for path in images]]
     return table.set_axis(pd.Index(images, name="path", dtype=object)), rejects
 

@@ -22,6 +22,7 @@ REASONS = (
     "missing_slices",
     "left_out",
     "foreign_file",
+    "wrong_label",
     "no_capacity",
     "no_images",
 )
@@ -44,7 +45,8 @@ NUMBER_COLUMNS = (
     "contrast",
     "data_bar_px",
 )
-ACQUISITION_COLUMNS = (*NUMBER_COLUMNS, "detector", "acquired_at", "instrument")
+TIME_COLUMN = "acquired_at"
+ACQUISITION_COLUMNS = (*NUMBER_COLUMNS, "detector", TIME_COLUMN, "instrument")
 
 _DTYPES: dict[str, str] = {
     "sample_id": "str",

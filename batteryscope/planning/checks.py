@@ -97,8 +97,8 @@ def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None
     table = dataset.labels.table
     if dataset.labels.source == "table" and table and not (folder / table).is_file():
         raise ConfigError(
-            f"{key}.labels.table: '{folder / table}' does not exist; name a CSV or parquet file "
-            "inside the data set."
+            f"{key}.labels.table: '{folder / table}' does not exist; name a table (CSV, Excel "
+            "or parquet) inside the data set."
         )
 
 

@@ -22,6 +22,7 @@ REJECT_REASONS = {
     "out_of_range": "a value outside its plausible range",
     "unknown_domain": "belongs to no domain",
     "duplicate_row": "the same row is there already",
+    "too_many_cells": "more cells than titles",
 }
 
 

@@ -21,6 +21,7 @@ REJECT_REASONS = {
     "duplicate_content": "the same picture is there already",
     "conflicting_labels": "the same picture has two different labels",
     "missing_label": "no label",
+    "wrong_label": "a row of a table, or a value in it, that cannot be used",
     "wrong_size": "not the expected size",
     "too_large": "more pixels than allowed",
     "unsupported": "a file format that is not supported",

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,13 +19,19 @@ from batteryscope.config.table_data import (
 )
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_json
-from batteryscope.tables.parse_cells import (
-    Decimal,
-    find_decimal,
+from batteryscope.readers.table_lines import LostCell
+from batteryscope.readers.table_numbers import (
+    NumberStyle,
+    explain_no_number,
+    find_styles,
     is_missing,
+    parse_measure,
     parse_number,
     scale_number,
+    with_lines,
 )
+from batteryscope.readers.table_sheets import FormulaWithoutResult
+from batteryscope.tables.read_table import say_file
 from batteryscope.tables.row_schema import (
     ORIGIN_DTYPES,
     RowReject,
@@ -72,15 +78,14 @@ def build_rows(
     rejects: list[RowReject] = []
     first: dict[tuple[float, ...], dict[str, Any]] = {}  # a copy teaches in any domain
     for file, table in tables:
-        written = [cell for name in columns for cell in table[name]]
-        decimal = find_decimal(written) if file.decimal == "auto" else file.decimal
+        styles = find_file_styles(file, table, settings)
         records = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy().tolist()]
         for line, cells in zip(table.index.tolist(), records, strict=True):
-            found = _build_row(file, int(line), cells, settings, decimal)
+            found = _build_row(file, int(line), cells, settings, styles)
             if isinstance(found, RowReject):
                 rejects.append(found)
                 if not (file.domain or settings.domains):
-                    named |= set(find_domains(cells, settings, decimal))
+                    named |= set(find_domains(cells, settings, styles))
             elif twin := first.get(numbers := tuple(found[name] for name in columns)):
                 other = "" if twin["domain"] == found["domain"] else f" of domain {twin['domain']}"
                 detail = f"the same numbers as {twin['path']}, line {twin['row']}{other}"
@@ -99,6 +104,25 @@ def build_rows(
     return validate_rows(manifest, columns), as_row_reject_table(rejects)
 
 
+def find_file_styles(
+    file: TableFile, table: pd.DataFrame, settings: TableDatasetSettings
+) -> dict[str, NumberStyle]:
+    """Decide how every column that holds numbers is written, from all its rows.
+
+    Raises
+    ------
+    InputError
+        A column could be read in two ways.
+    """
+    asked = [*settings.features, *settings.targets]
+    if not file.domain:
+        for rule in settings.domains.values():
+            asked += [name for name, condition in rule.items() if _asks_numbers(condition)]
+    lines = table.index.tolist()
+    cells = {name: with_lines(lines, table[name].tolist()) for name in dict.fromkeys(asked)}
+    return find_styles(cells, file.decimal, file.path, say_file(file))
+
+
 def find_constant_columns(manifest: pd.DataFrame, features: Sequence[str]) -> dict[str, list[str]]:
     """List per domain the features that never change there, so that nothing is learnt of them."""
     found = {
@@ -113,32 +137,38 @@ def _build_row(
     line: int,
     cells: dict[str, Any],
     settings: TableDatasetSettings,
-    decimal: Decimal,
+    styles: dict[str, NumberStyle],
 ) -> dict[str, Any] | RowReject:
     """Read one row, or say what is wrong with it first."""
     columns = settings.features | settings.targets
+    for cell in cells.values():
+        if isinstance(cell, LostCell):
+            return RowReject(file.path, line, "too_many_cells", f"it {cell}")
     numbers: dict[str, float] = {}
     for name, column in columns.items():
         cell = cells[name]
         if is_missing(cell):
             return RowReject(file.path, line, "missing_value", f"{name} is empty")
-        value = parse_number(cell, decimal)
+        value = parse_measure(cell, styles[name], column.scale, column.unit)
         if value is None:
-            detail = f"{name} is '{cell}', not a number with a decimal '{decimal}'"
+            detail = explain_no_number(name, cell, styles[name])
             return RowReject(file.path, line, "not_a_number", detail)
-        numbers[name] = scale_number(value, column.scale)
+        numbers[name] = value
     for name, column in columns.items():
         if column.range and not column.range[0] <= numbers[name] <= column.range[1]:
             detail = explain_range(name, numbers[name], column)
             return RowReject(file.path, line, "out_of_range", detail)
     values = cells | numbers
-    domains = [file.domain] if file.domain else find_domains(values, settings, decimal)
+    domains = [file.domain] if file.domain else find_domains(values, settings, styles)
     if len(domains) != 1:
         asked = sorted({name for rule in settings.domains.values() for name in rule})
         shown = ", ".join(f"{name} '{values[name]}'" for name in asked or [DOMAIN_COLUMN])
         detail = f"matches {' and '.join(domains) or 'no domain'} ({shown})"
         return RowReject(file.path, line, "unknown_domain", detail)
     group = "" if settings.group is None else _spell(values[settings.group])
+    if settings.group is not None and isinstance(cells[settings.group], FormulaWithoutResult):
+        detail = explain_no_number(settings.group, cells[settings.group], NumberStyle())
+        return RowReject(file.path, line, "missing_value", detail)
     features = {name: numbers[name] for name in settings.features}
     targets = {name: numbers[name] for name in settings.targets}
     sample_id = digest_json([domains[0], features, targets])[:ID_DIGITS]
@@ -147,7 +177,9 @@ def _build_row(
 
 
 def find_domains(
-    values: dict[str, Any], settings: TableDatasetSettings, decimal: Decimal = "."
+    values: dict[str, Any],
+    settings: TableDatasetSettings,
+    styles: Mapping[str, NumberStyle],
 ) -> list[str]:
     """List the domains whose conditions a row meets; without conditions, the one it names.
 
@@ -160,7 +192,10 @@ def find_domains(
     return [
         domain
         for domain, rule in settings.domains.items()
-        if all(_meets(values[name], condition, decimal) for name, condition in rule.items())
+        if all(
+            _meets(values[name], condition, styles.get(name, NumberStyle()))
+            for name, condition in rule.items()
+        )
     ]
 
 
@@ -178,8 +213,15 @@ def explain_range(name: str, value: float, column: ColumnSettings) -> str:
     return text
 
 
-def _meets(cell: Any, condition: Condition, decimal: Decimal) -> bool:
-    number = None if is_missing(cell) else parse_number(cell, decimal)
+def _asks_numbers(condition: Condition) -> bool:
+    """Whether a condition compares numbers; names such as 1.025 need no decimal sign."""
+    named = condition.values or []  # noqa: PD011 (a list, not a pandas object)
+    limits = condition.min is not None or condition.max is not None
+    return limits or any(not isinstance(value, str) for value in named)
+
+
+def _meets(cell: Any, condition: Condition, style: NumberStyle) -> bool:
+    number = None if is_missing(cell) else parse_number(cell, *style)
     allowed = condition.values  # noqa: PD011 (a list, not a pandas object)
     if allowed is not None:
         texts = {_spell(value).casefold() for value in allowed}

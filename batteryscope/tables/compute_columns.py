@@ -9,11 +9,18 @@ import pandas as pd
 
 from batteryscope.config.table_data import TableFile
 from batteryscope.errors import ConfigError
-from batteryscope.tables.parse_cells import find_decimal, parse_number, scale_number
+from batteryscope.readers.table_lines import Say
+from batteryscope.readers.table_numbers import (
+    NumberStyle,
+    find_styles,
+    parse_number,
+    scale_number,
+    with_lines,
+)
 
 
 def compute_columns(
-    file: TableFile, header: Sequence[str], rows: Sequence[Sequence[Any]]
+    file: TableFile, header: Sequence[str], rows: Sequence[tuple[int, Sequence[Any]]], say: Say
 ) -> dict[str, list[float | None]]:
     """Compute the columns that ``formulas`` of a file asks for.
 
@@ -23,7 +30,9 @@ def compute_columns(
         Formulas by name: arithmetic on titles of the file, as pandas evaluates it; titles
         that are no plain words stand in backticks.
     header, rows
-        Titles and cells of the file.
+        Titles of the file; line and cells of its rows.
+    say
+        How the user can state a property of the file.
 
     Returns
     -------
@@ -34,15 +43,23 @@ def compute_columns(
     ------
     ConfigError
         If a formula cannot be read, or names a column that the file does not have.
+    InputError
+        The decimal sign of a column that a formula names cannot be told.
     """
     if not file.formulas:
         return {}
-    cells = [cell for row in rows for cell in row]
-    decimal = find_decimal(cells) if file.decimal == "auto" else file.decimal
-    numbers: Mapping[str, list[float]] = {
-        title: [_read(row[place] if place < len(row) else None, decimal) for row in rows]
+    named = "\n".join(file.formulas.values())
+    lines = [line for line, _ in rows]
+    cells = {
+        title: with_lines(lines, [row[place] if place < len(row) else None for _, row in rows])
         for place, title in enumerate(header)
         if title and header.count(title) == 1
+    }
+    asked = {title: column for title, column in cells.items() if title in named}
+    styles = find_styles(asked, file.decimal, file.path, say)
+    numbers: Mapping[str, list[float]] = {
+        title: [_read(cell, styles.get(title, NumberStyle())) for _, cell in column]
+        for title, column in cells.items()
     }
     table = pd.DataFrame(numbers, dtype="float64")
     computed = {}
@@ -80,6 +97,6 @@ def is_arithmetic(formula: str) -> bool:
     return not names and re.fullmatch(r"[\w\s.+\-*/()]*", plain) is not None
 
 
-def _read(cell: Any, decimal: Any) -> float:
-    number = parse_number(cell, decimal) if cell is not None else None
+def _read(cell: Any, style: NumberStyle) -> float:
+    number = parse_number(cell, *style) if cell is not None else None
     return float("nan") if number is None else number

@@ -11,29 +11,34 @@ import pandas as pd
 from batteryscope.config.table_data import (
     DOMAIN_COLUMN,
     ColumnSettings,
-    TableFile,
     spell_domain,
 )
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.readers.table_lines import name_option, read_table_lines
+from batteryscope.readers.table_numbers import (
+    NumberStyle,
+    explain_no_number,
+    find_styles,
+    is_missing,
+    parse_measure,
+)
 from batteryscope.tables.build_rows import explain_range
 from batteryscope.tables.bundle_record import FeatureRecord, TableBundleRecord
 from batteryscope.tables.ensemble import TableEnsemble
 from batteryscope.tables.intervals import find_outside_range
-from batteryscope.tables.parse_cells import (
-    Decimal,
-    find_decimal,
-    is_missing,
-    parse_number,
-    scale_number,
-)
-from batteryscope.tables.read_lines import read_lines
 from batteryscope.tables.read_table import find_columns
 
 DIGITS = 6  # significant ones
 MAX_LISTED_TITLES = 12
 
 
-def read_query(path: Path, record: TableBundleRecord, domain: str | None = None) -> pd.DataFrame:
+def read_query(
+    path: Path,
+    record: TableBundleRecord,
+    domain: str | None = None,
+    written: TableFormat | None = None,
+) -> pd.DataFrame:
     """Read a table of new rows and check each of them.
 
     Parameters
@@ -45,6 +50,8 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
     domain
         Domain of all rows; without it the table needs a column ``domain``. With it, such a column
         must not say otherwise.
+    written
+        How the file is written; what is not stated is found in it.
 
     Returns
     -------
@@ -56,19 +63,19 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
     Raises
     ------
     InputError
-        The file is unreadable or empty, lacks a feature, or nothing tells the domain, or
-        two things that differ.
+        The file is unreadable or empty, lacks a feature, could be read in two ways, or
+        nothing tells the domain, or two things that differ.
     ConfigError
         ``domain`` is none of the model's.
     """
-    if domain is not None and (found := find_domain(domain, record.domain_names)) is None:
+    found = None if domain is None else find_domain(domain, record.domain_names)
+    if domain is not None and found is None:
         raise ConfigError(
             f"--domain: the model does not know '{domain}'; it knows "
             f"{', '.join(record.domain_names)}."
         )
-    if not path.is_file():
-        raise InputError(f"{path}: this table does not exist; check --table.")
-    header, lines = read_lines(path, TableFile(path=path.name))
+    written = written or TableFormat()
+    header, lines, too_long = read_table_lines(path, written, name_option)
     if not lines:
         raise InputError(f"{path}: the table has a header but no rows; fill it.")
     titles = {f.name: _choose_title(header, f, path) for f in record.features}
@@ -82,17 +89,25 @@ def read_query(path: Path, record: TableBundleRecord, domain: str | None = None)
     ]
     if domain is not None and has_domains:
         _check_same_domain(lines, cells, found, path)
-    decimal = find_decimal(cell for row in cells for name, cell in row.items() if name in titles)
-    checked = []
+    columns = {
+        name: [(line, row[name]) for (line, _), row in zip(lines, cells, strict=True)]
+        for name in titles
+    }
+    styles = find_styles(columns, written.decimal, path, name_option)
+    unknown = {feature.name: np.nan for feature in record.features}
+    checked: list[dict[str, Any]] = []
     for (number, _), row in zip(lines, cells, strict=True):
-        values, reason = _read_row(row, record, titles, decimal)
+        values, reason = _read_row(row, record, titles, styles)
         name = found if domain is not None else find_domain(row["domain"], record.domain_names)
         if name is None:
             shown = "empty" if is_missing(row["domain"]) else f"'{row['domain']}'"
             known = ", ".join(record.domain_names)
             reason = f"unknown_domain: domain is {shown}, the model knows {known}"
         checked.append({"row": number, "domain": name or "", **values, "reason": reason})
-    return pd.DataFrame(checked)
+    for number, words in too_long.items():
+        reason = f"too_many_cells: it {words}"
+        checked.append({"row": number, "domain": found or "", **unknown, "reason": reason})
+    return pd.DataFrame(checked).sort_values("row", ignore_index=True)
 
 
 def predict_query(
@@ -183,22 +198,24 @@ def find_domain(cell: Any, known: Sequence[str]) -> str | None:
 
 
 def _read_row(
-    cells: dict[str, Any], record: TableBundleRecord, titles: dict[str, str], decimal: Decimal
+    cells: dict[str, Any],
+    record: TableBundleRecord,
+    titles: dict[str, str],
+    styles: dict[str, NumberStyle],
 ) -> tuple[dict[str, float], str]:
     """Read the features of one row; the reason tells the first that is unusable."""
     values, reasons = {}, []
     for feature in record.features:
         cell, name = cells[feature.name], feature.name
-        number = None if is_missing(cell) else parse_number(cell, decimal)
-        if number is None:
+        if is_missing(cell):
             values[name] = np.nan
-            reasons.append(
-                f"missing_value: {name} is empty"
-                if is_missing(cell)
-                else f"not_a_number: {name} is '{cell}', not a number with a decimal '{decimal}'"
-            )
+            reasons.append(f"missing_value: {name} is empty")
             continue
-        values[name] = scale_number(number, feature.titles[titles[name]])
+        value = parse_measure(cell, styles[name], feature.titles[titles[name]], feature.unit)
+        values[name] = np.nan if value is None else value
+        if value is None:
+            reasons.append(f"not_a_number: {explain_no_number(name, cell, styles[name])}")
+            continue
         if (limits := feature.plausible) and not limits[0] <= values[name] <= limits[1]:
             column = ColumnSettings(unit=feature.unit, range=limits)
             reasons.append(f"out_of_range: {explain_range(name, values[name], column)}")

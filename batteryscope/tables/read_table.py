@@ -9,10 +9,15 @@ import pandas as pd
 
 from batteryscope.config.table_data import DOMAIN_COLUMN, TableDatasetSettings, TableFile
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.readers.table_lines import LostCell, Say, read_table_lines
 from batteryscope.tables.compute_columns import compute_columns
-from batteryscope.tables.read_lines import read_lines
 
 MAX_LISTED_TITLES = 12
+
+
+def say_file(file: TableFile) -> Say:
+    """Say in sentences how to state a property of a file in the settings."""
+    return lambda name, value: f"dataset.files: {{path: {file.path}, {name}: '{value}'}}"
 
 
 def list_files(settings: TableDatasetSettings, root: Path) -> list[TableFile]:
@@ -32,7 +37,8 @@ def list_files(settings: TableDatasetSettings, root: Path) -> list[TableFile]:
     if not paths:
         raise InputError(f"{root}: no generated table (*.csv) is in this folder; generate it.")
     headers = {name: name for name in settings.features | settings.targets}
-    return [TableFile(path=path, headers=headers) for path in paths]
+    # As the generator writes them, whatever the numbers are.
+    return [TableFile(path=path, headers=headers, decimal=".") for path in paths]
 
 
 def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> pd.DataFrame:
@@ -52,7 +58,8 @@ def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> p
     DataFrame
         Features and targets, and the columns that tell domain and group, under the names
         of the settings; index ``row``: the line in the file, whose header is in line 1.
-        Cells are text (CSV) or what the file holds; None where a cell is missing.
+        Cells are text (CSV) or what the file holds; None where a cell is missing,
+        :class:`LostCell` in rows that cannot be read.
 
     Raises
     ------
@@ -62,13 +69,11 @@ def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> p
         ``headers`` names an unknown column, or two features or targets share one title.
     """
     path = root / file.path
-    if not path.is_file():
-        raise InputError(f"{path}: this table does not exist; check dataset.files and its path.")
-    header, lines = read_lines(path, file)
+    header, lines, too_long = read_table_lines(path, file, say_file(file))
     if not lines:
         raise InputError(f"{path}: the table has a header but no rows; fill it or leave it out.")
     wanted = _find_wanted(file, settings)
-    computed = compute_columns(file, header, [row for _, row in lines])
+    computed = compute_columns(file, header, lines, say_file(file))
     places = find_columns(header, {n: t for n, t in wanted.items() if n not in computed}, path)
     own = [n for n in (*settings.features, *settings.targets) if n not in computed]
     _check_own_columns(places, own, header, path)
@@ -77,8 +82,10 @@ def read_table(file: TableFile, settings: TableDatasetSettings, root: Path) -> p
         for name, place in places.items()
     }
     cells |= computed
-    index = pd.Index([number for number, _ in lines], name="row")
-    return pd.DataFrame(cells, index=index, dtype=object)
+    for name, column in cells.items():
+        cells[name] = [*column, *(LostCell(words) for words in too_long.values())]
+    index = pd.Index([*(number for number, _ in lines), *too_long], name="row")
+    return pd.DataFrame(cells, index=index, dtype=object).sort_index()
 
 
 def find_columns(header: Sequence[str], wanted: dict[str, str], where: Path) -> dict[str, int]:

@@ -1,0 +1,135 @@
+"""The cells of Excel sheets and parquet files."""
+
+import logging
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batteryscope.counted import count_of
+from batteryscope.errors import InputError
+from batteryscope.readers.table_text import Line, Say
+
+log = logging.getLogger("batteryscope")
+
+_FORMULA = re.compile(rb"<f[\s>/]")
+
+
+@dataclass(frozen=True)
+class FormulaWithoutResult:
+    """A formula that no program has computed yet; what its cell shows is not in the file."""
+
+    formula: str
+
+    def __str__(self) -> str:
+        return self.formula
+
+
+class Percentage(float):
+    """A number that Excel shows as a percentage: 0.05 as 5 %."""
+
+
+def read_excel_lines(path: Path, sheet: str | int, say: Say) -> list[Line]:
+    """Read a sheet; a merged cell counts for all places that it covers.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or has no such sheet.
+    """
+    page = _open_sheet(path, sheet, say)
+    found = [list(row) for row in page.iter_rows()]
+    cells = {number: [_read_cell(cell) for cell in row] for number, row in enumerate(found, 1)}
+    if _has_formulas(path):
+        formulas = _open_sheet(path, sheet, say, computed=False)
+        for number, row in enumerate(formulas.iter_rows(values_only=True), start=1):
+            for place, value in enumerate(row):
+                # The result "" leaves nothing either, but says that it is text.
+                nothing = cells[number][place] is None
+                if nothing and value is not None and found[number - 1][place].data_type == "n":
+                    text = getattr(value, "text", value)  # of array formulas
+                    cells[number][place] = FormulaWithoutResult(str(text))
+    for merged in page.merged_cells.ranges:
+        value = cells[merged.min_row][merged.min_col - 1]
+        for number in range(merged.min_row, merged.max_row + 1):
+            for place in range(merged.min_col - 1, merged.max_col):
+                cells[number][place] = value
+    lines = list(cells.items())
+    hidden = sum(page.row_dimensions[n].hidden for n, _ in lines if n in page.row_dimensions)
+    if hidden:
+        log.warning("%s: %s are read like the others.", path, count_of(hidden, "hidden row"))
+    return lines
+
+
+def read_parquet_lines(path: Path) -> list[Line]:
+    """Read a parquet file; a named index is a column like the others.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, KeyError, NotImplementedError, pa.ArrowException) as error:
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: not a readable parquet file ({problem}); save it again."
+        ) from None
+    columns: list[tuple[str, list[Any]]] = [
+        (str(name), list(table.index.get_level_values(level)))
+        for level, name in enumerate(table.index.names)
+        if name is not None
+    ]
+    for place, name in enumerate(table.columns):
+        columns.append((str(name), table.iloc[:, place].astype(object).tolist()))
+    rows: list[list[Any]] = [
+        list(row) for row in zip(*(cells for _, cells in columns), strict=True)
+    ]
+    header: list[Any] = [name for name, _ in columns]
+    return [(i, row) for i, row in enumerate([header, *rows], start=1)]
+
+
+def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -> Any:
+    from openpyxl import load_workbook
+
+    try:
+        book = load_workbook(path, data_only=computed)
+    except Exception as error:  # it meets whatever a damaged archive holds unprepared
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: not a readable Excel file ({problem}); save it again as .xlsx."
+        ) from None
+    names = [page.title for page in book.worksheets]
+    if isinstance(sheet, str) and sheet not in names and sheet.isdecimal():
+        sheet = int(sheet)  # as options of programs are given
+    known = sheet in names if isinstance(sheet, str) else 0 <= sheet < len(names)
+    if not known:
+        raise InputError(
+            f"{path}: there is no sheet {sheet!r}; give a name or a number from 0 "
+            f"({say('sheet', '…')}): {', '.join(f'{i} {name}' for i, name in enumerate(names))}."
+        )
+    return book.worksheets[names.index(sheet) if isinstance(sheet, str) else sheet]
+
+
+def _read_cell(cell: Any) -> Any:
+    value = cell.value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # Quoted text and escaped characters of a number format are no percent signs.
+        shown = re.sub(r'"[^"]*"|\\.', "", cell.number_format or "")
+        return Percentage(value) if "%" in shown else value
+    return value
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether any sheet holds a formula; the file is then opened once more."""
+    with zipfile.ZipFile(path) as archive:
+        return any(
+            _FORMULA.search(archive.read(name)) is not None
+            for name in archive.namelist()
+            if name.startswith("xl/worksheets/") and name.endswith(".xml")
+        )
