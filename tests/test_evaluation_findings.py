@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import aggregate_to_images
 from batteryscope.evaluation.comparison import (
@@ -171,6 +172,24 @@ def test_survey_on_the_same_images(manifest, tmp_path):
     assert "tested on none" in describe_survey(nothing)
 
 
+@pytest.mark.parametrize("kind", ["utf-16", "cp1252", "xlsx", "stated"])
+def test_surveys_are_read_as_other_tables(manifest, tmp_path, kind):
+    first = manifest["path"][0]
+    rows = pd.DataFrame({"image": [first], "expert": ["Müller"], "answer": [CLASSES[0]]})
+    path = tmp_path / "survey.csv"
+    written = TableFormat()
+    if kind == "xlsx":
+        rows.to_excel(path.with_suffix(".xlsx"), index=False)
+        path = path.with_suffix(".xlsx")
+    else:
+        rows.to_csv(path, sep=";", index=False, encoding="cp850" if kind == "stated" else kind)
+    if kind == "stated":
+        with pytest.raises(InputError, match=r"evaluate\.survey_format\.encoding: cp1252"):
+            read_survey(path)
+        written = TableFormat(encoding="cp850")
+    assert read_survey(path, written=written).to_numpy().tolist() == rows.to_numpy().tolist()
+
+
 def test_unusable_surveys_give_a_sentence(manifest, tmp_path):
     images = aggregate_to_images(make_arm(manifest, "fit"))
     path = tmp_path / "survey.csv"
@@ -180,7 +199,7 @@ def test_unusable_surveys_give_a_sentence(manifest, tmp_path):
     path.write_text("image,expert,answer\na,,c\n")
     with pytest.raises(InputError, match="line 2 has an empty cell"):
         read_survey(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_survey(tmp_path / "absent.csv")
     first = manifest["path"][0]
     for line, words in {

@@ -5,14 +5,17 @@ import json
 import logging
 import sys
 import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from PIL import Image
 
-from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.base import validate_settings
+from batteryscope.config.dataset import DatasetSettings, LabelSettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.frames import read_frames
@@ -145,17 +148,29 @@ def test_labels_from_parquet_keep_whole_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,state\n1.png,a\ngone.png,b\n", r"row 3: the file 'gone.png' is not in the data set"),
         ("file,state\n1.pgn,a\n", r"did you mean '1.png'"),
-        ("file,state\n7.png,a\n8.png,a\n9.png,a\n", r"2 further rows \(3, 4\)"),
+        (
+            "file,state\n7.png,a\n8.png,a\n9.png,a\n",
+            r"none of its 3 rows .* row 2: the file '7.png'",
+        ),
         ("file,state\n1.png,a\n1.png,b\n", r"row 3: .* already stands in row 2"),
         ("file,state\n,a\n", r"row 2: the cell 'file' is empty"),
         ("file,state\n\nx.png,a\n", r"row 3: the file 'x.png'"),
         ("file,stat\n1.png,a\n", r"no column 'state'; did you mean 'stat'"),
         ("name,state\n1.png,a\n", r"no column 'file'; it has: name, state"),
         ("file,state\n2.png,a\n", r"2 files are called '2.png' \(a/2.png, b/2.png\)"),
-        ("", r"not a readable table \(it is empty\)"),
-        ("file,state,voltage_kv\n1.png,a,high\n", r"1.png: its labels give voltage_kv = 'high'"),
+        ("", r"the table is empty"),
+        ("file,state,voltage_kv\n1.png,a,high\n", r"1.png: row 2 .* voltage_kv is 'high'"),
+        ("file,state,state\n1.png,a,b\n", r"2 columns are called 'state'"),
+        ("file,state,porosity\n1.png,a,3,5\n", r"line 2 has 4 cells, but the header has 3"),
+        (
+            "file,state,acquired_at\n1.png,a,03/04/2024 10:00\n",
+            r"the month first.*dataset.labels.table_format.dates: day_first",
+        ),
+        (
+            'file,state,pixel_size_um\n1.png,a,"1,025"\n',
+            r"'1,025' in line 2 .* may be 1025 or 1.025.*table_format.decimal: '.'",
+        ),
     ],
 )
 def test_wrong_tables_are_explained(tmp_path, text, message):
@@ -167,12 +182,105 @@ def test_wrong_tables_are_explained(tmp_path, text, message):
         build(tmp_path, labels)
 
 
+def test_a_wrong_row_of_a_label_table_costs_itself(tmp_path):
+    for number in range(1, 7):
+        write_image(tmp_path / f"{number}.png", number)
+    lines = [
+        "file;state;voltage_kv;acquired_at",
+        "1.png;a;1,5;13/04/2024 10:00",
+        "2.png;a;high;03/04/2024 10:00",
+        "gone.png;a;5;",
+        ";a;5;",
+        "3.png;a;5;;;more",
+        "4.png;a;5;",
+        "4.png;b;5;",
+        "5.png;b;;2024-04-03T11:30:00",
+        "6.png;b;2,5;31/04/2024 10:00",
+    ]
+    manifest, rejects = build(tmp_path, write_table(tmp_path, "\n".join(lines)))
+    table = manifest.set_index("path")
+    assert table["voltage_kv"].fillna(0).to_dict() == {"1.png": 1.5, "5.png": 0}
+    assert table["acquired_at"].astype(str).to_dict() == {
+        "1.png": "2024-04-13 10:00:00",
+        "5.png": "2024-04-03 11:30:00",
+    }
+    told = [(r.path, r.reason, r.detail) for r in rejects.itertuples()]
+    expected = [
+        ("2.png", "wrong_label", "row 3 of labels.csv: voltage_kv is 'high', not a number"),
+        ("3.png", "missing_label", "no row of labels.csv names it"),
+        ("4.png", "conflicting_labels", "rows 7 and 8 of labels.csv contradict"),
+        ("6.png", "wrong_label", "row 10 of labels.csv: acquired_at is '31/04/2024 10:00'"),
+        ("labels.csv", "wrong_label", "row 4: the file 'gone.png' is not in the data set"),
+        ("labels.csv", "wrong_label", "row 5: the cell 'file' is empty"),
+        ("labels.csv", "wrong_label", "row 6: has 6 cells, but the header has 4"),
+        ("labels.csv", "wrong_label", "row 8: the file '4.png' already stands in row 7"),
+    ]
+    assert [row[:2] for row in told] == [row[:2] for row in expected]
+    for (_, _, detail), (_, _, words) in zip(told, expected, strict=True):
+        assert detail.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("written", "dates", "expected"),
+    [
+        (["03/04/2024 10:00", "13/04/2024 10:00"], "auto", [(4, 3), (4, 13)]),
+        (["03/04/2024 10:00", "04/13/2024 10:00"], "auto", [(3, 4), (4, 13)]),
+        (["03-04-2024 10:00", "05/05/2024 10:00"], "month_first", [(3, 4), (5, 5)]),
+        (["03.04.2024 10:00", "2024-05-06 10:00"], "auto", [(4, 3), (5, 6)]),
+    ],
+)
+def test_day_and_month_are_told_apart_by_the_whole_column(tmp_path, written, dates, expected):
+    lines = ["file,state,acquired_at"]
+    for number, text in enumerate(written):
+        write_image(tmp_path / f"{number}.png", number)
+        lines.append(f"{number}.png,a,{text}")
+    labels = write_table(tmp_path, "\n".join(lines)) | {"table_format": {"dates": dates}}
+    manifest, _ = build(tmp_path, labels)
+    found = manifest.set_index("path")["acquired_at"].sort_index()
+    assert [(when.month, when.day) for when in found] == expected
+
+
+def test_labels_from_excel_with_merged_cells_and_dates(tmp_path):
+    book = openpyxl.Workbook()
+    page = book.active
+    page.append(["file", "state", "acquired_at", "voltage_kv"])
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", number)
+        page.append([f"{number}.png", "aged", datetime(2024, 5, 31, 14, number), 1.025])
+    page.merge_cells("B2:B4")
+    book.save(tmp_path / "labels.xlsx")
+    labels = {"source": "table", "table": "labels.xlsx", "columns": ["state"]}
+    manifest, rejects = build(tmp_path, labels)
+    assert rejects.empty
+    assert set(manifest["state"]) == {"aged"}
+    assert set(manifest["voltage_kv"]) == {1.025}
+    assert sorted(when.minute for when in manifest["acquired_at"]) == [0, 1, 2]
+
+
+def test_what_folder_names_say_costs_one_picture_if_impossible(tmp_path):
+    write_image(tmp_path / "a_500x" / "1.png", 1)
+    write_image(tmp_path / "a_0x" / "2.png", 2)
+    pattern = r"(?P<state>\w+)_(?P<magnification>\d+)x"
+    manifest, rejects = build(tmp_path, {"pattern": pattern, "columns": ["state"]})
+    assert manifest["magnification"].tolist() == [500]
+    (reject,) = rejects.to_dict("records")
+    assert (reject["path"], reject["reason"]) == ("a_0x/2.png", "wrong_label")
+    assert "expected a number above 0" in reject["detail"]
+
+
+def test_a_format_of_tables_without_a_table_is_refused():
+    with pytest.raises(ConfigError, match=r"labels\.table_format is for a label table"):
+        validate_settings(LabelSettings, {"table_format": {"decimal": ","}}, "labels")
+
+
 def test_table_in_another_encoding_or_absent(tmp_path):
     write_image(tmp_path / "1.png", 1)
     labels = write_table(tmp_path, "file,state\n1.png,größer\n", encoding="cp1252")
-    with pytest.raises(InputError, match="UTF-8"):
+    with pytest.raises(InputError, match=r"UTF-8.*labels.table_format.encoding: cp1252"):
         build(tmp_path, labels)
-    with pytest.raises(InputError, match="label table does not exist"):
+    manifest, _ = build(tmp_path, {**labels, "table_format": {"encoding": "cp1252"}})
+    assert manifest["state"].tolist() == ["größer"]
+    with pytest.raises(InputError, match="this table does not exist"):
         build(tmp_path, {**labels, "table": "other.csv"})
 
 

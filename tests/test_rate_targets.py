@@ -41,7 +41,7 @@ def write_table(folder: Path, **changes) -> Path:
 
 
 def test_units_that_are_the_same_number_are_taken(tmp_path):
-    table = read_capacities(write_table(tmp_path), SETTINGS)
+    table = read_capacities(write_table(tmp_path), SETTINGS).capacities
     assert list(table.columns) == SETTINGS.names
     assert table.loc["b", "capacity_0p2c_ah_kg"] == pytest.approx(103)
     assert table.loc["a", "capacity_5c_ah_l"] == pytest.approx(150)
@@ -52,7 +52,8 @@ def test_several_cells_of_an_electrode_are_averaged(tmp_path):
     table = pd.read_csv(path)
     extra = table.iloc[[0]].assign(capacity=table.loc[0, "capacity"] + 4)
     pd.concat([table, extra]).to_csv(path, index=False)
-    assert read_capacities(path, SETTINGS).loc["a", "capacity_0p2c_ah_kg"] == pytest.approx(104)
+    table = read_capacities(path, SETTINGS).capacities
+    assert table.loc["a", "capacity_0p2c_ah_kg"] == pytest.approx(104)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,17 @@ def test_several_cells_of_an_electrode_are_averaged(tmp_path):
     ],
 )
 def test_wrong_cells_are_explained_in_one_sentence(tmp_path, changes, words):
+    """The row is left out, and with it the electrode that now lacks a C-rate, but no other."""
+    path = write_table(tmp_path, **changes)
+    found = read_capacities(path, SETTINGS)
+    assert found.capacities.index.tolist() == ["b"]
+    assert list(found.lost) == ["a"]
+    told = " ".join([*(f"row {n}: {why}" for n, why in found.wrong.items()), *found.lost.values()])
+    for word in words:
+        assert word in told
+    pd.read_csv(path).query("electrode == 'a'").to_csv(path, index=False)
     with pytest.raises(InputError) as caught:
-        read_capacities(write_table(tmp_path, **changes), SETTINGS)
+        read_capacities(path, SETTINGS)
     for word in words:
         assert word in str(caught.value)
 

@@ -125,6 +125,48 @@ def test_a_bad_row_costs_one_row(published: Path, tmp_path: Path) -> None:
     assert answer["density"].tolist()[2:] == [""] * 4
 
 
+def test_what_a_sentence_about_the_table_advises_is_possible(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(table: Path, *more: str) -> str:
+        command = ["--bundle", str(published), "--table", str(table), *more]
+        assert predict_table([*command, "--out", str(tmp_path / "answer.csv")]) == 1
+        printed = capsys.readouterr()
+        return printed.out + printed.err
+
+    unclear = write(tmp_path, "domain;gap;speed;solids;width\nnmc;2,125;20;200;5\n", "unclear.csv")
+    assert "--decimal ',' if it is 2.125" in refuse(unclear)
+    assert ask(published, unclear, "--decimal", ",")["gap"].tolist() == [2.125]
+    assert "out_of_range: gap is 2125" in refuse(unclear, "--decimal", ".")
+    korean = tmp_path / "korean.csv"
+    korean.write_bytes(
+        (PLAIN.replace("domain", "비고,domain").replace("nmc", "양,nmc")).encode("cp949")
+    )
+    assert "--encoding cp1252" in refuse(korean)
+    assert ask(published, korean, "--encoding", "cp949")["gap"].tolist() == [2.5, 1.5]
+    assert ask(published, korean, "--encoding", "cp949", "--separator", ",")["row"].tolist() == [
+        2,
+        3,
+    ]
+    with pd.ExcelWriter(tmp_path / "two.xlsx") as book:
+        pd.DataFrame({"a": [1]}).to_excel(book, sheet_name="notes")
+        pd.read_csv(write(tmp_path, PLAIN)).to_excel(book, sheet_name="2024", index=False)
+    assert "'gap' is missing" in refuse(tmp_path / "two.xlsx")
+    for sheet in ("2024", "1"):
+        answer = ask(published, tmp_path / "two.xlsx", "--sheet", sheet)
+        assert answer["gap"].tolist() == [2.5, 1.5]
+    assert "this is a folder" in refuse(tmp_path)
+
+
+def test_a_row_with_more_cells_than_titles_is_answered_with_its_reason(
+    published: Path, tmp_path: Path
+) -> None:
+    answer = ask(published, write(tmp_path, PLAIN + "nmc,2,5,20,200,5\nnmc,1.5,10,150.5,5\n"))
+    assert answer["row"].tolist() == [2, 3, 4, 5]
+    assert answer["status"].tolist() == ["ok", "ok", "rejected", "ok"]
+    assert answer["reason"][2].startswith("too_many_cells: it has 6 cells, but the header has 5")
+
+
 def test_a_value_outside_the_training_range_is_noted(published: Path, tmp_path: Path) -> None:
     answer = ask(published, write(tmp_path, PLAIN + "nmc,2,45,200,6\n")).iloc[2]
     assert answer["status"] == "ok"

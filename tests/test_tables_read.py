@@ -1,14 +1,30 @@
 """Tables as people save them: separators, decimal signs, titles, encodings, sheets."""
 
+import contextlib
+import csv
+import io
+import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batteryscope.config.table_data import TableDatasetSettings, TableFile
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.readers.table_numbers import parse_number, scale_number
+from batteryscope.readers.table_lines import name_option, read_table_lines
+from batteryscope.readers.table_numbers import (
+    NumberStyle,
+    find_styles,
+    parse_measure,
+    parse_number,
+    scale_number,
+)
+from batteryscope.readers.table_sheets import FormulaWithoutResult, Percentage
 from batteryscope.readers.table_text import find_separator
 from batteryscope.tables.read_table import list_files, read_table
 
@@ -94,13 +110,29 @@ def test_decimal_comma_between_commas_is_refused(tmp_path):
         read(tmp_path, text)
 
 
-def test_latin_1_has_to_be_stated(tmp_path):
-    data = "material;Comma Gap (µm);speed;loading\ngraphite;1;2;3\n".encode("latin-1")
-    with pytest.raises(InputError, match=r"line 1 is not valid utf-8-sig.*encoding: latin-1"):
-        read(tmp_path, data)
-    assert read(tmp_path, data, encoding="latin-1")["comma_gap_um"].tolist() == ["1"]
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
+def test_encodings_with_and_without_a_mark(tmp_path, encoding):
+    data = "material;Comma Gap (µm);speed;loading\ngraphite;1;2;3\n".encode(encoding)
+    assert read(tmp_path, data)["comma_gap_um"].tolist() == ["1"]
+
+
+def test_an_encoding_that_cannot_be_told_has_to_be_stated(tmp_path):
+    text = "material;Comma Gap (µm);speed;loading\n양극;1;2;3\n"
+    korean = text.replace("µ", "u").encode("cp949")
+    with pytest.raises(InputError, match=r"line 2 is not valid UTF-8.*path: a.csv, encoding"):
+        read(tmp_path, korean)
+    table = read(tmp_path, korean, encoding="cp949", headers={"comma_gap_um": "Comma Gap (um)"})
+    assert table["material"].tolist() == ["양극"]
     with pytest.raises(ConfigError, match="'latin-99' is no known encoding"):
-        read(tmp_path, data, encoding="latin-99")
+        read(tmp_path, korean, encoding="latin-99")
+    with pytest.raises(InputError, match="line 2 is not valid ascii"):
+        read(tmp_path, korean, encoding="ascii")
+    with pytest.raises(ConfigError, match="its mark says that its text is utf-16"):
+        read(tmp_path, text.encode("utf-16"), encoding="cp1252")
+    with pytest.raises(InputError, match="this is no text"):
+        read(tmp_path, b"\x00\x01\x02")
 
 
 def test_excel_sheet_by_name_and_number(tmp_path):
@@ -126,8 +158,15 @@ def test_parquet_and_other_files(tmp_path):
     table = read_table(TableFile(path="a.parquet"), make_settings(), tmp_path)
     assert table.loc[2, "comma_gap_um"] == 100
     assert table.loc[2, "loading"] == 2.5
-    with pytest.raises(InputError, match=r"tables end in .*save it as \.xlsx"):
-        read(tmp_path, "x", name="a.xls")
+    with pytest.raises(InputError, match=r"old Excel .*save it as \.xlsx"):
+        read(tmp_path, bytes.fromhex("d0cf11e0a1b11ae1"), name="a.xls")
+    assert len(
+        read(tmp_path, "material\tComma Gap (µm)\tspeed\tloading\na\t1\t2\t3\n", name="b.xls")
+    )
+    with pytest.raises(InputError, match="this is a folder; name a table in it"):
+        read_table(TableFile(path="."), make_settings(), tmp_path)
+    with pytest.raises(ConfigError, match="a parquet file has no encoding to state"):
+        read_table(TableFile(path="a.parquet", encoding="cp1252"), make_settings(), tmp_path)
     with pytest.raises(InputError, match="not a readable Excel file"):
         read(tmp_path, "x", name="b.xlsx")
     with pytest.raises(InputError, match="does not exist"):
@@ -170,12 +209,192 @@ def test_impossible_separator_and_a_damaged_file(tmp_path):
 
 
 def test_numbers_as_people_write_them():
-    assert find_decimal(["0,5", "3", "x"]) == ","
-    assert find_decimal(["0.5", "1,5", 3.0]) == "."
     assert [parse_number(c, ",") for c in ("0,5", "−2", "1e3", 7)] == [0.5, -2.0, 1000.0, 7.0]
-    for cell in ("0,5", "5 %", "1.234.567", "inf", True, "1_000", float("inf")):
+    for cell in ("0,5", "5 %", "1.234.567", "inf", True, "1_000", float("inf"), "1,025", "1 025"):
         assert parse_number(cell, ".") is None
+    grouped = {"1,025": 1025.0, "-1,234,567.5": -1234567.5, "1\u202f025.5": 1025.5, "1'025": 1025.0}
+    for cell, number in grouped.items():
+        assert parse_number(cell, ".", grouped=True) == number
+    for cell in ("0,580", "1,02", "1,0255", "1,025,5", "12,34,567", "1.025,5", "1'025\u202f000"):
+        assert parse_number(cell, ".", grouped=True) is None
+    assert parse_number(Decimal("0.10"), ",") == 0.1
     assert scale_number(0.58, 100) == 58.0
+
+
+def find_style(*cells: object, **others: list[object]) -> NumberStyle:
+    columns = {"own": list(cells), **others}
+    lined = {name: list(enumerate(column, start=2)) for name, column in columns.items()}
+    return find_styles(lined, "auto", "a.csv", name_option)["own"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "style"),
+    [
+        (["0,5", "3", "x"], (",", False)),
+        (["0.125", "1.025"], (".", False)),
+        (["1234.567", "1.025"], (".", False)),
+        (["1.234.567", "1.025"], (",", True)),
+        (["1,025.5", "1,025"], (".", True)),
+        (["1.025e3", "1.025"], (".", False)),
+        (["-850,5", "−1,025"], (",", False)),
+        (["850", "7", None, 1.025], (".", False)),
+        (["0.5"] * 10 + ["1,5"], (".", False)),  # one slip among many
+    ],
+)
+def test_a_column_proves_its_decimal_sign(cells, style):
+    assert find_style(*cells) == style
+
+
+def test_a_column_without_proof_follows_the_table_only_with_the_same_sign():
+    assert find_style("1.025", other=["0.5"]).decimal == "."
+    assert find_style("1,025", other=["0,5"]).decimal == ","
+    assert find_style("7", other=["0,5"]).decimal == ","
+    for own, others in (("1.025", ["0,5"]), ("1,025", ["0.5"]), ("1.025", ["7"])):
+        point = "1.025" if "." in own else "1025"
+        with pytest.raises(InputError, match=rf"may be .*--decimal '.' if it is {point}"):
+            find_style(own, other=others)
+    with pytest.raises(InputError, match=r"'1.025' in line 2"):
+        find_style("1.025", one=["0,5"], two=["0.5"])
+
+
+def test_a_weak_majority_decides_nothing():
+    with pytest.raises(InputError, match=r"'1,5' in line 11 and '0.5' in line 2.*--decimal '.'"):
+        find_style(*["0.5"] * 9, "1,5")
+
+
+def test_what_excel_shows_as_percent_is_percent():
+    assert parse_measure(Percentage(0.05), NumberStyle(), 1, "wt%") == 5
+    assert parse_measure(Percentage(0.05), NumberStyle(), 100, "wt%") == 5
+    assert parse_measure(Percentage(0.05), NumberStyle(), 1, "") == 0.05
+
+
+NUMBERS = st.decimals(-10_000_000, 10_000_000, places=3).map(lambda number: number + 0)
+
+
+def write_in_locale(number: Decimal, decimal: str, group: str, places: int) -> str:
+    text = f"{number:,.{places}f}" if group else f"{number:.{places}f}"
+    return text.replace(",", "_").replace(".", decimal).replace("_", group)
+
+
+@given(
+    st.lists(st.lists(NUMBERS, min_size=1, max_size=6), min_size=1, max_size=3),
+    st.sampled_from([(".", ""), (",", ""), (".", ","), (",", "."), (",", "\u202f"), (".", "'")]),
+    st.integers(0, 3),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
+    st.booleans(),
+    st.sampled_from(["auto", "stated"]),
+)
+def test_what_is_written_in_any_locale_is_read_as_written_or_refused(
+    tmp_path_factory, columns, locale, places, separator, encoding, named, stated
+):
+    """Never by a factor of 1000; with a stated decimal sign and plain numbers never refused."""
+    decimal, group = locale
+    depth = min(map(len, columns))
+    exact = [[round(n, places) + 0 for n in column[:depth]] for column in columns]
+    path = tmp_path_factory.mktemp("locale") / "a.csv"
+    with io.StringIO(newline="") as stream:
+        writer = csv.writer(stream, delimiter=separator)
+        writer.writerow(["µ0", *(f"c{i}" for i in range(1, len(exact))), "end"])
+        for row in zip(*exact, strict=True):
+            cells = [write_in_locale(n, decimal, group, places) for n in row]
+            writer.writerow([*cells, "x"])
+        text = stream.getvalue()
+    hint = f"sep={separator}\r\n" if named else ""
+    path.write_bytes((hint + text).encode(encoding))
+    written = TableFormat(decimal=decimal if stated == "stated" else "auto")
+    titles, rows, _ = read_table_lines(path, written, name_option)
+    assert titles == ["µ0", *(f"c{i}" for i in range(1, len(exact))), "end"]
+    assert [number for number, _ in rows] == list(range(2 + named, 2 + named + depth))
+    lined = {str(i): [(n, row[i]) for n, row in rows] for i in range(len(exact))}
+    styles = None
+    with contextlib.nullcontext() if stated == "stated" else contextlib.suppress(InputError):
+        styles = find_styles(lined, written.decimal, path, name_option)
+    if styles is None:
+        return
+    for i, column in enumerate(exact):
+        for (_, cell), number in zip(lined[str(i)], column, strict=True):
+            read_number = parse_number(cell, *styles[str(i)])
+            assert read_number == float(number) or (read_number is None and stated == "auto")
+
+
+@given(st.binary(max_size=300), st.sampled_from(["a.csv", "a.xlsx", "a.parquet"]))
+def test_any_bytes_are_a_table_or_a_sentence(tmp_path_factory, content, name):
+    path = tmp_path_factory.mktemp("bytes") / name
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        read_table_lines(path, TableFormat(), name_option)
+
+
+def test_excels_own_line_with_the_separator(tmp_path):
+    text = "sep=;\nmaterial;Comma Gap (µm);speed;loading\ngraphite;100;1;2\n"
+    assert read(tmp_path, text).index.tolist() == [3]
+    assert read(tmp_path, '"sep=,"\n' + text[6:].replace(";", ","))["loading"].tolist() == ["2"]
+
+
+def test_a_row_with_more_cells_than_titles_costs_itself(tmp_path):
+    text = "material,Comma Gap (µm),speed,loading\na,100,0,3,4\na,100,1,2\na,200,1,3,,\n"
+    table = read(tmp_path, text)
+    assert table.index.tolist() == [2, 3, 4]
+    assert table.loc[[3, 4], "loading"].tolist() == ["2", "3"]
+    assert "has 5 cells, but the header has 4" in str(table.loc[2, "loading"])
+
+
+def test_formulas_merged_cells_and_percentages_of_excel(tmp_path):
+    book = openpyxl.Workbook()
+    page = book.active
+    page.append(["material", "Comma Gap (µm)", "speed", "loading", None, "note"])
+    page.append(["graphite", 100, "=B2/2", 0.05])
+    page.append([None, 200, "=B3/2", 0.06])
+    page["H3"] = "beside the table"
+    page["D2"].number_format = "0.0%"
+    page.merge_cells("A2:A3")
+    book.save(tmp_path / "a.xlsx")
+    table = read_table(TableFile(path="a.xlsx"), make_settings(), tmp_path)
+    assert table["material"].tolist() == ["graphite"] * 2
+    assert table["speed"].tolist() == [FormulaWithoutResult("=B2/2"), FormulaWithoutResult("=B3/2")]
+    assert [type(cell) for cell in table["loading"]] == [Percentage, float]
+    page.merge_cells("D1:E1")
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(InputError, match="2 columns are called 'loading'"):
+        read_table(TableFile(path="a.xlsx"), make_settings(), tmp_path)
+
+
+def test_a_formula_whose_stored_result_is_empty_is_empty(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append([1, '=IF(A2>0,"","x")'])
+    book.save(tmp_path / "plain.xlsx")
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as source:
+        parts = {name: source.read(name) for name in source.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b'<c r="B2"><f>', b'<c r="B2" t="str"><f>')
+    with zipfile.ZipFile(tmp_path / "excel.xlsx", "w") as target:
+        for name, content in parts.items():
+            target.writestr(name, content)
+    for name, cell in (
+        ("plain.xlsx", FormulaWithoutResult('=IF(A2>0,"","x")')),
+        ("excel.xlsx", None),
+    ):
+        assert read_table_lines(tmp_path / name, TableFormat(), name_option).rows == [
+            (2, [1, cell])
+        ]
+
+
+def test_parquet_with_a_named_index_and_categorical_and_exact_columns(tmp_path):
+    columns = {
+        "Comma Gap (µm)": [100, 200],
+        "material": pd.Categorical(["graphite", None]),
+        "speed": [Decimal("0.250"), Decimal("1.025")],
+        "loading": pd.array([1, None], dtype="Int64"),
+    }
+    pd.DataFrame(columns).set_index("Comma Gap (µm)").to_parquet(tmp_path / "a.parquet")
+    table = read_table(TableFile(path="a.parquet"), make_settings(), tmp_path)
+    assert table["comma_gap_um"].tolist() == [100, 200]
+    assert table["material"][2] == "graphite"
+    assert pd.isna(table["material"][3])
+    assert [parse_number(cell, ",") for cell in table["speed"]] == [0.25, 1.025]
+    assert table["loading"][2] == 1
 
 
 def test_generated_tables_are_read_by_the_names_of_the_settings(tmp_path):

@@ -277,3 +277,55 @@ def test_a_target_that_never_changes_is_refused():
     cells.loc[cells["material"] == "nmc", "loading"] = "2.5"
     with pytest.raises(InputError, match=r"target 'loading' is 2.5 in all rows of 'nmc'"):
         build(cells)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_thousands_are_an_error_that_says_what_to_write(tmp_path, decimal):
+    """The same numbers in the spelling of two locales, and the answer to the error."""
+    group = "," if decimal == "." else "."
+    gaps = [850 + 35 * i for i in range(14)]
+    lines = [f"{gap:,};{3 + gap % 4};{2 * gap:,}".replace(",", group) for gap in gaps]
+    (tmp_path / "a.csv").write_text("gap;speed;load\n" + "\n".join(lines))
+    values = {
+        "name": "t",
+        "features": {"gap": {}, "speed": {}},
+        "targets": {"load": {}},
+        "source": "a",
+    }
+    told = ingest_file(tmp_path, values | {"files": [{"path": "a.csv", "domain": "a"}]})
+    assert told == 1
+    log = (tmp_path / "log").read_text()
+    assert f"{{path: a.csv, decimal: '{decimal}'}} if it is 1025" in log
+    file = {"path": "a.csv", "domain": "a", "decimal": decimal}
+    assert ingest_file(tmp_path, values | {"files": [file]}) == 0
+    rows = pd.read_parquet(tmp_path / "m.parquet").sort_values("row")
+    assert rows["gap"].tolist() == gaps
+    assert rows["load"].tolist() == [2 * gap for gap in gaps]
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["decimal_signs"] == {"a.csv": decimal}
+
+
+def ingest_file(folder: Path, settings: dict) -> int:
+    outputs = {"manifest": "m.parquet", "rejects": "r.csv", "summary": "s.json", "log": "log"}
+    named = [word for name, file in outputs.items() for word in (f"--{name}", f"{folder / file}")]
+    return ingest(["--root", f"{folder}", "--settings", json.dumps(settings), *named])
+
+
+def test_rows_that_cannot_be_read_are_listed_with_their_reason(tmp_path):
+    lines = [f"{i},0.{i},{i + 1}" for i in range(10, 22)]
+    lines[3:3] = ["9,0,5,7", "8,-,9"]
+    (tmp_path / "a.csv").write_text("gap,speed,load\n" + "\n".join(lines))
+    settings = {
+        "name": "t",
+        "files": [{"path": "a.csv", "domain": "a"}],
+        "features": {"gap": {}, "speed": {}},
+        "targets": {"load": {}},
+        "source": "a",
+    }
+    assert ingest_file(tmp_path, settings) == 0
+    rejects = pd.read_csv(tmp_path / "r.csv")
+    assert rejects[["row", "reason"]].to_numpy().tolist() == [
+        [5, "too_many_cells"],
+        [6, "missing_value"],
+    ]
+    assert "it has 4 cells, but the header has 3" in rejects["detail"][0]

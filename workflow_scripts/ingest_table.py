@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.config.table_data import TableDatasetSettings
     from batteryscope.manifest.schema import write_manifest
-    from batteryscope.tables.build_rows import build_rows
+    from batteryscope.tables.build_rows import build_rows, list_decimal_signs
     from batteryscope.tables.read_table import list_files, read_table
     from batteryscope.tables.summarise_rows import summarise_rows
 
@@ -42,6 +42,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
     tables = [(file, read_table(file, settings, arguments.root)) for file in files]
     manifest, rejects = build_rows(tables, settings)
     summary = summarise_rows(manifest, rejects, settings)
+    summary["decimal_signs"] = list_decimal_signs(tables, settings)
 
     for path in (arguments.rejects, arguments.summary):
         path.parent.mkdir(parents=True, exist_ok=True)

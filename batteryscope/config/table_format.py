@@ -1,10 +1,10 @@
 """How a table file is written: its encoding, separator, decimal sign and dates."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from batteryscope.config.base import Settings
 
-AUTO = "auto"
+AUTO: Final = "auto"
 
 
 class TableFormat(Settings):

@@ -21,9 +21,10 @@ class CapacityTargets(Settings):
     ``table`` and its columns are not read.
 
     ``table`` is a CSV, Excel or parquet file inside the data set with one row per electrode,
-    C-rate and unit (``table_format`` says how it is written, where that cannot be told from it); its
-    electrodes are the ``specimen_id`` of the images. Several rows of the same electrode, C-rate and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active
-    material (mAh/g is the same), ``Ah/L`` of coating (mAh/cm³ is the same).
+    C-rate and unit (``table_format`` says how it is written, where that cannot be told from it);
+    its electrodes are the ``specimen_id`` of the images. Several rows of the same electrode, C-rate
+    and unit (several cells) are averaged. ``units``: ``Ah/kg`` of active material (mAh/g is the
+    same), ``Ah/L`` of coating (mAh/cm³ is the same).
     """
 
     source: Literal["table", "simulated"] = "table"

@@ -88,8 +88,8 @@ def read_rows_of_table(
     }
     index = pd.Index([number for number, _ in lines], name="row", dtype="int64")
     wrong = dict(too_long)
-    for title, column in cells.items():
-        for number, cell in zip(index, column, strict=True):
+    for title, written_cells in cells.items():
+        for number, cell in zip(index, written_cells, strict=True):
             if isinstance(cell, FormulaWithoutResult):
                 wrong.setdefault(int(number), explain_no_number(title, cell))
     rows = pd.DataFrame(cells, index=index, dtype=object)
@@ -182,8 +182,8 @@ def match_files(rows: pd.DataFrame, settings: LabelSettings, paths: Sequence[str
         else:
             first = matched[found[0]]
             wrong[row] = f"the file '{written}' already stands in row {first}; delete one of them"
-            others = rows.columns.drop(settings.file_column)
-            if not rows.loc[row, others].equals(rows.loc[first, others]):
+            others = rows.drop(columns=settings.file_column).T
+            if not others[row].equals(others[first]):
                 conflicts[found[0]] = f"rows {first} and {row} of {settings.table} contradict"
     return MatchedFiles(matched, wrong, conflicts)
 

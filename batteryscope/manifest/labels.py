@@ -166,8 +166,8 @@ def _labels_from_table(
     if rejects and not images:
         told = next((r for r in rejects if r.reason != "missing_label"), rejects[0])
         raise InputError(
-            f"{root / settings.table}: no row of it can be used; for example {told.path}: "
-            f"{told.detail}"
+            f"{root / settings.table}: none of its {len(rows) + len(set(wrong) - set(rows.index))} "
+            f"rows can be used; for example {told.path}: {told.detail}"
         )
     table = rows.drop(columns=[settings.file_column]).loc[[matched[path] for path in images]]
     return table.set_axis(pd.Index(images, name="path", dtype=object)), rejects

@@ -11,7 +11,7 @@ from batteryscope.errors import InputError
 from batteryscope.manifest.label_table import read_rows_of_table, spell_cell
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.table_lines import name_setting
-from batteryscope.readers.table_numbers import NumberStyle, find_styles, parse_number
+from batteryscope.readers.table_numbers import NumberStyle, find_styles, parse_number, with_lines
 
 TARGET_PREFIX = "capacity_"
 SAY_CAPACITIES = name_setting("dataset.targets.table_format")
@@ -127,14 +127,13 @@ def read_capacities(path: Path, settings: CapacityTargets) -> CapacityTable:
     asked = [settings.electrode_column, *names, settings.unit_column]
     written = settings.table_format
     rows, wrong = read_rows_of_table(path, asked, written, SAY_CAPACITIES)
-    cells = {
-        name: [(line, _without_c(cell)) for line, cell in rows[name].items()] for name in names
-    }
-    styles = find_styles(cells, written.decimal, path, SAY_CAPACITIES)  # type: ignore[arg-type]
+    lines = rows.index.tolist()
+    cells = {name: with_lines(lines, map(_without_c, rows[name].tolist())) for name in names}
+    styles = find_styles(cells, written.decimal, path, SAY_CAPACITIES)
     records = []
-    for line, row in zip(rows.index.tolist(), rows.to_dict("records"), strict=True):
+    for line, row in zip(lines, rows.to_dict("records"), strict=True):
         try:
-            records.append(_read_row(row, settings, styles))
+            records.append(_read_row({str(k): v for k, v in row.items()}, settings, styles))
         except ValueError as error:
             wrong[line] = str(error)
     electrodes = list(dict.fromkeys(filter(None, map(spell_cell, rows[settings.electrode_column]))))

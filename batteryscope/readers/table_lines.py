@@ -1,5 +1,6 @@
 """The one reader of tables that users write: titles and lines of cells, whatever the file."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ def _explain_too_long(row: list[Any], width: int) -> str:
 
 
 def _quote(value: str) -> str:
-    return value if value.isascii() and value.replace("-", "").isalnum() else f"'{value}'"
+    return value if re.fullmatch(r"[A-Za-z0-9_-]+", value) else f"'{value}'"
 
 
 def _normalise(title: str) -> str:

@@ -123,6 +123,23 @@ def find_file_styles(
     return find_styles(cells, file.decimal, file.path, say_file(file))
 
 
+def list_decimal_signs(
+    tables: Sequence[tuple[TableFile, pd.DataFrame]], settings: TableDatasetSettings
+) -> dict[str, str | dict[str, str]]:
+    """Tell the decimal sign that was decided for every file with text: one, or one per column."""
+    signs: dict[str, str | dict[str, str]] = {}
+    for file, table in tables:
+        found = {
+            name: style.decimal
+            for name, style in find_file_styles(file, table, settings).items()
+            if any(isinstance(cell, str) and not is_missing(cell) for cell in table[name])
+        }
+        if found:
+            one = len(set(found.values())) == 1
+            signs[file.path] = next(iter(found.values())) if one else dict(found)
+    return signs
+
+
 def find_constant_columns(manifest: pd.DataFrame, features: Sequence[str]) -> dict[str, list[str]]:
     """List per domain the features that never change there, so that nothing is learnt of them."""
     found = {
