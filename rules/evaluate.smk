@@ -139,7 +139,12 @@ rule compare_arms:
             w.study,
             "comparison",
             PROJECT.studies[w.study].evaluate.model_dump(
-                mode="json", include={"paper"}
+                mode="json",
+                include=(
+                    {"paper", "survey_format"}
+                    if PROJECT.studies[w.study].evaluate.survey
+                    else {"paper"}
+                ),
             ),
         ),
         main_arm=lambda w: plan_of(w).main.name,

@@ -117,6 +117,12 @@ class EvaluateSettings(Settings):
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None
 
+    @model_validator(mode="after")
+    def _format_of_a_survey(self) -> Self:
+        if self.survey is None and self.survey_format != TableFormat():
+            raise ValueError("survey_format is for a survey, but none is named; drop it.")
+        return self
+
     @field_validator("grey_levels_at_test")
     @classmethod
     def _asked_once(cls, treatments: list[GreyLevels]) -> list[GreyLevels]:

@@ -1,9 +1,9 @@
 """The numbers that models of electrodes predict: measured, or computed by the half-cell model."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from batteryscope.config.base import Settings
 from batteryscope.config.physics import HalfCellSettings
@@ -36,6 +36,14 @@ class CapacityTargets(Settings):
     table_format: TableFormat = TableFormat()
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
     units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
+
+    @model_validator(mode="after")
+    def _format_of_a_table(self) -> Self:
+        if self.computed and self.table_format != TableFormat():
+            raise ValueError(
+                "table_format is for a table of capacities, but source is 'simulated'; drop it."
+            )
+        return self
 
     @property
     def computed(self) -> bool:

@@ -71,22 +71,20 @@ def read_parquet_lines(path: Path) -> list[Line]:
         The file is damaged.
     """
     import pandas as pd
-    import pyarrow as pa
 
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError, KeyError, NotImplementedError, pa.ArrowException) as error:
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        columns: list[tuple[str, list[Any]]] = [
+            (str(name), list(table.index.get_level_values(level)))
+            for level, name in enumerate(table.index.names)
+            if name is not None
+        ]
+        for place, name in enumerate(table.columns):
+            columns.append((str(name), table.iloc[:, place].astype(object).tolist()))
+    except Exception as error:  # it meets whatever a damaged file holds unprepared
         raise InputError(
-            f"{path}: not a readable parquet file ({problem}); save it again."
+            f"{path}: not a readable parquet file ({_describe(error)}); save it again."
         ) from None
-    columns: list[tuple[str, list[Any]]] = [
-        (str(name), list(table.index.get_level_values(level)))
-        for level, name in enumerate(table.index.names)
-        if name is not None
-    ]
-    for place, name in enumerate(table.columns):
-        columns.append((str(name), table.iloc[:, place].astype(object).tolist()))
     rows: list[list[Any]] = [
         list(row) for row in zip(*(cells for _, cells in columns), strict=True)
     ]
@@ -100,9 +98,8 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
     try:
         book = load_workbook(path, data_only=computed)
     except Exception as error:  # it meets whatever a damaged archive holds unprepared
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: not a readable Excel file ({problem}); save it again as .xlsx."
+            f"{path}: not a readable Excel file ({_describe(error)}); save it again as .xlsx."
         ) from None
     names = [page.title for page in book.worksheets]
     if isinstance(sheet, str) and sheet not in names and sheet.isdecimal():
@@ -114,6 +111,10 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
             f"({say('sheet', '…')}): {', '.join(f'{i} {name}' for i, name in enumerate(names))}."
         )
     return book.worksheets[names.index(sheet) if isinstance(sheet, str) else sheet]
+
+
+def _describe(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _read_cell(cell: Any) -> Any:
