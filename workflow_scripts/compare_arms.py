@@ -49,8 +49,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.manifest.select import keep_samples
 
-    settings = read_settings(EvaluateSettings, arguments.settings)
-    paper = settings.paper
+    asked = read_settings(EvaluateSettings, arguments.settings)
     manifest = pd.read_parquet(arguments.manifest)
     audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
     main_arm, labels = arguments.main_arm, arguments.label_columns
@@ -59,7 +58,7 @@ def compare(arguments: argparse.Namespace) -> None:
     levels = comparison.list_levels(predictions, manifest, splits)
     tests, scored = read_mismatched(arguments.mismatched, predictions)
     networks, bases = arguments.backbones, {test.name: test.arm for test in tests}
-    table = comparison.compare_arms(scored, manifest, labels, networks, paper, splits, bases)
+    table = comparison.compare_arms(scored, manifest, labels, networks, asked.paper, splits, bases)
     images = levels[level := "image" if "image" in levels else "slice"]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
@@ -81,7 +80,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
     }
     if arguments.survey:
-        answers = read_survey(arguments.survey, arguments.dataset, settings.survey_format)
+        answers = read_survey(arguments.survey, arguments.dataset, asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append({"kind": "survey", "severity": "info", "text": describe_survey(compared)})
     write_comparison(arguments.out_dir, tables, comparison.flatten_metrics(table), findings)

@@ -96,7 +96,8 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
     from openpyxl import load_workbook
 
     try:
-        book = load_workbook(path, data_only=computed)
+        with path.open("rb") as stream:  # of a name it would look at the ending
+            book = load_workbook(stream, data_only=computed)
     except Exception as error:  # it meets whatever a damaged archive holds unprepared
         raise InputError(
             f"{path}: not a readable Excel file ({_describe(error)}); save it again as .xlsx."

@@ -142,7 +142,8 @@ def _recognise(content: bytes, path: Path, say: Say) -> str:
 
 
 def _is_western(content: bytes) -> bool:
-    if b"\0" in content or re.search(rb"[\x80-\xff]{2}", content):
+    alone = re.sub("[äöü]ß".encode("cp1252"), b"", content)
+    if b"\0" in content or re.search(rb"[\x80-\xff]{2}", alone):
         return False
     try:
         text = content.decode("cp1252")
