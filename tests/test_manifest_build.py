@@ -275,11 +275,11 @@ def test_a_format_of_tables_without_a_table_is_refused():
 
 def test_table_in_another_encoding_or_absent(tmp_path):
     write_image(tmp_path / "1.png", 1)
-    labels = write_table(tmp_path, "file,state\n1.png,größer\n", encoding="cp1252")
+    labels = write_table(tmp_path, "file,state\n1.png,größer „x“\n", encoding="cp1252")
     with pytest.raises(InputError, match=r"UTF-8.*labels.table_format.encoding: cp1252"):
         build(tmp_path, labels)
     manifest, _ = build(tmp_path, {**labels, "table_format": {"encoding": "cp1252"}})
-    assert manifest["state"].tolist() == ["größer"]
+    assert manifest["state"].tolist() == ["größer „x“"]
     with pytest.raises(InputError, match="this table does not exist"):
         build(tmp_path, {**labels, "table": "other.csv"})
 

@@ -10,8 +10,10 @@ from PIL import Image
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import CrossSectionGenerator
+from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.split import SplitSettings
+from batteryscope.config.table_format import TableFormat
 from batteryscope.config.targets import CapacityTargets, name_target
 from batteryscope.demo.cross_section_dataset import list_electrodes, simulate_measurements
 from batteryscope.errors import ConfigError, InputError
@@ -80,6 +82,54 @@ def test_wrong_cells_are_explained_in_one_sentence(tmp_path, changes, words):
         read_capacities(path, SETTINGS)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_capacities_with_a_decimal_comma_and_a_wrong_row(tmp_path):
+    path = tmp_path / "capacities.csv"
+    lines = [
+        f"{e};{f'{r:g}'.replace('.', ',')}C;{100 + 10 * r:.2f};{unit}".replace(".", ",")
+        for e in ("a", "b")
+        for r in RATES
+        for unit in ("mAh/g", "mAh/cm3")
+    ]
+    slip = "a;0,2C;999,5 mAh;mAh/g"
+    path.write_text("\n".join(["electrode;c_rate;capacity;unit", *lines, slip]))
+    manifest = pd.DataFrame({"path": ["a.png", "b.png"], "specimen_id": ["a", "b"]})
+    kept, rejects = attach_capacities(manifest, SETTINGS, tmp_path)
+    assert kept["capacity_0p2c_ah_kg"].tolist() == [102.0, 102.0]
+    (reject,) = rejects
+    assert (reject.path, reject.reason) == ("capacities.csv", "wrong_label")
+    assert reject.detail.startswith("row 10: capacity is '999,5 mAh'")
+    # Without the row its electrode lacks a C-rate, and only its images are lost.
+    path.write_text("\n".join(["electrode;c_rate;capacity;unit", slip, *lines[1:]]))
+    kept, rejects = attach_capacities(manifest, SETTINGS, tmp_path)
+    assert kept["path"].tolist() == ["b.png"]
+    assert [(r.path, r.reason) for r in rejects] == [
+        ("capacities.csv", "wrong_label"),
+        ("a.png", "no_capacity"),
+    ]
+    # Thousands or thousandths: only the user knows.
+    text = path.read_text().replace("102,00", "1,025").replace("150,00", "1,550")
+    path.write_text(text.replace("0,2C", "1C").replace("999,5 mAh", "1,025"))
+    settings = CapacityTargets(c_rates=[1, 5], units=["Ah/kg"])
+    with pytest.raises(
+        InputError, match=r"dataset\.targets\.table_format\.decimal: '.' if it is 1025"
+    ):
+        read_capacities(path, settings)
+    settings = settings.model_copy(update={"table_format": TableFormat(decimal=".")})
+    assert read_capacities(path, settings).capacities.loc["b"].tolist() == [1025, 1550]
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "words"),
+    [
+        (CapacityTargets, {"source": "simulated", "table_format": {"decimal": ","}}, "simulated"),
+        (EvaluateSettings, {"survey_format": {"encoding": "cp1252"}}, "for a survey, but none"),
+    ],
+)
+def test_a_format_of_no_table_is_refused(model, values, words):
+    with pytest.raises(ConfigError, match=words):
+        validate_settings(model, values, "here")
 
 
 def test_electrodes_without_images_and_images_without_capacity_are_listed(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batteryscope.config.table_data import TableDatasetSettings, TableFile
@@ -276,6 +276,7 @@ def write_in_locale(number: Decimal, decimal: str, group: str, places: int) -> s
     return text.replace(",", "_").replace(".", decimal).replace("_", group)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.lists(NUMBERS, min_size=1, max_size=6), min_size=1, max_size=3),
     st.sampled_from([(".", ""), (",", ""), (".", ","), (",", "."), (",", "\u202f"), (".", "'")]),
@@ -318,6 +319,7 @@ def test_what_is_written_in_any_locale_is_read_as_written_or_refused(
             assert read_number == float(number) or (read_number is None and stated == "auto")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["a.csv", "a.xlsx", "a.parquet"]))
 def test_any_bytes_are_a_table_or_a_sentence(tmp_path_factory, content, name):
     path = tmp_path_factory.mktemp("bytes") / name

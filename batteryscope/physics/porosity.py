@@ -40,6 +40,7 @@ def read_porosities(manifest: pd.DataFrame, column: str, otherwise: str) -> NDAr
         wrong = manifest.loc[~usable, column].iloc[0]
         raise InputError(
             f"physics.porosity_column: '{column}' holds '{'' if pd.isna(wrong) else wrong}'; "
-            "expected a porosity in percent, between 1 and 99."
+            "expected a porosity in percent, "
+            "between 1 and 99, with a decimal point."
         )
     return percent.to_numpy(float) / 100
