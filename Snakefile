@@ -25,6 +25,7 @@ include: "rules/table.smk"
 include: "rules/track.smk"
 include: "rules/publish.smk"
 include: "rules/cost.smk"
+include: "rules/finish.smk"
 
 
 # Snakemake keeps one such block; another one would replace this.
@@ -32,6 +33,10 @@ onstart:
     begin_run()
     if workflow.local_exec:
         FORK_SERVER = start_server()
+
+
+onsuccess:
+    finish_run()
 
 
 onerror:

@@ -15,6 +15,7 @@ from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.fork_client import run_in_fork
 from batteryscope.memory import keep_freed_memory
+from batteryscope.process_end import end_with_run
 
 # What is imported here costs every job twice: before and after it goes on in a fork.
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def run_program(
         whose traceback then stands in the log only (or, without ``--log``, on the terminal).
     """
     arguments = parser.parse_args(argv)
+    end_with_run()
     if argv is None and (status := run_in_fork(heavy)) is not None:
         return status
     if heavy:

@@ -22,6 +22,7 @@ from batteryscope.fork_server import (
 )
 
 ADDRESS = "BATTERYSCOPE_FORK_SERVER"
+PREFIX = "batteryscope-"  # of the folder with a server's address
 PATIENCE_SECONDS = 0.3
 # A fork of a process may not use its GPU driver, which importing libraries might have touched.
 GPU_DRIVER = Path("/dev/nvidiactl")
@@ -39,7 +40,8 @@ def start_server() -> subprocess.Popen[bytes] | None:
     """
     if not sys.platform.startswith("linux") or GPU_DRIVER.exists() or ADDRESS in os.environ:
         return None
-    address = Path(tempfile.mkdtemp(prefix="batteryscope-")) / "server"
+    remove_dead_addresses(Path(tempfile.gettempdir()))
+    address = Path(tempfile.mkdtemp(prefix=PREFIX)) / "server"
     server = subprocess.Popen(
         [sys.executable, "-m", "batteryscope.fork_server", str(address)],
         stdin=subprocess.PIPE,
@@ -48,6 +50,19 @@ def start_server() -> subprocess.Popen[bytes] | None:
     )
     os.environ[ADDRESS] = str(address)
     return server
+
+
+def remove_dead_addresses(folder: Path) -> None:
+    """Remove the addresses that killed servers of this user have left."""
+    for address in folder.glob(f"{PREFIX}*/server"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            if address.stat().st_uid != os.getuid():
+                continue
+            try:
+                connection.connect(str(address))
+            except ConnectionRefusedError:  # nobody listens there any more
+                address.unlink()
+                address.parent.rmdir()
 
 
 def run_in_fork(heavy: bool) -> int | None:

@@ -10,7 +10,6 @@ module counts at once.
 """
 
 import atexit
-import ctypes
 import importlib
 import json
 import os
@@ -27,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from batteryscope.process_end import end_with_parent
+
 # Not MLflow: it starts threads of its own, which a fork would not have.
 LIBRARIES = (
     "pydantic", "pandas", "pandera.pandas", "pyarrow.parquet", "scipy.signal", "skimage.feature",
@@ -35,7 +36,6 @@ LIBRARIES = (
 )  # fmt: skip
 ACCEPTED, REFUSED, GO = b"Y", b"N", b"G"
 REPLY_SECONDS = 10.0
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass
@@ -200,7 +200,7 @@ class ForkServer:
 
 def become(request: Request) -> NoReturn:
     """Turn this process into the one that was asked for, and end as its program does."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for target, file in enumerate(request.files):

@@ -1,19 +1,32 @@
 """Calls functions side by side in forks of this process, which know all that it knows."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
+
+from batteryscope.process_end import end_with_parent
 
 T = TypeVar("T")
 _kept: list[Callable[[], Any]] = []
 
 
-def choose_context() -> BaseContext:
-    """Return how to start processes: as forks where that is safe, which import nothing anew."""
-    return get_context("fork" if sys.platform.startswith("linux") else "spawn")
+def open_pool(workers: int, calls: Sequence[Callable[[], Any]] = ()) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with this one, even if this one is killed.
+
+    Where that is safe they are forks, which import nothing anew.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    calls
+        Functions that forks shall know, which need not be copied to them.
+    """
+    context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
+    return ProcessPoolExecutor(workers, context, _begin, (os.getpid(), calls))
 
 
 def call_side_by_side(calls: Sequence[Callable[[], T]], workers: int = 1) -> list[T]:
@@ -34,11 +47,12 @@ def call_side_by_side(calls: Sequence[Callable[[], T]], workers: int = 1) -> lis
     workers = min(workers, len(calls))
     if workers < 2 or not sys.platform.startswith("linux"):
         return [call() for call in calls]
-    with ProcessPoolExecutor(workers, choose_context(), _keep, (calls,)) as pool:
+    with open_pool(workers, calls) as pool:
         return list(pool.map(_call, range(len(calls))))
 
 
-def _keep(calls: Sequence[Callable[[], Any]]) -> None:
+def _begin(parent: int, calls: Sequence[Callable[[], Any]]) -> None:
+    end_with_parent(parent)
     _kept[:] = calls
 
 

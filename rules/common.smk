@@ -28,12 +28,37 @@ from batteryscope.readers.folder import (
 )
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
+from batteryscope.process_end import RUN_PROCESS
 from batteryscope.publication import forget_stale_publication
+from batteryscope.run_claim import FolderBusyError, claim_folder, describe_release
 from batteryscope.readers.mask import GENERATED_MASKS
 
+# With one of these Snakemake shows something and does no work.
+SHOWING = (
+    "dryrun",
+    "lint",
+    "list_rules",
+    "list_target_rules",
+    "list_changes",
+    "list_input_changes",
+    "list_params_changes",
+    "list_untracked",
+    "print_compilation",
+    "dag",
+    "rulegraph",
+    "filegraph",
+    "d3dag",
+    "summary",
+    "detailed_summary",
+)
+ASKED = get_argument_parser().parse_known_args()[0]
+IS_RUN = workflow.is_main_process and not any(getattr(ASKED, n) for n in SHOWING)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
 STARTED = time.time()
+# Every job is one program, which takes the place of the shell and ends with Snakemake, however that ends.
+shell.prefix("set -euo pipefail; exec ")
+os.environ[RUN_PROCESS] = str(os.getpid())
 
 
 def refuse(error):
@@ -45,17 +70,32 @@ def refuse(error):
 
 
 try:
+    # Snakemake looks for its lock after it has read this file.
+    is_ours = IS_RUN and not ASKED.nolock and ASKED.executor in (None, "local")
+    CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
+    if CLAIM and CLAIM.released:
+        print(describe_release(CLAIM.released), file=sys.stderr)
+except FolderBusyError as error:
+    sys.exit(f"ERROR: {error}")
+
+try:
     check_free_space(Path("work"))
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
     PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
     check_project(PROJECT, PLANS)
+    DATA_VERSIONS = {
+        n: find_data_version(s.dataset.path) for n, s in PROJECT.image_studies.items()
+    } | {
+        n: find_table_version([file.path for file in s.dataset.files])
+        for n, s in PROJECT.table_studies.items()
+    }
     wanted = workflow.config_settings.config.get("sweeps")
     if wanted and workflow.is_main_process:
         # Snakemake itself has not looked at the targets yet.
         check_targets(
             {name: study.run_sweeps for name, study in PROJECT.studies.items()},
             wanted,
-            get_argument_parser().parse_known_args()[0].targets,
+            ASKED.targets,
         )
 except BatteryscopeError as error:
     refuse(error)
@@ -207,6 +247,12 @@ def arm_folder(study, arm):
 def named(items):
     """Arguments of the form ``name=path`` for a program that takes several."""
     return [f"{name}={path}" for name, path in items]
+
+
+def version_option(wildcards):
+    """The version of a study's data for a program; quoting would swallow an empty text."""
+    version = DATA_VERSIONS[wildcards.study]
+    return [f"--data-version={version}"] if version else []
 
 
 def find_failures():

@@ -62,13 +62,6 @@ def point_split(wildcards):
     return f"work/{wildcards.study}/{folder}/split.parquet"
 
 
-def data_version(study):
-    dataset = PROJECT.studies[study].dataset
-    if study in TABLE_SWEEPS:
-        return find_table_version([file.path for file in dataset.files])
-    return find_data_version(dataset.path)
-
-
 def sweep_predictions(study, arm):
     """Where the predictions of an arm that does the work of a point lie."""
     if study in TABLE_SWEEPS:

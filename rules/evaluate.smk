@@ -24,7 +24,7 @@ rule evaluate_arm:
     message:
         "{wildcards.study}: evaluate {wildcards.arm}"
     shell:
-        "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm} "
+        "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm:q} "
         "--manifest {input.manifest:q} --split {input.split:q} --where {params.where:q} "
         "--fits {input.fits:q} --predictions {output.predictions:q} "
         "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
@@ -61,7 +61,7 @@ rule evaluate_grey_levels:
         "python workflow_scripts/evaluate_grey_levels.py --manifest {input.manifest:q} "
         "--split {input.split:q} --where {params.where:q} --tiles {input.tiles:q} "
         "--fits {input.fits:q} --treatments {params.treatments:q} "
-        "--accelerator {params.accelerator} --predictions {output.predictions:q} --log {log:q}"
+        "--accelerator {params.accelerator:q} --predictions {output.predictions:q} --log {log:q}"
 
 
 rule evaluate_baselines:
@@ -96,7 +96,7 @@ rule evaluate_baselines:
     shell:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
-        "--where {params.where:q} --seed {params.seed} {params.tiles:q} "
+        "--where {params.where:q} --seed {params.seed:q} {params.tiles:q} "
         "--out {output.predictions:q} --log {log:q}"
 
 
@@ -172,7 +172,7 @@ rule compare_arms:
         "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
         "--audit {input.audit:q} --split {input.split:q} --splits {params.splits:q} "
         "--labels {params.labels:q} --arms {params.arms:q} --baselines {input.baselines:q} "
-        "--settings {params.settings:q} --main-arm {params.main_arm} "
+        "--settings {params.settings:q} --main-arm {params.main_arm:q} "
         "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
         "--dataset {params.dataset:q} {params.mismatched:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 

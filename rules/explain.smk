@@ -35,7 +35,7 @@ rule explain_arm:
     message:
         "{wildcards.study}: draw where {wildcards.arm} looks"
     shell:
-        "python workflow_scripts/explain_arm.py --arm {wildcards.arm} "
+        "python workflow_scripts/explain_arm.py --arm {wildcards.arm:q} "
         "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
         "--predictions {input.predictions:q} --manifest {input.manifest:q} "
         "{params.masks:q} {params.preprocess:q} --out {output.maps:q} --log {log:q}"

@@ -9,12 +9,6 @@ rule generate_dataset:
             if dataset_settings(w).generator.kind == "cross_section"
             else []
         ),
-        # Pictures of the external data set come second: training waits for the others.
-        first=lambda w: (
-            []
-            if w.source == "data"
-            else ancient(f"work/{w.study}/data/manifest.parquet")
-        ),
         code=code_of("generate_dataset"),
     output:
         images=directory("work/{study}/{source}/images"),

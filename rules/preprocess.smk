@@ -32,4 +32,4 @@ rule preprocess_images:
     shell:
         "python workflow_scripts/preprocess_images.py --manifest {input.manifest:q} "
         "--dataset {params.dataset:q} --settings {params.settings:q} --split {params.split:q} "
-        "--max-pixels {params.max_pixels} --out {output.tiles:q} --log {log:q}"
+        "--max-pixels {params.max_pixels:q} --out {output.tiles:q} --log {log:q}"

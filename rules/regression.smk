@@ -119,7 +119,7 @@ rule compare_regression:
     shell:
         "python workflow_scripts/compare_regression.py --settings {params.settings:q} "
         "--manifest {input.manifest:q} --predicted {input.predicted:q} --arms {params.arms:q} "
-        "--main-arm {params.main_arm} {params.simulated:q} --out-dir {output.comparison:q} "
+        "--main-arm {params.main_arm:q} {params.simulated:q} --out-dir {output.comparison:q} "
         "--log {log:q}"
 
 
@@ -160,7 +160,7 @@ rule explain_regression:
         "python workflow_scripts/explain_regression.py --settings {params.settings:q} "
         "--manifest {input.manifest:q} --dataset {params.dataset:q} {params.phases:q} "
         "--arms {params.arms:q} --published {params.published:q} "
-        "--max-pixels {params.max_pixels} --out {output.maps:q} --log {log:q}"
+        "--max-pixels {params.max_pixels:q} --out {output.maps:q} --log {log:q}"
 
 
 rule report_regression:
@@ -197,7 +197,7 @@ rule report_regression:
     message:
         "{wildcards.study}: write the report"
     shell:
-        "python workflow_scripts/report_regression.py --study {wildcards.study} "
+        "python workflow_scripts/report_regression.py --study {wildcards.study:q} "
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
         "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "

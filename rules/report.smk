@@ -34,16 +34,16 @@ rule report_study:
         external=external_option,
         sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
         generated=lambda w: (
-            "" if PROJECT.studies[w.study].dataset.path else "--generated"
+            [] if PROJECT.studies[w.study].dataset.path else ["--generated"]
         ),
     message:
         "{wildcards.study}: write the report"
     shell:
-        "python workflow_scripts/report_study.py --study {wildcards.study} "
+        "python workflow_scripts/report_study.py --study {wildcards.study:q} "
         "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
         "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
         "--stages {params.stages:q} --comparison {input.comparison:q} {params.external:q} "
-        "{params.sweeps:q} {params.generated} --workers {threads} --out {output.report:q} --log {log:q}"
+        "{params.sweeps:q} {params.generated:q} --workers {threads} --out {output.report:q} --log {log:q}"
 
 
 rule bundle_models:

@@ -68,8 +68,8 @@ rule create_search:
     message:
         "{wildcards.study}: create the search ({wildcards.strategy})"
     shell:
-        "python workflow_scripts/create_search.py --study {wildcards.study} "
-        "--kind {params.kind} --settings {params.settings:q} --strategy {wildcards.strategy} "
+        "python workflow_scripts/create_search.py --study {wildcards.study:q} "
+        "--kind {params.kind:q} --settings {params.settings:q} --strategy {wildcards.strategy:q} "
         "--storage {params.storage:q} --data {params.data:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
 
@@ -82,7 +82,6 @@ rule run_search_worker:
         tiles=search_tiles,
         parent=search_parents,
         weights=search_weights,
-        store=ancient("work/tracking.json"),
         code=code_of("run_search_worker", leave_out="/tracking/"),
     output:
         worker="work/{study}/search/{strategy}/worker{worker}.json",
@@ -111,9 +110,9 @@ rule run_search_worker:
     message:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
     shell:
-        "python workflow_scripts/run_search_worker.py --study {wildcards.study} "
-        "--kind {params.kind} --settings {params.settings:q} --created {input.created:q} "
-        "--storage {params.storage:q} --worker {wildcards.worker} --manifest {input.manifest:q} "
+        "python workflow_scripts/run_search_worker.py --study {wildcards.study:q} "
+        "--kind {params.kind:q} --settings {params.settings:q} --created {input.created:q} "
+        "--storage {params.storage:q} --worker {wildcards.worker:q} --manifest {input.manifest:q} "
         "--split {input.split:q} {params.tiles:q} --parent {input.parent:q} "
         "--state {params.state:q} --out {output.worker:q} --log {log:q}"
 
@@ -154,14 +153,13 @@ rule summarise_search:
     message:
         "{wildcards.study}: summarise the search"
     shell:
-        "python workflow_scripts/summarise_search.py --study {wildcards.study} "
-        "--kind {params.kind} --settings {params.settings:q} --created {input.created:q} "
+        "python workflow_scripts/summarise_search.py --study {wildcards.study:q} "
+        "--kind {params.kind:q} --settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
 
 
 rule track_search:
     input:
-        store=ancient("work/tracking.json"),
         summary="work/{study}/search/summary",
         code=code_of("track_search"),
     output:
@@ -179,7 +177,7 @@ rule track_search:
     message:
         "{wildcards.study}: record the candidates in MLflow"
     shell:
-        "python workflow_scripts/track_search.py --study {wildcards.study} "
+        "python workflow_scripts/track_search.py --study {wildcards.study:q} "
         '--uri "$MLFLOW_TRACKING_URI" --summary {input.summary:q} '
         "--out {output.tracked:q} --log {log:q}"
 

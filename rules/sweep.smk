@@ -98,7 +98,6 @@ rule compare_sweeps:
 
 rule track_sweeps:
     input:
-        store=ancient("work/tracking.json"),
         summary="work/{study}/data/summary.json",
         comparison="work/{study}/sweeps/comparison",
         code=code_of("track_sweeps"),
@@ -117,12 +116,12 @@ rule track_sweeps:
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         kind=lambda w: PROJECT.studies[w.study].kind,
-        data_version=lambda w: data_version(w.study),
+        data_version=version_option,
     message:
         "{wildcards.study}: record the points of the sweeps in MLflow"
     shell:
-        "python workflow_scripts/track_sweeps.py --study {wildcards.study} "
-        "--kind {params.kind} "
+        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} "
+        "--kind {params.kind:q} "
         '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
-        "--manifest-summary {input.summary:q} --data-version '{params.data_version}' "
+        "--manifest-summary {input.summary:q} {params.data_version:q} "
         "--comparison {input.comparison:q} --out {output.tracked:q} --log {log:q}"

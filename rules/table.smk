@@ -241,7 +241,7 @@ rule bundle_networks:
         "{wildcards.study}: bundle the networks for use on new rows"
     shell:
         "python workflow_scripts/bundle_networks.py --settings {params.settings:q} "
-        "--study {wildcards.study} --manifest {input.manifest:q} --networks {input.networks:q} "
+        "--study {wildcards.study:q} --manifest {input.manifest:q} --networks {input.networks:q} "
         "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"
 
 
@@ -279,7 +279,7 @@ rule report_table:
     message:
         "{wildcards.study}: write the report"
     shell:
-        "python workflow_scripts/report_table.py --study {wildcards.study} "
+        "python workflow_scripts/report_table.py --study {wildcards.study:q} "
         "--settings {params.settings:q} --comparison {input.comparison:q} "
         "--manifest-dir {params.manifest_dir:q} --split {input.split:q} "
         "--networks {input.networks:q} --explanations {input.explanations:q} "
@@ -288,7 +288,6 @@ rule report_table:
 
 rule track_table:
     input:
-        store=ancient("work/tracking.json"),
         summary="work/{study}/data/summary.json",
         split="work/{study}/splits/split.parquet",
         networks="work/{study}/networks",
@@ -310,14 +309,12 @@ rule track_table:
         mem_mb=1000,
     params:
         settings=lambda w: settings_file(w.study, "study", table_study(w)),
-        data_version=lambda w: find_table_version(
-            [file.path for file in table_study(w).dataset.files]
-        ),
+        data_version=version_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
-        "python workflow_scripts/track_table.py --study {wildcards.study} "
+        "python workflow_scripts/track_table.py --study {wildcards.study:q} "
         '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
-        "--manifest-summary {input.summary:q} --data-version '{params.data_version}' "
+        "--manifest-summary {input.summary:q} {params.data_version:q} "
         "--split {input.split:q} --networks {input.networks:q} --comparison {input.comparison:q} "
         "--report {input.report:q} --bundle {input.bundle:q} --out {output.tracked:q} --log {log:q}"

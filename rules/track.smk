@@ -1,27 +1,8 @@
 # MLflow mirrors the local files. Its absence or failure never stops the workflow.
 
 
-rule init_tracking:
-    output:
-        store="work/tracking.json",
-    log:
-        "work/logs/init_tracking.log",
-    benchmark:
-        "work/benchmarks/init_tracking.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=1000,
-    message:
-        "prepare the tracking database"
-    shell:
-        'python workflow_scripts/init_tracking.py --uri "$MLFLOW_TRACKING_URI" '
-        "--out {output.store:q} --log {log:q}"
-
-
 rule track_study:
     input:
-        store=ancient("work/tracking.json"),
         summary="work/{study}/data/summary.json",
         splits=lambda w: [path for _, path in arm_splits(w)],
         explanations=explanations,
@@ -44,7 +25,7 @@ rule track_study:
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         data_name=lambda w: PROJECT.studies[w.study].dataset.name,
-        data_version=lambda w: find_data_version(PROJECT.studies[w.study].dataset.path),
+        data_version=version_option,
         arms=lambda w: named((a, arm_folder(w.study, a)) for a in plan_of(w).arms),
         arm_stages=lambda w: named(
             (a.name, ",".join(a.chains)) for a in plan_of(w).arms.values()
@@ -55,10 +36,10 @@ rule track_study:
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
-        "python workflow_scripts/track_study.py --study {wildcards.study} "
+        "python workflow_scripts/track_study.py --study {wildcards.study:q} "
         '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
-        "--manifest-summary {input.summary:q} --data-name {params.data_name:q} "
-        "--data-version '{params.data_version}' --split {params.splits:q} --arms {params.arms:q} "
+        "--manifest-summary {input.summary:q} --data-name={params.data_name:q} "
+        "{params.data_version:q} --split {params.splits:q} --arms {params.arms:q} "
         "--arm-stages {params.arm_stages:q} --stages {params.stages:q} "
         "--comparison {input.comparison:q} {params.external:q} --report {input.report:q} --bundle {input.bundle:q} "
         "--out {output.tracked:q} --log {log:q}"

@@ -35,7 +35,6 @@ rule train_stage:
         tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
         parent=parent_parts,
         weights=local_weights,
-        store=ancient("work/tracking.json"),
         # Recording a run is no part of its result.
         code=code_of("train_stage", leave_out="/tracking/"),
     output:
@@ -62,6 +61,6 @@ rule train_stage:
     shell:
         "python workflow_scripts/train_stage.py --settings {params.settings:q} "
         "--manifest {input.manifest:q} --split {input.split:q} --balance {input.balance:q} "
-        "--tiles {input.tiles:q} --parent {input.parent:q} --part {wildcards.part} "
-        "--state {params.state:q} --out {output.fits:q} --chain {wildcards.chain} "
+        "--tiles {input.tiles:q} --parent {input.parent:q} --part {wildcards.part:q} "
+        "--state {params.state:q} --out {output.fits:q} --chain {wildcards.chain:q} "
         "--log {log:q}"

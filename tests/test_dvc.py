@@ -157,7 +157,7 @@ def test_story(project):
     project.add_data()
     ran = rules_in(project.repro())
     assert {"ingest_dataset", "preprocess_images", "split_dataset", "train_stage"} <= ran
-    assert not ran & {"check_model", "init_tracking", "generate_dataset"}
+    assert not ran & {"check_model", "generate_dataset"}
     summary = json.loads((project.root / "work/check/data/summary.json").read_text())
     assert summary["images"] == 30
     assert project.model_digest != first_model

@@ -18,7 +18,6 @@ from batteryscope.tracking.store import (
     configure_client,
     find_database,
     find_experiment,
-    initialise_store,
     open_client,
     probe_store,
     resolve_uri,
@@ -73,7 +72,7 @@ def test_the_users_environment_wins(monkeypatch):
 def test_initialising_twice_changes_nothing(uri, tmp_path):
     client = open_client(uri)
     first = find_experiment(client, uri, "cells")
-    initialise_store(uri)
+    open_client(uri)
     assert find_experiment(client, uri, "cells") == first
     location = client.get_experiment(first).artifact_location
     assert location == (tmp_path / "mlartifacts" / "cells").as_uri()
@@ -215,7 +214,7 @@ def test_old_database_is_copied_and_migrated(tmp_path, monkeypatch):
         return store.subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(store.subprocess, "run", upgrade)
-    initialise_store(uri)
+    open_client(uri)
     assert commands == [["mlflow", "db", "upgrade", uri]]
     assert (tmp_path / "mlflow.db.before-migration").is_file()
 

@@ -181,17 +181,6 @@ def test_disabled_study_touches_nothing(tmp_path):
     assert not (tmp_path / "m.db").exists()
 
 
-def test_initialising(tmp_path, uri):
-    init = load_script("init_tracking").main
-    out = tmp_path / "ready.json"
-    assert init(["--uri", uri, "--out", str(out), "--log", str(tmp_path / "log")]) == 0
-    assert json.loads(out.read_text()) == {"status": "ready"}
-    assert init(["--uri", "", "--out", str(out)]) == 0
-    assert json.loads(out.read_text()) == {"status": "disabled"}
-    assert init(["--uri", NOWHERE, "--out", str(out)]) == 0
-    assert json.loads(out.read_text()) == {"status": "unreachable"}
-
-
 @pytest.mark.workflow
 def test_deleted_database_is_made_anew(tmp_path, uri, monkeypatch):
     results = build_study(tmp_path / "work")

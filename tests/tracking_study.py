@@ -14,7 +14,7 @@ from PIL import Image
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.tracking.records import StudyResults
-from batteryscope.tracking.store import initialise_store
+from batteryscope.tracking.store import open_client
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = "cells"
@@ -54,7 +54,7 @@ def load_script(name):
 def make_empty_database() -> Path:
     """Creating a database takes MLflow some seconds, so the tests start from copies of one."""
     path = Path(tempfile.mkdtemp()) / "mlflow.db"
-    initialise_store(f"sqlite:///{path}")
+    open_client(f"sqlite:///{path}")
     return path
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import choose_context
+from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
@@ -76,7 +75,7 @@ def write_cross_sections(
     with ExitStack() as stack:
         done: Iterable[None] = map(write, jobs[1:])
         if processes > 1:
-            pool = ProcessPoolExecutor(processes, mp_context=choose_context())
+            pool = open_pool(processes)
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=4)
         for _ in show_progress(done, "Generating cross-sections", len(jobs) - 1, "picture"):
             pass

@@ -1,7 +1,6 @@
 """Writes generated scans of cells: multi-page TIFF files and folders of slices in turn."""
 
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CtCellGenerator
 from batteryscope.demo.ct_parameters import State, draw_cell
 from batteryscope.demo.ct_scan import draw_rings, render_slice
-from batteryscope.forked_calls import choose_context
+from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng
 
 CELL_DIAMETER_UM = 18_350.0
@@ -81,7 +80,7 @@ def write_scans(settings: CtCellGenerator, root: Path, workers: int) -> int:
     with ExitStack() as stack:
         done: Iterable[None] = map(write, jobs)
         if workers > 1:
-            pool = ProcessPoolExecutor(workers, mp_context=choose_context())
+            pool = open_pool(workers)
             done = stack.enter_context(pool).map(write, jobs)
         for _ in show_progress(done, "Generating scans", len(jobs), "scan"):
             pass

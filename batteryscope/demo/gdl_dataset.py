@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -20,7 +20,7 @@ from batteryscope.demo.gdl_structure import (
 )
 from batteryscope.demo.tortuosity import measure_geometric_tortuosity
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import choose_context
+from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng, derive_seed
 
 TABLE_NAME = "gas_diffusion_layers.csv"
@@ -193,7 +193,7 @@ def _simulate_all(jobs: list[GdlJob], workers: int) -> Iterator[tuple[GdlJob, Ro
         return
     # A tiny sample compiles the numba functions once; the processes find them in the cache.
     simulate_sample(GdlParameters(8, 10, 5, 40, 0.2), (40, 40), 4, seed=0)
-    pool = ProcessPoolExecutor(workers, mp_context=choose_context())
+    pool = open_pool(workers)
     try:
         futures: dict[Future[Row], GdlJob] = {pool.submit(_simulate_job, job): job for job in jobs}
         for future in as_completed(futures):

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from batteryscope.demo.ct_dataset import write_scans
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import choose_context
+from batteryscope.forked_calls import open_pool
 from batteryscope.readers.mask import GENERATED_MASKS, locate_mask
 from batteryscope.seeds import derive_rng
 
@@ -228,7 +227,7 @@ def _write_pictures(
     with ExitStack() as stack:
         done: Iterable[None] = map(write, jobs[1:])
         if processes > 1:
-            pool = ProcessPoolExecutor(processes, mp_context=choose_context())
+            pool = open_pool(processes)
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=2)
         for _ in show_progress(done, "Generating SEM frames", len(jobs) - 1, "frame"):
             pass

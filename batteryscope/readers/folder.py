@@ -2,12 +2,17 @@
 
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+
+from batteryscope.errors import InputError
+
+DVC_MD5 = re.compile(r"[0-9a-f]+(\.dir)?")
 
 # Thumbnails, indices and bins of operating systems and network storages; folders end in "/".
 FOREIGN_NAMES = {
@@ -169,14 +174,29 @@ def fingerprint_folder(path: str | None) -> str:
 
 
 def find_data_version(path: str | None) -> str:
-    """Return the MD5 by which DVC knows a data set, or "" if DVC does not know it."""
+    """Return the MD5 by which DVC knows a data set, or "" if DVC does not know it.
+
+    Raises
+    ------
+    InputError
+        If the file beside the data set holds no such number.
+    """
     if path is None:
         return ""
     pointer = Path(f"{path.rstrip('/')}.dvc")
     if not pointer.is_file():
         return ""
-    outs = (yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}).get("outs") or [{}]
-    return str(outs[0].get("md5", ""))
+    try:
+        written = yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}
+        version = str((written.get("outs") or [{}])[0].get("md5") or "")
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, LookupError):
+        raise InputError(f"{pointer}: not a file of DVC; renew it with: dvc add {path}") from None
+    if version and not DVC_MD5.fullmatch(version):
+        raise InputError(
+            f"{pointer}: md5 holds {version[:60]!r}; expected hexadecimal digits, with .dir after "
+            f"those of a folder; renew it with: dvc add {path}"
+        )
+    return version
 
 
 def find_table_version(paths: Sequence[str]) -> str:

@@ -96,6 +96,9 @@ def probe_store(uri: str) -> None:
 def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClient":
     """Return a client of a store that answers; a missing SQLite database is created.
 
+    Whoever comes first creates the database, or migrates it to a newer MLflow, behind a file lock;
+    before a migration it is copied beside itself (``….before-migration``).
+
     Parameters
     ----------
     uri
@@ -127,20 +130,6 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
         raise TrackingUnavailableError(
             f"MLflow store {hide_password(uri)} cannot be used ({describe_failure(error)})."
         ) from error
-
-
-def initialise_store(uri: str) -> None:
-    """Create or migrate the tracking store; quick and without effect if it is up to date.
-
-    Called once before anything logs. A database that is migrated to a newer MLflow
-    is first copied beside itself (``….before-migration``).
-
-    Raises
-    ------
-    TrackingUnavailableError
-        If the store cannot be reached, created or migrated.
-    """
-    open_client(uri)
 
 
 def find_experiment(client: "MlflowClient", uri: str, name: str) -> str:

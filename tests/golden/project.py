@@ -57,7 +57,6 @@ def build_project(root: Path) -> Sandbox:
         write_picture_study(root / "work" / name, name, study)
     for name, tables in project.table_studies.items():
         write_table_study(root / "work" / name, name, tables)
-    (root / "work" / "tracking.json").write_text("{}")
     for name in STUDIES:
         (root / "work" / name / "tracked.json").write_text("{}")
     newest = max(path.stat().st_mtime for path in root.rglob("*"))

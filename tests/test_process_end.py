@@ -1,0 +1,104 @@
+"""Killed with SIGKILL, a process takes its workers along; a killed run its programs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from batteryscope.fork_client import PREFIX, remove_dead_addresses
+
+POOL = """
+import os, time
+from batteryscope.forked_calls import open_pool
+with open_pool(2) as pool:
+    done = [pool.submit(time.sleep, 600) for _ in range(2)]
+    print(*[number for number in pool._processes], flush=True)
+"""
+PROGRAM = """
+import sys, time
+from batteryscope.command_line import make_parser, run_program
+def work(arguments):
+    print("at work", flush=True)
+    time.sleep(600)
+sys.exit(run_program(work, make_parser("waits")))
+"""
+RUN = """
+import os, subprocess, sys
+if sys.argv[2] == "run":
+    os.environ["BATTERYSCOPE_RUN_PROCESS"] = str(os.getpid())
+child = subprocess.Popen([sys.executable, sys.argv[1]], stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def is_running(number: int) -> bool:
+    return psutil.pid_exists(number) and psutil.Process(number).status() != "zombie"
+
+
+def wait_until_gone(numbers, seconds=20.0) -> list[int]:
+    """Wait for the end of processes; those that live on are returned and ended."""
+    deadline = time.monotonic() + seconds
+    while (left := [n for n in numbers if is_running(n)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for number in left:
+        os.kill(number, signal.SIGKILL)
+    return left
+
+
+def start(*words: str) -> tuple[subprocess.Popen, list[int]]:
+    """Start a process that prints the numbers of others."""
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+    return process, [int(word) for word in process.stdout.readline().split()]
+
+
+def kill(process: subprocess.Popen) -> None:
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_workers_of_a_pool_end_with_a_killed_process():
+    process, workers = start("-c", POOL)
+    assert len(workers) == 2
+    assert all(map(is_running, workers))
+    kill(process)
+    assert wait_until_gone(workers) == []
+
+
+@pytest.mark.parametrize("by", ["run", "hand"])
+def test_program_ends_with_the_run_that_started_it_and_with_no_other(tmp_path, by):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    process, [child] = start("-c", RUN, str(program), by)
+    kill(process)
+    left = wait_until_gone([child], 20 if by == "run" else 1)
+    assert left == ([] if by == "run" else [child])
+
+
+def test_every_pool_is_one_whose_workers_end_with_it():
+    for path in Path(__file__).parent.parent.glob("batteryscope/**/*.py"):
+        if path.name != "forked_calls.py":
+            assert "ProcessPoolExecutor(" not in path.read_text(encoding="utf-8"), path
+
+
+def test_addresses_of_killed_servers_are_removed_those_of_live_ones_stay(tmp_path):
+    servers = []
+    for name in ("dead", "live"):
+        (tmp_path / f"{PREFIX}{name}").mkdir()
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(tmp_path / f"{PREFIX}{name}" / "server"))
+        server.listen()
+        servers.append(server)
+    servers[0].close()
+    (tmp_path / f"{PREFIX}other").mkdir()
+    remove_dead_addresses(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{PREFIX}live", f"{PREFIX}other"]
+    servers[1].close()

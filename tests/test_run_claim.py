@@ -1,0 +1,86 @@
+"""One run at a time; the lock of a killed run is released, that of a live one names its process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from batteryscope.run_claim import FolderBusyError, claim_folder, describe_release
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from batteryscope.run_claim import claim_folder
+claim = claim_folder(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the claim."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def set_snakemake_locks(state):
+    (state / "locks").mkdir(parents=True, exist_ok=True)
+    for kind in ("input", "output"):
+        (state / "locks" / f"0.{kind}.lock").write_text("work/a\n")
+
+
+def test_live_run_is_named_and_keeps_its_lock(tmp_path, holder):
+    set_snakemake_locks(tmp_path)
+    with pytest.raises(FolderBusyError, match=f"process {holder.pid} on .*kill {holder.pid}"):
+        claim_folder(tmp_path)
+    assert len(list((tmp_path / "locks").iterdir())) == 2
+
+
+def test_lock_of_a_killed_run_is_released_and_told(tmp_path, holder):
+    set_snakemake_locks(tmp_path)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    claim = claim_folder(tmp_path)
+    assert claim.released.process == holder.pid
+    assert f"process {holder.pid}" in describe_release(claim.released)
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_nothing_to_release_is_not_told(tmp_path):
+    claim = claim_folder(tmp_path / "new")
+    assert claim.released is None
+    claim.stream.close()
+    assert claim_folder(tmp_path / "new").released is None
+
+
+def test_lock_without_a_claim_is_released(tmp_path):
+    set_snakemake_locks(tmp_path)
+    assert "an earlier one" in describe_release(claim_folder(tmp_path).released)
+
+
+def test_lock_of_another_machine_stays(tmp_path, monkeypatch):
+    claim_folder(tmp_path).stream.close()
+    set_snakemake_locks(tmp_path)
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    with pytest.raises(FolderBusyError, match="snakemake --unlock"):
+        claim_folder(tmp_path)
+    assert len(list((tmp_path / "locks").iterdir())) == 2
+
+
+def test_programs_do_not_inherit_the_claim(tmp_path):
+    claim = claim_folder(tmp_path)
+    assert not os.get_inheritable(claim.stream.fileno())
+
+
+def test_folder_that_cannot_be_written_leaves_it_to_snakemake(tmp_path):
+    (tmp_path / "file").touch()
+    assert claim_folder(tmp_path / "file" / "state") is None

@@ -1,0 +1,122 @@
+"""Killed runs, and runs that leave less than they claim; real workflow, stub programs."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from tests.conftest import Sandbox
+from tests.small_params import small_params, small_study
+from tests.stub_programs import PAUSE, write_stub
+
+pytestmark = pytest.mark.workflow
+COMMAND = ("--cores", "1", "--", "check")
+
+
+class StubbedSandbox:
+    """A sandbox in which programs leave empty results at once."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box, self.root = box, box.root
+        self.path = write_stub(box.root.parent / "stub")
+        self.published = box.root / "work" / "check" / "published.json"
+
+    def run(self, *arguments: str, check: bool = True, **environment: str):
+        return self.box.snakemake(*arguments, check=check, PATH=self.path, **environment)
+
+    def forget_report(self) -> None:
+        """Delete the report and the note that it was published."""
+        shutil.rmtree(self.root / "work" / "check" / "report")
+        self.published.unlink()
+
+    def start(self, seconds: float) -> subprocess.Popen:
+        """Start a run whose programs take so long, in a process group of its own."""
+        return subprocess.Popen(
+            ["snakemake", *COMMAND],
+            cwd=self.root,
+            env=os.environ | {"PATH": self.path, PAUSE: str(seconds)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def wait_for_job(self, process: subprocess.Popen) -> psutil.Process:
+        """Wait until a program is at work, and return it."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.Error):  # it has just ended
+                    if "stub_programs.py" in " ".join(child.cmdline()):
+                        return child
+            time.sleep(0.05)
+        raise AssertionError("no job began")
+
+
+@pytest.fixture(scope="module")
+def stubbed(make_sandbox) -> StubbedSandbox:
+    box = StubbedSandbox(make_sandbox(small_params(check=small_study())))
+    box.run(*COMMAND)
+    assert box.published.is_file()
+    return box
+
+
+def test_finished_work_has_no_gap_and_says_so(stubbed):
+    done = stubbed.run(*COMMAND)
+    assert "Nothing to be done" in done.stdout
+    assert "ERROR" not in done.stdout
+
+
+def test_whatever_job_has_to_run_all_that_is_missing_is_planned(stubbed):
+    stubbed.forget_report()
+    for rule in ("ingest_dataset", "split_dataset", "track_study"):
+        planned = stubbed.box.planned_rules("check", "-R", rule)
+        assert {"report_study", "publish_study"} <= set(planned), rule
+    stubbed.run(*COMMAND)
+    assert stubbed.published.is_file()
+
+
+def test_run_that_leaves_a_gap_does_not_end_well(stubbed):
+    # Snakemake does not look behind such a link if the job before it has to run.
+    texts = {stubbed.root / "rules" / f"{name}.smk": "" for name in ("publish", "track")}
+    for path in texts:
+        texts[path] = text = path.read_text()
+        link = 'report="work/{study}/report"'
+        assert link in text
+        path.write_text(text.replace(link, f"report=ancient({link[7:]})"))
+    stubbed.published.unlink()
+    target = "work/check/published.json"
+    done = stubbed.run("--cores", "1", "-R", "report_study", "--", target, check=False)
+    for path, text in texts.items():
+        path.write_text(text)
+    stubbed.run(*COMMAND)
+    assert done.returncode != 0
+    assert "ERROR: The run has ended, but what was asked for is not complete" in done.stdout
+    assert "work/check/published.json" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("victim", ["group", "snakemake"])
+def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
+    stubbed.forget_report()
+    process = stubbed.start(seconds=60)
+    job = stubbed.wait_for_job(process)
+    busy = stubbed.run(*COMMAND, check=False)
+    assert "report_study" in stubbed.box.planned_rules("check")  # looking is allowed meanwhile
+    (os.killpg if victim == "group" else os.kill)(process.pid, signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs([job], timeout=20)
+    assert not job.is_running() or job.status() == "zombie"
+    # While it lived it was named, and nothing was touched.
+    assert busy.returncode != 0
+    assert f"another run is at work in this folder (process {process.pid} " in busy.stdout
+    done = stubbed.run(*COMMAND)
+    assert f"(process {process.pid}, begun" in done.stdout
+    assert "its lock is released" in done.stdout
+    assert "--unlock" not in done.stdout
+    assert stubbed.published.is_file()
+    assert "Nothing to be done" in stubbed.run(*COMMAND).stdout

@@ -1,0 +1,37 @@
+"""A run that claims success is believed only if what was asked for is there and current."""
+
+from batteryscope.run_outcome import JobOutcome, explain_gaps
+
+
+def chain(*ran: bool, outdated: int | None = None) -> list[JobOutcome]:
+    """Jobs of which each reads what the one before leaves: ``0`` gives ``1``, and so on."""
+    return [
+        JobOutcome((str(i),), (str(i + 1),), did, is_outdated=i == outdated)
+        for i, did in enumerate(ran)
+    ]
+
+
+def test_all_there_is_no_gap():
+    assert explain_gaps(chain(False, True, True), exists=lambda _: True) == ""
+    assert explain_gaps(chain(False, False), exists=lambda _: True) == ""
+
+
+def test_missing_output_is_named_with_what_to_do():
+    gaps = explain_gaps(chain(True, False), exists=lambda path: path != "2")
+    assert "missing: 2" in gaps
+    assert "Run the same command again" in gaps
+
+
+def test_job_that_did_not_follow_its_input_is_not_current():
+    gaps = explain_gaps(chain(True, False, False), exists=lambda _: True)
+    assert "not made anew: 2" in gaps
+    assert "missing" not in gaps
+
+
+def test_outdated_job_is_not_current():
+    assert "not made anew: 2" in explain_gaps(chain(False, False, outdated=1), lambda _: True)
+
+
+def test_many_files_are_counted_not_listed():
+    jobs = [JobOutcome((), tuple(f"f{i}" for i in range(9)), True)]
+    assert "f0, f1, f2 and 6 more" in explain_gaps(jobs, exists=lambda _: False)
