@@ -11,6 +11,25 @@ from batteryscope.provenance import digest_file, digest_json
 SIDECAR = "digest.json"
 
 
+def describe_contents(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the ``digest`` over names and contents of a folder, and the SHA-256 of all ``files``.
+
+    Parameters
+    ----------
+    folder
+        Hidden files and the sidecar itself do not count.
+    only
+        Names relative to the folder, of files that alone count as far as they are there.
+    """
+    if only is None:
+        paths = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+        names = [p.relative_to(folder).as_posix() for p in sorted(paths)]
+    else:
+        names = [name for name in only if (folder / name).is_file()]
+    contents = {name: digest_file(folder / name) for name in names if name != SIDECAR}
+    return {"digest": digest_json(contents), "files": contents}
+
+
 def publish_folder(source: Path, target: Path) -> dict[str, Any]:
     """Replace ``target`` by a copy of ``source`` and leave a sidecar that tells what it holds.
 
@@ -19,16 +38,13 @@ def publish_folder(source: Path, target: Path) -> dict[str, Any]:
     dict
         The sidecar: ``digest`` over names and contents, and the SHA-256 of every ``files``.
     """
-    files = sorted(p for p in source.rglob("*") if p.is_file() and not p.name.startswith("."))
-    names = [p.relative_to(source).as_posix() for p in files]
-    contents = dict(zip(names, map(digest_file, files), strict=True))
-    sidecar = {"digest": digest_json(contents), "files": contents}
+    sidecar = describe_contents(source)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for name, path in zip(names, files, strict=True):
+    for name in sidecar["files"]:
         copy = partial / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        shutil.copyfile(source / name, copy)
     (partial / SIDECAR).write_text(
         json.dumps(sidecar, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
     )

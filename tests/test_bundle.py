@@ -76,6 +76,7 @@ def test_bundle_holds_all_that_its_use_needs(study: Study) -> None:
     assert names == [
         "MODEL_CARD.md",
         "bundle.json",
+        "digest.json",
         "example_input.png",
         "example_output.json",
         "fold_r0_f0.json",

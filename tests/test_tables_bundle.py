@@ -68,6 +68,7 @@ def test_the_same_study_gives_the_same_bytes(published: Path, tmp_path: Path) ->
     assert files == [
         "MODEL_CARD.md",
         "bundle.json",
+        "digest.json",
         "example_input.csv",
         "example_output.csv",
         "networks.safetensors",

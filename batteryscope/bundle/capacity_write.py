@@ -16,6 +16,7 @@ from batteryscope.bundle.contents import (
     read_result,
 )
 from batteryscope.bundle.example import write_example
+from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.bundle.record import (
     CARD_FILE,
@@ -92,7 +93,9 @@ def write_capacity_bundle(
     )
     write_json(out / RECORD_FILE, record.model_dump(mode="json"))
     (out / CARD_FILE).write_text(render_capacity_card(record), encoding="utf-8")
-    write_example(out, load_capacity_bundle(out), manifest, splits[published[0]], dataset)
+    bundle = load_capacity_bundle(out, checked=False)
+    write_example(out, bundle, manifest, splits[published[0]], dataset)
+    seal_bundle(out)
     return record
 
 

@@ -1,8 +1,8 @@
 """Opens bundles of pictures without running any code from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,28 +11,52 @@ from safetensors.torch import load_file
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.capacity_record import read_capacity_record
+from batteryscope.bundle.integrity import (
+    check_example,
+    check_record,
+    check_seal,
+    check_sizes,
+    list_not_finite,
+)
+from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.predict import Bundle
-from batteryscope.bundle.record import TRAINING_IMAGES_FILE, Member, read_json, read_record
+from batteryscope.bundle.record import (
+    EXAMPLE_INPUT_FILE,
+    EXAMPLE_OUTPUT_FILE,
+    TRAINING_IMAGES_FILE,
+    Member,
+    read_json,
+    read_record,
+)
 from batteryscope.config.preprocess import (
     CtSlicesSettings,
     PreprocessSettings,
     find_tile_shape,
 )
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.models.classifier import check_backbone_name, rebuild_classifier
+from batteryscope.models.classifier import (
+    ModelDescription,
+    TileClassifier,
+    TileRegressor,
+    check_backbone_name,
+    rebuild_classifier,
+)
 from batteryscope.models.flips import FLIPS_AT_TEST
 from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.provenance import digest_file
 from batteryscope.seeds import derive_rng
 
-if TYPE_CHECKING:
-    from batteryscope.models.classifier import TileClassifier
-
 # Options that would make timm read other files or the network.
 _FORBIDDEN_OPTIONS = ("pretrained", "checkpoint_path", "cache_dir")
 
 
-def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: int = 64) -> Bundle:
+def load_bundle(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    *,
+    checked: bool = True,
+) -> Bundle:
     """Load published classifiers.
 
     Parameters
@@ -43,15 +67,19 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: in
         Where the models run.
     batch_size
         Tiles at a time.
+    checked
+        Compare all files with their digests, and the answer to the example with the stored one;
+        False while a bundle is being written.
 
     Raises
     ------
     InputError
-        If a file is missing or damaged, of another format version, or if weights do not
-        fit their description.
+        If a file is missing, damaged or changed, of another format version, if weights do not
+        fit their description, or if the example is not answered as it was.
     """
     record = read_record(folder)
     images = _read_training_images(folder, record.members)
+    check_record(folder, record, images)
     tiles = _draw_tiles(record.preprocess)
     models = [
         fold_batch_norm(_load_member(folder, member, record.classes, record.input_px), tiles).to(
@@ -59,7 +87,10 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu", batch_size: in
         )
         for member in record.members
     ]
-    return Bundle(record, models, images, batch_size)
+    bundle = Bundle(record, models, images, batch_size)
+    if checked:
+        _check_answers(folder, bundle)
+    return bundle
 
 
 def load_capacity_bundle(
@@ -67,6 +98,8 @@ def load_capacity_bundle(
     device: torch.device | str = "cpu",
     batch_size: int = 64,
     collector: str | None = None,
+    *,
+    checked: bool = True,
 ) -> CapacityBundle:
     """Load published models of capacities; parameters and errors as :func:`load_bundle`.
 
@@ -74,6 +107,7 @@ def load_capacity_bundle(
     """
     record = read_capacity_record(folder)
     images = _read_training_images(folder, record.members)
+    check_record(folder, record, images)
     tiles = _draw_tiles(record.preprocess)
     models = [
         fold_batch_norm(_load_member(folder, member), tiles).to(device) for member in record.members
@@ -85,7 +119,22 @@ def load_capacity_bundle(
                     f"{folder / member.name}.json: this network does not predict {target.name}, "
                     "as bundle.json says; publish or fetch the bundle again."
                 )
+    if checked:
+        _check_answers(folder, CapacityBundle(record, models, images, batch_size))
     return CapacityBundle(record, models, images, batch_size, collector)
+
+
+def _check_answers(folder: Path, bundle: PictureBundle[Any]) -> None:
+    """Refuse a bundle whose files were changed, or that no longer answers as it did."""
+    check_seal(folder)
+    stored = read_json(folder / EXAMPLE_OUTPUT_FILE)
+    if not (folder / EXAMPLE_INPUT_FILE).is_file():
+        raise InputError(
+            f"{folder / EXAMPLE_INPUT_FILE}: this file of the bundle is missing; publish or fetch "
+            "the bundle again."
+        )
+    found = next(bundle.predict_files([EXAMPLE_INPUT_FILE], folder))
+    check_example(stored, found, folder / EXAMPLE_OUTPUT_FILE, bundle.device.type)
 
 
 def _draw_tiles(settings: PreprocessSettings) -> torch.Tensor:
@@ -115,7 +164,7 @@ def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFra
 
 def _load_member(
     folder: Path, member: Member, classes: list[str] | None = None, input_px: int | None = None
-) -> "TileClassifier":
+) -> TileClassifier:
     weights = folder / f"{member.name}.safetensors"
     description_file = folder / f"{member.name}.json"
     description = read_json(description_file)
@@ -131,7 +180,11 @@ def _load_member(
         )
     try:
         _check_description(description, classes, input_px)
-        model = rebuild_classifier(description, load_file(weights))
+        state = load_file(weights)
+        if broken := list_not_finite(state):
+            raise ValueError(f"{broken[0]} holds numbers that are not finite")
+        _check_fit(description, state)
+        model = rebuild_classifier(description, state)
     except (ConfigError, TypeError, KeyError, ValueError, RuntimeError) as error:
         sentence = str(error).splitlines()[0]
         raise InputError(
@@ -146,12 +199,27 @@ def _load_member(
     return model
 
 
+def _check_fit(description: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a description that asks for more memory than the weights, before it is asked for."""
+    described = ModelDescription(**description)
+    kind = TileClassifier if described.outputs == "class" else TileRegressor
+    try:
+        with torch.device("meta"):  # which has shapes and no numbers
+            wanted = sum(tensor.numel() for tensor in kind(described).state_dict().values())
+    except (NotImplementedError, RuntimeError):  # some backbones calculate while they are built
+        return
+    found = sum(tensor.numel() for tensor in state.values())
+    if wanted != found:
+        raise ValueError(f"{wanted} numbers are described, {found} are there")
+
+
 def _check_description(
     description: object, classes: list[str] | None, input_px: int | None
 ) -> None:
     """Refuse a description that would load something else, or that belongs to other classes."""
     if not isinstance(description, dict):
         raise ValueError(f"expected a description, found {type(description).__name__}")
+    check_sizes(description)
     check_backbone_name(str(description.get("backbone")))
     options = description.get("backbone_options") or {}
     if bad := [o for o in options if str(o).startswith(_FORBIDDEN_OPTIONS)]:

@@ -1,6 +1,7 @@
 """The content of bundle.json: all that a published model needs beside its weights."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,6 +19,7 @@ TRAINING_IMAGES_FILE = "training_images.csv"
 EXAMPLE_INPUT_FILE = "example_input.png"
 EXAMPLE_OUTPUT_FILE = "example_output.json"
 CARD_FILE = "MODEL_CARD.md"
+LARGEST_JSON_BYTES = 64_000_000
 RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -166,11 +168,20 @@ def read_record(folder: Path) -> BundleRecord:
         As :func:`read_record_as`, or if the labels of a class are missing.
     """
     record = read_record_as(BundleRecord, folder)
-    if missing := [name for name in record.classes if name not in record.class_labels]:
+    labels, wanted = record.class_labels, set(record.label_columns)
+    if missing := [name for name in record.classes if name not in labels]:
         raise InputError(
             f"{folder / RECORD_FILE}: class_labels lacks the class '{missing[0]}'. The bundle is "
             "damaged; publish or fetch it again."
         )
+    if lacking := [name for name in record.classes if wanted - labels[name].keys()]:
+        raise InputError(
+            f"{folder / RECORD_FILE}: class_labels.{lacking[0]} lacks "
+            f"{', '.join(sorted(wanted - labels[lacking[0]].keys()))}. The bundle is damaged; "
+            "publish or fetch it again."
+        )
+    if len(set(record.classes)) != len(record.classes):
+        raise InputError(f"{folder / RECORD_FILE}: a class is listed twice. The bundle is damaged.")
     return record
 
 
@@ -180,10 +191,14 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     InputError
-        If it is missing or no valid JSON.
+        If it is missing, no valid JSON, holds a number that is not finite, or is larger or
+        deeper than any that we write.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST_JSON_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes")
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_float=_read_finite, parse_constant=_read_finite)
     except FileNotFoundError:
         raise InputError(
             f"{path}: this file of the bundle is missing; publish or fetch the bundle again."
@@ -192,6 +207,17 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}: not readable as JSON ({error}); publish or fetch the bundle again."
         ) from None
+    except RecursionError:
+        raise InputError(
+            f"{path}: not readable as JSON (too deeply nested); publish or fetch the bundle again."
+        ) from None
+
+
+def _read_finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,7 @@ from batteryscope.bundle.contents import (
     list_training_images,
 )
 from batteryscope.bundle.example import write_example
+from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import (
     CARD_FILE,
@@ -89,5 +90,6 @@ def write_bundle(
     flips = description.get("flips_at_test", "none")
     card = render_card(record, description["backbone"], flips)
     (out_dir / CARD_FILE).write_text(card, encoding="utf-8")
-    write_example(out_dir, load_bundle(out_dir), manifest, split, dataset_dir)
+    write_example(out_dir, load_bundle(out_dir, checked=False), manifest, split, dataset_dir)
+    seal_bundle(out_dir)
     return record

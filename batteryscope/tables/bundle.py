@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from batteryscope.bundle.integrity import check_example, check_seal, list_not_finite
 from batteryscope.bundle.record import RECORD_FILE
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
 from batteryscope.tables.bundle_record import (
+    EXAMPLE_INPUT_FILE,
+    EXAMPLE_OUTPUT_FILE,
     TENSORS_FILE,
     TableBundleRecord,
     TableMember,
@@ -19,6 +24,7 @@ from batteryscope.tables.bundle_record import (
 )
 from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, ask_network
 from batteryscope.tables.networks import Stack, build_stack
+from batteryscope.tables.predict_query import predict_query, read_query
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,22 @@ class TableBundle:
     ensemble: TableEnsemble
 
 
-def load_table_bundle(folder: Path) -> TableBundle:
+def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
     """Open a published model; nothing in it is run.
+
+    Parameters
+    ----------
+    folder
+        The bundle.
+    checked
+        Compare all files with their digests, and the answer to the example with the stored one;
+        False while a bundle is being written.
 
     Raises
     ------
     InputError
-        If a file is missing, damaged or changed, or if weights do not fit their description.
+        If a file is missing, damaged or changed, if weights do not fit their description, or if
+        the example is not answered as it was.
     """
     record = read_table_record(folder)
     path = folder / TENSORS_FILE
@@ -49,6 +64,8 @@ def load_table_bundle(folder: Path) -> TableBundle:
         )
     try:
         tensors = load_file(path)
+        if broken := list_not_finite(tensors):
+            raise ValueError(f"{broken[0]} holds numbers that are not finite")
         members: dict[Place, list[Predict]] = {}
         for member in record.members:
             stack = _rebuild_member(member, tensors, len(record.features))
@@ -63,7 +80,45 @@ def load_table_bundle(folder: Path) -> TableBundle:
         for target, own in record.half_widths.items()
         for domain, width in own.items()
     }
-    return TableBundle(record, TableEnsemble(members, widths))
+    bundle = TableBundle(record, TableEnsemble(members, widths))
+    if checked:
+        check_seal(folder)
+        _check_example(folder, bundle)
+    return bundle
+
+
+def _check_example(folder: Path, bundle: TableBundle) -> None:
+    """Refuse a bundle that no longer says of its example what it said."""
+    path = folder / EXAMPLE_OUTPUT_FILE
+    try:
+        stored = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        what = f"is not readable ({error})" if path.is_file() else "is missing"
+        raise InputError(
+            f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
+        ) from None
+    query = read_query(folder / EXAMPLE_INPUT_FILE, bundle.record)
+    found = predict_query(query, bundle.record, bundle.ensemble)
+    if len(found) != len(stored):
+        raise InputError(
+            f"{path}: {len(stored)} answers are stored, {len(found)} are given; publish or fetch "
+            "the bundle again."
+        )
+    answers = [str(column) for column in stored if column not in ("reason", "note")]
+    for expected, given in zip(stored.to_dict("records"), found.to_dict("records"), strict=True):
+        known, told = (
+            {key: None if pd.isna(row.get(key)) else row[key] for key in answers}
+            for row in (expected, given)
+        )
+        check_example(known, told, path, "cpu")
+
+
+def _count_weights(shape: Mapping[str, Any]) -> int:
+    """Weights that a described network has at least, without its biases and scales."""
+    if shape["kind"] == "adapter":
+        return _count_weights(shape["frozen"]) + _count_weights(shape["adapter"])
+    nodes = int(shape["nodes"])
+    return int(shape["n_features"] * nodes + nodes**2 * (shape["hidden_layers"] - 1) + nodes)
 
 
 def _rebuild_member(
@@ -75,6 +130,9 @@ def _rebuild_member(
         raise ValueError(f"{member.task} reads {inputs['n_features']} features, not {n_features}")
     keys = {key: key.rpartition("/") for key in tensors}
     own = {name: tensors[key] for key, (task, _, name) in keys.items() if task == member.task}
+    wanted = _count_weights(shape)
+    if wanted > sum(tensor.numel() for tensor in own.values()):
+        raise ValueError(f"{member.task} is described with {wanted} weights, more than it has")
     stack = build_stack(shape)
     stack.load_state_dict(own)
     return stack.eval()

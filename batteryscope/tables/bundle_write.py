@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from batteryscope import __version__
+from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, write_json
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.config.table_study import TableStudySettings
@@ -131,6 +132,7 @@ def write_table_bundle(
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
     (out_dir / CARD_FILE).write_text(render_table_card(record), encoding="utf-8")
     _write_example(out_dir, record, manifest)
+    seal_bundle(out_dir)
     return record
 
 
@@ -193,6 +195,6 @@ def _write_example(out_dir: Path, record: TableBundleRecord, manifest: pd.DataFr
         example[feature.name] = rows[feature.name] / feature.titles[feature.name]
     path = out_dir / EXAMPLE_INPUT_FILE
     example.to_csv(path, index=False, lineterminator="\n")
-    bundle = load_table_bundle(out_dir)
+    bundle = load_table_bundle(out_dir, checked=False)
     answer = predict_query(read_query(path, record), record, bundle.ensemble)
     answer.to_csv(out_dir / EXAMPLE_OUTPUT_FILE, index=False, lineterminator="\n")
