@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import resource
 import sys
 import traceback
@@ -52,6 +53,15 @@ def add_table_format(parser: argparse.ArgumentParser) -> None:
         "--decimal", default="auto", choices=("auto", ".", ","), help="sign of decimals in text"
     )
     parser.add_argument("--sheet", default=0, help="of an Excel file: name, or number from 0")
+
+
+def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
+    """Add ``--uri``, the tracking store; by default the environment says it, unseen by others."""
+    parser.add_argument(
+        "--uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        help="the tracking store; empty: none (default: MLFLOW_TRACKING_URI)",
+    )
 
 
 def read_settings(model: type[S], text: str, where: str = "--settings") -> S:

@@ -32,6 +32,7 @@ from batteryscope.process_end import RUN_PROCESS
 from batteryscope.publication import forget_stale_publication
 from batteryscope.run_claim import FolderBusyError, claim_folder, describe_release
 from batteryscope.readers.mask import GENERATED_MASKS
+from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 # With one of these Snakemake shows something and does no work.
 SHOWING = (
@@ -120,9 +121,10 @@ EXPLAINED = {"class": ["arms/{arm}/explain"], "capacity": ["explained", "predict
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
 if PROJECT.tracking.enabled:
-    os.environ.setdefault("MLFLOW_TRACKING_URI", PROJECT.tracking.uri)
+    address = os.environ.get(ADDRESS, PROJECT.tracking.uri)
+    os.environ[ADDRESS] = pass_credentials(address)
 else:
-    os.environ.update(MLFLOW_TRACKING_URI="")
+    os.environ[ADDRESS] = ""
 
 for study_name in STUDIES:
     forget_stale_publication(

@@ -178,7 +178,7 @@ rule track_search:
         "{wildcards.study}: record the candidates in MLflow"
     shell:
         "python workflow_scripts/track_search.py --study {wildcards.study:q} "
-        '--uri "$MLFLOW_TRACKING_URI" --summary {input.summary:q} '
+        "--summary {input.summary:q} "
         "--out {output.tracked:q} --log {log:q}"
 
 

@@ -122,6 +122,6 @@ rule track_sweeps:
     shell:
         "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} "
         "--kind {params.kind:q} "
-        '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
+        "--settings {params.settings:q} "
         "--manifest-summary {input.summary:q} {params.data_version:q} "
         "--comparison {input.comparison:q} --out {output.tracked:q} --log {log:q}"

@@ -314,7 +314,7 @@ rule track_table:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_table.py --study {wildcards.study:q} "
-        '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
+        "--settings {params.settings:q} "
         "--manifest-summary {input.summary:q} {params.data_version:q} "
         "--split {input.split:q} --networks {input.networks:q} --comparison {input.comparison:q} "
         "--report {input.report:q} --bundle {input.bundle:q} --out {output.tracked:q} --log {log:q}"

@@ -37,7 +37,7 @@ rule track_study:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_study.py --study {wildcards.study:q} "
-        '--uri "$MLFLOW_TRACKING_URI" --settings {params.settings:q} '
+        "--settings {params.settings:q} "
         "--manifest-summary {input.summary:q} --data-name={params.data_name:q} "
         "{params.data_version:q} --split {params.splits:q} --arms {params.arms:q} "
         "--arm-stages {params.arm_stages:q} --stages {params.stages:q} "

@@ -22,21 +22,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_tracking(arguments: argparse.Namespace) -> None:
     """Replace this program by MLflow's server; a server that runs elsewhere is only named."""
     from batteryscope.config.project import load_project
+    from batteryscope.core.names import hide_password
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or load_project(arguments.params).tracking.uri
     if uri.startswith(("http://", "https://")):
-        log.info("The runs are on a server of their own: open %s in a browser.", uri)
+        log.info("The runs are on a server of their own: open %s in a browser.", hide_password(uri))
         return
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise InputError(f"{uri}: no run was recorded there yet; type make run first.")
     log.info("Open http://%s:%d in a browser; stop with Ctrl-C.", arguments.host, arguments.port)
-    os.execvp(
+    os.execvpe(
         sys.executable,
         [
             *(sys.executable, "-m", "mlflow", "server"),
             *("--host", arguments.host, "--port", str(arguments.port)),
-            *("--backend-store-uri", uri),
         ],
+        # Not on the command line, which everybody on the machine can read.
+        os.environ | {"MLFLOW_BACKEND_STORE_URI": uri},
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.command_line import add_tracking_uri, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
+    add_tracking_uri(parser)
     parser.add_argument("--summary", type=Path, required=True, help="folder of the search")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
     parser.set_defaults(words=words)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.command_line import add_tracking_uri, make_parser, read_settings, run_program
 from batteryscope.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
+    add_tracking_uri(parser)
     switch = parser.add_mutually_exclusive_group()
     switch.add_argument("--enabled", action="store_true", default=True, help="record (default)")
     switch.add_argument("--disabled", dest="enabled", action="store_false", help="record nothing")

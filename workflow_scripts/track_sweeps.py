@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.command_line import add_tracking_uri, make_parser, read_settings, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--kind", choices=sorted(STUDY_KINDS), default="image", help="of its data")
-    parser.add_argument("--uri", required=True, help="the tracking store; empty: none")
+    add_tracking_uri(parser)
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--manifest-summary", type=Path, required=True, help="summary.json")
     parser.add_argument("--data-version", default="", help="hash of the data set")

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
@@ -14,6 +13,10 @@ LIVE_TAG = "live"
 KEY_TAG = "job_key"
 DIGEST_TAG = "content_digest"
 PARENT_TAG = "mlflow.parentRunId"
+_USER_INFO = re.compile(r"(\b[\w+.-]+://)[^\s/?#]*@")
+_SECRET_VALUE = re.compile(
+    r"([?&;](?:pass\w*|pwd|token|secret\w*|\w*api_?key|access_key\w*|sig)=)[^&;#\s]*", re.IGNORECASE
+)
 
 
 def make_legal_name(name: str) -> str:
@@ -70,15 +73,18 @@ def name_live_job(study: str, chain: str, fit: str) -> str:
     return f"{study}/{chain}/{fit}"
 
 
-def hide_password(uri: str) -> str:
-    """Return an address without the user name and password that it may carry."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return uri.replace(parts.netloc, "***@" + parts.netloc.rsplit("@", 1)[1], 1)
+def hide_password(text: str) -> str:
+    """Return an address, or a text with addresses, without the credentials that it may carry.
+
+    Examples
+    --------
+    >>> hide_password("postgresql://ann:secret@host/db?password=secret")
+    'postgresql://***@host/db?password=***'
+    """
+    return _SECRET_VALUE.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))
 
 
 def describe_failure(error: BaseException, limit: int = 200) -> str:
-    """Return the first line of an error, short enough for one warning."""
-    lines = str(error).strip().splitlines()
+    """Return the first line of an error, short enough for one warning, without passwords."""
+    lines = hide_password(str(error)).strip().splitlines()
     return cut_text(lines[0] if lines else type(error).__name__, limit)

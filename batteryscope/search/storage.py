@@ -31,7 +31,9 @@ def pass_address(url: str, study: str) -> str:
     Command lines are shown to everyone, in lists of processes and in messages about failed jobs,
     so an address with a password goes through an environment variable.
     """
-    if not urlsplit(url).password:
+    parts = urlsplit(url)
+    query = f"?{parts.query}"
+    if not parts.password and hide_password(query) == query:
         return url
     variable = f"BATTERYSCOPE_STORAGE_{study.upper()}"
     os.environ[variable] = url

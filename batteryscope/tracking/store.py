@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import BatteryscopeError
+from batteryscope.tracking.address import HTTP, find_header, pass_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,9 +80,11 @@ def probe_store(uri: str) -> None:
         If an http(s) server does not answer within 3 s. Any answer counts, since a
         proxy may hide the health page. Other stores are not probed.
     """
-    if not uri.startswith(("http://", "https://")):
+    if not uri.startswith(HTTP):
         return
-    request = urllib.request.Request(uri.rstrip("/") + "/health", method="GET")
+    request = urllib.request.Request(
+        pass_credentials(uri).rstrip("/") + "/health", method="GET", headers=find_header()
+    )
     try:
         with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
             pass
@@ -103,7 +106,8 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
     ----------
     uri
         ``sqlite:///file.db`` (relative to the current directory, or absolute), the
-        address of a server, or any other store that MLflow knows.
+        address of a server, or any other store that MLflow knows. User and password of a server
+        are sent as a header.
     timeout_s, retries
         Limits of one request to a server, unless the environment sets others.
 
@@ -113,6 +117,7 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
         If the store cannot be reached, created or migrated.
     """
     configure_client(timeout_s, retries)
+    uri = pass_credentials(uri)
     probe_store(uri)
     database = find_database(uri)
     try:

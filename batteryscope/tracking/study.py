@@ -9,6 +9,7 @@ from typing import Any, Literal
 from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import InputError
 from batteryscope.provenance import find_git_commit
+from batteryscope.tracking.address import pass_credentials
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import reconcile_runs
 from batteryscope.tracking.store import find_experiment, open_client, resolve_uri
@@ -46,6 +47,7 @@ def track_runs(
     dict
         ``status`` (``complete``, ``pending`` or ``disabled``), ``study``, ``uri``,
         ``runs`` (job key to run id), ``program`` and ``arguments``: the content of tracked.json.
+        It holds no password, and the arguments not the store.
 
     Raises
     ------
@@ -55,6 +57,7 @@ def track_runs(
     """
     if not (enabled and uri):
         return _describe("disabled", study, uri, {}, command)
+    uri = pass_credentials(uri)
     records = plan()
     try:
         client = open_client(uri)
@@ -74,6 +77,15 @@ def track_runs(
         return _describe("pending", study, uri, {}, command)
     log.info("Study '%s': %d runs in MLflow (%s).", study, len(runs), hide_password(uri))
     return _describe("complete", study, uri, runs, command)
+
+
+def leave_out_store(words: Sequence[str]) -> list[str]:
+    """Return arguments without ``--uri``, whose value may hold a password."""
+    kept = list(words)
+    while "--uri" in kept:
+        place = kept.index("--uri")
+        del kept[place : place + 2]
+    return [word for word in kept if not word.startswith("--uri=")]
 
 
 def write_tracked(path: Path, values: dict[str, Any]) -> None:
@@ -111,8 +123,8 @@ def _describe(
     return {
         "status": status,
         "study": study,
-        "uri": uri,
+        "uri": hide_password(uri),
         "runs": runs,
         "program": command[0],
-        "arguments": list(command[1:]),
+        "arguments": leave_out_store(command[1:]),
     }
