@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batteryscope.core.safe_text import show_controls
 from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.fork_client import run_in_fork
@@ -151,7 +152,7 @@ def configure_logging(path: Path | None = None) -> None:
         path.open("w").close()
         # Appending, because details of an unexpected error are added beside the handler.
         file = _ForgivingFileHandler(path, mode="a", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        file.setFormatter(_FileFormatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(file)
         # This line also claims a block of the disk, so that there is room to say it is full.
         file.handle(log.makeRecord(log.name, logging.INFO, "", 0, "started", (), None))
@@ -218,7 +219,14 @@ class _TerminalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname}: "
-        return prefix + record.getMessage()
+        return prefix + show_controls(record.getMessage())
+
+
+class _FileFormatter(logging.Formatter):
+    """Messages without commands to the terminal on which somebody may read the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return show_controls(super().format(record))
 
 
 def note_traceback(error: BaseException) -> None:
@@ -235,7 +243,7 @@ def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
         log.error("%s", details)
     else:
         with suppress(OSError), log_path.open("a", encoding="utf-8") as stream:
-            stream.write(details)
+            stream.write(show_controls(details))
         log.error(
             "Unexpected %s: %s. This is a defect of Batteryscope; the details are in %s.",
             type(error).__name__,

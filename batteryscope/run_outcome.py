@@ -27,13 +27,20 @@ class JobOutcome:
     is_outdated: bool = False
 
 
-def explain_gaps(jobs: Sequence[JobOutcome], exists: Callable[[str], bool] = os.path.exists) -> str:
+def explain_gaps(
+    jobs: Sequence[JobOutcome],
+    asked: Sequence[str],
+    exists: Callable[[str], bool] = os.path.exists,
+) -> str:
     """Say what is missing or not of the present state, after a run that claims success.
 
     Parameters
     ----------
     jobs
         All jobs behind what was asked for.
+    asked
+        Paths that were asked for. What lies between may be missing: whatever is made from it is
+        there, and it is made again when it is needed.
     exists
         Tells whether a path is there.
 
@@ -45,7 +52,7 @@ def explain_gaps(jobs: Sequence[JobOutcome], exists: Callable[[str], bool] = os.
         outputs it reads did.
     """
     made = {path for job in jobs if job.ran for path in job.outputs}
-    missing = [path for job in jobs for path in job.outputs if not exists(path)]
+    missing = [path for path in asked if not exists(path)]
     stale = [
         path
         for job in jobs

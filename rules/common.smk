@@ -18,6 +18,7 @@ from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
+from batteryscope.core.safe_text import show_controls
 from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
 from batteryscope.errors import BatteryscopeError
 from batteryscope.fork_client import start_server
@@ -67,7 +68,7 @@ def refuse(error):
     given = workflow.config_settings
     overlays = read_overlays(given.configfiles, given.config)
     params = Path(workflow.basedir) / "params.yaml"
-    sys.exit(f"ERROR: {name_source(str(error), params, overlays)}")
+    sys.exit(f"ERROR: {show_controls(name_source(str(error), params, overlays))}")
 
 
 try:

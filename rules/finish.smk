@@ -30,7 +30,13 @@ def find_gaps():
         for job in dag.jobs
         if job.output
     ]
-    return explain_gaps(jobs)
+    asked = [
+        str(path)
+        for job in dag.targetjobs
+        for path in job.output or job.input
+        if not path.is_temp
+    ]
+    return explain_gaps(jobs, asked)
 
 
 def finish_run():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, run_program, show_progress
+from batteryscope.core.safe_text import guard_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     progress = show_progress(rows, "predicting external images", total=len(files), unit="image")
     predicted = pd.DataFrame(progress, columns=external.bundle.columns)
     table = external.join(predicted, manifest)
-    table.to_csv(arguments.predictions, index=False, lineterminator="\n")
+    guard_table(table).to_csv(arguments.predictions, index=False, lineterminator="\n")
 
     judged = table[table["status"] == "ok"]
     scores = external.score(judged, manifest)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.core.safe_text import guard_table
 
 MAX_LISTED_REJECTS = 20
 
@@ -61,7 +62,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(manifest, arguments.manifest)
     write_frames(frames, arguments.frames)
-    rejects.to_csv(arguments.rejects, index=False)
+    guard_table(rejects).to_csv(arguments.rejects, index=False)
     text = json.dumps(summary, ensure_ascii=False, indent=1)
     arguments.summary.write_text(text + "\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.command_line import add_table_format, log, make_parser, run_program
+from batteryscope.core.safe_text import guard_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +35,10 @@ def predict(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.bundle_card import name_better_baselines
     from batteryscope.tables.predict_query import predict_query, read_query
 
+    if arguments.table.is_dir():
+        raise InputError(
+            f"--table: {arguments.table} is a folder; name the table in it (CSV, Excel or parquet)."
+        )
     bundle = load_table_bundle(arguments.bundle)
     written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
     query = read_query(arguments.table, bundle.record, arguments.domain, written)
@@ -41,7 +46,7 @@ def predict(arguments: argparse.Namespace) -> None:
     partial = arguments.out.with_name(arguments.out.name + ".partial")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        answer.to_csv(partial, index=False, lineterminator="\n")
+        guard_table(answer).to_csv(partial, index=False, lineterminator="\n")
         partial.replace(arguments.out)
     except OSError as error:
         raise InputError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from batteryscope.bundle.capacity_record import CapacityRecord
 from batteryscope.bundle.card import describe_ranges
+from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.regression_findings import COMPUTED
 
 TEMPLATE = Path(__file__).with_name("capacity_card.md.j2")
@@ -14,7 +15,11 @@ def render_capacity_card(record: CapacityRecord) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=disarm_html,  # titles and class names are the user's
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     arms = list(dict.fromkeys(member.arm for member in record.members))

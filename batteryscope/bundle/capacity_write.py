@@ -26,6 +26,7 @@ from batteryscope.bundle.record import (
     write_json,
 )
 from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
 from batteryscope.evaluation.regression_metrics import read_target
 
@@ -80,7 +81,7 @@ def write_capacity_bundle(
     splits = {arm: pd.read_parquet(arms[arm]["split"]) for arm in published}
     made_with = [(member, splits[member.arm]) for member in members]
     images = list_training_images(manifest, frames, made_with, also=["specimen_id"])
-    images.to_csv(out / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
+    guard_table(images).to_csv(out / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
     metrics = read_result(comparison / "metrics.json")
     findings = read_result(comparison / "findings.json")
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")

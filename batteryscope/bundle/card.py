@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.bundle.record import BundleRecord
+from batteryscope.core.safe_text import disarm_html
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 LEVELS = ("image", "specimen", "slice", "tile")
@@ -44,7 +45,11 @@ def render_card(record: BundleRecord, backbone: str, flips_at_test: str = "none"
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=disarm_html,  # titles and class names are the user's
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batteryscope.core.safe_text import guard_row
 from batteryscope.counted import count_of
 from batteryscope.errors import ConfigError, InputError
 
@@ -124,7 +125,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow(row)
+            writer.writerow(guard_row(row))
             stream.flush()
             summary.add(row)
     partial.replace(path)

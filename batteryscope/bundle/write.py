@@ -23,6 +23,7 @@ from batteryscope.bundle.record import (
     Member,
     write_json,
 )
+from batteryscope.core.safe_text import guard_table
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
@@ -70,7 +71,7 @@ def write_bundle(
     out_dir.mkdir(parents=True, exist_ok=True)
     members, description = copy_members(settings.arm, fits, out_dir, Member)
     images = list_training_images(manifest, frames, [(member, split) for member in members])
-    images.to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
+    guard_table(images).to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
     labels = list_class_labels(manifest, settings.label_columns).astype(str)
     own = (f"{settings.arm}.", BASELINE_PREFIX)
     # A bundle never meets other grey levels than its networks were trained with.

@@ -15,6 +15,7 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
+from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.inspect import reject_unexpected
@@ -126,7 +127,7 @@ def cut_dataset(
     index = complete_index(index)
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     write_index(out_dir, index)
-    reject_table.to_csv(out_dir / "rejects.csv", index=False)
+    guard_table(reject_table).to_csv(out_dir / "rejects.csv", index=False)
     if measured:
         # A method measures every image or none, so that the rows are those of the index.
         table = index[["sample_id", "tile"]].join(pd.concat(measured, ignore_index=True))

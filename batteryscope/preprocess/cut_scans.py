@@ -11,6 +11,7 @@ import pandas as pd
 
 from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
+from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.manifest.inspect import reject_unexpected
@@ -106,7 +107,7 @@ def cut_scans(
     reject_table = pd.DataFrame(rejects, columns=REJECT_COLUMNS)
     slices = pd.DataFrame(found)
     write_index(out_dir, index)
-    reject_table.to_csv(out_dir / "rejects.csv", index=False)
+    guard_table(reject_table).to_csv(out_dir / "rejects.csv", index=False)
     slices.round(6).to_csv(out_dir / SLICES_NAME, index=False)
     summarise_cells(slices).round(6).to_csv(out_dir / CELLS_NAME, index=False)
     draw_scan_preview(sorted(previews, key=lambda p: p.title), out_dir / "preview.png")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.core.safe_text import guard_table
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
@@ -40,7 +41,7 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
             (figures / name).write_bytes(explanation.png)
     join_histories(evidence).to_csv(tables / "history.csv", index=False)
     if evidence.images is not None:
-        select_verdicts(evidence.images, evidence.main_arm).to_csv(
+        guard_table(select_verdicts(evidence.images, evidence.main_arm)).to_csv(
             tables / "main_arm_verdicts.csv", index=False
         )
     return page

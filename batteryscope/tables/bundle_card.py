@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.bundle_record import TableBundleRecord
 from batteryscope.tables.labels import name_arm, name_domain
@@ -28,7 +29,11 @@ def render_table_card(record: TableBundleRecord) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=disarm_html,  # titles and class names are the user's
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(

@@ -20,6 +20,7 @@ PROBE_SECONDS = 3.0
 LOCK_SECONDS = 120.0
 ARTIFACT_FOLDER = "mlartifacts"
 SQLITE_PREFIX = "sqlite:///"
+SERVER_DATABASES = ("postgresql", "mysql", "mssql")
 # Restrained answers to a bad network: MLflow's own defaults wait for many minutes.
 CLIENT_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -96,6 +97,53 @@ def probe_store(uri: str) -> None:
         ) from None
 
 
+def probe_database(uri: str) -> None:
+    """Open a database once: MLflow tries ten times without a word, which takes minutes.
+
+    Raises
+    ------
+    TrackingUnavailableError
+        It cannot be opened or, if it is a file, not be written.
+    """
+    try:
+        if database := find_database(uri):
+            _probe_file(database)
+        elif uri.startswith(SERVER_DATABASES):
+            import sqlalchemy
+
+            limit = "timeout" if uri.startswith("mssql") else "connect_timeout"
+            engine = sqlalchemy.create_engine(uri, connect_args={limit: max(1, int(PROBE_SECONDS))})
+            with engine.connect():
+                pass
+            engine.dispose()
+    except Exception as error:  # drivers raise many kinds; each means the same to the user
+        raise TrackingUnavailableError(
+            f"MLflow's database {hide_password(uri)} cannot be opened ({describe_failure(error)})."
+        ) from None
+
+
+def _probe_file(database: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    if database.exists() and not database.is_file():
+        raise OSError("it is a folder" if database.is_dir() else "it is no file")
+    place = database if database.exists() else _existing_parent(database)
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{place} cannot be written")
+    if database.exists():
+        with closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _existing_parent(path: Path) -> Path:
+    """The nearest folder above that is there; raises if it is a file."""
+    parent = next(p for p in path.parents if p.exists())
+    if not parent.is_dir():
+        raise NotADirectoryError(f"{parent} is no folder")
+    return parent
+
+
 def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClient":
     """Return a client of a store that answers; a missing SQLite database is created.
 
@@ -121,6 +169,7 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
     probe_store(uri)
     database = find_database(uri)
     try:
+        probe_database(uri)
         if database is None:
             return _connect(uri)
         # MLflow creates its tables without a lock: several first users would collide.
