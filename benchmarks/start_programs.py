@@ -11,7 +11,7 @@ from benchmarks.measurement import Measurement, Timing, summarise, take_rounds, 
 SCRIPTS = Path(__file__).resolve().parent.parent / "workflow_scripts"
 ROUNDS = 5
 IMPORTS = """import sys
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 
 def work(arguments):
     import lightning.pytorch, sklearn.metrics, timm, torch

@@ -16,7 +16,7 @@ PROGRAM = """
 import argparse, json, os, signal, sys, time
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 from batteryscope.errors import InputError
 
 def work(arguments):

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
 from batteryscope.errors import BatteryscopeError
+from batteryscope.workflow.command_line import make_parser, run_program
 
 log = logging.getLogger("batteryscope")
 PROGRAMS = ("track_study.py", "track_table.py", "track_sweeps.py", "track_search.py")

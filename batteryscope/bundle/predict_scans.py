@@ -12,9 +12,9 @@ from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import SEEN_NOTE, Row
 from batteryscope.bundle.predict import Bundle, describe_verdict
 from batteryscope.bundle.vote import take_vote
-from batteryscope.command_line import log, show_progress
 from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
+from batteryscope.core.progress import log, show_progress
 from batteryscope.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import name_scanner

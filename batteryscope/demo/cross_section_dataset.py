@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.forked_calls import choose_context
 from batteryscope.seeds import derive_rng, derive_seed

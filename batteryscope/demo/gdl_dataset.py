@@ -8,8 +8,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from batteryscope.command_line import as_json, log, show_progress
+from batteryscope.config.json_text import as_json
 from batteryscope.config.table_data import GdlGenerator
+from batteryscope.core.progress import log, show_progress
 from batteryscope.demo.gdl_parameters import GdlParameters, sample_parameters
 from batteryscope.demo.gdl_structure import (
     PORE,

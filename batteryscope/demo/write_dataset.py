@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 from PIL import Image
 from pydantic import ConfigDict
 
-from batteryscope.command_line import as_json, read_settings, show_progress
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import (
     CheckSetGenerator,
@@ -21,6 +20,8 @@ from batteryscope.config.dataset import (
     SemTopViewGenerator,
     name_sem_folder,
 )
+from batteryscope.config.json_text import as_json, read_settings
+from batteryscope.core.progress import show_progress
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.ct_dataset import write_scans

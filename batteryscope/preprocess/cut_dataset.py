@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import (
     CoatingCropSettings,
     SemTilesSettings,
@@ -15,6 +14,7 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
+from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.inspect import reject_unexpected

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
+from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.manifest.inspect import reject_unexpected

@@ -1,0 +1,161 @@
+"""What all programs share: arguments, logging, and errors as one sentence."""
+
+import argparse
+import logging
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+# What is imported here costs every job twice: before and after it goes on in a fork.
+from batteryscope.core.progress import log
+from batteryscope.disk_space import find_full_disk
+from batteryscope.errors import BatteryscopeError
+from batteryscope.fork_client import run_in_fork
+from batteryscope.memory import keep_freed_memory
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the option that every program has: ``--log``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--log", type=Path, help="also write messages to this file")
+    return parser
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Add ``--where``: the samples that a study tests, as JSON (``split.test_where``)."""
+    parser.add_argument(
+        "--where", default="{}", help="only samples with these values (JSON), as split.test_where"
+    )
+
+
+def run_program(
+    work: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    heavy: bool = False,
+) -> int:
+    """Parse arguments, run, and turn errors into one sentence and an exit status.
+
+    Parameters
+    ----------
+    work
+        Gets the arguments.
+    parser
+        Of the program.
+    argv
+        The words of the command line; None: those of this process, which may then continue in a
+        fork of the workflow's server.
+    heavy
+        Whether the work needs PyTorch, so that waiting for such a fork pays.
+
+    Returns
+    -------
+    int
+        0 on success; 1 after an error that the user can act on, or an unexpected one,
+        whose traceback then stands in the log only (or, without ``--log``, on the terminal).
+    """
+    arguments = parser.parse_args(argv)
+    if argv is None and (status := run_in_fork(heavy)) is not None:
+        return status
+    if heavy:
+        keep_freed_memory()
+    try:
+        configure_logging(arguments.log)
+        work(arguments)
+        note_cost(arguments.log)
+    except BatteryscopeError as error:
+        log.error("%s", error)
+        return 1
+    except Exception as error:
+        paths = [value for value in vars(arguments).values() if isinstance(value, Path)]
+        if sentence := find_full_disk(error, paths):
+            log.error("%s", sentence)
+        elif isinstance(error, PermissionError) and error.filename:
+            log.error("%s: %s; check its permissions.", error.filename, error.strerror)
+        else:  # the last resort: a clear line for the user, details in the log
+            _report_unexpected(error, arguments.log)
+        return 1
+    return 0
+
+
+def configure_logging(path: Path | None = None) -> None:
+    """Send messages to the terminal and, if given, to a log file."""
+    log.handlers.clear()
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    terminal = _ProgressSafeHandler()
+    terminal.setFormatter(_TerminalFormatter())
+    log.addHandler(terminal)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("w").close()
+        # Appending, because details of an unexpected error are added beside the handler.
+        file = _ForgivingFileHandler(path, mode="a", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(file)
+        # This line also claims a block of the disk, so that there is room to say it is full.
+        file.handle(log.makeRecord(log.name, logging.INFO, "", 0, "started", (), None))
+
+
+def note_cost(path: Path | None) -> None:
+    """Write to the log file what this process has used; a fork stands in no benchmark file."""
+    own, others = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+    megabytes = max(own.ru_maxrss, others.ru_maxrss) // 1024
+    text = f"finished after {seconds:.1f} s of CPU time, {megabytes} MB of memory at most"
+    for handler in log.handlers if path else []:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
+
+
+class _ForgivingFileHandler(logging.FileHandler):
+    """A log file; what cannot be written (full disk) still stands on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+class _ProgressSafeHandler(logging.Handler):
+    """Writes above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            tqdm.write(self.format(record), file=sys.stderr)
+        else:  # where nothing can be overwritten, tqdm would add its bar to every message
+            print(self.format(record), file=sys.stderr)
+
+
+class _TerminalFormatter(logging.Formatter):
+    """Plain text for information, ``WARNING: …`` and ``ERROR: …`` for the rest."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname}: "
+        return prefix + record.getMessage()
+
+
+def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
+    details = "".join(traceback.format_exception(error))
+    if log_path is None:
+        log.error("%s", details)
+    else:
+        with suppress(OSError), log_path.open("a", encoding="utf-8") as stream:
+            stream.write(details)
+        log.error(
+            "Unexpected %s: %s. This is a defect of Batteryscope; the details are in %s.",
+            type(error).__name__,
+            error,
+            log_path,
+        )
