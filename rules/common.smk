@@ -18,7 +18,11 @@ from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
-from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
+from batteryscope.core.disk_space import (
+    check_free_space,
+    explain_full_disk,
+    is_disk_full,
+)
 from batteryscope.errors import BatteryscopeError
 from batteryscope.fork_client import start_server
 from batteryscope.readers.folder import (

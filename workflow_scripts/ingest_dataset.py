@@ -40,7 +40,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
 
     from batteryscope.config.dataset import DatasetSettings
     from batteryscope.config.physics import HalfCellSettings
-    from batteryscope.counted import count_of
+    from batteryscope.core.counted import count_of
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.config.split import SplitSettings
-    from batteryscope.counted import count_of
+    from batteryscope.core.counted import count_of
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.preprocess.dataset_cutters import find_dataset_cutter
     from batteryscope.preprocess.describe_rejects import describe_rejects

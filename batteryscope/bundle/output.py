@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from batteryscope.counted import count_of
+from batteryscope.core.counted import count_of
 from batteryscope.errors import ConfigError, InputError
 
 DEFAULT_TABLE = "predictions.csv"

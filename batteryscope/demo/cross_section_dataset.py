@@ -14,9 +14,9 @@ from PIL import Image
 
 from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.core.forked_calls import choose_context
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import choose_context
 from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.

@@ -12,10 +12,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from batteryscope.config.dataset import CtCellGenerator
+from batteryscope.core.forked_calls import choose_context
 from batteryscope.core.progress import show_progress
 from batteryscope.demo.ct_parameters import State, draw_cell
 from batteryscope.demo.ct_scan import draw_rings, render_slice
-from batteryscope.forked_calls import choose_context
 from batteryscope.seeds import derive_rng
 
 CELL_DIAMETER_UM = 18_350.0

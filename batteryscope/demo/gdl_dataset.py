@@ -10,6 +10,7 @@ from typing import NamedTuple, TextIO
 
 from batteryscope.config.json_text import as_json
 from batteryscope.config.table_data import GdlGenerator
+from batteryscope.core.forked_calls import choose_context
 from batteryscope.core.progress import log, show_progress
 from batteryscope.demo.gdl_parameters import GdlParameters, sample_parameters
 from batteryscope.demo.gdl_structure import (
@@ -21,7 +22,6 @@ from batteryscope.demo.gdl_structure import (
 )
 from batteryscope.demo.tortuosity import measure_geometric_tortuosity
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import choose_context
 from batteryscope.seeds import derive_rng, derive_seed
 
 TABLE_NAME = "gas_diffusion_layers.csv"

@@ -14,11 +14,11 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
+from batteryscope.core.ordered_threads import map_in_order
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.inspect import reject_unexpected
-from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.readers.picture import PictureError

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
+from batteryscope.core.ordered_threads import map_in_order
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.manifest.inspect import reject_unexpected
-from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume

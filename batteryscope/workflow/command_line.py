@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from batteryscope.core.disk_space import find_full_disk
+from batteryscope.core.memory import keep_freed_memory
+
 # What is imported here costs every job twice: before and after it goes on in a fork.
 from batteryscope.core.progress import log
-from batteryscope.disk_space import find_full_disk
 from batteryscope.errors import BatteryscopeError
 from batteryscope.fork_client import run_in_fork
-from batteryscope.memory import keep_freed_memory
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
