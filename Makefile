@@ -28,7 +28,7 @@ $(STAMP): requirements.lock
 	@echo "Installing the environment (a minute on a fresh machine) …"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation --no-index --editable .
-	@python -c 'import importlib; from batteryscope.fork_server import LIBRARIES as names; \
+	@python -c 'import importlib; from batteryscope.workflow.fork_server import LIBRARIES as names; \
 	  [importlib.import_module(name) for name in (*names, "mlflow")]' # compiled once, not in the first run
 	@touch $@
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from batteryscope.fork_client import ADDRESS, start_server
+from batteryscope.workflow.fork_client import ADDRESS, start_server
 from benchmarks.measurement import Measurement, Timing, summarise, take_rounds, timed
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "workflow_scripts"

@@ -24,7 +24,7 @@ from batteryscope.core.disk_space import (
     is_disk_full,
 )
 from batteryscope.errors import BatteryscopeError
-from batteryscope.fork_client import start_server
+from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import (
     find_data_version,
     find_table_version,
@@ -32,7 +32,7 @@ from batteryscope.readers.folder import (
 )
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
-from batteryscope.publication import forget_stale_publication
+from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.readers.mask import GENERATED_MASKS
 
 # Training uses every core that it is given; Snakemake reduces this to what there is.

@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def publish(arguments: argparse.Namespace) -> None:
     """Publish both folders, refresh the index of reports, write the note."""
-    from batteryscope.publication import publish_folder
     from batteryscope.report.html import render_index
+    from batteryscope.workflow.publication import publish_folder
 
     digests = {}
     for source, parent in (

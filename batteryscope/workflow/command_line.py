@@ -15,7 +15,7 @@ from batteryscope.core.memory import keep_freed_memory
 # What is imported here costs every job twice: before and after it goes on in a fork.
 from batteryscope.core.progress import log
 from batteryscope.errors import BatteryscopeError
-from batteryscope.fork_client import run_in_fork
+from batteryscope.workflow.fork_client import run_in_fork
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
