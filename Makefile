@@ -51,10 +51,11 @@ bench-fastai: $(STAMP) ## let `make bench` compare with fastai too (in work/fast
 	@uv pip install --quiet --no-deps --target work/fastai --requirements benchmarks/fastai.txt
 	@echo "fastai lies in work/fastai; make bench ARGS=\"--only scripts\" compares with it."
 
-lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
+lint: $(STAMP) ## ruff, mypy, rooms of the library, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
