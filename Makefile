@@ -28,7 +28,7 @@ $(STAMP): requirements.lock
 	@echo "Installing the environment (a minute on a fresh machine) …"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation --no-index --editable .
-	@python -c 'import importlib; from batteryscope.fork_server import LIBRARIES as names; \
+	@python -c 'import importlib; from batteryscope.workflow.fork_server import LIBRARIES as names; \
 	  [importlib.import_module(name) for name in (*names, "mlflow")]' # compiled once, not in the first run
 	@touch $@
 
@@ -51,10 +51,11 @@ bench-fastai: $(STAMP) ## let `make bench` compare with fastai too (in work/fast
 	@uv pip install --quiet --no-deps --target work/fastai --requirements benchmarks/fastai.txt
 	@echo "fastai lies in work/fastai; make bench ARGS=\"--only scripts\" compares with it."
 
-lint: $(STAMP) ## ruff, mypy, snakefmt, snakemake --lint
+lint: $(STAMP) ## ruff, mypy, rooms of the library, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 	snakefmt --check Snakefile rules
 	snakemake --lint
 

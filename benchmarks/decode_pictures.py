@@ -32,7 +32,7 @@ def measure(folder: Path) -> list[Measurement]:
 def _compare(
     name: str, paths: list[Path], decode: Callable[[Path], object], floor_is: str
 ) -> Measurement:
-    from batteryscope.ordered_threads import map_in_order
+    from batteryscope.core.ordered_threads import map_in_order
     from batteryscope.readers.picture import Picture
     from batteryscope.readers.registry import read_picture
 

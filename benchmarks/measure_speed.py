@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.core.progress import log
+from batteryscope.workflow.command_line import make_parser, run_program
 
 if not __package__:  # run as a file: the modules beside it belong to the package `benchmarks`
     sys.path[0] = str(Path(__file__).resolve().parent.parent)

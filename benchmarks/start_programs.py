@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from batteryscope.fork_client import ADDRESS, start_server
+from batteryscope.workflow.fork_client import ADDRESS, start_server
 from benchmarks.measurement import Measurement, Timing, summarise, take_rounds, timed
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "workflow_scripts"
 ROUNDS = 5
 IMPORTS = """import sys
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 
 def work(arguments):
     import lightning.pytorch, sklearn.metrics, timm, torch

@@ -19,9 +19,13 @@ from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
 from batteryscope.core.safe_text import show_controls
-from batteryscope.disk_space import check_free_space, explain_full_disk, is_disk_full
+from batteryscope.core.disk_space import (
+    check_free_space,
+    explain_full_disk,
+    is_disk_full,
+)
 from batteryscope.errors import BatteryscopeError
-from batteryscope.fork_client import start_server
+from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import (
     find_data_version,
     find_table_version,
@@ -29,9 +33,13 @@ from batteryscope.readers.folder import (
 )
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
-from batteryscope.process_end import RUN_PROCESS
-from batteryscope.publication import forget_stale_publication
-from batteryscope.run_claim import FolderBusyError, claim_folder, describe_release
+from batteryscope.core.process_end import RUN_PROCESS
+from batteryscope.workflow.run_claim import (
+    FolderBusyError,
+    claim_folder,
+    describe_release,
+)
+from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.readers.mask import GENERATED_MASKS
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 

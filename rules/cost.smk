@@ -1,7 +1,7 @@
 # What a run will take, told by every dry run and when a run starts.
 import atexit
 
-from batteryscope.job_costs import (
+from batteryscope.workflow.job_costs import (
     PlannedJob,
     describe_context,
     describe_cost,

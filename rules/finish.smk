@@ -1,5 +1,5 @@
 # Every run ends with a look at what it leaves: Snakemake counts jobs, people want files.
-from batteryscope.run_outcome import JobOutcome, explain_gaps
+from batteryscope.workflow.run_outcome import JobOutcome, explain_gaps
 
 
 def is_outdated(job):

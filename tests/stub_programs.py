@@ -26,7 +26,7 @@ def write_stub(folder: Path) -> str:
 
 def publish(words: list[str]) -> None:
     """Copy bundle and report as the real program does."""
-    from batteryscope.publication import publish_folder
+    from batteryscope.workflow.publication import publish_folder
 
     given = dict(zip(words[::2], words[1::2], strict=True))
     digests = {}
@@ -52,7 +52,7 @@ def leave_results(words: list[str]) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    from batteryscope.process_end import end_with_run
+    from batteryscope.core.process_end import end_with_run
 
     end_with_run()
     time.sleep(float(os.environ.get(PAUSE, "0")))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batteryscope.balance import balance_stage, choose_images, plan_balance
-from batteryscope.command_line import as_json
+from batteryscope.config.json_text import as_json
 from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.schema import find_dtypes, write_manifest

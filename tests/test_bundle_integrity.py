@@ -15,8 +15,8 @@ from batteryscope.bundle.integrity import check_seal, seal_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
-from batteryscope.publication import SIDECAR, is_published, publish_folder
 from batteryscope.tables.bundle import load_table_bundle
+from batteryscope.workflow.publication import SIDECAR, is_published, publish_folder
 from tests.bundled_study import bundle_study, make_study
 
 BUNDLES = Path(__file__).parent / "fixtures" / "bundles"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from batteryscope import disk_space
-from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
 from batteryscope.config.physics import HalfCellSettings
-from batteryscope.disk_space import check_free_space
+from batteryscope.core import disk_space
+from batteryscope.core.disk_space import check_free_space
 from batteryscope.errors import ConfigError, DiskFullError
+from batteryscope.workflow.command_line import make_parser, run_program
 from tests.conftest import ROOT
 
 FULL = Path("/dev/full")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from batteryscope.fork_client import ADDRESS, start_server
+from batteryscope.workflow.fork_client import ADDRESS, start_server
 
 PROGRAM = """
 import argparse, json, os, signal, sys, time
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 from batteryscope.errors import InputError
 
 def work(arguments):
@@ -54,7 +54,7 @@ def program(tmp_path):
 def server(tmp_path):
     (tmp_path / "server").mkdir()
     address = tmp_path / "server" / "s"
-    command = [sys.executable, "-m", "batteryscope.fork_server", str(address), "colorsys"]
+    command = [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address), "colorsys"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     wait_for(address.exists)
     yield process, address
@@ -168,7 +168,13 @@ def test_programs_run_by_themselves_where_no_server_can_help(program, server, tm
 def test_a_server_without_its_libraries_leaves_the_work_to_the_program(program, tmp_path):
     (tmp_path / "server").mkdir()
     address = tmp_path / "server" / "s"
-    command = [sys.executable, "-m", "batteryscope.fork_server", str(address), "no_such_library"]
+    command = [
+        sys.executable,
+        "-m",
+        "batteryscope.workflow.fork_server",
+        str(address),
+        "no_such_library",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         wait_for(address.exists)
         assert run(program, address)[0] == 0
@@ -179,7 +185,7 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path):
     script = tmp_path / "starter.py"
     script.write_text(
         "import os\n"
-        "from batteryscope.fork_client import ADDRESS, start_server\n"
+        "from batteryscope.workflow.fork_client import ADDRESS, start_server\n"
         "server = start_server()\n"
         "print(server.pid if server else 0, os.environ.get(ADDRESS))\n"
     )

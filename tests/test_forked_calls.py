@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
+from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import call_side_by_side
 
 
 @pytest.mark.parametrize("workers", [1, 3])

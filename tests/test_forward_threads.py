@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from batteryscope.forward_threads import ForwardThreads, pass_batches
-from batteryscope.ordered_threads import run_ahead
+from batteryscope.core.forward_threads import ForwardThreads, pass_batches
+from batteryscope.core.ordered_threads import run_ahead
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batteryscope.job_costs import (
+from batteryscope.workflow.job_costs import (
     PlannedJob,
     describe_context,
     describe_cost,

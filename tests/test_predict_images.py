@@ -16,7 +16,7 @@ from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import SEEN_NOTE
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
-from batteryscope.forward_threads import ForwardThreads
+from batteryscope.core.forward_threads import ForwardThreads
 from batteryscope.manifest.inspect import digest_file
 from tests.bundled_study import CLASSES, Study, bundle_study, draw_picture, make_study, save_picture
 from workflow_scripts.evaluate_external import main as evaluate_external

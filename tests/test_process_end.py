@@ -11,18 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from batteryscope.fork_client import PREFIX, remove_dead_addresses
+from batteryscope.workflow.fork_client import PREFIX, remove_dead_addresses
 
 POOL = """
 import os, time
-from batteryscope.forked_calls import open_pool
+from batteryscope.core.forked_calls import open_pool
 with open_pool(2) as pool:
     done = [pool.submit(time.sleep, 600) for _ in range(2)]
     print(*[number for number in pool._processes], flush=True)
 """
 PROGRAM = """
 import sys, time
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 def work(arguments):
     print("at work", flush=True)
     time.sleep(600)

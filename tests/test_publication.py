@@ -2,7 +2,7 @@
 
 import json
 
-from batteryscope.publication import forget_stale_publication, is_published, publish_folder
+from batteryscope.workflow.publication import forget_stale_publication, is_published, publish_folder
 
 
 def publish(tmp_path, text="one"):

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from batteryscope.run_claim import FolderBusyError, claim_folder, describe_release
+from batteryscope.workflow.run_claim import FolderBusyError, claim_folder, describe_release
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from batteryscope.run_claim import claim_folder
+from batteryscope.workflow.run_claim import claim_folder
 claim = claim_folder(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

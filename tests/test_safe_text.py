@@ -9,9 +9,9 @@ import pytest
 from batteryscope.bundle.card import render_card
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.record import read_record
-from batteryscope.command_line import configure_logging
 from batteryscope.core.safe_text import disarm_html, guard_cell, guard_table, show_controls
 from batteryscope.tracking import store
+from batteryscope.workflow.command_line import configure_logging
 from tests.test_bundle_integrity import BUNDLES
 from workflow_scripts.predict_table import main as predict_table
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from batteryscope.config.learning import ModelSettings, TrainSettings
-from batteryscope.memory import keep_freed_memory
+from batteryscope.core.memory import keep_freed_memory
 from batteryscope.models.classifier import build_classifier
 from batteryscope.models.new_head import choose_dropout, initialise_head
 from batteryscope.plan import StageSettings

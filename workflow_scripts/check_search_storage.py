@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
 from batteryscope.search.storage import find_address
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.core.progress import log
 from batteryscope.search.storage import find_address
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def create(arguments: argparse.Namespace) -> None:
     """Create the Optuna study and queue its candidates."""
-    from batteryscope.command_line import read_settings
+    from batteryscope.config.json_text import read_settings
     from batteryscope.config.project import STUDY_KINDS
     from batteryscope.provenance import digest_file, digest_json
     from batteryscope.search.find_plan import find_search

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import add_where, make_parser, run_program
+from batteryscope.workflow.command_line import add_where, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

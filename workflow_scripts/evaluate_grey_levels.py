@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import add_where, log, make_parser, run_program
+from batteryscope.core.progress import log
+from batteryscope.workflow.command_line import add_where, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

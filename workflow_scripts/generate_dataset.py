@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 
 log = logging.getLogger("batteryscope")
 

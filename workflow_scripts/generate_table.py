@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
+from batteryscope.core.progress import log
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
+from batteryscope.core.progress import log
 from batteryscope.core.safe_text import guard_table
+from batteryscope.workflow.command_line import make_parser, run_program
 
 MAX_LISTED_REJECTS = 20
 
@@ -39,7 +41,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
 
     from batteryscope.config.dataset import DatasetSettings
     from batteryscope.config.physics import HalfCellSettings
-    from batteryscope.counted import count_of
+    from batteryscope.core.counted import count_of
     from batteryscope.manifest.build import build_manifest
     from batteryscope.manifest.computed_targets import HalfCellLaw
     from batteryscope.manifest.frames import write_frames

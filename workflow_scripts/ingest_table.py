@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
+from batteryscope.core.progress import log
 from batteryscope.core.safe_text import guard_table
+from batteryscope.workflow.command_line import make_parser, run_program
 
 MAX_LISTED_REJECTS = 20
 

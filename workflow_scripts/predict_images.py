@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, run_program, show_progress
+from batteryscope.core.progress import log, show_progress
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import add_table_format, log, make_parser, run_program
+from batteryscope.core.progress import log
 from batteryscope.core.safe_text import guard_table
+from batteryscope.workflow.command_line import add_table_format, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

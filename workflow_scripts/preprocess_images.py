@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batteryscope.command_line import log, make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
+from batteryscope.core.progress import log
+from batteryscope.workflow.command_line import make_parser, run_program
 
 if TYPE_CHECKING:
     from batteryscope.config.preprocess import PreprocessSettings
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.config.split import SplitSettings
-    from batteryscope.counted import count_of
+    from batteryscope.core.counted import count_of
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.preprocess.dataset_cutters import find_dataset_cutter
     from batteryscope.preprocess.describe_rejects import describe_rejects

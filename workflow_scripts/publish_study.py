@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.command_line import log, make_parser, run_program
+from batteryscope.core.progress import log
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def publish(arguments: argparse.Namespace) -> None:
     """Publish both folders, refresh the index of reports, write the note."""
-    from batteryscope.publication import publish_folder
     from batteryscope.report.html import render_index
+    from batteryscope.workflow.publication import publish_folder
 
     digests = {}
     for source, parent in (

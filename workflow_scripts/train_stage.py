@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from batteryscope.command_line import make_parser, read_settings, run_program
+from batteryscope.config.json_text import read_settings
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batteryscope.command_line import make_parser, run_program
 from batteryscope.core.names import hide_password
 from batteryscope.errors import BatteryscopeError
 from batteryscope.tracking.address import ADDRESS, split_credentials
+from batteryscope.workflow.command_line import make_parser, run_program
 
 log = logging.getLogger("batteryscope")
 PROGRAMS = ("track_study.py", "track_table.py", "track_sweeps.py", "track_search.py")

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from batteryscope.forward_threads import pass_batches
+from batteryscope.core.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import StageStatistics

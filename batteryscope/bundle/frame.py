@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.command_line import note_traceback
+from batteryscope.core.progress import note_traceback
 from batteryscope.manifest.inspect import digest_pixels
 from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError

@@ -12,7 +12,7 @@ import pandas as pd
 from batteryscope.bundle.record import RECORD_FILE, PictureRecord, read_json
 from batteryscope.config.preprocess import find_tile_shape
 from batteryscope.errors import InputError
-from batteryscope.publication import SIDECAR, describe_contents
+from batteryscope.workflow.publication import SIDECAR, describe_contents
 
 AGAIN = "publish or fetch the bundle again."
 # What no bundle of ours comes near; a damaged one must not ask for more memory than there is.

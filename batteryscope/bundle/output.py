@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_row
-from batteryscope.counted import count_of
 from batteryscope.errors import ConfigError, InputError
 
 DEFAULT_TABLE = "predictions.csv"

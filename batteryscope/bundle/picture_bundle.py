@@ -19,7 +19,7 @@ from batteryscope.bundle.frame import (
     wrap_pixels,
 )
 from batteryscope.bundle.record import PictureRecord
-from batteryscope.forward_threads import ForwardThreads
+from batteryscope.core.forward_threads import ForwardThreads
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.tilestore import JUDGING_KINDS

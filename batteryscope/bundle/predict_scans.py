@@ -12,15 +12,15 @@ from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import SEEN_NOTE, Row
 from batteryscope.bundle.predict import Bundle, describe_verdict
 from batteryscope.bundle.vote import take_vote
-from batteryscope.command_line import log, show_progress
 from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
-from batteryscope.counted import count_of
+from batteryscope.core.counted import count_of
+from batteryscope.core.ordered_threads import run_ahead
+from batteryscope.core.progress import log, show_progress
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import name_scanner
 from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.manifest.volumes import digest_slice
-from batteryscope.ordered_threads import run_ahead
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume

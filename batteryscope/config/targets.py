@@ -2,7 +2,6 @@
 
 from typing import Literal, Self
 
-import numpy as np
 from pydantic import Field, PositiveFloat, model_validator
 
 from batteryscope.config.base import Settings
@@ -93,7 +92,7 @@ def check_computed(targets: CapacityTargets, cell: HalfCellSettings | None, key:
             "physics: {}, or name a table of measured ones (source: table)."
         )
     for c_rate in targets.c_rates:
-        if not np.isclose(cell.c_rates, c_rate, rtol=RATE_TOLERANCE).any():
+        if not any(abs(rate - c_rate) <= RATE_TOLERANCE * c_rate for rate in cell.c_rates):
             raise ValueError(
                 f"{key}.c_rates: the half-cell model is not solved at {c_rate:g}C; add it to "
                 f"physics.c_rates {cell.c_rates}, or leave it out."

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.core.forked_calls import open_pool
+from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.

@@ -10,11 +10,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import CtCellGenerator
+from batteryscope.core.forked_calls import open_pool
+from batteryscope.core.progress import show_progress
 from batteryscope.demo.ct_parameters import State, draw_cell
 from batteryscope.demo.ct_scan import draw_rings, render_slice
-from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng
 
 CELL_DIAMETER_UM = 18_350.0

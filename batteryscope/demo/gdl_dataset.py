@@ -8,8 +8,10 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from batteryscope.command_line import as_json, log, show_progress
+from batteryscope.config.json_text import as_json
 from batteryscope.config.table_data import GdlGenerator
+from batteryscope.core.forked_calls import open_pool
+from batteryscope.core.progress import log, show_progress
 from batteryscope.demo.gdl_parameters import GdlParameters, sample_parameters
 from batteryscope.demo.gdl_structure import (
     PORE,
@@ -20,7 +22,6 @@ from batteryscope.demo.gdl_structure import (
 )
 from batteryscope.demo.tortuosity import measure_geometric_tortuosity
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import open_pool
 from batteryscope.seeds import derive_rng, derive_seed
 
 TABLE_NAME = "gas_diffusion_layers.csv"

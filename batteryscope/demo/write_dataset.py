@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 from PIL import Image
 from pydantic import ConfigDict
 
-from batteryscope.command_line import as_json, read_settings, show_progress
 from batteryscope.config.base import Settings
 from batteryscope.config.dataset import (
     CheckSetGenerator,
@@ -20,13 +19,15 @@ from batteryscope.config.dataset import (
     SemTopViewGenerator,
     name_sem_folder,
 )
+from batteryscope.config.json_text import as_json, read_settings
+from batteryscope.core.forked_calls import open_pool
+from batteryscope.core.progress import show_progress
 from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.ct_dataset import write_scans
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
-from batteryscope.forked_calls import open_pool
 from batteryscope.readers.mask import GENERATED_MASKS, locate_mask
 from batteryscope.seeds import derive_rng
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from batteryscope.core.forward_threads import pass_batches
 from batteryscope.errors import ConfigError
-from batteryscope.forward_threads import pass_batches
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.counted import count_of
+from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT

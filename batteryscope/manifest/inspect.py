@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import note_traceback, show_progress
+from batteryscope.core.progress import note_traceback, show_progress
 from batteryscope.manifest.frames import FRAME_DTYPES, validate_frames
 from batteryscope.manifest.grey_scale import (
     FROM_FILE,

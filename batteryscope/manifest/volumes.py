@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.dataset import DatasetSettings, VolumeSettings
-from batteryscope.counted import count_of
+from batteryscope.core.counted import count_of
+from batteryscope.core.progress import show_progress
 from batteryscope.manifest.grey_scale import ScanLevels, decide_grey_ranges
 from batteryscope.manifest.inspect import ImageRecord, reject_unexpected
 from batteryscope.manifest.measure import make_thumbnail, measure_grey_levels

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import (
     CoatingCropSettings,
     SemTilesSettings,
@@ -15,11 +14,12 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
+from batteryscope.core.ordered_threads import map_in_order
+from batteryscope.core.progress import show_progress
 from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.inspect import reject_unexpected
-from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.registry import PREVIEWS, find_preprocessor
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
 from batteryscope.readers.picture import PictureError

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.command_line import show_progress
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
+from batteryscope.core.ordered_threads import map_in_order
+from batteryscope.core.progress import show_progress
 from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import RANGE_COLUMNS
 from batteryscope.manifest.inspect import reject_unexpected
-from batteryscope.ordered_threads import map_in_order
 from batteryscope.preprocess.ct_slices import describe_tile
 from batteryscope.preprocess.cut_dataset import REJECT_COLUMNS
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
@@ -128,12 +128,9 @@ class _UnusableScanError(Exception):
     """A scan cannot be read or cut to its end, although it could be when it was ingested."""
 
     def __init__(self, path: str, error: Exception) -> None:
-        if isinstance(error, PictureError):
-            self.reason, detail = error.reason, error.detail
-        else:
-            reject = reject_unexpected(path, error)
-            self.reason, detail = reject.reason, reject.detail
-        self.detail = f"{detail} It could be read when the data set was ingested."
+        known = error if isinstance(error, PictureError) else reject_unexpected(path, error)
+        self.reason: str = known.reason
+        self.detail = f"{known.detail} It could be read when the data set was ingested."
         super().__init__(f"{path}: {self.detail}")
 
 

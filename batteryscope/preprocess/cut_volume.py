@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import CtSlicesSettings
-from batteryscope.ordered_threads import map_in_order
+from batteryscope.core.ordered_threads import map_in_order
 from batteryscope.preprocess.can_circle import Circle, find_can
 from batteryscope.preprocess.cell_centre import Axis, follow_axis
 from batteryscope.preprocess.ct_slices import (

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from batteryscope.counted import count_of
+from batteryscope.core.counted import count_of
 
 
 def describe_rejects(rejects: pd.DataFrame, manifest: pd.DataFrame) -> list[str]:

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import BLUE, INK, Picture, encode_picture
-from batteryscope.forked_calls import call_side_by_side
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
 from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves

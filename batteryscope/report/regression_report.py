@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target
-from batteryscope.forked_calls import call_side_by_side
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from batteryscope.command_line import show_progress
+from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.models.classifier import TileClassifier, build_classifier
 from batteryscope.models.stage_statistics import StageStatistics

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from batteryscope.process_end import end_with_parent
+from batteryscope.core.process_end import end_with_parent
 
 T = TypeVar("T")
 _kept: list[Callable[[], Any]] = []

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from batteryscope.fork_server import (
+from batteryscope.workflow.fork_server import (
     ACCEPTED,
     GO,
     Request,
@@ -43,7 +43,7 @@ def start_server() -> subprocess.Popen[bytes] | None:
     remove_dead_addresses(Path(tempfile.gettempdir()))
     address = Path(tempfile.mkdtemp(prefix=PREFIX)) / "server"
     server = subprocess.Popen(
-        [sys.executable, "-m", "batteryscope.fork_server", str(address)],
+        [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from batteryscope.ordered_threads import MAX_WORKERS, map_in_order
+from batteryscope.core.ordered_threads import MAX_WORKERS, map_in_order
 
 MOST_PASSES = 4  # at a time; each needs memory for its feature maps
 FEWEST_TILES = 8  # of a batch that is divided

@@ -1,31 +1,24 @@
-"""What all programs share: arguments, logging, progress, and errors as one sentence."""
+"""What all programs share: arguments, logging, and errors as one sentence."""
 
 import argparse
-import json
 import logging
 import os
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from batteryscope.core.safe_text import show_controls
-from batteryscope.disk_space import find_full_disk
-from batteryscope.errors import BatteryscopeError, ConfigError
-from batteryscope.fork_client import run_in_fork
-from batteryscope.memory import keep_freed_memory
-from batteryscope.process_end import end_with_run
+from batteryscope.core.disk_space import find_full_disk
+from batteryscope.core.memory import keep_freed_memory
+from batteryscope.core.process_end import end_with_run
 
 # What is imported here costs every job twice: before and after it goes on in a fork.
-if TYPE_CHECKING:
-    from batteryscope.config.base import Settings
-
-log = logging.getLogger("batteryscope")
-S = TypeVar("S", bound="Settings")
-T = TypeVar("T")
+from batteryscope.core.progress import log
+from batteryscope.core.safe_text import show_controls
+from batteryscope.errors import BatteryscopeError
+from batteryscope.workflow.fork_client import run_in_fork
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
@@ -63,29 +56,6 @@ def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("MLFLOW_TRACKING_URI", ""),
         help="the tracking store; empty: none (default: MLFLOW_TRACKING_URI)",
     )
-
-
-def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
-    """Read settings given as JSON text or as the path of a JSON file.
-
-    Raises
-    ------
-    ConfigError
-        There is no such file, it is no JSON, or a key or value of it is impossible.
-    """
-    from batteryscope.config.base import validate_settings
-
-    try:
-        source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{where}: found '{text}'; expected JSON, or a file that exists."
-        ) from None
-    try:
-        values = json.loads(source)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}: not valid JSON ({error.msg}, column {error.colno}).") from None
-    return validate_settings(model, values, where)
 
 
 def run_program(
@@ -171,26 +141,6 @@ def note_cost(path: Path | None) -> None:
             handler.handle(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None))
 
 
-def show_progress(
-    items: Iterable[T], description: str, total: int | None = None, unit: str = "it"
-) -> Iterator[T]:
-    """Iterate with a bar on a terminal, or with a plain line every 30 s elsewhere."""
-    from tqdm import tqdm
-
-    interactive = sys.stderr.isatty()
-    yield from tqdm(
-        items,
-        desc=description,
-        total=total,
-        unit=unit,
-        mininterval=0.1 if interactive else 30.0,
-        delay=0.0 if interactive else 30.0,
-        ascii=None if interactive else True,
-        leave=False,
-        dynamic_ncols=interactive,
-    )
-
-
 class _ForgivingFileHandler(logging.FileHandler):
     """A log file; what cannot be written (full disk) still stands on the terminal."""
 
@@ -229,14 +179,6 @@ class _FileFormatter(logging.Formatter):
         return show_controls(super().format(record))
 
 
-def note_traceback(error: BaseException) -> None:
-    """Write the traceback of an error to the log file only; the terminal gets a sentence."""
-    text = "".join(traceback.format_exception(error)).rstrip()
-    for handler in log.handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None))
-
-
 def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
     details = "".join(traceback.format_exception(error))
     if log_path is None:
@@ -250,12 +192,3 @@ def _report_unexpected(error: BaseException, log_path: Path | None) -> None:
             error,
             log_path,
         )
-
-
-def as_json(value: Any) -> str:
-    """Compact JSON of settings or plain values, for a command line."""
-    from batteryscope.config.base import Settings
-
-    if isinstance(value, Settings):
-        value = value.model_dump(mode="json")
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -3,10 +3,10 @@
 A program that trains or explains needs 5 to 10 s of CPU time to import PyTorch, timm and Lightning,
 which at demo scale is more than most of its work. This server imports them when the first such
 program asks, and then lets every program continue in a fork of itself
-(:mod:`batteryscope.fork_client`). A fork reads the project's own modules anew, so that an edited
-module counts at once.
+(:mod:`batteryscope.workflow.fork_client`). A fork reads the project's own modules anew, so that an
+edited module counts at once.
 
-    python -m batteryscope.fork_server SOCKET     # ends when its standard input is closed
+    python -m batteryscope.workflow.fork_server SOCKET     # ends when its standard input is closed
 """
 
 import atexit
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from batteryscope.process_end import end_with_parent
+from batteryscope.core.process_end import end_with_parent
 
 # Not MLflow: it starts threads of its own, which a fork would not have.
 LIBRARIES = (

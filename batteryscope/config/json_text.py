@@ -1,0 +1,45 @@
+"""Settings as JSON: how the workflow hands them to a program."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batteryscope.errors import ConfigError
+
+# pydantic is imported when it is needed: before that, a program may go on in a fork.
+if TYPE_CHECKING:
+    from batteryscope.config.base import Settings
+
+S = TypeVar("S", bound="Settings")
+
+
+def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
+    """Read settings given as JSON text or as the path of a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is no JSON, or a key or value of it is impossible.
+    """
+    from batteryscope.config.base import validate_settings
+
+    try:
+        source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{where}: found '{text}'; expected JSON, or a file that exists."
+        ) from None
+    try:
+        values = json.loads(source)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not valid JSON ({error.msg}, column {error.colno}).") from None
+    return validate_settings(model, values, where)
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON of settings or plain values, for a command line."""
+    from batteryscope.config.base import Settings
+
+    if isinstance(value, Settings):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
