@@ -31,6 +31,7 @@ include: "rules/finish.smk"
 # Snakemake keeps one such block; another one would replace this.
 onstart:
     begin_run()
+    note_start()
     if workflow.local_exec:
         FORK_SERVER = start_server()
 
@@ -40,7 +41,8 @@ onsuccess:
 
 
 onerror:
-    print(find_failures(), file=sys.stderr)
+    note_end()
+    print(show_controls(find_failures()), file=sys.stderr)
 
 
 rule all:

@@ -34,6 +34,7 @@ from batteryscope.readers.folder import (
 from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.core.process_end import RUN_PROCESS
+from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
 from batteryscope.workflow.run_claim import (
     FolderBusyError,
     claim_folder,
@@ -85,6 +86,8 @@ try:
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
     if CLAIM and CLAIM.released:
         print(describe_release(CLAIM.released), file=sys.stderr)
+    for damaged in remove_damaged() if CLAIM else []:
+        print(show_controls(describe_removal(damaged)), file=sys.stderr)
 except FolderBusyError as error:
     sys.exit(f"ERROR: {error}")
 

@@ -1,4 +1,7 @@
 # Every run ends with a look at what it leaves: Snakemake counts jobs, people want files.
+from contextlib import suppress
+
+from batteryscope.workflow.result_ledger import forget_results, note_results
 from batteryscope.workflow.run_outcome import JobOutcome, explain_gaps
 
 
@@ -39,8 +42,34 @@ def find_gaps():
     return explain_gaps(jobs, asked)
 
 
+def list_outputs(jobs):
+    return [str(p) for job in jobs for p in job.output if not p.is_temp]
+
+
+def list_fits():
+    """Fits that training keeps for itself, so that they outlive a killed job."""
+    return [path.parent for path in Path("work").glob("*/state/*/*/fit.json")]
+
+
+def note_start():
+    """Forget what is about to be written; note what is kept, where nothing is known of it yet."""
+    if CLAIM is not None:
+        dag = workflow.dag
+        forget_results(list_outputs(dag.needrun_jobs()) + list_fits())
+        kept = [job for job in dag.jobs if not dag.needrun(job)]
+        note_results(list_outputs(kept), renew=False)
+
+
+def note_end():
+    """Note what the jobs of this run have left."""
+    if CLAIM is not None and workflow.dag is not None:
+        with suppress(OSError):  # a full disk has been told of
+            note_results(list_outputs(workflow.dag.finished_jobs) + list_fits())
+
+
 def finish_run():
     """End a run that seems to have succeeded with a sentence and a status if it has not."""
+    note_end()
     if gaps := find_gaps():
         sys.exit(f"ERROR: {gaps}")
 
@@ -49,7 +78,10 @@ def finish_idle_run():
     """The same where nothing had to be done, for which Snakemake has no hook."""
     dag = workflow.dag
     idle = dag is not None and not any(dag.needrun_jobs(exclude_finished=False))
-    if idle and os.getpid() == MAIN_PROCESS and (gaps := find_gaps()):
+    if not idle or os.getpid() != MAIN_PROCESS:
+        return
+    note_end()
+    if gaps := find_gaps():
         print(f"ERROR: {gaps}", file=sys.stderr, flush=True)
         os._exit(1)  # the status is decided already
 

@@ -1,5 +1,6 @@
 """Killed runs, and runs that leave less than they claim; real workflow, stub programs."""
 
+import json
 import os
 import shutil
 import signal
@@ -107,6 +108,10 @@ def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
     stubbed.forget_report()
     process = stubbed.start(seconds=60)
     job = stubbed.wait_for_job(process)
+    # What this run is about to write is not taken for damaged by the next.
+    noted = json.loads((stubbed.root / "work" / "digests.json").read_text())
+    assert "work/check/comparison" in noted
+    assert "work/check/report" not in noted
     busy = stubbed.run(*COMMAND, check=False)
     assert "report_study" in stubbed.box.planned_rules("check")  # looking is allowed meanwhile
     (os.killpg if victim == "group" else os.kill)(process.pid, signal.SIGKILL)
@@ -120,5 +125,20 @@ def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
     assert f"(process {process.pid}, begun" in done.stdout
     assert "its lock is released" in done.stdout
     assert "--unlock" not in done.stdout
+    assert stubbed.published.is_file()
+    assert "Nothing to be done" in stubbed.run(*COMMAND).stdout
+
+
+def test_damaged_results_are_made_again_when_they_are_needed(stubbed):
+    report = stubbed.root / "work" / "check" / "report"
+    comparison = stubbed.root / "work" / "check" / "comparison" / "result.txt"
+    comparison.write_text("garbage")
+    (report / "result.txt").unlink()
+    stubbed.published.unlink()
+    done = stubbed.run(*COMMAND)
+    for name in ("report", "comparison"):
+        assert f"work/check/{name}: damaged or changed since its job wrote it" in done.stdout
+    assert comparison.read_text() == "a result\n"
+    assert (report / "result.txt").is_file()
     assert stubbed.published.is_file()
     assert "Nothing to be done" in stubbed.run(*COMMAND).stdout
