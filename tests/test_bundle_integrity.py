@@ -146,6 +146,17 @@ def test_missing_and_exchanged_labels_are_noticed(tmp_path: Path) -> None:
         load(folder)
 
 
+def test_classes_that_are_their_only_label_need_no_other(tmp_path: Path) -> None:
+    folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
+    path = folder / "bundle.json"
+    labels = json.loads(path.read_text())["class_labels"]
+    change(path, label_columns=["class"], class_labels={name: {} for name in labels})
+    answer = json.loads((folder / "example_output.json").read_text())
+    plain = {key: value for key, value in answer.items() if key not in ("composition", "state")}
+    (folder / "example_output.json").write_text(json.dumps(plain))
+    load(folder)
+
+
 def test_network_that_is_not_listed_is_noticed(tmp_path: Path) -> None:
     folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
     path = folder / "bundle.json"

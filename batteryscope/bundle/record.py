@@ -168,7 +168,7 @@ def read_record(folder: Path) -> BundleRecord:
         As :func:`read_record_as`, or if the labels of a class are missing.
     """
     record = read_record_as(BundleRecord, folder)
-    labels, wanted = record.class_labels, set(record.label_columns)
+    labels, wanted = record.class_labels, set(record.label_columns) - {"class"}
     if missing := [name for name in record.classes if name not in labels]:
         raise InputError(
             f"{folder / RECORD_FILE}: class_labels lacks the class '{missing[0]}'. The bundle is "
