@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batteryscope.result_ledger import (
+from batteryscope.workflow.result_ledger import (
     describe_removal,
     forget_results,
     note_results,

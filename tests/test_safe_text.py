@@ -82,7 +82,7 @@ def test_folder_as_table_is_told(tmp_path, capsys) -> None:
     bundle = str(BUNDLES / "tables" / "bundle")
     command = ["--bundle", bundle, "--table", str(tmp_path), "--out", str(tmp_path / "x.csv")]
     assert predict_table(command) == 1
-    assert "is a folder; name the table in it" in capsys.readouterr().err
+    assert "this is a folder; name a table in it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["folder", "in a file", "read-only", "garbage"])

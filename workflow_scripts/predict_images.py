@@ -26,11 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="table to write (default: a new predictions.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
+    devices = ["auto", "cpu", "gpu"]
     parser.add_argument(
-        "--device",
-        choices=["auto", "cpu", "gpu"],
-        default="auto",
-        help="where to compute (default: a GPU if there is one)",
+        "--device", choices=devices, default="auto", help="default: a GPU if there is one"
     )
     return run_program(predict, parser, argv, heavy=True)
 

@@ -36,10 +36,6 @@ def predict(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.bundle_card import name_better_baselines
     from batteryscope.tables.predict_query import predict_query, read_query
 
-    if arguments.table.is_dir():
-        raise InputError(
-            f"--table: {arguments.table} is a folder; name the table in it (CSV, Excel or parquet)."
-        )
     bundle = load_table_bundle(arguments.bundle)
     written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
     query = read_query(arguments.table, bundle.record, arguments.domain, written)
