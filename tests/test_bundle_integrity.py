@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from batteryscope.bundle.integrity import check_seal, seal_bundle
+from batteryscope.bundle.integrity import check_record, check_seal, seal_bundle
 from batteryscope.bundle.open import open_bundle
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
@@ -183,6 +183,18 @@ def test_swapped_folds_do_not_fit_the_digest(tmp_path: Path) -> None:
     renew_hashes(folder)
     with pytest.raises(InputError, match=r"has SHA-256 .* but digest\.json says"):
         load(folder)
+
+
+def test_unrolled_windings_are_narrower_than_high(tmp_path: Path) -> None:
+    folder = copy_bundle("classes_of_scans", tmp_path)
+    bundle = load(folder)
+    record, images = bundle.record, bundle.training_images
+    narrow = {"unroll": True, "unroll_angles": record.input_px, "input_px": 2 * record.input_px}
+    unrolled = record.preprocess.model_copy(update=narrow)
+    check_record(folder, record.model_copy(update={"preprocess": unrolled}), images)
+    wide = unrolled.model_copy(update={"unroll_angles": None})
+    with pytest.raises(InputError, match="preprocess gives tiles"):
+        check_record(folder, record.model_copy(update={"preprocess": wide}), images)
 
 
 @pytest.mark.parametrize("part", ["record", "preprocess", "both", "description"])

@@ -92,11 +92,11 @@ def check_record(folder: Path, record: PictureRecord, images: pd.DataFrame) -> N
             f"{path}: preprocess gives tiles of {shape[0]} × {shape[1]} pixels; at most "
             f"{LARGEST_EDGE_PX} are possible; {AGAIN}"
         )
-    expected = getattr(record.preprocess, "input_px", None)
-    stated = getattr(record, "input_px", expected)
-    if expected is not None and stated != expected:
+    stated = getattr(record, "input_px", shape[1])
+    if stated != shape[1]:  # unrolled windings are narrower than high
         raise InputError(
-            f"{path}: input_px is {stated}, but preprocess.input_px is {expected}; {AGAIN}"
+            f"{path}: input_px is {stated}, but preprocess gives tiles {shape[1]} pixels wide; "
+            f"{AGAIN}"
         )
 
 
