@@ -63,6 +63,17 @@ def test_damaged_results_are_removed_and_told(ledger, name, content, removed) ->
     assert remove_damaged(ledger) == []
 
 
+@pytest.mark.parametrize("name", ["mine", "work/../mine", "work", "ABSOLUTE"])
+def test_nothing_outside_of_work_is_removed(ledger, name: str) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("years")
+    name = str(Path("mine").absolute()) if name == "ABSOLUTE" else name
+    ledger.write_text(json.dumps({name: {"thesis.txt": [1, 1, "0"]}}))
+    assert remove_damaged(ledger) == []
+    assert Path("mine/thesis.txt").read_text() == "years"
+    assert Path("work/tiles/tiles.npy").exists()
+
+
 def test_results_made_again_are_noted_again(ledger) -> None:
     change_later(Path("work/tiles/tiles.npy"), b"other tiles")
     note_results(["work/tiles"], ledger, renew=False)

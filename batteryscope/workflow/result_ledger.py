@@ -48,7 +48,8 @@ def forget_results(outputs: Iterable[str | Path], ledger: Path = LEDGER) -> None
 def remove_damaged(ledger: Path = LEDGER) -> list[str]:
     """Remove outputs that are not what their jobs left, so that they are made again.
 
-    A file whose size and time are as noted counts as unchanged, without being read.
+    A file whose size and time are as noted counts as unchanged, without being read. Nothing
+    outside of the folder of the ledger is removed, whatever a damaged ledger names.
 
     Returns
     -------
@@ -56,8 +57,13 @@ def remove_damaged(ledger: Path = LEDGER) -> list[str]:
         Their paths.
     """
     notes = _read_notes(ledger)
+    folder = ledger.parent.resolve()
     damaged = [
-        name for name, files in notes.items() if Path(name).exists() and _is_changed(name, files)
+        name
+        for name, files in notes.items()
+        if folder in Path(name).resolve().parents
+        and Path(name).exists()
+        and _is_changed(name, files)
     ]
     for name in damaged:
         path = Path(name)
