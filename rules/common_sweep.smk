@@ -1,6 +1,6 @@
 # What the rules of sweeps share.
 
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 
 try:
     TABLE_SWEEPS = {

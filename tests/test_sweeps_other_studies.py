@@ -15,11 +15,11 @@ from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, t
 from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 from batteryscope.plan import PlannedPoint, plan_study
 from batteryscope.planning.frame_sizes import check_crops
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweep_measures import list_levels
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking.sweep_mirror import plan_point_runs
 from tests.table_study import make_rows, make_study

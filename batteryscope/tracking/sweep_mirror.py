@@ -11,8 +11,8 @@ from batteryscope.config.sweep import resolve_values
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.names import flatten_settings
 from batteryscope.plan import plan_study
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.provenance import digest_file
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile
 from batteryscope.tracking.records import DatasetRecord, RunRecord
