@@ -3,21 +3,21 @@
 
 rule track_study:
     input:
-        summary="work/{study}/data/summary.json",
-        splits=lambda w: [path for _, path in arm_splits(w)],
-        explanations=explanations,
-        fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
-        comparison="work/{study}/comparison",
+        summary=WORK.data.summary,
+        splits=arm_splits,
+        explanations=lambda w: layout_of(w).list_maps(),
+        fits=stage_fits,
+        comparison=WORK.comparison,
         external=external_pieces,
-        report="work/{study}/report",
-        bundle="work/{study}/bundle",
+        report=WORK.report,
+        bundle=WORK.bundle,
         code=code_of("track_study"),
     output:
-        tracked="work/{study}/tracked.json",
+        tracked=WORK.tracked,
     log:
-        "work/{study}/logs/track_study.log",
+        WORK.log("track_study"),
     benchmark:
-        "work/{study}/benchmarks/track_study.tsv"
+        WORK.benchmark("track_study")
     conda:
         "../environment.yml"
     resources:
@@ -26,12 +26,16 @@ rule track_study:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         data_name=lambda w: PROJECT.studies[w.study].dataset.name,
         data_version=version_option,
-        arms=lambda w: named((a, arm_folder(w.study, a)) for a in plan_of(w).arms),
+        arms=lambda w: named(
+            (n, arm.root) for n, arm in layout_of(w).list_arms().items()
+        ),
         arm_stages=lambda w: named(
             (a.name, ",".join(a.chains)) for a in plan_of(w).arms.values()
         ),
-        stages=lambda w: named(arm_stages(w)),
-        splits=lambda w: named(arm_splits(w)),
+        stages=lambda w: named(layout_of(w).list_stages().items()),
+        splits=lambda w: named(
+            (name, split.roles) for name, split in layout_of(w).list_splits().items()
+        ),
         external=external_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
