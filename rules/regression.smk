@@ -190,19 +190,13 @@ rule report_regression:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        stages=lambda w: named(layout_of(w).list_stages().items()),
-        external=external_option,
-        sweeps=lambda w, input: ["--sweeps", input.sweeps] if input.sweeps else [],
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_regression.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
-        "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
-        "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "
-        "{params.external:q} {params.sweeps:q} --workers {threads} --out {output.report:q} "
-        "--log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule bundle_regression:

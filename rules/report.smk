@@ -27,25 +27,13 @@ rule report_study:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        split_dir=lambda w: layout_of(w).main_split.root.as_posix(),
-        arms=lambda w: named(
-            (n, arm.root) for n, arm in layout_of(w).list_arms().items()
-        ),
-        stages=lambda w: named(layout_of(w).list_stages().items()),
-        external=external_option,
-        sweeps=lambda w, input: ["--sweeps", input.sweeps] if input.sweeps else [],
-        generated=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else ["--generated"]
-        ),
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_study.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
-        "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
-        "--stages {params.stages:q} --comparison {input.comparison:q} {params.external:q} "
-        "{params.sweeps:q} {params.generated:q} --workers {threads} --out {output.report:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule bundle_models:

@@ -269,19 +269,13 @@ rule report_table:
         mem_mb=1000,
     params:
         settings=lambda w: settings_file(w.study, "study", table_study(w)),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        proposals=lambda w, input: (
-            ["--proposals", input.proposals] if input.proposals else []
-        ),
-        sweeps=lambda w, input: ["--sweeps", input.sweeps] if input.sweeps else [],
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --comparison {input.comparison:q} "
-        "--manifest-dir {params.manifest_dir:q} --split {input.split:q} "
-        "--networks {input.networks:q} --explanations {input.explanations:q} "
-        "{params.proposals:q} {params.sweeps:q} --out {output.report:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule track_table:
