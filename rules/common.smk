@@ -315,12 +315,6 @@ def external_pieces(wildcards):
     return [external.metrics, external.flat_metrics] if external else []
 
 
-def external_option(wildcards, input):
-    """The folder of the external data set for a program, where the study has one."""
-    external = layout_of(wildcards).external
-    return ["--external", external.root.as_posix()] if external else []
-
-
 def bundle_settings(wildcards):
     study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
     return {

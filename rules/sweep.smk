@@ -118,12 +118,11 @@ rule track_sweeps:
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         kind=lambda w: PROJECT.studies[w.study].kind,
+        work=lambda w: layout_of(w).root.as_posix(),
         data_version=version_option,
     message:
         "{wildcards.study}: record the points of the sweeps in MLflow"
     shell:
-        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} "
-        "--kind {params.kind:q} "
-        "--settings {params.settings:q} "
-        "--manifest-summary {input.summary:q} {params.data_version:q} "
-        "--comparison {input.comparison:q} --out {output.tracked:q} --log {log:q}"
+        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} --kind {params.kind:q} "
+        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
+        "--out {output.tracked:q} --log {log:q}"

@@ -301,12 +301,11 @@ rule track_table:
         mem_mb=1000,
     params:
         settings=lambda w: settings_file(w.study, "study", table_study(w)),
+        work=lambda w: layout_of(w).root.as_posix(),
         data_version=version_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} "
-        "--manifest-summary {input.summary:q} {params.data_version:q} "
-        "--split {input.split:q} --networks {input.networks:q} --comparison {input.comparison:q} "
-        "--report {input.report:q} --bundle {input.bundle:q} --out {output.tracked:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
+        "--out {output.tracked:q} --log {log:q}"

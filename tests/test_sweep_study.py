@@ -161,10 +161,17 @@ def test_report_shows_the_sweep(workshop, tmp_path):
 def test_points_are_runs_with_their_swept_keys(workshop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uri, root = copy_empty_store(tmp_path), workshop.root
+    layout = PictureLayout(tmp_path, workshop.plan)
+    for place, piece in (
+        (layout.sweep_comparison, "sweeps"),
+        (layout.data.summary, "summary.json"),
+    ):
+        place.parent.mkdir()
+        place.symlink_to(root / piece)
     workshop.call(
         "track_sweeps", "--study", "check", "--uri", uri, "--settings",
-        workshop.write("study", workshop.settings), "--manifest-summary", root / "summary.json",
-        "--comparison", root / "sweeps", "--out", tmp_path / "tracked.json",
+        workshop.write("study", workshop.settings), "--work", tmp_path,
+        "--out", tmp_path / "tracked.json",
     )  # fmt: skip
     client = open_client(uri)
     runs = list_runs(client, find_experiment(client, uri, "check"))

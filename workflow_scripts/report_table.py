@@ -31,7 +31,7 @@ def report(arguments: argparse.Namespace) -> None:
 
     settings = read_settings(TableStudySettings, arguments.settings)
     layout = RowLayout(arguments.work, plan_table_sweeps(arguments.study, settings))
-    evidence = collect_table_evidence(arguments.study, settings, layout, find_git_commit())
+    evidence = collect_table_evidence(layout, find_git_commit())
     log.info("report: %s", write_table_report(evidence, arguments.out))
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from batteryscope.plan import ArmPlan, StudyPlan
-from batteryscope.planning.plan_table_sweeps import TableSweepPlan
+from batteryscope.config.study import StudySettings
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.plan import ArmPlan, StudyPlan, plan_study
+from batteryscope.planning.plan_table_sweeps import TableSweepPlan, plan_table_sweeps
 
 # The only folders outside of work/ that the workflow writes to; DVC versions them.
 MODELS, REPORTS = Path("models"), Path("reports")
@@ -419,3 +421,18 @@ class RowLayout(StudyLayout):
     def list_point_inputs(self) -> list[Path]:
         """Return the networks that predict for all points."""
         return sorted({self.arm(point.arm).root for point in self.plan.points})
+
+
+def lay_out_study(
+    root: Path, study: str, settings: StudySettings | TableStudySettings
+) -> PictureLayout | RowLayout:
+    """Plan a study and say where its pieces lie.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be planned.
+    """
+    if isinstance(settings, TableStudySettings):
+        return RowLayout(root, plan_table_sweeps(study, settings))
+    return PictureLayout(root, plan_study(study, settings))

@@ -77,17 +77,14 @@ class TableEvidence:
         return "source" if domain == self.settings.dataset.source else self.settings.main_arm
 
 
-def collect_table_evidence(
-    study: str, settings: TableStudySettings, layout: RowLayout, commit: str = ""
-) -> TableEvidence:
+def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence:
     """Read everything that the report shows.
 
     Parameters
     ----------
-    study, settings
-        Name and settings of the study. Its data count as generated if no files are named.
     layout
-        Where the pieces lie; only the comparison has to exist.
+        Where the pieces lie; only the comparison has to exist. Data count as generated if the
+        settings name no files.
     commit
         The version of the code.
 
@@ -96,6 +93,7 @@ def collect_table_evidence(
     InputError
         If ``comparison.csv`` is missing or a file cannot be read.
     """
+    settings = layout.plan.settings
     comparison = _read(layout.comparison, "comparison.csv")
     if comparison is None:
         raise InputError(
@@ -115,7 +113,7 @@ def collect_table_evidence(
     if layout.sweeps is not None:
         files |= read_files(layout.sweeps, ("sweeps.csv",))
     return TableEvidence(
-        study=study,
+        study=layout.plan.study,
         settings=settings,
         generated=settings.dataset.generated,
         comparison=comparison,
