@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_findings import NAMES
 from batteryscope.evaluation.regression_metrics import measure_errors, measure_fits, read_target
@@ -122,10 +123,8 @@ def show_arms_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> Show
 
 def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
     """Say under which conditions the paper's values were found."""
-    names = {"mape": "MAPE", "mae": "MAE", "r2": "R²"}
     return [
-        f"{names.get(value.metric, value.metric)} {value.value:g}, {evidence.label(value.arm)}: "
-        f"{value.note}"
+        f"{name_metric(value.metric)} {value.value:g}, {evidence.label(value.arm)}: {value.note}"
         for value in evidence.settings.evaluate.paper
         if value.note and value.arm in evidence.plan.arms
     ]
