@@ -15,11 +15,12 @@ from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, t
 from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 from batteryscope.plan import PlannedPoint, plan_study
 from batteryscope.planning.frame_sizes import check_crops
+from batteryscope.planning.layout import lay_out_study
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweep_measures import list_levels
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking.sweep_mirror import plan_point_runs
 from tests.table_study import make_rows, make_study
@@ -220,10 +221,13 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
     [shown] = show_sweeps(result)
     assert "MAPE, density, nmc" in shown.columns
     assert "s per epoch" not in shown.columns
-    result.to_csv(tmp_path / "sweeps.csv", index=False)
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "summary.json").write_text('{"manifest_hash": "abc"}')
-    runs = plan_point_runs("tables", study, tmp_path, tmp_path / "summary.json")
+    layout = lay_out_study(tmp_path, "tables", study)
+    for folder in (layout.sweep_comparison, layout.data.root):
+        folder.mkdir(parents=True)
+    result.to_csv(layout.sweep_comparison / "sweeps.csv", index=False)
+    (layout.sweep_comparison / "metrics.json").write_text(json.dumps(metrics))
+    layout.data.summary.write_text('{"manifest_hash": "abc"}')
+    runs = plan_point_runs(layout)
     assert [run.params["networks.nodes"] for run in runs] == ["4", "6"]
     assert runs[1].params["networks.density.nodes"] == "6"
     assert ("row.nmc.density.mape", 5.0) in [(m[0], round(m[1], 3)) for m in runs[1].metrics]

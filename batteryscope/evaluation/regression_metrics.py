@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batteryscope.evaluation.metric_catalogue import measure_mae, measure_mape, measure_r2
 from batteryscope.evaluation.regression_predictions import FIT
 
 SMALLEST_SPREAD = 0.02  # relative: a target that hardly varies has no meaningful R²
@@ -37,14 +38,10 @@ def measure_errors(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float]:
     R² is NaN where the true values spread by less than 2 % of their mean: the capacity at a
     low C-rate is the same for every electrode, and no model can explain what does not vary.
     """
-    true = np.asarray(y_true, dtype=np.float64)
-    error = np.asarray(y_pred, dtype=np.float64) - true
-    varies = true.std() > SMALLEST_SPREAD * np.abs(true.mean())
-    spread = ((true - true.mean()) ** 2).sum()
     return {
-        "mape": float(100 * np.abs(error / true).mean()),
-        "mae": float(np.abs(error).mean()),
-        "r2": float(1 - (error**2).sum() / spread) if varies else float("nan"),
+        "mape": measure_mape(y_true, y_pred),
+        "mae": measure_mae(y_true, y_pred),
+        "r2": measure_r2(y_true, y_pred, SMALLEST_SPREAD),
     }
 
 
