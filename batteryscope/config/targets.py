@@ -176,6 +176,11 @@ class QuantityTargets(Settings):
         return list(self.quantities)
 
     @property
+    def described(self) -> str:
+        """What is predicted, in words."""
+        return f"the quantities {', '.join(self.quantities)}"
+
+    @property
     def columns(self) -> dict[str, str]:
         """Column of the values by name of the quantity."""
         return {name: q.column or name for name, q in self.quantities.items()}
@@ -234,6 +239,11 @@ class CapacityTargets(Settings):
     def names(self) -> list[str]:
         """Names of the targets, which are columns of the manifest."""
         return [quantity.name for quantity in self.listed]
+
+    @property
+    def described(self) -> str:
+        """What is predicted, in words."""
+        return f"the capacities of the study, at {self.c_rates} C in {' and '.join(self.units)}"
 
 
 def _find_kind(values: Any) -> str:

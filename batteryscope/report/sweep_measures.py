@@ -49,6 +49,10 @@ MEASURES = (
         "mean absolute percentage error of test {samples}",
         (("mae", "MAE"), ("r2", "R²")),
     ),
+    SweepMeasure(
+        "r2", 100, False, "variance explained (test, %)", "R² (%)",
+        "share of the variance of test {samples} that is explained (R²)",
+    ),
 )  # fmt: skip
 
 
