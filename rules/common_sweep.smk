@@ -107,8 +107,3 @@ def sweep_settings(wildcards):
         "quantities": [q.model_dump(mode="json") for q in list_quantities(study)],
     }
 
-
-def list_quantities(study):
-    """The numbers that a study of pictures predicts; none for one of classes or tables."""
-    images = PROJECT.image_studies.get(study)
-    return images.dataset.targets.listed if images and images.dataset.targets else []
