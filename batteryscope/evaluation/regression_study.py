@@ -53,7 +53,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     manifest = pd.read_parquet(pieces.manifest)
     assert study.dataset.targets is not None  # what sends a study here
     quantities = study.dataset.targets.listed
-    targets = [quantity.name for quantity in quantities]
+    targets = [q.name for q in quantities if q.name in manifest]
     has_axis = all(quantity.axis for quantity in quantities)
     main = pieces.arms[pieces.main_arm]
     # Capacities have the baselines of coatings, whatever else is wanted.
