@@ -41,7 +41,7 @@ def check_study():
 def sem_study():
     study = small_study(
         preprocess={"crop_px": 128, "input_px": 64, "tiles_per_image": 6},
-        split={"scheme": "holdout", "test_fraction": 0.3, "validation_fraction": 0.3},
+        split={"scheme": "kfold", "folds": 2, "validation_fraction": 0.3},
         model=MODEL,
         train={**TRAIN, "epochs": 3},
         explain=EXPLAIN,
