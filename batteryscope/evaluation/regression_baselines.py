@@ -158,7 +158,7 @@ def _predict(
     chance = derive_seed(seed, name.replace("_", " "))
     forest = RandomForestRegressor(N_TREES, random_state=chance)
     values, scale = scales.shrink(truth)
-    forest.fit(inputs, values)
+    forest.fit(inputs, values[:, 0] if values.shape[1] == 1 else values)
     predicted = np.asarray(forest.predict(judged)).reshape(len(judged), -1)
     return scales.grow(predicted, scale)
 
