@@ -106,4 +106,3 @@ def sweep_settings(wildcards):
         "bases": {point.arm: point.base for point in points},
         "quantities": [q.model_dump(mode="json") for q in list_quantities(study)],
     }
-

@@ -209,6 +209,7 @@ def test_wrong_pairs_are_named(tmp_path, capsys):
 
 
 class FakeBundle:
+    number_columns = ("p_333", "p_811")
     record = types.SimpleNamespace(classes=["333", "811"])
 
     def predict_frames(self, frames):

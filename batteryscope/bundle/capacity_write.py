@@ -9,8 +9,6 @@ import pandas as pd
 
 from batteryscope.bundle.capacity_card import render_capacity_card
 from batteryscope.bundle.capacity_record import (
-    CAPACITIES,
-    QUANTITIES,
     CapacityMember,
     CapacityRecord,
     CapacityTarget,
@@ -91,7 +89,7 @@ def write_capacity_bundle(
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     record = CapacityRecord(
         **list_common_fields(settings, manifest, metrics, kept, findings, members),
-        kind=CAPACITIES if all(isinstance(t, CapacityTarget) for t in targets) else QUANTITIES,
+        kind="capacity" if all(isinstance(t, CapacityTarget) for t in targets) else "quantities",
         backbone=backbone,
         targets=targets,
         preprocess=settings.preprocess,

@@ -79,7 +79,7 @@ def measure_tiles(store: TileStore) -> pd.DataFrame:
             pixels = np.asarray(store.tiles[int(tile)])
             # Of stacked slices the middle one is the sample.
             found.append(measure_texture(pixels if pixels.ndim == 2 else pixels[len(pixels) // 2]))
-        rows[str(sample)] = pd.DataFrame(found).mean().to_dict()
+        rows[str(sample)] = {str(k): float(v) for k, v in pd.DataFrame(found).mean().items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sample_id")
 
 

@@ -94,7 +94,7 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
             agreements.append(measure_agreement(found.maps, settings.window_px).assign(**key))
         arrays = {m: np.stack(values) for m, values in maps.items()}
         np.savez_compressed(out / f"{arm}.npz", allow_pickle=False, tiles=np.stack(tiles), **arrays)
-        entry = {
+        entry: dict[str, Any] = {
             "targets": targets,
             "tiles": chosen[["sample_id", "class", "path"]].to_dict("records"),
         }

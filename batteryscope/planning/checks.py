@@ -90,7 +90,6 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
         _check_masks(path, Path(dataset.masks), f"{key}.masks")
     if path.is_dir():
         _check_label_table(dataset, path, key)
-        _check_target_table(dataset, path, key)
         return
     _check_pulled(path, f"{key}.path")
     found = "a file" if path.exists() else "nothing"
@@ -105,17 +104,6 @@ def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None
         raise ConfigError(
             f"{key}.labels.table: '{folder / table}' does not exist; name a table (CSV, Excel "
             "or parquet) inside the data set."
-        )
-
-
-def _check_target_table(dataset: DatasetSettings, folder: Path, key: str) -> None:
-    targets = dataset.targets
-    if targets is None or targets.computed or targets.table is None:
-        return
-    if not (folder / targets.table).is_file():
-        raise ConfigError(
-            f"{key}.targets.table: '{folder / targets.table}' does not exist; name a CSV or "
-            "parquet file inside the data set."
         )
 
 

@@ -17,7 +17,8 @@ def show_errors(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable 
     comparison = evidence.comparison
     mine = comparison[(comparison["target"] == quantity.name) & (comparison["domain"] == "")]
     levels = [level for level in ("specimen", "slice", "image") if (mine["level"] == level).any()]
-    rows, marked = [], []
+    rows: list[list[str]] = []
+    marked: list[int] = []
     for arm in _list_arms(evidence, mine):
         own = mine[mine["arm"] == arm]
         if arm == evidence.main_arm:
@@ -144,5 +145,5 @@ def _list_arms(evidence: RegressionEvidence, rows: pd.DataFrame) -> list[str]:
 def _format(rows: pd.DataFrame, metric: str) -> str:
     if metric not in rows.index:
         return ""
-    mean, sd = float(rows.loc[metric, "mean"]), float(rows.loc[metric, "sd"])
+    mean, sd = float(rows["mean"][metric]), float(rows["sd"][metric])
     return f"{mean:.3g}" + (f" ± {sd:.2g}" if np.isfinite(sd) else "")

@@ -37,7 +37,7 @@ class BundleModel(PythonModel):
 
         frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
         table = self.bundle.predict_frames(frames)
-        return table[self.bundle.number_columns].astype(float)
+        return table[list(self.bundle.number_columns)].astype(float)
 
 
 set_model(BundleModel())
