@@ -328,7 +328,17 @@ def bundle_settings(wildcards):
         "generated": study.dataset.path is None,
         "paper": study.paper,
         "paper_doi": study.paper_doi,
+        "quantities": [
+            quantity.model_dump(mode="json")
+            for quantity in list_quantities(wildcards.study)
+        ],
     }
+
+
+def list_quantities(study):
+    """The numbers that a study of pictures predicts; none for one of classes or tables."""
+    images = PROJECT.image_studies.get(study)
+    return images.dataset.targets.listed if images and images.dataset.targets else []
 
 
 def mismatched_predictions(wildcards):

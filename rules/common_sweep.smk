@@ -75,4 +75,5 @@ def sweep_settings(wildcards):
         ],
         "backbones": {name: arm.recipe.model.backbone for name, arm in arms},
         "bases": {point.arm: point.base for point in points},
+        "quantities": [q.model_dump(mode="json") for q in list_quantities(study)],
     }

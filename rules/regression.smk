@@ -88,6 +88,7 @@ rule evaluate_regression_point:
 rule compare_regression:
     input:
         manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
         predicted=WORK.predicted,
         splits=arm_splits,
         tiles=regression_tiles,
@@ -118,9 +119,9 @@ rule compare_regression:
         "{wildcards.study}: compare networks, baselines, physics and the paper"
     shell:
         "python workflow_scripts/compare_regression.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --predicted {input.predicted:q} --arms {params.arms:q} "
-        "--main-arm {params.main_arm:q} {params.simulated:q} --out-dir {output.comparison:q} "
-        "--log {log:q}"
+        "--manifest {input.manifest:q} --frames {input.frames:q} "
+        "--predicted {input.predicted:q} --arms {params.arms:q} --main-arm {params.main_arm:q} "
+        "{params.simulated:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule explain_regression:

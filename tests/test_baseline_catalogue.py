@@ -7,16 +7,18 @@ from batteryscope.config.table_study import TableBaseline
 from batteryscope.evaluation.baseline_catalogue import (
     OF_CAPACITIES,
     OF_CLASSES,
+    OF_QUANTITIES,
     OF_ROWS,
     find_words,
 )
-from batteryscope.evaluation.regression_baselines import BASELINES
+from batteryscope.evaluation.regression_features import PROXIES
 
 
 def test_every_baseline_that_can_be_asked_for_has_words() -> None:
     asked = get_args(get_args(EvaluateSettings.model_fields["baselines"].annotation)[0])
     assert OF_CLASSES.keys() == set(asked)
-    assert OF_CAPACITIES.keys() == set(BASELINES)
+    assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest"}
+    assert OF_QUANTITIES.keys() == OF_CAPACITIES.keys() | set(asked) - {"majority"}
     assert OF_ROWS.keys() == set(get_args(TableBaseline))
     assert all(words.sees for words in OF_CLASSES.values())
 

@@ -45,6 +45,10 @@ def test_words_and_formats() -> None:
     assert METRICS["accuracy"].format(0.938) == "93.8 %"
     assert METRICS["mape"].format(4.31) == "4.3 %"
     assert METRICS["r2"].format(0.912, 3) == "0.912"
+    assert METRICS["r2"].format(0.912, sd=0.02) == "0.91 ± 0.02"
+    assert METRICS["accuracy"].format(0.938, sd=0.012) == "93.8 ± 1.2 %"
+    titles = [METRICS[name].title("MPa") for name in ("mae", "mape", "r2")]
+    assert titles == ["MAE / MPa", "MAPE / %", "R²"]
     assert METRICS["accuracy"].format(float("nan")) == "–"
     assert name_metric("macro_f1") == "macro F1"
     assert name_metric("train_seconds") == "train seconds"

@@ -17,8 +17,13 @@ from batteryscope.plan import PlannedPoint, plan_study
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.layout import lay_out_study
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
-from batteryscope.report.sweep_figures import draw_sweeps
-from batteryscope.report.sweep_measures import list_levels
+from batteryscope.report.sweep_figures import draw_lines, draw_sweeps
+from batteryscope.report.sweep_measures import (
+    find_measure,
+    list_levels,
+    name_test_axis,
+    spread_values,
+)
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
 from batteryscope.tables.score_points import score_table_points
@@ -245,6 +250,27 @@ def test_two_swept_keys_of_several_places_give_a_map_each():
     assert "percentage error of test records in percent" in picture.caption
 
 
+def test_different_quantities_are_judged_by_r2_which_is_no_percentage():
+    grid = [{"a.x": x, "a.y": y} for x in (1, 2) for y in (1, 2)]
+    rows = [
+        {"sweep": "s", "point": f"s_{i}", "arm": f"s_{i}", "values": json.dumps(values),
+         "target": "", "domain": "", "level": "image", "metric": "r2", "mean": 0.2 * i - 0.1,
+         "sd": 0.05, "n": 10, "paper": np.nan, "fits": 2, "seconds_per_epoch": np.nan}
+        for i, values in enumerate(grid)
+    ]  # fmt: skip
+    points = pd.DataFrame(rows)
+    measure = find_measure(points)
+    assert (measure.name, name_test_axis(measure)) == ("r2", "R² (test)")
+    [picture] = draw_sweeps(points, generated=False)
+    assert "that is explained (R²), mean" in picture.caption
+    [shown] = show_sweeps(points)
+    assert "R², images" in shown.columns
+    assert shown.rows[3][shown.columns.index("R², images")] == "0.50 ± 0.05"
+    line = points.assign(values=[json.dumps({"a.x": i}) for i in range(4)])
+    bottom, top = draw_lines(spread_values(line, "r2"), "a.x", measure).axes[0].get_ylim()
+    assert (bottom, top) == pytest.approx((-0.2, 1.01))
+
+
 def test_a_level_that_some_points_lack_compares_nothing():
     rows = pd.DataFrame(
         [("split_specimen", "specimen"), ("split_specimen", "slice"), ("split_slice", "slice")],
@@ -282,7 +308,7 @@ def test_a_search_follows_what_is_predicted():
     cathode = plan_search(plan_study("cathode_state", load("cathode_state")))
     assert (cathode.settings.metric, cathode.settings.is_error) == ("val_accuracy", False)
     wrong = load("rate_capability", search={"metric": "val_accuracy"})
-    with pytest.raises(ConfigError, match=r"predicts capacities; take 'val_mape'"):
+    with pytest.raises(ConfigError, match=r"predicts numbers; take 'val_mape'"):
         plan_search(plan_study("rate_capability", wrong))
 
 

@@ -197,6 +197,7 @@ def test_deleted_database_is_made_anew(tmp_path, uri, monkeypatch):
 
 
 class FakeBundle:
+    number_columns = ("p_333", "p_811")
     record = types.SimpleNamespace(classes=["333", "811"])
 
     def predict_frames(self, frames):

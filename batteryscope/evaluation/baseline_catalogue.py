@@ -70,6 +70,13 @@ OF_CAPACITIES = {
     "thickness": BaselineWords("the thickness of the coating, interpolated"),
     "texture_forest": BaselineWords("a random forest on texture descriptors"),
 }
+OF_QUANTITIES = {
+    **OF_CAPACITIES,
+    "mean": BaselineWords("the mean of the training samples"),
+    "grey_levels": BaselineWords("a random forest on grey levels"),
+    "metadata": BaselineWords("a random forest on the settings of the instrument"),
+    "winding": BaselineWords("a random forest on measured windings"),
+}
 OF_ROWS = {
     "mean": BaselineWords("mean of the training rows", "the mean of the training rows"),
     "linear": BaselineWords("linear regression"),

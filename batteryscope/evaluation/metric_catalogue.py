@@ -77,6 +77,8 @@ class Metric:
         What figures write beside it, without its unit; empty: the label.
     sentence
         What it is, with a place for the name of the samples.
+    decimals
+        As many are shown.
     """
 
     name: str
@@ -86,6 +88,12 @@ class Metric:
     measure: Callable[[ArrayLike, ArrayLike], float] | None = None
     axis: str = ""
     sentence: str = ""
+    decimals: int = 1
+
+    @property
+    def is_percent(self) -> bool:
+        """Whether it is shown in percent."""
+        return self.unit in ("share", "percent")
 
     @property
     def factor(self) -> float:
@@ -95,18 +103,24 @@ class Metric:
     @property
     def axis_label(self) -> str:
         """Name and unit beside an axis or a colour bar, such as ``MAPE (%)``."""
-        percent = self.unit in ("share", "percent")
-        return f"{self.axis or self.label}{' (%)' if percent else ''}"
+        return f"{self.axis or self.label}{' (%)' if self.is_percent else ''}"
 
-    def format(self, value: float, decimals: int = 1) -> str:
-        """Return ``93.8 %``, or a plain number where the unit is that of the target.
+    def title(self, unit: str) -> str:
+        """Name and unit above a column, such as ``MAE / MPa`` for a quantity in MPa, or ``R²``."""
+        if self.is_percent:
+            return f"{self.label} / %"
+        return f"{self.label} / {unit}" if self.unit == "target" else self.label
 
-        NaN gives a dash.
+    def format(self, value: float, decimals: int | None = None, sd: float | None = None) -> str:
+        """Return ``93.8 %`` or ``93.8 ± 1.2 %``, a plain number where the unit is no percent.
+
+        NaN gives a dash; without ``decimals`` there are as many as the metric has.
         """
         if pd.isna(value):
             return "–"
-        percent = " %" if self.unit in ("share", "percent") else ""
-        return f"{self.factor * value:.{decimals}f}{percent}"
+        digits = self.decimals if decimals is None else decimals
+        spread = "" if sd is None or pd.isna(sd) else f" ± {self.factor * sd:.{digits}f}"
+        return f"{self.factor * value:.{digits}f}{spread}{' %' if self.is_percent else ''}"
 
 
 METRICS = {
@@ -139,7 +153,15 @@ METRICS = {
         ),
         Metric("mae", "MAE", "target", False, measure_mae),
         Metric("rmse", "RMSE", "target", False, measure_rmse),
-        Metric("r2", "R²", "none", True, measure_r2),
+        Metric(
+            "r2",
+            "R²",
+            "none",
+            True,
+            measure_r2,
+            sentence="share of the variance of test {samples} that is explained (R²)",
+            decimals=2,
+        ),
     )
 }
 

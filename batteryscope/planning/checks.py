@@ -49,6 +49,11 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         check_conditions(study, key)
+        if "winding" in study.evaluate.baselines and study.dataset.volumes is None:
+            raise ConfigError(
+                f"{key}.evaluate.baselines: 'winding' needs scans of cells (dataset.volumes), but "
+                "the data set holds pictures; leave it out."
+            )
         check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
         _check_domains(study, key)
         for arm in plan.every_arm.values():

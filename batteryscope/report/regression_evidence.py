@@ -1,4 +1,4 @@
-"""What the report of a study of capacities is made from, read and in one place."""
+"""What the report of a study of predicted numbers is made from, read and in one place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.study import StudySettings
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
+from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.report.read_pieces import (
@@ -42,12 +44,16 @@ EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 
 @dataclass(frozen=True)
 class ArmMaps:
-    """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names."""
+    """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names.
+
+    ``truth`` (n, n_outputs) are the true values; None where only their class counts.
+    """
 
     targets: list[str]
     classes: list[str]
     tiles: NDArray[np.uint8]
     maps: dict[str, NDArray[np.float16]]
+    truth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,17 @@ class RegressionEvidence:
         return "computed" if external.targets and external.targets.computed else "measured"
 
     @property
+    def quantities(self) -> list[Quantity]:
+        """What is predicted."""
+        targets = self.settings.dataset.targets
+        return [] if targets is None else targets.listed
+
+    @property
+    def has_axis(self) -> bool:
+        """Whether the quantities are points of a curve."""
+        return all(quantity.axis for quantity in self.quantities)
+
+    @property
     def main_arm(self) -> str:
         """The arm whose numbers are told first."""
         return self.plan.main.name
@@ -120,6 +137,8 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
     tables = {}
     for name in ("comparison", "curves", "intervals", "images"):
         table = read_table(layout.comparison / f"{name}.csv", TEXTS)
+        if table is None and name == "curves":  # quantities without an axis make none
+            table = pd.DataFrame(columns=CURVE_COLUMNS)
         if table is None:
             raise InputError(
                 f"{layout.comparison / name}.csv: the file does not exist; a report needs it, so "
@@ -178,4 +197,8 @@ def _read_maps(folder: Path, arm: str) -> ArmMaps | None:
         maps = {name: arrays[name] for name in arrays.files if name != "tiles"}
         tiles = arrays["tiles"]
     classes = [str(tile["class"]) for tile in described["tiles"]]
-    return ArmMaps([str(t) for t in described["targets"]], classes, tiles, maps)
+    targets = [str(t) for t in described["targets"]]
+    truth = None
+    if all("values" in tile for tile in described["tiles"]):
+        truth = np.array([[tile["values"][t] for t in targets] for tile in described["tiles"]])
+    return ArmMaps(targets, classes, tiles, maps, truth)

@@ -59,8 +59,9 @@ def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Pictur
             if points["paper"].notna().any():
                 caption += " Diamonds: the paper's own numbers."
         else:
+            in_percent = " in percent" if measure.is_percent else ""
             figure = draw_maps(points[points["level"] == levels[0]], keys, measure)
-            caption = f"Sweep {name}: {shown} in percent, mean ± {spread}."
+            caption = f"Sweep {name}: {shown}{in_percent}, mean ± {spread}."
             if len(keys) > 2:
                 caption += f" Averaged over {', '.join(name_key(key) for key in keys[2:])}."
         yield encode_picture(figure, f"sweep_{name}", caption, generated)
@@ -114,13 +115,14 @@ def draw_lines(points: pd.DataFrame, key: str, measure: Metric) -> "Figure":
 
 
 def _find_limits(points: pd.DataFrame, measure: Metric) -> tuple[float, float]:
-    """Limits in percent: errors from 0 on, shares up to 100."""
+    """Limits as shown: errors from 0 on, shares up to 100, R² up to 1, which may be below 0."""
     sd = points["sd"].fillna(0)
     if not measure.higher_is_better:
         highest = pd.concat([points["mean"] + sd, points["paper"]]).max()
         return 0.0, 1.08 * measure.factor * float(highest)
     lowest = float(pd.concat([points["mean"] - sd, points["paper"]]).min())
-    return max(0.0, 10 * float(np.floor(10 * (lowest - 0.02)))), 101.0
+    low = measure.factor / 10 * float(np.floor(10 * (lowest - 0.02)))
+    return (max(0.0, low) if measure.unit == "share" else low), 1.01 * measure.factor
 
 
 @house_style
@@ -162,13 +164,14 @@ def _draw_map(
     )
     shades = "cividis" if measure.higher_is_better else "cividis_r"  # the better, the brighter
     image = axes.imshow(means, cmap=shades, aspect="auto")
+    digits = measure.decimals
     middle = float(np.nanmin(means) + np.nanmax(means)) / 2
     for (i, j), mean in np.ndenumerate(means):
         if np.isnan(mean):
             continue
-        text = f"{mean:.1f}" + ("" if np.isnan(sds[i, j]) else f" ± {sds[i, j]:.1f}")
+        text = f"{mean:.{digits}f}" + ("" if np.isnan(sds[i, j]) else f" ± {sds[i, j]:.{digits}f}")
         if not np.isnan(paper[i, j]):
-            text += f"\npaper {paper[i, j]:.1f}"
+            text += f"\npaper {paper[i, j]:.{digits}f}"
         is_dark = mean < middle if measure.higher_is_better else mean > middle
         colour = "white" if is_dark else INK
         axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)

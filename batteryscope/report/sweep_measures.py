@@ -5,13 +5,14 @@ import json
 import pandas as pd
 
 from batteryscope.evaluation.metric_catalogue import METRICS, Metric
-from batteryscope.report.tables import LEVEL_NAMES, NOTHING, format_spread
+from batteryscope.report.tables import LEVEL_NAMES
 
 JUDGED = ("image", "specimen", "slice", "row", "tile")
 
 
 # Sweeps are judged by the first of them that was measured; the others of its study stand beside.
-JUDGES = {"accuracy": (), "mape": ("mae", "r2")}
+# Different quantities have no percentage in common, unless none of them can be 0.
+JUDGES: dict[str, tuple[str, ...]] = {"accuracy": (), "mape": ("mae", "r2"), "r2": ()}
 
 
 def find_measure(sweeps: pd.DataFrame) -> Metric:
@@ -21,8 +22,10 @@ def find_measure(sweeps: pd.DataFrame) -> Metric:
 
 
 def name_test_axis(measure: Metric) -> str:
-    """Return what figures of test samples write beside it, such as ``MAPE (test, %)``."""
-    return measure.axis_label.replace("(", "(test, ")
+    """Return what figures of test samples write beside it: ``MAPE (test, %)``, ``R² (test)``."""
+    if measure.is_percent:
+        return measure.axis_label.replace("(", "(test, ")
+    return f"{measure.axis_label} (test)"
 
 
 def spread_values(sweeps: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -78,14 +81,6 @@ def list_series(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 def select_series(rows: pd.DataFrame, level: str, place: str) -> pd.DataFrame:
     """Return the rows of one line."""
     return rows[(rows["level"] == level) & (rows["place"] == place)]
-
-
-def format_score(measure: Metric, mean: float, sd: float | None) -> str:
-    """Return ``93.8 ± 1.2 %``; without the spread if there was one fold only."""
-    if pd.isna(mean):
-        return NOTHING
-    share = measure.factor / 100
-    return format_spread(mean * share, None if sd is None else sd * share)
 
 
 def find_capacity_unit(targets: pd.Series) -> str:

@@ -12,7 +12,6 @@ from batteryscope.report.sweep_measures import (
     JUDGES,
     find_capacity_unit,
     find_measure,
-    format_score,
     list_series,
     select_series,
     spread_values,
@@ -78,8 +77,8 @@ def _list_scores(
     for level, place, label in series:
         rows = select_series(point, level, place)
         known = rows.iloc[0] if len(rows) else pd.Series({"mean": None, "sd": None, "paper": None})
-        title = f"{label} right" if measure.higher_is_better else f"{measure.label}, {label}"
-        line[title] = format_score(measure, known["mean"], known["sd"])
+        title = f"{label} right" if measure.unit == "share" else f"{measure.label}, {label}"
+        line[title] = measure.format(known["mean"], sd=known["sd"])
         if has_paper:
             value = known["paper"]
             line[f"paper, {label}"] = measure.format(value)
