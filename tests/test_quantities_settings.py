@@ -1,12 +1,17 @@
 """Quantities in the settings, and beside the samples of a data set."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.project import load_project
 from batteryscope.config.targets import TAKEN_NAMES, CapacityTargets, QuantityTargets
 from batteryscope.config.targets import choose_outputs as choose
 from batteryscope.errors import ConfigError, InputError
@@ -14,7 +19,11 @@ from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.quantities import attach_quantities, read_value
 from batteryscope.manifest.schema import find_dtypes
 from batteryscope.manifest.summary import hash_manifest, summarise_manifest
+from batteryscope.plan import plan_study
+from batteryscope.planning.checks import check_project, find_smallest_class
 from batteryscope.readers.scan import scan_images
+from tests.conftest import ROOT
+from tests.test_config import PARAMS
 
 POROSITY = {"unit": "%", "low": 0, "high": 100, "label": "Porosity"}
 
@@ -221,6 +230,37 @@ def test_pictures_of_a_flat_folder_get_their_numbers_and_need_no_class(tmp_path)
     digests = {hash_manifest(m, ["class"], ["porosity"]) for m in (manifest, changed)}
     assert len(digests) == 2
     assert summarise_manifest(manifest, rejects, ["class"], ["porosity"])["images"] == 2
+
+
+def test_folders_are_no_classes_of_pictures_that_only_have_numbers(tmp_path):
+    draw_pictures(tmp_path, ["a1/1.png", "a1/2.png", "b1/3.png"])
+    targets = {"quantities": {"porosity": POROSITY}, "table": "q.csv", "sample_column": "file"}
+    settings = make_dataset(path=str(tmp_path), targets=targets)
+    assert find_smallest_class(settings) == ("all", 3)
+    grouped = make_dataset(path=str(tmp_path), targets=targets, labels={"pattern": "(?P<class>.)"})
+    assert find_smallest_class(grouped) == ("b", 1)
+
+
+def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
+    text = (ROOT / "docs/your_quantities.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+    commands = re.findall(r"snakemake --configfile (\S+) -- (\S+)", text)
+    assert [study for _, study in commands] == ["sem_quantities", "ct_quantities", "my_numbers"]
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/raw/my_pictures/a1")
+    folder.mkdir(parents=True)
+    for i in range(4):
+        Image.new("L", (400, 320)).save(folder / f"view_{i}.png")
+    for file, study in commands:
+        written = yaml.safe_load(
+            block if file.startswith("my_") else (ROOT / file).read_text(encoding="utf-8")
+        )
+        project = load_project(PARAMS, written)
+        plans = {name: plan_study(name, s) for name, s in project.image_studies.items()}
+        check_project(project, plans)
+        plan = plans[study]
+        learnt = plan.stages[plan.main.chains[-1]].settings.targets
+        assert learnt == plan.settings.dataset.targets.names
 
 
 def test_a_number_in_the_folder_name_is_a_quantity(tmp_path):

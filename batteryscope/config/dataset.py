@@ -280,6 +280,13 @@ class DatasetSettings(Settings):
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
 
+    @property
+    def only_class(self) -> str | None:
+        """The class of all samples where nothing but numbers describes them; else None."""
+        has_classes = self.labels.source != "folders" or self.labels.pattern is not None
+        is_of_numbers = isinstance(self.targets, QuantityTargets)
+        return "all" if is_of_numbers and not has_classes else None
+
     @model_validator(mode="after")
     def _some_origin(self) -> Self:
         if self.path is None and self.generator is None:

@@ -40,8 +40,6 @@ from batteryscope.readers.written_values import as_number
 
 log = logging.getLogger("batteryscope")
 
-ONLY_CLASS = "all"  # of samples that nothing but numbers describes
-
 
 def build_manifest(
     files: FolderScan,
@@ -86,7 +84,7 @@ def build_manifest(
         files,
         root,
         whole_paths=settings.volumes is not None,
-        only_class=ONLY_CLASS if isinstance(settings.targets, QuantityTargets) else None,
+        only_class=settings.only_class,
     )
     tables = {settings.labels.table, settings.targets.table if settings.targets else None}
     rejects += _list_unusable_names(files, tables)

@@ -292,11 +292,14 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
         return None
     if dataset.volumes is not None:  # scans are not counted before they are opened
         return None
+    by_folder = _list_pictures(dataset.path)
+    if dataset.only_class:
+        return dataset.only_class, sum(map(len, by_folder.values()))
     pattern = re.compile(dataset.labels.pattern or "(?P<class>.+)", re.IGNORECASE)
     columns = dataset.labels.columns if dataset.labels.pattern else ["class"]
     images: Counter[str] = Counter()
     units: dict[str, set[str]] = {}
-    for folder, pictures in _list_pictures(dataset.path).items():
+    for folder, pictures in by_folder.items():
         if match := pattern.search(folder):
             name = "_".join(str(match[column]) for column in columns)
             images[name] += len(pictures)
