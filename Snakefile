@@ -48,7 +48,7 @@ onerror:
 rule all:
     default_target: True
     input:
-        expand("work/{study}/published.json", study=STUDIES),
+        [LAYOUTS[name].published for name in STUDIES],
 
 
 for study_name in STUDIES:
@@ -57,4 +57,4 @@ for study_name in STUDIES:
         name:
             study_name
         input:
-            f"work/{study_name}/published.json",
+            LAYOUTS[study_name].published,

@@ -24,7 +24,8 @@ from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.project import change_settings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
-from batteryscope.config.targets import name_target
+from batteryscope.config.targets import choose_outputs
+from batteryscope.errors import ConfigError
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
 # Settings of the training that a network or the machine may not allow.
@@ -33,13 +34,19 @@ STAGE_SECTIONS = ("balance", "augment", "model", "train")
 
 
 class StageSettings(Settings):
-    """Everything that the training of one stage depends on, beside data and parent stage."""
+    """Everything that the training of one stage depends on, beside data and parent stage.
+
+    ``targets`` are the numbers that it learns: ``log_targets`` by their logarithms,
+    ``zero_targets`` may be 0 and have no percentage error.
+    """
 
     study: str
     stage: str
     where: Where
     label_columns: list[str]
     targets: list[str] = []
+    log_targets: list[str] = []
+    zero_targets: list[str] = []
     tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     augment: AugmentSettings
@@ -61,28 +68,42 @@ class StageSettings(Settings):
                 else f"train.loss '{self.train.loss}'"
             )
             raise ValueError(
-                f"{found} is for capacities; name them in dataset.targets and model.outputs, or "
+                f"{found} is for numbers; name them in dataset.targets and model.outputs, or "
                 "take model.outputs 'class' and train.loss 'cross_entropy'."
             )
         if self.targets and self.train.monitor == "val_accuracy":
             raise ValueError(
-                "train.monitor 'val_accuracy' is for classes; capacities have 'val_loss' and "
+                "train.monitor 'val_accuracy' is for classes; numbers have 'val_loss' and "
                 "'val_mape'; set one of them."
             )
         if not self.targets and self.train.monitor == "val_mape":
             raise ValueError(
-                "train.monitor 'val_mape' is for capacities; classes have 'val_accuracy' and "
+                "train.monitor 'val_mape' is for numbers; classes have 'val_accuracy' and "
                 "'val_loss'; set one of them."
             )
         if self.targets and self.train.method == "discriminant":
             raise ValueError(
-                "train.method 'discriminant' is for classes; train capacities by 'gradient'."
+                "train.method 'discriminant' is for classes; train numbers by 'gradient'."
             )
         if not self.targets and (self.train.penalty != "none" or self.train.adversarial_noise):
             raise ValueError(
-                "train.penalty and train.adversarial_noise are for capacities; leave them out."
+                "train.penalty and train.adversarial_noise are for numbers; leave them out."
             )
+        if self.zero_targets:
+            self._refuse_percentages()
         return self
+
+    def _refuse_percentages(self) -> None:
+        used = {"train.loss": self.train.loss == "mape"}
+        used["train.monitor"] = self.train.monitor == "val_mape"
+        for key, is_percentage in used.items():
+            if is_percentage:
+                other = "mae or mse" if key == "train.loss" else "val_loss"
+                raise ValueError(
+                    f"{key} is a percentage of the true value, but '{self.zero_targets[0]}' may be "
+                    f"0; choose {other}, or state a range of it (low above 0) in "
+                    "dataset.targets.quantities."
+                )
 
     @model_validator(mode="after")
     def _method_fits_model(self) -> Self:
@@ -348,12 +369,18 @@ def _plan_stage(
     }
     outputs = (values.get("model") or {}).get("outputs", "class")
     if settings.dataset.targets is not None and outputs != "class":
-        values["targets"] = [
-            name_target(c_rate, unit)
-            for unit in settings.dataset.targets.units
-            for c_rate in settings.dataset.targets.c_rates
-            if outputs in ("all", unit)
-        ]
+        try:
+            chosen = choose_outputs(settings.dataset.targets, outputs)
+        except ValueError as error:
+            raise ConfigError(f"{where} (stage '{stage.name}'): {error}") from None
+        values["targets"] = [q.name for q in chosen]
+        values["log_targets"] = [q.name for q in chosen if q.transform == "log"]
+        values["zero_targets"] = [q.name for q in chosen if "mape" not in q.metrics]
+    elif settings.dataset.targets is not None:
+        raise ConfigError(
+            f"{where} (stage '{stage.name}'): the study predicts numbers (dataset.targets), but "
+            "model.outputs is 'class'; say 'all', or name the quantities."
+        )
     stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")
     parent = ancestors[-1] if ancestors else None
     key = _short_hash([tile_id, split_id, parent, _dump(stage_settings)])

@@ -15,6 +15,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.planning.grey_mismatches import list_mismatches
+from batteryscope.planning.layout import (
+    MODELS,
+    REPORTS,
+    PictureLayout,
+    RowLayout,
+    StudyLayout,
+)
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
@@ -102,6 +110,9 @@ try:
         n: find_table_version([file.path for file in s.dataset.files])
         for n, s in PROJECT.table_studies.items()
     }
+    TABLE_SWEEPS = {
+        n: plan_table_sweeps(n, s) for n, s in PROJECT.table_studies.items()
+    }
     wanted = workflow.config_settings.config.get("sweeps")
     if wanted and workflow.is_main_process:
         # Snakemake itself has not looked at the targets yet.
@@ -126,9 +137,11 @@ CLASS_STUDIES = pattern_of("class")
 REGRESSION_STUDIES = pattern_of("capacity")
 TABLE_STUDIES = pattern_of("table")
 ALL_STUDIES = pattern_of("class", "capacity", "table")
-# Where studies of pictures keep what they predict for an arm, and the maps of their arms.
-PREDICTED = {"class": "arms/{arm}", "capacity": "predicted/{arm}"}
-EXPLAINED = {"class": ["arms/{arm}/explain"], "capacity": ["explained", "predicted"]}
+# Where everything lies: as patterns of the rules, and of every study with its plan.
+WORK = StudyLayout(Path("work/{study}"))
+LAYOUTS = {n: PictureLayout(Path("work") / n, plan) for n, plan in PLANS.items()} | {
+    n: RowLayout(Path("work") / n, plan) for n, plan in TABLE_SWEEPS.items()
+}
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
@@ -140,8 +153,8 @@ else:
 
 for study_name in STUDIES:
     forget_stale_publication(
-        Path(f"work/{study_name}/published.json"),
-        [Path("models") / study_name, Path("reports") / study_name],
+        LAYOUTS[study_name].published,
+        [MODELS / study_name, REPORTS / study_name],
     )
 
 
@@ -173,9 +186,17 @@ def plan_of(wildcards):
     return PLANS[wildcards.study]
 
 
+def stage_of(wildcards):
+    return plan_of(wildcards).stages[wildcards.chain]
+
+
+def layout_of(wildcards):
+    return LAYOUTS[wildcards.study]
+
+
 def settings_file(study, name, settings):
     """A file with the settings of one job, named after its content: a change re-runs the job."""
-    return write_settings(Path(f"work/{study}/settings"), name, settings).as_posix()
+    return write_settings(LAYOUTS[study].settings, name, settings).as_posix()
 
 
 def table_study(wildcards):
@@ -191,7 +212,7 @@ def table_settings(wildcards, *sections):
 def table_files(wildcards):
     """The tables of a study: the user's, or the folder with the generated one."""
     files = table_study(wildcards).dataset.files
-    return [file.path for file in files] or f"work/{wildcards.study}/data/table"
+    return [file.path for file in files] or layout_of(wildcards).data.table
 
 
 def dataset_settings(wildcards):
@@ -210,9 +231,8 @@ def reading_settings(wildcards):
 
 
 def dataset_folder(study, source="data"):
-    settings = PROJECT.studies[study]
-    dataset = settings.dataset if source == "data" else settings.evaluate.external
-    return dataset.path or f"work/{study}/{source}/images"
+    """The folder of the pictures as text, for a program."""
+    return LAYOUTS[study].find_dataset(source).as_posix()
 
 
 def masks_option(wildcards):
@@ -227,35 +247,30 @@ def masks_option(wildcards):
 
 def generated_folder(wildcards):
     """The generated images as an input; nothing where the user brings the images."""
-    return (
-        []
-        if dataset_settings(wildcards).path
-        else f"work/{wildcards.study}/{wildcards.source}/images"
-    )
+    own = dataset_settings(wildcards).path
+    return [] if own else layout_of(wildcards).dataset(wildcards.source).images
 
 
-def stage_parts(study, chain):
-    """The folders of finished fits of one stage."""
-    parts = PLANS[study].stages[chain].settings.train.parallel_jobs
-    return [f"work/{study}/stages/{chain}/part{part}" for part in range(parts)]
+def generated_images(wildcards):
+    """The same of the study's own data set."""
+    own = PROJECT.studies[wildcards.study].dataset.path
+    return [] if own else layout_of(wildcards).data.images
 
 
 def arm_parts(wildcards):
-    return stage_parts(
-        wildcards.study, PLANS[wildcards.study].every_arm[wildcards.arm].chains[-1]
-    )
+    return layout_of(wildcards).list_fits(wildcards.arm)
 
 
-def explanations(wildcards):
-    """Maps of the configured arms; those of a learning curve are not explained."""
-    study, arms = wildcards.study, PROJECT.studies[wildcards.study].arms
-    folders = [f"work/{study}/{folder}" for folder in EXPLAINED[PROJECT.rooms[study]]]
-    return sorted(set(expand(folders, arm=arms)))
+def stage_fits(wildcards):
+    """The folders of finished fits of all stages of all arms."""
+    layout = layout_of(wildcards)
+    return [part for chain in layout.list_stages() for part in layout.list_parts(chain)]
 
 
-def arm_folder(study, arm):
-    """Where the predictions and the cost of an arm lie."""
-    return f"work/{study}/{PREDICTED[PROJECT.rooms[study]]}".format(arm=arm)
+def arm_splits(wildcards):
+    """The divisions of all arms, each once."""
+    splits = layout_of(wildcards).list_splits().values()
+    return sorted({split.roles for split in splits})
 
 
 def named(items):
@@ -284,36 +299,20 @@ def find_failures():
 
 
 def parent_parts(wildcards):
-    parent = plan_of(wildcards).stages[wildcards.chain].parent
-    return stage_parts(wildcards.study, parent) if parent else []
+    parent = stage_of(wildcards).parent
+    return layout_of(wildcards).list_parts(parent) if parent else []
 
 
 def training_threads(wildcards):
     """As many as the settings say; else all cores, divided among the jobs of a stage."""
-    train = plan_of(wildcards).stages[wildcards.chain].settings.train
+    train = stage_of(wildcards).settings.train
     cores = workflow.cores or ALL_CORES
     return min(cores, train.threads or max(1, cores // train.parallel_jobs))
 
 
 def external_pieces(wildcards):
-    external = PROJECT.studies[wildcards.study].evaluate.external
-    folder = f"work/{wildcards.study}/external"
-    return [f"{folder}/metrics.csv", f"{folder}/metrics.json"] if external else []
-
-
-def external_option(wildcards, input):
-    """The folder of the external data set for a program, where the study has one."""
-    return ["--external", f"work/{wildcards.study}/external"] if input.external else []
-
-
-def main_arm_folder(wildcards):
-    return f"work/{wildcards.study}/arms/{plan_of(wildcards).main.name}"
-
-
-def arm_stages(wildcards):
-    """Folders of all stages of all arms, each once."""
-    chains = sorted({c for arm in plan_of(wildcards).arms.values() for c in arm.chains})
-    return [(chain, f"work/{wildcards.study}/stages/{chain}") for chain in chains]
+    external = layout_of(wildcards).external
+    return [external.metrics, external.flat_metrics] if external else []
 
 
 def bundle_settings(wildcards):
@@ -329,22 +328,23 @@ def bundle_settings(wildcards):
         "generated": study.dataset.path is None,
         "paper": study.paper,
         "paper_doi": study.paper_doi,
+        "quantities": [
+            quantity.model_dump(mode="json")
+            for quantity in list_quantities(wildcards.study)
+        ],
     }
 
 
-def arm_splits(wildcards):
-    """Every arm with the split file that it used."""
-    return [
-        (arm.name, f"work/{wildcards.study}/splits/{arm.split}/split.parquet")
-        for arm in plan_of(wildcards).arms.values()
-    ]
+def list_quantities(study):
+    """The numbers that a study of pictures predicts; none for one of classes or tables."""
+    images = PROJECT.image_studies.get(study)
+    return images.dataset.targets.listed if images and images.dataset.targets else []
 
 
 def mismatched_predictions(wildcards):
     """What arms say of test tiles with other grey levels, where the study asks for that."""
     arms = dict.fromkeys(m.arm for m in list_mismatches(plan_of(wildcards)))
-    folder = f"work/{wildcards.study}/arms"
-    return [f"{folder}/{arm}/predictions_mismatched.parquet" for arm in arms]
+    return [layout_of(wildcards).arm(arm).mismatched_predictions for arm in arms]
 
 
 def mismatched_option(wildcards, input):
@@ -357,8 +357,7 @@ def mismatched_option(wildcards, input):
 def measured_tiles(wildcards):
     """The tile store whose slices were measured, where a baseline asks for that."""
     wanted = PROJECT.studies[wildcards.study].evaluate.baselines
-    tiles = f"work/{wildcards.study}/tiles/{plan_of(wildcards).main.tiles}"
-    return tiles if "winding" in wanted else []
+    return layout_of(wildcards).main_tiles if "winding" in wanted else []
 
 
 def measured_preprocess(wildcards):
@@ -374,9 +373,7 @@ def measured_preprocess(wildcards):
 
 def local_weights(wildcards):
     """The weights file that a stage starts from, if it is a file of the user's own."""
-    return weights_file(
-        plan_of(wildcards).stages[wildcards.chain].settings.model.weights
-    )
+    return weights_file(stage_of(wildcards).settings.model.weights)
 
 
 def weights_file(weights):

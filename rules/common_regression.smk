@@ -8,11 +8,11 @@ def regression_arms(wildcards):
 
 
 def regression_pieces(study, arm):
-    root = f"work/{study}"
+    layout = LAYOUTS[study]
     return {
-        "split": f"{root}/splits/{arm.split}/split.parquet",
-        "tiles": f"{root}/tiles/{arm.tiles}",
-        "fits": stage_parts(study, arm.chains[-1]),
+        "split": layout.split(arm.split).roles.as_posix(),
+        "tiles": layout.tiles(arm.tiles).as_posix(),
+        "fits": [part.as_posix() for part in layout.list_fits(arm.name)],
         "where": arm.recipe.split.test_where,
         "scheme": arm.recipe.split.scheme,
         "group": arm.recipe.split.group,
@@ -27,28 +27,19 @@ def point_pieces(wildcards):
     )
 
 
-def regression_splits(wildcards):
-    root = f"work/{wildcards.study}/splits"
-    return sorted(
-        {f"{root}/{a.split}/split.parquet" for a in plan_of(wildcards).arms.values()}
-    )
-
-
 def regression_tiles(wildcards):
-    arms = plan_of(wildcards).arms.values()
-    return sorted({f"work/{wildcards.study}/tiles/{arm.tiles}" for arm in arms})
+    tiles = {arm.tiles for arm in plan_of(wildcards).arms.values()}
+    return [layout_of(wildcards).tiles(name) for name in sorted(tiles)]
 
 
 def regression_fits(wildcards):
-    arms = plan_of(wildcards).arms.values()
-    chains = sorted({arm.chains[-1] for arm in arms})
-    return [part for chain in chains for part in stage_parts(wildcards.study, chain)]
+    chains = {arm.chains[-1] for arm in plan_of(wildcards).arms.values()}
+    return [p for c in sorted(chains) for p in layout_of(wildcards).list_parts(c)]
 
 
 def simulated_capacities(wildcards):
     """The table of the half-cell model; nothing for a study without physics."""
-    has_physics = PROJECT.studies[wildcards.study].physics is not None
-    return [f"work/{wildcards.study}/physics/capacities.csv"] if has_physics else []
+    return layout_of(wildcards).simulated or []
 
 
 def label_simulation(wildcards):
@@ -63,7 +54,7 @@ def label_simulation_options(wildcards, input):
         return []
     physics = PROJECT.studies[wildcards.study].physics
     cell = settings_file(wildcards.study, "physics", physics)
-    return ["--simulated", *input.simulated, "--physics", cell]
+    return ["--simulated", input.simulated, "--physics", cell]
 
 
 def phase_maps(wildcards):
@@ -74,8 +65,3 @@ def phase_maps(wildcards):
     generated = study.dataset.path is None
     folder = f"{dataset_folder(wildcards.study)}/.phases"
     return ["--phases", folder] if generated else []
-
-
-def generated_images(wildcards):
-    study = PROJECT.studies[wildcards.study]
-    return [] if study.dataset.path else dataset_folder(wildcards.study)

@@ -20,14 +20,14 @@ def search_storage(wildcards):
     own = SEARCHES[wildcards.study].settings.storage
     if own:
         return pass_address(own, wildcards.study)
-    return f"sqlite:///work/{wildcards.study}/search/candidates.db"
+    return f"sqlite:///{layout_of(wildcards).search.database.as_posix()}"
 
 
 def storage_check(wildcards):
     """The proof that a database of the user's own was reached; random search follows ASHA."""
     own = SEARCHES[wildcards.study].settings.storage
     asks = own and wildcards.strategy == "asha"
-    return f"work/{wildcards.study}/search/reached.json" if asks else []
+    return layout_of(wildcards).search.reached if asks else []
 
 
 def search_settings(wildcards):
@@ -50,35 +50,35 @@ def search_kind(wildcards):
 
 def search_split(wildcards):
     if searches_tables(wildcards):
-        return f"work/{wildcards.study}/splits/split.parquet"
+        return layout_of(wildcards).split().roles
     split = SEARCHES[wildcards.study].stage.split
-    return f"work/{wildcards.study}/splits/{split}/split.parquet"
+    return layout_of(wildcards).split(split).roles
 
 
 def search_tiles(wildcards):
     """The tile store; networks of tables have none."""
     if searches_tables(wildcards):
         return []
-    return f"work/{wildcards.study}/tiles/{SEARCHES[wildcards.study].stage.tiles}"
+    return layout_of(wildcards).tiles(SEARCHES[wildcards.study].stage.tiles)
 
 
 def search_rows(wildcards):
     """The rows, where candidates learn from them alone."""
     if searches_tables(wildcards):
-        return f"work/{wildcards.study}/data/manifest.parquet"
+        return layout_of(wildcards).data.manifest
     return []
 
 
 def search_workers(wildcards, strategy):
     workers = range(SEARCHES[wildcards.study].settings.workers)
-    return [f"work/{wildcards.study}/search/{strategy}/worker{i}.json" for i in workers]
+    return [layout_of(wildcards).search.worker(strategy, i) for i in workers]
 
 
 def search_parents(wildcards):
     if searches_tables(wildcards):
         return []
     parent = SEARCHES[wildcards.study].stage.parent
-    return stage_parts(wildcards.study, parent) if parent else []
+    return layout_of(wildcards).list_parts(parent) if parent else []
 
 
 def search_threads(wildcards):

@@ -1,14 +1,4 @@
 # What the rules of sweeps share.
-
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
-
-try:
-    TABLE_SWEEPS = {
-        name: plan_table_sweeps(name, study)
-        for name, study in PROJECT.table_studies.items()
-    }
-except BatteryscopeError as error:
-    refuse(error)
 SWEPT = PLANS | TABLE_SWEEPS
 
 
@@ -22,10 +12,9 @@ def sweep_arms(wildcards):
     return sorted({point.arm for point in sweep_points(wildcards.study)})
 
 
-def sweep_pieces(wildcards, name="comparison"):
-    """What the points of a study's sweeps leave; nothing if none is run."""
-    has_points = bool(sweep_points(wildcards.study))
-    return [f"work/{wildcards.study}/sweeps/{name}"] if has_points else []
+def sweep_pieces(wildcards):
+    """The compared points of a study's sweeps; nothing if none is run."""
+    return layout_of(wildcards).sweeps or []
 
 
 def image_arms(study):
@@ -39,13 +28,16 @@ def sweep_fits(wildcards):
     """The folders with the histories of all fits."""
     study = wildcards.study
     arms = image_arms(study).items()
-    return [(name, stage_parts(study, arm.chains[-1])) for name, arm in arms]
+    return [
+        (name, [part.as_posix() for part in LAYOUTS[study].list_fits(name)])
+        for name, _ in arms
+    ]
 
 
 def sweep_splits(wildcards):
     study = wildcards.study
     return [
-        (name, f"work/{study}/splits/{arm.split}/split.parquet")
+        (name, LAYOUTS[study].split(arm.split).roles)
         for name, arm in image_arms(study).items()
     ]
 
@@ -56,32 +48,11 @@ def sweep_labels(wildcards):
 
 
 def point_split(wildcards):
-    """How a point of a table study divides the rows: as the study, or by itself."""
-    split = TABLE_SWEEPS[wildcards.study].split_of.get(wildcards.arm)
-    folder = f"sweeps/splits/{split}" if split else "splits"
-    return f"work/{wildcards.study}/{folder}/split.parquet"
-
-
-def sweep_predictions(study, arm):
-    """Where the predictions of an arm that does the work of a point lie."""
-    if study in TABLE_SWEEPS:
-        own = arm in TABLE_SWEEPS[study].work
-        folder = f"sweeps/networks/{arm}" if own else "networks"
-        return f"work/{study}/{folder}/predictions.parquet"
-    if PROJECT.rooms[study] == "capacity" and arm in PLANS[study].point_arms:
-        return f"work/{study}/sweeps/predicted/{arm}/predictions.parquet"
-    return f"{arm_folder(study, arm)}/predictions.parquet"
+    return layout_of(wildcards).point_split(wildcards.arm).roles
 
 
 def sweep_inputs(wildcards):
-    """The predictions as inputs, or the folder around them where that is the output of a rule."""
-    study, room = wildcards.study, PROJECT.rooms[wildcards.study]
-    paths = {Path(sweep_predictions(study, arm)) for arm in sweep_arms(wildcards)}
-    if room == "table":
-        paths = {path.parent for path in paths}
-    if room == "capacity":  # the study's own arms are predicted together
-        paths = {p if p.parts[2] == "sweeps" else p.parents[1] for p in paths}
-    return sorted(path.as_posix() for path in paths)
+    return layout_of(wildcards).list_point_inputs()
 
 
 def without_sweeps(study):
@@ -104,4 +75,5 @@ def sweep_settings(wildcards):
         ],
         "backbones": {name: arm.recipe.model.backbone for name, arm in arms},
         "bases": {point.arm: point.base for point in points},
+        "quantities": [q.model_dump(mode="json") for q in list_quantities(study)],
     }

@@ -3,18 +3,18 @@
 
 rule evaluate_arm:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).every_arm[w.arm].split}/split.parquet",
+        manifest=WORK.data.manifest,
+        split=lambda w: layout_of(w).split(plan_of(w).every_arm[w.arm].split).roles,
         fits=arm_parts,
         code=code_of("evaluate_arm"),
     output:
-        predictions="work/{study}/arms/{arm}/predictions.parquet",
-        calibration="work/{study}/arms/{arm}/calibration.json",
-        cost="work/{study}/arms/{arm}/cost.json",
+        predictions=WORK.evaluated("{arm}").predictions,
+        calibration=WORK.evaluated("{arm}").calibration,
+        cost=WORK.evaluated("{arm}").cost,
     log:
-        "work/{study}/logs/evaluate_arm_{arm}.log",
+        WORK.log("evaluate_arm_{arm}"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_arm_{arm}.tsv"
+        WORK.benchmark("evaluate_arm_{arm}")
     conda:
         "../environment.yml"
     resources:
@@ -32,17 +32,17 @@ rule evaluate_arm:
 
 rule evaluate_grey_levels:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).arms[w.arm].split}/split.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        manifest=WORK.data.manifest,
+        split=lambda w: layout_of(w).split(plan_of(w).arms[w.arm].split).roles,
+        tiles=lambda w: layout_of(w).tiles(plan_of(w).arms[w.arm].tiles),
         fits=arm_parts,
         code=code_of("evaluate_grey_levels"),
     output:
-        predictions="work/{study}/arms/{arm}/predictions_mismatched.parquet",
+        predictions=WORK.evaluated("{arm}").mismatched_predictions,
     log:
-        "work/{study}/logs/evaluate_grey_levels_{arm}.log",
+        WORK.log("evaluate_grey_levels_{arm}"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_grey_levels_{arm}.tsv"
+        WORK.benchmark("evaluate_grey_levels_{arm}")
     conda:
         "../environment.yml"
     threads: 2
@@ -66,17 +66,17 @@ rule evaluate_grey_levels:
 
 rule evaluate_baselines:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        frames="work/{study}/data/frames.parquet",
-        split="work/{study}/splits/{split}/split.parquet",
+        manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
+        split=WORK.split("{split}").roles,
         tiles=measured_tiles,
         code=code_of("evaluate_baselines"),
     output:
-        predictions="work/{study}/baselines/{split}/predictions.parquet",
+        predictions=WORK.baselines("{split}"),
     log:
-        "work/{study}/logs/evaluate_baselines_{split}.log",
+        WORK.log("evaluate_baselines_{split}"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_baselines_{split}.tsv"
+        WORK.benchmark("evaluate_baselines_{split}")
     conda:
         "../environment.yml"
     threads: 1
@@ -102,27 +102,23 @@ rule evaluate_baselines:
 
 rule compare_arms:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
-        audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
-        arms=lambda w: [
-            f"work/{w.study}/arms/{a}/predictions.parquet" for a in plan_of(w).arms
-        ],
-        splits=lambda w: sorted({path for _, path in arm_splits(w)}),
-        baselines=lambda w: f"work/{w.study}/baselines/{plan_of(w).main.split}/predictions.parquet",
+        manifest=WORK.data.manifest,
+        images=generated_images,
+        audit=lambda w: layout_of(w).main_split.audit,
+        split=lambda w: layout_of(w).main_split.roles,
+        arms=lambda w: [a.predictions for a in layout_of(w).list_arms().values()],
+        splits=arm_splits,
+        baselines=lambda w: layout_of(w).baselines(plan_of(w).main.split),
         # Only where evaluate.grey_levels_at_test asks for it.
         mismatched=mismatched_predictions,
         survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
         code=code_of("compare_arms"),
     output:
-        comparison=directory("work/{study}/comparison"),
+        comparison=directory(WORK.comparison),
     log:
-        "work/{study}/logs/compare_arms.log",
+        WORK.log("compare_arms"),
     benchmark:
-        "work/{study}/benchmarks/compare_arms.tsv"
+        WORK.benchmark("compare_arms")
     wildcard_constraints:
         study=CLASS_STUDIES,
     priority: 5  # report and bundle wait for this
@@ -132,8 +128,7 @@ rule compare_arms:
         mem_mb=2000,
     params:
         arms=lambda w: named(
-            (a, f"work/{w.study}/arms/{a}/predictions.parquet")
-            for a in plan_of(w).arms
+            (name, arm.predictions) for name, arm in layout_of(w).list_arms().items()
         ),
         settings=lambda w: settings_file(
             w.study,
@@ -157,7 +152,9 @@ rule compare_arms:
             for a in PROJECT.studies[w.study].arms
             if plan_of(w).arms[a].split == plan_of(w).main.split
         ],
-        splits=lambda w: named(arm_splits(w)),
+        splits=lambda w: named(
+            (name, split.roles) for name, split in layout_of(w).list_splits().items()
+        ),
         labels=lambda w: json.dumps(
             {a.name: a.label for a in plan_of(w).arms.values()}, ensure_ascii=False
         ),
@@ -179,8 +176,8 @@ rule compare_arms:
 
 rule evaluate_external:
     input:
-        bundle="work/{study}/bundle",
-        manifest="work/{study}/external/manifest.parquet",
+        bundle=WORK.bundle,
+        manifest=WORK.dataset("external").manifest,
         images=lambda w: (
             []
             if PROJECT.studies[w.study].evaluate.external.path
@@ -188,13 +185,13 @@ rule evaluate_external:
         ),
         code=code_of("evaluate_external"),
     output:
-        predictions="work/{study}/external/predictions.csv",
-        metrics="work/{study}/external/metrics.csv",
-        flat="work/{study}/external/metrics.json",
+        predictions=WORK.dataset("external").predictions,
+        metrics=WORK.dataset("external").metrics,
+        flat=WORK.dataset("external").flat_metrics,
     log:
-        "work/{study}/logs/evaluate_external.log",
+        WORK.log("evaluate_external"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_external.tsv"
+        WORK.benchmark("evaluate_external")
     conda:
         "../environment.yml"
     threads: 1

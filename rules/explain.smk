@@ -3,20 +3,18 @@
 
 rule explain_arm:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).arms[w.arm].tiles}",
+        manifest=WORK.data.manifest,
+        tiles=lambda w: layout_of(w).tiles(plan_of(w).arms[w.arm].tiles),
         fits=arm_parts,
-        predictions="work/{study}/arms/{arm}/predictions.parquet",
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
+        predictions=WORK.evaluated("{arm}").predictions,
+        images=generated_images,
         code=code_of("explain_arm"),
     output:
-        maps=directory("work/{study}/arms/{arm}/explain"),
+        maps=directory(WORK.evaluated("{arm}").maps),
     log:
-        "work/{study}/logs/explain_arm_{arm}.log",
+        WORK.log("explain_arm_{arm}"),
     benchmark:
-        "work/{study}/benchmarks/explain_arm_{arm}.tsv"
+        WORK.benchmark("explain_arm_{arm}")
     priority: 5  # the report waits for this, not for the bundle
     conda:
         "../environment.yml"

@@ -5,17 +5,17 @@ rule generate_dataset:
     input:
         # Capacities of generated electrodes come from the half-cell model.
         simulated=lambda w: (
-            f"work/{w.study}/physics/capacities.csv"
+            layout_of(w).capacities
             if dataset_settings(w).generator.kind == "cross_section"
             else []
         ),
         code=code_of("generate_dataset"),
     output:
-        images=directory("work/{study}/{source}/images"),
+        images=directory(WORK.dataset("{source}").images),
     log:
-        "work/{study}/logs/generate_dataset_{source}.log",
+        WORK.log("generate_dataset_{source}"),
     benchmark:
-        "work/{study}/benchmarks/generate_dataset_{source}.tsv"
+        WORK.benchmark("generate_dataset_{source}")
     conda:
         "../environment.yml"
     # Those pictures are few, and nothing waits for them as long as models train.

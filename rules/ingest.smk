@@ -7,14 +7,14 @@ rule ingest_dataset:
         simulated=label_simulation,
         code=code_of("ingest_dataset"),
     output:
-        manifest="work/{study}/{source}/manifest.parquet",
-        rejects="work/{study}/{source}/rejects.csv",
-        frames="work/{study}/{source}/frames.parquet",
-        summary="work/{study}/{source}/summary.json",
+        manifest=WORK.dataset("{source}").manifest,
+        rejects=WORK.dataset("{source}").rejects,
+        frames=WORK.dataset("{source}").frames,
+        summary=WORK.dataset("{source}").summary,
     log:
-        "work/{study}/logs/ingest_dataset_{source}.log",
+        WORK.log("ingest_dataset_{source}"),
     benchmark:
-        "work/{study}/benchmarks/ingest_dataset_{source}.tsv"
+        WORK.benchmark("ingest_dataset_{source}")
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"

@@ -3,17 +3,15 @@
 
 rule preprocess_images:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
+        manifest=WORK.data.manifest,
+        images=generated_images,
         code=code_of("preprocess_images"),
     output:
-        tiles=directory("work/{study}/tiles/{tiles}"),
+        tiles=directory(WORK.tiles("{tiles}")),
     log:
-        "work/{study}/logs/preprocess_images_{tiles}.log",
+        WORK.log("preprocess_images_{tiles}"),
     benchmark:
-        "work/{study}/benchmarks/preprocess_images_{tiles}.tsv"
+        WORK.benchmark("preprocess_images_{tiles}")
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"

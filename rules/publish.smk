@@ -3,17 +3,17 @@
 
 rule publish_study:
     input:
-        bundle="work/{study}/bundle",
-        report="work/{study}/report",
-        tracked="work/{study}/tracked.json",
-        sweeps=lambda w: sweep_pieces(w, "tracked.json"),
+        bundle=WORK.bundle,
+        report=WORK.report,
+        tracked=WORK.tracked,
+        sweeps=lambda w: layout_of(w).sweep_tracked if sweep_points(w.study) else [],
         code=code_of("publish_study"),
     output:
-        published="work/{study}/published.json",
+        published=WORK.published,
     log:
-        "work/{study}/logs/publish_study.log",
+        WORK.log("publish_study"),
     benchmark:
-        "work/{study}/benchmarks/publish_study.tsv"
+        WORK.benchmark("publish_study")
     wildcard_constraints:
         study=ALL_STUDIES,
     conda:

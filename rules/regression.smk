@@ -5,11 +5,11 @@ rule simulate_capacities:
     input:
         code=code_of("simulate_capacities"),
     output:
-        table="work/{study}/physics/capacities.csv",
+        table=WORK.capacities,
     log:
-        "work/{study}/logs/simulate_capacities.log",
+        WORK.log("simulate_capacities"),
     benchmark:
-        "work/{study}/benchmarks/simulate_capacities.tsv"
+        WORK.benchmark("simulate_capacities")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     priority: 90  # generated pictures wait for this, and all else for them
@@ -30,16 +30,16 @@ rule simulate_capacities:
 
 rule evaluate_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        splits=regression_splits,
+        manifest=WORK.data.manifest,
+        splits=arm_splits,
         fits=regression_fits,
         code=code_of("evaluate_regression"),
     output:
-        predicted=directory("work/{study}/predicted"),
+        predicted=directory(WORK.predicted),
     log:
-        "work/{study}/logs/evaluate_regression.log",
+        WORK.log("evaluate_regression"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_regression.tsv"
+        WORK.benchmark("evaluate_regression")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     priority: 10
@@ -58,17 +58,17 @@ rule evaluate_regression:
 
 rule evaluate_regression_point:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         split=lambda w: point_pieces(w)["split"],
         fits=lambda w: point_pieces(w)["fits"],
         code=code_of("evaluate_regression"),
     output:
-        predictions="work/{study}/sweeps/predicted/{arm}/predictions.parquet",
-        cost="work/{study}/sweeps/predicted/{arm}/cost.json",
+        predictions=WORK.sweep_predicted("{arm}").predictions,
+        cost=WORK.sweep_predicted("{arm}").cost,
     log:
-        "work/{study}/logs/evaluate_regression_point_{arm}.log",
+        WORK.log("evaluate_regression_point_{arm}"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_regression_point_{arm}.tsv"
+        WORK.benchmark("evaluate_regression_point_{arm}")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     conda:
@@ -87,18 +87,19 @@ rule evaluate_regression_point:
 
 rule compare_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        predicted="work/{study}/predicted",
-        splits=regression_splits,
+        manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
+        predicted=WORK.predicted,
+        splits=arm_splits,
         tiles=regression_tiles,
         simulated=simulated_capacities,
         code=code_of("compare_regression"),
     output:
-        comparison=directory("work/{study}/comparison"),
+        comparison=directory(WORK.comparison),
     log:
-        "work/{study}/logs/compare_regression.log",
+        WORK.log("compare_regression"),
     benchmark:
-        "work/{study}/benchmarks/compare_regression.tsv"
+        WORK.benchmark("compare_regression")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     priority: 10  # report and bundle wait for this, the maps do not
@@ -112,31 +113,31 @@ rule compare_regression:
         arms=regression_arms,
         main_arm=lambda w: plan_of(w).main.name,
         simulated=lambda w, input: (
-            ["--simulated", *input.simulated] if input.simulated else []
+            ["--simulated", input.simulated] if input.simulated else []
         ),
     message:
         "{wildcards.study}: compare networks, baselines, physics and the paper"
     shell:
         "python workflow_scripts/compare_regression.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --predicted {input.predicted:q} --arms {params.arms:q} "
-        "--main-arm {params.main_arm:q} {params.simulated:q} --out-dir {output.comparison:q} "
-        "--log {log:q}"
+        "--manifest {input.manifest:q} --frames {input.frames:q} "
+        "--predicted {input.predicted:q} --arms {params.arms:q} --main-arm {params.main_arm:q} "
+        "{params.simulated:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule explain_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         images=generated_images,
-        splits=regression_splits,
+        splits=arm_splits,
         tiles=regression_tiles,
         fits=regression_fits,
         code=code_of("explain_regression"),
     output:
-        maps=directory("work/{study}/explained"),
+        maps=directory(WORK.explained),
     log:
-        "work/{study}/logs/explain_regression.log",
+        WORK.log("explain_regression"),
     benchmark:
-        "work/{study}/benchmarks/explain_regression.tsv"
+        WORK.benchmark("explain_regression")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     conda:
@@ -165,22 +166,22 @@ rule explain_regression:
 
 rule report_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).main.tiles}",
-        audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
-        predicted="work/{study}/predicted",
-        comparison="work/{study}/comparison",
-        maps="work/{study}/explained",
+        manifest=WORK.data.manifest,
+        tiles=lambda w: layout_of(w).main_tiles,
+        audit=lambda w: layout_of(w).main_split.audit,
+        predicted=WORK.predicted,
+        comparison=WORK.comparison,
+        maps=WORK.explained,
         external=external_pieces,
         sweeps=sweep_pieces,
         fits=regression_fits,
         code=code_of("report_regression"),
     output:
-        report=directory("work/{study}/report"),
+        report=directory(WORK.report),
     log:
-        "work/{study}/logs/report_regression.log",
+        WORK.log("report_regression"),
     benchmark:
-        "work/{study}/benchmarks/report_regression.tsv"
+        WORK.benchmark("report_regression")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     conda:
@@ -190,36 +191,30 @@ rule report_regression:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        stages=lambda w: named(arm_stages(w)),
-        external=external_option,
-        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_regression.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
-        "--tiles {input.tiles:q} --audit {input.audit:q} --predicted {input.predicted:q} "
-        "--comparison {input.comparison:q} --maps {input.maps:q} --stages {params.stages:q} "
-        "{params.external:q} {params.sweeps:q} --workers {threads} --out {output.report:q} "
-        "--log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule bundle_regression:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        frames="work/{study}/data/frames.parquet",
+        manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
         images=generated_images,
-        splits=regression_splits,
+        splits=arm_splits,
         fits=regression_fits,
-        comparison="work/{study}/comparison",
+        comparison=WORK.comparison,
         code=code_of("bundle_regression"),
     output:
-        bundle=directory("work/{study}/bundle"),
+        bundle=directory(WORK.bundle),
     log:
-        "work/{study}/logs/bundle_regression.log",
+        WORK.log("bundle_regression"),
     benchmark:
-        "work/{study}/benchmarks/bundle_regression.tsv"
+        WORK.benchmark("bundle_regression")
     wildcard_constraints:
         study=REGRESSION_STUDIES,
     conda:

@@ -3,21 +3,21 @@
 
 rule report_study:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).main.tiles}",
-        audit=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/audit.json",
-        comparison="work/{study}/comparison",
-        maps=explanations,
+        manifest=WORK.data.manifest,
+        tiles=lambda w: layout_of(w).main_tiles,
+        audit=lambda w: layout_of(w).main_split.audit,
+        comparison=WORK.comparison,
+        maps=lambda w: layout_of(w).list_maps(),
         external=external_pieces,
         sweeps=sweep_pieces,
-        fits=lambda w: [p for c, _ in arm_stages(w) for p in stage_parts(w.study, c)],
+        fits=stage_fits,
         code=code_of("report_study"),
     output:
-        report=directory("work/{study}/report"),
+        report=directory(WORK.report),
     log:
-        "work/{study}/logs/report_study.log",
+        WORK.log("report_study"),
     benchmark:
-        "work/{study}/benchmarks/report_study.tsv"
+        WORK.benchmark("report_study")
     wildcard_constraints:
         study=CLASS_STUDIES,
     conda:
@@ -27,44 +27,32 @@ rule report_study:
         mem_mb=2000,
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        split_dir=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}",
-        arms=lambda w: named((a, f"work/{w.study}/arms/{a}") for a in plan_of(w).arms),
-        stages=lambda w: named(arm_stages(w)),
-        external=external_option,
-        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
-        generated=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else ["--generated"]
-        ),
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_study.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --manifest-dir {params.manifest_dir:q} "
-        "--tiles {input.tiles:q} --split-dir {params.split_dir:q} --arms {params.arms:q} "
-        "--stages {params.stages:q} --comparison {input.comparison:q} {params.external:q} "
-        "{params.sweeps:q} {params.generated:q} --workers {threads} --out {output.report:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule bundle_models:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        frames="work/{study}/data/frames.parquet",
+        manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
         # One picture is read: the example.
-        images=lambda w: (
-            [] if PROJECT.studies[w.study].dataset.path else dataset_folder(w.study)
-        ),
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).main.split}/split.parquet",
-        calibration=lambda w: f"{main_arm_folder(w)}/calibration.json",
-        fits=lambda w: stage_parts(w.study, plan_of(w).main.chains[-1]),
-        comparison="work/{study}/comparison",
+        images=generated_images,
+        split=lambda w: layout_of(w).main_split.roles,
+        calibration=lambda w: layout_of(w).arm(plan_of(w).main.name).calibration,
+        fits=lambda w: layout_of(w).list_fits(plan_of(w).main.name),
+        comparison=WORK.comparison,
         code=code_of("bundle_models"),
     output:
-        bundle=directory("work/{study}/bundle"),
+        bundle=directory(WORK.bundle),
     log:
-        "work/{study}/logs/bundle_models.log",
+        WORK.log("bundle_models"),
     benchmark:
-        "work/{study}/benchmarks/bundle_models.tsv"
+        WORK.benchmark("bundle_models")
     wildcard_constraints:
         study=CLASS_STUDIES,
     conda:

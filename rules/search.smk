@@ -6,11 +6,11 @@ rule check_search_storage:
         code=code_of("check_search_storage"),
     output:
         # Gone after use, so that the next search that is created connects anew.
-        reached=temp("work/{study}/search/reached.json"),
+        reached=temp(WORK.search.reached),
     log:
-        "work/{study}/logs/check_search_storage.log",
+        WORK.log("check_search_storage"),
     benchmark:
-        "work/{study}/benchmarks/check_search_storage.tsv"
+        WORK.benchmark("check_search_storage")
     wildcard_constraints:
         study=SEARCHED,
     priority: 1000  # a wrong address shall be told before the data work
@@ -37,17 +37,17 @@ rule create_search:
         rows=search_rows,
         # Random search gets as many epochs as ASHA has used.
         asha=lambda w: (
-            search_workers(w, "asha") + [f"work/{w.study}/search/asha/created.json"]
+            search_workers(w, "asha") + [layout_of(w).search.created("asha")]
             if w.strategy == "random"
             else []
         ),
         code=code_of("create_search"),
     output:
-        created="work/{study}/search/{strategy}/created.json",
+        created=WORK.search.created("{strategy}"),
     log:
-        "work/{study}/logs/create_search_{strategy}.log",
+        WORK.log("create_search_{strategy}"),
     benchmark:
-        "work/{study}/benchmarks/create_search_{strategy}.tsv"
+        WORK.benchmark("create_search_{strategy}")
     wildcard_constraints:
         study=SEARCHED,
         strategy="asha|random",
@@ -76,19 +76,19 @@ rule create_search:
 
 rule run_search_worker:
     input:
-        created="work/{study}/search/{strategy}/created.json",
-        manifest="work/{study}/data/manifest.parquet",
+        created=WORK.search.created("{strategy}"),
+        manifest=WORK.data.manifest,
         split=search_split,
         tiles=search_tiles,
         parent=search_parents,
         weights=search_weights,
         code=code_of("run_search_worker", leave_out="/tracking/"),
     output:
-        worker="work/{study}/search/{strategy}/worker{worker}.json",
+        worker=WORK.search.worker("{strategy}", "{worker}"),
     log:
-        "work/{study}/logs/run_search_worker_{strategy}_{worker}.log",
+        WORK.log("run_search_worker_{strategy}_{worker}"),
     benchmark:
-        "work/{study}/benchmarks/run_search_worker_{strategy}_{worker}.tsv"
+        WORK.benchmark("run_search_worker_{strategy}_{worker}")
     wildcard_constraints:
         study=SEARCHED,
         strategy="asha|random",
@@ -105,7 +105,7 @@ rule run_search_worker:
         settings=search_settings,
         storage=search_storage,
         # Not declared as output, so that it outlives a killed job.
-        state="work/{study}/state/search",
+        state=str(WORK.state("search")),
         tiles=lambda w, input: ["--tiles", input.tiles] if input.tiles else [],
     message:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
@@ -120,7 +120,7 @@ rule run_search_worker:
 rule summarise_search:
     input:
         created=lambda w: expand(
-            "work/{study}/search/{strategy}/created.json",
+            WORK.search.created("{strategy}"),
             study=w.study,
             strategy=SEARCHES[w.study].strategies,
         ),
@@ -129,11 +129,11 @@ rule summarise_search:
         ],
         code=code_of("summarise_search"),
     output:
-        summary=directory("work/{study}/search/summary"),
+        summary=directory(WORK.search.summary),
     log:
-        "work/{study}/logs/summarise_search.log",
+        WORK.log("summarise_search"),
     benchmark:
-        "work/{study}/benchmarks/summarise_search.tsv"
+        WORK.benchmark("summarise_search")
     wildcard_constraints:
         study=SEARCHED,
     conda:
@@ -160,14 +160,14 @@ rule summarise_search:
 
 rule track_search:
     input:
-        summary="work/{study}/search/summary",
+        summary=WORK.search.summary,
         code=code_of("track_search"),
     output:
-        tracked="work/{study}/search/tracked.json",
+        tracked=WORK.search.tracked,
     log:
-        "work/{study}/logs/track_search.log",
+        WORK.log("track_search"),
     benchmark:
-        "work/{study}/benchmarks/track_search.tsv"
+        WORK.benchmark("track_search")
     wildcard_constraints:
         study=SEARCHED,
     conda:
@@ -188,4 +188,4 @@ for study_name in SEARCHES:
         name:
             f"search_{study_name}"
         input:
-            f"work/{study_name}/search/tracked.json",
+            LAYOUTS[study_name].search.tracked,

@@ -3,16 +3,16 @@
 
 rule split_dataset:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        frames="work/{study}/data/frames.parquet",
+        manifest=WORK.data.manifest,
+        frames=WORK.data.frames,
         code=code_of("split_dataset"),
     output:
-        split="work/{study}/splits/{split}/split.parquet",
-        audit="work/{study}/splits/{split}/audit.json",
+        split=WORK.split("{split}").roles,
+        audit=WORK.split("{split}").audit,
     log:
-        "work/{study}/logs/split_dataset_{split}.log",
+        WORK.log("split_dataset_{split}"),
     benchmark:
-        "work/{study}/benchmarks/split_dataset_{split}.tsv"
+        WORK.benchmark("split_dataset_{split}")
     priority: 10  # most of the study waits for training
     conda:
         "../environment.yml"
@@ -31,16 +31,16 @@ rule split_dataset:
 
 rule balance_stage:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        tiles=lambda w: f"work/{w.study}/tiles/{balances_of(w)[w.balance].tiles}",
-        split=lambda w: f"work/{w.study}/splits/{balances_of(w)[w.balance].split}/split.parquet",
+        manifest=WORK.data.manifest,
+        tiles=lambda w: layout_of(w).tiles(balances_of(w)[w.balance].tiles),
+        split=lambda w: layout_of(w).split(balances_of(w)[w.balance].split).roles,
         code=code_of("balance_stage"),
     output:
-        balance="work/{study}/balance/{balance}.parquet",
+        balance=WORK.balance("{balance}"),
     log:
-        "work/{study}/logs/balance_stage_{balance}.log",
+        WORK.log("balance_stage_{balance}"),
     benchmark:
-        "work/{study}/benchmarks/balance_stage_{balance}.tsv"
+        WORK.benchmark("balance_stage_{balance}")
     priority: 10  # most of the study waits for training
     conda:
         "../environment.yml"

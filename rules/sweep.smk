@@ -4,15 +4,15 @@
 
 rule split_table_point:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         code=code_of("split_table"),
     output:
-        split="work/{study}/sweeps/splits/{split}/split.parquet",
-        audit="work/{study}/sweeps/splits/{split}/audit.json",
+        split=WORK.sweep_split("{split}").roles,
+        audit=WORK.sweep_split("{split}").audit,
     log:
-        "work/{study}/logs/split_table_point_{split}.log",
+        WORK.log("split_table_point_{split}"),
     benchmark:
-        "work/{study}/benchmarks/split_table_point_{split}.tsv"
+        WORK.benchmark("split_table_point_{split}")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -34,15 +34,15 @@ rule split_table_point:
 
 rule train_table_point:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         split=point_split,
         code=code_of("train_networks"),
     output:
-        networks=directory("work/{study}/sweeps/networks/{arm}"),
+        networks=directory(WORK.sweep_networks("{arm}")),
     log:
-        "work/{study}/logs/train_table_point_{arm}.log",
+        WORK.log("train_table_point_{arm}"),
     benchmark:
-        "work/{study}/benchmarks/train_table_point_{arm}.tsv"
+        WORK.benchmark("train_table_point_{arm}")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -64,17 +64,17 @@ rule train_table_point:
 
 rule compare_sweeps:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         arms=sweep_inputs,
         splits=lambda w: sorted({path for _, path in sweep_splits(w)}),
         fits=lambda w: [part for _, parts in sweep_fits(w) for part in parts],
         code=code_of("compare_sweeps"),
     output:
-        comparison=directory("work/{study}/sweeps/comparison"),
+        comparison=directory(WORK.sweep_comparison),
     log:
-        "work/{study}/logs/compare_sweeps.log",
+        WORK.log("compare_sweeps"),
     benchmark:
-        "work/{study}/benchmarks/compare_sweeps.tsv"
+        WORK.benchmark("compare_sweeps")
     wildcard_constraints:
         study=ALL_STUDIES,
     conda:
@@ -83,7 +83,9 @@ rule compare_sweeps:
         mem_mb=2000,
     params:
         points=lambda w: settings_file(w.study, "sweeps", sweep_settings(w)),
-        arms=lambda w: named((a, sweep_predictions(w.study, a)) for a in sweep_arms(w)),
+        arms=lambda w: named(
+            (a, layout_of(w).arm(a).predictions) for a in sweep_arms(w)
+        ),
         fits=lambda w: named((a, ",".join(parts)) for a, parts in sweep_fits(w)),
         splits=lambda w: named(sweep_splits(w)),
         label_columns=sweep_labels,
@@ -98,15 +100,15 @@ rule compare_sweeps:
 
 rule track_sweeps:
     input:
-        summary="work/{study}/data/summary.json",
-        comparison="work/{study}/sweeps/comparison",
+        summary=WORK.data.summary,
+        comparison=WORK.sweep_comparison,
         code=code_of("track_sweeps"),
     output:
-        tracked="work/{study}/sweeps/tracked.json",
+        tracked=WORK.sweep_tracked,
     log:
-        "work/{study}/logs/track_sweeps.log",
+        WORK.log("track_sweeps"),
     benchmark:
-        "work/{study}/benchmarks/track_sweeps.tsv"
+        WORK.benchmark("track_sweeps")
     wildcard_constraints:
         study=ALL_STUDIES,
     conda:
@@ -116,12 +118,11 @@ rule track_sweeps:
     params:
         settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
         kind=lambda w: PROJECT.studies[w.study].kind,
+        work=lambda w: layout_of(w).root.as_posix(),
         data_version=version_option,
     message:
         "{wildcards.study}: record the points of the sweeps in MLflow"
     shell:
-        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} "
-        "--kind {params.kind:q} "
-        "--settings {params.settings:q} "
-        "--manifest-summary {input.summary:q} {params.data_version:q} "
-        "--comparison {input.comparison:q} --out {output.tracked:q} --log {log:q}"
+        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} --kind {params.kind:q} "
+        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
+        "--out {output.tracked:q} --log {log:q}"

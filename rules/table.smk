@@ -5,11 +5,11 @@ rule generate_table:
     input:
         code=code_of("generate_table"),
     output:
-        table=directory("work/{study}/data/table"),
+        table=directory(WORK.data.table),
     log:
-        "work/{study}/logs/generate_table.log",
+        WORK.log("generate_table"),
     benchmark:
-        "work/{study}/benchmarks/generate_table.tsv"
+        WORK.benchmark("generate_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -33,13 +33,13 @@ rule ingest_table:
         tables=table_files,
         code=code_of("ingest_table"),
     output:
-        manifest="work/{study}/data/manifest.parquet",
-        rejects="work/{study}/data/rejects.csv",
-        summary="work/{study}/data/summary.json",
+        manifest=WORK.data.manifest,
+        rejects=WORK.data.rejects,
+        summary=WORK.data.summary,
     log:
-        "work/{study}/logs/ingest_table.log",
+        WORK.log("ingest_table"),
     benchmark:
-        "work/{study}/benchmarks/ingest_table.tsv"
+        WORK.benchmark("ingest_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -59,15 +59,15 @@ rule ingest_table:
 
 rule split_table:
     input:
-        manifest="work/{study}/data/manifest.parquet",
+        manifest=WORK.data.manifest,
         code=code_of("split_table"),
     output:
-        split="work/{study}/splits/split.parquet",
-        audit="work/{study}/splits/audit.json",
+        split=WORK.split().roles,
+        audit=WORK.split().audit,
     log:
-        "work/{study}/logs/split_table.log",
+        WORK.log("split_table"),
     benchmark:
-        "work/{study}/benchmarks/split_table.tsv"
+        WORK.benchmark("split_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -87,15 +87,15 @@ rule split_table:
 
 rule train_networks:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split="work/{study}/splits/split.parquet",
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
         code=code_of("train_networks"),
     output:
-        networks=directory("work/{study}/networks"),
+        networks=directory(WORK.networks),
     log:
-        "work/{study}/logs/train_networks.log",
+        WORK.log("train_networks"),
     benchmark:
-        "work/{study}/benchmarks/train_networks.tsv"
+        WORK.benchmark("train_networks")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -117,16 +117,16 @@ rule train_networks:
 
 rule evaluate_table:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split="work/{study}/splits/split.parquet",
-        networks="work/{study}/networks",
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
+        networks=WORK.networks,
         code=code_of("evaluate_table"),
     output:
-        comparison=directory("work/{study}/comparison"),
+        comparison=directory(WORK.comparison),
     log:
-        "work/{study}/logs/evaluate_table.log",
+        WORK.log("evaluate_table"),
     benchmark:
-        "work/{study}/benchmarks/evaluate_table.tsv"
+        WORK.benchmark("evaluate_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -155,16 +155,16 @@ rule evaluate_table:
 
 rule explain_table:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split="work/{study}/splits/split.parquet",
-        networks="work/{study}/networks",
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
+        networks=WORK.networks,
         code=code_of("explain_table"),
     output:
-        explanations=directory("work/{study}/explanations"),
+        explanations=directory(WORK.explanations),
     log:
-        "work/{study}/logs/explain_table.log",
+        WORK.log("explain_table"),
     benchmark:
-        "work/{study}/benchmarks/explain_table.tsv"
+        WORK.benchmark("explain_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -186,17 +186,17 @@ rule explain_table:
 
 rule propose_parameters:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split="work/{study}/splits/split.parquet",
-        networks="work/{study}/networks",
-        comparison="work/{study}/comparison",
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
+        networks=WORK.networks,
+        comparison=WORK.comparison,
         code=code_of("propose_parameters"),
     output:
-        proposals=directory("work/{study}/proposals"),
+        proposals=directory(WORK.proposals),
     log:
-        "work/{study}/logs/propose_parameters.log",
+        WORK.log("propose_parameters"),
     benchmark:
-        "work/{study}/benchmarks/propose_parameters.tsv"
+        WORK.benchmark("propose_parameters")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -218,16 +218,16 @@ rule propose_parameters:
 
 rule bundle_networks:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        networks="work/{study}/networks",
-        comparison="work/{study}/comparison",
+        manifest=WORK.data.manifest,
+        networks=WORK.networks,
+        comparison=WORK.comparison,
         code=code_of("bundle_networks"),
     output:
-        bundle=directory("work/{study}/bundle"),
+        bundle=directory(WORK.bundle),
     log:
-        "work/{study}/logs/bundle_networks.log",
+        WORK.log("bundle_networks"),
     benchmark:
-        "work/{study}/benchmarks/bundle_networks.tsv"
+        WORK.benchmark("bundle_networks")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -247,22 +247,20 @@ rule bundle_networks:
 
 rule report_table:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split="work/{study}/splits/split.parquet",
-        networks="work/{study}/networks",
-        comparison="work/{study}/comparison",
-        explanations="work/{study}/explanations",
-        proposals=lambda w: (
-            f"work/{w.study}/proposals" if table_study(w).propose else []
-        ),
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
+        networks=WORK.networks,
+        comparison=WORK.comparison,
+        explanations=WORK.explanations,
+        proposals=lambda w: (layout_of(w).proposals if table_study(w).propose else []),
         sweeps=sweep_pieces,
         code=code_of("report_table"),
     output:
-        report=directory("work/{study}/report"),
+        report=directory(WORK.report),
     log:
-        "work/{study}/logs/report_table.log",
+        WORK.log("report_table"),
     benchmark:
-        "work/{study}/benchmarks/report_table.tsv"
+        WORK.benchmark("report_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -271,36 +269,30 @@ rule report_table:
         mem_mb=1000,
     params:
         settings=lambda w: settings_file(w.study, "study", table_study(w)),
-        manifest_dir=lambda w, input: Path(input.manifest).parent.as_posix(),
-        proposals=lambda w, input: (
-            ["--proposals", input.proposals] if input.proposals else []
-        ),
-        sweeps=lambda w, input: ["--sweeps", *input.sweeps] if input.sweeps else [],
+        work=lambda w: layout_of(w).root.as_posix(),
     message:
         "{wildcards.study}: write the report"
     shell:
         "python workflow_scripts/report_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --comparison {input.comparison:q} "
-        "--manifest-dir {params.manifest_dir:q} --split {input.split:q} "
-        "--networks {input.networks:q} --explanations {input.explanations:q} "
-        "{params.proposals:q} {params.sweeps:q} --out {output.report:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} "
+        "--out {output.report:q} --log {log:q}"
 
 
 rule track_table:
     input:
-        summary="work/{study}/data/summary.json",
-        split="work/{study}/splits/split.parquet",
-        networks="work/{study}/networks",
-        comparison="work/{study}/comparison",
-        report="work/{study}/report",
-        bundle="work/{study}/bundle",
+        summary=WORK.data.summary,
+        split=WORK.split().roles,
+        networks=WORK.networks,
+        comparison=WORK.comparison,
+        report=WORK.report,
+        bundle=WORK.bundle,
         code=code_of("track_table"),
     output:
-        tracked="work/{study}/tracked.json",
+        tracked=WORK.tracked,
     log:
-        "work/{study}/logs/track_table.log",
+        WORK.log("track_table"),
     benchmark:
-        "work/{study}/benchmarks/track_table.tsv"
+        WORK.benchmark("track_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
     conda:
@@ -309,12 +301,11 @@ rule track_table:
         mem_mb=1000,
     params:
         settings=lambda w: settings_file(w.study, "study", table_study(w)),
+        work=lambda w: layout_of(w).root.as_posix(),
         data_version=version_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} "
-        "--manifest-summary {input.summary:q} {params.data_version:q} "
-        "--split {input.split:q} --networks {input.networks:q} --comparison {input.comparison:q} "
-        "--report {input.report:q} --bundle {input.bundle:q} --out {output.tracked:q} --log {log:q}"
+        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
+        "--out {output.tracked:q} --log {log:q}"

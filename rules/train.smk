@@ -6,11 +6,11 @@ rule check_model:
         weights=lambda w: weights_file(checks_of(w)[w.check].model.weights),
         code=code_of("check_model"),
     output:
-        checked="work/{study}/checks/{check}.json",
+        checked=WORK.check("{check}"),
     log:
-        "work/{study}/logs/check_model_{check}.log",
+        WORK.log("check_model_{check}"),
     benchmark:
-        "work/{study}/benchmarks/check_model_{check}.tsv"
+        WORK.benchmark("check_model_{check}")
     priority: 100  # a wrong name shall be told before the long work
     conda:
         "../environment.yml"
@@ -28,21 +28,21 @@ rule check_model:
 
 rule train_stage:
     input:
-        manifest="work/{study}/data/manifest.parquet",
-        split=lambda w: f"work/{w.study}/splits/{plan_of(w).stages[w.chain].split}/split.parquet",
-        balance=lambda w: f"work/{w.study}/balance/{plan_of(w).stages[w.chain].balance_id}.parquet",
-        checked=lambda w: f"work/{w.study}/checks/{plan_of(w).stages[w.chain].check_id}.json",
-        tiles=lambda w: f"work/{w.study}/tiles/{plan_of(w).stages[w.chain].tiles}",
+        manifest=WORK.data.manifest,
+        split=lambda w: layout_of(w).split(stage_of(w).split).roles,
+        balance=lambda w: layout_of(w).balance(stage_of(w).balance_id),
+        checked=lambda w: layout_of(w).check(stage_of(w).check_id),
+        tiles=lambda w: layout_of(w).tiles(stage_of(w).tiles),
         parent=parent_parts,
         weights=local_weights,
         # Recording a run is no part of its result.
         code=code_of("train_stage", leave_out="/tracking/"),
     output:
-        fits=directory("work/{study}/stages/{chain}/part{part}"),
+        fits=directory(WORK.stage_part("{chain}", "{part}")),
     log:
-        "work/{study}/logs/train_stage_{chain}_part{part}.log",
+        WORK.log("train_stage_{chain}_part{part}"),
     benchmark:
-        "work/{study}/benchmarks/train_stage_{chain}_part{part}.tsv"
+        WORK.benchmark("train_stage_{chain}_part{part}")
     priority: 10  # most of the study waits for this
     conda:
         "../environment.yml"
@@ -55,7 +55,7 @@ rule train_stage:
             w.study, "stage", plan_of(w).stages[w.chain].settings
         ),
         # Not declared as output, so that it outlives a killed job.
-        state="work/{study}/state/{chain}",
+        state=str(WORK.state("{chain}")),
     message:
         "{wildcards.study}: train {wildcards.chain}"
     shell:

@@ -195,12 +195,13 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     manifest = make_manifest(rows)
     split, plan = make_split(manifest), make_plan()
     data, networks, compared, explained = (
-        root / n for n in ("data", "networks", "evaluation", "explanations")
+        root / n for n in ("data", "networks", "comparison", "explanations")
     )
     for folder in (data, networks, compared, explained):
         folder.mkdir(parents=True)
     manifest.to_parquet(data / "manifest.parquet", index=False)
-    split.to_parquet(data / "split.parquet", index=False)
+    (root / "splits").mkdir()
+    split.to_parquet(root / "splits" / "split.parquet", index=False)
     pd.DataFrame(
         [("table.csv", 9, "out_of_range", "roll_gap: found -4 µm; expected 0 to 500.")],
         columns=["path", "row", "reason", "detail"],
@@ -249,7 +250,5 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     settings_file.write_text(settings.model_dump_json())
     return [
         *("--study", "electrodes", "--settings", str(settings_file)),
-        *("--comparison", str(compared), "--manifest-dir", str(data)),
-        *("--split", str(data / "split.parquet"), "--networks", str(networks)),
-        *("--explanations", str(explained)),
+        *("--work", str(root)),
     ]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.seeds import derive_rng
 
 FOLDS = 3
@@ -43,6 +44,7 @@ def make_settings(path: str | None = None) -> StudySettings:
                 },
             },
             "evaluate": {
+                "external": {"name": "elsewhere", "generator": {"kind": "sem_top_view"}},
                 "paper": [
                     {"metric": "accuracy", "value": 0.996, "note": "2430 test crops"},
                     {
@@ -51,7 +53,7 @@ def make_settings(path: str | None = None) -> StudySettings:
                         "value": 0.96,
                         "level": "image",
                     },
-                ]
+                ],
             },
         }
     )
@@ -73,9 +75,9 @@ class StudyOnDisk:
         self.rng = derive_rng("report", len(compositions), images)
         self.settings = make_settings()
         self.classes = sorted(f"{c}_{s}" for c in compositions for s in states)
-        self.chains = {
-            arm.chains[-1]: arm.name for arm in plan_study("demo", self.settings).arms.values()
-        }
+        plan = plan_study("demo", self.settings)
+        self.layout = PictureLayout(root, plan)
+        self.chains = {arm.chains[-1]: arm.name for arm in plan.arms.values()}
         self._write_data(images)
         self._write_training()
         self._write_comparison(images * len(self.classes))
@@ -84,13 +86,7 @@ class StudyOnDisk:
         return [
             "--study", "demo",
             "--settings", self.settings.model_dump_json(),
-            "--manifest-dir", f"{self.root / 'manifest'}",
-            "--tiles", f"{self.root / 'tiles'}",
-            "--split-dir", f"{self.root / 'split'}",
-            "--comparison", f"{self.root / 'comparison'}",
-            "--external", f"{self.root / 'external'}",
-            "--arms", *[f"{arm}={self.root / 'arms' / arm}" for arm in self.chains.values()],
-            "--stages", *[f"{chain}={self.root / 'stages' / chain}" for chain in self.chains],
+            "--work", f"{self.root}",
             "--out", f"{out}",
             *extra,
         ]  # fmt: skip
@@ -118,13 +114,14 @@ class StudyOnDisk:
                 "pixel_size_um": np.nan,
             }
         )
-        folder = self._folder("manifest")
+        folder = self._folder("data")
         manifest.to_parquet(folder / "manifest.parquet")
         (folder / "rejects.csv").write_text(
             "path,reason,detail\n333/a.png,truncated,ends after 12 bytes\n"
             "333/<b>.png,unreadable,\n811/c.png,truncated,ends after 40 bytes\n"
         )
-        folder = self._folder("tiles")
+        folder = self.layout.main_tiles
+        folder.mkdir(parents=True)
         tiles = self.rng.normal(128, 40, (len(names), 48, 48)).clip(0, 255).astype(np.uint8)
         np.save(folder / "tiles.npy", tiles)
         pd.DataFrame(
@@ -151,7 +148,8 @@ class StudyOnDisk:
             )
             for fold in range(FOLDS)
         )
-        folder = self._folder("split")
+        folder = self.layout.main_split.root
+        folder.mkdir(parents=True)
         split.to_parquet(folder / "split.parquet")
         audit = {
             "groups": 24,

@@ -39,6 +39,7 @@ def test_layout_and_equal_bytes_for_any_number_of_workers(tmp_path):
     assert files == digest(tmp_path / "two")
     assert sorted(p.name for p in (tmp_path / "one").iterdir()) == [
         ".masks",
+        ".quantities.csv",
         "README.txt",
         "ncm811_100cycles",
         "ncm811_100cycles_VC",

@@ -20,6 +20,7 @@ from batteryscope.evaluation.regression_comparison import (
     flatten_capacity_metrics,
     pick,
 )
+from batteryscope.evaluation.regression_features import list_coating_features
 from batteryscope.evaluation.regression_findings import (
     find_capacity_findings,
     list_protocols,
@@ -91,7 +92,8 @@ def tables():
         grey_sd=manifest["porosity"].astype(float),
         lbp_0=0.1,
     )
-    baselines = predict_baselines(manifest, measured, split, TARGETS, seed=1)
+    seen = list_coating_features(measured)
+    baselines = predict_baselines(manifest, seen, split, TARGETS, seed=1)
     return manifest, split, baselines
 
 

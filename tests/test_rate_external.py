@@ -21,6 +21,7 @@ from batteryscope.evaluation.regression_intervals import (
     find_grouped_quantile,
     measure_capacity_intervals,
 )
+from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.planning.check_external import check_external
 
 TARGET = "capacity_1c_ah_kg"
@@ -89,7 +90,8 @@ def test_a_bundle_without_intervals_has_errors_only():
 
 
 def test_electrodes_of_the_training_are_refused():
-    target = SimpleNamespace(name=TARGET, arm="mass", coverage_wanted=0.9)
+    what = find_quantity(TARGET)
+    target = SimpleNamespace(name=TARGET, arm="mass", coverage_wanted=0.9, quantity=what)
     record = SimpleNamespace(targets=[target], members=[SimpleNamespace(column="mass_r0_f0")])
     known = pd.DataFrame({"specimen_id": ["e0", "e1"], "mass_r0_f0": ["train", "test"]})
     external = ExternalCapacities(SimpleNamespace(record=record, training_images=known))

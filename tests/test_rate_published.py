@@ -1,7 +1,6 @@
 """From trained models to a bundle that predicts, maps that explain, and a report that tells."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -23,9 +22,10 @@ from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
 from batteryscope.explain.regression_study import ExplainPieces, explain_study
 from batteryscope.plan import plan_study
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
-from batteryscope.report.regression_evidence import RegressionFolders, collect_regression_evidence
+from batteryscope.report.regression_evidence import collect_regression_evidence
 from batteryscope.report.regression_report import write_regression_report
 from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan_search import plan_search
@@ -154,19 +154,24 @@ def bundle_bands(published, out, comparison=None):
     )  # fmt: skip
 
 
-def make_folders(published, **more):
-    """Where the report finds the pieces of the study."""
+def lay_out(published, work, settings=None, **more):
+    """Where the report finds the pieces of the study; ``more``: other folders by name."""
     root, study, manifest, _ = published
     for name in ("data", "split"):
         (root / name).mkdir(exist_ok=True)
     manifest.to_parquet(root / "data" / "manifest.parquet")
     (root / "split" / "audit.json").write_text("{}")
-    chain = plan_study("bands", study).main.chains[-1]
-    return RegressionFolders(
-        comparison=root / "comparison", manifest=root / "data", tiles=root / "tiles",
-        audit=root / "split" / "audit.json", predicted=root / "predicted",
-        maps=root / "explained", stages={chain: root / "stage"}, **more,
-    )  # fmt: skip
+    layout = PictureLayout(work, plan_study("bands", settings or study))
+    places = {
+        layout.comparison: root / "comparison", layout.data.root: root / "data",
+        layout.main_tiles: root / "tiles", layout.main_split.root: root / "split",
+        layout.predicted: root / "predicted", layout.explained: root / "explained",
+        layout.stage(layout.plan.main.chains[-1]): root / "stage",
+    } | {work / name: folder for name, folder in more.items()}  # fmt: skip
+    for place, folder in places.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(folder)
+    return layout
 
 
 def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path):
@@ -258,12 +263,11 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
     )
     assert not any("coverage" in name for name in flat)  # too few electrodes for intervals
 
-    folders = make_folders(published, external=external)
+    tested = study.model_copy(update={"evaluate": EvaluateSettings(external=study.dataset)})
+    layout = lay_out(published, tmp_path / "work", tested, external=external)
     page = write_regression_report(
-        collect_regression_evidence("bands", study.model_copy(
-            update={"evaluate": EvaluateSettings(external=study.dataset)}
-        ), folders), tmp_path / "report"
-    ).read_text()  # fmt: skip
+        collect_regression_evidence(layout), tmp_path / "report"
+    ).read_text()
     assert "New electrodes" in page
     assert "computed by the half-cell model" not in page
     elsewhere = study.dataset.model_copy(
@@ -275,7 +279,9 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
     ):
         changed = {"dataset": own, "evaluate": EvaluateSettings(external=new)}
         settings = study.model_copy(update=changed | {"physics": HalfCellSettings()})
-        evidence = collect_regression_evidence("bands", settings, folders)
+        work = tmp_path / f"work_{said[:8]}"
+        layout = lay_out(published, work, settings, external=external)
+        evidence = collect_regression_evidence(layout)
         text = write_regression_report(evidence, tmp_path / "mixed").read_text()
         assert said in text[text.index('id="external"') :]
     assert "on 3 images of 3 electrodes (single networks on their own test images" in page
@@ -316,9 +322,10 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
     assert findings[0]["kind"] == "computed_labels"
     assert "in the column 'porosity'" in findings[0]["text"]
 
-    folders = replace(make_folders(published), comparison=tmp_path / "computed")
+    own = {"comparison": tmp_path / "computed"}
+    layout = lay_out(published, tmp_path / "work_computed", computed, **own)
     page = write_regression_report(
-        collect_regression_evidence("bands", computed, folders), tmp_path / "report"
+        collect_regression_evidence(layout), tmp_path / "report"
     ).read_text()
     for said in (
         "Computed capacities.",
@@ -335,9 +342,10 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
     assert card.count("Nobody measured the capacities of this study") == 1
     assert card.index("Learnt from computed capacities") < card.index("## What it is")
 
-    folders = replace(make_folders(published), comparison=tmp_path / "beside")
+    own = {"comparison": tmp_path / "beside"}
+    layout = lay_out(published, tmp_path / "work_beside", beside, **own)
     page = write_regression_report(
-        collect_regression_evidence("bands", beside, folders), tmp_path / "measured"
+        collect_regression_evidence(layout), tmp_path / "measured"
     ).read_text()
     assert "Computed capacities." not in page
     assert "circles are measured" in page
@@ -381,8 +389,10 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
          "--fits", f"mass={root / 'stage' / 'part0'}", "--out-dir", str(root / "sweeps")]
     )  # fmt: skip
     assert status == 0
-    folders = make_folders(published, sweeps=root / "sweeps")
-    evidence = collect_regression_evidence("bands", study, folders, "abc1234")
+    sweeps = {"sweeps": {"rate": {"train.learning_rate": [1, 2]}}, "run_sweeps": ["rate"]}
+    swept = StudySettings.model_validate(study.model_dump(mode="json") | sweeps)
+    layout = lay_out(published, tmp_path / "work", swept, **{"sweeps/comparison": root / "sweeps"})
+    evidence = collect_regression_evidence(layout, "abc1234")
     page = write_regression_report(evidence, tmp_path / "report").read_text()
     for words in (
         "Beside what needs no network",

@@ -172,7 +172,7 @@ def test_electrode_without_images_is_told_in_log_summary_and_report(tmp_path):
     assert sentence in log.read_text()
     assert json.loads(files["s.json"].read_text())["rejects"] == {"no_images": 1}
     counts, listed = show_rejects(pd.read_csv(files["r.csv"]))
-    assert counts.rows[0][0] == "the table of capacities names electrodes without an image"
+    assert counts.rows[0][0] == "the table of numbers names specimens or files without an image"
     assert "'b'" in listed.rows[0][2]
 
 

@@ -11,13 +11,13 @@ import yaml
 from batteryscope.config.project import load_project
 from batteryscope.config.table_study import TableSearchSettings, TableStudySettings
 from batteryscope.errors import ConfigError
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan import name_search
 from batteryscope.search.plan_table_search import list_rungs, plan_table_search
 from batteryscope.search.queue import create_queue, list_slots, load_queue, run_queue
 from batteryscope.search.storage import open_storage
 from batteryscope.search.table_candidate import TableCandidate, TableTrainer, keep_seen_rows
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tables.train_stack import GroupTraining
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client

@@ -9,8 +9,9 @@ import yaml
 from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import write_settings
-from batteryscope.report.collect import StudyFolders, collect_evidence
+from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
 from batteryscope.tracking.runs import list_runs
@@ -136,7 +137,7 @@ def test_every_piece_of_work_is_done_once(workshop):
     assert 0 <= metrics["grid_48_0p001.image.accuracy"] <= 1
 
 
-def test_report_shows_the_sweep(workshop):
+def test_report_shows_the_sweep(workshop, tmp_path):
     root = workshop.root
     comparison = pd.read_csv(root / "sweeps/sweeps.csv")
     main = comparison[comparison["arm"] == "per_image"]
@@ -144,8 +145,11 @@ def test_report_shows_the_sweep(workshop):
     main[
         ["arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"]
     ].to_csv(root / "comparison/comparison.csv", index=False)
-    folders = StudyFolders(comparison=root / "comparison", sweeps=root / "sweeps")
-    evidence = collect_evidence("check", workshop.settings, folders, generated=True)
+    layout = PictureLayout(tmp_path, workshop.plan)
+    layout.comparison.symlink_to(root / "comparison")
+    layout.sweep_comparison.parent.mkdir()
+    layout.sweep_comparison.symlink_to(root / "sweeps")
+    evidence = collect_evidence(layout)
     pictures = draw_pictures(evidence, None)
     assert "sweep_grid" in pictures
     assert evidence.files["sweeps.csv"]
@@ -157,10 +161,17 @@ def test_report_shows_the_sweep(workshop):
 def test_points_are_runs_with_their_swept_keys(workshop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uri, root = copy_empty_store(tmp_path), workshop.root
+    layout = PictureLayout(tmp_path, workshop.plan)
+    for place, piece in (
+        (layout.sweep_comparison, "sweeps"),
+        (layout.data.summary, "summary.json"),
+    ):
+        place.parent.mkdir()
+        place.symlink_to(root / piece)
     workshop.call(
         "track_sweeps", "--study", "check", "--uri", uri, "--settings",
-        workshop.write("study", workshop.settings), "--manifest-summary", root / "summary.json",
-        "--comparison", root / "sweeps", "--out", tmp_path / "tracked.json",
+        workshop.write("study", workshop.settings), "--work", tmp_path,
+        "--out", tmp_path / "tracked.json",
     )  # fmt: skip
     client = open_client(uri)
     runs = list_runs(client, find_experiment(client, uri, "check"))

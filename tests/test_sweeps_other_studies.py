@@ -15,11 +15,17 @@ from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, t
 from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
 from batteryscope.plan import PlannedPoint, plan_study
 from batteryscope.planning.frame_sizes import check_crops
-from batteryscope.report.sweep_figures import draw_sweeps
-from batteryscope.report.sweep_measures import list_levels
+from batteryscope.planning.layout import lay_out_study
+from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
+from batteryscope.report.sweep_figures import draw_lines, draw_sweeps
+from batteryscope.report.sweep_measures import (
+    find_measure,
+    list_levels,
+    name_test_axis,
+    spread_values,
+)
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
 from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking.sweep_mirror import plan_point_runs
 from tests.table_study import make_rows, make_study
@@ -220,10 +226,13 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
     [shown] = show_sweeps(result)
     assert "MAPE, density, nmc" in shown.columns
     assert "s per epoch" not in shown.columns
-    result.to_csv(tmp_path / "sweeps.csv", index=False)
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "summary.json").write_text('{"manifest_hash": "abc"}')
-    runs = plan_point_runs("tables", study, tmp_path, tmp_path / "summary.json")
+    layout = lay_out_study(tmp_path, "tables", study)
+    for folder in (layout.sweep_comparison, layout.data.root):
+        folder.mkdir(parents=True)
+    result.to_csv(layout.sweep_comparison / "sweeps.csv", index=False)
+    (layout.sweep_comparison / "metrics.json").write_text(json.dumps(metrics))
+    layout.data.summary.write_text('{"manifest_hash": "abc"}')
+    runs = plan_point_runs(layout)
     assert [run.params["networks.nodes"] for run in runs] == ["4", "6"]
     assert runs[1].params["networks.density.nodes"] == "6"
     assert ("row.nmc.density.mape", 5.0) in [(m[0], round(m[1], 3)) for m in runs[1].metrics]
@@ -239,6 +248,27 @@ def test_two_swept_keys_of_several_places_give_a_map_each():
     ]  # fmt: skip
     [picture] = draw_sweeps(pd.DataFrame(rows), generated=False)
     assert "percentage error of test records in percent" in picture.caption
+
+
+def test_different_quantities_are_judged_by_r2_which_is_no_percentage():
+    grid = [{"a.x": x, "a.y": y} for x in (1, 2) for y in (1, 2)]
+    rows = [
+        {"sweep": "s", "point": f"s_{i}", "arm": f"s_{i}", "values": json.dumps(values),
+         "target": "", "domain": "", "level": "image", "metric": "r2", "mean": 0.2 * i - 0.1,
+         "sd": 0.05, "n": 10, "paper": np.nan, "fits": 2, "seconds_per_epoch": np.nan}
+        for i, values in enumerate(grid)
+    ]  # fmt: skip
+    points = pd.DataFrame(rows)
+    measure = find_measure(points)
+    assert (measure.name, name_test_axis(measure)) == ("r2", "R² (test)")
+    [picture] = draw_sweeps(points, generated=False)
+    assert "that is explained (R²), mean" in picture.caption
+    [shown] = show_sweeps(points)
+    assert "R², images" in shown.columns
+    assert shown.rows[3][shown.columns.index("R², images")] == "0.50 ± 0.05"
+    line = points.assign(values=[json.dumps({"a.x": i}) for i in range(4)])
+    bottom, top = draw_lines(spread_values(line, "r2"), "a.x", measure).axes[0].get_ylim()
+    assert (bottom, top) == pytest.approx((-0.2, 1.01))
 
 
 def test_a_level_that_some_points_lack_compares_nothing():
@@ -278,7 +308,7 @@ def test_a_search_follows_what_is_predicted():
     cathode = plan_search(plan_study("cathode_state", load("cathode_state")))
     assert (cathode.settings.metric, cathode.settings.is_error) == ("val_accuracy", False)
     wrong = load("rate_capability", search={"metric": "val_accuracy"})
-    with pytest.raises(ConfigError, match=r"predicts capacities; take 'val_mape'"):
+    with pytest.raises(ConfigError, match=r"predicts numbers; take 'val_mape'"):
         plan_search(plan_study("rate_capability", wrong))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +120,10 @@ def test_index_shows_the_study(reported: Path) -> None:
 def test_report_without_optional_pieces_says_what_is_missing(
     arguments: list[str], tmp_path: Path
 ) -> None:
-    wanted = arguments[: arguments.index("--manifest-dir")]
-    assert main([*wanted, "--out", str(tmp_path / "report")]) == 0
+    work = Path(arguments[-1])
+    shutil.copytree(work / "comparison", tmp_path / "comparison")
+    wanted = [*arguments[:-1], str(tmp_path), "--out", str(tmp_path / "report")]
+    assert main(wanted) == 0
     text = read_text(tmp_path / "report")
     for what in ("the rows per domain", "explanations", "training curves"):
         assert f"Not shown: {what}" in text
@@ -129,7 +132,7 @@ def test_report_without_optional_pieces_says_what_is_missing(
 def test_report_needs_the_comparison(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = [*arguments[:4], "--comparison", str(tmp_path), "--out", str(tmp_path / "report")]
+    wanted = [*arguments[:-1], str(tmp_path), "--out", str(tmp_path / "report")]
     assert main(wanted) == 1
     assert "comparison.csv: the file does not exist" in capsys.readouterr().err
 

@@ -16,10 +16,7 @@ from batteryscope.tables.scores import (
     COMPARISON_COLUMNS,
     compare_table_arms,
     flatten_table_metrics,
-    measure_mae,
-    measure_mape,
-    measure_r2,
-    measure_rmse,
+    measure,
     score_predictions,
 )
 from batteryscope.tables.table_predictions import check_table_predictions
@@ -41,14 +38,14 @@ def join(arms, **where):
 
 def test_scores_of_three_rows_by_hand():
     true, pred = [1.0, 2.0, 3.0], [1.1, 1.8, 3.0]
-    assert measure_mape(true, pred) == pytest.approx((10 + 10 + 0) / 3)
-    assert measure_mae(true, pred) == pytest.approx(0.1)
-    assert measure_rmse(true, pred) == pytest.approx(np.sqrt(0.05 / 3))
-    assert measure_r2(true, pred) == pytest.approx(1 - 0.05 / 2)
-    assert measure_r2(true, [2.0, 2.0, 2.0]) == pytest.approx(0)
-    assert np.isnan(measure_r2([2.0, 2.0], [1.0, 3.0]))
+    assert measure("mape", true, pred) == pytest.approx((10 + 10 + 0) / 3)
+    assert measure("mae", true, pred) == pytest.approx(0.1)
+    assert measure("rmse", true, pred) == pytest.approx(np.sqrt(0.05 / 3))
+    assert measure("r2", true, pred) == pytest.approx(1 - 0.05 / 2)
+    assert measure("r2", true, [2.0, 2.0, 2.0]) == pytest.approx(0)
+    assert np.isnan(measure("r2", [2.0, 2.0], [1.0, 3.0]))
     with pytest.raises(InputError, match="target value is 0"):
-        measure_mape([0.0, 1.0], [1.0, 1.0])
+        measure("mape", [0.0, 1.0], [1.0, 1.0])
 
 
 def test_comparison_averages_repeats_and_stands_beside_the_paper():

@@ -1,12 +1,13 @@
 """What is mirrored: names, settings, and the plan of a study's runs; all without MLflow."""
 
-import dataclasses
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from batteryscope.config.study import StudySettings
 from batteryscope.core.names import (
     MAX_PARAMETER_CHARACTERS,
     describe_failure,
@@ -48,6 +49,12 @@ def test_flatten_settings():
     assert long.endswith("[cut]")
 
 
+TESTED = StudySettings.model_validate(
+    SETTINGS.model_dump(mode="json")
+    | {"evaluate": {"external": {"name": "elsewhere", "generator": {"kind": "trivial"}}}}
+)
+
+
 def test_passwords_and_tracebacks_stay_hidden():
     assert hide_password("https://me:secret@host:5000/x") == "https://***@host:5000/x"
     assert hide_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
@@ -56,7 +63,7 @@ def test_passwords_and_tracebacks_stay_hidden():
 
 
 def test_plan_lists_every_fit_below_its_arm(tmp_path):
-    records = plan_runs(build_study(tmp_path))
+    records = plan_runs(build_study(tmp_path), "0" * 64)
     chains = plan_study("cells", SETTINGS).arms
     expected = [
         f"cells/{arm}" + tail
@@ -99,12 +106,12 @@ def test_plan_of_arms(tmp_path):
 
 
 def test_external_scores_are_metrics_of_their_arm(tmp_path):
-    results = build_study(tmp_path)
+    layout = build_study(tmp_path, settings=TESTED)
     external = tmp_path / "external"
     write_json(external / "metrics.json", {"transfer.external.image.accuracy": 0.8})
     for name in ("metrics.csv", "predictions.csv"):
         (external / name).write_text("file\n")
-    records = {r.key: r for r in plan_runs(dataclasses.replace(results, external=external))}
+    records = {r.key: r for r in plan_runs(layout)}
     main, other = records["cells/transfer"], records["cells/scratch"]
     assert ("external.image.accuracy", 0.8, 0) in main.metrics
     assert ("predictions.csv", "external") in [(p.name, f) for p, f in main.artifacts]
@@ -112,7 +119,7 @@ def test_external_scores_are_metrics_of_their_arm(tmp_path):
 
 
 def test_fits_of_the_last_stage_carry_their_test_score(tmp_path):
-    records = plan_runs(build_study(tmp_path))
+    records = plan_runs(build_study(tmp_path), "0" * 64)
     transfer = [r for r in records if r.tags["arm"] == "transfer"]
     assert [r.tags["run"] for r in transfer] == ["arm", *["fit"] * 4]
     assert {r.tags["backbone"] for r in transfer} == {"resnet18"}
@@ -162,8 +169,11 @@ def test_bad_local_files_are_named(tmp_path, caplog):
     (results.comparison / "metrics.json").write_text("[1]")
     with pytest.raises(InputError, match="expected a JSON object, found list"):
         plan_runs(results)
-    with pytest.raises(InputError, match="no folder is given for the stage"):
-        plan_runs(dataclasses.replace(build_study(tmp_path / "new"), stages={}))
+    layout = build_study(tmp_path / "new")
+    chain = layout.plan.main.chains[0]
+    shutil.rmtree(layout.stage(chain))
+    with pytest.raises(InputError, match=rf"holds no fit .* train '{chain}' again"):
+        plan_runs(layout)
 
 
 def test_planning_never_imports_mlflow():

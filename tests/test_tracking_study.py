@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batteryscope.config.study import StudySettings
 from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
 from tests.tracking_study import (
     METRICS,
     ROOT,
+    SETTINGS,
     STUDY,
     build_study,
     copy_empty_store,
@@ -63,7 +65,7 @@ def test_study_is_mirrored(tmp_path, uri):
     runs = find_runs(uri)
     assert {key: run.info.run_id for key, run in runs.items()} == tracked["runs"]
     parent = runs["cells/transfer"]
-    chain = results.arm_stages["transfer"][1]
+    chain = results.plan.arms["transfer"].chains[1]
     child = runs[f"cells/transfer/{chain}/r0_f1"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert child.data.tags["stage"] == "target"
@@ -101,13 +103,13 @@ def test_repeating_keeps_and_a_change_replaces(tmp_path, uri):
     runs = find_runs(uri)
     assert {key: run.info.run_id for key, run in runs.items()} == third["runs"]
     assert runs["cells/scratch"].data.metrics["tile.accuracy"] == 0.6
-    fit = runs[f"cells/scratch/{results.arm_stages['scratch'][0]}/r0_f0"]
+    fit = runs[f"cells/scratch/{results.plan.arms['scratch'].chains[0]}/r0_f0"]
     assert fit.data.tags["mlflow.parentRunId"] == third["runs"]["cells/scratch"]
 
 
 def test_live_and_unfinished_runs_are_replaced_and_foreign_ones_kept(tmp_path, uri):
     results = build_study(tmp_path / "work")
-    chain = results.arm_stages["scratch"][0]
+    chain = results.plan.arms["scratch"].chains[0]
     live = open_live_run(uri, True, STUDY, f"cells/{chain}/r0_f0")
     live.log_epoch(0, {"val_loss": 1.0})
     client = open_client(uri)
@@ -127,21 +129,16 @@ def test_live_and_unfinished_runs_are_replaced_and_foreign_ones_kept(tmp_path, u
 def test_fits_of_other_settings_leave_with_their_arm(tmp_path, uri):
     results = build_study(tmp_path / "work")
     _, first = track(results, uri, tmp_path / "tracked.json")
-    arguments = spell_arguments(results, uri, tmp_path / "tracked.json")
-    chain = results.arm_stages["scratch"][0]
-    renamed = [
-        word.replace(f"={chain}", "=fit-00000000").replace(f"{chain}=", "fit-00000000=")
-        for word in arguments
-    ]
-    assert load_script("track_study").main(renamed) == 0
-    assert find_runs(uri).keys() == {k.replace(chain, "fit-00000000") for k in first["runs"]}
-    write_json(results.comparison / "metrics.json", METRICS | {"scratch.tile.accuracy": 0.6})
-    assert load_script("track_study").main(renamed) == 0
+    values = SETTINGS.model_dump(mode="json")
+    values["arms"]["scratch"]["change"] = {"train.epochs": 7}
+    changed = build_study(tmp_path / "other", settings=StudySettings.model_validate(values))
+    chain, other = (r.plan.arms["scratch"].chains[0] for r in (results, changed))
+    assert chain != other
+    _, second = track(changed, uri, tmp_path / "tracked.json")
     runs = find_runs(uri)
-    assert len(runs) == N_RUNS
-    assert "cells/scratch/fit-00000000/r0_f0" in runs
+    assert runs.keys() == {key.replace(chain, other) for key in first["runs"]}
+    assert second["runs"].keys() == runs.keys()
     assert f"cells/scratch/{chain}/r0_f0" not in runs
-    assert first["runs"]["cells/baseline_majority"] == runs["cells/baseline_majority"].info.run_id
 
 
 def test_offline_study_is_no_failure(tmp_path, capsys):
@@ -199,16 +196,8 @@ def test_deleted_database_is_made_anew(tmp_path, uri, monkeypatch):
     assert set(second["runs"].values()).isdisjoint(first["runs"].values())
 
 
-def test_wrong_pairs_are_named(tmp_path, capsys):
-    results = build_study(tmp_path / "work")
-    arguments = spell_arguments(results, NOWHERE, tmp_path / "tracked.json")
-    assert load_script("track_study").main([*arguments, "--arms", "scratch"]) == 1
-    assert "--arms: found 'scratch'; expected name=value." in capsys.readouterr().err
-    assert load_script("track_study").main([*arguments, "--split", "other=x"]) == 1
-    assert "--split: no file is given for the arm 'scratch'" in capsys.readouterr().err
-
-
 class FakeBundle:
+    number_columns = ("p_333", "p_811")
     record = types.SimpleNamespace(classes=["333", "811"])
 
     def predict_frames(self, frames):

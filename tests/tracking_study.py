@@ -13,7 +13,7 @@ from PIL import Image
 
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
-from batteryscope.tracking.records import StudyResults
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.tracking.store import open_client
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,56 +85,38 @@ def write_bundle(folder: Path) -> Path:
     return folder
 
 
-def build_study(work: Path, bundle: bool = False) -> StudyResults:
+def build_study(work: Path, bundle: bool = False, settings=SETTINGS) -> PictureLayout:
     """Write all that a finished study leaves below ``work``."""
-    plan = plan_study(STUDY, SETTINGS)
-    for i, chain in enumerate(plan.stages):
+    layout = PictureLayout(work, plan_study(STUDY, settings))
+    for i, chain in enumerate(layout.plan.stages):
         for fold in range(2):
-            write_fit(work / "stages" / chain / f"part{fold}" / f"r0_f{fold}", fold, 3 + i)
+            write_fit(layout.stage_part(chain, fold) / f"r0_f{fold}", fold, 3 + i)
     split = pd.DataFrame({"sample_id": ["a", "b"], "fold": [0, 0], "role": ["train", "test"]})
-    split.to_parquet(work / "split.parquet")
-    write_json(work / "comparison" / "metrics.json", METRICS)
-    (work / "comparison" / "comparison.csv").write_text("arm,mean\nscratch,0.5\n")
-    (work / "comparison" / "images.csv").write_text(
+    layout.main_split.root.mkdir(parents=True)
+    split.to_parquet(layout.main_split.roles)
+    write_json(layout.comparison / "metrics.json", METRICS)
+    (layout.comparison / "comparison.csv").write_text("arm,mean\nscratch,0.5\n")
+    (layout.comparison / "images.csv").write_text(
         "arm,repeat,fold,y_true,y_pred\ntransfer,0,0,333,333\ntransfer,0,0,333,333\n"
         "transfer,0,0,811,811\ntransfer,0,0,811,333\ntransfer,0,1,811,811\n"
     )
-    for arm in plan.arms:
-        write_json(work / "arms" / arm / "cost.json", {"seconds": 3.5, "device": "cpu"})
-    picture = work / "report" / "figures" / "confusion.png"
+    for arm in layout.list_arms().values():
+        write_json(arm.cost, {"seconds": 3.5, "device": "cpu"})
+    picture = layout.report / "figures" / "confusion.png"
     picture.parent.mkdir(parents=True)
     Image.new("L", (4, 4)).save(picture)
-    (work / "report" / "report.html").write_text("<p>ok</p>")
-    write_json(work / "summary.json", {"n": 2, "classes": {"333": 1, "811": 1}})
-    return StudyResults(
-        study=STUDY,
-        settings=SETTINGS,
-        config_hash="c0ffee",
-        data_name="trivial",
-        data_version="0" * 64,
-        manifest_summary=work / "summary.json",
-        splits=dict.fromkeys(plan.arms, work / "split.parquet"),
-        arms={arm: work / "arms" / arm for arm in plan.arms},
-        arm_stages={name: arm.chains for name, arm in plan.arms.items()},
-        stages={chain: work / "stages" / chain for chain in plan.stages},
-        comparison=work / "comparison",
-        report=work / "report",
-        bundle=write_bundle(work / "bundle") if bundle else None,
-    )
+    (layout.report / "report.html").write_text("<p>ok</p>")
+    write_json(layout.data.summary, {"n": 2, "classes": {"333": 1, "811": 1}})
+    if bundle:
+        write_bundle(layout.bundle)
+    return layout
 
 
-def spell_arguments(results: StudyResults, uri: str, out: Path) -> list[str]:
+def spell_arguments(layout: PictureLayout, uri: str, out: Path) -> list[str]:
     """Return the command line of track_study for a study."""
     return [
-        *("--study", results.study, "--uri", uri, "--enabled"),
-        *("--settings", results.settings.model_dump_json(), "--config-hash", results.config_hash),
-        *("--manifest-summary", str(results.manifest_summary)),
-        *("--data-name", results.data_name, "--data-version", results.data_version),
-        *("--split", str(results.splits["scratch"])),
-        *("--arms", *(f"{name}={path}" for name, path in results.arms.items())),
-        *("--arm-stages", *(f"{n}={','.join(c)}" for n, c in results.arm_stages.items())),
-        *("--stages", *(f"{chain}={path}" for chain, path in results.stages.items())),
-        *("--comparison", str(results.comparison), "--report", str(results.report)),
-        *(("--bundle", str(results.bundle)) if results.bundle else ()),
+        *("--study", STUDY, "--uri", uri, "--enabled"),
+        *("--settings", layout.plan.settings.model_dump_json(), "--work", str(layout.root)),
+        *("--data-version", "0" * 64),
         *("--out", str(out), "--log", str(out.with_suffix(".log"))),
     ]

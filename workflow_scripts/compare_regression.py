@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--arms", required=True, help="JSON: name → {split, where, tiles, scheme, group, backbone}"
     )
     parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
+    parser.add_argument("--frames", type=Path, help="measured frames (parquet), for grey levels")
     parser.add_argument("--simulated", type=Path, help="capacities of the half-cell model (CSV)")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
     return run_program(compare, parser, argv, heavy=True)
@@ -38,6 +39,7 @@ def compare(arguments: argparse.Namespace) -> None:
         arms=json.loads(arguments.arms),
         main_arm=arguments.main_arm,
         simulated=arguments.simulated,
+        frames=arguments.frames,
     )
     compare_study(study, pieces, arguments.out_dir)
 

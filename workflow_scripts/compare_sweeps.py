@@ -27,6 +27,7 @@ def compare(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.config.evaluate import PaperValue
+    from batteryscope.config.targets import Quantity
     from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
     from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
     from batteryscope.tables.score_points import score_table_points
@@ -51,6 +52,7 @@ def compare(arguments: argparse.Namespace) -> None:
             arguments.label_columns,
             planned["backbones"],
             arguments.splits,
+            [Quantity.model_validate(value) for value in planned.get("quantities", [])],
         )
     costs = summarise_epochs(histories) if histories else count_fits(arguments.arms)
     points = tabulate_points(planned["points"], table, costs, paper)

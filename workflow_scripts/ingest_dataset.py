@@ -58,7 +58,8 @@ def _ingest(arguments: argparse.Namespace) -> None:
         cell = read_settings(HalfCellSettings, arguments.physics)
         law = HalfCellLaw(pd.read_csv(arguments.simulated), cell)
     manifest, rejects, frames = build_manifest(files, settings, arguments.dataset, law)
-    summary = summarise_manifest(manifest, rejects, settings.labels.columns)
+    quantities = settings.targets.names if settings.targets is not None else []
+    summary = summarise_manifest(manifest, rejects, settings.labels.columns, quantities)
 
     for path in (arguments.rejects, arguments.summary):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,11 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
     from batteryscope.bundle.capacity_plot import draw_rates_beside
-    from batteryscope.bundle.capacity_record import is_capacity_bundle
+    from batteryscope.bundle.capacity_record import is_capacity_bundle, read_capacity_record
     from batteryscope.bundle.open import open_bundle, refuse_collector
     from batteryscope.bundle.output import choose_table, write_rows
     from batteryscope.bundle.predict_scans import predict_folder
-    from batteryscope.bundle.read import load_bundle
     from batteryscope.bundle.record import read_record
     from batteryscope.config.dataset import read_slices
     from batteryscope.errors import ConfigError, InputError
@@ -50,13 +49,13 @@ def predict(arguments: argparse.Namespace) -> None:
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: found {arguments.batch_size}; give a number above 0.")
     arguments.out = choose_table(arguments.out)
-    of_capacities = is_capacity_bundle(arguments.bundle)
-    scans = not of_capacities and read_record(arguments.bundle).preprocess.method == "ct_slices"
+    of_numbers = is_capacity_bundle(arguments.bundle)
+    record = (read_capacity_record if of_numbers else read_record)(arguments.bundle)
     device = demand_device(arguments.device)
-    if scans:
+    if record.preprocess.method == "ct_slices":
         refuse_collector(arguments.collector, arguments.bundle)
         chosen = read_slices(arguments.slices, "--slices")
-        model = load_bundle(arguments.bundle, device, arguments.batch_size)
+        model = open_bundle(arguments.bundle, device, arguments.batch_size)
         predict_folder(model, arguments.images, arguments.out, chosen)
         return
     found = scan_images(arguments.images)
@@ -76,7 +75,7 @@ def predict(arguments: argparse.Namespace) -> None:
     summary = write_rows(arguments.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
-    if of_capacities and (plot := draw_rates_beside(arguments.bundle, arguments.out)):
+    if of_numbers and (plot := draw_rates_beside(arguments.bundle, arguments.out)):
         log.info("Capacities over the C-rate: %s", plot)
     if summary.n_rejected == summary.n_files:
         raise InputError(

@@ -14,14 +14,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--settings", required=True, help="table study as JSON text or file")
-    parser.add_argument("--comparison", type=Path, required=True, help="folder of the evaluation")
-    parser.add_argument("--manifest-dir", type=Path, help="folder of the sample table")
-    parser.add_argument("--split", type=Path, help="roles (parquet)")
-    parser.add_argument("--networks", type=Path, help="folder of the networks")
-    parser.add_argument("--explanations", type=Path, help="folder of the explanations")
-    parser.add_argument("--proposals", type=Path, help="folder of the proposed settings")
-    parser.add_argument("--sweeps", type=Path, help="folder of the points of sweeps")
+    parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
+    parser.add_argument("--work", type=Path, required=True, help="folder with its pieces")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report to write")
     return run_program(report, parser, argv)
 
@@ -29,21 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(arguments: argparse.Namespace) -> None:
     """Collect the pieces and write the report."""
     from batteryscope.config.table_study import TableStudySettings
+    from batteryscope.planning.layout import RowLayout
+    from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
     from batteryscope.provenance import find_git_commit
-    from batteryscope.report.table_evidence import TableFolders, collect_table_evidence
+    from batteryscope.report.table_evidence import collect_table_evidence
     from batteryscope.report.table_report import write_table_report
 
     settings = read_settings(TableStudySettings, arguments.settings)
-    folders = TableFolders(
-        comparison=arguments.comparison,
-        manifest=arguments.manifest_dir,
-        split=arguments.split,
-        networks=arguments.networks,
-        explanations=arguments.explanations,
-        proposals=arguments.proposals,
-        sweeps=arguments.sweeps,
-    )
-    evidence = collect_table_evidence(arguments.study, settings, folders, find_git_commit())
+    layout = RowLayout(arguments.work, plan_table_sweeps(arguments.study, settings))
+    evidence = collect_table_evidence(layout, find_git_commit())
     log.info("report: %s", write_table_report(evidence, arguments.out))
 
 

@@ -22,9 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kind", choices=sorted(STUDY_KINDS), default="image", help="of its data")
     add_tracking_uri(parser)
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
-    parser.add_argument("--manifest-summary", type=Path, required=True, help="summary.json")
+    parser.add_argument("--work", type=Path, required=True, help="folder with the study's pieces")
     parser.add_argument("--data-version", default="", help="hash of the data set")
-    parser.add_argument("--comparison", type=Path, required=True, help="folder of the points")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
     parser.set_defaults(words=words)
     return run_program(track, parser, None if argv is None else words)
@@ -33,22 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def track(arguments: argparse.Namespace) -> None:
     """Mirror the points and write tracked.json."""
     from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.planning.layout import lay_out_study
     from batteryscope.tracking.study import track_runs, write_tracked
     from batteryscope.tracking.sweep_mirror import plan_point_runs
 
     settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    layout = lay_out_study(arguments.work, arguments.study, settings)
+    command = [Path(__file__).name, *arguments.words]
     outcome = track_runs(
         arguments.study,
-        lambda: plan_point_runs(
-            arguments.study,
-            settings,
-            arguments.comparison,
-            arguments.manifest_summary,
-            arguments.data_version,
-        ),
+        lambda: plan_point_runs(layout, arguments.data_version),
         arguments.uri,
         True,
-        [Path(__file__).name, *arguments.words],
+        command,
     )
     write_tracked(arguments.out, outcome)
 

@@ -18,39 +18,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     add_tracking_uri(parser)
-    parser.add_argument("--settings", required=True, help="table study as JSON text or file")
-    parser.add_argument("--manifest-summary", type=Path, required=True, help="summary.json")
-    parser.add_argument("--data-version", default="", help="hash of the tables")
-    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
-    parser.add_argument("--networks", type=Path, required=True, help="folder of the networks")
-    parser.add_argument("--comparison", type=Path, required=True, help="folder of the evaluation")
-    parser.add_argument("--report", type=Path, help="folder of the report")
-    parser.add_argument("--bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
+    parser.add_argument("--work", type=Path, required=True, help="folder with the study's pieces")
+    parser.add_argument("--data-version", default="", help="hash of the data set")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json")
     parser.set_defaults(words=words)
     return run_program(track, parser, None if argv is None else words)
 
 
 def track(arguments: argparse.Namespace) -> None:
-    """Collect where the results lie, mirror them and write tracked.json."""
+    """Mirror what lies in the study's folder and write tracked.json."""
     from batteryscope.config.table_study import TableStudySettings
+    from batteryscope.planning.layout import RowLayout
+    from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
     from batteryscope.tracking.study import track_runs, write_tracked
-    from batteryscope.tracking.table_mirror import TableResults, plan_table_runs
+    from batteryscope.tracking.table_mirror import plan_table_runs
 
-    results = TableResults(
-        study=arguments.study,
-        settings=read_settings(TableStudySettings, arguments.settings),
-        data_version=arguments.data_version,
-        manifest_summary=arguments.manifest_summary,
-        split=arguments.split,
-        networks=arguments.networks,
-        comparison=arguments.comparison,
-        report=arguments.report,
-        bundle=arguments.bundle,
-    )
+    settings = read_settings(TableStudySettings, arguments.settings)
+    layout = RowLayout(arguments.work, plan_table_sweeps(arguments.study, settings))
     command = [Path(__file__).name, *arguments.words]
     outcome = track_runs(
-        results.study, lambda: plan_table_runs(results), arguments.uri, True, command
+        arguments.study,
+        lambda: plan_table_runs(layout, arguments.data_version),
+        arguments.uri,
+        True,
+        command,
     )
     write_tracked(arguments.out, outcome)
 

@@ -1,9 +1,17 @@
-"""The model card of models that predict capacities."""
+"""The model card of models that predict numbers."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.bundle.capacity_record import (
+    CAPACITIES,
+    CapacityRecord,
+    CapacityTarget,
+    QuantityTarget,
+)
 from batteryscope.bundle.card import describe_ranges
+from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.regression_findings import COMPUTED
 
@@ -31,6 +39,8 @@ def render_capacity_card(record: CapacityRecord) -> str:
         for unit in units
         if (values := _average_targets(record, name, unit)) is not None
     ]
+    curve = record.kind == CAPACITIES
+    of_scans = isinstance(record.preprocess, CtSlicesSettings)
     computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return template.render(
         record=record,
@@ -39,8 +49,39 @@ def render_capacity_card(record: CapacityRecord) -> str:
         data=record.data,
         arms=arms,
         scores=scores,
+        curve=curve,
+        goes_in="A scan of a cell" if of_scans else "A picture",
+        samples="slices" if of_scans else "images",
+        errors=[] if curve else _list_errors(record, names, "slice" if of_scans else "image"),
+        widths=[_say_width(target) for target in record.targets],
         ranges=describe_ranges(record.data.ranges),
     )
+
+
+def _list_errors(record: CapacityRecord, names: Sequence[str], level: str) -> list[tuple[str, ...]]:
+    """Every quantity and whoever predicts it: MAE, RMSE and R², of single samples."""
+    rows = []
+    for target in record.targets:
+        for name in names:
+            found = [
+                record.metrics.get(f"{name}.{level}.{target.name}.{metric}")
+                for metric in ("mae", "rmse", "r2")
+            ]
+            if found[0] is not None:
+                texts = ["" if value is None else f"{value:.3g}" for value in found]
+                rows.append((f"{target.quantity.label} / {target.unit}", name, *texts))
+    return rows
+
+
+def _say_width(target: CapacityTarget | QuantityTarget) -> str:
+    if target.half_width is None:
+        return "too few specimens"
+    kind = target.quantity.interval
+    if kind == "ratio":
+        return (
+            f"from 1/{math.exp(target.half_width):.3g} to {math.exp(target.half_width):.3g} times"
+        )
+    return f"± {target.half_width:.3g}" + (f" {target.unit}" if kind == "absolute" else "")
 
 
 def _average_targets(record: CapacityRecord, name: str, unit: str) -> tuple[float, float] | None:

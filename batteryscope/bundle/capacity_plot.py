@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
+from batteryscope.bundle.capacity_record import (
+    CAPACITIES,
+    CapacityRecord,
+    CapacityTarget,
+    read_capacity_record,
+)
 from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
 
 MOST_CURVES = 12
@@ -13,9 +18,14 @@ DODGE = 1.015  # factor on the C-rate from one curve's whiskers to the next one'
 
 
 def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
-    """Draw a written table of predictions beside it, as PNG; return its path if there are any."""
-    path = table.with_suffix(".png")
-    drawn = draw_rate_plot(pd.read_csv(table), read_capacity_record(bundle), path)
+    """Draw a written table of predictions beside it, as PNG; return its path if there are any.
+
+    Quantities that lie on no common axis are not drawn.
+    """
+    path, record = table.with_suffix(".png"), read_capacity_record(bundle)
+    if record.kind != CAPACITIES:
+        return None
+    drawn = draw_rate_plot(pd.read_csv(table), record, path)
     return path if drawn else None
 
 
@@ -33,10 +43,11 @@ def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path
         return False
     step = -(-len(good) // MOST_CURVES)
     shown = good.iloc[::step]
-    units = list(dict.fromkeys(target.unit for target in record.targets))
+    points = [target for target in record.targets if isinstance(target, CapacityTarget)]
+    units = list(dict.fromkeys(target.unit for target in points))
     figure = make_figure(3.6 * len(units) + 1.8, 3.4)
     for axes, unit in zip(figure.subplots(1, len(units), squeeze=False)[0], units, strict=True):
-        targets = sorted((t for t in record.targets if t.unit == unit), key=lambda t: t.c_rate)
+        targets = sorted((t for t in points if t.unit == unit), key=lambda t: t.c_rate)
         rates = [target.c_rate for target in targets]
         for number, row in enumerate(shown.to_dict("records")):
             colour = SERIES[number % len(SERIES)]

@@ -1,4 +1,4 @@
-"""Capacities of electrodes that nobody has measured, from pictures of their cross-sections."""
+"""Numbers that nobody has measured, from pictures: capacities of electrodes, any quantities."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.bundle.capacity_record import CapacityRecord, span_target
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
+from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.errors import ConfigError
 from batteryscope.evaluation.regression_predictions import predict_values
 from batteryscope.models.classifier import TileClassifier
 
-DIGITS = 3
+DIGITS = 3  # after the point, of capacities
+SIGNIFICANT = 6  # of other quantities, which may be of any size
 FRAME_SIZE = ("width_px", "height_px")
 
 
 class CapacityBundle(PictureBundle[CapacityRecord]):
-    """Models of all folds of one or several arms, applied to cross-sections.
+    """Models of all folds of one or several arms, applied to pictures or slices of scans.
 
     ``collector``, ``bottom`` or ``top``, chooses the coating of electrodes that are coated on both
     sides; None takes what the models were trained with.
+
+    Raises
+    ------
+    ConfigError
+        A ``collector`` is chosen for models that look for none.
     """
 
     def __init__(
@@ -30,6 +38,11 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         batch_size: int = 64,
         collector: str | None = None,
     ) -> None:
+        if collector is not None and not isinstance(record.preprocess, CoatingCropSettings):
+            raise ConfigError(
+                f"--collector is for models of cross-sections, but those of study '{record.study}' "
+                "judge other pictures; leave it out."
+            )
         if collector is not None:
             chosen = record.preprocess.model_copy(update={"collector": collector})
             record = record.model_copy(update={"preprocess": chosen})
@@ -39,7 +52,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
 
     @property
     def answer_columns(self) -> list[str]:
-        """Each capacity, its interval, and the spread of the folds."""
+        """Each quantity, its interval, and the spread of the folds."""
         return [
             f"{target.name}{end}"
             for target in self.record.targets
@@ -47,30 +60,66 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         ]
 
     @property
-    def compared_ranges(self) -> dict[str, tuple[float, float]]:
-        """Without the size of the frame: crops lie at the foil, however much is around it."""
-        return {k: v for k, v in super().compared_ranges.items() if k not in FRAME_SIZE}
+    def number_columns(self) -> list[str]:
+        """All of them."""
+        return self.answer_columns
 
-    def answer(self, tiles: NDArray[np.uint8]) -> Row:
-        """Mean over tiles, then over the models of the arm; intervals from unseen electrodes."""
+    @property
+    def scan_columns(self) -> list[str]:
+        """The same, and the spread of the slices of a scan."""
+        return [
+            f"{target.name}{end}"
+            for target in self.record.targets
+            for end in ("", "_low", "_high", "_fold_sd", "_slice_sd")
+        ]
+
+    @property
+    def compared_ranges(self) -> dict[str, tuple[float, float]]:
+        """Of coatings without the size of the frame: crops lie at the foil, whatever is around."""
+        ranges = super().compared_ranges
+        if not isinstance(self.record.preprocess, CoatingCropSettings):
+            return ranges
+        return {k: v for k, v in ranges.items() if k not in FRAME_SIZE}
+
+    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the values of tiles from every model, (n_models, n_tiles, n_targets).
+
+        NaN where the model is not of the arm that predicts the target.
+        """
+        targets = self.record.targets
+        values = np.full((len(self._models), len(tiles), len(targets)), np.nan)
+        for number, model in enumerate(self._models):
+            predicted = predict_values(model, tiles, batch_size=self._batch_size)
+            for place, target in enumerate(targets):
+                if target.arm == self.record.members[number].arm:
+                    column = model.description.classes.index(target.name)
+                    values[number, :, place] = predicted[:, column]
+        return values
+
+    def describe(self, asked: NDArray[np.float64]) -> Row:
+        """Mean over tiles, then over the models of the arm; intervals from unseen specimens."""
         row: Row = {}
-        by_arm: dict[str, list[np.ndarray]] = {}
-        for member, model in zip(self.record.members, self._models, strict=True):
-            values = predict_values(model, tiles, batch_size=self._batch_size).mean(axis=0)
-            by_arm.setdefault(member.arm, []).append(values)
-        outputs = {
-            m.arm: model.description.classes
-            for m, model in zip(self.record.members, self._models, strict=True)
-        }
-        for target in self.record.targets:
-            place = outputs[target.arm].index(target.name)
-            values = np.array([v[place] for v in by_arm[target.arm]])
-            mean = float(values.mean())
-            row[target.name] = round(mean, DIGITS)
-            if target.relative_half_width is not None:
-                half = target.relative_half_width * abs(mean)
-                row[f"{target.name}_low"] = round(mean - half, DIGITS)
-                row[f"{target.name}_high"] = round(mean + half, DIGITS)
+        for place, target in enumerate(self.record.targets):
+            own = asked[:, :, place].mean(axis=1)
+            values = own[~np.isnan(own)]
+            quantity = target.quantity
+            shown = {"": quantity.clip(float(values.mean()))}
+            if (ends := span_target(target, float(values.mean()))) is not None:
+                shown |= dict(zip(("_low", "_high"), ends, strict=True))
             if len(values) > 1:
-                row[f"{target.name}_fold_sd"] = round(float(values.std(ddof=1)), DIGITS)
+                shown["_fold_sd"] = float(values.std(ddof=1))
+            row |= {f"{target.name}{k}": _shorten(v, bool(quantity.axis)) for k, v in shown.items()}
         return row
+
+    def describe_scan(self, asked: NDArray[np.float64]) -> Row:
+        """The same of all slices of a scan, and how much its slices differ."""
+        row = self.describe(asked)
+        if asked.shape[1] > 1:
+            spread = np.nanmean(asked, axis=0).std(axis=0, ddof=1)
+            for target, value in zip(self.record.targets, spread, strict=True):
+                row[f"{target.name}_slice_sd"] = _shorten(float(value), bool(target.quantity.axis))
+        return row
+
+
+def _shorten(value: float, on_axis: bool) -> float:
+    return round(value, DIGITS) if on_axis else float(f"{value:.{SIGNIFICANT}g}")

@@ -1,10 +1,10 @@
-"""The content of bundle.json of models that predict capacities."""
+"""The content of bundle.json of models that predict numbers: capacities, or any quantities."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Discriminator, Field, PositiveFloat, Tag
 
 from batteryscope.bundle.record import (
     RECORD_FILE,
@@ -14,10 +14,11 @@ from batteryscope.bundle.record import (
     read_record_as,
 )
 from batteryscope.config.base import Settings
-from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.config.targets import C_RATE, Quantity
 from batteryscope.errors import InputError
+from batteryscope.evaluation.conformal import IntervalKind, span_interval
 
-KIND = "capacity"
+CAPACITIES, QUANTITIES = "capacity", "quantities"
 
 
 class CapacityTarget(Settings):
@@ -35,6 +36,60 @@ class CapacityTarget(Settings):
     coverage_wanted: PositiveFloat
     coverage_measured: float | None
 
+    @property
+    def quantity(self) -> Quantity:
+        """What it is."""
+        return Quantity(
+            name=self.name, unit=self.unit, label="capacity", axis=C_RATE, at=self.c_rate
+        )
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval as a share of the prediction."""
+        return self.relative_half_width
+
+
+class QuantityTarget(Quantity):
+    """One output that is no point of a curve, and how wide the interval of a prediction is.
+
+    ``half_width``: the interval is the prediction ± so much (``absolute``), or from
+    exp(−half_width) to exp(half_width) times it (``ratio``); null if there were too few specimens
+    for ``coverage_wanted``, as is ``coverage_measured``.
+    """
+
+    arm: str
+    interval_kind: IntervalKind
+    half_width: PositiveFloat | None
+    coverage_wanted: PositiveFloat
+    coverage_measured: float | None
+
+    @property
+    def quantity(self) -> Quantity:
+        """What it is."""
+        return self
+
+
+def span_target(
+    target: "CapacityTarget | QuantityTarget", value: float
+) -> tuple[float, float] | None:
+    """Return the ends of the interval around a prediction, within the range of the quantity."""
+    if target.half_width is None:
+        return None
+    low, high = span_interval(target.quantity.interval, target.half_width, [value])
+    clip = target.quantity.clip
+    return clip(float(low[0])), clip(float(high[0]))
+
+
+def _find_kind(values: Any) -> str:
+    has = "c_rate" in values if isinstance(values, dict) else hasattr(values, "c_rate")
+    return CAPACITIES if has else QUANTITIES
+
+
+NumberTarget = Annotated[
+    Annotated[CapacityTarget, Tag(CAPACITIES)] | Annotated[QuantityTarget, Tag(QUANTITIES)],
+    Discriminator(_find_kind),
+]
+
 
 class CapacityMember(Member):
     """One trained model; ``arm`` says which targets it predicts."""
@@ -50,15 +105,14 @@ class CapacityMember(Member):
 class CapacityRecord(PictureRecord):
     """The whole of bundle.json."""
 
-    kind: Literal["capacity"] = "capacity"
+    kind: Literal["capacity", "quantities"] = "capacity"
     backbone: str
-    targets: list[CapacityTarget] = Field(min_length=1)
-    preprocess: CoatingCropSettings
+    targets: list[NumberTarget] = Field(min_length=1)
     members: Sequence[CapacityMember] = Field(min_length=1)
 
 
 def is_capacity_bundle(folder: Path) -> bool:
-    """Whether a folder holds a bundle of this kind; whatever cannot be read is not."""
+    """Whether a folder holds a bundle of numbers; whatever cannot be read is not."""
     path = folder / RECORD_FILE
     if not path.is_file():
         return False
@@ -66,7 +120,7 @@ def is_capacity_bundle(folder: Path) -> bool:
         values = read_json(path)
     except InputError:
         return False
-    return isinstance(values, dict) and values.get("kind") == KIND
+    return isinstance(values, dict) and values.get("kind") in (CAPACITIES, QUANTITIES)
 
 
 def read_capacity_record(folder: Path) -> CapacityRecord:

@@ -1,4 +1,4 @@
-"""Puts the trained models of capacities into a folder that can be published and used alone."""
+"""Puts trained models of numbers into a folder that can be published and used alone."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,7 +8,12 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.bundle.capacity_card import render_capacity_card
-from batteryscope.bundle.capacity_record import CapacityMember, CapacityRecord, CapacityTarget
+from batteryscope.bundle.capacity_record import (
+    CapacityMember,
+    CapacityRecord,
+    CapacityTarget,
+    QuantityTarget,
+)
 from batteryscope.bundle.contents import (
     copy_members,
     list_common_fields,
@@ -25,10 +30,9 @@ from batteryscope.bundle.record import (
     BundleSettings,
     write_json,
 )
-from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.config.targets import Quantity
 from batteryscope.core.safe_text import guard_table
-from batteryscope.errors import InputError
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.regression_metrics import find_quantity
 
 
 def write_capacity_bundle(
@@ -48,7 +52,7 @@ def write_capacity_bundle(
     out
         Folder to fill.
     settings
-        Study, labels, preprocessing.
+        Study, labels, preprocessing, quantities.
     arms
         By name: ``split`` (path), ``fits`` (parts of the last stage).
     published
@@ -61,10 +65,8 @@ def write_capacity_bundle(
         Folder with ``intervals.csv``, ``metrics.json``, ``findings.json``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if not isinstance(settings.preprocess, CoatingCropSettings):
-        raise InputError("Capacities are bundled with preprocess.method coating_crop only.")
     members: list[CapacityMember] = []
-    targets: list[CapacityTarget] = []
+    targets: list[CapacityTarget | QuantityTarget] = []
     intervals = pd.read_csv(comparison / "intervals.csv")
     backbone = ""
     for arm in published:
@@ -74,7 +76,7 @@ def write_capacity_bundle(
         backbone = backbone or description["backbone"]
         known = {target.name for target in targets}
         targets += [
-            _describe_target(name, arm, intervals)
+            _describe_target(find_quantity(name, settings.quantities), arm, intervals)
             for name in description["classes"]
             if name not in known
         ]
@@ -87,6 +89,7 @@ def write_capacity_bundle(
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     record = CapacityRecord(
         **list_common_fields(settings, manifest, metrics, kept, findings, members),
+        kind="capacity" if all(isinstance(t, CapacityTarget) for t in targets) else "quantities",
         backbone=backbone,
         targets=targets,
         preprocess=settings.preprocess,
@@ -100,18 +103,30 @@ def write_capacity_bundle(
     return record
 
 
-def _describe_target(name: str, arm: str, intervals: pd.DataFrame) -> CapacityTarget:
-    c_rate, unit = read_target(name)
-    of_target = (intervals["arm"] == arm) & (intervals["target"] == name)
+def _describe_target(
+    quantity: Quantity, arm: str, intervals: pd.DataFrame
+) -> CapacityTarget | QuantityTarget:
+    of_target = (intervals["arm"] == arm) & (intervals["target"] == quantity.name)
     found = intervals[of_target].iloc[0]
-    width = float(found["relative_half_width"])
+    width = float(found[f"{quantity.interval}_half_width"])
+    on_curve = quantity.at is not None
+    shown = round(width, 6) if on_curve else float(f"{width:.6g}")
+    half_width = shown if 0 < width < float("inf") else None
     measured = float(found["coverage_measured"])
-    return CapacityTarget(
-        name=name,
-        c_rate=c_rate,
-        unit=unit,
-        arm=arm,
-        relative_half_width=round(width, 6) if 0 < width < float("inf") else None,
-        coverage_wanted=float(found["coverage_wanted"]),
-        coverage_measured=round(measured, 6) if measured == measured else None,
+    common: dict[str, Any] = {
+        "arm": arm,
+        "coverage_wanted": float(found["coverage_wanted"]),
+        "coverage_measured": round(measured, 6) if measured == measured else None,
+    }
+    if quantity.at is not None:
+        return CapacityTarget(
+            name=quantity.name,
+            c_rate=quantity.at,
+            unit=quantity.unit,
+            relative_half_width=half_width,
+            **common,
+        )
+    kind = quantity.interval
+    return QuantityTarget(
+        **quantity.model_dump(), **common, interval_kind=kind, half_width=half_width
     )

@@ -6,15 +6,10 @@ from pathlib import Path
 
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.core.safe_text import disarm_html
+from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 LEVELS = ("image", "specimen", "slice", "tile")
-BASELINE_WORDS = {
-    "baseline_majority": "always the most frequent class",
-    "baseline_grey_levels": "grey levels only (random forest)",
-    "baseline_metadata": "microscope settings only (random forest)",
-    "baseline_winding": "measured windings (random forest)",
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,9 @@ def list_scores(metrics: Mapping[str, float], arm: str, label_columns: list[str]
     for name in sorted(baselines):
         levels = ["specimen", "slice"] if f"{arm}.slice.accuracy" in metrics else ["image"]
         for level in levels:
-            scores += _find_score(metrics, name, BASELINE_WORDS.get(name, name), level, "")
+            scores += _find_score(
+                metrics, name, find_words(name, OF_CLASSES).with_method, level, ""
+            )
     return scores
 
 

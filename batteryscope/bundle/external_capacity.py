@@ -1,10 +1,11 @@
-"""A bundle of capacities beside electrodes from elsewhere whose capacities are known."""
+"""A bundle of numbers beside specimens from elsewhere whose numbers are known."""
 
 import pandas as pd
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.regression_external import (
+    describe_quantities,
     flatten_external,
     gather_external,
     say_external_coverage,
@@ -14,47 +15,50 @@ from batteryscope.evaluation.regression_predictions import TRUE
 
 
 class ExternalCapacities:
-    """Checks, joins and scores an external data set for a bundle of capacities."""
+    """Checks, joins and scores an external data set for a bundle of numbers."""
 
     def __init__(self, bundle: CapacityBundle) -> None:
         self.bundle = bundle
         self.arms = {target.name: target.arm for target in bundle.record.targets}
+        self.quantities = [target.quantity for target in bundle.record.targets]
 
     def check(self, manifest: pd.DataFrame) -> None:
-        """Refuse a set without these capacities, or with electrodes of the training.
+        """Refuse a set without these numbers, or with specimens of the training.
 
         Raises
         ------
         InputError
-            A capacity that the bundle predicts is missing.
+            A number that the bundle predicts is missing.
         LeakageError
-            An electrode was used for training, even if these images of it were not.
+            A specimen was used for training, even if these images of it were not.
         """
         if missing := [name for name in self.arms if name not in manifest]:
             raise InputError(
-                f"The external data set has no {missing[0]}, which the models predict; give it the "
-                "C-rates and units of the study (evaluate.external.targets)."
+                f"The external data set has no {missing[0]}, which the models predict; give it "
+                "those of the study (evaluate.external.targets)."
             )
         known = self.bundle.training_images
         roles = known[[member.column for member in self.bundle.record.members]]
         used = roles.isin(["train", "validation"]).any(axis=1)
-        seen = set(known.loc[used, "specimen_id"]) if "specimen_id" in known else set()
-        if again := sorted(seen & set(manifest["specimen_id"])):
+        seen = set(known.loc[used, "specimen_id"]) - {""} if "specimen_id" in known else set()
+        if again := sorted(seen & set(manifest["specimen_id"].dropna())):
+            noun = "electrode" if self.quantities[0].axis else "specimen"
             raise LeakageError(
-                f"The electrode '{again[0]}' of the external data set was used to train or tune "
-                "the models, so it proves nothing; take it out, or, if it is another electrode, "
+                f"The {noun} '{again[0]}' of the external data set was used to train or tune "
+                f"the models, so it proves nothing; take it out, or, if it is another {noun}, "
                 "give it another name."
             )
 
     def join(self, rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
         """Put the measured capacities before the prediction rows, in the order of the manifest."""
         keys = manifest[["sample_id", "specimen_id", "class"]].reset_index(drop=True)
+        keys["specimen_id"] = keys["specimen_id"].fillna(keys["sample_id"])
         truth = manifest[list(self.arms)].reset_index(drop=True).add_prefix(TRUE)
         return pd.concat([keys, truth, rows.reset_index(drop=True)], axis=1)
 
     def score(self, judged: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
         """Score the joined rows that have a prediction."""
-        return score_capacities(gather_external(judged, self.arms))
+        return score_capacities(gather_external(judged, self.arms), self.quantities)
 
     def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
         """Return the scores by name."""
@@ -64,6 +68,8 @@ class ExternalCapacities:
         """Say the main numbers in lines for the terminal."""
         overall = scores[(scores["target"] == "") & (scores["domain"] == "")]
         errors = overall[(overall["metric"] == "mape") & (overall["level"] == "image")]
+        if not self.quantities[0].axis:
+            return describe_quantities(scores, self.quantities)
         wanted = {target.arm: target.coverage_wanted for target in self.bundle.record.targets}
         lines = [
             f"{row['arm']}: mean error {row['value']:.1f} % of {row['n']} external images. "

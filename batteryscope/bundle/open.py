@@ -17,7 +17,7 @@ def open_bundle(
     batch_size: int = 64,
     collector: str | None = None,
 ) -> PictureBundle[Any]:
-    """Load a bundle of classes or of capacities.
+    """Load a bundle of classes or of numbers.
 
     Raises
     ------

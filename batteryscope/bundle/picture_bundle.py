@@ -62,9 +62,31 @@ class PictureBundle(ABC, Generic[R]):
     def answer_columns(self) -> list[str]:
         """Columns of a row that :meth:`answer` fills."""
 
+    @property
     @abstractmethod
+    def number_columns(self) -> list[str]:
+        """Those of the :attr:`answer_columns` that are the answer, in numbers."""
+
+    @property
+    @abstractmethod
+    def scan_columns(self) -> list[str]:
+        """Columns of a row that :meth:`describe_scan` fills."""
+
+    @abstractmethod
+    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return what every model says of (n, ...) tiles, (n_models, n, n_outputs)."""
+
+    @abstractmethod
+    def describe(self, asked: NDArray[np.float64]) -> Row:
+        """Put what the models said of the tiles of one picture into columns."""
+
+    @abstractmethod
+    def describe_scan(self, asked: NDArray[np.float64]) -> Row:
+        """Put what the models said of the slices of one scan into columns."""
+
     def answer(self, tiles: NDArray[np.uint8]) -> Row:
         """Say what the models think of the (n, ...) tiles of one picture, n at least 1."""
+        return self.describe(self.ask_models(tiles))
 
     @property
     def columns(self) -> list[str]:

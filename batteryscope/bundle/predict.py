@@ -55,14 +55,31 @@ class Bundle(PictureBundle[BundleRecord]):
             "confidence_sd",
         ]
 
+    @property
+    def number_columns(self) -> list[str]:
+        """The probabilities."""
+        return [f"p_{name}" for name in self.record.classes]
+
+    @property
+    def scan_columns(self) -> list[str]:
+        """The same, and the share of slices that agree."""
+        own = self.answer_columns
+        place = own.index("fold_disagreement")
+        return [*own[:place], "slices_agreeing", *own[place:]]
+
     def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return the probabilities of tiles from every model, (n_models, n_tiles, n_classes)."""
         return predict_ensemble(self._groups, tiles, self._batch_size)
 
-    def answer(self, tiles: NDArray[np.uint8]) -> Row:
+    def describe(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all tiles of a picture."""
-        verdict = take_vote(self.ask_models(tiles), self.record.temperature)
-        return describe_verdict(verdict, self.record)
+        return describe_verdict(take_vote(asked, self.record.temperature), self.record)
+
+    def describe_scan(self, asked: NDArray[np.float64]) -> Row:
+        """Let all models vote on all slices; some of these may disagree with the outcome."""
+        verdict = take_vote(asked, self.record.temperature)
+        agreeing = float((asked.mean(axis=0).argmax(axis=1) == verdict.winner).mean())
+        return describe_verdict(verdict, self.record) | {"slices_agreeing": round(agreeing, DIGITS)}
 
 
 def describe_verdict(verdict: Verdict, record: BundleRecord) -> Row:

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batteryscope.bundle.output import write_rows
-from batteryscope.bundle.picture_bundle import SEEN_NOTE, Row
-from batteryscope.bundle.predict import Bundle, describe_verdict
-from batteryscope.bundle.vote import take_vote
+from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.counted import count_of
@@ -29,24 +27,15 @@ from batteryscope.readers.volumes import find_volumes, open_volume
 BATCH_SLICES = 32
 
 
-def list_columns(bundle: Bundle) -> list[str]:
+def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     """Return the columns of the rows: those of pictures, and what is a slice, what a cell."""
-    own = [c for c in bundle.columns if c not in ("tiles_used", "tiles_rejected")]
-    place = own.index("fold_disagreement")
-    return [
-        "level",
-        "file",
-        "slice",
-        *own[1:place],
-        "slices_agreeing",
-        *own[place : place + 2],
-        "slices_used",
-        "slices_rejected",
-        *own[place + 2 :],
-    ]
+    last = [c for c in LAST_COLUMNS if c not in ("tiles_used", "tiles_rejected")]
+    return ["level", "file", "slice", *bundle.scan_columns, "slices_used", "slices_rejected", *last]
 
 
-def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings) -> None:
+def predict_folder(
+    bundle: PictureBundle[Any], path: Path, out: Path, chosen: VolumeSettings
+) -> None:
     """Judge one scan, or all scans below a folder, and write the rows as they come.
 
     Raises
@@ -76,7 +65,7 @@ def predict_folder(bundle: Bundle, path: Path, out: Path, chosen: VolumeSettings
 
 
 def predict_scans(
-    bundle: Bundle, files: Iterable[str], root: Path, chosen: VolumeSettings
+    bundle: PictureBundle[Any], files: Iterable[str], root: Path, chosen: VolumeSettings
 ) -> Iterator[Row]:
     """Judge scans one by one, slice by slice.
 
@@ -95,9 +84,9 @@ def predict_scans(
     ------
     dict
         Rows with :func:`list_columns`: first those of the slices of a scan (``level`` slice),
-        then that of the cell (``level`` cell), whose probabilities are the mean over its slices
-        and whose ``slices_agreeing`` is the share of slices with the same verdict. A few
-        slices and the probabilities are in memory at a time.
+        then that of the cell (``level`` cell), whose probabilities or numbers are the mean over
+        its slices, with the share of slices that have the same verdict (``slices_agreeing``) or
+        their spread. A few slices and the answers are in memory at a time.
 
     Raises
     ------
@@ -122,10 +111,14 @@ def predict_scans(
 
 
 def _predict_scan(
-    bundle: Bundle, volume: Volume, file: str, chosen: VolumeSettings, settings: CtSlicesSettings
+    bundle: PictureBundle[Any],
+    volume: Volume,
+    file: str,
+    chosen: VolumeSettings,
+    settings: CtSlicesSettings,
 ) -> Iterator[Row]:
     numbers = chosen.choose(volume.shape[0])
-    probabilities: list[NDArray[np.float64]] = []
+    answers: list[NDArray[np.float64]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
     key = name_scanner(volume.instrument, volume.dtype.name)
@@ -137,7 +130,7 @@ def _predict_scan(
                 n_rejected += 1
                 reasons.append(row["reason"])
             else:
-                probabilities.append(found)
+                answers.append(found)
             yield row
     row = _start_row(bundle, file, "cell") | {"slices_rejected": n_rejected}
     notes = (
@@ -149,7 +142,7 @@ def _predict_scan(
         "seen_in_training": n_seen > 0,
         "note": "; ".join([*notes, *volume.missing, *volume.left_out]),
     }
-    if not probabilities:
+    if not answers:
         reason = (
             reasons[0]
             if reasons
@@ -159,15 +152,9 @@ def _predict_scan(
             "reason": f"none of its {count_of(len(numbers), 'slice')} can be judged; {reason}"
         }
         return
-    joined = np.concatenate(probabilities, axis=1)
-    verdict = take_vote(joined, bundle.record.temperature)
-    agreeing = float((joined.mean(axis=0).argmax(axis=1) == verdict.winner).mean())
-    row |= describe_verdict(verdict, bundle.record)
-    yield row | {
-        "slices_agreeing": round(agreeing, 6),
-        "slices_used": joined.shape[1],
-        "status": "ok",
-    }
+    joined = np.concatenate(answers, axis=1)
+    row |= bundle.describe_scan(joined)
+    yield row | {"slices_used": joined.shape[1], "status": "ok"}
 
 
 def _cut_batches(
@@ -183,26 +170,25 @@ def _cut_batches(
 
 
 def _judge_slices(
-    bundle: Bundle, file: str, cuts: Sequence[tuple[CutSlice, str]]
+    bundle: PictureBundle[Any], file: str, cuts: Sequence[tuple[CutSlice, str]]
 ) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
     tiles = [cut.tile for cut, _ in cuts if cut.tile is not None]
-    probabilities = bundle.ask_models(np.stack(tiles)) if tiles else None
+    answers = bundle.ask_models(np.stack(tiles)) if tiles else None
     used = 0
     for cut, digest in cuts:
         row = _start_row(bundle, file, "slice") | {"slice": cut.finding.z}
         row["seen_in_training"] = bundle.knows_pixels(digest)
         if row["seen_in_training"]:
             row["note"] = SEEN_NOTE
-        if cut.tile is None or probabilities is None:
+        if cut.tile is None or answers is None:
             yield row | {"reason": f"{cut.reason}: {cut.detail}"}, None
             continue
-        own = probabilities[:, used : used + 1]
+        own = answers[:, used : used + 1]
         used += 1
-        verdict = take_vote(own, bundle.record.temperature)
-        yield row | describe_verdict(verdict, bundle.record) | {"status": "ok"}, own
+        yield row | bundle.describe(own) | {"status": "ok"}, own
 
 
-def _start_row(bundle: Bundle, file: str, level: str) -> Row:
+def _start_row(bundle: PictureBundle[Any], file: str, level: str) -> Row:
     empty: dict[str, Any] = dict.fromkeys(list_columns(bundle))
     return empty | {
         "level": level,

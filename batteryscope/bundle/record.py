@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.preprocess import PreprocessSettings
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.weights_file import WeightsOrigin
 
@@ -26,7 +27,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BundleSettings(Settings):
-    """What the study says about the models that are bundled."""
+    """What the study says about the models that are bundled; ``quantities`` if they predict any."""
 
     study: str
     arm: str
@@ -38,6 +39,7 @@ class BundleSettings(Settings):
     generated: bool
     paper: str = ""
     paper_doi: str = ""
+    quantities: list[Quantity] = []
 
 
 class Member(Settings):

@@ -15,7 +15,7 @@ from pydantic import (
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.table_format import DatedTableFormat
-from batteryscope.config.targets import CapacityTargets
+from batteryscope.config.targets import QuantityTargets, TargetSettings
 
 
 class LabelSettings(Settings):
@@ -256,7 +256,8 @@ class DatasetSettings(Settings):
     a list), for example ``{magnification: 500}``. ``domains`` names kinds of samples by such
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
     ``volumes``: the data set holds scans of many slices, not pictures. With ``targets`` models
-    predict numbers instead of the class, which then only groups the images.
+    predict numbers instead of the class, which then only groups the images: any ``quantities``, or
+    capacities over the C-rate.
     ``bit_depth`` says how many bits the grey levels of 16-bit files use that do not say so
     themselves, for all or by instrument; without it the brightest picture of each decides.
     ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
@@ -275,9 +276,16 @@ class DatasetSettings(Settings):
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
     bit_depth: BitDepth | dict[str, BitDepth] | None = None
-    targets: CapacityTargets | None = None
+    targets: TargetSettings | None = None
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
+
+    @property
+    def only_class(self) -> str | None:
+        """The class of all samples where nothing but numbers describes them; else None."""
+        has_classes = self.labels.source != "folders" or self.labels.pattern is not None
+        is_of_numbers = isinstance(self.targets, QuantityTargets)
+        return "all" if is_of_numbers and not has_classes else None
 
     @model_validator(mode="after")
     def _some_origin(self) -> Self:
@@ -294,6 +302,27 @@ class DatasetSettings(Settings):
             raise ValueError(
                 "bit_depth is for your own 16-bit files, but no path is given; drop it."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _quantities_have_columns(self) -> Self:
+        if not isinstance(self.targets, QuantityTargets):
+            return self
+        labels = self.labels
+        pattern = re.compile(labels.pattern or "") if labels.source == "folders" else None
+        groups = [] if pattern is None else list(pattern.groupindex)
+        for name, column in self.targets.columns.items():
+            if name in labels.columns or (self.targets.table and name in groups):
+                raise ValueError(
+                    f"targets.quantities: '{name}' is already a label; give the quantity another "
+                    "name (its column may say where its values stand)."
+                )
+            if self.targets.table is None and pattern is not None and column not in groups:
+                raise ValueError(
+                    f"targets.quantities.{name}: the values of '{column}' stand nowhere; add a "
+                    f"named group (?P<{column}>…) to labels.pattern, or name a targets.table with "
+                    "its sample_column."
+                )
         return self
 
     @model_validator(mode="after")

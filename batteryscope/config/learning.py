@@ -105,8 +105,9 @@ class ModelSettings(Settings):
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
-    slow down, and where the head trains alone). ``outputs``: ``class``, or the capacities of a
-    study with ``dataset.targets``: those in ``Ah/kg``, in ``Ah/L``, or ``all``. ``backbone`` may
+    slow down, and where the head trains alone). ``outputs``: ``class``, or of a
+    study with ``dataset.targets`` a list of quantities, or ``all``; of capacities also those in
+    ``Ah/kg`` or ``Ah/L``. ``backbone`` may
     also be ``rate_cnn``, the network of Deeg et al. (2024). ``flips_at_test``: the trained network
     judges every tile together with its mirror image from left to right (``columns``), or with the
     three from left to right and upside down (``both``), and the mean of the answers counts: in
@@ -127,7 +128,9 @@ class ModelSettings(Settings):
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
-    outputs: Literal["class", "Ah/kg", "Ah/L", "all"] = "class"
+    outputs: (
+        Literal["class", "Ah/kg", "Ah/L", "all"] | Annotated[list[str], Field(min_length=1)]
+    ) = "class"
     flips_at_test: Literal["none", "columns", "both"] = "none"
 
     @model_validator(mode="after")
@@ -176,8 +179,9 @@ class TrainSettings(Settings):
     ``loss``: ``cross_entropy``, or ``focal`` with ``focal_gamma`` (Lin et al. 2017), which lessens
     the weight of tiles that are already told well; ``val_loss`` is the cross-entropy with both.
 
-    For capacities the loss is ``mape`` (percent of the true value, averaged over all outputs),
-    ``mae`` or ``mse``, the last two in units of each output's standard deviation. ``penalty``
+    For numbers the loss is ``mape`` (percent of the true value, averaged over all outputs; not
+    where a value may be 0), ``mae`` or ``mse``, the last two in units of each output's standard
+    deviation (of its logarithm, with ``transform: log``). ``penalty``
     adds ``penalty_weight`` times the sum of the absolute (``l1``) or squared (``l2``) weights of
     all layers. ``adversarial_noise`` moves every grey level of a training tile by up to this
     share of the mean grey level in the direction that makes the loss larger (fast gradient sign,

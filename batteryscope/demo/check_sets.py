@@ -36,6 +36,20 @@ def assign_classes(settings: CheckSetGenerator) -> list[int]:
     return [int(label) for label in labels]
 
 
+def draw_values(settings: CheckSetGenerator, index: int, label: int) -> dict[str, float]:
+    """Return the numbers that belong to picture ``index``, from 0 to ten times the classes.
+
+    ``value`` of the ``trivial`` set is ten more for every texture, varied by up to 1, so that
+    nearly all of its variance can be told. ``lot``, and both of the ``random`` set, are drawn by
+    lot.
+    """
+    rng = derive_rng(settings.seed, settings.kind, "value", index)
+    lot, value = rng.uniform(0, 10 * settings.classes, 2)
+    if settings.kind == "trivial":
+        value = 10 * label + 5 + rng.uniform(-1, 1)
+    return {"value": float(value), "lot": float(lot)}
+
+
 def render_check_picture(settings: CheckSetGenerator, index: int, label: int) -> NDArray[np.uint8]:
     """Generate picture ``index``, shape (height, width), data bar of 16 rows included.
 

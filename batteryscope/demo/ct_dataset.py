@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from batteryscope.config.dataset import CtCellGenerator
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
-from batteryscope.demo.ct_parameters import State, draw_cell
+from batteryscope.demo.ct_parameters import State, draw_cell, find_remaining_capacity
 from batteryscope.demo.ct_scan import draw_rings, render_slice
+from batteryscope.demo.quantities_table import write_quantities
 from batteryscope.seeds import derive_rng
 
 CELL_DIAMETER_UM = 18_350.0
@@ -49,23 +50,26 @@ def render_scan(settings: CtCellGenerator, job: CellJob) -> tuple[NDArray[np.uin
     return scan, CELL_DIAMETER_UM / (2 * cell.radius * settings.size_px)
 
 
+def name_scan(job: CellJob) -> str:
+    """Return the place of a scan: even numbers are one file, odd ones a folder."""
+    ending = ".tif" if job.number % 2 == 0 else ""
+    return f"{job.state}/{job.state}_{job.number + 1:02d}{ending}"
+
+
 def write_scan(settings: CtCellGenerator, root: Path, job: CellJob) -> None:
-    """Generate one scan and write it below ``root``: even numbers as one file, odd as a folder."""
+    """Generate one scan and write it below ``root``."""
     scan, voxel_um = render_scan(settings, job)
-    folder = root / job.state
-    folder.mkdir(exist_ok=True)
-    name = f"{job.state}_{job.number + 1:02d}"
+    place = root / name_scan(job)
+    place.parent.mkdir(exist_ok=True)
     per_um = (1 / voxel_um, 1 / voxel_um)
     if job.number % 2 == 0:
         description = {"axes": "ZYX", "unit": "um", "spacing": voxel_um}
-        tifffile.imwrite(
-            folder / f"{name}.tif", scan, imagej=True, resolution=per_um, metadata=description
-        )
+        tifffile.imwrite(place, scan, imagej=True, resolution=per_um, metadata=description)
         return
-    (folder / name).mkdir()
+    place.mkdir()
     for z, pixels in enumerate(scan):
         tifffile.imwrite(
-            folder / name / f"slice_{FIRST_SLICE + z}.tif",
+            place / f"slice_{FIRST_SLICE + z}.tif",
             pixels,
             imagej=True,
             resolution=per_um,
@@ -84,4 +88,10 @@ def write_scans(settings: CtCellGenerator, root: Path, workers: int) -> int:
             done = stack.enter_context(pool).map(write, jobs)
         for _ in show_progress(done, "Generating scans", len(jobs), "scan"):
             pass
+    cells = [draw_cell(job.state, derive_rng(settings.seed, "cell", *job)) for job in jobs]
+    rows = [
+        (name_scan(job), {"remaining_capacity_percent": find_remaining_capacity(cell)})
+        for job, cell in zip(jobs, cells, strict=True)
+    ]
+    write_quantities(root, rows)
     return len(jobs) * settings.slices

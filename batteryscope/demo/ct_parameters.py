@@ -12,6 +12,7 @@ import numpy as np
 
 State = Literal["pristine", "cycle_aged", "calendar_aged", "thermal_cycled"]
 TURN = 2 * np.pi
+LOST_PER_AMPLITUDE = 400.0  # percent of the capacity
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,16 @@ def draw_cell(state: State, rng: np.random.Generator) -> CellParameters:
         ]
         gaps += [_draw_gap(rng, (3, 17), (0.2, 0.5)) for _ in range(rng.integers(1, 4))]
     return CellParameters(**common, buckles=tuple(buckles), bulges=tuple(bulges), gaps=tuple(gaps))
+
+
+def find_remaining_capacity(cell: CellParameters) -> float:
+    """Return the capacity (%) that a cell has left: less, the higher its largest wave.
+
+    The law is made up, so that models have a number to learn that the windings show: 100 % without
+    waves, 78 % with the largest buckle that is drawn.
+    """
+    waves = [b.amplitude for b in cell.buckles] + [b.amplitude for b in cell.bulges]
+    return 100 - LOST_PER_AMPLITUDE * max(waves, default=0.0)
 
 
 def _draw_buckle(

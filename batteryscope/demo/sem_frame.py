@@ -30,11 +30,14 @@ class SemFrame:
 
     ``pixels``: grey levels, data bar included, shape (height, width). ``feature_mask``, same
     shape: 0 pore or data bar, 1 particle interior, 2 particle boundary, 3 crack, 4 film (where
-    it gives more than half of the signal).
+    it gives more than half of the signal). ``truth``: numbers to learn, by name: median
+    diameter of the particles (um), share of the area that is pore (%), share of cracked particles
+    (%).
     """
 
     pixels: NDArray[np.uint8]
     feature_mask: NDArray[np.uint8]
+    truth: dict[str, float]
 
 
 def measure_bar_height(height_px: int) -> int:
@@ -93,7 +96,12 @@ def render_sem_frame(
     bar = draw_data_bar(width_px, bar_px, acquired_at or datetime(2024, 1, 8, 9, 0))
     mask = np.zeros((height_px, width_px), np.uint8)
     mask[: shape[0]] = label_features(surface, relief)
-    return SemFrame(np.vstack([picture, bar]), mask)
+    truth = {
+        "particle_um": traits.diameter_um,
+        "pore_percent": 100 * float((mask[: shape[0]] == BACKGROUND).mean()),
+        "cracked_percent": 100 * damage.cracked,
+    }
+    return SemFrame(np.vstack([picture, bar]), mask, truth)
 
 
 def label_features(surface: Surface, relief: Relief) -> NDArray[np.uint8]:

@@ -22,9 +22,15 @@ from batteryscope.config.dataset import (
 from batteryscope.config.json_text import as_json, read_settings
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
-from batteryscope.demo.check_sets import assign_classes, name_class, render_check_picture
+from batteryscope.demo.check_sets import (
+    assign_classes,
+    draw_values,
+    name_class,
+    render_check_picture,
+)
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.ct_dataset import write_scans
+from batteryscope.demo.quantities_table import write_quantities
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
 from batteryscope.errors import InputError
@@ -145,8 +151,16 @@ def list_sem_jobs(settings: SemTopViewGenerator) -> list[SemFrameJob]:
     ]
 
 
-def write_sem_frame(settings: SemTopViewGenerator, root: Path, job: SemFrameJob) -> None:
-    """Generate one frame and write the JPEG, its sidecar and its mask below ``root``."""
+def write_sem_frame(
+    settings: SemTopViewGenerator, root: Path, job: SemFrameJob
+) -> tuple[str, dict[str, float]]:
+    """Generate one frame and write the JPEG, its sidecar and its mask below ``root``.
+
+    Returns
+    -------
+    path, truth
+        Of the JPEG below ``root``, and the numbers that hold for it.
+    """
     names = (job.composition, job.state, job.additive)
     # The session draws from a source of its own: the pixels do not depend on the schedule.
     session_rng = derive_rng(settings.seed, "session", *names, job.number)
@@ -170,6 +184,7 @@ def write_sem_frame(settings: SemTopViewGenerator, root: Path, job: SemFrameJob)
         folder, name, settings.width_px, settings.height_px, acquired_at, session_rng
     )
     path.with_name(f"{name}.txt").write_text(sidecar, encoding="utf-8", newline="")
+    return f"{folder}/{name}", frame.truth
 
 
 def write_check_picture(settings: CheckSetGenerator, root: Path, number: int, label: int) -> None:
@@ -217,21 +232,29 @@ def _write_pictures(
         labels = assign_classes(settings)
         for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):
             write_check_picture(settings, root, i, label)
+        rows = [
+            (f"{name_class(label)}/{i + 1:04d}.png", draw_values(settings, i, label))
+            for i, label in enumerate(labels)
+        ]
+        write_quantities(root, rows)
         return len(labels)
     if isinstance(settings, CtCellGenerator):
         return write_scans(settings, root, workers or os.cpu_count() or 1)
-    write: Callable[[SemFrameJob], None] = partial(write_sem_frame, settings, root)
+    write: Callable[[SemFrameJob], tuple[str, dict[str, float]]] = partial(
+        write_sem_frame, settings, root
+    )
     jobs = list_sem_jobs(settings)
     # A process that makes fewer than eight frames is not worth its start.
     processes = workers or min(os.cpu_count() or 1, len(jobs) // 8)
-    write(jobs[0])  # compiles the numba functions once; other processes find them in the cache
+    # The first one compiles the numba functions; other processes find them in the cache.
+    rows = [write(jobs[0])]
     with ExitStack() as stack:
-        done: Iterable[None] = map(write, jobs[1:])
+        done: Iterable[tuple[str, dict[str, float]]] = map(write, jobs[1:])
         if processes > 1:
             pool = open_pool(processes)
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=2)
-        for _ in show_progress(done, "Generating SEM frames", len(jobs) - 1, "frame"):
-            pass
+        rows += show_progress(done, "Generating SEM frames", len(jobs) - 1, "frame")
+    write_quantities(root, rows)
     return len(jobs)
 
 

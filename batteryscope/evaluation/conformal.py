@@ -1,8 +1,12 @@
-"""The quantile of conformal prediction, and the relative errors that it is taken of.
+"""The quantile of conformal prediction, and the errors that it is taken of.
 
-The half-width of an interval is the finite-sample quantile of the scores of calibration samples,
-|y_true − y_pred| / |y_pred|, times |y_pred|: the models are trained on a relative error.
+The half-width of an interval is the finite-sample quantile of the scores of calibration samples.
+They are |y_true − y_pred| / |y_pred| where models are trained on a relative error (times |y_pred|
+afterwards), the difference alone, or that of the logarithms (the interval is then from a part to
+a multiple of the prediction).
 """
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +41,30 @@ def count_needed_rows(coverage: float) -> int:
 def count_needed_rank(n: int, coverage: float) -> int:
     """Return ceil((n + 1) · coverage), unharmed by the rounding of the product."""
     return int(np.ceil((n + 1) * coverage - 1e-9))
+
+
+IntervalKind = Literal["relative", "absolute", "ratio"]
+
+
+def score_errors(kind: IntervalKind, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+    """Return the score of each row, as an interval of that kind needs it."""
+    if kind == "relative":
+        return find_relative_scores(y_true, y_pred)
+    true, pred = np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
+    if kind == "ratio":
+        true, pred = np.log(true), np.log(np.maximum(pred, np.finfo(np.float64).tiny))
+    return np.asarray(np.abs(true - pred))
+
+
+def span_interval(
+    kind: IntervalKind, width: float, y_pred: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the intervals around predictions whose score is at most ``width``."""
+    pred = np.asarray(y_pred, dtype=np.float64)
+    if kind == "ratio":
+        return pred * np.exp(-width), pred * np.exp(width)
+    half = width * np.abs(pred) if kind == "relative" else np.full(pred.shape, width)
+    return pred - half, pred + half
 
 
 def find_relative_scores(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:

@@ -108,8 +108,6 @@ def compare_over_fits(
     InputError
         If the arms share no repeat and fold.
     """
-    from scipy.stats import t, wilcoxon
-
     scores = {}
     for arm in (first, second):
         fits = images[images["arm"] == arm].groupby(FIT)
@@ -121,7 +119,16 @@ def compare_over_fits(
         raise InputError(
             f"The arms '{first}' and '{second}' share no repeat and fold; give them the same split."
         )
-    difference = (both[first] - both[second]).to_numpy(dtype=np.float64)
+    return compare_scores(both[first], both[second], left_out_per_train)
+
+
+def compare_scores(
+    first: "pd.Series[float]", second: "pd.Series[float]", left_out_per_train: float = 0.0
+) -> FitComparison:
+    """Compare two series of scores in the same order, as :func:`compare_over_fits`."""
+    from scipy.stats import t, wilcoxon
+
+    difference = (first - second).to_numpy(dtype=np.float64)
     n, mean = len(difference), float(difference.mean())
     sd = low = high = p_wilcoxon = float("nan")
     if n >= 2:

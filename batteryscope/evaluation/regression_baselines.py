@@ -1,47 +1,51 @@
-"""What needs no network: the mean, one measured proxy, texture statistics, and physics."""
+"""What needs no network: the mean, one measured proxy, forests on numbers, and physics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
+from batteryscope.evaluation.regression_features import PROXIES
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.evaluation.regression_predictions import FIT, KEYS, PRED, TRUE
 from batteryscope.physics.porosity import read_porosities
 from batteryscope.seeds import derive_seed
 
 Floats = NDArray[np.float64]
-PROXIES = {"porosity": "porosity_otsu", "thickness": "thickness_px"}
-BASELINES = ("mean", "porosity", "thickness", "texture_forest")
-NO_TEXTURE = ("sample_id", "tile", "porosity_otsu", "active_share", "thickness_px", "angle_deg")
 PHYSICS = "physics"
 N_TREES = 100
 
 
 def predict_baselines(
     manifest: pd.DataFrame,
-    measurements: pd.DataFrame,
+    features: Mapping[str, pd.DataFrame | None],
     split: pd.DataFrame,
     targets: Sequence[str],
     seed: int,
     suffix: str = "",
+    quantities: Sequence[Quantity] = (),
 ) -> pd.DataFrame:
     """Fit every baseline on the training images of each fit, predict the others.
 
     ``mean``: mean of the training targets. ``porosity`` and ``thickness``: one number per
     image (the porosity by Otsu's thresholds, the thickness of the coating), from which the
-    capacity is interpolated between the means of the training electrodes' groups.
-    ``texture_forest``: a random forest on grey levels, co-occurrence and local patterns.
+    target is interpolated between the means of the training electrodes' groups. All others are
+    random forests: ``texture_forest`` on grey levels, co-occurrence and local patterns,
+    ``grey_levels`` on those of the frame, ``metadata`` on the acquisition, ``winding`` on what was
+    measured on windings. A forest learns the logarithm where the network does.
 
     Parameters
     ----------
     manifest
         Sample table with targets.
-    measurements
-        What preprocessing measured, by ``sample_id`` and ``tile``.
+    features
+        What each of them sees
+        (:func:`batteryscope.evaluation.regression_features.gather_features`).
     split
         Roles of one split.
     targets
@@ -50,6 +54,8 @@ def predict_baselines(
         Of the forests.
     suffix
         Put after the names of the baselines, to tell splits apart.
+    quantities
+        What the targets are; without any, capacities.
 
     Returns
     -------
@@ -61,8 +67,10 @@ def predict_baselines(
     InputError
         A fit has no training images.
     """
-    numbers = measurements.drop(columns="tile").groupby("sample_id").mean()
-    known = manifest[manifest["sample_id"].isin(numbers.index)].set_index("sample_id")
+    known = manifest.set_index("sample_id", drop=False)
+    for numbers in features.values():
+        known = known if numbers is None else known[known.index.isin(numbers.index)]
+    scales = _Scales.of(targets, quantities)
     tables = []
     for (repeat, fold), roles in split.groupby(FIT):
         roles = roles[roles["sample_id"].isin(known.index)]
@@ -76,8 +84,14 @@ def predict_baselines(
                 "compare split.test_where, by which they are chosen as well, with split.leave_out."
             )
         truth = known.loc[asked["sample_id"], list(targets)].to_numpy(float)
-        for name in BASELINES:
-            predicted = _predict(name, known, numbers, train, asked["sample_id"], targets, seed)
+        learnt = known.loc[train, list(targets)].to_numpy(float)
+        for name, numbers in features.items():
+            if numbers is None:
+                predicted = np.repeat(learnt.mean(axis=0, keepdims=True), len(asked), axis=0)
+            else:
+                groups = known.loc[train, "class"]
+                seen, judged = numbers.loc[train], numbers.loc[asked["sample_id"]]
+                predicted = _predict(name, seen, judged, learnt, groups, scales, seed)
             table = pd.DataFrame(
                 {
                     "sample_id": asked["sample_id"].to_numpy(),
@@ -94,31 +108,59 @@ def predict_baselines(
     return pd.concat(tables, ignore_index=True)
 
 
+@dataclass(frozen=True)
+class _Scales:
+    """How forests weigh the targets: relative errors of capacities, else spreads."""
+
+    is_log: NDArray[np.bool_]
+    relative: bool
+
+    @classmethod
+    def of(cls, targets: Sequence[str], quantities: Sequence[Quantity]) -> "_Scales":
+        known = {q.name: q for q in quantities}
+        logs = [t in known and known[t].transform == "log" for t in targets]
+        return cls(np.array(logs, bool), all(t not in known or known[t].axis for t in targets))
+
+    def shrink(self, truth: Floats) -> tuple[Floats, Floats]:
+        """Return what a forest learns, and what it is multiplied with to come back."""
+        values = np.where(self.is_log, np.log(np.where(self.is_log, truth, 1)), truth)
+        scale = values.mean(axis=0) if self.relative else values.std(axis=0)
+        scale = np.where(scale == 0, 1.0, scale)
+        return values / scale, scale
+
+    def grow(self, values: Floats, scale: Floats) -> Floats:
+        """Return learnt values in the units of the targets."""
+        grown = values * scale
+        return np.where(self.is_log, np.exp(np.where(self.is_log, grown, 0)), grown)
+
+
 def _predict(
     name: str,
-    known: pd.DataFrame,
-    numbers: pd.DataFrame,
-    train: pd.Series,
-    asked: pd.Series,
-    targets: Sequence[str],
+    seen: pd.DataFrame,
+    asked: pd.DataFrame,
+    truth: Floats,
+    groups: pd.Series,
+    scales: _Scales,
     seed: int,
 ) -> Floats:
-    truth = known.loc[train, list(targets)].to_numpy(float)
-    if name == "mean":
-        return np.repeat(truth.mean(axis=0, keepdims=True), len(asked), axis=0)
     if name in PROXIES:
-        proxy = numbers[PROXIES[name]]
-        knots = find_knots(proxy.loc[train].to_numpy(), truth, known.loc[train, "class"])
-        return interpolate(proxy.loc[asked].to_numpy(), *knots)
+        knots = find_knots(seen.iloc[:, 0].to_numpy(), truth, groups)
+        return interpolate(asked.iloc[:, 0].to_numpy(), *knots)
     from sklearn.ensemble import RandomForestRegressor
 
-    columns = [c for c in numbers.columns if c not in NO_TEXTURE]
+    inputs, judged = seen.to_numpy(float), asked.to_numpy(float)
+    if np.isnan(inputs).any() or np.isnan(judged).any():
+        from sklearn.impute import SimpleImputer
+
+        imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        inputs, judged = imputer.fit_transform(inputs), imputer.transform(judged)
     # One thread: several would add up the trees in any order, and so few rows gain no time.
-    forest = RandomForestRegressor(N_TREES, random_state=derive_seed(seed, "texture forest"))
-    # Relative targets, because the error that counts is a relative one.
-    scale = truth.mean(axis=0)
-    forest.fit(numbers.loc[train, columns].to_numpy(), truth / scale)
-    return np.asarray(forest.predict(numbers.loc[asked, columns].to_numpy()) * scale)
+    chance = derive_seed(seed, name.replace("_", " "))
+    forest = RandomForestRegressor(N_TREES, random_state=chance)
+    values, scale = scales.shrink(truth)
+    forest.fit(inputs, values[:, 0] if values.shape[1] == 1 else values)
+    predicted = np.asarray(forest.predict(judged)).reshape(len(judged), -1)
+    return scales.grow(predicted, scale)
 
 
 def find_knots(proxy: Floats, truth: Floats, groups: pd.Series) -> tuple[Floats, Floats]:

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.targets import Quantity
 from batteryscope.evaluation.regression_metrics import score_images
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
 BASELINE_PREFIX = "baseline_"
+SAMPLE_LEVELS = ("image", "slice")
 DIGITS = 6
 
 
@@ -20,6 +22,8 @@ def compare_capacities(
     backbones: Mapping[str, str],
     paper: Sequence[PaperValue] = (),
     straddling: Collection[str] = (),
+    quantities: Sequence[Quantity] = (),
+    sample: str = "image",
 ) -> pd.DataFrame:
     """Score all arms and put the published values beside them.
 
@@ -34,13 +38,17 @@ def compare_capacities(
     straddling
         Arms that trained on images of the electrodes that they were tested on. They have no rows
         at level ``specimen``, which would look like ones about unseen electrodes.
+    quantities
+        What the targets are; without any, capacities.
+    sample
+        The level of a single sample, ``image`` or ``slice``.
 
     Returns
     -------
     DataFrame
         :data:`COLUMNS`; ``mape`` in percent, ``mae`` in the unit of the target.
     """
-    table = score_images(images)
+    table = score_images(images, quantities, sample)
     table = table[(table["level"] != "specimen") | ~table["arm"].isin(list(straddling))]
     table = table.reset_index(drop=True)
     table["backbone"] = [backbones.get(arm, "") for arm in table["arm"]]
@@ -76,13 +84,13 @@ def flatten_capacity_metrics(comparison: pd.DataFrame) -> dict[str, float]:
 def pick(
     comparison: pd.DataFrame, arm: str, metric: str = "mape", target: str = "", domain: str = ""
 ) -> tuple[float, float]:
-    """Return mean and standard deviation of one cell at image level; NaN if it is missing."""
+    """Return mean and standard deviation of one cell, single samples; NaN if it is missing."""
     found = comparison[
         (comparison["arm"] == arm)
         & (comparison["metric"] == metric)
         & (comparison["target"] == target)
         & (comparison["domain"] == domain)
-        & (comparison["level"] == "image")
+        & comparison["level"].isin(SAMPLE_LEVELS)
     ]
     if found.empty:
         return float("nan"), float("nan")

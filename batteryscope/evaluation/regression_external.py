@@ -4,14 +4,15 @@ The bundle answers with the average of its networks. Only electrodes that none o
 can tell how good the average and its intervals are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.regression_metrics import measure_errors, read_target
+from batteryscope.evaluation.regression_metrics import find_quantity, measure_errors, read_target
 from batteryscope.evaluation.regression_predictions import TRUE
 
 METRIC_COLUMNS = [
@@ -52,8 +53,8 @@ def gather_external(rows: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame
     return pd.concat(parts, ignore_index=True)
 
 
-def score_capacities(images: pd.DataFrame) -> pd.DataFrame:
-    """Score the rows of :func:`gather_external`.
+def score_capacities(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) -> pd.DataFrame:
+    """Score the rows of :func:`gather_external`; without ``quantities``, capacities.
 
     Returns
     -------
@@ -64,7 +65,8 @@ def score_capacities(images: pd.DataFrame) -> pd.DataFrame:
         ``interval_width`` (high − low, mean, unit of the target) and ``fold_sd`` (between the
         networks, mean, percent of the prediction); overall ``coverage``. ``low`` and ``high`` are
         a 95 % interval of the coverage that counts every electrode once, because
-        the images of an electrode are right or wrong together. ``n`` counts images.
+        the images of an electrode are right or wrong together. ``n`` counts images. Different
+        quantities have no error in common, only the coverage.
 
     Raises
     ------
@@ -81,12 +83,20 @@ def score_capacities(images: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for arm, mine in images.groupby("arm", sort=False):
         place: dict[str, object] = {"arm": arm, "target": "", "domain": "", "level": "image"}
-        rows += _list_errors(mine, place)
-        rows += _list_errors(electrodes[electrodes["arm"] == arm], {**place, "level": "specimen"})
+        known = {t: find_quantity(str(t), quantities) for t in mine["target"].unique()}
+        first = next(iter(known.values()))
+        alike = len(known) == 1 or all(q.axis for q in known.values())
+        by_specimen = electrodes[electrodes["arm"] == arm]
+        if alike:
+            rows += _list_errors(mine, place, first)
+            rows += _list_errors(by_specimen, {**place, "level": "specimen"}, first)
         rows += _list_coverage(mine, place)
         for target, part in mine.groupby("target", sort=False):
             of_target = {**place, "target": target}
-            rows += _list_errors(part, of_target)
+            rows += _list_errors(part, of_target, known[target])
+            if not alike:
+                own = by_specimen[by_specimen["target"] == target]
+                rows += _list_errors(own, {**of_target, "level": "specimen"}, known[target])
             rows += _list_coverage(part, of_target)
             counts = _count(part)
             widths = (part["high"] - part["low"]).mean()
@@ -94,8 +104,8 @@ def score_capacities(images: pd.DataFrame) -> pd.DataFrame:
             for metric, value in (("interval_width", widths), ("fold_sd", spread)):
                 if np.isfinite(value):
                     rows.append({**of_target, "metric": metric, "value": value, **counts})
-        for name, part in mine.groupby("class"):
-            rows += _list_errors(part, {**place, "domain": str(name)})
+        for name, part in mine.groupby("class") if alike else ():
+            rows += _list_errors(part, {**place, "domain": str(name)}, first)
     return pd.DataFrame(rows).reindex(columns=METRIC_COLUMNS)
 
 
@@ -141,8 +151,27 @@ def say_external_coverage(scores: pd.DataFrame, arm: str, wanted: float) -> str:
     return start + "The intervals are wider than they need to be."
 
 
-def _list_errors(part: pd.DataFrame, place: dict[str, object]) -> list[dict[str, object]]:
-    errors = measure_errors(part["y_true"], part["y_pred"])
+def describe_quantities(scores: pd.DataFrame, quantities: Sequence[Quantity]) -> list[str]:
+    """Say in a line per quantity how large the errors are and what the intervals hold."""
+    lines = []
+    for quantity in quantities:
+        mine = scores[(scores["target"] == quantity.name) & (scores["level"] == "image")]
+        values = mine.set_index("metric")["value"]
+        if "mae" not in values:
+            continue
+        n = int(mine.loc[mine["metric"] == "mae", "n"].iloc[0])
+        line = f"{quantity.label}: mean error {values['mae']:.3g} {quantity.unit} of {n} images"
+        line += f", R² {values['r2']:.2f}" if "r2" in values else ""
+        if "coverage" in values:
+            line += f"; {100 * values['coverage']:.0f} % lie inside their interval"
+        lines.append(f"{line}.")
+    return lines
+
+
+def _list_errors(
+    part: pd.DataFrame, place: dict[str, object], quantity: Quantity
+) -> list[dict[str, object]]:
+    errors = measure_errors(part["y_true"], part["y_pred"], quantity)
     counts = _count(part)
     return [
         {**place, "metric": metric, "value": value, **counts}

@@ -6,18 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_metrics import measure_fits, read_target
 
 Finding = dict[str, str]
 COMPUTED = "computed_labels"
 AS_GOOD = 1.1  # a baseline with at most this factor on the network's error is as good
-NAMES = {
-    "mean": "the mean of the training electrodes",
-    "porosity": "the porosity by Otsu's thresholds, interpolated",
-    "thickness": "the thickness of the coating, interpolated",
-    "texture_forest": "a random forest on texture descriptors",
-}
 
 
 def find_capacity_findings(
@@ -106,7 +101,7 @@ def _judge_proxies(
     suffix = protocols[arms[0]]["suffix"]
     targets = set(images.loc[images["arm"] == arms[0], "target"])
     errors = {}
-    for key in NAMES:
+    for key in OF_CAPACITIES:
         name = f"{BASELINE_PREFIX}{key}{suffix}"
         part = images[(images["arm"] == name) & images["target"].isin(targets)]
         part = part[part["role"] == "test"]
@@ -115,7 +110,7 @@ def _judge_proxies(
     if not errors:
         return []
     ranked = sorted(errors.items(), key=lambda item: item[1])
-    listed = "; ".join(f"{NAMES[key]} {error:.1f} %" for key, error in ranked)
+    listed = "; ".join(f"{OF_CAPACITIES[key].in_sentence} {error:.1f} %" for key, error in ranked)
     best, least = ranked[0]
     # Whether a baseline is as good → MAPE of the network, and its text.
     said: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
@@ -132,7 +127,7 @@ def _judge_proxies(
         if not networks:
             continue
         verdict = (
-            f"So {NAMES[best]} is as good as the network or better"
+            f"So {OF_CAPACITIES[best].in_sentence} is as good as the network or better"
             + (" (up to a tenth worse counts as good)" if least > min(networks)[0] else "")
             + "; nothing shows that the network has learnt more than this."
             if as_good

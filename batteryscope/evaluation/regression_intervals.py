@@ -1,30 +1,34 @@
-"""How sure a predicted capacity is: intervals from test images, and their coverage.
+"""How sure a predicted number is: intervals from test images, and their coverage.
 
-Conformal intervals on relative errors. The scores are those of test images, each of a network
-that has seen neither it nor its electrode (cross-conformal prediction, Vovk 2015; jackknife+,
-Barber et al. 2021), as for the studies of tables: validation images chose the epoch of every
-network, so that their errors are too small. Where a single fit tests, nothing else is left.
+Conformal intervals on relative errors of capacities, on differences or ratios of other quantities.
+The scores are those of test images, each of a network that has seen neither it nor its electrode
+(cross-conformal prediction, Vovk 2015; jackknife+, Barber et al. 2021), as for the studies of
+tables: validation images chose the epoch of every network, so that their errors are too small.
+Where a single fit tests, nothing else is left.
 
-All images of an electrode share one measured capacity, so that their errors are alike. A new
-picture is of a new electrode; so every electrode counts once, however many images it
+All images of a specimen, such as an electrode, share one measured value, so that their errors are
+alike. A new picture is of a new specimen; so every specimen counts once, however many images it
 has (hierarchical conformal prediction, Lee, Barber and Willett 2023).
 
 Published models answer with the average of all folds' networks, these scores are of single ones.
 An external data set measures what they hold of the average.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batteryscope.evaluation.conformal import find_relative_scores
+from batteryscope.config.targets import Quantity
+from batteryscope.evaluation.conformal import score_errors, span_interval
+from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT
 
+# Beside them one column ``<kind>_half_width`` for every kind of interval that occurs.
 INTERVAL_COLUMNS = [
-    "arm", "target", "coverage_wanted", "relative_half_width", "mean_half_width",
+    "arm", "target", "coverage_wanted", "mean_half_width",
     "n_calibration", "n_groups", "coverage_measured", "n_test",
 ]  # fmt: skip
 CLASS_COLUMNS = ["arm", "class", "coverage_measured", "n_groups", "n_test"]
@@ -65,13 +69,16 @@ def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float)
 
 
 def measure_capacity_intervals(
-    images: pd.DataFrame, coverage: float, straddling: Collection[str] = ()
+    images: pd.DataFrame,
+    coverage: float,
+    straddling: Collection[str] = (),
+    quantities: Sequence[Quantity] = (),
 ) -> CapacityIntervals:
     """Find half-widths per arm and target, and measure the share of test images inside.
 
     The intervals of a fit's test images come from the test images of the other fits (with
     a single fit: from its validation images), without those of the same groups.
-    ``relative_half_width`` is from all of them, for new pictures.
+    ``relative_half_width`` (``absolute_…``, ``ratio_…``) is from all of them, for new pictures.
 
     Parameters
     ----------
@@ -81,7 +88,9 @@ def measure_capacity_intervals(
         Wanted share, in (0, 1).
     straddling
         Arms whose networks were trained on images of the electrodes that they test. There every
-        image is a group of its own, else its electrode is the group.
+        image is a group of its own, else its specimen is the group, where it is known.
+    quantities
+        What the targets are; without any, capacities.
 
     Returns
     -------
@@ -93,25 +102,30 @@ def measure_capacity_intervals(
         ``n_groups`` electrodes. Intervals promise their share on average over all electrodes;
         those of one class may get less.
     """
-    rows, parts = [], []
-    for arm, target, group, known, test in _list_calibrations(images, straddling):
+    rows: list[dict[str, object]] = []
+    parts = []
+    for arm, target, group, known, test in _list_calibrations(images, straddling, quantities):
         inside = _find_inside(known, test, group, coverage)
         parts.append(test[["class"]].assign(arm=arm, group=test[group], inside=inside))
         width = find_grouped_quantile(known["score"], known[group], coverage)
+        kind = find_quantity(target, quantities).interval
+        low, high = span_interval(kind, width, test["y_pred"])
         rows.append(
-            [
-                arm,
-                target,
-                coverage,
-                width,
-                width * float(test["y_pred"].abs().mean()),
-                len(known),
-                known[group].nunique(),
-                float(inside.mean()),
-                len(test),
-            ]
+            {
+                "arm": arm,
+                "target": target,
+                "coverage_wanted": coverage,
+                f"{kind}_half_width": width,
+                "mean_half_width": float((high - low).mean()) / 2,
+                "n_calibration": len(known),
+                "n_groups": known[group].nunique(),
+                "coverage_measured": float(inside.mean()),
+                "n_test": len(test),
+            }
         )
-    return CapacityIntervals(pd.DataFrame(rows, columns=INTERVAL_COLUMNS), _average_classes(parts))
+    columns = list(dict.fromkeys([*INTERVAL_COLUMNS[:3], *(c for row in rows for c in row)]))
+    table = pd.DataFrame(rows, columns=columns if rows else INTERVAL_COLUMNS)
+    return CapacityIntervals(table, _average_classes(parts))
 
 
 def _average_classes(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -127,11 +141,14 @@ def _average_classes(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _list_calibrations(
-    images: pd.DataFrame, straddling: Collection[str]
+    images: pd.DataFrame, straddling: Collection[str], quantities: Sequence[Quantity]
 ) -> Iterator[tuple[str, str, str, pd.DataFrame, pd.DataFrame]]:
     """Arm, target, column of the groups, images to calibrate with, and test images."""
-    scored = images.assign(score=find_relative_scores(images["y_true"], images["y_pred"]))
-    for (arm, target), part in scored.groupby(["arm", "target"], sort=False):
+    known_group = images["specimen_id"].fillna(images["sample_id"])
+    grouped = images.assign(specimen_id=known_group).groupby(["arm", "target"], sort=False)
+    for (arm, target), rows in grouped:
+        kind = find_quantity(str(target), quantities).interval
+        part = rows.assign(score=score_errors(kind, rows["y_true"], rows["y_pred"]))
         test = part[part["role"] == "test"]
         single = test.groupby(FIT).ngroups == 1
         known = part[part["role"] == "validation"] if single else test

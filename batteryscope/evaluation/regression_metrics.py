@@ -1,15 +1,24 @@
-"""Errors of predicted capacities: overall, per C-rate, per porosity, and for both."""
+"""Errors of predicted numbers: overall, per quantity (C-rate), per class (porosity), for both."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batteryscope.config.targets import C_RATE, Quantity
+from batteryscope.evaluation.metric_catalogue import (
+    measure_mae,
+    measure_mape,
+    measure_r2,
+    measure_rmse,
+)
 from batteryscope.evaluation.regression_predictions import FIT
 
 SMALLEST_SPREAD = 0.02  # relative: a target that hardly varies has no meaningful R²
+ROUNDING = 1e-9  # relative: equal values may differ by this
 CURVE_COLUMNS = [
     "arm", "class", "unit", "c_rate", "measured", "predicted", "sd_images", "sd_folds", "n"
 ]  # fmt: skip
@@ -31,44 +40,72 @@ def read_target(name: str) -> tuple[float, str]:
     return float(match["rate"].replace("p", ".")), _UNITS[match["unit"]]
 
 
-def measure_errors(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float]:
-    """Return ``mape`` (percent), ``mae`` (unit of the values) and ``r2``.
+def find_quantity(name: str, quantities: Sequence[Quantity] = ()) -> Quantity:
+    """Return the quantity of that name; without any that is called so, the capacity.
 
-    R² is NaN where the true values spread by less than 2 % of their mean: the capacity at a
-    low C-rate is the same for every electrode, and no model can explain what does not vary.
+    Raises
+    ------
+    ValueError
+        It is neither.
     """
-    true = np.asarray(y_true, dtype=np.float64)
-    error = np.asarray(y_pred, dtype=np.float64) - true
-    varies = true.std() > SMALLEST_SPREAD * np.abs(true.mean())
-    spread = ((true - true.mean()) ** 2).sum()
-    return {
-        "mape": float(100 * np.abs(error / true).mean()),
-        "mae": float(np.abs(error).mean()),
-        "r2": float(1 - (error**2).sum() / spread) if varies else float("nan"),
+    for quantity in quantities:
+        if quantity.name == name:
+            return quantity
+    c_rate, unit = read_target(name)
+    return Quantity(name=name, unit=unit, label="capacity", axis=C_RATE, at=c_rate)
+
+
+def measure_errors(
+    y_true: ArrayLike, y_pred: ArrayLike, quantity: Quantity | None = None
+) -> dict[str, float]:
+    """Return ``mape`` (percent), ``mae`` (unit of the values) and ``r2``; or what a quantity has.
+
+    R² of a capacity is NaN where the true values spread by less than 2 % of their mean: at a
+    low C-rate it is the same for every electrode, and no model can explain what does not vary.
+    Of other quantities it is NaN where all true values are equal; they have ``rmse`` as well, and
+    ``mape`` only where their range excludes 0.
+    """
+    on_axis = quantity is None or bool(quantity.axis)
+    smallest = SMALLEST_SPREAD if on_axis else ROUNDING
+    measures: dict[str, Callable[[], float]] = {
+        "mape": lambda: measure_mape(y_true, y_pred),
+        "mae": lambda: measure_mae(y_true, y_pred),
+        "rmse": lambda: measure_rmse(y_true, y_pred),
+        "r2": lambda: measure_r2(y_true, y_pred, smallest),
     }
+    metrics = ("mape", "mae", "r2") if quantity is None else quantity.metrics
+    return {metric: measures[metric]() for metric in metrics}
 
 
-def measure_fits(images: pd.DataFrame) -> list[dict[str, float]]:
+def measure_fits(images: pd.DataFrame, quantity: Quantity | None = None) -> list[dict[str, float]]:
     """Measure the errors of every fit, as :func:`measure_errors`; in the order of the fits."""
     by_fit = images.groupby(FIT)[["y_true", "y_pred"]]
-    return [measure_errors(part["y_true"], part["y_pred"]) for _, part in by_fit]
+    return [measure_errors(part["y_true"], part["y_pred"], quantity) for _, part in by_fit]
 
 
-def score_images(images: pd.DataFrame) -> pd.DataFrame:
+def score_images(
+    images: pd.DataFrame, quantities: Sequence[Quantity] = (), sample: str = "image"
+) -> pd.DataFrame:
     """Score the test images of all arms in every cut.
 
     Parameters
     ----------
     images
         Rows of ``gather_images``; only the role test counts.
+    quantities
+        What the targets are; without any, capacities.
+    sample
+        The level of a single sample, ``image`` or ``slice``.
 
     Returns
     -------
     DataFrame
         ``arm, target, domain, level, metric, mean, sd, n``: ``target`` empty for all outputs
         of an arm together, ``domain`` the class (porosity) or empty; level ``image``, and
-        ``specimen`` (the mean over the images of an electrode) for the overall errors; mean
-        and standard deviation over fits, ``n`` in images (electrodes).
+        ``specimen`` (the mean over the images of an electrode) for the overall errors and those
+        of single quantities without an axis; mean and standard deviation over fits, ``n`` in
+        images (electrodes). Different quantities have no error in common: together they have the
+        mean of their R² and of their MAPE, where all have one.
     """
     test = images[images["role"] == "test"]
     specimens = (
@@ -80,17 +117,49 @@ def score_images(images: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for arm in dict.fromkeys(test["arm"]):
         mine = _Judged.of(test[test["arm"] == arm])
-        rows += _score_cut(mine, arm, "", "", "image")
+        known = {t: find_quantity(str(t), quantities) for t in dict.fromkeys(mine.target)}
+        alike = len(known) == 1 or all(q.axis for q in known.values())
+        domains = sorted(set(mine.domain))
+        if len(domains) == 1 and not all(q.axis for q in known.values()):
+            domains = []  # they would say the same again
         of_arm = _Judged.of(specimens[specimens["arm"] == arm])
-        rows += _score_cut(of_arm, arm, "", "", "specimen")
-        for target in dict.fromkeys(mine.target):
-            rows += _score_cut(mine.take(mine.target == target), arm, target, "", "image")
-        for domain in sorted(set(mine.domain)):
-            rows += _score_cut(mine.take(mine.domain == domain), arm, "", domain, "image")
+        for level, judged in ((sample, mine), ("specimen", of_arm)):
+            rows += _score_all(judged, arm, level, known, alike)
+        for target, quantity in known.items():
+            part = mine.take(mine.target == target)
+            rows += _score_cut(part, arm, target, "", sample, quantity)
+            if not quantity.axis:
+                part = of_arm.take(of_arm.target == target)
+                rows += _score_cut(part, arm, target, "", "specimen", quantity)
+        if alike:
+            first = next(iter(known.values()))
+            for domain in domains:
+                part = mine.take(mine.domain == domain)
+                rows += _score_cut(part, arm, "", domain, sample, first)
         for target, domain in dict.fromkeys(zip(mine.target, mine.domain, strict=True)):
-            both = (mine.target == target) & (mine.domain == domain)
-            rows += _score_cut(mine.take(both), arm, target, domain, "image")
+            if domain in domains:
+                both = (mine.target == target) & (mine.domain == domain)
+                rows += _score_cut(mine.take(both), arm, target, domain, sample, known[target])
     return pd.DataFrame(rows)
+
+
+def _score_all(
+    judged: "_Judged", arm: str, level: str, known: Mapping[str, Quantity], alike: bool
+) -> list[dict[str, object]]:
+    """Score all outputs together: as one, or as the mean over different quantities."""
+    if alike:
+        return _score_cut(judged, arm, "", "", level, next(iter(known.values())))
+    shared = [m for m in ("r2", "mape") if all(m in q.metrics for q in known.values())]
+    fits = [
+        [
+            measure_errors(judged.true[chosen], judged.predicted[chosen], quantity)
+            for target, quantity in known.items()
+            if (chosen := (judged.fit == fit) & (judged.target == target)).any()
+        ]
+        for fit in np.unique(judged.fit)
+    ]
+    means = [{m: float(np.mean([e[m] for e in errors])) for m in shared} for errors in fits]
+    return _average_fits(means, shared, _place(arm, "", "", level), len(set(judged.sample)))
 
 
 @dataclass(frozen=True)
@@ -123,16 +192,26 @@ class _Judged:
 
 
 def _score_cut(
-    part: _Judged, arm: str, target: str, domain: str, level: str
+    part: _Judged, arm: str, target: str, domain: str, level: str, quantity: Quantity
 ) -> list[dict[str, object]]:
     fits = []
     for number in np.unique(part.fit):
         mine = part.fit == number
-        fits.append(measure_errors(part.true[mine], part.predicted[mine]))
+        fits.append(measure_errors(part.true[mine], part.predicted[mine], quantity))
     n = len(set(part.sample))
-    place = {"arm": arm, "target": target, "domain": domain, "level": level}
+    metrics = [m for m in quantity.metrics if not domain or m != "r2"]
+    return _average_fits(fits, metrics, _place(arm, target, domain, level), n)
+
+
+def _place(arm: str, target: str, domain: str, level: str) -> dict[str, object]:
+    return {"arm": arm, "target": target, "domain": domain, "level": level}
+
+
+def _average_fits(
+    fits: Sequence[Mapping[str, float]], metrics: Sequence[str], place: dict[str, object], n: int
+) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for metric in ("mape", "mae") if domain else ("mape", "mae", "r2"):
+    for metric in metrics:
         values = np.array([fit[metric] for fit in fits])
         values = values[~np.isnan(values)]
         if len(values):
@@ -144,13 +223,15 @@ def _score_cut(
 def tabulate_curves(images: pd.DataFrame) -> pd.DataFrame:
     """Average measured and predicted capacities per arm, porosity and C-rate.
 
+    Quantities without an axis make no curve.
+
     Returns
     -------
     DataFrame
         ``arm, class, unit, c_rate, measured, predicted, sd_images`` (of the predictions for
         single test images), ``sd_folds`` (between the means of the fits), ``n``.
     """
-    test = images[images["role"] == "test"]
+    test = images[(images["role"] == "test") & images["target"].str.match(_TARGET)]
     keys = ["arm", "class", "target"]
     by_fit = test.groupby([*keys, *FIT])["y_pred"].mean().groupby(keys).std(ddof=1)
     table = (

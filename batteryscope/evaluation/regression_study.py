@@ -1,4 +1,4 @@
-"""From predictions to all tables of a comparison of capacities."""
+"""From predictions to all tables of a comparison of predicted numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
-from batteryscope.errors import InputError
+from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
 from batteryscope.evaluation.regression_comparison import (
     compare_capacities,
     flatten_capacity_metrics,
 )
+from batteryscope.evaluation.regression_features import gather_features
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
@@ -21,8 +22,6 @@ from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
-from batteryscope.manifest.targets import list_target_columns
-from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class RegressionPieces:
     arms: Mapping[str, Mapping[str, Any]]
     main_arm: str
     simulated: Path | None = None
+    frames: Path | None = None
 
 
 def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
@@ -48,12 +48,17 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     Raises
     ------
     InputError
-        Preprocessing left no measurements for the baselines.
+        What a baseline sees was not measured.
     """
     manifest = pd.read_parquet(pieces.manifest)
-    targets = list_target_columns(manifest)
+    assert study.dataset.targets is not None  # what sends a study here
+    quantities = study.dataset.targets.listed
+    targets = [q.name for q in quantities if q.name in manifest]
+    has_axis = all(quantity.axis for quantity in quantities)
     main = pieces.arms[pieces.main_arm]
-    measurements = _read_measurements(Path(main["tiles"]))
+    # Capacities have the baselines of coatings, whatever else is wanted.
+    wanted = [] if has_axis else study.evaluate.baselines
+    features = gather_features(manifest, pieces.frames, Path(main["tiles"]), wanted)
     suffixes = list_protocols(pieces.arms, pieces.main_arm)
     trained = {arm: pd.read_parquet(p["split"]) for arm, p in pieces.arms.items()}
     tables = [
@@ -63,7 +68,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     tested = read_tested_splits(pieces.arms, manifest)
     for path, suffix in suffixes.items():
         split = tested[path]
-        baselines = predict_baselines(manifest, measurements, split, targets, seed, suffix)
+        baselines = predict_baselines(manifest, features, split, targets, seed, suffix, quantities)
         trained |= dict.fromkeys(baselines["arm"].unique(), split)
         tables.append(baselines)
     computed_from = find_computed_from(study)
@@ -82,24 +87,32 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         {a: p["backbone"] for a, p in pieces.arms.items()},
         study.evaluate.paper,
         straddling,
+        quantities,
+        "image" if study.dataset.volumes is None else "slice",
     )
     curves = tabulate_curves(images)
-    intervals, by_class = measure_capacity_intervals(images, coverage, straddling)
+    intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
     protocols = {
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
         for name, own in pieces.arms.items()
     }
-    findings = find_capacity_findings(
-        comparison,
-        images,
-        curves,
-        intervals,
-        by_class,
-        protocols,
-        pieces.main_arm,
-        coverage,
-        computed_from,
+    findings = (
+        find_capacity_findings(
+            comparison,
+            images,
+            curves,
+            intervals,
+            by_class,
+            protocols,
+            pieces.main_arm,
+            coverage,
+            computed_from,
+        )
+        if has_axis
+        else find_quantity_findings(
+            comparison, images, intervals, quantities, protocols, trained, pieces.main_arm
+        )
     )
     written = {
         "comparison": comparison,
@@ -132,16 +145,6 @@ def read_tested_splits(
         )
         for arm in arms.values()
     }
-
-
-def _read_measurements(tiles: Path) -> pd.DataFrame:
-    path = tiles / MEASUREMENTS_NAME
-    if not path.is_file():
-        raise InputError(
-            f"{path}: preprocessing left no measurements for the baselines of capacities; use "
-            "preprocess.method coating_crop."
-        )
-    return pd.read_parquet(path)
 
 
 def _keep_known(images: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
@@ -20,6 +21,7 @@ def score_points(
     label_columns: Sequence[str],
     backbones: Mapping[str, str],
     splits: Sequence[str] = (),
+    quantities: Sequence[Quantity] = (),
 ) -> pd.DataFrame:
     """Score the arms that do the work of all points.
 
@@ -40,6 +42,8 @@ def score_points(
     splits
         Texts ``name=path``. An arm that trained on the specimens that it was tested on is not
         judged per specimen.
+    quantities
+        What the targets of the task ``capacity`` are; without any, capacities.
 
     Returns
     -------
@@ -69,7 +73,11 @@ def score_points(
         images.append(gather_images(predictions, manifest))
     straddling = find_straddling_arms(read_splits(splits), manifest)
     return compare_capacities(
-        pd.concat(images, ignore_index=True), backbones, straddling=straddling
+        pd.concat(images, ignore_index=True),
+        backbones,
+        straddling=straddling,
+        quantities=quantities,
+        sample="slice" if "volume" in manifest else "image",
     )
 
 

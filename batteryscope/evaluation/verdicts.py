@@ -9,17 +9,12 @@ from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT
+from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.paired import compare_on_images
 from batteryscope.evaluation.predictions import FIT, is_baseline
 
-BASELINE_TITLES = {
-    "baseline_majority": "the most frequent class",
-    "baseline_grey_levels": "grey levels without shapes",
-    "baseline_metadata": "acquisition metadata",
-    "baseline_winding": "measured windings without learning",
-}
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
 
@@ -128,7 +123,8 @@ def audit_shortcuts(
                 {
                     "kind": "shortcut",
                     "text": f"Class and acquisition session are {degree}confounded: "
-                    f"{BASELINE_TITLES[name]} alone classify {_percent(other)} of {n} test {unit}s "
+                    f"{find_words(name, OF_CLASSES).in_sentence} alone classify "
+                    f"{_percent(other)} of {n} test {unit}s "
                     f"({main_arm}: {_percent(accuracy)}, chance: {_percent(chance)}). "
                     "The model may have learnt how the images were taken instead of the material; "
                     "test it on images of the same classes from another session.",
@@ -294,7 +290,7 @@ def _describe_verdict(
     # The hardest to beat decides the sentence: an unbeaten one first, then the most accurate.
     name = min(baselines, key=lambda b: (beaten[b], -baselines[b]["accuracy"], b))
     best = baselines[name]
-    title = BASELINE_TITLES.get(name, name)
+    title = find_words(name, OF_CLASSES).in_sentence
     counts = (
         f"{_percent(float(best['accuracy']))}; {best['only_model_right']} images only the model "
         f"has right, {best['only_baseline_right']} only the baseline, "

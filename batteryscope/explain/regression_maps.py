@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from batteryscope.explain.attribution import find_feature_layer
 from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.grey_input import FULL_SCALE
+from batteryscope.training.data import as_batch
 
 Maps = NDArray[np.float32]
 METHODS = ("grad_ram", "guided_backprop", "occlusion", "integrated_gradients")
@@ -65,14 +66,14 @@ def explain_tile(
     ----------
     model
         A trained regressor in evaluation mode.
-    tile : (H, W) uint8 array
+    tile : (H, W) or, of stacked slices, (C, H, W) uint8 array
     methods
         Which of :data:`METHODS`.
     """
     assert isinstance(model, TileRegressor)
     device = next(model.parameters()).device
     network = _InUnits(model).eval()
-    grey = torch.from_numpy(np.ascontiguousarray(tile))[None, None].to(device)
+    grey = as_batch(tile[None]).to(device)
     mean = torch.full_like(grey, round(float(model.input.training_mean) * FULL_SCALE))
     with torch.no_grad():
         x, blank = (model.input(g).contiguous().clone() for g in (grey, mean))
@@ -82,7 +83,7 @@ def explain_tile(
         "guided_backprop": (lambda: _find_guided(network, x, n_outputs), n_outputs),
         "occlusion": (
             lambda: occlude(network, x, blank, window_px, batch_size),
-            1 + -(-tile.shape[0] // window_px) * -(-tile.shape[1] // window_px),
+            1 + -(-tile.shape[-2] // window_px) * -(-tile.shape[-1] // window_px),
         ),
         "integrated_gradients": (
             lambda: _integrate(network, x, blank, n_outputs, integration_steps),

@@ -1,7 +1,7 @@
-"""Explanations of all arms that predict capacities, in one process."""
+"""Explanations of all arms that predict numbers, in one process."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batteryscope.config.evaluate import ExplainSettings
-from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.config.preprocess import (
+    CoatingCropSettings,
+    NamedPreprocess,
+    PreprocessSettings,
+)
 from batteryscope.evaluation.forward import choose_device, load_fit
 from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
 from batteryscope.explain.regression_shares import measure_agreement, measure_shares
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.select import keep_samples
+from batteryscope.manifest.targets import TARGET_PREFIX
 from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers.registry import read_picture
-from batteryscope.tilestore import TileStore
+from batteryscope.tilestore import JUDGING_KINDS, TileStore
+
+SPREAD_TILES = 5  # explained tiles of quantities
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,19 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
         store = TileStore.open(Path(own["tiles"]))
         folders = sorted(f for part in own["fits"] for f in Path(part).glob("r*_f*"))
         split = pd.read_parquet(own["split"])
-        chosen = choose_regression_tiles(
-            manifest, store.index, split, folders[0], settings, own.get("where", {})
-        )
         model = load_fit(folders[0]).to(device)
+        chosen = choose_regression_tiles(
+            manifest,
+            store.index,
+            split,
+            folders[0],
+            settings,
+            own.get("where", {}),
+            model.description.classes,
+        )
         methods = METHODS if arm in pieces.published else FAST_METHODS
-        preprocess = CoatingCropSettings.model_validate(own["preprocess"])
+        preprocess = NamedPreprocess.model_validate({"preprocess": own["preprocess"]}).preprocess
+        targets = model.description.classes
         maps: dict[str, list[NDArray[np.float16]]] = {m: [] for m in methods}
         tiles = []
         for row in chosen.to_dict("records"):
@@ -65,7 +79,7 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
             found = explain_tile(
                 model, tile, methods, settings.window_px, settings.integration_steps
             )
-            tiles.append(tile)
+            tiles.append(tile if tile.ndim == 2 else tile[len(tile) // 2])
             for method, values in found.maps.items():
                 maps[method].append(values.astype(np.float16))
                 cost = (arm, method, found.passes[method], found.seconds[method])
@@ -80,10 +94,14 @@ def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -
             agreements.append(measure_agreement(found.maps, settings.window_px).assign(**key))
         arrays = {m: np.stack(values) for m, values in maps.items()}
         np.savez_compressed(out / f"{arm}.npz", allow_pickle=False, tiles=np.stack(tiles), **arrays)
-        entry = {
-            "targets": model.description.classes,
+        entry: dict[str, Any] = {
+            "targets": targets,
             "tiles": chosen[["sample_id", "class", "path"]].to_dict("records"),
         }
+        if by_value(targets):
+            truth = manifest.set_index("sample_id")[targets]
+            for tile in entry["tiles"]:
+                tile["values"] = truth.loc[tile["sample_id"]].to_dict()
         (out / f"{arm}.json").write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
     _write(shares, out / "shares.csv")
     _write(agreements, out / "agreement.csv")
@@ -98,10 +116,12 @@ def choose_regression_tiles(
     fit: Path,
     settings: ExplainSettings,
     where: Mapping[str, Any],
+    targets: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Choose the first test tiles of every class in one fit, of the images that are judged.
 
-    ``where`` are the conditions of ``split.test_where``.
+    ``where`` are the conditions of ``split.test_where``. Of quantities without an axis, images are
+    taken whose values (of the first of the ``targets``) are evenly spaced in their order.
 
     Returns
     -------
@@ -112,18 +132,30 @@ def choose_regression_tiles(
     split = keep_samples(split, manifest, where)
     of_fit = (split["repeat"] == record["repeat"]) & (split["fold"] == record["fold"])
     tested = split.loc[of_fit & (split["role"] == "test"), "sample_id"]
-    grid = index[index["used"] & (index["kind"] == "grid") & index["sample_id"].isin(tested)]
+    judging = index["used"] & index["kind"].isin(JUDGING_KINDS)
+    grid = index[judging & index["sample_id"].isin(tested)]
     known = manifest[[c for c in ("sample_id", "class", "path", "bit_depth") if c in manifest]]
     table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
+    if by_value(targets):
+        truth = manifest.set_index("sample_id")[targets[0]]
+        table = table.assign(truth=table["sample_id"].map(truth))
+        ordered = table.sort_values(["truth", "sample_id"]).drop(columns="truth")
+        places = np.linspace(0, len(ordered) - 1, min(SPREAD_TILES, len(ordered)))
+        return ordered.iloc[np.unique(places.round().astype(int))].reset_index(drop=True)
     by_class = table.sort_values(["class", "sample_id"]).groupby("class")
     return by_class.head(settings.tiles_per_class).reset_index(drop=True)
 
 
+def by_value(targets: Sequence[str]) -> bool:
+    """Whether targets are quantities without an axis, whose values say more than a class."""
+    return any(not target.startswith(TARGET_PREFIX) for target in targets)
+
+
 def _cut_phases(
-    pieces: ExplainPieces, row: Mapping[Any, Any], preprocess: CoatingCropSettings
+    pieces: ExplainPieces, row: Mapping[Any, Any], preprocess: PreprocessSettings
 ) -> NDArray[np.uint8] | None:
     """Straighten and crop the phase map as the picture was, or None if there is none."""
-    if pieces.phases is None:
+    if pieces.phases is None or not isinstance(preprocess, CoatingCropSettings):
         return None
     path = (pieces.phases / str(row["path"])).with_suffix(".png")
     if not path.is_file():

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.targets import CapacityTargets, QuantityTargets
 from batteryscope.errors import InputError
 from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
 from batteryscope.manifest.domains import name_domains
@@ -21,6 +22,7 @@ from batteryscope.manifest.grey_scale import (
 )
 from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
 from batteryscope.manifest.labels import read_labels
+from batteryscope.manifest.quantities import attach_quantities
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
     ORIGIN_COLUMNS,
@@ -78,7 +80,11 @@ def build_manifest(
         Label columns or ``where`` name something impossible.
     """
     labels, rejects = read_labels(
-        settings.labels, files, root, whole_paths=settings.volumes is not None
+        settings.labels,
+        files,
+        root,
+        whole_paths=settings.volumes is not None,
+        only_class=settings.only_class,
     )
     tables = {settings.labels.table, settings.targets.table if settings.targets else None}
     rejects += _list_unusable_names(files, tables)
@@ -130,17 +136,29 @@ def build_manifest(
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
-    if settings.targets is not None and settings.targets.computed:
-        if law is None:
-            raise InputError(
-                "dataset.targets.source is 'simulated', but the half-cell model's capacities are "
-                "missing; give --simulated and --physics."
-            )
-        kept = compute_capacities(kept, settings.targets, law)
-    elif settings.targets is not None:
-        kept, without = attach_capacities(kept, settings.targets, root)
+    if settings.targets is not None:
+        kept, without = _attach_targets(kept, settings.targets, root, law)
         rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
+
+
+def _attach_targets(
+    manifest: pd.DataFrame,
+    targets: CapacityTargets | QuantityTargets,
+    root: Path,
+    law: HalfCellLaw | None,
+) -> tuple[pd.DataFrame, list[Reject]]:
+    """Give every sample the numbers that models predict, from where the settings say they are."""
+    if isinstance(targets, QuantityTargets):
+        return attach_quantities(manifest, targets, root)
+    if not targets.computed:
+        return attach_capacities(manifest, targets, root)
+    if law is None:
+        raise InputError(
+            "dataset.targets.source is 'simulated', but the half-cell model's capacities are "
+            "missing; give --simulated and --physics."
+        )
+    return compute_capacities(manifest, targets, law), []
 
 
 def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Reject]:

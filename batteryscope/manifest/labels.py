@@ -25,7 +25,11 @@ log = logging.getLogger("batteryscope")
 
 
 def read_labels(
-    settings: LabelSettings, files: FolderScan, root: Path, whole_paths: bool = False
+    settings: LabelSettings,
+    files: FolderScan,
+    root: Path,
+    whole_paths: bool = False,
+    only_class: str | None = None,
 ) -> tuple[pd.DataFrame, list[Reject]]:
     """Collect the labels of all images.
 
@@ -40,6 +44,8 @@ def read_labels(
     whole_paths
         Search the pattern in the whole path and not in that of the folder: a scan may be a
         folder itself.
+    only_class
+        The class of all images where no pattern names one: models that predict numbers need none.
 
     Returns
     -------
@@ -62,7 +68,7 @@ def read_labels(
     if settings.source == "table":
         table, missing = _labels_from_table(settings, files, root)
     else:
-        table, missing = _labels_from_folders(settings, files.images, whole_paths)
+        table, missing = _labels_from_folders(settings, files.images, whole_paths, only_class)
     taken = [c for c in table.columns if c in COMPUTED_COLUMNS and c not in settings.columns]
     if taken:
         log.warning(
@@ -106,7 +112,7 @@ def _check_columns(settings: LabelSettings) -> None:
 
 
 def _labels_from_folders(
-    settings: LabelSettings, images: Sequence[str], whole_paths: bool
+    settings: LabelSettings, images: Sequence[str], whole_paths: bool, only_class: str | None
 ) -> tuple[pd.DataFrame, list[Reject]]:
     """Search the pattern in each folder path; without one, the path is the label."""
     pattern = (
@@ -119,8 +125,8 @@ def _labels_from_folders(
         parent = PurePosixPath(path).parent
         folder = "" if parent == PurePosixPath() else _nfc(parent.as_posix())
         if pattern is None:
-            if folder:
-                rows[path] = [folder]
+            if only_class or folder:
+                rows[path] = [only_class or folder]
             else:
                 detail = "lies in no class folder; move it into the folder of its class."
                 rejects.append(Reject(path, "missing_label", detail))

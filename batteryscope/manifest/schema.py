@@ -24,6 +24,8 @@ REASONS = (
     "foreign_file",
     "wrong_label",
     "no_capacity",
+    "no_quantity",
+    "outside_range",
     "no_images",
 )
 

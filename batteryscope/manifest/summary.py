@@ -12,13 +12,15 @@ from batteryscope.manifest.targets import list_target_columns
 from batteryscope.provenance import digest_json
 
 
-def hash_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> str:
-    """Return a digest of what the samples are: contents, labels and origin.
+def hash_manifest(
+    manifest: pd.DataFrame, label_columns: Sequence[str], quantities: Sequence[str] = ()
+) -> str:
+    """Return a digest of what the samples are: contents, labels, numbers to predict and origin.
 
     Neither the place of the data set nor the names of its files count, so that a moved
     or renamed copy is still the same data.
     """
-    targets = list_target_columns(manifest)
+    targets = list(dict.fromkeys([*list_target_columns(manifest), *quantities]))
     columns = ["sample_id", "sha256", *label_columns, "class", *ORIGIN_COLUMNS, *targets]
     table = manifest[list(dict.fromkeys(columns))].sort_values("sample_id").astype(object)
     table = table.where(table.notna(), None)
@@ -26,9 +28,14 @@ def hash_manifest(manifest: pd.DataFrame, label_columns: Sequence[str]) -> str:
 
 
 def summarise_manifest(
-    manifest: pd.DataFrame, rejects: pd.DataFrame, label_columns: Sequence[str]
+    manifest: pd.DataFrame,
+    rejects: pd.DataFrame,
+    label_columns: Sequence[str],
+    quantities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Count what is in a sample table and what was left out; plain JSON values.
+
+    ``quantities`` are the columns that models predict, other than capacities.
 
     Returns
     -------
@@ -44,7 +51,7 @@ def summarise_manifest(
     times = manifest["acquired_at"].dropna()
     is_note = rejects["reason"].isin(NOTED_REASONS)
     return {
-        "manifest_hash": hash_manifest(manifest, label_columns),
+        "manifest_hash": hash_manifest(manifest, label_columns, quantities),
         "images": len(manifest),
         "rejected": int((~is_note).sum()),
         "label_columns": list(label_columns),

@@ -1,6 +1,7 @@
 """Image classifiers: a timm backbone behind a grey input layer."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from batteryscope.models.weights import load_pretrained
 from batteryscope.models.weights_file import WeightsOrigin
 
 IMAGENET_MEAN, IMAGENET_SD = 0.449, 0.226  # averaged over colour, for grey pictures
+LARGEST_LOG = 80.0  # its power is the largest that single precision holds with room to spare
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class ModelDescription:
     head_units: int | None = None
     outputs: str = "class"
     flips_at_test: str = "none"
+    log_outputs: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; ``outputs`` and ``flips_at_test`` only if unusual."""
+        """Return plain values for JSON; the last three only if unusual."""
         values = asdict(self)
-        for name in ("outputs", "flips_at_test"):
+        for name in ("outputs", "flips_at_test", "log_outputs"):
             if values[name] == getattr(type(self), name):
                 del values[name]
         return values
@@ -112,7 +115,8 @@ class TileRegressor(TileClassifier):
     """As :class:`TileClassifier`, with (B, n_targets) numbers in their own units as outputs.
 
     Mean and standard deviation of the training targets are part of the model, so that its
-    last layer gives numbers of the size of 1.
+    last layer gives numbers of the size of 1. Of ``description.log_outputs`` they are those of the
+    logarithm, which is what the last layer then gives.
     """
 
     def __init__(self, description: ModelDescription) -> None:
@@ -120,10 +124,21 @@ class TileRegressor(TileClassifier):
         n = len(description.classes)
         self.register_buffer("output_mean", torch.zeros(n))
         self.register_buffer("output_sd", torch.ones(n))
+        is_log = torch.tensor([name in description.log_outputs for name in description.classes])
+        self.register_buffer("is_log", is_log, persistent=False)
+        self._any_log = bool(is_log.any())
+
+    def transform(self, values: Tensor) -> Tensor:
+        """Return (B, n_targets) values as the network learns them: some by their logarithms."""
+        if not self._any_log:
+            return values
+        smallest = torch.finfo(values.dtype).tiny
+        return torch.where(self.get_buffer("is_log"), values.clamp_min(smallest).log(), values)
 
     def learn_scale(self, targets: NDArray[np.float32]) -> None:
         """Take mean and spread of the (n, n_targets) training targets."""
-        values = np.asarray(targets, dtype=np.float64)
+        given = torch.from_numpy(np.asarray(targets, dtype=np.float64))
+        values = self.transform(given.to(self.device)).cpu().numpy()
         spread = np.maximum(values.std(axis=0), 1e-3 * np.abs(values.mean(axis=0)) + 1e-9)
         self.get_buffer("output_mean").copy_(torch.from_numpy(values.mean(axis=0)))
         self.get_buffer("output_sd").copy_(torch.from_numpy(spread))
@@ -131,7 +146,12 @@ class TileRegressor(TileClassifier):
     def forward(self, tiles: Tensor) -> Tensor:
         """Return the values of (B, 1, H, W) tiles in the units of the targets."""
         scaled = super().forward(tiles).float()
-        return scaled * self.get_buffer("output_sd") + self.get_buffer("output_mean")
+        values = scaled * self.get_buffer("output_sd") + self.get_buffer("output_mean")
+        if not self._any_log:
+            return values
+        # An untrained network may ask for more than a float holds.
+        powers = values.clamp(-LARGEST_LOG, LARGEST_LOG).exp()
+        return torch.where(self.get_buffer("is_log"), powers, values)
 
 
 def build_classifier(
@@ -141,6 +161,7 @@ def build_classifier(
     seed: int,
     tile_channels: int = 1,
     epochs: int = 1,
+    log_outputs: Sequence[str] = (),
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -159,6 +180,8 @@ def build_classifier(
         1 for grey tiles; 3 for stacked slices, which take the place of the colours.
     epochs
         Length of the training, for the dropout where the settings leave it open.
+    log_outputs
+        Targets of which the network learns the logarithm.
 
     Raises
     ------
@@ -187,7 +210,8 @@ def build_classifier(
         dropout=choose_dropout(settings.dropout, epochs, settings.freeze == "backbone"),
         pooling=settings.pooling,
         head_units=settings.head_units,
-        outputs=settings.outputs,
+        outputs=settings.outputs if isinstance(settings.outputs, str) else "all",
+        log_outputs=list(log_outputs) or (),
         flips_at_test=settings.flips_at_test,
     )
     with torch.random.fork_rng(devices=[]):

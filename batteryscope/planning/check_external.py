@@ -39,6 +39,6 @@ def check_external(data: DatasetSettings, external: DatasetSettings, key: str) -
     known = [] if external.targets is None else external.targets.names
     if lacking := [name for name in data.targets.names if name not in known]:
         raise ConfigError(
-            f"{key}.targets: '{lacking[0]}' is missing; an external data set needs the capacities "
-            f"of the study, at {data.targets.c_rates} C in {' and '.join(data.targets.units)}."
+            f"{key}.targets: '{lacking[0]}' is missing; an external data set needs "
+            f"{data.targets.described}."
         )

@@ -49,6 +49,11 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         check_conditions(study, key)
+        if "winding" in study.evaluate.baselines and study.dataset.volumes is None:
+            raise ConfigError(
+                f"{key}.evaluate.baselines: 'winding' needs scans of cells (dataset.volumes), but "
+                "the data set holds pictures; leave it out."
+            )
         check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
         _check_domains(study, key)
         for arm in plan.every_arm.values():
@@ -287,11 +292,14 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
         return None
     if dataset.volumes is not None:  # scans are not counted before they are opened
         return None
+    by_folder = _list_pictures(dataset.path)
+    if dataset.only_class:
+        return dataset.only_class, sum(map(len, by_folder.values()))
     pattern = re.compile(dataset.labels.pattern or "(?P<class>.+)", re.IGNORECASE)
     columns = dataset.labels.columns if dataset.labels.pattern else ["class"]
     images: Counter[str] = Counter()
     units: dict[str, set[str]] = {}
-    for folder, pictures in _list_pictures(dataset.path).items():
+    for folder, pictures in by_folder.items():
         if match := pattern.search(folder):
             name = "_".join(str(match[column]) for column in columns)
             images[name] += len(pictures)

@@ -60,8 +60,13 @@ def measure_coating(coating: NDArray[np.uint8]) -> dict[str, float]:
     values = {
         "porosity_otsu": float(pores.mean()),
         "active_share": float(particles.mean()),
-        "grey_sd": float(coating.std()),
     }
+    return values | measure_texture(coating)
+
+
+def measure_texture(coating: NDArray[np.uint8]) -> dict[str, float]:
+    """Return the texture descriptors of :func:`measure_coating`, of any (height, width) picture."""
+    values = {"grey_sd": float(coating.std())}
     levels = np.percentile(coating, PERCENTILES)
     values |= {f"grey_p{p:02d}": float(v) for p, v in zip(PERCENTILES, levels, strict=True)}
     steps = (coating.astype(np.uint16) * GREY_STEPS // 256).astype(np.uint8)

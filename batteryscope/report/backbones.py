@@ -3,6 +3,7 @@
 import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
+from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.plan import StudyPlan
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
@@ -38,7 +39,8 @@ def show_backbones(
             "strategy": evidence.label_of(arm),
             **_describe_cost(evidence, plan, arm),
         }
-        for metric, name in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
+        for metric in ("accuracy", "macro_f1"):
+            name = name_metric(metric)
             rows = select_rows(evidence.comparison, headline.level, "", metric)
             rows = rows[rows["arm"] == arm]
             known = len(rows) > 0

@@ -1,7 +1,5 @@
 """Reads the pieces of a study; a missing optional piece is left empty."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import pandas as pd
 
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
+from batteryscope.planning.layout import ArmLayout, PictureLayout
 from batteryscope.provenance import digest_json
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
 from batteryscope.report.read_pieces import (
@@ -25,33 +24,14 @@ COPIED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class StudyFolders:
-    """Where the pieces of a study lie; only ``comparison`` has to exist."""
-
-    comparison: Path
-    manifest: Path | None = None
-    tiles: Path | None = None
-    split: Path | None = None
-    external: Path | None = None
-    sweeps: Path | None = None
-    arms: Mapping[str, Path] | None = None
-    stages: Mapping[str, Path] | None = None
-
-
-def collect_evidence(
-    study: str, settings: StudySettings, folders: StudyFolders, generated: bool, commit: str = ""
-) -> StudyEvidence:
+def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
     """Read everything that the report of a study shows.
 
     Parameters
     ----------
-    study, settings
-        Name and settings of the study.
-    folders
-        Where the pieces lie.
-    generated
-        The data set was made by a generator. A data set without a path always counts as such.
+    layout
+        Where the pieces lie; only the comparison has to exist. A data set without a path counts as
+        generated.
     commit
         The version of the code.
 
@@ -60,59 +40,62 @@ def collect_evidence(
     InputError
         If ``comparison.csv`` is missing or a file cannot be read.
     """
-    comparison = read_table(folders.comparison / "comparison.csv")
+    settings = layout.plan.settings
+    comparison = read_table(layout.comparison / "comparison.csv")
     if comparison is None:
         raise InputError(
-            f"{folders.comparison / 'comparison.csv'}: the file does not exist; "
+            f"{layout.comparison / 'comparison.csv'}: the file does not exist; "
             "a report needs it, so run the comparison of the arms first."
         )
-    manifest = read_table(_inside(folders.manifest, "manifest.parquet"))
-    external = read_table(_inside(folders.external, "metrics.csv"))
-    files = add_external_files(read_files(folders.comparison, COPIED), folders.external)
-    sweeps = read_table(_inside(folders.sweeps, "sweeps.csv"))
-    if sweeps is not None and folders.sweeps is not None:
-        files["sweeps.csv"] = (folders.sweeps / "sweeps.csv").read_bytes()
-    if folders.tiles is not None:
-        measured = read_files(folders.tiles, ("cells.csv", "slices.csv"))
-        files |= {f"winding_{name}": content for name, content in measured.items()}
-    findings = read_json(folders.comparison / "findings.json")
+    manifest = read_table(layout.data.manifest)
+    files = add_external_files(read_files(layout.comparison, COPIED), layout.external)
+    sweeps = None
+    if layout.sweeps is not None:
+        sweeps = read_table(layout.sweeps / "sweeps.csv")
+        files |= read_files(layout.sweeps, ("sweeps.csv",))
+    tiles = layout.main_tiles
+    measured = read_files(tiles, ("cells.csv", "slices.csv"))
+    files |= {f"winding_{name}": content for name, content in measured.items()}
+    findings = read_json(layout.comparison / "findings.json")
     return StudyEvidence(
-        study=study,
+        study=layout.plan.study,
         settings=settings,
-        generated=generated or settings.dataset.path is None,
+        generated=settings.dataset.path is None,
         comparison=comparison,
         arms={
-            name: _read_arm(name, folder, settings) for name, folder in (folders.arms or {}).items()
+            name: _read_arm(name, arm, settings)
+            for name, arm in layout.list_arms().items()
+            if arm.root.is_dir()
         },
-        stages={name: _read_fits(folder) for name, folder in (folders.stages or {}).items()},
+        stages={
+            name: _read_fits(folder)
+            for name, folder in layout.list_stages().items()
+            if folder.is_dir()
+        },
         manifest=manifest,
-        rejects=read_table(_inside(folders.manifest, "rejects.csv")),
-        tile_index=read_table(_inside(folders.tiles, "index.parquet")),
-        tile_rejects=read_table(_inside(folders.tiles, "rejects.csv")),
-        tiles=_open_tiles(_inside(folders.tiles, "tiles.npy")),
-        preview_png=_read_bytes(_inside(folders.tiles, "preview.png")),
-        split=read_table(_inside(folders.split, "split.parquet")),
-        audit=read_json(_inside(folders.split, "audit.json")) or {},
-        per_class=read_table(folders.comparison / "per_class.csv"),
-        paired=read_table(folders.comparison / "paired.csv"),
-        confusion=read_table(folders.comparison / "confusion.csv"),
-        misclassified=read_table(folders.comparison / "misclassified.csv"),
-        images=read_table(folders.comparison / "images.csv"),
-        reliability=read_table(folders.comparison / "reliability.csv"),
+        rejects=read_table(layout.data.rejects),
+        tile_index=read_table(tiles / "index.parquet"),
+        tile_rejects=read_table(tiles / "rejects.csv"),
+        tiles=_open_tiles(tiles / "tiles.npy"),
+        preview_png=_read_bytes(tiles / "preview.png"),
+        split=read_table(layout.main_split.roles),
+        audit=read_json(layout.main_split.audit) or {},
+        per_class=read_table(layout.comparison / "per_class.csv"),
+        paired=read_table(layout.comparison / "paired.csv"),
+        confusion=read_table(layout.comparison / "confusion.csv"),
+        misclassified=read_table(layout.comparison / "misclassified.csv"),
+        images=read_table(layout.comparison / "images.csv"),
+        reliability=read_table(layout.comparison / "reliability.csv"),
         findings=None if findings is None else tuple(findings),
-        survey=read_table(folders.comparison / "survey.csv"),
-        external=external,
+        survey=read_table(layout.comparison / "survey.csv"),
+        external=None if layout.external is None else read_table(layout.external.metrics),
         sweeps=sweeps,
-        class_measures=read_table(folders.comparison / "class_measures.csv"),
-        cells=read_table(_inside(folders.tiles, "cells.csv")),
+        class_measures=read_table(layout.comparison / "class_measures.csv"),
+        cells=read_table(tiles / "cells.csv"),
         files=files,
-        data_hash=_identify_data(folders.manifest, manifest),
+        data_hash=_identify_data(layout.data.summary, manifest),
         commit=commit,
     )
-
-
-def _inside(folder: Path | None, name: str) -> Path | None:
-    return None if folder is None else folder / name
 
 
 def _read_bytes(path: Path | None) -> bytes | None:
@@ -129,17 +112,17 @@ def _open_tiles(path: Path | None) -> np.ndarray | None:
     return tiles
 
 
-def _read_arm(name: str, folder: Path, settings: StudySettings) -> ArmEvidence:
+def _read_arm(name: str, arm: ArmLayout, settings: StudySettings) -> ArmEvidence:
     known = settings.all_arms.get(name)
     return ArmEvidence(
         name=name,
         label=(known.label if known else "") or name.replace("_", " "),
-        calibration=read_json(folder / "calibration.json") or {},
-        cost=read_json(folder / "cost.json") or {},
-        explanations=_read_explanations(folder / "explain"),
-        same_tiles=read_table(folder / "explain" / "same_tiles.csv"),
+        calibration=read_json(arm.calibration) or {},
+        cost=read_json(arm.cost) or {},
+        explanations=_read_explanations(arm.maps),
+        same_tiles=read_table(arm.maps / "same_tiles.csv"),
         same_pictures={
-            path.name: path.read_bytes() for path in sorted(folder.glob("explain/same_*.png"))
+            path.name: path.read_bytes() for path in sorted(arm.maps.glob("same_*.png"))
         },
     )
 
@@ -183,9 +166,9 @@ def _fit_order(fit: Fit) -> tuple[int, int, str]:
     return int(fit.facts.get("repeat", 0)), int(fit.facts.get("fold", 0)), fit.facts["folder"]
 
 
-def _identify_data(folder: Path | None, manifest: pd.DataFrame | None) -> str:
+def _identify_data(summary_path: Path, manifest: pd.DataFrame | None) -> str:
     """One hash over what the samples are, independent of their names and places."""
-    summary = read_json(_inside(folder, "summary.json")) or {}
+    summary = read_json(summary_path) or {}
     if "manifest_hash" in summary:
         return str(summary["manifest_hash"])
     if manifest is None or "sha256" not in manifest:

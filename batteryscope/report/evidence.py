@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
+from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class StudyEvidence:
     def label_of(self, arm: str) -> str:
         """How the report calls an arm or a baseline."""
         if arm.startswith("baseline_"):
-            return BASELINE_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
+            return find_words(arm, OF_CLASSES).label
         if arm in self.arms:
             return self.arms[arm].label
         if arm in self.settings.mismatched_arms:
@@ -106,11 +107,3 @@ class StudyEvidence:
             return f"{self.label_of(base)}, tested with '{grey_levels}' grey levels"
         known = self.settings.all_arms.get(arm)
         return (known.label if known else "") or arm.replace("_", " ")
-
-
-BASELINE_LABELS = {
-    "baseline_majority": "always the most frequent class",
-    "baseline_grey_levels": "grey levels only",
-    "baseline_metadata": "microscope settings only",
-    "baseline_winding": "measured windings, random forest",
-}

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.errors import InputError
+from batteryscope.planning.layout import DatasetLayout
 
 # Class names such as 333 and arm names must stay text, and an empty target stays "".
 TEXT_COLUMNS = (
@@ -63,21 +64,21 @@ def read_json(path: Path | None) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); make it anew.") from None
 
 
-def add_external_files(files: dict[str, bytes], folder: Path | None) -> dict[str, bytes]:
+def add_external_files(files: dict[str, bytes], external: DatasetLayout | None) -> dict[str, bytes]:
     """Add what an external data set gave: its tables, and its metrics to ``metrics.json``.
 
     Parameters
     ----------
     files
         Files of the comparison by name.
-    folder
-        Folder of the external data set, or None.
+    external
+        The external data set, or None.
     """
-    if folder is None:
+    if external is None:
         return files
-    tables = read_files(folder, ("metrics.csv", "predictions.csv"))
+    tables = read_files(external.root, (external.metrics.name, external.predictions.name))
     files = files | {f"external_{name}": content for name, content in tables.items()}
-    if (measured := read_json(folder / "metrics.json")) is not None and "metrics.json" in files:
+    if (measured := read_json(external.flat_metrics)) is not None and "metrics.json" in files:
         merged = json.loads(files["metrics.json"]) | measured
         text = json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
         files["metrics.json"] = text.encode("utf-8")

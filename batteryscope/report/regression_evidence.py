@@ -1,7 +1,7 @@
-"""What the report of a study of capacities is made from, read and in one place."""
+"""What the report of a study of predicted numbers is made from, read and in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.study import StudySettings
+from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
-from batteryscope.plan import StudyPlan, plan_study
+from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS
+from batteryscope.plan import StudyPlan
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.report.read_pieces import (
     TEXT_COLUMNS,
     add_external_files,
@@ -40,28 +43,17 @@ EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 
 
 @dataclass(frozen=True)
-class RegressionFolders:
-    """Where the pieces lie."""
-
-    comparison: Path
-    manifest: Path
-    tiles: Path
-    audit: Path
-    predicted: Path
-    maps: Path
-    sweeps: Path | None = None
-    external: Path | None = None
-    stages: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class ArmMaps:
-    """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names."""
+    """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names.
+
+    ``truth`` (n, n_outputs) are the true values; None where only their class counts.
+    """
 
     targets: list[str]
     classes: list[str]
     tiles: NDArray[np.uint8]
     maps: dict[str, NDArray[np.float16]]
+    truth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +106,17 @@ class RegressionEvidence:
         return "computed" if external.targets and external.targets.computed else "measured"
 
     @property
+    def quantities(self) -> list[Quantity]:
+        """What is predicted."""
+        targets = self.settings.dataset.targets
+        return [] if targets is None else targets.listed
+
+    @property
+    def has_axis(self) -> bool:
+        """Whether the quantities are points of a curve."""
+        return all(quantity.axis for quantity in self.quantities)
+
+    @property
     def main_arm(self) -> str:
         """The arm whose numbers are told first."""
         return self.plan.main.name
@@ -123,9 +126,7 @@ class RegressionEvidence:
         return self.plan.arms[arm].label if arm in self.plan.arms else arm.replace("_", " ")
 
 
-def collect_regression_evidence(
-    study: str, settings: StudySettings, folders: RegressionFolders, commit: str = ""
-) -> RegressionEvidence:
+def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> RegressionEvidence:
     """Read everything that the report shows.
 
     Raises
@@ -135,44 +136,46 @@ def collect_regression_evidence(
     """
     tables = {}
     for name in ("comparison", "curves", "intervals", "images"):
-        table = read_table(folders.comparison / f"{name}.csv", TEXTS)
+        table = read_table(layout.comparison / f"{name}.csv", TEXTS)
+        if table is None and name == "curves":  # quantities without an axis make none
+            table = pd.DataFrame(columns=CURVE_COLUMNS)
         if table is None:
             raise InputError(
-                f"{folders.comparison / name}.csv: the file does not exist; a report needs it, so "
+                f"{layout.comparison / name}.csv: the file does not exist; a report needs it, so "
                 "run the evaluation of the study first."
             )
         tables[name] = table
-    plan = plan_study(study, settings)
-    summary = read_json(folders.manifest / "summary.json") or {}
-    preview = folders.tiles / PREVIEW_ROW_NAME
-    files = read_files(folders.comparison, COPIED) | read_files(folders.maps, EXPLAINED)
-    files = add_external_files(files, folders.external)
+    plan, maps, tiles = layout.plan, layout.explained, layout.main_tiles
+    summary = read_json(layout.data.summary) or {}
+    preview = tiles / PREVIEW_ROW_NAME
+    files = read_files(layout.comparison, COPIED) | read_files(maps, EXPLAINED)
+    files = add_external_files(files, layout.external)
     external = external_rows = sweeps = None
-    if folders.external is not None:
-        external = read_table(folders.external / "metrics.csv", TEXTS)
-        external_rows = read_table(folders.external / "predictions.csv", TEXTS)
-    if folders.sweeps is not None:
-        sweeps = read_table(folders.sweeps / "sweeps.csv")
-        files |= read_files(folders.sweeps, ("sweeps.csv",))
+    if layout.external is not None:
+        external = read_table(layout.external.metrics, TEXTS)
+        external_rows = read_table(layout.external.predictions, TEXTS)
+    if layout.sweeps is not None:
+        sweeps = read_table(layout.sweeps / "sweeps.csv")
+        files |= read_files(layout.sweeps, ("sweeps.csv",))
     return RegressionEvidence(
-        study=study,
-        settings=settings,
+        study=plan.study,
+        settings=plan.settings,
         plan=plan,
         **tables,
-        manifest=pd.read_parquet(folders.manifest / "manifest.parquet"),
-        findings=tuple(read_json(folders.comparison / "findings.json") or ()),
-        rejects=read_table(folders.manifest / "rejects.csv", TEXTS),
-        tile_rejects=read_table(folders.tiles / "rejects.csv", TEXTS),
+        manifest=pd.read_parquet(layout.data.manifest),
+        findings=tuple(read_json(layout.comparison / "findings.json") or ()),
+        rejects=read_table(layout.data.rejects, TEXTS),
+        tile_rejects=read_table(tiles / "rejects.csv", TEXTS),
         preview=preview.read_bytes() if preview.is_file() else None,
-        audit=read_json(folders.audit) or {},
-        costs={arm: read_json(folders.predicted / arm / "cost.json") or {} for arm in plan.arms},
+        audit=read_json(layout.main_split.audit) or {},
+        costs={arm: read_json(layout.arm(arm).cost) or {} for arm in plan.arms},
         histories={
-            arm: _read_histories(folders.stages.get(plan.arms[arm].chains[-1])) for arm in plan.arms
+            arm: _read_histories(layout.stage(plan.arms[arm].chains[-1])) for arm in plan.arms
         },
-        maps={arm: m for arm in plan.arms if (m := _read_maps(folders.maps, arm)) is not None},
-        shares=read_table(folders.maps / "shares.csv", TEXTS),
-        agreement=read_table(folders.maps / "agreement.csv", TEXTS),
-        map_cost=read_table(folders.maps / "cost.csv", TEXTS),
+        maps={arm: m for arm in plan.arms if (m := _read_maps(maps, arm)) is not None},
+        shares=read_table(maps / "shares.csv", TEXTS),
+        agreement=read_table(maps / "agreement.csv", TEXTS),
+        map_cost=read_table(maps / "cost.csv", TEXTS),
         files=files,
         data_hash=str(summary.get("manifest_hash", "")),
         commit=commit,
@@ -182,9 +185,7 @@ def collect_regression_evidence(
     )
 
 
-def _read_histories(folder: Path | None) -> list[pd.DataFrame]:
-    if folder is None:
-        return []
+def _read_histories(folder: Path) -> list[pd.DataFrame]:
     return [pd.read_csv(path) for path in sorted(folder.glob("part*/r*_f*/history.csv"))]
 
 
@@ -196,4 +197,8 @@ def _read_maps(folder: Path, arm: str) -> ArmMaps | None:
         maps = {name: arrays[name] for name in arrays.files if name != "tiles"}
         tiles = arrays["tiles"]
     classes = [str(tile["class"]) for tile in described["tiles"]]
-    return ArmMaps([str(t) for t in described["targets"]], classes, tiles, maps)
+    targets = [str(t) for t in described["targets"]]
+    truth = None
+    if all("values" in tile for tile in described["tiles"]):
+        truth = np.array([[tile["values"][t] for t in targets] for tile in described["tiles"]])
+    return ArmMaps(targets, classes, tiles, maps, truth)

@@ -1,4 +1,4 @@
-"""Figures of predicted capacities: parity, capacity over C-rate, errors by C-rate and porosity."""
+"""Figures of predicted numbers: parity, capacity over C-rate, errors by C-rate and porosity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.targets import Quantity
 from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
 from batteryscope.evaluation.regression_metrics import read_target
 
@@ -38,6 +39,41 @@ def draw_parity(images: pd.DataFrame, arms: Sequence[str], truth: str = "measure
         axes.set_xlabel(f"{truth} capacity / {unit}")
         axes.set_ylabel(f"predicted capacity / {unit}")
         axes.legend(loc="upper left", handletextpad=0.2)
+    return figure
+
+
+@house_style
+def draw_scatter(images: pd.DataFrame, arm: str, quantities: Sequence[Quantity]) -> "Figure":
+    """Draw predicted over true values of an arm's test samples, a panel per quantity."""
+    mine = images[(images["arm"] == arm) & (images["role"] == "test")]
+    shown = [q for q in quantities if (mine["target"] == q.name).any()]
+    n_columns = min(3, len(shown))
+    n_rows = -(-len(shown) // n_columns)
+    figure = make_figure(3.4 * n_columns + 0.6, 3.4 * n_rows)
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    for axes, quantity in zip(panels, shown, strict=False):
+        part = mine[mine["target"] == quantity.name]
+        axes.scatter(part["y_true"], part["y_pred"], s=8, color=SERIES[0], alpha=0.45, lw=0)
+        specimens = part[part["specimen_id"].fillna("") != ""].groupby("specimen_id")
+        if 0 < specimens.ngroups < part["sample_id"].nunique():
+            means = specimens[["y_true", "y_pred"]].mean()
+            axes.plot(means["y_true"], means["y_pred"], "o", ms=5, mfc="white", color=SERIES[1])
+        is_log = quantity.transform == "log"
+        values = part[["y_true", "y_pred"]].to_numpy()
+        low, high = float(values.min()), float(values.max())
+        margin = 0.04 * (high - low) or 1.0
+        ends = (low / 1.1, high * 1.1) if is_log else (low - margin, high + margin)
+        axes.plot(ends, ends, ":", color=GREY)
+        if is_log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.set_xlim(*ends)
+        axes.set_ylim(*ends)
+        axes.set_aspect("equal")
+        axes.set_xlabel(f"true {quantity.label} / {quantity.unit}")
+        axes.set_ylabel(f"predicted {quantity.label} / {quantity.unit}")
     return figure
 
 
@@ -143,16 +179,20 @@ def draw_trade_off(
 
 @house_style
 def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
-    """Draw training loss and validation MAPE of all fits of an arm over the epochs."""
+    """Draw training loss and validation MAPE of all fits of an arm over the epochs.
+
+    Where a quantity may be 0 there is no MAPE; the validation loss stands in its place.
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure = make_figure(6.4, 2.8)
     axes = figure.subplots()
+    judged = "val_mape" if all("val_mape" in h for h in histories) else "val_loss"
     fade = max(0.3, min(1.0, 2.2 / max(len(histories), 1)))
     for number, history in enumerate(histories):
         for column, colour, label in (
             ("train_loss", SERIES[0], "training"),
-            ("val_mape", SERIES[1], "validation"),
+            (judged, SERIES[1], "validation"),
         ):
             axes.plot(
                 history["epoch"], history[column], color=colour, alpha=fade,
@@ -161,7 +201,7 @@ def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("loss and MAPE / %")
+    axes.set_ylabel("loss and MAPE / %" if judged == "val_mape" else "loss")
     axes.legend()
     return figure
 

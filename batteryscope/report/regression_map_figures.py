@@ -27,12 +27,15 @@ METHOD_NAMES = {
 @house_style
 def draw_methods(maps: ArmMaps, output: int) -> "Figure":
     """Draw one output: a column per porosity, the picture and below it a row per method."""
-    order = _one_per_class(maps.classes)
+    order = _one_per_class(maps.classes) if maps.truth is None else _by_value(maps.truth, output)
     figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.5)
     panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)
     for column, tile in enumerate(order):
         _show(panels[0, column], maps.tiles[tile], None)
-        panels[0, column].set_title(f"{maps.classes[tile]} %", fontsize=8)
+        known = f"{maps.classes[tile]} %"
+        if maps.truth is not None:
+            known = f"{maps.truth[tile, output]:.3g}"
+        panels[0, column].set_title(known, fontsize=8)
         for row, (method, values) in enumerate(maps.maps.items(), start=1):
             _show(panels[row, column], maps.tiles[tile], values[tile, output].astype(float))
             if column == 0:
@@ -48,7 +51,8 @@ def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
     panels = figure.subplots(len(maps.maps) + 1, n, squeeze=False)
     for column, target in enumerate(maps.targets):
         _show(panels[0, column], maps.tiles[tile], None)
-        panels[0, column].set_title(f"{read_target(target)[0]:g}C", fontsize=8)
+        name = f"{read_target(target)[0]:g}C" if maps.truth is None else target.replace("_", " ")
+        panels[0, column].set_title(name, fontsize=8)
     for row, (method, values) in enumerate(maps.maps.items(), start=1):
         for column in range(n):
             _show(panels[row, column], maps.tiles[tile], values[tile, column].astype(float))
@@ -121,6 +125,10 @@ def _one_per_class(classes: Sequence[str]) -> list[int]:
     for number, name in enumerate(classes):
         first.setdefault(name, number)
     return sorted(first.values(), key=lambda n: classes[n], reverse=True)
+
+
+def _by_value(values: NDArray[np.float64], output: int) -> list[int]:
+    return [int(n) for n in np.argsort(values[:, output], kind="stable")]
 
 
 def _name_row(axes: "Axes", method: str) -> None:

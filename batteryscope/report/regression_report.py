@@ -1,9 +1,9 @@
-"""The report of a study of capacities: page, figures, tables and summary."""
+"""The report of a study of predicted numbers: page, figures, tables and summary."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -16,6 +16,14 @@ from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
+from batteryscope.report.quantity_report import (
+    Figures,
+    list_quantity_figures,
+    list_quantity_numbers,
+    list_training_figures,
+    render_quantity_report,
+    say_quantities,
+)
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_external import (
     count_external_rejects,
@@ -24,7 +32,6 @@ from batteryscope.report.regression_external import (
 )
 from batteryscope.report.regression_figures import (
     draw_error_map,
-    draw_losses,
     draw_parity,
     draw_rate_curves,
     draw_trade_off,
@@ -40,9 +47,6 @@ from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_flips, describe_tiles
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 FINDING_TITLES = {
     COMPUTED: "Capacities that nobody measured",
     "proxy": "Does it need a network?",
@@ -57,9 +61,10 @@ FINDING_TITLES = {
 def write_regression_report(evidence: RegressionEvidence, out: Path, workers: int = 1) -> Path:
     """Draw in ``workers`` processes, render and write everything; return the path of the page."""
     pictures = draw_regression_pictures(evidence, workers)
-    sentence = say_result(evidence)
+    sentence = say_result(evidence) if evidence.has_axis else say_quantities(evidence)
     html = render_regression_report(evidence, sentence, pictures)
     mape, _ = pick(evidence.comparison, evidence.main_arm)
+    numbers = {"mape": round(mape, 4)} if evidence.has_axis else list_quantity_numbers(evidence)
     summary = {
         "study": evidence.study,
         "title": evidence.settings.title,
@@ -68,7 +73,7 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
         "paper": evidence.settings.paper,
         "paper_doi": evidence.settings.paper_doi,
         "figure": "figures/key_figure.png",
-        "numbers": {"mape": round(mape, 4)},
+        "numbers": numbers,
     }
     page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
     for arm, histories in evidence.histories.items():
@@ -98,9 +103,23 @@ def say_result(evidence: RegressionEvidence) -> str:
 
 def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> dict[str, Picture]:
     """Draw all figures by name."""
+    listed = _list_rate_figures if evidence.has_axis else list_quantity_figures
+    figures = listed(evidence)
+
+    def draw(name: str) -> Picture:
+        figure, caption = figures[name]
+        return encode_picture(figure(), name, caption, evidence.generated)
+
+    drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
+    swept = draw_sweeps(evidence.sweeps, evidence.generated)
+    return {picture.name: picture for picture in [*drawn, *swept]}
+
+
+def _list_rate_figures(evidence: RegressionEvidence) -> Figures:
+    """Return how every figure of capacities over the C-rate is drawn, and its caption."""
     published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
     outputs = {arm: evidence.plan.arms[arm].recipe.model.outputs for arm in published}
-    figures: dict[str, tuple[Callable[[], Figure], str]] = {
+    figures: Figures = {
         "key_figure": (
             partial(draw_rate_curves, evidence.curves, published),
             f"Capacity over C-rate: circles are {evidence.truth}, lines predicted for test images "
@@ -129,11 +148,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
             "high ones.",
         )
     for arm in published:
-        if evidence.histories.get(arm):
-            figures[f"training_{arm}"] = (
-                partial(draw_losses, evidence.histories[arm]),
-                f"Training of {evidence.label(arm)}, all folds.",
-            )
+        figures |= list_training_figures(evidence, arm)
         if arm in evidence.maps:
             maps = evidence.maps[arm]
             last = len(maps.targets) - 1
@@ -163,14 +178,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
             "Penalty and adversarial noise: MAPE, Grad-RAM (above) and guided backpropagation "
             "(below) of the same picture, highest C-rate.",
         )
-
-    def draw(name: str) -> Picture:
-        figure, caption = figures[name]
-        return encode_picture(figure(), name, caption, evidence.generated)
-
-    drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    swept = draw_sweeps(evidence.sweeps, evidence.generated)
-    return {picture.name: picture for picture in [*drawn, *swept]}
+    return figures
 
 
 def render_regression_report(
@@ -181,7 +189,7 @@ def render_regression_report(
     rejects, rejected = show_rejects(evidence.rejects)
     crops, rejected_crops = show_rejects(evidence.tile_rejects)
     recipe = evidence.plan.main.recipe
-    context: dict[str, Any] = {
+    common: dict[str, Any] = {
         "evidence": evidence,
         "settings": evidence.settings,
         "recipe": recipe,
@@ -189,26 +197,7 @@ def render_regression_report(
         "sentence": sentence,
         "pictures": pictures,
         "published": published,
-        "findings": [
-            (f["severity"], FINDING_TITLES.get(str(f["kind"]), str(f["kind"])), f["text"])
-            for f in evidence.findings
-        ],
-        "overall": tables.show_overall(evidence),
-        "baselines": tables.show_baselines(evidence),
-        "by_rate": [tables.show_by_rate(evidence, arm) for arm in published],
-        "by_porosity": [tables.show_by_porosity(evidence, arm) for arm in published],
-        "arms_by_porosity": tables.show_arms_by_porosity(evidence, list(evidence.plan.arms)),
-        "paper_notes": tables.list_paper_notes(evidence),
-        "external": show_external_capacities(evidence),
-        "external_texts": say_external(evidence),
         "external_rejects": count_external_rejects(evidence),
-        "intervals": tables.show_capacity_intervals(evidence),
-        "shares": tables.show_shares(evidence),
-        "artefacts": [tables.say_artefacts(evidence, arm) for arm in published],
-        "agreement": tables.show_agreement(evidence),
-        "map_cost": tables.show_map_cost(evidence),
-        "grid": tables.show_grid(evidence),
-        "data": tables.show_data(evidence),
         "rejects": rejects,
         "rejected": rejected,
         "crops": crops,
@@ -222,5 +211,29 @@ def render_regression_report(
             allow_unicode=True,
             width=96,
         ),
+    }
+    if not evidence.has_axis:
+        return render_quantity_report(evidence, common, pictures)
+    context = {
+        **common,
+        "findings": [
+            (f["severity"], FINDING_TITLES.get(str(f["kind"]), str(f["kind"])), f["text"])
+            for f in evidence.findings
+        ],
+        "overall": tables.show_overall(evidence),
+        "baselines": tables.show_baselines(evidence),
+        "by_rate": [tables.show_by_rate(evidence, arm) for arm in published],
+        "by_porosity": [tables.show_by_porosity(evidence, arm) for arm in published],
+        "arms_by_porosity": tables.show_arms_by_porosity(evidence, list(evidence.plan.arms)),
+        "paper_notes": tables.list_paper_notes(evidence),
+        "external": show_external_capacities(evidence),
+        "external_texts": say_external(evidence),
+        "intervals": tables.show_capacity_intervals(evidence),
+        "shares": tables.show_shares(evidence),
+        "artefacts": [tables.say_artefacts(evidence, arm) for arm in published],
+        "agreement": tables.show_agreement(evidence),
+        "map_cost": tables.show_map_cost(evidence),
+        "grid": tables.show_grid(evidence),
+        "data": tables.show_data(evidence),
     }
     return make_environment().get_template("regression_study.html.j2").render(context)

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
+from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
-from batteryscope.evaluation.regression_findings import NAMES
 from batteryscope.evaluation.regression_metrics import measure_errors, measure_fits, read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence
@@ -46,9 +47,10 @@ def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
     for arm in published:
         units.setdefault(_unit_of(evidence, arm), arm)
     rows = []
-    names = {arm: NAMES[arm.removeprefix(BASELINE_PREFIX)] for arm in set(images["arm"])
-             if arm.removeprefix(BASELINE_PREFIX) in NAMES}  # fmt: skip
-    order = list(NAMES.values())
+    words = {name: own.label for name, own in OF_CAPACITIES.items()}
+    names = {arm: words[arm.removeprefix(BASELINE_PREFIX)] for arm in set(images["arm"])
+             if arm.removeprefix(BASELINE_PREFIX) in words}  # fmt: skip
+    order = list(words.values())
     entries = [("", "network"), *sorted(names.items(), key=lambda item: order.index(item[1]))]
     if (images["arm"] == "physics").any():
         entries.append(("physics", "half-cell model at the nominal porosity"))
@@ -122,10 +124,8 @@ def show_arms_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> Show
 
 def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
     """Say under which conditions the paper's values were found."""
-    names = {"mape": "MAPE", "mae": "MAE", "r2": "R²"}
     return [
-        f"{names.get(value.metric, value.metric)} {value.value:g}, {evidence.label(value.arm)}: "
-        f"{value.note}"
+        f"{name_metric(value.metric)} {value.value:g}, {evidence.label(value.arm)}: {value.note}"
         for value in evidence.settings.evaluate.paper
         if value.note and value.arm in evidence.plan.arms
     ]

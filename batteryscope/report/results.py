@@ -4,6 +4,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
 from batteryscope.evaluation.arm_pairs import find_better
+from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -14,7 +15,6 @@ from batteryscope.report.tables import (
     format_percent,
     make_comparison_table,
     make_paper_table,
-    name_metric,
     order_arms,
 )
 

@@ -15,11 +15,12 @@ from batteryscope.core.style import (
     house_style,
     make_figure,
 )
+from batteryscope.evaluation.metric_catalogue import Metric
 from batteryscope.report.sweep_measures import (
-    SweepMeasure,
     find_measure,
     list_levels,
     list_series,
+    name_test_axis,
     select_series,
     spread_values,
 )
@@ -44,13 +45,13 @@ def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Pictur
     if sweeps is None or sweeps.empty:
         return
     measure = find_measure(sweeps)
-    rows = spread_values(sweeps, measure.metric)
+    rows = spread_values(sweeps, measure.name)
     for name, points in rows.groupby("sweep", sort=False):
         keys = list(points.iloc[0]["swept"])
         levels = list_levels(points)
         if not levels:
             continue
-        shown = measure.caption.format(samples=f"{LEVEL_NAMES[levels[0]]}s")
+        shown = measure.sentence.format(samples=f"{LEVEL_NAMES[levels[0]]}s")
         spread = "the standard deviation over folds and repeats"
         if len(keys) == 1:
             figure = draw_lines(points, keys[0], measure)
@@ -58,15 +59,16 @@ def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Pictur
             if points["paper"].notna().any():
                 caption += " Diamonds: the paper's own numbers."
         else:
+            in_percent = " in percent" if measure.is_percent else ""
             figure = draw_maps(points[points["level"] == levels[0]], keys, measure)
-            caption = f"Sweep {name}: {shown} in percent, mean ± {spread}."
+            caption = f"Sweep {name}: {shown}{in_percent}, mean ± {spread}."
             if len(keys) > 2:
                 caption += f" Averaged over {', '.join(name_key(key) for key in keys[2:])}."
         yield encode_picture(figure, f"sweep_{name}", caption, generated)
 
 
 @house_style
-def draw_lines(points: pd.DataFrame, key: str, measure: SweepMeasure) -> "Figure":
+def draw_lines(points: pd.DataFrame, key: str, measure: Metric) -> "Figure":
     """Draw the measure over the values of one key and, where known, what an epoch takes."""
     from matplotlib.ticker import MaxNLocator
 
@@ -94,7 +96,7 @@ def draw_lines(points: pd.DataFrame, key: str, measure: SweepMeasure) -> "Figure
                 mfc="white", ms=5, label=f"paper, {label}",
             )  # fmt: skip
     _label_values(axes, key, values, order)
-    axes.set_ylabel(measure.axis)
+    axes.set_ylabel(name_test_axis(measure))
     low, high = _find_limits(points, measure)
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -112,18 +114,19 @@ def draw_lines(points: pd.DataFrame, key: str, measure: SweepMeasure) -> "Figure
     return figure
 
 
-def _find_limits(points: pd.DataFrame, measure: SweepMeasure) -> tuple[float, float]:
-    """Limits in percent: errors from 0 on, shares up to 100."""
+def _find_limits(points: pd.DataFrame, measure: Metric) -> tuple[float, float]:
+    """Limits as shown: errors from 0 on, shares up to 100, R² up to 1, which may be below 0."""
     sd = points["sd"].fillna(0)
-    if measure.is_error:
+    if not measure.higher_is_better:
         highest = pd.concat([points["mean"] + sd, points["paper"]]).max()
         return 0.0, 1.08 * measure.factor * float(highest)
     lowest = float(pd.concat([points["mean"] - sd, points["paper"]]).min())
-    return max(0.0, 10 * float(np.floor(10 * (lowest - 0.02)))), 101.0
+    low = measure.factor / 10 * float(np.floor(10 * (lowest - 0.02)))
+    return (max(0.0, low) if measure.unit == "share" else low), 1.01 * measure.factor
 
 
 @house_style
-def draw_maps(points: pd.DataFrame, keys: list[str], measure: SweepMeasure) -> "Figure":
+def draw_maps(points: pd.DataFrame, keys: list[str], measure: Metric) -> "Figure":
     """Draw the measure over two keys as heat maps, one per place, with numbers in the cells."""
     table = points.assign(
         first=[name_choice(swept[keys[0]]) for swept in points["swept"]],
@@ -142,7 +145,7 @@ def draw_maps(points: pd.DataFrame, keys: list[str], measure: SweepMeasure) -> "
         axes.set_xlabel(name_key(keys[0]))
         axes.set_ylabel(name_key(keys[1]))
         axes.set_title(place)
-        bar = figure.colorbar(image, ax=axes, label=measure.colour_bar, shrink=0.9)
+        bar = figure.colorbar(image, ax=axes, label=measure.axis_label, shrink=0.9)
         bar.outline.set_visible(False)
     for axes in grid[len(places) :]:
         axes.set_visible(False)
@@ -150,7 +153,7 @@ def draw_maps(points: pd.DataFrame, keys: list[str], measure: SweepMeasure) -> "
 
 
 def _draw_map(
-    axes: "Axes", table: pd.DataFrame, rows: list[str], columns: list[str], measure: SweepMeasure
+    axes: "Axes", table: pd.DataFrame, rows: list[str], columns: list[str], measure: Metric
 ) -> Any:
     means, sds, paper = (
         measure.factor
@@ -159,16 +162,17 @@ def _draw_map(
         .to_numpy(np.float64)
         for value in ("mean", "sd", "paper")
     )
-    shades = "cividis_r" if measure.is_error else "cividis"  # the better, the brighter
+    shades = "cividis" if measure.higher_is_better else "cividis_r"  # the better, the brighter
     image = axes.imshow(means, cmap=shades, aspect="auto")
+    digits = measure.decimals
     middle = float(np.nanmin(means) + np.nanmax(means)) / 2
     for (i, j), mean in np.ndenumerate(means):
         if np.isnan(mean):
             continue
-        text = f"{mean:.1f}" + ("" if np.isnan(sds[i, j]) else f" ± {sds[i, j]:.1f}")
+        text = f"{mean:.{digits}f}" + ("" if np.isnan(sds[i, j]) else f" ± {sds[i, j]:.{digits}f}")
         if not np.isnan(paper[i, j]):
-            text += f"\npaper {paper[i, j]:.1f}"
-        is_dark = mean > middle if measure.is_error else mean < middle
+            text += f"\npaper {paper[i, j]:.{digits}f}"
+        is_dark = mean < middle if measure.higher_is_better else mean > middle
         colour = "white" if is_dark else INK
         axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)
     turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if max(map(len, columns)) > 8 else {}

@@ -1,61 +1,31 @@
 """What a sweep is judged by, told from what was measured: shares of right answers, or errors."""
 
 import json
-from dataclasses import dataclass
 
 import pandas as pd
 
-from batteryscope.report.tables import LEVEL_NAMES, NOTHING, format_spread
+from batteryscope.evaluation.metric_catalogue import METRICS, Metric
+from batteryscope.report.tables import LEVEL_NAMES
 
 JUDGED = ("image", "specimen", "slice", "row", "tile")
 
 
-@dataclass(frozen=True)
-class SweepMeasure:
-    """The main measure of a sweep, and how it is shown.
-
-    Attributes
-    ----------
-    metric
-        Its name in ``sweeps.csv``.
-    factor
-        From the values of the table to percent.
-    is_error
-        Lower is better.
-    axis, colour_bar
-        What figures write beside it.
-    caption
-        What is shown, with a place for the name of the samples.
-    others
-        Further metrics of the table, and how they are called there.
-    """
-
-    metric: str
-    factor: float
-    is_error: bool
-    axis: str
-    colour_bar: str
-    caption: str
-    others: tuple[tuple[str, str], ...] = ()
+# Sweeps are judged by the first of them that was measured; the others of its study stand beside.
+# Different quantities have no percentage in common, unless none of them can be 0.
+JUDGES: dict[str, tuple[str, ...]] = {"accuracy": (), "mape": ("mae", "r2"), "r2": ()}
 
 
-MEASURES = (
-    SweepMeasure(
-        "accuracy", 100, False, "right class (test, %)", "right class (%)",
-        "share of test {samples} put into the right class",
-    ),
-    SweepMeasure(
-        "mape", 1, True, "MAPE (test, %)", "MAPE (%)",
-        "mean absolute percentage error of test {samples}",
-        (("mae", "MAE"), ("r2", "R²")),
-    ),
-)  # fmt: skip
-
-
-def find_measure(sweeps: pd.DataFrame) -> SweepMeasure:
-    """Return the measure of which the table has values."""
+def find_measure(sweeps: pd.DataFrame) -> Metric:
+    """Return the metric by which a table of points is judged."""
     present = set(sweeps["metric"])
-    return next((measure for measure in MEASURES if measure.metric in present), MEASURES[0])
+    return METRICS[next((name for name in JUDGES if name in present), next(iter(JUDGES)))]
+
+
+def name_test_axis(measure: Metric) -> str:
+    """Return what figures of test samples write beside it: ``MAPE (test, %)``, ``R² (test)``."""
+    if measure.is_percent:
+        return measure.axis_label.replace("(", "(test, ")
+    return f"{measure.axis_label} (test)"
 
 
 def spread_values(sweeps: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -111,14 +81,6 @@ def list_series(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 def select_series(rows: pd.DataFrame, level: str, place: str) -> pd.DataFrame:
     """Return the rows of one line."""
     return rows[(rows["level"] == level) & (rows["place"] == place)]
-
-
-def format_score(measure: SweepMeasure, mean: float, sd: float | None) -> str:
-    """Return ``93.8 ± 1.2 %``; without the spread if there was one fold only."""
-    if pd.isna(mean):
-        return NOTHING
-    share = measure.factor / 100
-    return format_spread(mean * share, None if sd is None else sd * share)
 
 
 def find_capacity_unit(targets: pd.Series) -> str:

@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.sweep import WHERE, split_key
+from batteryscope.evaluation.metric_catalogue import Metric, name_metric
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.sweep_measures import (
-    SweepMeasure,
+    JUDGES,
     find_capacity_unit,
     find_measure,
-    format_score,
     list_series,
     select_series,
     spread_values,
@@ -42,7 +42,7 @@ def show_sweeps(sweeps: pd.DataFrame | None) -> list[ShownTable]:
     if sweeps is None or sweeps.empty:
         return []
     measure = find_measure(sweeps)
-    rows = spread_values(sweeps, measure.metric)
+    rows = spread_values(sweeps, measure.name)
     shown = []
     for name, points in rows.groupby("sweep", sort=False):
         series = list_series(points)
@@ -71,27 +71,27 @@ def show_sweeps(sweeps: pd.DataFrame | None) -> list[ShownTable]:
 
 
 def _list_scores(
-    measure: SweepMeasure, point: pd.DataFrame, series: list[tuple[str, str, str]], has_paper: bool
+    measure: Metric, point: pd.DataFrame, series: list[tuple[str, str, str]], has_paper: bool
 ) -> dict[str, str]:
     line = {}
     for level, place, label in series:
         rows = select_series(point, level, place)
         known = rows.iloc[0] if len(rows) else pd.Series({"mean": None, "sd": None, "paper": None})
-        title = f"MAPE, {label}" if measure.is_error else f"{label} right"
-        line[title] = format_score(measure, known["mean"], known["sd"])
+        title = f"{label} right" if measure.unit == "share" else f"{measure.label}, {label}"
+        line[title] = measure.format(known["mean"], sd=known["sd"])
         if has_paper:
             value = known["paper"]
-            shown = NOTHING if pd.isna(value) else f"{measure.factor * value:.1f} %"
-            line[f"paper, {label}"] = shown
+            line[f"paper, {label}"] = measure.format(value)
     return line
 
 
 def _list_others(
-    measure: SweepMeasure, point: pd.DataFrame, series: list[tuple[str, str, str]]
+    measure: Metric, point: pd.DataFrame, series: list[tuple[str, str, str]]
 ) -> dict[str, str]:
     """Further measures, of all targets together; there are none where there is no such row."""
     line = {}
-    for metric, title in measure.others if len({place for _, place, _ in series}) == 1 else ():
+    alone = len({place for _, place, _ in series}) == 1
+    for metric in JUDGES[measure.name] if alone else ():
         rows = spread_values(point, metric)
         rows = select_series(rows, *series[0][:2]) if len(rows) else rows
         unit = find_capacity_unit(point["target"]) if metric == "mae" else ""
@@ -99,7 +99,7 @@ def _list_others(
         if len(rows):
             mean, sd = rows["mean"].iloc[0], rows["sd"].iloc[0]
             text = f"{mean:.3g}" + ("" if pd.isna(sd) else f" ± {sd:.2g}")
-        line[title + unit] = text
+        line[name_metric(metric) + unit] = text
     return line
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import InputError
+from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
 from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
 from batteryscope.tables.labels import order_domains
@@ -19,19 +20,6 @@ COPIED = (
     "findings.json", "break_even.csv",
 )  # fmt: skip
 EXPLANATIONS = ("shap_values.csv", "ranking.csv", "rank_changes.csv", "partial_dependence.csv")
-
-
-@dataclass(frozen=True)
-class TableFolders:
-    """Where the pieces of a study of tables lie; only ``comparison`` has to exist."""
-
-    comparison: Path
-    manifest: Path | None = None
-    split: Path | None = None
-    networks: Path | None = None
-    explanations: Path | None = None
-    proposals: Path | None = None
-    sweeps: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -89,17 +77,14 @@ class TableEvidence:
         return "source" if domain == self.settings.dataset.source else self.settings.main_arm
 
 
-def collect_table_evidence(
-    study: str, settings: TableStudySettings, folders: TableFolders, commit: str = ""
-) -> TableEvidence:
+def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence:
     """Read everything that the report shows.
 
     Parameters
     ----------
-    study, settings
-        Name and settings of the study. Its data count as generated if no files are named.
-    folders
-        Where the pieces lie.
+    layout
+        Where the pieces lie; only the comparison has to exist. Data count as generated if the
+        settings name no files.
     commit
         The version of the code.
 
@@ -108,47 +93,48 @@ def collect_table_evidence(
     InputError
         If ``comparison.csv`` is missing or a file cannot be read.
     """
-    comparison = _read(folders.comparison, "comparison.csv")
+    settings = layout.plan.settings
+    comparison = _read(layout.comparison, "comparison.csv")
     if comparison is None:
         raise InputError(
-            f"{folders.comparison / 'comparison.csv'}: the file does not exist; "
+            f"{layout.comparison / 'comparison.csv'}: the file does not exist; "
             "a report needs it, so run the evaluation of the study first."
         )
-    manifest = _read(folders.manifest, "manifest.parquet")
-    intervals = _read(folders.comparison, "intervals.csv")
+    manifest = read_table(layout.data.manifest)
+    proposals = layout.proposals if settings.propose else None
+    intervals = _read(layout.comparison, "intervals.csv")
     if intervals is not None and "repeat" in intervals:
         intervals = intervals[intervals["repeat"].isna()]
-    findings = read_json(folders.comparison / "findings.json")
-    files = read_files(folders.comparison, COPIED)
-    if folders.explanations is not None:
-        files |= read_files(folders.explanations, EXPLANATIONS)
-    if folders.proposals is not None:
-        files |= read_files(folders.proposals, ("proposals.csv",))
-    if folders.sweeps is not None:
-        files |= read_files(folders.sweeps, ("sweeps.csv",))
+    findings = read_json(layout.comparison / "findings.json")
+    files = read_files(layout.comparison, COPIED)
+    files |= read_files(layout.explanations, EXPLANATIONS)
+    if proposals is not None:
+        files |= read_files(proposals, ("proposals.csv",))
+    if layout.sweeps is not None:
+        files |= read_files(layout.sweeps, ("sweeps.csv",))
     return TableEvidence(
-        study=study,
+        study=layout.plan.study,
         settings=settings,
         generated=settings.dataset.generated,
         comparison=comparison,
         manifest=manifest,
-        rejects=_read(folders.manifest, "rejects.csv"),
-        split=read_table(folders.split),
-        predictions=_read(folders.networks, "predictions.parquet"),
-        histories=_read(folders.networks, "histories.parquet", "histories.csv"),
-        fits=_list_fits(folders.networks),
-        ablations=_read(folders.comparison, "ablations.csv"),
+        rejects=read_table(layout.data.rejects, TEXTS),
+        split=read_table(layout.split().roles),
+        predictions=_read(layout.networks, "predictions.parquet"),
+        histories=_read(layout.networks, "histories.parquet", "histories.csv"),
+        fits=_list_fits(layout.networks),
+        ablations=_read(layout.comparison, "ablations.csv"),
         intervals=intervals,
-        paired=_read(folders.comparison, "paired.csv"),
+        paired=_read(layout.comparison, "paired.csv"),
         findings=None if findings is None else tuple(findings),
-        shap_values=_read(folders.explanations, "shap_values.csv"),
-        rank_changes=_read(folders.explanations, "rank_changes.csv"),
-        dependence=_read(folders.explanations, "partial_dependence.csv"),
-        proposals=_read(folders.proposals, "proposals.csv"),
-        sweeps=_read(folders.sweeps, "sweeps.csv"),
-        search=read_json(folders.proposals / "proposals.json") if folders.proposals else {},
+        shap_values=_read(layout.explanations, "shap_values.csv"),
+        rank_changes=_read(layout.explanations, "rank_changes.csv"),
+        dependence=_read(layout.explanations, "partial_dependence.csv"),
+        proposals=_read(proposals, "proposals.csv"),
+        sweeps=_read(layout.sweeps, "sweeps.csv"),
+        search=read_json(proposals / "proposals.json") if proposals else {},
         files=files,
-        data_hash=_identify_rows(folders.manifest, manifest),
+        data_hash=_identify_rows(layout.data.summary, manifest),
         commit=commit,
     )
 
@@ -157,14 +143,14 @@ def _read(folder: Path | None, *names: str) -> pd.DataFrame | None:
     """Read the first of some tables that exists; None also for one without rows."""
     for name in names if folder is not None else ():
         table = read_table(Path(folder or ".") / name, TEXTS)
-        if table is not None and (not table.empty or name == "rejects.csv"):
+        if table is not None and not table.empty:
             return table
     return None
 
 
-def _list_fits(folder: Path | None) -> pd.DataFrame | None:
+def _list_fits(folder: Path) -> pd.DataFrame | None:
     """List the networks of the main study with what training found, from ``networks.json``."""
-    values = read_json(folder / "networks.json") if folder is not None else None
+    values = read_json(folder / "networks.json")
     if not values or not values.get("plan"):
         return None
     plan = pd.DataFrame(values["plan"])
@@ -176,8 +162,8 @@ def _list_fits(folder: Path | None) -> pd.DataFrame | None:
     ).dropna(subset=["trained_parameters", "best_epoch"])
 
 
-def _identify_rows(folder: Path | None, manifest: pd.DataFrame | None) -> str:
-    summary = read_json(folder / "summary.json") if folder is not None else None
+def _identify_rows(place: Path, manifest: pd.DataFrame | None) -> str:
+    summary = read_json(place)
     if summary and "manifest_hash" in summary:
         return str(summary["manifest_hash"])
     return "" if manifest is None else digest_json(sorted(manifest["sample_id"].astype(str)))

@@ -4,21 +4,14 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from batteryscope.evaluation.metric_catalogue import name_metric
+
 LEVEL_NAMES = {
     "tile": "tile",
     "slice": "slice",
     "image": "image",
     "specimen": "specimen",
     "row": "record",
-}
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "macro_precision": "macro precision",
-    "macro_recall": "macro recall",
-    "macro_jaccard": "macro Jaccard index",
-    "top2_accuracy": "right class among the first two",
 }
 PAPER_ARM = "paper"  # rows of published values that nothing of ours stands beside
 HEADLINE_LEVELS = ("image", "specimen", "slice", "tile")
@@ -61,11 +54,6 @@ def format_count(value: float | None) -> str:
 def as_fraction(value: float) -> float:
     """Return a published share as a fraction; 99.6 can only mean percent."""
     return value / 100 if value > 1 else value
-
-
-def name_metric(metric: str) -> str:
-    """Return the metric in words."""
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def select_rows(

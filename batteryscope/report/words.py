@@ -13,6 +13,7 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
+from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 
 REJECT_REASONS = {
     "unreadable": "cannot be read as a picture",
@@ -26,20 +27,15 @@ REJECT_REASONS = {
     "too_large": "more pixels than allowed",
     "unsupported": "a file format that is not supported",
     "no_capacity": "the table of capacities lacks its electrode",
-    "no_images": "the table of capacities names electrodes without an image",
+    "no_quantity": "a number to predict is missing or unreadable",
+    "outside_range": "a number to predict is outside of its range",
+    "no_images": "the table of numbers names specimens or files without an image",
     "coloured": "a colour picture",
     "no_collector": "no current collector found",
     "two_collectors": "several coated sides, none of them chosen",
     "coating_too_thin": "less coating than the crop needs",
     "no_cell": "no cell found in the slice",
     "no_winding": "no windings seen in the slice",
-}
-BASELINES_SEE = {
-    "baseline_majority": "the most frequent class looks at none of them",
-    "baseline_metadata": "metadata tell how they were taken, not what they show",
-    "baseline_grey_levels": "grey levels tell how often each level occurs, without any shape",
-    "baseline_winding": "measured windings are shapes (spacing, roundness of the core), but "
-    "chosen by people, not learnt from pixels",
 }
 FINDING_TITLES = {
     "baseline": "Baselines",
@@ -66,7 +62,7 @@ def name_samples(preprocess: PreprocessSettings) -> str:
 
 def describe_baselines(arms: Iterable[str], samples: str) -> str:
     """Return what the baselines among the arms of a comparison see."""
-    seen = [BASELINES_SEE[arm] for arm in arms if arm in BASELINES_SEE]
+    seen = [words.sees for arm in arms if (words := find_words(arm, OF_CLASSES)).sees]
     if not seen:
         return ""
     return (

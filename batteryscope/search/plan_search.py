@@ -80,8 +80,9 @@ def plan_search(plan: StudyPlan) -> StageSearch | None:
 def _name_metric(search: SearchSettings, stage: StagePlan, study: str) -> SearchSettings:
     """Return the search with the metric that its stage has."""
     own = "val_mape" if stage.settings.targets else "val_accuracy"
+    own = "val_loss" if stage.settings.zero_targets else own
     if search.metric not in (None, own, "val_loss"):
-        what = "capacities" if stage.settings.targets else "classes"
+        what = "numbers" if stage.settings.targets else "classes"
         raise ConfigError(
             f"params.yaml: studies.{study}.search.metric: found '{search.metric}', but the arm "
             f"predicts {what}; take '{own}' or 'val_loss', or leave it out."

@@ -6,9 +6,9 @@ from typing import Any
 
 from batteryscope.config.search import Interval, SearchSettings
 from batteryscope.config.table_study import TableRecipe, TableStudySettings
+from batteryscope.planning.plan_table_sweeps import change_table_study
 from batteryscope.provenance import TABLE_TRAINING_CODE, digest_training_code
 from batteryscope.search.plan import SearchPlan, Strategy
-from batteryscope.tables.plan_sweeps import change_table_study
 
 BEST_SWEEP = "searched"
 

@@ -1,6 +1,7 @@
 """How arms, baselines, domains and columns are called in figures and reports."""
 
 from batteryscope.config.table_data import ColumnSettings, TableDatasetSettings
+from batteryscope.evaluation.baseline_catalogue import OF_ROWS, find_words
 
 ARM_LABELS = {
     "source": "source network",
@@ -8,18 +9,12 @@ ARM_LABELS = {
     "adapter": "transfer (adapter)",
     "scratch": "from scratch",
     "fine_tuning": "fine-tuning of all weights",
-    "baseline_mean": "mean of the training rows",
-    "baseline_linear": "linear regression",
-    "baseline_ridge": "ridge regression",
-    "baseline_random_forest": "random forest",
-    "baseline_gradient_boosting": "gradient boosting",
-    "baseline_gaussian_process": "Gaussian process",
 }
 
 
 def name_arm(arm: str) -> str:
     """Return an arm or a baseline in words."""
-    return ARM_LABELS.get(arm, arm.removeprefix("baseline_").replace("_", " "))
+    return ARM_LABELS.get(arm) or find_words(arm, OF_ROWS).label
 
 
 # What the field writes in capitals.

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import InputError
+from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.table_predictions import (
     SOURCE_ARM,
@@ -28,47 +29,22 @@ PAPER_ARM = "paper"
 DIGITS = 6
 
 
-def measure_mape(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean absolute percentage error in percent.
+def measure(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return one of :data:`METRICS` for the rows of one fit.
 
     Raises
     ------
     InputError
         If a true value is 0, against which no percentage exists.
     """
-    true, pred = _as_pair(y_true, y_pred)
-    if (true == 0).any():
+    if metric == "mape" and (np.asarray(y_true) == 0).any():
         raise InputError(
             "A target value is 0, so its percentage error is not defined; remove the row or "
             "give the target a range that leaves 0 out."
         )
-    return float(np.mean(np.abs((pred - true) / true)) * 100)
-
-
-def measure_mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean absolute error in the unit of the target."""
-    true, pred = _as_pair(y_true, y_pred)
-    return float(np.mean(np.abs(pred - true)))
-
-
-def measure_rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Root of the mean squared error in the unit of the target."""
-    true, pred = _as_pair(y_true, y_pred)
-    return float(np.sqrt(np.mean((pred - true) ** 2)))
-
-
-def measure_r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Coefficient of determination against the mean of these same rows; at most 1.
-
-    0 is as good as the mean of the test rows, which no model knows beforehand; NaN if all
-    true values are equal.
-    """
-    true, pred = _as_pair(y_true, y_pred)
-    spread = float(np.sum((true - true.mean()) ** 2))
-    return 1 - float(np.sum((pred - true) ** 2)) / spread if spread > 0 else float("nan")
-
-
-MEASURES = dict(zip(METRICS, (measure_mape, measure_mae, measure_rmse, measure_r2), strict=True))
+    formula = METRIC_CATALOGUE[metric].measure
+    assert formula is not None, metric
+    return formula(y_true, y_pred)
 
 
 def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataFrame:
@@ -92,8 +68,8 @@ def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataF
     asked = predictions[predictions["role"] == role]
     rows = []
     for place, part in asked.groupby(keys, sort=True, dropna=False):
-        for metric, measure in MEASURES.items():
-            score = measure(part["y_true"], part["y_pred"])
+        for metric in METRICS:
+            score = measure(metric, part["y_true"], part["y_pred"])
             rows.append([*place, metric, score, len(part)])
     scores = pd.DataFrame(rows, columns=SCORE_COLUMNS)
     place_of = {arm: i for i, arm in enumerate(order_table_arms(scores))}
@@ -201,9 +177,3 @@ def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: st
     extra = pd.DataFrame(alone).reindex(columns=COMPARISON_COLUMNS)
     extra = extra.astype({"mean": np.float64, "sd": np.float64, "n": "Int64"})
     return pd.concat([comparison, extra], ignore_index=True)
-
-
-def _as_pair(
-    y_true: ArrayLike, y_pred: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.evaluation.baseline_catalogue import OF_ROWS, find_words
 from batteryscope.tables.ablations import find_break_even
-from batteryscope.tables.labels import name_arm, name_column, name_domain
+from batteryscope.tables.labels import name_column, name_domain
 from batteryscope.tables.scores import select_mape
 from batteryscope.tables.table_predictions import SOURCE_ARM
 
@@ -19,9 +20,6 @@ NAMES_IN_SENTENCES = {
     "adapter": "the adapter network",
     "scratch": "the network trained from scratch",
     "fine_tuning": "the fine-tuned network",
-    "baseline_mean": "the mean of the training rows",
-    "baseline_random_forest": "a random forest",
-    "baseline_gaussian_process": "a Gaussian process",
 }
 
 Finding = dict[str, str]
@@ -175,7 +173,7 @@ def describe_break_even(
 
 def name_in_sentence(arm: str) -> str:
     """Name an arm or a baseline with its article."""
-    return NAMES_IN_SENTENCES.get(arm) or name_arm(arm)
+    return NAMES_IN_SENTENCES.get(arm) or find_words(arm, OF_ROWS).in_sentence
 
 
 def name_place(target: object, domain: object, settings: TableStudySettings) -> str:

@@ -16,7 +16,7 @@ class BundleModel(PythonModel):
         self.bundle = open_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Return one row of class probabilities, or of capacities, per image.
+        """Return one row of class probabilities, or of predicted numbers, per image.
 
         Parameters
         ----------
@@ -30,15 +30,14 @@ class BundleModel(PythonModel):
         Returns
         -------
         DataFrame
-            ``n`` rows, columns ``p_<class>`` or capacities with their intervals; NaN for an
+            ``n`` rows, columns ``p_<class>`` or numbers with their intervals; NaN for an
             image that cannot be used.
         """
         import numpy as np
 
         frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
         table = self.bundle.predict_frames(frames)
-        names = [c for c in table.columns if c.startswith(("p_", "capacity_"))]
-        return table[names].astype(float)
+        return table[list(self.bundle.number_columns)].astype(float)
 
 
 set_model(BundleModel())

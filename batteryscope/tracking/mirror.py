@@ -17,7 +17,8 @@ from batteryscope.core.names import (
     name_live_job,
 )
 from batteryscope.errors import InputError
-from batteryscope.plan import StudyPlan, plan_study
+from batteryscope.plan import StudyPlan
+from batteryscope.planning.layout import PictureLayout, StudyLayout
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.local_files import (
     hash_split,
@@ -27,7 +28,7 @@ from batteryscope.tracking.local_files import (
     read_history,
     read_json,
 )
-from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord, StudyResults
+from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
 
 log = logging.getLogger("batteryscope")
 
@@ -37,67 +38,61 @@ MAX_DATASET_DIGEST = 36
 COMMON_FIGURES = ("key_figure", "confusions", "learning_curve", "same_tiles")
 
 
-def plan_runs(results: StudyResults) -> list[RunRecord]:
+def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of a study, every parent before its children.
 
     Parameters
     ----------
-    results
+    layout
         Where the results lie.
+    data_version
+        The hash of the data set (of DVC); empty: that of the manifest's summary.
 
     Returns
     -------
     list of RunRecord
-        Sorted by arm as given, then stage, repeat and fold; baselines last.
+        Sorted by arm as planned, then stage, repeat and fold; baselines last.
 
     Raises
     ------
     InputError
         If ``metrics.json``, the manifest's summary or a fit's files cannot be read.
     """
-    plan = plan_study(results.study, results.settings)
-    metrics = read_json(results.comparison / "metrics.json")
-    if results.external is not None:
-        metrics |= read_json(results.external / "metrics.json")
-    common = _describe_data(results)
-    dataset = _make_dataset(results)
-    scores = read_fit_scores(results.comparison / "images.csv")
+    plan = layout.plan
+    metrics = read_json(layout.comparison / "metrics.json")
+    if layout.external is not None:
+        metrics |= read_json(layout.external.flat_metrics)
+    common = _describe_data(layout, data_version)
+    dataset = _make_dataset(layout, data_version)
+    scores = read_fit_scores(layout.comparison / "images.csv")
     records: list[RunRecord] = []
-    for arm in results.arms:
-        split = results.splits.get(arm)
-        tags = common | {"arm": arm} | _describe_place(results, plan, arm)
-        tags |= {"split_hash": hash_split(split)} if split else {}
-        chains = results.arm_stages.get(arm, ())
+    for name, arm in plan.arms.items():
+        tags = common | {"arm": name} | _describe_place(plan, name)
+        tags |= {"split_hash": hash_split(layout.split(arm.split).roles)}
         fits = [
             _plan_fit(
-                results,
                 plan,
-                arm,
+                name,
                 chain,
                 folder,
                 tags | {"run": "fit"},
                 dataset,
-                scores if chain == chains[-1] else {},
+                scores if chain == arm.chains[-1] else {},
             )
-            for chain in chains
-            for folder in _list_fits(results, chain)
+            for chain in arm.chains
+            for folder in _list_fits(layout.stage(chain))
         ]
         tags = tags | {"run": "arm"}
-        records += [_plan_arm(results, plan, arm, metrics, tags, dataset, fits), *fits]
+        records += [_plan_arm(layout, name, metrics, tags, dataset, fits), *fits]
     for name in sorted({key.split(".")[0] for key in metrics if key.startswith("baseline_")}):
-        main = results.splits.get(results.settings.best_known_arm)
-        tags = (
-            common
-            | {"arm": name, "run": "baseline"}
-            | ({"split_hash": hash_split(main)} if main else {})
-        )
-        records.append(_plan_baseline(results, name, metrics, tags, dataset))
+        tags = common | {"arm": name, "run": "baseline"}
+        tags |= {"split_hash": hash_split(layout.main_split.roles)}
+        records.append(_plan_baseline(layout, name, metrics, tags, dataset))
     return records
 
 
 def _plan_arm(
-    results: StudyResults,
-    plan: StudyPlan,
+    layout: PictureLayout,
     arm: str,
     metrics: Mapping[str, Any],
     tags: dict[str, str],
@@ -105,42 +100,42 @@ def _plan_arm(
     fits: list[RunRecord],
 ) -> RunRecord:
     """One arm: settings, aggregated metrics, tables, figures, data and (main arm) the model."""
-    folder = results.arms[arm]
-    is_main = arm == results.settings.best_known_arm
+    plan, place = layout.plan, layout.arm(arm)
+    is_main = arm == plan.settings.best_known_arm
     tables = [
         path
-        for path in sorted(results.comparison.iterdir())
+        for path in sorted(layout.comparison.iterdir())
         if path.suffix == ".csv" or path.name == "metrics.json"
     ]
-    own = ("calibration.json", "cost.json", "explain/same_tiles.csv")
-    tables += [folder / name for name in own if (folder / name).is_file()]
+    own = (place.calibration, place.cost, place.maps / "same_tiles.csv")
+    tables += [path for path in own if path.is_file()]
     artifacts = [(path, "tables") for path in tables]
-    if is_main and results.external is not None:
-        files = ("metrics.csv", "predictions.csv")
-        artifacts += [(results.external / name, "external") for name in files]
-    artifacts += [(p, "figures/explain") for p in sorted(folder.glob("explain/*.png"))]
-    if results.report is not None and arm in results.settings.arms:
-        figures = list_figures(results.report)
+    if is_main and layout.external is not None:
+        artifacts += [(layout.external.metrics, "external")]
+        artifacts += [(layout.external.predictions, "external")]
+    artifacts += [(p, "figures/explain") for p in sorted(place.maps.glob("*.png"))]
+    if arm in plan.settings.arms:
+        figures = list_figures(layout.report)
         artifacts += [f for f in figures if is_main or f[0].stem in COMMON_FIGURES]
-    if is_main and results.report is not None:
-        artifacts += [(p, "report") for p in sorted(results.report.glob("*.html"))]
+    if is_main:
+        artifacts += [(p, "report") for p in sorted(layout.report.glob("*.html"))]
     values = _pick_metrics(metrics, arm)
-    for name in ("calibration", "cost"):
-        if (path := folder / f"{name}.json").is_file():
-            values += list_numbers(read_json(path), f"{name}.")
+    for path in (place.calibration, place.cost):
+        if path.is_file():
+            values += list_numbers(read_json(path), f"{path.stem}.")
     return RunRecord(
-        key=f"{results.study}/{arm}",
+        key=f"{layout.plan.study}/{arm}",
         parent=None,
         name=arm,
         tags=tags | {"main_arm": str(is_main).lower()},
-        params=_describe_arm(results, plan, arm),
+        params=_describe_arm(plan, arm),
         metrics=tuple(values),
         artifacts=tuple(artifacts),
         dataset=dataset,
-        bundle=results.bundle if is_main else None,
-        started_ms=min((fit.started_ms for fit in fits), default=modified_ms(folder)),
+        bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
+        started_ms=min((fit.started_ms for fit in fits), default=modified_ms(place.root)),
         ended_ms=max(
-            [*(fit.ended_ms for fit in fits), modified_ms(results.comparison / "metrics.json")]
+            [*(fit.ended_ms for fit in fits), modified_ms(layout.comparison / "metrics.json")]
         ),
     )
 
@@ -157,15 +152,15 @@ def list_figures(report: Path) -> list[tuple[Path, str]]:
 
 
 def _plan_baseline(
-    results: StudyResults,
+    layout: PictureLayout,
     name: str,
     metrics: Mapping[str, Any],
     tags: dict[str, str],
     dataset: DatasetRecord,
 ) -> RunRecord:
-    moment = modified_ms(results.comparison / "metrics.json")
+    moment = modified_ms(layout.comparison / "metrics.json")
     return RunRecord(
-        key=f"{results.study}/{name}",
+        key=f"{layout.plan.study}/{name}",
         parent=None,
         name=name,
         tags=tags,
@@ -177,7 +172,6 @@ def _plan_baseline(
 
 
 def _plan_fit(
-    results: StudyResults,
     plan: StudyPlan,
     arm: str,
     chain: str,
@@ -189,7 +183,7 @@ def _plan_fit(
     """One fit: its settings, its history by epoch, what it was trained on, its test score."""
     fit = read_json(folder / "fit.json")
     stage = plan.stages[chain].settings.stage if chain in plan.stages else chain
-    params = _describe_arm(results, plan, arm)
+    params = _describe_arm(plan, arm)
     if chain in plan.stages:
         params |= flatten_settings(plan.stages[chain].settings.model_dump(mode="json"))
     own = {"stage": stage, "chain": chain}
@@ -204,29 +198,25 @@ def _plan_fit(
     ended_ms = modified_ms(folder / "fit.json")
     seconds = fit.get("wall_seconds", fit.get("seconds", 0.0))
     return RunRecord(
-        key=f"{results.study}/{arm}/{chain}/{folder.name}",
-        parent=f"{results.study}/{arm}",
+        key=f"{plan.study}/{arm}/{chain}/{folder.name}",
+        parent=f"{plan.study}/{arm}",
         name=f"{arm} {stage} {folder.name}",
         tags=tags | own,
         params=params,
         metrics=(*read_history(folder / "history.csv"), *numbers, *tested),
         artifacts=((folder / "fit.json", ""),),
         dataset=dataset,
-        live_key=name_live_job(results.study, chain, folder.name),
+        live_key=name_live_job(plan.study, chain, folder.name),
         started_ms=ended_ms - int(1000 * float(seconds)),
         ended_ms=ended_ms,
     )
 
 
-def _list_fits(results: StudyResults, chain: str) -> Iterator[Path]:
+def _list_fits(stage: Path) -> Iterator[Path]:
     """Folders of the fits of a stage, sorted by name; incomplete ones are left out aloud."""
-    if chain not in results.stages:
-        raise InputError(f"--stages: no folder is given for the stage '{chain}' of --arm-stages.")
-    folders = sorted(results.stages[chain].glob(FIT_PATTERN), key=lambda path: path.name)
+    folders = sorted(stage.glob(FIT_PATTERN), key=lambda path: path.name)
     if not folders:
-        raise InputError(
-            f"{results.stages[chain]}: holds no fit ({FIT_PATTERN}); train '{chain}' again."
-        )
+        raise InputError(f"{stage}: holds no fit ({FIT_PATTERN}); train '{stage.name}' again.")
     for folder in folders:
         if (folder / "fit.json").is_file() and (folder / "history.csv").is_file():
             yield folder
@@ -239,20 +229,20 @@ def _pick_metrics(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
     return list_numbers(mine)
 
 
-def _describe_place(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str, str]:
+def _describe_place(plan: StudyPlan, arm: str) -> dict[str, str]:
     """Tags by which arms are grouped: the network, and the place on a learning curve."""
     tags = {}
     if arm in plan.arms:
         tags["backbone"] = plan.arms[arm].recipe.model.backbone
-    if arm in results.settings.curve_arms:
-        base, images = results.settings.curve_arms[arm]
+    if arm in plan.settings.curve_arms:
+        base, images = plan.settings.curve_arms[arm]
         tags |= {"curve_of": base, "images_per_class": str(images)}
     return tags
 
 
-def _describe_arm(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str, str]:
+def _describe_arm(plan: StudyPlan, arm: str) -> dict[str, str]:
     """The settings that an arm ran with, and the identity of its study."""
-    settings = results.settings.model_dump(mode="json")
+    settings = plan.settings.model_dump(mode="json")
     shown = {key: settings[key] for key in ("title", "paper", "paper_doi", "dataset", "evaluate")}
     if arm in plan.arms:
         shown |= plan.arms[arm].recipe.model_dump(mode="json")
@@ -260,31 +250,33 @@ def _describe_arm(results: StudyResults, plan: StudyPlan, arm: str) -> dict[str,
     return flatten_settings({key: value for key, value in shown.items() if value != ""})
 
 
-def _describe_data(results: StudyResults) -> dict[str, str]:
+def _describe_data(layout: PictureLayout, data_version: str) -> dict[str, str]:
+    settings = layout.plan.settings
     tags = {
-        "study": results.study,
-        "config_hash": results.config_hash or digest_json(results.settings.model_dump(mode="json")),
-        "data_name": results.data_name,
-        "data_version": _find_data_version(results),
-        "generated": str(results.settings.dataset.path is None).lower(),
+        "study": layout.plan.study,
+        "config_hash": digest_json(settings.model_dump(mode="json")),
+        "data_name": settings.dataset.name,
+        "data_version": find_data_version(layout, data_version),
+        "generated": str(settings.dataset.path is None).lower(),
     }
     return {key: value for key, value in tags.items() if value}
 
 
-def _find_data_version(results: StudyResults) -> str:
+def find_data_version(layout: StudyLayout, data_version: str) -> str:
     """Return the hash of the data set as given (DVC's MD5), else that of the manifest."""
-    if results.data_version:
-        return results.data_version
-    summary = read_json(results.manifest_summary)
-    return str(summary.get("manifest_hash") or digest_file(results.manifest_summary))
+    if data_version:
+        return data_version
+    summary = read_json(layout.data.summary)
+    return str(summary.get("manifest_hash") or digest_file(layout.data.summary))
 
 
-def _make_dataset(results: StudyResults) -> DatasetRecord:
+def _make_dataset(layout: PictureLayout, data_version: str) -> DatasetRecord:
+    dataset = layout.plan.settings.dataset
     return DatasetRecord(
-        name=results.data_name,
-        digest=_find_data_version(results)[:MAX_DATASET_DIGEST],
-        source=results.settings.dataset.path or "generated",
-        profile=describe_data_profile(results.manifest_summary),
+        name=dataset.name,
+        digest=find_data_version(layout, data_version)[:MAX_DATASET_DIGEST],
+        source=dataset.path or "generated",
+        profile=describe_data_profile(layout.data.summary),
     )
 
 

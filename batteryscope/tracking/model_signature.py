@@ -42,11 +42,11 @@ def describe_interface(bundle: Path) -> ModelInterface:
             features = [str(feature["name"]) for feature in values["features"]]
             signature = make_table_signature(features, [t["name"] for t in values["targets"]])
             return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
-        if values.get("kind") == "capacity":
-            names = [str(target["name"]) for target in values["targets"]]
-            signature = make_capacity_signature(names)
-            return ModelInterface(IMAGE_CODE, signature, read_example(bundle, DEFAULT_EXAMPLE_PX))
         crop_px = int(values["preprocess"].get("crop_px", DEFAULT_EXAMPLE_PX))
+        if "targets" in values:
+            names = [str(target["name"]) for target in values["targets"]]
+            signature = make_number_signature(names)
+            return ModelInterface(IMAGE_CODE, signature, read_example(bundle, crop_px))
         signature = make_signature([str(name) for name in values["classes"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as a bundle's description ({error}).") from None
@@ -64,8 +64,8 @@ def make_signature(classes: list[str]) -> "ModelSignature":
     return ModelSignature(inputs=Schema([images]), outputs=Schema([*columns]))
 
 
-def make_capacity_signature(targets: list[str]) -> "ModelSignature":
-    """Return the signature: uint8 images to every capacity with its interval and fold spread."""
+def make_number_signature(targets: list[str]) -> "ModelSignature":
+    """Return the signature: uint8 images to every number with its interval and fold spread."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec

@@ -1,40 +1,13 @@
-"""What is mirrored: the pieces of a finished study, and runs as they should stand in MLflow."""
+"""What is mirrored: runs as they should stand in MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batteryscope.config.study import StudySettings
 from batteryscope.provenance import digest_file, digest_files, digest_json
 
 MetricValue = tuple[str, float, int]
 """Name, value and step (epoch) of one metric."""
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """Where the results of a study lie.
-
-    ``splits``, ``arms`` and ``arm_stages`` go by arm, ``stages`` by stage chain. A
-    stage folder holds ``part*/r*_f*/{history.csv, fit.json}``. ``data_version`` is the
-    hash of the data set (of DVC); empty, the manifest's summary is hashed instead, and
-    the settings for an empty ``config_hash``.
-    """
-
-    study: str
-    settings: StudySettings
-    config_hash: str
-    data_name: str
-    data_version: str
-    manifest_summary: Path
-    splits: Mapping[str, Path]
-    arms: Mapping[str, Path]
-    arm_stages: Mapping[str, tuple[str, ...]]
-    stages: Mapping[str, Path]
-    comparison: Path
-    external: Path | None = None
-    report: Path | None = None
-    bundle: Path | None = None
 
 
 @dataclass(frozen=True)

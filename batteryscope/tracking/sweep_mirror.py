@@ -1,7 +1,6 @@
 """The points of sweeps as runs in MLflow: one each, with the swept keys as parameters."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,33 +9,25 @@ from batteryscope.config.study import StudySettings
 from batteryscope.config.sweep import resolve_values
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.names import flatten_settings
-from batteryscope.plan import plan_study
-from batteryscope.provenance import digest_file
-from batteryscope.tables.plan_sweeps import plan_table_sweeps
+from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
-from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile
+from batteryscope.tracking.mirror import (
+    MAX_DATASET_DIGEST,
+    describe_data_profile,
+    find_data_version,
+)
 from batteryscope.tracking.records import DatasetRecord, RunRecord
 
 GENERATED = "generated"
 
 
-def plan_point_runs(
-    study: str,
-    settings: StudySettings | TableStudySettings,
-    comparison: Path,
-    manifest_summary: Path,
-    data_version: str = "",
-) -> list[RunRecord]:
+def plan_point_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of all points, in the order of the table.
 
     Parameters
     ----------
-    study, settings
-        Name and settings of the study, which say which sweeps were run.
-    comparison
-        Folder with ``sweeps.csv`` and ``metrics.json``.
-    manifest_summary
-        ``summary.json`` of the data set.
+    layout
+        Where ``sweeps.csv`` and ``metrics.json`` of the points lie, and what was planned.
     data_version
         Hash of the data set; empty: that of the manifest.
 
@@ -46,16 +37,16 @@ def plan_point_runs(
         Tag ``sweep``; parameters are the settings of the point, so also the swept ones, and
         ``dataset.where.<column>``. Metrics are those of an arm, and what an epoch took.
     """
-    recipes = _list_recipes(study, settings)
+    study, settings, comparison = layout.plan.study, layout.plan.settings, layout.sweep_comparison
+    recipes = _list_recipes(layout)
     table = pd.read_csv(comparison / "sweeps.csv", keep_default_na=False)
     metrics = read_json(comparison / "metrics.json")
-    summary = read_json(manifest_summary)
-    version = str(data_version or summary.get("manifest_hash") or digest_file(manifest_summary))
+    version = find_data_version(layout, data_version)
     dataset = DatasetRecord(
         settings.dataset.name,
         version[:MAX_DATASET_DIGEST],
         _find_source(settings),
-        describe_data_profile(manifest_summary),
+        describe_data_profile(layout.data.summary),
     )
     moment = modified_ms(comparison / "sweeps.csv")
     records = []
@@ -90,18 +81,17 @@ def plan_point_runs(
     return records
 
 
-def _list_recipes(
-    study: str, settings: StudySettings | TableStudySettings
-) -> dict[str, dict[str, Any]]:
+def _list_recipes(layout: PictureLayout | RowLayout) -> dict[str, dict[str, Any]]:
     """Settings of every arm that does the work of a point."""
-    if isinstance(settings, StudySettings):
-        arms = plan_study(study, settings).every_arm
+    if isinstance(layout, PictureLayout):
+        arms = layout.plan.every_arm
         return {name: arm.recipe.model_dump(mode="json") for name, arm in arms.items()}
+    settings = layout.plan.settings
     own: dict[str, TableStudySettings] = dict.fromkeys(settings.arms, settings)
     wanted = {"split", "networks", "train"}
     return {
         name: {"arm": name} | point.model_dump(mode="json", include=wanted)
-        for name, point in (own | plan_table_sweeps(study, settings).work).items()
+        for name, point in (own | layout.plan.work).items()
     }
 
 

@@ -5,38 +5,27 @@ all targets and domains and the curves of its networks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.names import flatten_settings, make_legal_name
 from batteryscope.errors import InputError
-from batteryscope.provenance import digest_file, digest_json
+from batteryscope.planning.layout import RowLayout
+from batteryscope.provenance import digest_json
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
-from batteryscope.tracking.mirror import MAX_DATASET_DIGEST, describe_data_profile, list_figures
+from batteryscope.tracking.mirror import (
+    MAX_DATASET_DIGEST,
+    describe_data_profile,
+    find_data_version,
+    list_figures,
+)
 from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class TableResults:
-    """Where the results of a study of tables lie; ``data_version`` is DVC's hash, if any."""
-
-    study: str
-    settings: TableStudySettings
-    data_version: str
-    manifest_summary: Path
-    split: Path
-    networks: Path
-    comparison: Path
-    report: Path | None = None
-    bundle: Path | None = None
-
-
-def plan_table_runs(results: TableResults) -> list[RunRecord]:
+def plan_table_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of a study of tables, every parent before its children.
 
     Raises
@@ -47,25 +36,26 @@ def plan_table_runs(results: TableResults) -> list[RunRecord]:
     from batteryscope.tables.scores import score_predictions
     from batteryscope.tables.table_predictions import order_table_arms, select_main_study
 
-    predictions = select_main_study(_read_table(results.comparison / "predictions.parquet"))
+    predictions = select_main_study(_read_table(layout.comparison / "predictions.parquet"))
     scores = score_predictions(predictions)
-    histories = select_main_study(_read_table(results.networks / "histories.parquet"))
-    metrics = read_json(results.comparison / "metrics.json")
-    tags, dataset = _describe_study(results), _make_dataset(results)
-    trained_ms = modified_ms(results.networks / "cost.json")
-    seconds = float(read_json(results.networks / "cost.json").get("seconds", 0))
+    histories = select_main_study(_read_table(layout.networks / "histories.parquet"))
+    metrics = read_json(layout.comparison / "metrics.json")
+    version = find_data_version(layout, data_version)
+    tags, dataset = _describe_study(layout, version), _make_dataset(layout, version)
+    trained_ms = modified_ms(layout.networks / "cost.json")
+    seconds = float(read_json(layout.networks / "cost.json").get("seconds", 0))
     records = []
     for arm in order_table_arms(scores):
-        records.append(_plan_arm(results, arm, metrics, tags | {"arm": arm}, dataset))
+        records.append(_plan_arm(layout, arm, metrics, tags | {"arm": arm}, dataset))
         for repeat, part in scores[scores["arm"] == arm].groupby("repeat"):
             curves = histories[(histories["arm"] == arm) & (histories["repeat"] == repeat)]
             records.append(
                 RunRecord(
-                    key=f"{results.study}/{arm}/r{repeat}",
-                    parent=f"{results.study}/{arm}",
+                    key=f"{layout.plan.study}/{arm}/r{repeat}",
+                    parent=f"{layout.plan.study}/{arm}",
                     name=f"{arm} repeat {repeat}",
                     tags=tags | {"arm": arm, "repeat": str(repeat), "fold": "0"},
-                    params=_describe_arm(results, arm),
+                    params=_describe_arm(layout, arm),
                     metrics=(*_list_scores(part), *_list_curves(curves)),
                     started_ms=trained_ms - int(1000 * seconds),
                     ended_ms=trained_ms,
@@ -75,70 +65,65 @@ def plan_table_runs(results: TableResults) -> list[RunRecord]:
 
 
 def _plan_arm(
-    results: TableResults,
+    layout: RowLayout,
     arm: str,
     metrics: Mapping[str, Any],
     tags: dict[str, str],
     dataset: DatasetRecord,
 ) -> RunRecord:
     """One arm: settings, mean errors; the main arm also tables, figures, report and model."""
-    is_main = arm == results.settings.main_arm
+    is_main = arm == layout.plan.settings.main_arm
     artifacts: list[tuple[Path, str]] = []
     if is_main:
-        tables = sorted(results.comparison.glob("*.csv"))
-        tables += [results.comparison / "metrics.json", results.networks / "cost.json"]
+        tables = sorted(layout.comparison.glob("*.csv"))
+        tables += [layout.comparison / "metrics.json", layout.networks / "cost.json"]
         artifacts = [(path, "tables") for path in tables]
-    if is_main and results.report is not None:
-        artifacts += list_figures(results.report)
-        artifacts += [(page, "report") for page in sorted(results.report.glob("*.html"))]
+    if is_main:
+        artifacts += list_figures(layout.report)
+        artifacts += [(page, "report") for page in sorted(layout.report.glob("*.html"))]
     own = {k.removeprefix(f"{arm}."): v for k, v in metrics.items() if k.startswith(f"{arm}.")}
-    moment = modified_ms(results.comparison / "metrics.json")
+    moment = modified_ms(layout.comparison / "metrics.json")
     return RunRecord(
-        key=f"{results.study}/{arm}",
+        key=f"{layout.plan.study}/{arm}",
         parent=None,
         name=arm,
         tags=tags | {"main_arm": str(is_main).lower()},
-        params=_describe_arm(results, arm),
+        params=_describe_arm(layout, arm),
         metrics=tuple(list_numbers(own)),
         artifacts=tuple(artifacts),
         dataset=dataset,
-        bundle=results.bundle if is_main else None,
+        bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
         started_ms=moment,
         ended_ms=moment,
     )
 
 
-def _describe_arm(results: TableResults, arm: str) -> dict[str, str]:
-    settings = results.settings.model_dump(mode="json", exclude={"kind", "arms", "demo"})
+def _describe_arm(layout: RowLayout, arm: str) -> dict[str, str]:
+    settings = layout.plan.settings.model_dump(mode="json", exclude={"kind", "arms", "demo"})
     return flatten_settings({"arm": arm, **{k: v for k, v in settings.items() if v != ""}})
 
 
-def _describe_study(results: TableResults) -> dict[str, str]:
+def _describe_study(layout: RowLayout, data_version: str) -> dict[str, str]:
+    settings = layout.plan.settings
     tags = {
-        "study": results.study,
-        "config_hash": digest_json(results.settings.model_dump(mode="json")),
-        "data_name": results.settings.dataset.name,
-        "data_version": _find_data_version(results),
-        "generated": str(results.settings.dataset.generated).lower(),
-        "split_hash": hash_split(results.split),
+        "study": layout.plan.study,
+        "config_hash": digest_json(settings.model_dump(mode="json")),
+        "data_name": settings.dataset.name,
+        "data_version": data_version,
+        "generated": str(settings.dataset.generated).lower(),
+        "split_hash": hash_split(layout.split().roles),
     }
     return {key: value for key, value in tags.items() if value}
 
 
-def _make_dataset(results: TableResults) -> DatasetRecord:
-    files = ", ".join(file.path for file in results.settings.dataset.files)
+def _make_dataset(layout: RowLayout, data_version: str) -> DatasetRecord:
+    dataset = layout.plan.settings.dataset
     return DatasetRecord(
-        name=results.settings.dataset.name,
-        digest=_find_data_version(results)[:MAX_DATASET_DIGEST],
-        source=files or "generated",
-        profile=describe_data_profile(results.manifest_summary),
+        name=dataset.name,
+        digest=data_version[:MAX_DATASET_DIGEST],
+        source=", ".join(file.path for file in dataset.files) or "generated",
+        profile=describe_data_profile(layout.data.summary),
     )
-
-
-def _find_data_version(results: TableResults) -> str:
-    summary = read_json(results.manifest_summary)
-    found = results.data_version or summary.get("manifest_hash")
-    return str(found or digest_file(results.manifest_summary))
 
 
 def _list_scores(scores: "pd.DataFrame") -> list[MetricValue]:

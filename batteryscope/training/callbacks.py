@@ -57,17 +57,15 @@ class EpochRecorder(pl.Callback):
         self.history.append(row)
         if not trainer.is_global_zero:
             return
-        measure = "accuracy" if "val_accuracy" in row else "MAPE"
+        words = {"val_accuracy": "accuracy", "val_mape": "MAPE"}
         log.info(
-            "%s: epoch %d of %d, training loss %.3f, validation loss %.3f, validation %s "
-            "%.3f, %.0f s",
+            "%s: epoch %d of %d, training loss %.3f, validation loss %.3f%s, %.0f s",
             self.label,
             trainer.current_epoch + 1,
             trainer.max_epochs,
             row["train_loss"],
             row["val_loss"],
-            measure,
-            row.get("val_accuracy", row.get("val_mape", float("nan"))),
+            "".join(f", validation {words[name]} {row[name]:.3f}" for name in measures),
             row["seconds"],
         )
         if self.listener is not None:

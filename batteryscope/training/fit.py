@@ -138,6 +138,7 @@ def fit_model(
         derive_seed(seed, "weights"),
         count_channels(tiles),
         train.epochs,
+        settings.log_targets,
     )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))

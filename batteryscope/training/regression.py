@@ -44,18 +44,21 @@ class RegressionModule(StageModule):
         self._sums["n"] += len(targets)
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss and MAPE over all validation tiles (of all devices)."""
+        """Log loss and MAPE over all validation tiles (of all devices); no MAPE if a value is 0."""
         sums = {k: self.trainer.strategy.reduce(v, reduce_op="sum") for k, v in self._sums.items()}
         n = sums["n"].clamp_min(1)
         self.log("val_loss", (sums["loss"] / n).float())
-        self.log("val_mape", (sums["mape"] / n).float())
+        mape = (sums["mape"] / n).float()
+        if torch.isfinite(mape) or "mape" in (self.settings.loss, self.settings.monitor[4:]):
+            self.log("val_mape", mape)
 
     def _measure(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every tile, (B,)."""
         if self.settings.loss == "mape":
             return measure_mape(predicted, targets)
         assert isinstance(self.model, TileRegressor)
-        error = (predicted - targets) / self.model.get_buffer("output_sd")
+        error = self.model.transform(predicted) - self.model.transform(targets)
+        error = error / self.model.get_buffer("output_sd")
         return (error.abs() if self.settings.loss == "mae" else error**2).mean(dim=1)
 
     def _add_adversarial_noise(

@@ -1,7 +1,7 @@
 """The points of the sweeps of a table study: what each trains, and which share their work."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batteryscope.config.base import validate_settings
@@ -20,6 +20,8 @@ class TableSweepPlan:
     ``split_of`` says which of them a point uses, and has no entry for the study's own.
     """
 
+    study: str
+    settings: TableStudySettings
     points: tuple[PlannedPoint, ...] = ()
     work: dict[str, TableStudySettings] = field(default_factory=dict)
     splits: dict[str, TableSplitSettings] = field(default_factory=dict)
@@ -38,7 +40,7 @@ def plan_table_sweeps(study: str, settings: TableStudySettings) -> TableSweepPla
     ConfigError
         If a value is impossible.
     """
-    plan = TableSweepPlan()
+    plan = TableSweepPlan(study, settings)
     known: dict[str, str] = {}
     points = []
     for point in settings.sweep_points:
@@ -56,7 +58,7 @@ def plan_table_sweeps(study: str, settings: TableStudySettings) -> TableSweepPla
                 plan.split_of[point.name] = split
         values = dict(point.values)
         points.append(PlannedPoint(point.sweep, point.name, point.base, values, known[identity]))
-    return TableSweepPlan(tuple(points), plan.work, plan.splits, plan.split_of)
+    return replace(plan, points=tuple(points))
 
 
 def change_table_study(

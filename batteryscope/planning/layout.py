@@ -1,0 +1,438 @@
+"""Where the pieces of a study lie: the only place that knows the paths below ``work/<study>``.
+
+Rules, programs and the report ask it. A layout whose root is a pattern (``work/{study}``) gives the
+patterns of Snakemake's rules; one with a plan also says which pieces a study has.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from batteryscope.config.study import StudySettings
+from batteryscope.config.table_study import TableStudySettings
+from batteryscope.plan import ArmPlan, StudyPlan, plan_study
+from batteryscope.planning.plan_table_sweeps import TableSweepPlan, plan_table_sweeps
+
+# The only folders outside of work/ that the workflow writes to; DVC versions them.
+MODELS, REPORTS = Path("models"), Path("reports")
+
+
+@dataclass(frozen=True)
+class DatasetLayout:
+    """A data set that was read: its own, or the external one with what a bundle says of it."""
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        """Generated pictures."""
+        return self.root / "images"
+
+    @property
+    def table(self) -> Path:
+        """Folder of the generated table."""
+        return self.root / "table"
+
+    @property
+    def manifest(self) -> Path:
+        """The samples."""
+        return self.root / "manifest.parquet"
+
+    @property
+    def frames(self) -> Path:
+        """Measurements and thumbnails of pictures."""
+        return self.root / "frames.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        """What could not be read, and why."""
+        return self.root / "rejects.csv"
+
+    @property
+    def summary(self) -> Path:
+        """Counts and the hash of the manifest."""
+        return self.root / "summary.json"
+
+    @property
+    def predictions(self) -> Path:
+        """What the bundle predicts for an external data set."""
+        return self.root / "predictions.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores of these predictions."""
+        return self.root / "metrics.csv"
+
+    @property
+    def flat_metrics(self) -> Path:
+        """The same as names and numbers."""
+        return self.root / "metrics.json"
+
+
+@dataclass(frozen=True)
+class SplitLayout:
+    """One division of the samples."""
+
+    root: Path
+
+    @property
+    def roles(self) -> Path:
+        """Who trains, who validates, who tests."""
+        return self.root / "split.parquet"
+
+    @property
+    def audit(self) -> Path:
+        """What the search for leaks found."""
+        return self.root / "audit.json"
+
+
+@dataclass(frozen=True)
+class ArmLayout:
+    """What is known of one arm after its training."""
+
+    root: Path
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of validation and test samples."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def mismatched_predictions(self) -> Path:
+        """Predictions of test tiles with other grey levels than in training."""
+        return self.root / "predictions_mismatched.parquet"
+
+    @property
+    def calibration(self) -> Path:
+        """The temperature that fits confidence to accuracy."""
+        return self.root / "calibration.json"
+
+    @property
+    def cost(self) -> Path:
+        """Parameters and times."""
+        return self.root / "cost.json"
+
+    @property
+    def maps(self) -> Path:
+        """Where the models of the arm look."""
+        return self.root / "explain"
+
+
+@dataclass(frozen=True)
+class SearchLayout:
+    """A search for settings."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The candidates, unless they are stored elsewhere; no rule deletes it."""
+        return self.root / "candidates.db"
+
+    @property
+    def reached(self) -> Path:
+        """The proof that a database of the user's own was reached."""
+        return self.root / "reached.json"
+
+    @property
+    def summary(self) -> Path:
+        """Tables and page of the search."""
+        return self.root / "summary"
+
+    @property
+    def tracked(self) -> Path:
+        """What was recorded in MLflow."""
+        return self.root / "tracked.json"
+
+    def created(self, strategy: str) -> Path:
+        """The proof that the candidates of a strategy can be asked for."""
+        return self.root / strategy / "created.json"
+
+    def worker(self, strategy: str, worker: int | str) -> Path:
+        """What one worker did."""
+        return self.root / strategy / f"worker{worker}.json"
+
+
+@dataclass(frozen=True)
+class StudyLayout:
+    """The pieces that have a place of their own, whatever the plan of the study.
+
+    Parameters
+    ----------
+    root
+        ``work/<study>``.
+    """
+
+    root: Path
+
+    def dataset(self, source: str) -> DatasetLayout:
+        """The data set (``data``) or the external one (``external``)."""
+        return DatasetLayout(self.root / source)
+
+    @property
+    def data(self) -> DatasetLayout:
+        """The study's own data set."""
+        return self.dataset("data")
+
+    @property
+    def settings(self) -> Path:
+        """Files with the settings of jobs, named after their content."""
+        return self.root / "settings"
+
+    def log(self, job: str) -> Path:
+        """The log of a job."""
+        return self.root / "logs" / f"{job}.log"
+
+    def benchmark(self, job: str) -> Path:
+        """What a job used."""
+        return self.root / "benchmarks" / f"{job}.tsv"
+
+    @property
+    def capacities(self) -> Path:
+        """The table of the half-cell model."""
+        return self.root / "physics" / "capacities.csv"
+
+    def tiles(self, tiles: str) -> Path:
+        """A tile store."""
+        return self.root / "tiles" / tiles
+
+    def split(self, split: str = "") -> SplitLayout:
+        """A division; rows have one that needs no name."""
+        return SplitLayout(self.root / "splits" / split)
+
+    def check(self, check: str) -> Path:
+        """The proof that a network, its weights and the devices can be had."""
+        return self.root / "checks" / f"{check}.json"
+
+    def balance(self, balance: str) -> Path:
+        """On which tiles a stage trains, and how often."""
+        return self.root / "balance" / f"{balance}.parquet"
+
+    def stage(self, chain: str) -> Path:
+        """A trained stage."""
+        return self.root / "stages" / chain
+
+    def stage_part(self, chain: str, part: int | str) -> Path:
+        """A share of its finished fits."""
+        return self.stage(chain) / f"part{part}"
+
+    def state(self, name: str) -> Path:
+        """What survives a killed job; no rule declares it."""
+        return self.root / "state" / name
+
+    def baselines(self, split: str) -> Path:
+        """Predictions of the baselines of one division."""
+        return self.root / "baselines" / split / "predictions.parquet"
+
+    def evaluated(self, arm: str) -> ArmLayout:
+        """An arm that is evaluated in a job of its own."""
+        return ArmLayout(self.root / "arms" / arm)
+
+    @property
+    def predicted(self) -> Path:
+        """The arms that are evaluated in one job, a folder each."""
+        return self.root / "predicted"
+
+    @property
+    def networks(self) -> Path:
+        """All networks of a study of rows."""
+        return self.root / "networks"
+
+    @property
+    def comparison(self) -> Path:
+        """Tables and findings of the comparison."""
+        return self.root / "comparison"
+
+    @property
+    def explained(self) -> Path:
+        """Maps of the arms that are explained in one job."""
+        return self.root / "explained"
+
+    @property
+    def explanations(self) -> Path:
+        """What the networks of rows look at."""
+        return self.root / "explanations"
+
+    @property
+    def proposals(self) -> Path:
+        """Proposed settings of the process."""
+        return self.root / "proposals"
+
+    @property
+    def sweep_comparison(self) -> Path:
+        """The points of all sweeps, compared."""
+        return self.root / "sweeps" / "comparison"
+
+    @property
+    def sweep_tracked(self) -> Path:
+        """What of them was recorded in MLflow."""
+        return self.root / "sweeps" / "tracked.json"
+
+    def sweep_split(self, split: str) -> SplitLayout:
+        """A division of rows that only points of a sweep use."""
+        return SplitLayout(self.root / "sweeps" / "splits" / split)
+
+    def sweep_predicted(self, arm: str) -> ArmLayout:
+        """A point of a sweep whose capacities were predicted."""
+        return ArmLayout(self.root / "sweeps" / "predicted" / arm)
+
+    def sweep_networks(self, arm: str) -> Path:
+        """The networks of a point of a sweep."""
+        return self.root / "sweeps" / "networks" / arm
+
+    @property
+    def search(self) -> SearchLayout:
+        """The search for settings."""
+        return SearchLayout(self.root / "search")
+
+    @property
+    def bundle(self) -> Path:
+        """The models, ready for new data."""
+        return self.root / "bundle"
+
+    @property
+    def report(self) -> Path:
+        """Page, figures and tables."""
+        return self.root / "report"
+
+    @property
+    def tracked(self) -> Path:
+        """What was recorded in MLflow."""
+        return self.root / "tracked.json"
+
+    @property
+    def published(self) -> Path:
+        """What was copied to :data:`MODELS` and :data:`REPORTS`."""
+        return self.root / "published.json"
+
+
+@dataclass(frozen=True)
+class PictureLayout(StudyLayout):
+    """The pieces of a study of pictures, whose arms share tiles, splits and stages."""
+
+    plan: StudyPlan
+
+    def find_dataset(self, source: str = "data") -> Path:
+        """Return the folder of the pictures: the user's, or the generated one."""
+        settings = self.plan.settings
+        dataset = settings.dataset if source == "data" else settings.evaluate.external
+        own = dataset.path if dataset is not None else None
+        return Path(own) if own else self.dataset(source).images
+
+    @property
+    def main_tiles(self) -> Path:
+        """The tile store of the main arm."""
+        return self.tiles(self.plan.main.tiles)
+
+    @property
+    def main_split(self) -> SplitLayout:
+        """The division of the main arm."""
+        return self.split(self.plan.main.split)
+
+    @property
+    def external(self) -> DatasetLayout | None:
+        """The external data set, where the study has one."""
+        return None if self.plan.settings.evaluate.external is None else self.dataset("external")
+
+    @property
+    def sweeps(self) -> Path | None:
+        """The compared points of sweeps, where any are run."""
+        return self.sweep_comparison if self.plan.points else None
+
+    @property
+    def simulated(self) -> Path | None:
+        """The table of the half-cell model, where the study has one."""
+        return None if self.plan.settings.physics is None else self.capacities
+
+    def arm(self, arm: str) -> ArmLayout:
+        """What is known of an arm."""
+        if not self._predicts_together:
+            return self.evaluated(arm)
+        is_point = arm in self.plan.point_arms
+        return self.sweep_predicted(arm) if is_point else ArmLayout(self.predicted / arm)
+
+    def list_arms(self) -> dict[str, ArmLayout]:
+        """Return all arms that are compared, by name."""
+        return {name: self.arm(name) for name in self.plan.arms}
+
+    def list_maps(self) -> list[Path]:
+        """Return the folders of maps; arms of a learning curve are not explained."""
+        if self._predicts_together:
+            return [self.explained, self.predicted]
+        return sorted(self.arm(name).maps for name in self.plan.settings.arms)
+
+    def list_splits(self, arms: Iterable[ArmPlan] | None = None) -> dict[str, SplitLayout]:
+        """Return the division of every arm, by its name."""
+        chosen = self.plan.arms.values() if arms is None else arms
+        return {arm.name: self.split(arm.split) for arm in chosen}
+
+    def list_stages(self) -> dict[str, Path]:
+        """Return the stages of all arms that are compared, each once, by name."""
+        chains = sorted({chain for arm in self.plan.arms.values() for chain in arm.chains})
+        return {chain: self.stage(chain) for chain in chains}
+
+    def list_parts(self, chain: str) -> list[Path]:
+        """Return the folders of finished fits of a stage."""
+        parts = self.plan.stages[chain].settings.train.parallel_jobs
+        return [self.stage_part(chain, part) for part in range(parts)]
+
+    def list_fits(self, arm: str) -> list[Path]:
+        """Return the folders of the fits that predict for an arm."""
+        return self.list_parts(self.plan.every_arm[arm].chains[-1])
+
+    def list_point_inputs(self) -> list[Path]:
+        """Return the predictions of all points, or the folder of those that are one output."""
+        arms = {point.arm for point in self.plan.points}
+        return sorted(
+            {
+                self.predicted
+                if self._predicts_together and arm not in self.plan.point_arms
+                else self.arm(arm).predictions
+                for arm in arms
+            }
+        )
+
+    @property
+    def _predicts_together(self) -> bool:
+        """Whether one job predicts for all arms: capacities."""
+        return bool(self.plan.settings.dataset.targets)
+
+
+@dataclass(frozen=True)
+class RowLayout(StudyLayout):
+    """The pieces of a study of rows."""
+
+    plan: TableSweepPlan
+
+    @property
+    def sweeps(self) -> Path | None:
+        """The compared points of sweeps, where any are run."""
+        return self.sweep_comparison if self.plan.points else None
+
+    def arm(self, arm: str) -> ArmLayout:
+        """The networks that predict for an arm: a point's own, or those of the study."""
+        return ArmLayout(self.sweep_networks(arm) if arm in self.plan.work else self.networks)
+
+    def point_split(self, arm: str) -> SplitLayout:
+        """How a point divides the rows: as the study, or by itself."""
+        own = self.plan.split_of.get(arm)
+        return self.sweep_split(own) if own else self.split()
+
+    def list_point_inputs(self) -> list[Path]:
+        """Return the networks that predict for all points."""
+        return sorted({self.arm(point.arm).root for point in self.plan.points})
+
+
+def lay_out_study(
+    root: Path, study: str, settings: StudySettings | TableStudySettings
+) -> PictureLayout | RowLayout:
+    """Plan a study and say where its pieces lie.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be planned.
+    """
+    if isinstance(settings, TableStudySettings):
+        return RowLayout(root, plan_table_sweeps(study, settings))
+    return PictureLayout(root, plan_study(study, settings))

@@ -1,0 +1,32 @@
+"""Baselines have one name each for figures, sentences and model cards."""
+
+from typing import get_args
+
+from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.config.table_study import TableBaseline
+from batteryscope.evaluation.baseline_catalogue import (
+    OF_CAPACITIES,
+    OF_CLASSES,
+    OF_QUANTITIES,
+    OF_ROWS,
+    find_words,
+)
+from batteryscope.evaluation.regression_features import PROXIES
+
+
+def test_every_baseline_that_can_be_asked_for_has_words() -> None:
+    asked = get_args(get_args(EvaluateSettings.model_fields["baselines"].annotation)[0])
+    assert OF_CLASSES.keys() == set(asked)
+    assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest"}
+    assert OF_QUANTITIES.keys() == OF_CAPACITIES.keys() | set(asked) - {"majority"}
+    assert OF_ROWS.keys() == set(get_args(TableBaseline))
+    assert all(words.sees for words in OF_CLASSES.values())
+
+
+def test_words_of_an_arm() -> None:
+    words = find_words("baseline_grey_levels", OF_CLASSES)
+    assert words.label == "grey levels only"
+    assert words.in_sentence == "grey levels without shapes"
+    assert words.with_method == "grey levels only (random forest)"
+    assert find_words("baseline_ridge", OF_ROWS).in_sentence == "ridge regression"
+    assert find_words("baseline_of_mine", OF_ROWS).label == "of mine"
