@@ -122,6 +122,30 @@ def test_links_to_other_places_are_followed_once(tmp_path: Path) -> None:
     assert names == ["one/x.png", "one/y/y.png"]
 
 
+def test_links_to_one_file_outside_count_once_in_a_folder(tmp_path: Path) -> None:
+    store, root = tmp_path / "store.png", tmp_path / "data"
+    Image.fromarray(SCAN[0]).save(store)
+    for place in ("a/1.png", "a/2.png", "b/1.png"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).symlink_to(store)
+    found = scan_images(root)
+    assert found.images == ("a/1.png", "b/1.png")  # which differ in their label
+    assert found.foreign == (("a/2.png", "is a link to what is listed already; it is left out."),)
+
+
+def test_one_slice_linked_twice_is_one_slice(tmp_path: Path) -> None:
+    store, root = tmp_path / "store", tmp_path / "data" / "cell"
+    store.mkdir()
+    root.mkdir(parents=True)
+    for z in range(4):
+        tifffile.imwrite(store / f"{z}.tif", SCAN[z])
+        (root / f"s_{z}.tif").symlink_to(store / f"{z}.tif")
+    (root / "s_4.tif").symlink_to(store / "1.tif")
+    assert open_volume(root).shape[0] == 4
+    found = find_volumes(root.parent)
+    assert (found.images, found.foreign[0][0]) == (("cell",), "cell/s_4.tif")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
 def test_a_fifo_hangs_nothing(tmp_path: Path) -> None:
     Image.fromarray(SCAN[0]).save(tmp_path / "a.png")

@@ -131,7 +131,8 @@ def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]
     Returns
     -------
     list of str
-        One phrase for each value more than a quarter below or above the range.
+        One phrase for each value more than a quarter below or above the range, or that could be
+        read in two ways.
     """
     height, width = frame.pixels.shape
     found = {
@@ -143,6 +144,10 @@ def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]
     phrases = []
     for key, (low, high) in ranges.items():
         value = found.get(key)
+        if text := frame.metadata.writing.unclear.get(key):
+            phrases.append(
+                f"{_RANGE_WORDS[key][0]} '{text}' could be read in two ways, not compared"
+            )
         if value is None or low / FAR_FACTOR <= value <= high * FAR_FACTOR:
             continue
         name, unit = _RANGE_WORDS[key]

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, validate_settings
-from batteryscope.config.table_format import DatedTableFormat
+from batteryscope.config.table_format import DatedTableFormat, MetadataFormat
 from batteryscope.config.targets import QuantityTargets, TargetSettings
 
 
@@ -260,6 +260,8 @@ class DatasetSettings(Settings):
     capacities over the C-rate.
     ``bit_depth`` says how many bits the grey levels of 16-bit files use that do not say so
     themselves, for all or by instrument; without it the brightest picture of each decides.
+    ``metadata_format`` says how numbers and dates beside the pictures are written, where that
+    cannot be told from them.
     ``max_pixels`` guards against decompression bombs. ``masks`` is a folder with a PNG per image,
     under the same path and of the same size, in which places other than 0 show what a person
     would look at (``masks_show`` says what), such as cracks; images may lack one. Reports then tell
@@ -276,6 +278,7 @@ class DatasetSettings(Settings):
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
     bit_depth: BitDepth | dict[str, BitDepth] | None = None
+    metadata_format: MetadataFormat = MetadataFormat()
     targets: TargetSettings | None = None
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
@@ -323,6 +326,18 @@ class DatasetSettings(Settings):
                     f"named group (?P<{column}>…) to labels.pattern, or name a targets.table with "
                     "its sample_column."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _metadata_of_files(self) -> Self:
+        if self.metadata_format == MetadataFormat():
+            return self
+        if self.path is None:
+            raise ValueError(
+                "metadata_format is for your own pictures, but no path is given; drop it."
+            )
+        if self.volumes is not None:
+            raise ValueError("metadata_format is for pictures, not for scans (volumes); drop it.")
         return self
 
     @model_validator(mode="after")

@@ -26,3 +26,14 @@ class DatedTableFormat(TableFormat):
     """The same for tables with dates; ``dates``: how 03/04/2024 is meant."""
 
     dates: Literal["auto", "day_first", "month_first"] = AUTO
+
+
+class MetadataFormat(Settings):
+    """How microscopes' tags and text files write what could be read in two ways.
+
+    ``decimal`` is the sign of decimals in ``10.000 X``, ``dates`` how 03/04/2024 is meant. What is
+    ``auto`` is decided by what other values and pictures of the instrument prove, else left out.
+    """
+
+    decimal: Literal["auto", ".", ","] = AUTO
+    dates: Literal["auto", "day_first", "month_first"] = AUTO

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from batteryscope.manifest.labels import read_labels
 from batteryscope.manifest.quantities import attach_quantities
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
+    NOTED_REASONS,
     ORIGIN_COLUMNS,
+    WRITTEN_COLUMN,
     Reject,
     as_reject_table,
     find_dtypes,
@@ -35,6 +38,7 @@ from batteryscope.manifest.select import select_samples
 from batteryscope.manifest.stated_values import HEIGHT_COLUMN, convert_stated
 from batteryscope.manifest.targets import attach_capacities
 from batteryscope.manifest.volumes import expand_labels, inspect_volumes
+from batteryscope.manifest.writing_style import SeenWriting, note_unclear
 from batteryscope.readers.scan import FolderScan, natural_key
 from batteryscope.readers.written_values import as_number
 
@@ -100,17 +104,20 @@ def build_manifest(
             expected_size_px=settings.expected_size_px,
             stated_bars_px=_list_stated_bars(labels),
             bit_depth=settings.bit_depth,
+            metadata_format=settings.metadata_format,
             instruments=dict(labels["instrument"]) if "instrument" in labels else None,
         )
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
     rejects += _note_sidecars(records)
+    rejects += note_unclear([_as_seen(record, labels) for record in records])
     _warn_about_pages(records)
 
     table = _tabulate(records, labels, settings.labels.columns)
     rejects += find_duplicates(table)
     rejects.sort(key=lambda reject: natural_key(reject.path))
-    table = table[~table["path"].isin({reject.path for reject in rejects})]
+    left = {reject.path for reject in rejects if reject.reason not in NOTED_REASONS}
+    table = table[~table["path"].isin(left)]
     if table.empty:
         raise InputError(_explain_nothing_left(root, rejects))
     _warn_about_spelling(table["class"])
@@ -123,6 +130,8 @@ def build_manifest(
         extra_types |= {TYPE_COLUMN: "str"} | dict.fromkeys(RANGE_COLUMNS, "float64")
     elif (table[SOURCE_COLUMN] != FROM_FILE).any():
         extra_types |= {SOURCE_COLUMN: "str"}
+    if table[WRITTEN_COLUMN].notna().any():
+        extra_types |= {WRITTEN_COLUMN: "str"}
     extra = list(extra_types)
     manifest = table[[*dtypes, *extra]].astype(dtypes | extra_types)
     manifest = manifest.sort_values("sample_id", ignore_index=True)
@@ -190,6 +199,7 @@ def _tabulate(
             "bit_depth": record.bit_depth,
             SOURCE_COLUMN: record.bit_depth_source,
             TYPE_COLUMN: record.stored_type,
+            WRITTEN_COLUMN: record.written_as,
             **dict(zip(RANGE_COLUMNS, record.grey_range or (None, None), strict=True)),
         }
         row |= {c: said.get(c) for c in ORIGIN_COLUMNS} | {"domain": said.get("domain", "")}
@@ -219,6 +229,16 @@ def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:
         f"{root}: none of the images can be used ({listed}); "
         f"for example {rejects[0].path}: {rejects[0].detail}"
     )
+
+
+def _as_seen(record: ImageRecord, labels: pd.DataFrame) -> SeenWriting:
+    """What a picture still leaves unclear that its labels do not state."""
+    said = labels.loc[record.path]
+    instrument = said.get("instrument")
+    writing = record.metadata.writing
+    open_ones = {n: t for n, t in writing.unclear.items() if not isinstance(said.get(n), str)}
+    name = instrument if isinstance(instrument, str) else record.metadata.instrument or ""
+    return SeenWriting(record.path, name, replace(writing, unclear=open_ones))
 
 
 def _note_sidecars(records: Sequence[ImageRecord]) -> list[Reject]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.table_format import MetadataFormat
 from batteryscope.core.progress import note_traceback, show_progress
 from batteryscope.manifest.frames import FRAME_DTYPES, validate_frames
 from batteryscope.manifest.grey_scale import (
@@ -21,10 +22,11 @@ from batteryscope.manifest.grey_scale import (
 )
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.schema import Reject
+from batteryscope.manifest.writing_style import SeenWriting, decide_styles, describe_reading
 from batteryscope.provenance import digest_file
 from batteryscope.readers.grey_scale import GreyLevels
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
-from batteryscope.readers.registry import read_picture
+from batteryscope.readers.registry import read_metadata, read_picture
 
 _WORKERS = 4  # decoders release Python's lock; more workers would hold more pictures in memory
 
@@ -38,7 +40,8 @@ class ImageRecord:
     :func:`batteryscope.manifest.measure.measure_frame`. The pixels themselves are not kept,
     so that memory stays small. ``levels`` is what a 16-bit picture proves about its bits in use
     (None of others); of scans ``grey_range`` is what becomes 0 and 255, ``stored_type`` the type
-    of the numbers, and both are None of pictures.
+    of the numbers, and both are None of pictures. ``written_as`` says how values of the metadata
+    were read that could be read in two ways, None if there were none.
     """
 
     path: str
@@ -54,6 +57,7 @@ class ImageRecord:
     bit_depth_source: str = FROM_FILE
     grey_range: tuple[float, float] | None = None
     stored_type: str | None = None
+    written_as: str | None = None
 
 
 def inspect_images(
@@ -64,12 +68,14 @@ def inspect_images(
     expected_size_px: tuple[int, int] | None = None,
     stated_bars_px: Mapping[str, int] | None = None,
     bit_depth: int | Mapping[str, int] | None = None,
+    metadata_format: MetadataFormat | None = None,
     instruments: Mapping[str, str] | None = None,
 ) -> list[ImageRecord | Reject]:
     """Read images in parallel; the answers have the order of ``paths``.
 
     16-bit pictures of one instrument are shown with the same bits in use; those that look
-    otherwise by themselves are read a second time.
+    otherwise by themselves are read a second time. So is metadata with values that only other
+    pictures of the instrument can tell.
 
     Parameters
     ----------
@@ -85,6 +91,8 @@ def inspect_images(
         Path → height of the data bar that the labels state; goes before what the file says.
     bit_depth
         Bits in use of 16-bit pictures, for all or by instrument; None: decided here.
+    metadata_format
+        How tags and text files are written, where the user states it.
     instruments
         Path → instrument that the labels state; goes before what the file says.
     """
@@ -95,6 +103,17 @@ def inspect_images(
 
     answers = _inspect_all(inspect, paths)
     named = {path: name for path, name in (instruments or {}).items() if isinstance(name, str)}
+    answers = _use_one_scale(answers, inspect, named, bit_depth)
+    return _read_as_written(answers, root, named, metadata_format)
+
+
+def _use_one_scale(
+    answers: Sequence[ImageRecord | Reject],
+    inspect: Callable[[str, int], ImageRecord | Reject],
+    named: Mapping[str, str],
+    bit_depth: int | Mapping[str, int] | None,
+) -> list[ImageRecord | Reject]:
+    """Show 16-bit pictures of one instrument with the same bits in use."""
     seen = [
         SeenLevels(a.path, named.get(a.path, a.metadata.instrument or ""), a.levels)
         for a in answers
@@ -103,16 +122,44 @@ def inspect_images(
     decided = decide_bit_depths(seen, bit_depth)
     source = FROM_INSTRUMENT if bit_depth is None else FROM_SETTING
     bits_of = {one.path: decided[one.instrument] for one in seen if one.levels.own_bits is None}
-    for place, answer in enumerate(answers):
+    changed: list[ImageRecord | Reject] = []
+    for answer in answers:
         bits = bits_of.get(answer.path)
-        if bits is None or not isinstance(answer, ImageRecord):
-            continue
-        if bits != answer.bit_depth:
-            answer = inspect(answer.path, bits)
-        if isinstance(answer, ImageRecord):
-            answer = replace(answer, bit_depth_source=source)
-        answers[place] = answer
-    return answers
+        if bits is not None and isinstance(answer, ImageRecord):
+            if bits != answer.bit_depth:
+                answer = inspect(answer.path, bits)
+            if isinstance(answer, ImageRecord):
+                answer = replace(answer, bit_depth_source=source)
+        changed.append(answer)
+    return changed
+
+
+def _read_as_written(
+    answers: Sequence[ImageRecord | Reject],
+    root: Path,
+    named: Mapping[str, str],
+    metadata_format: MetadataFormat | None,
+) -> list[ImageRecord | Reject]:
+    """Read metadata with unclear values again, in the style of their instrument."""
+    seen = {
+        a.path: SeenWriting(
+            a.path, named.get(a.path, a.metadata.instrument or ""), a.metadata.writing
+        )
+        for a in answers
+        if isinstance(a, ImageRecord)
+    }
+    if not any(one.evidence.unclear for one in seen.values()):
+        return list(answers)
+    styles = decide_styles(seen.values(), metadata_format)
+    changed: list[ImageRecord | Reject] = []
+    for answer in answers:
+        if isinstance(answer, ImageRecord) and answer.metadata.writing.unclear:
+            style = styles[seen[answer.path].instrument]
+            metadata = read_metadata(root / answer.path, style=style)
+            written_as = describe_reading(answer.metadata.writing, metadata.writing, style)
+            answer = replace(answer, metadata=metadata, written_as=written_as)
+        changed.append(answer)
+    return changed
 
 
 def _inspect_all(

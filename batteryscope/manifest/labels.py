@@ -15,10 +15,12 @@ from batteryscope.manifest.label_table import match_files, read_label_table
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
     COMPUTED_COLUMNS,
+    NUMBER_COLUMNS,
     ORIGIN_COLUMNS,
     Reject,
 )
 from batteryscope.manifest.stated_values import convert_stated, explain_impossible
+from batteryscope.readers.number_text import is_unclear
 from batteryscope.readers.scan import FolderScan
 
 log = logging.getLogger("batteryscope")
@@ -84,9 +86,15 @@ def read_labels(
             for path in table.index[empty]
         ]
         table = table[~empty]
+    is_folder_name = settings.source == "folders"  # tables decide over a column
     for column in [c for c in ACQUISITION_COLUMNS if c in table.columns]:
         impossible = [
-            isinstance(text, str) and convert_stated(text, column) is None for text in table[column]
+            isinstance(text, str)
+            and (
+                convert_stated(text, column) is None
+                or (is_folder_name and column in NUMBER_COLUMNS and is_unclear(text))
+            )
+            for text in table[column]
         ]
         rejects += [
             Reject(str(path), "wrong_label", explain_impossible(text, column))

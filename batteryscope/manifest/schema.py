@@ -22,6 +22,7 @@ REASONS = (
     "missing_slices",
     "left_out",
     "foreign_file",
+    "unclear_metadata",
     "wrong_label",
     "no_capacity",
     "no_quantity",
@@ -30,12 +31,14 @@ REASONS = (
 )
 
 # What is worth knowing about a file that is used all the same; it counts as no reject.
-NOTED_REASONS = ("missing_slices", "left_out", "foreign_file")
+NOTED_REASONS = ("missing_slices", "left_out", "foreign_file", "unclear_metadata")
 
+WRITTEN_COLUMN = "written_as"  # how values that could be read in two ways were read
 # Columns that are made from the file itself and never taken from a label table.
 COMPUTED_COLUMNS = (
     "sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth",
     "bit_depth_source", "stored_type", "grey_low", "grey_high",
+    WRITTEN_COLUMN,
 )  # fmt: skip
 ORIGIN_COLUMNS = ("specimen_id", "session_id", "domain")
 NUMBER_COLUMNS = (

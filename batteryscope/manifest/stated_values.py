@@ -1,6 +1,7 @@
 """What labels say about the acquisition of a picture: numbers and a date, each in its type."""
 
 from batteryscope.manifest.schema import NUMBER_COLUMNS, TIME_COLUMN
+from batteryscope.readers.number_text import is_unclear, list_meanings
 from batteryscope.readers.written_values import as_number, parse_date_time
 
 _ABOVE_ZERO = ("pixel_size_um", "magnification", "voltage_kv")
@@ -23,6 +24,12 @@ def convert_stated(text: str, column: str) -> object:
 
 def explain_impossible(text: str, column: str) -> str:
     """Say what :func:`convert_stated` expects instead."""
+    if column in NUMBER_COLUMNS and is_unclear(text):
+        return (
+            f"its labels give {column} = '{text}', which may be "
+            f"{' or '.join(list_meanings(text).values())}; write it without such a mark, or with "
+            "another number of decimals."
+        )
     expected = "a number"
     if column == TIME_COLUMN:
         expected = "date and time, such as 2024-05-31 14:30:00"

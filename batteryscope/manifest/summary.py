@@ -9,6 +9,7 @@ import pandas as pd
 from batteryscope.manifest.grey_scale import summarise_grey_scales
 from batteryscope.manifest.schema import NOTED_REASONS, ORIGIN_COLUMNS
 from batteryscope.manifest.targets import list_target_columns
+from batteryscope.manifest.writing_style import summarise_writing
 from batteryscope.provenance import digest_json
 
 
@@ -43,8 +44,9 @@ def summarise_manifest(
         ``manifest_hash``, ``images``, ``rejected``, ``label_columns``; counts per value in
         ``classes, rejects, notes, sizes, bit_depths, magnifications, voltages_kv, sessions,
         specimens, domains, instruments`` ("" counts what is not stated; notes are of files
-        that are used all the same); ``grey_scales``, what was decided by instrument
-        (:func:`~batteryscope.manifest.grey_scale.summarise_grey_scales`); and
+        that are used all the same); ``grey_scales`` and ``metadata_styles``, what was decided by
+        instrument (:func:`~batteryscope.manifest.grey_scale.summarise_grey_scales`,
+        :func:`~batteryscope.manifest.writing_style.summarise_writing`); and
         ``first_acquired_at``, ``last_acquired_at`` (ISO, None if never stated).
     """
     sizes = manifest["width_px"].astype("str") + "x" + manifest["height_px"].astype("str")
@@ -61,6 +63,7 @@ def summarise_manifest(
         "sizes": _count(sizes),
         "bit_depths": _count(manifest["bit_depth"]),
         "grey_scales": summarise_grey_scales(manifest),
+        "metadata_styles": summarise_writing(manifest),
         "magnifications": _count(manifest["magnification"]),
         "voltages_kv": _count(manifest["voltage_kv"]),
         "sessions": _count(manifest["session_id"]),

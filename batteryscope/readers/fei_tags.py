@@ -3,19 +3,48 @@
 from collections.abc import Mapping
 from typing import Any
 
-from batteryscope.readers.picture import AcquisitionMetadata
-from batteryscope.readers.written_values import as_number, as_positive, parse_date_time
+from batteryscope.readers.metadata_values import ValueReader
+from batteryscope.readers.picture import UNKNOWN_STYLE, AcquisitionMetadata, WritingStyle
+from batteryscope.readers.written_values import as_positive
 
 _Tags = Mapping[str, Any]
 
 
-def read_fei_tags(tags: _Tags, height_px: int) -> AcquisitionMetadata:
-    """Translate tifffile's ``fei_metadata``: ``{"Beam": {"HV": 5000}, …}``, lengths in metres.
+def split_fei_text(text: str) -> dict[str, dict[str, str]]:
+    """Read the text of the tag into ``{"Beam": {"HV": "5000"}, …}``; values stay as written."""
+    sections: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in map(str.strip, text.splitlines()):
+        key, mark, value = line.partition("=")
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[]"), {})
+        elif mark:
+            section[key.strip()] = value.strip()
+    return sections
+
+
+def read_fei_tags(
+    tags: _Tags, height_px: int, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
+    """Translate :func:`split_fei_text`, in which lengths are in metres.
 
     Any entry may be missing, empty or no number. The magnification is not stored; it is
     the reference width of the vendor's data bar over the horizontal field width. The data
     bar is believed if ``height_px`` fits: rows of the scan with or without the bar.
     """
+    entries = {
+        f"{name}.{key}": str(value)
+        for name, section in tags.items()
+        if isinstance(section, Mapping)
+        for key, value in section.items()
+    }
+    values = ValueReader(entries, style)
+
+    def first(name: str, *found: Any) -> float | None:
+        """The first of these values that is a number above zero."""
+        numbers = (values.positive(name, str(value)) for value in found if value is not None)
+        return next((number for number in numbers if number is not None), None)
+
     beam = _section(tags, str(_section(tags, "Beam").get("Beam", "EBeam")))
     scans = [
         _section(tags, "Scan"),
@@ -25,34 +54,32 @@ def read_fei_tags(tags: _Tags, height_px: int) -> AcquisitionMetadata:
     detector = str(_section(tags, "Detectors").get("Name", "")).strip()
     gain = _section(tags, detector)
 
-    field_m = _first_positive(
-        [beam.get("HFW"), *(s.get("HorFieldsize") for s in scans), image.get("HFW")]
-    )
-    pixel_m = _first_positive([s.get("PixelWidth") for s in scans])
+    fields = [beam.get("HFW"), *(s.get("HorFieldsize") for s in scans), image.get("HFW")]
+    field_m = first("magnification", *fields)
+    pixel_m = first("pixel_size_um", *(s.get("PixelWidth") for s in scans))
     columns = as_positive(image.get("ResolutionX"))
     if pixel_m is None and field_m is not None and columns is not None:
         pixel_m = field_m / columns
-    reference_m = as_positive(image.get("MagCanvasRealWidth"))
-    volts = _first_positive([_section(tags, "Beam").get("HV"), beam.get("HV")])
-    distance_m = _first_positive([beam.get("WD"), _section(tags, "Stage").get("WorkingDistance")])
-    return AcquisitionMetadata(
+    reference_m = first("magnification", image.get("MagCanvasRealWidth"))
+    volts = first("voltage_kv", _section(tags, "Beam").get("HV"), beam.get("HV"))
+    stage = _section(tags, "Stage")
+    distance_m = first("working_distance_mm", beam.get("WD"), stage.get("WorkingDistance"))
+    date = f"{user.get('Date', '')} {user.get('Time', '')}"
+    created = str(_section(tags, "PrivateFei").get("TimeOfCreation", ""))  # 13.06.2016 17:06:40
+    found = AcquisitionMetadata(
         pixel_size_um=None if pixel_m is None else pixel_m * 1e6,
         magnification=round(reference_m / field_m, 2) if reference_m and field_m else None,
         voltage_kv=None if volts is None else volts / 1e3,
         working_distance_mm=None if distance_m is None else distance_m * 1e3,
-        brightness=as_number(gain.get("Brightness")),
-        contrast=as_number(gain.get("Contrast")),
+        brightness=values.number("brightness", str(gain.get("Brightness", ""))),
+        contrast=values.number("contrast", str(gain.get("Contrast", ""))),
         detector=detector or None,
-        acquired_at=parse_date_time(f"{user.get('Date', '')} {user.get('Time', '')}"),
+        acquired_at=values.date_time(date) or values.date_time(created),
         data_bar_px=_find_data_bar(tags, height_px),
         instrument=str(_section(tags, "System").get("SystemType", "")).strip() or None,
-        original={
-            f"{name}.{key}": str(value)
-            for name, section in tags.items()
-            if isinstance(section, Mapping)
-            for key, value in section.items()
-        },
+        original=entries,
     )
+    return values.finish(found)
 
 
 def _find_data_bar(tags: _Tags, height_px: int) -> int | None:
@@ -68,7 +95,3 @@ def _find_data_bar(tags: _Tags, height_px: int) -> int | None:
 def _section(tags: _Tags, name: str) -> _Tags:
     section = tags.get(name)
     return section if isinstance(section, Mapping) else {}
-
-
-def _first_positive(values: list[Any]) -> float | None:
-    return next((n for n in map(as_positive, values) if n is not None), None)

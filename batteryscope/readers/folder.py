@@ -76,7 +76,8 @@ def walk_folder(
 ) -> FolderContent:
     """List what lies below a folder. Links are followed, but every real folder is listed once.
 
-    Real folders go before links to them, so that a file has its own name.
+    Real folders go before links to them, so that a file has its own name. Of links to one file
+    outside, the first in each folder counts.
 
     Parameters
     ----------
@@ -133,12 +134,17 @@ def walk_folder(
                     real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
             else:
                 found.special.append(path)
+    outside: set[tuple[str, str]] = set()
     for path in sorted(linked_files):
         link = os.path.join(root, path)  # noqa: PTH118
-        if os.path.realpath(link) in real_files:
+        real = os.path.realpath(link)
+        # In two folders it may have two labels, which only a comparison of contents can tell.
+        place_and_file = (os.path.dirname(path), real)  # noqa: PTH120
+        if real in real_files or place_and_file in outside:
             found.repeated.append(path)
         elif os.path.isfile(link) or not os.path.exists(link):  # noqa: PTH110, PTH113
             found.files.append(path)
+            outside.add(place_and_file)
         else:
             found.special.append(path)
     return found

@@ -1,16 +1,18 @@
 """What every reader returns: grey pixels, what the microscope wrote, and why a file fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from batteryscope.errors import InputError
 from batteryscope.readers.grey_scale import GreyLevels, look_at_levels, to_uint8
+from batteryscope.readers.number_text import DecimalSign
+from batteryscope.readers.written_values import DateOrder
 
 # No picture of something is packed tighter; a damaged width asks for gigabytes.
 MOST_PACKED, SMALL_BYTES = 5000, 64_000_000
@@ -38,6 +40,39 @@ class PictureError(InputError):
         self.detail = detail
 
 
+class WritingStyle(NamedTuple):
+    """How numbers and dates are written, as far as it was decided beyond a single file.
+
+    ``stated`` goes before what the file itself lets one think.
+    """
+
+    decimal: DecimalSign | None = None
+    dates: DateOrder | None = None
+    stated: bool = False
+
+
+UNKNOWN_STYLE = WritingStyle()
+
+
+@dataclass(frozen=True)
+class WritingEvidence:
+    """What a file says about how it writes numbers and dates.
+
+    Attributes
+    ----------
+    decimals
+        Decimal signs that some of its values prove.
+    orders
+        Orders of day and month that some of its dates prove.
+    unclear
+        Field → text of values that were left out since they could be read in two ways.
+    """
+
+    decimals: frozenset[DecimalSign] = frozenset()
+    orders: frozenset[DateOrder] = frozenset()
+    unclear: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class AcquisitionMetadata:
     """How a picture was taken; None is "not stated".
@@ -45,7 +80,8 @@ class AcquisitionMetadata:
     ``acquired_at`` is naive local time of the microscope. ``data_bar_px`` is the height
     of the text strip at the lower edge. ``brightness`` and ``contrast`` are detector
     settings in the vendor's own units. ``original`` keeps every entry as it was written.
-    ``unread_sidecar`` names a text file beside the picture in which nothing was understood.
+    ``unread_sidecar`` names a text file beside the picture in which nothing was understood,
+    ``writing`` how numbers and dates are written and which were left out.
     """
 
     pixel_size_um: float | None = None
@@ -60,13 +96,21 @@ class AcquisitionMetadata:
     instrument: str | None = None
     original: dict[str, str] = field(default_factory=dict)
     unread_sidecar: str | None = None
+    writing: WritingEvidence = WritingEvidence()
 
     def complete_with(self, other: "AcquisitionMetadata") -> "AcquisitionMetadata":
         """Fill what is not stated here from ``other``; entries of both are kept in ``original``."""
         gaps: dict[str, Any] = {
             f.name: getattr(other, f.name) for f in fields(self) if getattr(self, f.name) is None
         }
-        return replace(self, **gaps, original={**other.original, **self.original})
+        both = replace(self, **gaps, original={**other.original, **self.original})
+        unclear = {**other.writing.unclear, **self.writing.unclear}
+        writing = WritingEvidence(
+            self.writing.decimals | other.writing.decimals,
+            self.writing.orders | other.writing.orders,
+            {name: text for name, text in unclear.items() if getattr(both, name) is None},
+        )
+        return replace(both, writing=writing)
 
 
 @dataclass(frozen=True)
@@ -125,8 +169,8 @@ class PictureFormat:
 
     ``signatures`` are the first bytes of a file. ``read_size`` returns (width, height)
     of a page from the header alone, ``decode`` its pixels, ``read_metadata`` what the
-    file itself says about the acquisition. All three take the path and the page number,
-    and raise :class:`PictureError`.
+    file itself says about the acquisition. All three take the path and the page number (the
+    last one also how the instrument writes numbers), and raise :class:`PictureError`.
     """
 
     name: str
@@ -134,7 +178,7 @@ class PictureFormat:
     signatures: tuple[bytes, ...]
     read_size: Callable[[Path, int], tuple[int, int]]
     decode: Callable[[Path, int], DecodedPage]
-    read_metadata: Callable[[Path, int], AcquisitionMetadata]
+    read_metadata: Callable[[Path, int, WritingStyle], AcquisitionMetadata]
 
 
 def check_packing(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> None:

@@ -128,7 +128,7 @@ def _make_format(
         read_size=lambda path, _page: _read_size(path, name),
         decode=lambda path, _page: _decode(path, name),
         # Resolution entries of these formats are screen settings, not pixel sizes.
-        read_metadata=lambda _path, _page: AcquisitionMetadata(),
+        read_metadata=lambda _path, _page, _style: AcquisitionMetadata(),
     )
 
 

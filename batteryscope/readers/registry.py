@@ -7,11 +7,13 @@ import numpy as np
 
 from batteryscope.readers.grey_scale import look_at_levels
 from batteryscope.readers.picture import (
+    UNKNOWN_STYLE,
     AcquisitionMetadata,
     DecodedPage,
     Picture,
     PictureError,
     PictureFormat,
+    WritingStyle,
 )
 from batteryscope.readers.pixels import shows_colour, to_luminance
 from batteryscope.readers.raster import BMP, JPEG, PNG
@@ -39,8 +41,12 @@ def read_size(path: Path, *, page: int = 0) -> tuple[int, int]:
     return _recognise(path).read_size(path, page)
 
 
-def read_metadata(path: Path, *, page: int = 0) -> AcquisitionMetadata:
+def read_metadata(
+    path: Path, *, page: int = 0, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
     """Read how a picture was taken: its own tags first, then the text file beside it.
+
+    ``style`` is how its instrument writes numbers and dates, as was decided for its data set.
 
     Raises
     ------
@@ -49,11 +55,16 @@ def read_metadata(path: Path, *, page: int = 0) -> AcquisitionMetadata:
     """
     file_format = _recognise(path)
     width, _ = file_format.read_size(path, page)
-    return file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
+    return _read_both(file_format, path, page, width, style)
 
 
 def read_picture(
-    path: Path, *, max_pixels: int, page: int = 0, bit_depth: int | None = None
+    path: Path,
+    *,
+    max_pixels: int,
+    page: int = 0,
+    bit_depth: int | None = None,
+    style: WritingStyle = UNKNOWN_STYLE,
 ) -> Picture:
     """Decode one picture to grey levels as a viewer shows it, with its acquisition metadata.
 
@@ -71,6 +82,8 @@ def read_picture(
     bit_depth
         Bits that the grey levels of a 16-bit file use, as was decided for its data set; without
         it, what this file alone lets one think.
+    style
+        How its instrument writes numbers and dates, likewise.
 
     Raises
     ------
@@ -93,7 +106,7 @@ def read_picture(
     if lowest == highest:
         detail = f"all pixels have the same grey level {lowest}; replace it or take it out."
         raise PictureError(path, "empty", detail)
-    metadata = file_format.read_metadata(path, page).complete_with(read_sidecar(path, width))
+    metadata = _read_both(file_format, path, page, width, style)
     picture = Picture(
         np.ascontiguousarray(pixels),
         look_at_levels(pixels, decoded.stated_bit_depth).bits_alone,
@@ -135,6 +148,13 @@ def read_page(path: Path, page: int = 0) -> DecodedPage:
         As :func:`read_size`.
     """
     return _recognise(path).decode(path, page)
+
+
+def _read_both(
+    file_format: PictureFormat, path: Path, page: int, width_px: int, style: WritingStyle
+) -> AcquisitionMetadata:
+    own = file_format.read_metadata(path, page, style)
+    return own.complete_with(read_sidecar(path, width_px, style))
 
 
 def _recognise(path: Path) -> PictureFormat:

@@ -12,12 +12,7 @@ from batteryscope.config.table_format import AUTO
 from batteryscope.errors import InputError
 from batteryscope.readers.table_numbers import Cell
 from batteryscope.readers.table_text import Say
-from batteryscope.readers.written_values import parse_date_time
-
-# 03/04/2024: either may be the day. 03.04.2024 is day first everywhere.
-_UNCLEAR_ORDER = re.compile(
-    r"\s*(?P<first>\d{1,2})(?P<mark>[/-])(?P<second>\d{1,2})[/-](?P<year>\d{4})(?!\d)"
-)
+from batteryscope.readers.written_values import EITHER_ORDER, parse_date_time
 
 
 def find_date_order(
@@ -49,7 +44,7 @@ def find_date_order(
     month_first: Cell | None = None
     unclear: Cell | None = None
     for line, cell in cells:
-        match = _UNCLEAR_ORDER.match(cell) if isinstance(cell, str) else None
+        match = EITHER_ORDER.match(cell.strip()) if isinstance(cell, str) else None
         if match is None or match["first"] == match["second"]:
             continue
         if int(match["first"]) > 12:
@@ -79,8 +74,8 @@ def parse_date(cell: Any, day_first: bool) -> datetime | None:
         return None if pd.isna(cell) else pd.Timestamp(cell).tz_localize(None).to_pydatetime()
     if isinstance(cell, date):
         return datetime.combine(cell, time())
-    text = re.sub(r"(?<=\d)T(?=\d)", " ", str(cell))
-    match = _UNCLEAR_ORDER.match(text)
+    text = re.sub(r"(?<=\d)T(?=\d)", " ", str(cell)).strip()
+    match = EITHER_ORDER.match(text)
     if match is not None:
         day, month = match["first"], match["second"]
         if not day_first:

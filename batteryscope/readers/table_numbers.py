@@ -1,44 +1,33 @@
 """Numbers out of cells as people write them: the decimal sign is a property of a column."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal as ExactNumber
+from decimal import Decimal
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_format import AUTO
 from batteryscope.errors import InputError
+from batteryscope.readers.number_text import (
+    DecimalSign,
+    is_grouped,
+    is_unclear,
+    list_meanings,
+    proves_sign,
+    read_decimal,
+    tidy_number,
+)
 from batteryscope.readers.table_sheets import FormulaWithoutResult, Percentage
 from batteryscope.readers.table_text import Say
 
 MISSING_WORDS = frozenset(
     ("", "-", "–", "—", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
 )
-Decimal = Literal[".", ","]
 Cell = tuple[int, Any]  # its line, what is written in it
-# Digits are those of ASCII: others may run the other way.
-_PLAIN = {
-    sign: re.compile(rf"[+-]?([0-9]+{mark}?[0-9]*|{mark}[0-9]+)([eE][+-]?[0-9]+)?")
-    for sign, mark in ((".", r"\."), (",", ","))
-}
-# Thousands by the other sign (only where that is sure), or by what never is a decimal sign.
-_GROUPED = {
-    sign: re.compile(rf"[+-]?[1-9][0-9]{{0,2}}({other}[0-9]{{3}})+({mark}[0-9]*)?")
-    for sign, mark, other in ((".", r"\.", ","), (",", ",", r"\."))
-}
-_SPACED = {
-    sign: re.compile(rf"[+-]?[1-9][0-9]{{0,2}}(?P<gap>[\u00a0\u202f\u2009'’])[0-9]{{3}}"
-                     rf"((?P=gap)[0-9]{{3}})*({mark}[0-9]*)?")
-    for sign, mark in ((".", r"\."), (",", ","))
-}  # fmt: skip
-_GAPS = str.maketrans("", "", "\u00a0\u202f\u2009'’")
-# 1.025: one mark, and what stands around it could be thousands.
-_UNCLEAR = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 # So many proofs must there be for every one against before the latter count as slips.
 STRONG_MAJORITY = 10
 
@@ -46,7 +35,7 @@ STRONG_MAJORITY = 10
 class NumberStyle(NamedTuple):
     """How a column writes numbers: its decimal sign; whether the other sign groups thousands."""
 
-    decimal: Decimal = "."
+    decimal: DecimalSign = "."
     grouped: bool = False
 
 
@@ -88,9 +77,9 @@ def find_styles(
     styles: dict[str, NumberStyle] = {}
     unclear: dict[str, Cell] = {}
     for name, cells in columns.items():
-        texts = [(line, _tidy(cell)) for line, cell in cells if isinstance(cell, str)]
-        proofs: dict[Decimal, list[Cell]] = {
-            sign: [cell for cell in texts if _proves(cell[1], sign)] for sign in (".", ",")
+        texts = [(line, tidy_number(cell)) for line, cell in cells if isinstance(cell, str)]
+        proofs: dict[DecimalSign, list[Cell]] = {
+            sign: [cell for cell in texts if proves_sign(cell[1], sign)] for sign in (".", ",")
         }
         rarer, sign = sorted(proofs, key=lambda sign: len(proofs[sign]))
         if len(proofs[rarer]) * STRONG_MAJORITY > len(proofs[sign]):
@@ -100,24 +89,18 @@ def find_styles(
                 f"{other_line}; write all with one decimal sign, or state the one that "
                 f"counts ({say('decimal', sign)}); rows with the other one are then left out."
             )
-        doubtful = next((cell for cell in texts if _UNCLEAR.fullmatch(cell[1])), None)
+        doubtful = next((cell for cell in texts if is_unclear(cell[1])), None)
         if proofs[sign]:
-            grouped = any(
-                _GROUPED[sign].fullmatch(t) and not _UNCLEAR.fullmatch(t) for _, t in texts
-            )
+            grouped = any(is_grouped(t, sign) and not is_unclear(t) for _, t in texts)
             styles[name] = NumberStyle(sign, grouped)
         elif doubtful:
             unclear[name] = doubtful
     signs = {style.decimal for style in styles.values()}
     for name, (line, text) in unclear.items():
         marks = {mark for _, cell in columns[name] if isinstance(cell, str)
-                 for mark in ".," if _UNCLEAR.fullmatch(_tidy(cell)) and mark in cell}  # fmt: skip
+                 for mark in ".," if is_unclear(tidy_number(cell)) and mark in cell}  # fmt: skip
         if len(signs) != 1 or marks != signs:
-            mark = "." if "." in text else ","
-            meant = {
-                mark: text.replace(",", "."),
-                "," if mark == "." else ".": re.sub("[.,]", "", text),
-            }
+            meant = list_meanings(text)
             advice = ", ".join(
                 f"{say('decimal', sign)} if it is {meant[sign]}" for sign in (".", ",")
             )
@@ -130,7 +113,7 @@ def find_styles(
     return {name: styles.get(name, usual) for name in columns}
 
 
-def parse_number(cell: Any, decimal: Decimal, grouped: bool = False) -> float | None:
+def parse_number(cell: Any, decimal: DecimalSign, grouped: bool = False) -> float | None:
     """Read a finite number; None if the cell is something else.
 
     A number is its whole text: units, percent signs and signs of thousands in the wrong places
@@ -138,18 +121,13 @@ def parse_number(cell: Any, decimal: Decimal, grouped: bool = False) -> float | 
     """
     if isinstance(cell, (bool, np.bool_)):
         return None
-    if isinstance(cell, Real | ExactNumber):
+    if isinstance(cell, Real | Decimal):
         value = float(cell)
     else:
-        text = _tidy(str(cell))
-        other = "," if decimal == "." else "."
-        if grouped and _GROUPED[decimal].fullmatch(text):
-            text = text.replace(other, "")
-        elif _SPACED[decimal].fullmatch(text):
-            text = text.translate(_GAPS)
-        elif not _PLAIN[decimal].fullmatch(text):
+        read = read_decimal(tidy_number(str(cell)), decimal, grouped)
+        if read is None:
             return None
-        value = float(text.replace(",", "."))
+        value = read
     return value if math.isfinite(value) else None
 
 
@@ -161,7 +139,7 @@ def explain_no_number(name: str, cell: Any, style: NumberStyle | None = None) ->
         )
     style = style or NumberStyle()
     words = f"{name} is '{cell}', not a number with a decimal '{style.decimal}'"
-    grouped = isinstance(cell, str) and _GROUPED[style.decimal].fullmatch(_tidy(cell))
+    grouped = isinstance(cell, str) and is_grouped(tidy_number(cell), style.decimal)
     return f"{words} (thousands are read where the decimal sign is stated)" if grouped else words
 
 
@@ -185,16 +163,3 @@ def parse_measure(cell: Any, style: NumberStyle, scale: float, unit: str) -> flo
 def with_lines(lines: Iterable[int], cells: Iterable[Any]) -> list[Cell]:
     """Pair cells with their lines."""
     return list(zip(lines, cells, strict=True))
-
-
-def _proves(text: str, sign: Decimal) -> bool:
-    """Whether a text can only be a number with this decimal sign."""
-    if _UNCLEAR.fullmatch(text):
-        return False
-    plain = sign in text and _PLAIN[sign].fullmatch(text) is not None
-    spaced = sign in text and _SPACED[sign].fullmatch(text) is not None
-    return plain or spaced or _GROUPED[sign].fullmatch(text) is not None
-
-
-def _tidy(text: str) -> str:
-    return text.strip().replace("\N{MINUS SIGN}", "-")

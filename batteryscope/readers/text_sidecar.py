@@ -9,18 +9,12 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
-from batteryscope.readers.picture import AcquisitionMetadata
+from batteryscope.readers.metadata_values import ValueReader
+from batteryscope.readers.picture import UNKNOWN_STYLE, AcquisitionMetadata, WritingStyle
 from batteryscope.readers.vendor_sidecars import interpret_vendor
-from batteryscope.readers.written_values import (
-    LENGTHS_MM,
-    VOLTAGES_KV,
-    parse_date_time,
-    parse_magnification,
-    parse_number,
-    parse_quantity,
-)
+from batteryscope.readers.written_values import LENGTHS_MM, VOLTAGES_KV
 
-_LONGEST_BYTES = 1_000_000  # a longer text file is no sidecar
+LONGEST_TEXT_BYTES = 1_000_000  # a longer text file is no sidecar
 
 
 def find_sidecar(picture: Path) -> Path | None:
@@ -44,7 +38,9 @@ def find_sidecar(picture: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_sidecar(picture: Path, width_px: int | None = None) -> AcquisitionMetadata:
+def read_sidecar(
+    picture: Path, width_px: int | None = None, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
     """Read the text file beside a picture; empty metadata without one.
 
     Parameters
@@ -53,32 +49,40 @@ def read_sidecar(picture: Path, width_px: int | None = None) -> AcquisitionMetad
         The picture.
     width_px
         Its width, if known.
+    style
+        How the instrument writes numbers and dates, as far as that was decided.
     """
     sidecar = find_sidecar(picture)
     if sidecar is None:
         return AcquisitionMetadata()
     try:
         with sidecar.open("rb") as stream:
-            content = stream.read(_LONGEST_BYTES)
+            content = stream.read(LONGEST_TEXT_BYTES)
     except OSError as error:
         return AcquisitionMetadata(original={"sidecar": f"{sidecar.name}: {error.strerror}"})
     text = decode_text(content)
-    found = interpret_vendor(text, width_px) or interpret_entries(parse_entries(text))
-    empty = AcquisitionMetadata(original=found.original)
-    return replace(found, unread_sidecar=sidecar.name) if found == empty else found
+    found = interpret_vendor(text, width_px, style)
+    if found is None:
+        found = interpret_entries(parse_entries(text), style)
+    empty = AcquisitionMetadata(original=found.original, writing=found.writing)
+    if found == empty and not found.writing.unclear:
+        return replace(found, unread_sidecar=sidecar.name)
+    return found
 
 
 def decode_text(content: bytes) -> str:
     """Decode UTF-16 (by its mark or its zero bytes), UTF-8, CP949 or, at last, CP1252.
 
-    UTF-16 comes first because its zero bytes are valid, if meaningless, in all others.
+    UTF-16 comes first because its zero bytes are valid, if meaningless, in all others. Letters of
+    CP949 have two bytes above 127; a lone ``µ`` or ``°`` is one of CP1252.
     """
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", errors="replace")
     if b"\0" in content:
         little = content[1::2].count(0) >= content[::2].count(0)
         return content.decode("utf-16-le" if little else "utf-16-be", errors="replace")
-    for encoding in ("utf-8-sig", "cp949"):
+    encodings = ("utf-8-sig", "cp949") if re.search(rb"[\x80-\xff]{2}", content) else ("utf-8-sig",)
+    for encoding in encodings:
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
@@ -106,7 +110,9 @@ def parse_entries(text: str) -> dict[str, str]:
     return entries
 
 
-def interpret_entries(entries: dict[str, str]) -> AcquisitionMetadata:
+def interpret_entries(
+    entries: dict[str, str], style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
     """Translate the entries of an SNE-4500M text file; unknown texts give no values.
 
     Their ``Pixel Size : 0.7`` is left out on purpose: it has no unit, and the scale bar
@@ -120,18 +126,19 @@ def interpret_entries(entries: dict[str, str]) -> AcquisitionMetadata:
         names += [name for name in entries if name == key or name.endswith(ending)]
         return next((entries[name] for name in names if entries.get(name)), "")
 
+    values = ValueReader(entries, style)
     # "Acceleated" is the vendor's own spelling.
     voltage = first("Acceleated Voltage") or first("Accelerated Voltage")
-    return AcquisitionMetadata(
-        magnification=parse_magnification(first("Magnification", "Image Info")),
-        voltage_kv=parse_quantity(voltage, VOLTAGES_KV),
-        working_distance_mm=parse_quantity(
-            first("Working Distance", "Working Distance"), LENGTHS_MM
-        ),
-        brightness=parse_number(first("Brightness", "Image Process")),
-        contrast=parse_number(first("Contrast", "Image Process")),
+    distance = first("Working Distance", "Working Distance")
+    found = AcquisitionMetadata(
+        magnification=values.magnification(first("Magnification", "Image Info")),
+        voltage_kv=values.quantity("voltage_kv", voltage, VOLTAGES_KV),
+        working_distance_mm=values.quantity("working_distance_mm", distance, LENGTHS_MM),
+        brightness=values.number("brightness", first("Brightness", "Image Process")),
+        contrast=values.number("contrast", first("Contrast", "Image Process")),
         detector=first("Detector Mode", "Image Info") or None,
-        acquired_at=parse_date_time(first("Date", "Image Info")),
+        acquired_at=values.date_time(first("Date", "Image Info")),
         instrument=first("Model", "Image Info") or None,
         original=entries,
     )
+    return values.finish(found)

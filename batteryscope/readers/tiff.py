@@ -7,14 +7,17 @@ from pathlib import Path
 
 import tifffile
 
-from batteryscope.readers.fei_tags import read_fei_tags
+from batteryscope.readers.fei_tags import read_fei_tags, split_fei_text
 from batteryscope.readers.picture import (
+    UNKNOWN_STYLE,
     AcquisitionMetadata,
     DecodedPage,
     PictureError,
     PictureFormat,
+    WritingStyle,
 )
 from batteryscope.readers.pixels import turn_size
+from batteryscope.readers.text_sidecar import LONGEST_TEXT_BYTES, decode_text
 from batteryscope.readers.tiff_page import (
     TIFF_SIGNATURES,
     choose_page,
@@ -23,7 +26,9 @@ from batteryscope.readers.tiff_page import (
     read_orientation,
 )
 from batteryscope.readers.tiff_units import find_voxel_size
-from batteryscope.readers.zeiss_tags import read_zeiss_tags
+from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
+
+_ZEISS_TAGS, _FEI_TAGS = (34118,), (34680, 34682)
 
 
 @contextmanager
@@ -53,13 +58,15 @@ def _decode(path: Path, number: int) -> DecodedPage:
         return replace(decode_page(path, file, page), n_pages=n_pages)
 
 
-def _read_metadata(path: Path, number: int) -> AcquisitionMetadata:
+def _read_metadata(
+    path: Path, number: int, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
     with _open(path, number) as (file, page, _):
         try:
-            if file.is_sem and file.sem_metadata:
-                return read_zeiss_tags(file.sem_metadata)
-            if file.is_fei and file.fei_metadata:
-                return read_fei_tags(file.fei_metadata, page.imagelength)
+            if text := _read_text_tag(file, _ZEISS_TAGS):
+                return read_zeiss_tags(split_zeiss_text(text), style)
+            if text := _read_text_tag(file, _FEI_TAGS):
+                return read_fei_tags(split_fei_text(text), page.imagelength, style)
             # A plain resolution tag is a print setting; only these two state a measured scale.
             measured = file.is_imagej or file.is_ome
             pixel_um = find_voxel_size(file)[0] if measured else None
@@ -67,6 +74,18 @@ def _read_metadata(path: Path, number: int) -> AcquisitionMetadata:
             return AcquisitionMetadata(original={"vendor tag": f"not readable: {error}"})
         texts = {tag.name: tag.value for tag in page.tags if isinstance(tag.value, str)}
         return AcquisitionMetadata(pixel_size_um=pixel_um, original=texts)
+
+
+def _read_text_tag(file: tifffile.TiffFile, codes: tuple[int, ...]) -> str:
+    """Return the text of a vendor's tag; tifffile would make 10.0 of ``10.000`` in it."""
+    tags = file.pages.first.tags
+    tag = next((tags[code] for code in codes if code in tags), None)
+    if tag is None:
+        return ""
+    handle = file.filehandle
+    handle.seek(tag.valueoffset)
+    content = handle.read(min(tag.valuebytecount, LONGEST_TEXT_BYTES))
+    return decode_text(content.rstrip(b"\0"))
 
 
 TIFF = PictureFormat(

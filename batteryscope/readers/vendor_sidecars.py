@@ -9,16 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
-from batteryscope.readers.picture import AcquisitionMetadata
+from batteryscope.readers.metadata_values import ValueReader
+from batteryscope.readers.picture import UNKNOWN_STYLE, AcquisitionMetadata, WritingStyle
 from batteryscope.readers.written_values import (
     LENGTHS_MM,
     LENGTHS_UM,
     VOLTAGES_KV,
     as_positive,
     parse_date_time,
-    parse_magnification,
-    parse_number,
-    parse_quantity,
 )
 
 _Entries = Mapping[str, str]
@@ -26,7 +24,9 @@ _LENGTHS_UM = {unit.lower(): factor for unit, factor in LENGTHS_UM.items()}
 _VOLTS_KV = {"Volt": 1e-3, "V": 1e-3, "": 1e-3, **VOLTAGES_KV}
 
 
-def interpret_vendor(text: str, width_px: int | None = None) -> AcquisitionMetadata | None:
+def interpret_vendor(
+    text: str, width_px: int | None = None, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata | None:
     """Translate a file of one of the four vendors; None if it is of none of them.
 
     Parameters
@@ -36,71 +36,81 @@ def interpret_vendor(text: str, width_px: int | None = None) -> AcquisitionMetad
     width_px
         Width of the picture. A pixel size that was stated for another width is not believed, since
         the picture was made smaller afterwards.
+    style
+        How the instrument writes numbers and dates, as far as that was decided.
     """
     start = text.lstrip("\ufeff \r\n\t")
     if "$CM_" in text:
-        return _read_jeol(_split_lines(text, r"\s+"), width_px)
+        return _read_jeol(ValueReader(_split_lines(text, r"\s+"), style), width_px)
     if "[SemImageFile]" in text:
-        return _read_hitachi(_split_lines(text, "="), width_px)
+        return _read_hitachi(ValueReader(_split_lines(text, "="), style), width_px)
     if start.startswith("[MAIN]"):
-        return _read_tescan(_split_lines(text, "="))
+        return _read_tescan(ValueReader(_split_lines(text, "="), style))
     if start.startswith("<"):
         return _read_thermo(start, width_px)
     return None
 
 
-def _read_jeol(entries: _Entries, width_px: int | None) -> AcquisitionMetadata:
-    bar_px = as_positive(parse_number(entries.get("$$SM_MICRON_BAR", "")))
-    bar_um = parse_quantity(entries.get("$$SM_MICRON_MARKER", "").lower(), _LENGTHS_UM)
+def _read_jeol(values: ValueReader, width_px: int | None) -> AcquisitionMetadata:
+    entries = values.entries
+    bar_px = values.positive("pixel_size_um", entries.get("$$SM_MICRON_BAR", ""))
+    marker = entries.get("$$SM_MICRON_MARKER", "").lower()
+    bar_um = values.quantity("pixel_size_um", marker, _LENGTHS_UM)
     known = _is_width(entries.get("$CM_FULL_SIZE", ""), width_px)
     distance = entries.get("$$SM_WD") or entries.get("$SM_WD", "")
-    return AcquisitionMetadata(
+    found = AcquisitionMetadata(
         pixel_size_um=bar_um / bar_px if known and bar_px and bar_um else None,
-        magnification=parse_magnification(entries.get("$CM_MAG", "")),
-        voltage_kv=as_positive(parse_number(entries.get("$CM_ACCEL_VOLT", ""))),
-        working_distance_mm=as_positive(parse_number(distance)),
-        brightness=parse_number(entries.get("$CM_BRIGHTNESS", "")),
-        contrast=parse_number(entries.get("$CM_CONTRAST", "")),
+        magnification=values.magnification(entries.get("$CM_MAG", "")),
+        voltage_kv=values.positive("voltage_kv", entries.get("$CM_ACCEL_VOLT", "")),
+        working_distance_mm=values.positive("working_distance_mm", distance),
+        brightness=values.number("brightness", entries.get("$CM_BRIGHTNESS", "")),
+        contrast=values.number("contrast", entries.get("$CM_CONTRAST", "")),
         detector=entries.get("$CM_SIGNAL") or None,
-        acquired_at=parse_date_time(
-            f"{entries.get('$CM_DATE', '').replace('/', '-')} {entries.get('$CM_TIME', '')}"
+        acquired_at=values.date_time(
+            f"{entries.get('$CM_DATE', '')} {entries.get('$CM_TIME', '')}"
         ),
         instrument=_name("JEOL", entries.get("$CM_INSTRUMENT", "")),
         original=dict(entries),
     )
+    return values.finish(found)
 
 
-def _read_hitachi(entries: _Entries, width_px: int | None) -> AcquisitionMetadata:
-    pixel_nm = as_positive(parse_number(entries.get("PixelSize", "")))
+def _read_hitachi(values: ValueReader, width_px: int | None) -> AcquisitionMetadata:
+    entries = values.entries
+    pixel_nm = values.positive("pixel_size_um", entries.get("PixelSize", ""))
     known = _is_width(entries.get("DataSize", ""), width_px)
-    return AcquisitionMetadata(
+    voltage, distance = entries.get("AcceleratingVoltage", ""), entries.get("WorkingDistance", "")
+    found = AcquisitionMetadata(
         pixel_size_um=pixel_nm / 1e3 if known and pixel_nm else None,
-        magnification=parse_magnification(entries.get("Magnification", "")),
-        voltage_kv=as_positive(parse_quantity(entries.get("AcceleratingVoltage", ""), _VOLTS_KV)),
+        magnification=values.magnification(entries.get("Magnification", "")),
+        voltage_kv=as_positive(values.quantity("voltage_kv", voltage, _VOLTS_KV)),
         working_distance_mm=as_positive(
-            parse_quantity(entries.get("WorkingDistance", ""), {"": 1e-3, **LENGTHS_MM})
+            values.quantity("working_distance_mm", distance, {"": 1e-3, **LENGTHS_MM})
         ),
         detector=entries.get("SignalName") or None,
-        acquired_at=parse_date_time(f"{entries.get('Date', '')} {entries.get('Time', '')}"),
+        acquired_at=values.date_time(f"{entries.get('Date', '')} {entries.get('Time', '')}"),
         instrument=_name("Hitachi", entries.get("InstructName", "")),
         original=dict(entries),
     )
+    return values.finish(found)
 
 
-def _read_tescan(entries: _Entries) -> AcquisitionMetadata:
-    pixel_m = as_positive(parse_number(entries.get("PixelSizeX", "")))
-    volts = as_positive(parse_number(entries.get("HV", "")))
-    distance_m = as_positive(parse_number(entries.get("WD", "")))
-    return AcquisitionMetadata(
+def _read_tescan(values: ValueReader) -> AcquisitionMetadata:
+    entries = values.entries
+    pixel_m = values.positive("pixel_size_um", entries.get("PixelSizeX", ""))
+    volts = values.positive("voltage_kv", entries.get("HV", ""))
+    distance_m = values.positive("working_distance_mm", entries.get("WD", ""))
+    found = AcquisitionMetadata(
         pixel_size_um=None if pixel_m is None else pixel_m * 1e6,
-        magnification=parse_magnification(entries.get("Magnification", "")),
+        magnification=values.magnification(entries.get("Magnification", "")),
         voltage_kv=None if volts is None else volts / 1e3,
         working_distance_mm=None if distance_m is None else distance_m * 1e3,
         detector=entries.get("Detector") or entries.get("Detector0") or None,
-        acquired_at=parse_date_time(f"{entries.get('Date', '')} {entries.get('Time', '')}"),
+        acquired_at=values.date_time(f"{entries.get('Date', '')} {entries.get('Time', '')}"),
         instrument=_name("TESCAN", entries.get("DeviceModel") or entries.get("Device", "")),
         original=dict(entries),
     )
+    return values.finish(found)
 
 
 def _read_thermo(text: str, width_px: int | None) -> AcquisitionMetadata | None:

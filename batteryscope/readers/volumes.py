@@ -90,7 +90,7 @@ def find_volumes(root: Path) -> FolderScan:
 
 
 def _list_names(folder: Path) -> list[str]:
-    """Return the files of a folder, without those of systems and links to one another."""
+    """Return the files of a folder, each once, without those of systems."""
     here, found, links = folder.resolve(), set(), []
     for file in folder.iterdir():
         if file.name.startswith(".") or name_foreign(file.name) or not file.is_file():
@@ -99,10 +99,13 @@ def _list_names(folder: Path) -> list[str]:
             links.append(file)
         else:
             found.add(file.name)
-    for link in links:
+    seen: set[Path] = set()
+    for link in sorted(links):
         target = link.resolve()
-        if target.parent != here or target.name not in found:
+        is_listed = target.parent == here and target.name in found
+        if not is_listed and target not in seen:
             found.add(link.name)
+        seen.add(target)
     return sorted(found)
 
 

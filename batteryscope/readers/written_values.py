@@ -2,23 +2,24 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # x10,000
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d+,\d{4,}")  # 1,50
+DateOrder = Literal["day_first", "month_first"]
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?P<before>오전|오후|AM|PM)?\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 _DATES = tuple(
     re.compile(date + r",?\s+" + _TIME + r"(?:\.\d+)?\s*(?P<after>오전|오후|AM|PM)?", re.IGNORECASE)
     for date in (
         r"(?P<year>\d{4})[-./](?P<month>\d{1,2})[-./](?P<day>\d{1,2})",  # 2019-12-03
-        r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})",  # 06/13/2016
         r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})",  # 13.06.2016
         r"(?P<day>\d{1,2}) (?P<month>[A-Za-z]{3})[a-z]* (?P<year>\d{4})",  # 23 Dec 2015
     )
+)
+
+# 03/04/2024: either may be the day. 03.04.2024 is day first everywhere.
+EITHER_ORDER = re.compile(
+    r"(?<!\d)(?P<first>\d{1,2})(?P<mark>[/-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4})(?!\d)"
 )
 
 LENGTHS_UM = {"fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3}
@@ -50,7 +51,6 @@ _NAMED_LENGTHS_UM = {
     "dm": 1e5,
 }
 LENGTHS_MM = {unit: value / 1e3 for unit, value in LENGTHS_UM.items()}
-_MAGNIFICATION_MARKS = {"": 1.0, "k": 1e3, "m": 1e6}
 VOLTAGES_KV = {"V": 1e-3, "kV": 1.0, "KV": 1.0}
 
 
@@ -71,44 +71,6 @@ def as_positive(value: Any) -> float | None:
     return number if number is not None and number > 0 else None
 
 
-def parse_number(text: str) -> float | None:
-    """Return the number that a text is: ``-169`` → -169.0, ``1,50`` → 1.5.
-
-    None for anything else: ``20 kV``, and ``1,500``, which may be a thousand and a half or one and
-    a half.
-    """
-    text = text.strip()
-    if _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
-    return as_number(text) if _NUMBER.fullmatch(text) else None
-
-
-def parse_quantity(text: str, units: Mapping[str, float]) -> float | None:
-    """Convert ``5mm``, ``20 kV`` or ``14,8 mm`` by a table unit → factor.
-
-    None unless the whole text is a number and a known unit.
-    """
-    number, unit = _split_unit(text)
-    factor = units.get(unit)
-    return None if number is None or factor is None else number * factor
-
-
-def parse_magnification(text: str) -> float | None:
-    """Convert ``x500``, ``500 X``, ``1.50 K X``, ``1,50 K X`` or ``x10,000`` to a plain number.
-
-    None unless the whole text is a number with these marks.
-    """
-    text = text.strip().lstrip("xX× ")
-    match = _GROUPED.match(text)
-    if match and not text[match.end() :].strip().lower().startswith("k"):
-        text = (
-            match.group().replace(",", "") + text[match.end() :]
-        )  # nothing is magnified 1.5 times
-    number, marks = _split_unit(text)
-    factor = _MAGNIFICATION_MARKS.get(re.sub(r"[\s×x]", "", marks.lower()))
-    return None if number is None or factor is None else as_positive(number * factor)
-
-
 def find_um_per_unit(unit: str) -> float | None:
     """Return how many µm a unit of length has, however programs spell it; None if unknown."""
     name = unit.strip().replace("\\u00B5", "µ").replace("\\u00b5", "µ")
@@ -118,20 +80,39 @@ def find_um_per_unit(unit: str) -> float | None:
     return _NAMED_LENGTHS_UM.get(name, _NAMED_LENGTHS_UM.get(name.removesuffix("s")))
 
 
-def _split_unit(text: str) -> tuple[float | None, str]:
-    """Split ``14.8 mm`` into its number (None if there is none in front) and its unit."""
-    match = re.match(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?", text.strip())
-    if match is None:
-        return None, ""
-    return parse_number(match.group()), text.strip()[match.end() :].strip()
+def find_date_order(text: str) -> DateOrder | None:
+    """Return the order of day and month that a date proves: ``13/06/2016`` is day first."""
+    match = EITHER_ORDER.search(text)
+    if match is None or (int(match["first"]) > 12) == (int(match["second"]) > 12):
+        return None
+    return "day_first" if int(match["first"]) > 12 else "month_first"
 
 
-def parse_date_time(text: str) -> datetime | None:
+def has_unclear_order(text: str) -> bool:
+    """Whether a text has a date of which either number may be the day: ``03/04/2024``."""
+    match = EITHER_ORDER.search(text)
+    if match is None or match["first"] == match["second"]:
+        return False
+    return int(match["first"]) <= 12 and int(match["second"]) <= 12
+
+
+def parse_date_time(text: str, day_first: bool | None = None) -> datetime | None:
     """Read date and time of day, 24 h or 12 h with AM/PM or Korean 오전/오후.
 
-    Known dates: ``2019-12-03``, ``06/13/2016`` (month first), ``13.06.2016``,
-    ``23 Dec 2015``. ``오전 12:05:00`` (12 AM) is 00:05. None for anything else.
+    Known dates: ``2019-12-03``, ``06/13/2016``, ``13.06.2016``, ``23 Dec 2015``.
+    ``오전 12:05:00`` (12 AM) is 00:05. None for anything else, and for ``03/04/2024`` unless
+    ``day_first`` says how it is meant.
     """
+    either = EITHER_ORDER.search(text)
+    if either is not None:
+        proved = find_date_order(text)
+        if proved is None and day_first is None and has_unclear_order(text):
+            return None
+        is_day_first = day_first if proved is None else proved == "day_first"
+        day, month = either["first"], either["second"]
+        if not is_day_first:
+            day, month = month, day
+        text = f"{either['year']}-{month}-{day}{text[either.end() :]}"
     for pattern in _DATES:
         match = pattern.search(text)
         if match is None:
