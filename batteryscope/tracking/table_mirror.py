@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.names import flatten_settings, make_legal_name
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
@@ -166,4 +167,4 @@ def _read_table(path: Path) -> "pd.DataFrame":
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
+        raise InputError(f"{path}: cannot be read as a table ({first_line(error)}).") from None
