@@ -1,4 +1,4 @@
-"""A short run of damaged pictures and scans; ``make fuzz`` does the long one."""
+"""A short run of damaged files of all kinds; ``make fuzz`` does the long one."""
 
 import pytest
 
@@ -7,7 +7,8 @@ from tests.fuzz_readers import run
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_damaged_files_end_in_a_sentence(seed: int) -> None:
-    outcomes, failures = run(200, seed)
+    outcomes, failures = run(220, seed)
     assert not failures, failures[0]
     assert outcomes["read"] > 0
+    assert outcomes["refused"] > 0
     assert outcomes["truncated"] + outcomes["unreadable"] > 0

@@ -33,6 +33,7 @@ from batteryscope.config.preprocess import (
     PreprocessSettings,
     find_tile_shape,
 )
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import (
     ModelDescription,
@@ -150,7 +151,7 @@ def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFra
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        what = "is missing" if not path.is_file() else f"is not readable ({error})"
+        what = "is missing" if not path.is_file() else f"is not readable ({first_line(error)})"
         raise InputError(
             f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
         ) from None
@@ -193,7 +194,7 @@ def _load_member(
         ) from None
     except Exception as error:  # safetensors has an exception class of its own
         raise InputError(
-            f"{weights}: not a readable safetensors file ({error}); publish or fetch the bundle "
+            f"{weights}: not a readable safetensors file ({first_line(error)}); publish or fetch the bundle "
             "again."
         ) from None
     return model

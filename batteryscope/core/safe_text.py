@@ -27,6 +27,11 @@ def show_controls(text: str) -> str:
     return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error of a library says, fit for the middle of a sentence."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def guard_cell(value: Any) -> Any:
     """Put ``'`` before a text that a spreadsheet would calculate; numbers and all else stay.
 

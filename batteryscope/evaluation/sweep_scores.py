@@ -7,6 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
@@ -94,4 +95,4 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
+        raise InputError(f"{path}: cannot be read as a table ({first_line(error)}).") from None

@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from batteryscope.core.safe_text import first_line
 from batteryscope.readers.picture import MOST_PACKED, SMALL_BYTES, DecodedPage, PictureError
 from batteryscope.readers.pixels import PixelRules, show_as_viewer
 
@@ -56,7 +57,7 @@ def explain_errors(path: Path) -> Iterator[None]:
             raise PictureError(path, "unreadable", detail) from None
         if _directory_is_missing(path):
             raise cut_off(path) from None
-        detail = f"this TIFF file is damaged ({_first_line(error)}); replace it."
+        detail = f"this TIFF file is damaged ({first_line(error)}); replace it."
         raise PictureError(path, "unreadable", detail) from None
 
 
@@ -135,7 +136,7 @@ def decode_page(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) ->
         raise PictureError(path, "too_large", "does not fit into memory; shrink it.") from None
     except Exception as error:
         where = f"page {page.index} of " if page.index else ""
-        detail = f"{where}this TIFF file is damaged ({_first_line(error)}); copy it again."
+        detail = f"{where}this TIFF file is damaged ({first_line(error)}); copy it again."
         raise PictureError(path, "truncated", detail) from None
     array = pick_samples(array, page)
     if array.shape[:2] != size or array.ndim > 3:
@@ -362,7 +363,3 @@ def _refers_beyond(content: mmap, size: int) -> bool:
     except struct.error:  # beyond the end
         return True
     return False
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

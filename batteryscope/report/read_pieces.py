@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.planning.layout import DatasetLayout
 
@@ -44,7 +45,9 @@ def read_table(
     except (ValueError, OSError) as error:
         if isinstance(error, pd.errors.EmptyDataError):
             return None
-        raise InputError(f"{path}: this table cannot be read ({error}); make it anew.") from None
+        raise InputError(
+            f"{path}: this table cannot be read ({first_line(error)}); make it anew."
+        ) from None
     return table.fillna(dict.fromkeys(texts, ""))
 
 
@@ -61,7 +64,7 @@ def read_json(path: Path | None) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); make it anew.") from None
+        raise InputError(f"{path}: not valid JSON ({first_line(error)}); make it anew.") from None
 
 
 def add_external_files(files: dict[str, bytes], external: DatasetLayout | None) -> dict[str, bytes]:

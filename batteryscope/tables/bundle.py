@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from batteryscope.bundle.integrity import check_example, check_seal, list_not_finite
 from batteryscope.bundle.record import RECORD_FILE
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
 from batteryscope.tables.bundle_record import (
@@ -93,7 +94,7 @@ def _check_example(folder: Path, bundle: TableBundle) -> None:
     try:
         stored = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
-        what = f"is not readable ({error})" if path.is_file() else "is missing"
+        what = f"is not readable ({first_line(error)})" if path.is_file() else "is missing"
         raise InputError(
             f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
         ) from None

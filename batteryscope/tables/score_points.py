@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.tables.scores import LEVEL, score_predictions
 from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
@@ -53,4 +54,4 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
+        raise InputError(f"{path}: cannot be read as a table ({first_line(error)}).") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from batteryscope.core.names import make_legal_name
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.tracking.records import MetricValue
 
@@ -19,7 +20,9 @@ def hash_split(path: Path) -> str:
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a split table ({error}).") from None
+        raise InputError(
+            f"{path}: cannot be read as a split table ({first_line(error)})."
+        ) from None
     table = table[sorted(table.columns)]
     text = table.sort_values(list(table.columns)).to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()
@@ -44,7 +47,9 @@ def read_history(path: Path) -> list[MetricValue]:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table of epochs ({error}).") from None
+        raise InputError(
+            f"{path}: cannot be read as a table of epochs ({first_line(error)})."
+        ) from None
     if "epoch" not in table.columns:
         raise InputError(f"{path}: has no column 'epoch'; found {', '.join(table.columns)}.")
     columns = [c for c in table.columns if c != "epoch" and table[c].dtype.kind in "fiu"]
@@ -79,7 +84,9 @@ def read_fit_scores(path: Path) -> dict[tuple[str, int, int], list[MetricValue]]
         texts = {"arm": str, "y_true": str, "y_pred": str}
         table = pd.read_csv(path, usecols=columns, dtype=texts)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table of images ({error}).") from None
+        raise InputError(
+            f"{path}: cannot be read as a table of images ({first_line(error)})."
+        ) from None
     scores = {}
     for key, rows in table.groupby(["arm", "repeat", "fold"]):
         arm, repeat, fold = cast(tuple[str, int, int], key)
@@ -118,7 +125,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}).") from None
+        raise InputError(f"{path}: cannot be read as JSON ({first_line(error)}).") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(values).__name__}.")
     return values

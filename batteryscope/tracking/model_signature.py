@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def describe_interface(bundle: Path) -> ModelInterface:
             return ModelInterface(IMAGE_CODE, signature, read_example(bundle, crop_px))
         signature = make_signature([str(name) for name in values["classes"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as a bundle's description ({error}).") from None
+        raise InputError(
+            f"{path}: cannot be read as a bundle's description ({first_line(error)})."
+        ) from None
     return ModelInterface(IMAGE_CODE, signature, read_example(bundle, crop_px))
 
 
@@ -108,7 +111,7 @@ def read_example(bundle: Path, edge_px: int) -> "NDArray[np.uint8]":
             )
         return np.asarray(corner, dtype=np.uint8)[None]
     except OSError as error:
-        raise InputError(f"{path}: cannot be read as a picture ({error}).") from None
+        raise InputError(f"{path}: cannot be read as a picture ({first_line(error)}).") from None
 
 
 def read_table_example(bundle: Path, features: list[str]) -> "pd.DataFrame":
@@ -119,5 +122,5 @@ def read_table_example(bundle: Path, features: list[str]) -> "pd.DataFrame":
     try:
         rows = pd.read_csv(path)[["domain", *features]]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as example rows ({error}).") from None
+        raise InputError(f"{path}: cannot be read as example rows ({first_line(error)}).") from None
     return rows.astype(dict.fromkeys(features, "float64"))

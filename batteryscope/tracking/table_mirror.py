@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.core.names import flatten_settings, make_legal_name
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
@@ -151,4 +152,4 @@ def _read_table(path: Path) -> "pd.DataFrame":
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}).") from None
+        raise InputError(f"{path}: cannot be read as a table ({first_line(error)}).") from None

@@ -1,6 +1,7 @@
 """Train one stage for one repeat and fold: resumable, and skipped when nothing changed."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -38,10 +39,20 @@ from batteryscope.training.data import (
     count_grey_levels,
     make_loader,
 )
+from batteryscope.training.fit_integrity import (
+    FIT_FILES,
+    RECORD,
+    WEIGHTS,
+    check_finite,
+    find_damage,
+    is_readable_checkpoint,
+    read_record,
+    seal_fit,
+)
 from batteryscope.training.module import StageModule
 from batteryscope.training.regression import RegressionModule
 
-FIT_FILES = ("weights.safetensors", "model.json", "history.csv", "fit.json")
+log = logging.getLogger("batteryscope")
 
 
 @dataclass(frozen=True)
@@ -91,12 +102,17 @@ def identify_fit(
 
 
 def is_finished(folder: Path, identity: str) -> bool:
-    """Whether ``folder`` holds the complete result of the fit with this identity."""
-    try:
-        fit = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    """Whether ``folder`` holds the complete and sound result of the fit with this identity.
+
+    A damaged one is told of in one line, since it is trained again.
+    """
+    record = read_record(folder)
+    if record is None or record.get("identity") != identity:
         return False
-    return fit.get("identity") == identity and all((folder / f).is_file() for f in FIT_FILES)
+    if damage := find_damage(folder, record):
+        log.warning("%s: this finished fit is damaged (%s); it is trained again.", folder, damage)
+        return False
+    return True
 
 
 def fit_model(
@@ -141,7 +157,7 @@ def fit_model(
         settings.log_targets,
     )
     if task.parent is not None:
-        model.load_state_dict(load_file(task.parent / "weights.safetensors"))
+        model.load_state_dict(load_file(task.parent / WEIGHTS))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
     module_class = StageModule
     if isinstance(model, TileRegressor):
@@ -231,8 +247,15 @@ def prepare_state(state_dir: Path, identity: str) -> Path | None:
     """Return the checkpoint to resume from, after clearing the state of any other fit."""
     marker = state_dir / "identity.txt"
     last = state_dir / "last.ckpt"
-    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
-        return last if last.is_file() else None
+    if marker.is_file() and marker.read_bytes() == identity.encode():
+        if not last.is_file():
+            return None
+        # The best epoch is saved first, so where there is a last one there are both.
+        if all(is_readable_checkpoint(state_dir / f"{name}.ckpt") for name in ("best", "last")):
+            return last
+        log.warning(
+            "%s: the state of an interrupted training is damaged; it starts anew.", state_dir
+        )
     shutil.rmtree(state_dir, ignore_errors=True)
     state_dir.mkdir(parents=True, exist_ok=True)  # another device's process may come first
     marker.write_text(identity, encoding="utf-8")
@@ -292,13 +315,19 @@ def write_fit(
         Training tiles that passed through the network in all epochs.
     wall_seconds
         Time of the whole fit.
+
+    Raises
+    ------
+    InputError
+        The weights are no numbers.
     """
-    save_file(state, state_dir / "weights.safetensors", metadata={"identity": task.identity})
+    check_finite(state)
+    save_file(state, state_dir / WEIGHTS, metadata={"identity": task.identity})
     _write_json(state_dir / "model.json", model.description.as_dict())
     history.to_csv(state_dir / "history.csv", index=False)
     train_seconds = float(history["seconds"].sum())
-    _write_json(
-        state_dir / "fit.json",
+    record = seal_fit(
+        state_dir,
         {
             "repeat": task.repeat,
             "fold": task.fold,
@@ -316,6 +345,7 @@ def write_fit(
             "pretrained": _trace_pretrained(task, model),
         },
     )
+    _write_json(state_dir / RECORD, record)
     for checkpoint in state_dir.glob("*.ckpt"):
         checkpoint.unlink()
 
@@ -344,8 +374,6 @@ def _divide_over_devices(trainer: pl.Trainer, *orders: EpochBatches) -> None:
 @contextmanager
 def _quiet_trainer() -> Iterator[None]:
     """Keep the trainer's advertising and its advice on data loader workers from the user."""
-    import logging
-
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
