@@ -104,12 +104,12 @@ def sandbox(make_sandbox) -> Sandbox:
             scans=scan_study(),
         )
     )
-    box.snakemake()
+    box.snakemake("work/trivial/comparison", "sem", "scans")
     return box
 
 
-def read_scores(sandbox: Sandbox, study: str) -> dict:
-    return json.loads((sandbox.root / "reports" / study / "metrics.json").read_text())
+def read_scores(sandbox: Sandbox, folder: str) -> dict:
+    return json.loads((sandbox.root / folder / "metrics.json").read_text())
 
 
 def predict(sandbox: Sandbox, study: str, images: str) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def predict(sandbox: Sandbox, study: str, images: str) -> pd.DataFrame:
 
 
 def test_a_number_that_the_picture_shows_is_learnt_and_one_drawn_by_lot_is_not(sandbox):
-    scores = read_scores(sandbox, "trivial")
+    scores = read_scores(sandbox, "work/trivial/comparison")
     assert scores["shown.image.value.r2"] > 0.9
     assert scores["shown.image.value.mae"] < 3
     assert scores["drawn.image.lot.r2"] < 0.15
@@ -155,7 +155,7 @@ def test_two_quantities_of_tiles_are_published_with_units_and_intervals(sandbox)
 
 
 def test_slices_of_scans_become_cells(sandbox):
-    scores = read_scores(sandbox, "scans")
+    scores = read_scores(sandbox, "reports/scans")
     for who in ("fit", "baseline_mean", "baseline_winding", "baseline_texture_forest"):
         for level in ("slice", "specimen"):
             assert f"{who}.{level}.remaining_capacity_percent.mae" in scores
