@@ -8,10 +8,11 @@ from batteryscope.evaluation.arm_pairs import (
     PAIR_COLUMNS,
     compare_pairs_of_arms,
     correct_by_holm,
-    describe_pairs,
     find_better,
     find_left_out_ratio,
+    judge_pairs,
 )
+from batteryscope.evaluation.sentences.classes import SENTENCES
 
 ROLES = ["train"] * 60 + ["validation"] * 10 + ["test"] * 30
 
@@ -89,11 +90,11 @@ def test_fits_on_the_same_images_do_not_speak_for_other_images(common_test, bett
 def test_main_arm_is_put_beside_the_others_in_words():
     images = make_images({"poor": [6] * 7, "good": [9] * 7, "near": [9, 9, 8, 9, 9, 9, 9]})
     pairs = compare_pairs_of_arms(images, ["poor", "good", "near"], SPLIT)
-    (finding,) = describe_pairs(pairs, "good")
+    (finding,) = SENTENCES.record(judge_pairs(pairs, "good"))
     assert "poor +30.0 points (95 % interval +30.0 to +30.0; good is better)" in finding["text"]
     assert "near +1.4 points (95 % interval −" in finding["text"]
     assert "chance may explain it" in finding["text"]
-    assert describe_pairs(pairs.head(0), "good") == []
+    assert judge_pairs(pairs.head(0), "good") == []
 
 
 def test_holm():

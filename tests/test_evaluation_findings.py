@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.config.table_format import TableFormat
+from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import aggregate_to_images
 from batteryscope.evaluation.comparison import (
@@ -13,11 +14,12 @@ from batteryscope.evaluation.comparison import (
 from batteryscope.evaluation.external import score_external
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import join_predictions
-from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
 from batteryscope.evaluation.verdicts import (
     audit_shortcuts,
     collect_findings,
-    describe_unjudged,
+    count_unjudged,
     judge_against_baselines,
 )
 from tests.compared_arms import (
@@ -41,6 +43,10 @@ def judge(manifest, *arms):
     return table, list_levels(predictions, manifest)["image"]
 
 
+def say(verdict):
+    return SENTENCES.tell(Finding("baselines", None, verdict))
+
+
 def test_verdict_sentences(manifest):
     bad = manifest["sample_id"][::2]
     good, poor = make_arm(manifest, "fit"), make_arm(manifest, "fit", bad)
@@ -48,17 +54,17 @@ def test_verdict_sentences(manifest):
     strong = make_arm(manifest, "baseline_grey_levels", bad[:2], tiles=1)
     verdict = judge_against_baselines(*judge(manifest, good, weak), "fit")
     assert verdict["beats_all"]
-    assert "beats every baseline" in verdict["text"]
-    assert "50.0 points" in verdict["text"]
+    assert "beats every baseline" in say(verdict)
+    assert "50.0 points" in say(verdict)
     verdict = judge_against_baselines(*judge(manifest, poor, strong), "fit")
     assert not verdict["beats_all"]
-    assert "does NOT beat" in verdict["text"]
-    assert "points below" in verdict["text"]
+    assert "does NOT beat" in say(verdict)
+    assert "points below" in say(verdict)
     close = judge_against_baselines(*judge(manifest, good, strong), "fit")
     assert not close["beats_all"]  # two images of forty are chance
-    assert "chance explains" in close["text"]
+    assert "chance explains" in say(close)
     alone = judge_against_baselines(*judge(manifest, good), "fit")
-    assert "no baseline was run" in alone["text"]
+    assert "no baseline was run" in say(alone)
     with pytest.raises(InputError, match="arm 'nothing' has no test images"):
         judge_against_baselines(*judge(manifest, good), "nothing")
 
@@ -72,7 +78,7 @@ def test_verdict_of_several_fits_agrees_with_its_counts(manifest):
     table, images = judge(manifest, pd.concat([*fits, second]), weak)
     verdict = judge_against_baselines(table, images, "fit")
     (pair,) = verdict["baselines"].values()
-    assert verdict["text"].startswith("fit (vote of 2 fits) classifies 100.0 % of 40 test images")
+    assert say(verdict).startswith("fit (vote of 2 fits) classifies 100.0 % of 40 test images")
     assert pair["difference"] == pytest.approx(
         (pair["only_model_right"] - pair["only_baseline_right"]) / pair["n"]
     )
@@ -86,14 +92,15 @@ def test_shortcut_audit(manifest):
     metadata = make_arm(manifest, "baseline_metadata", bad[::3], tiles=1)
     warned = audit_shortcuts(judge(manifest, fit, near)[0], manifest, "fit")
     assert len(warned) == 1
-    assert "grey levels without shapes alone classify 87.5 % of 40" in warned[0]["text"]
-    assert "confounded" in warned[0]["text"]
+    assert "grey levels without shapes alone classify 87.5 % of 40" in SENTENCES.tell(warned[0])
+    assert "confounded" in SENTENCES.tell(warned[0])
     assert audit_shortcuts(judge(manifest, fit, far)[0], manifest, "fit") == []
     by_metadata = audit_shortcuts(judge(manifest, fit, far, metadata)[0], manifest, "fit")
-    assert "acquisition metadata alone classify 65.0 %" in by_metadata[0]["text"]
+    assert "acquisition metadata alone classify 65.0 %" in SENTENCES.tell(by_metadata[0])
     sessions = manifest.assign(session_id=manifest["class"] + "_day")
     table = judge(manifest, fit, far)[0]
-    assert "4 acquisition sessions" in audit_shortcuts(table, sessions, "fit")[0]["text"]
+    (by_session,) = audit_shortcuts(table, sessions, "fit")
+    assert "4 acquisition sessions" in SENTENCES.tell(by_session)
     mixed = manifest.assign(session_id=manifest["number"].astype(str))
     assert audit_shortcuts(table, mixed, "fit") == []
 
@@ -106,7 +113,7 @@ def test_findings_name_leaks_and_single_fits(manifest):
     audit = {"warnings": ["Two images look alike."]}
     split = images[images["arm"] == "fit"][["sample_id", "repeat", "fold", "role"]]
     findings = collect_findings(table, images, manifest, "fit", audit, split)
-    kinds = {f["kind"]: f["text"] for f in findings}
+    kinds = {f.kind: SENTENCES.tell(f) for f in findings}
     assert "unjudged" not in kinds
     assert kinds["leakage"] == "Two images look alike."
     assert "trained once" in kinds["single_fit"]
@@ -117,11 +124,13 @@ def test_findings_name_leaks_and_single_fits(manifest):
 def test_images_without_a_verdict_are_counted_as_mistakes(manifest):
     images = aggregate_to_images(make_arm(manifest, "fit", wrong=["s000"], folds=1))
     split = images[["sample_id", "repeat", "fold", "role"]]
-    assert describe_unjudged(images, split, "fit") is None
-    text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit")
+    assert count_unjudged(images, split, "fit") == []
+    (found,) = count_unjudged(images[images["sample_id"] != "s001"], split, "fit")
+    text = SENTENCES.tell(found)
     assert "no verdict on 1 of 40 test images" in text
     assert "would be 95.0 %" in text
-    text = describe_unjudged(images[images["sample_id"] != "s001"], split, "fit", "slice")
+    (found,) = count_unjudged(images[images["sample_id"] != "s001"], split, "fit", "slice")
+    text = SENTENCES.tell(found)
     assert "1 of 40 test slices, because no cell or too irregular windings" in text
     assert "its accuracy per slice would be" in text
 
@@ -169,7 +178,7 @@ def test_survey_on_the_same_images(manifest, tmp_path):
     assert table.loc["Lee", "accuracy_shared"] == 1
     nothing = compare_with_survey(survey, images[:0], manifest, "fit")
     assert "model" not in set(nothing["who"])
-    assert "tested on none" in describe_survey(nothing)
+    assert "tested on none" in SENTENCES.tell(judge_survey(nothing))
 
 
 @pytest.mark.parametrize("kind", ["utf-16", "cp1252", "xlsx", "stated"])

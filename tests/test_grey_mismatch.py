@@ -16,9 +16,10 @@ from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.forward import predict_fit
-from batteryscope.evaluation.grey_mismatch import MISMATCH, describe_mismatches
+from batteryscope.evaluation.grey_mismatch import MISMATCH, judge_mismatches
 from batteryscope.evaluation.predict_mismatched import predict_mismatched
 from batteryscope.evaluation.predictions import join_predictions
+from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.plan import plan_study
@@ -171,7 +172,7 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
         ("raw", "tile"): 0.996, ("own", "tile"): 0.996, ("raw_tested_per_image", "tile"): 0.2,
     }  # fmt: skip
 
-    (finding,) = describe_mismatches(MISMATCHES, table, "own")
+    (finding,) = SENTENCES.record(judge_mismatches(MISMATCHES, table, "own"))
     assert finding["kind"] == MISMATCH
     assert finding["text"] == (
         "Tested with 'per_image' grey levels: raw, trained with 'raw', classifies 50.0 % of 18 "
@@ -182,10 +183,9 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
         "'dataset'). Such a number tells of a mismatch between training and test, not of a "
         "property of the normalisation."
     )
-    assert describe_mismatches([], table, "raw") == []
-    (finding,) = describe_mismatches(
-        [MISMATCHES[1], MISMATCHES[1].model_copy(update={"arm": "own"})], table, "own"
-    )
+    assert judge_mismatches([], table, "raw") == []
+    several = [MISMATCHES[1], MISMATCHES[1].model_copy(update={"arm": "own"})]
+    (finding,) = SENTENCES.record(judge_mismatches(several, table, "own"))
     assert "raw, trained" not in finding["text"]
     assert "other strategies stand in the table" in finding["text"]
 

@@ -18,6 +18,7 @@ from batteryscope.evaluation.regression_features import measure_tiles
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import find_quantity, measure_errors
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sentences.quantities import SENTENCES
 from batteryscope.tilestore import TileStore
 
 POROSITY = Quantity(name="porosity", unit="%", label="porosity", low=0, high=100)
@@ -198,6 +199,7 @@ def test_findings_say_whether_a_network_is_needed(error, severity, words):
         {"fit": split},
         "fit",
     )
+    found = SENTENCES.record(found)
     [verdict] = [f for f in found if f["kind"] == "baseline"]
     assert verdict["severity"] == severity
     assert words in verdict["text"]

@@ -29,6 +29,7 @@ from batteryscope.evaluation.regression_findings import (
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sentences.capacities import SENTENCES
 
 TARGETS = ["capacity_0p2c_ah_kg", "capacity_5c_ah_kg"]
 POROSITIES = ("50", "30", "20")
@@ -179,6 +180,7 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     found = find_capacity_findings(
         comparison, images, curves, intervals, by_class, protocols, "mass", 0.9
     )
+    found = SENTENCES.record(found)
     kinds = {f["kind"]: f for f in found}
     assert {"proxy", "leak", "unknown_porosity", "constant", "coverage"} <= set(kinds)
     text = next(f["text"] for f in found if f["kind"] == "proxy")
@@ -209,7 +211,7 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
         *measure_capacity_intervals(images, 0.9),
         {"a": {**protocol, "label": "A, first"}, "b": protocol}, "a", 0.9,
     )  # fmt: skip
-    (proxy,) = [f["text"] for f in found if f["kind"] == "proxy"]
+    (proxy,) = [SENTENCES.tell(f) for f in found if f.kind == "proxy"]
     assert re.match(rf"MAPE with a network: {np.mean(mine):.1f} ± [0-9.]+ % \(A, first\), ", proxy)
     assert "% (b). Without one: the mean" in proxy
     assert said in proxy
@@ -232,7 +234,7 @@ def test_a_porosity_that_intervals_fail_is_told():
         measure_capacity_intervals(images, 0.8).by_target, by_class.reset_index(),
         {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, "a", 0.8,
     )  # fmt: skip
-    (told,) = [f for f in found if f["kind"] == "coverage"]
+    (told,) = [f for f in SENTENCES.record(found) if f["kind"] == "coverage"]
     assert told["severity"] == "warning"
     assert "fewest are inside at 20 % porosity: 0 % of all C-rates together" in told["text"]
     assert "on average over all porosities only" in told["text"]

@@ -25,6 +25,7 @@ from batteryscope.demo.write_dataset import generate_dataset
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.baselines import predict_from_windings
 from batteryscope.evaluation.comparison import compare_arms, list_levels
+from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
 from batteryscope.models.classifier import build_classifier
@@ -260,7 +261,9 @@ def test_a_division_by_slice_is_told_in_words(study: SimpleNamespace, tmp_path: 
     assert len(warning) == 1
     assert "Neighbouring slices of one cell are on both sides" in warning[0]
     split = pd.read_parquet(names["split"])
-    finding = list_straddling_findings({"x": split}, {"x": "by slice"}, study.manifest)[0]
+    finding = SENTENCES.record(
+        list_straddling_findings({"x": split}, {"x": "by slice"}, study.manifest)
+    )[0]
     assert finding["text"].startswith("Strategy “by slice”: Neighbouring slices")
 
 

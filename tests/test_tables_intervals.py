@@ -9,6 +9,7 @@ from batteryscope.evaluation.conformal import (
 )
 from batteryscope.tables.findings import judge_intervals
 from batteryscope.tables.intervals import find_outside_range, find_ranges, measure_intervals
+from batteryscope.tables.sentences import SENTENCES
 from tests.table_study import make_rows, make_study
 
 
@@ -78,13 +79,13 @@ def test_infinite_and_too_narrow_intervals_are_told():
     table = measure_intervals(make_synthetic(5), 0.9)
     assert np.isinf(table["relative_half_width"][:2]).all()
     assert table["coverage_measured"].tolist() == [1.0, 1.0, 1.0]
-    (finding,) = judge_intervals(table, make_study())
+    (finding,) = SENTENCES.record(judge_intervals(table, make_study()))
     assert "infinite in 2 of 2 repeats: 5 rows that other repeats have tested" in finding["text"]
     assert "which needs 9" in finding["text"]
     # One repeat fails altogether: the other one's errors do not tell, its own tell too much.
     narrow = make_synthetic(200)
     narrow["y_true"] = narrow["y_true"].mask(narrow["repeat"] == 0, 2 * narrow["y_pred"])
-    (finding,) = judge_intervals(measure_intervals(narrow, 0.9), make_study())
+    (finding,) = SENTENCES.record(judge_intervals(measure_intervals(narrow, 0.9), make_study()))
     assert "too narrow: they hold 50.0% of 400 test predictions" in finding["text"]
     good = measure_intervals(make_synthetic(200), 0.9)
     assert list(judge_intervals(good, make_study())) == []

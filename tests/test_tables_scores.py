@@ -19,9 +19,10 @@ from batteryscope.tables.scores import (
     measure,
     score_predictions,
 )
+from batteryscope.tables.sentences import SENTENCES
 from batteryscope.tables.table_predictions import check_table_predictions
 from batteryscope.tables.verdicts import (
-    describe_break_even,
+    find_break_evens,
     judge_baselines,
     judge_pretrained,
     judge_transfer,
@@ -101,14 +102,14 @@ def test_a_baseline_that_wins_is_told_with_its_lead():
     assert (best["first_mean"], best["second_mean"], best["mean"], best["n"]) == (
         pytest.approx(9), pytest.approx(3), pytest.approx(6), 3,
     )  # fmt: skip
-    (finding,) = judge_baselines(pairs, study)
+    (finding,) = SENTENCES.record(judge_baselines(pairs, study))
     assert finding["severity"] == "warning"
     assert "A simple baseline beats the network for density of NMC" in finding["text"]
     assert "linear regression reaches 3 % against 9 % MAPE" in finding["text"]
     assert "6 percentage points" in finding["text"]
-    (transfer,) = judge_transfer(pairs, study)
+    (transfer,) = SENTENCES.record(judge_transfer(pairs, study))
     assert transfer["text"].startswith("Transfer does not pay for density of NMC")
-    (pretrained,) = judge_pretrained(scores, study)
+    (pretrained,) = SENTENCES.record(judge_pretrained(scores, study))
     assert pretrained["severity"] == "warning"
     assert "fails for density of NMC: 55 % MAPE" in pretrained["text"]
 
@@ -117,8 +118,8 @@ def test_a_network_that_wins_is_told_as_well():
     study = make_study()
     predictions = join({"adapter": [2, 3, 4], "scratch": [20, 21, 23], "baseline_mean": [30] * 3})
     pairs = compare_pairs(score_predictions(predictions), "adapter")
-    assert [f["severity"] for f in judge_baselines(pairs, study)] == ["good"]
-    (transfer,) = judge_transfer(pairs, study)
+    assert [f.severity for f in judge_baselines(pairs, study)] == ["good"]
+    (transfer,) = SENTENCES.record(judge_transfer(pairs, study))
     assert transfer["severity"] == "good"
     assert "Transfer pays for density of NMC" in transfer["text"]
     # At home, the source network stands for the main arm.
@@ -143,7 +144,7 @@ def test_break_even_is_the_number_of_rows_from_which_the_rival_stays_ahead():
     found = find_break_even(summary, "adapter", "scratch", "density", "nmc")
     assert found == (20.0, [5.0, 10.0, 20.0, 30.0, 37.0])
     pairs = compare_pairs(score_predictions(predictions), "adapter")
-    texts = [f["text"] for f in describe_break_even(pairs, summary, make_study())]
+    texts = [SENTENCES.tell(f) for f in find_break_evens(pairs, summary, make_study())]
     assert "from 20 target rows on, the network trained from scratch" in texts[0]
     assert "break-even is not within the rows measured (5, 10, 20, 30, 37)" in texts[1]
 
@@ -152,11 +153,11 @@ def test_constant_features_and_few_rows_are_told():
     rows = pd.DataFrame({name: [1.0, 2.0, 1.0, 2.0] for name in FEATURES}).assign(
         sample_id=list("abcd"), domain=["graphite"] * 2 + ["nmc"] * 2, roll_speed=[3.0, 3, 3, 4]
     )
-    (constant,) = find_constant_features(rows, make_study())
+    (constant,) = SENTENCES.record(find_constant_features(rows, make_study()))
     assert constant["severity"] == "warning"
     assert "roll speed holds a single value in graphite (3 µm)" in constant["text"]
     split = pd.DataFrame({"sample_id": list("abcd"), "repeat": 0, "role": ["train", "test"] * 2})
-    few = [f["text"] for f in find_few_rows(rows, split)]
+    few = [SENTENCES.tell(f) for f in find_few_rows(rows, split)]
     assert [text.split(":")[0] for text in few] == [
         "graphite has only 1 test rows in a repeat (fewer than 10)",
         "NMC has only 1 test rows in a repeat (fewer than 10)",
@@ -217,7 +218,7 @@ def test_program_writes_all_tables(tmp_path):
 def test_a_network_with_one_answer_for_many_rows_is_told():
     stuck = make_rows("adapter", [8.0], n_rows=12)
     stuck["y_pred"] = [*[8.313] * 5, *range(7)]
-    (finding,) = find_single_answers(stuck, make_study())
+    (finding,) = SENTENCES.record(find_single_answers(stuck, make_study()))
     assert "42% of the test rows get one and the same prediction" in finding["text"]
     stuck["y_pred"] = range(12)
     assert list(find_single_answers(stuck, make_study())) == []

@@ -39,14 +39,15 @@ def compare(arguments: argparse.Namespace) -> None:
 
     from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation import comparison, verdicts
-    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, describe_pairs
+    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
-    from batteryscope.evaluation.grey_mismatch import describe_mismatches, read_mismatched
+    from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
+    from batteryscope.evaluation.sentences.classes import SENTENCES
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
-    from batteryscope.evaluation.survey import compare_with_survey, describe_survey, read_survey
+    from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.manifest.select import keep_samples
 
@@ -67,7 +68,7 @@ def compare(arguments: argparse.Namespace) -> None:
     tested = keep_samples(split, manifest, json.loads(arguments.where))
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
     pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
-    findings += [*describe_pairs(pairs, main_arm), *describe_mismatches(tests, table, main_arm)]
+    findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
     tables = {
         "comparison": table,
@@ -83,8 +84,9 @@ def compare(arguments: argparse.Namespace) -> None:
     if arguments.survey:
         answers = read_survey(arguments.survey, arguments.dataset, asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
-        findings.append({"kind": "survey", "severity": "info", "text": describe_survey(compared)})
-    write_comparison(arguments.out_dir, tables, comparison.flatten_metrics(table), findings)
+        findings.append(judge_survey(compared))
+    metrics = comparison.flatten_metrics(table)
+    write_comparison(arguments.out_dir, tables, metrics, findings, SENTENCES)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         flatten_table_metrics,
         score_predictions,
     )
+    from batteryscope.tables.sentences import SENTENCES
     from batteryscope.tables.table_predictions import check_table_predictions, name_source_arm
 
     settings = read_settings(TableStudySettings, arguments.settings)
@@ -68,7 +69,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "ablations": ablations,
         "intervals": intervals,
     }
-    write_comparison(arguments.out, tables, flatten_table_metrics(comparison), findings)
+    metrics = flatten_table_metrics(comparison)
+    write_comparison(arguments.out, tables, metrics, findings, SENTENCES)
     log.info("%d predictions of %d arms", len(predictions), predictions["arm"].nunique())
 
 

@@ -1,6 +1,5 @@
 """All pairs of arms: whether one beats the other, over the fits and on the images."""
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.finding import Finding
 from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
 from batteryscope.evaluation.predictions import FIT
 
@@ -122,8 +122,8 @@ def find_better(pair: Mapping[Hashable, Any]) -> str | None:
     return str(pair["first"] if pair["difference"] > 0 else pair["second"])
 
 
-def describe_pairs(pairs: pd.DataFrame, main_arm: str) -> list[dict[str, str]]:
-    """Say what the main arm is worth beside every other one, as one finding; none without others.
+def judge_pairs(pairs: pd.DataFrame, main_arm: str) -> list[Finding]:
+    """Find what the main arm is worth beside every other one, as one finding; none without others.
 
     Parameters
     ----------
@@ -132,25 +132,22 @@ def describe_pairs(pairs: pd.DataFrame, main_arm: str) -> list[dict[str, str]]:
     main_arm
         The arm in question.
     """
-    told = []
+    others = []
     for pair in pairs.to_dict("records"):
         if main_arm not in (pair["first"], pair["second"]):
             continue
         sign = 100 if pair["first"] == main_arm else -100
-        other = pair["second"] if pair["first"] == main_arm else pair["first"]
         low, high = sorted((sign * pair["low"], sign * pair["high"]))
-        better = find_better(pair)
-        verdict = "chance may explain it" if better is None else f"{better} is better"
-        interval = "no interval" if np.isnan(low) else f"95 % interval {low:+.1f} to {high:+.1f}"
-        told.append(f"{other} {sign * pair['difference']:+.1f} points ({interval}; {verdict})")
-    if not told:
-        return []
-    text = f"{main_arm} minus every other strategy, on the same test images: {'; '.join(told)}."
-    return [{"kind": "pairs", "severity": "info", "level": "plain", "text": _use_minus(text)}]
-
-
-def _use_minus(text: str) -> str:
-    return re.sub(r"-(?=\d)", "−", text)
+        others.append(
+            {
+                "name": pair["second"] if pair["first"] == main_arm else pair["first"],
+                "points": sign * pair["difference"],
+                "interval": None if np.isnan(low) else (low, high),
+                "better": find_better(pair),
+            }
+        )
+    facts = {"main_arm": main_arm, "others": others}
+    return [Finding("pairs", "info", facts, {"level": "plain"})] if others else []
 
 
 def correct_by_holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from batteryscope.config.evaluate import GreyMismatch
+from batteryscope.core.finding import Finding
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.predictions import join_predictions, read_predictions
-from batteryscope.evaluation.verdicts import Finding, find_judged_level, find_pooled_accuracy
+from batteryscope.evaluation.verdicts import find_judged_level, find_pooled_accuracy
 
 MISMATCH = "grey_levels_at_test"  # kind of the finding
 
@@ -40,10 +42,10 @@ def read_mismatched(
     return tests, join_predictions([predictions, *tables])
 
 
-def describe_mismatches(
+def judge_mismatches(
     mismatches: Sequence[GreyMismatch], comparison: pd.DataFrame, main_arm: str
 ) -> list[Finding]:
-    """Say what the mismatches cost, beside strategies trained with those grey levels.
+    """Find what the mismatches cost, beside strategies trained with those grey levels.
 
     Parameters
     ----------
@@ -56,43 +58,37 @@ def describe_mismatches(
 
     Returns
     -------
-    list of dict
-        One finding; none without mismatches.
+    list of Finding
+        One; none without mismatches.
     """
     if not mismatches:
         return []
     chosen = [m for m in mismatches if m.arm == main_arm] or mismatches
-    told = []
-    for tested in dict.fromkeys(mismatch.tested for mismatch in chosen):
-        arms = [_describe(m, comparison) for m in chosen if m.tested == tested]
-        told.append(f"Tested with '{tested}' grey levels: {'; '.join(arms)}.")
-    if len(chosen) < len(mismatches):
-        told.append("The other strategies stand in the table of the comparison.")
-    text = (
-        f"{' '.join(told)} Such a number tells of a mismatch between training and test, not of "
-        "a property of the normalisation."
-    )
-    return [{"kind": MISMATCH, "severity": "info", "level": "plain", "text": text}]
+    tests = {
+        tested: [_measure(m, comparison) for m in chosen if m.tested == tested]
+        for tested in dict.fromkeys(mismatch.tested for mismatch in chosen)
+    }
+    facts = {"tests": tests, "some_left_out": len(chosen) < len(mismatches)}
+    return [Finding(MISMATCH, "info", facts, {"level": "plain"})]
 
 
-def _describe(mismatch: GreyMismatch, comparison: pd.DataFrame) -> str:
+def _measure(mismatch: GreyMismatch, comparison: pd.DataFrame) -> dict[str, Any]:
     accuracy, n = find_pooled_accuracy(comparison, mismatch.name)
     low, high = find_wilson_interval(accuracy, n)
-    unit = find_judged_level(comparison, mismatch.name)
-    usual, _ = find_pooled_accuracy(comparison, mismatch.arm)
-    return (
-        f"{mismatch.arm}, trained with '{mismatch.trained}', classifies {100 * accuracy:.1f} % of "
-        f"{n} test {unit}s (95 % interval {100 * low:.1f} to {100 * high:.1f} %; tested as it was "
-        f"trained: {100 * usual:.1f} %; {_describe_matched(mismatch, comparison)})"
-    )
-
-
-def _describe_matched(mismatch: GreyMismatch, comparison: pd.DataFrame) -> str:
-    if mismatch.matched is None:
-        return f"no strategy here was trained and tested with '{mismatch.tested}'"
-    accuracy, _ = find_pooled_accuracy(comparison, mismatch.matched)
-    other = "" if mismatch.alike else ", though with other settings too"
-    return (
-        f"{mismatch.matched}, trained and tested with '{mismatch.tested}'{other}: "
-        f"{100 * accuracy:.1f} %"
-    )
+    matched = mismatch.matched
+    return {
+        "name": mismatch.arm,
+        "trained": mismatch.trained,
+        "accuracy": accuracy,
+        "n": n,
+        "unit": find_judged_level(comparison, mismatch.name),
+        "low": low,
+        "high": high,
+        "usual": find_pooled_accuracy(comparison, mismatch.arm)[0],
+        "matched": matched
+        and {
+            "name": matched,
+            "alike": mismatch.alike,
+            "accuracy": find_pooled_accuracy(comparison, matched)[0],
+        },
+    }

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
+from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.baseline_catalogue import OF_QUANTITIES
 from batteryscope.evaluation.paired import FitComparison, compare_scores
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT
-
-Finding = dict[str, str]
 
 
 def find_quantity_findings(
@@ -49,8 +48,7 @@ def find_quantity_findings(
         if protocols[arm]["group"] == "image" and protocols[main_arm]["group"] != "image":
             found.append(_judge_leak(comparison, arm, main_arm, protocols[arm]))
     found += _judge_coverage(intervals, quantities, main_arm)
-    order = {"warning": 0, "info": 1, "good": 2}
-    return sorted(found, key=lambda f: order[f["severity"]])
+    return sorted(found, key=lambda f: ("warning", "info", "good").index(str(f.severity)))
 
 
 def judge_quantity(
@@ -61,7 +59,7 @@ def judge_quantity(
     protocol: Mapping[str, str],
     split: pd.DataFrame,
 ) -> list[Finding]:
-    """Say whether an arm predicts a quantity with a smaller error than all baselines.
+    """Find whether an arm predicts a quantity with a smaller error than all baselines.
 
     The mean absolute errors are compared fit by fit on the same test units (:func:`pair_errors`).
     The best baseline is chosen by the same test units, which favours it a little.
@@ -72,42 +70,28 @@ def judge_quantity(
     if mine.empty:
         return []
     if mine["y_true"].nunique() < 2:
-        text = (
-            f"{quantity.label}: all test samples have the same value, so that whoever knows it is "
-            "right and nothing can be told about models."
-        )
-        return [{"kind": "constant", "severity": "warning", "text": text}]
+        return [Finding("constant", "warning", {"label": quantity.label})]
     rivals = {
         name: units[units["arm"] == f"{BASELINE_PREFIX}{name}{suffix}"] for name in OF_QUANTITIES
     }
     errors = {n: float(_list_errors(rows).mean()) for n, rows in rivals.items() if len(rows)}
     if not errors:
         return []
-    best = min(errors, key=lambda name: errors[name])
-    pair = pair_errors(mine, rivals[best], split)
-    ours, unit = float(_list_errors(mine).mean()), quantity.unit
-    listed = "; ".join(
-        f"{OF_QUANTITIES[name].in_sentence} {error:.3g}"
-        for name, error in sorted(errors.items(), key=lambda item: item[1])
-    )
-    span = (
-        f"95 % interval {pair.low:+.2g} to {pair.high:+.2g} {unit}"
-        if np.isfinite(pair.low)
-        else "a single fit and unit give no interval"
-    )
-    text = (
-        f"{quantity.label}, mean absolute error in {unit} ({label}): network {ours:.3g}. "
-        f"Without one: {listed}. Network minus best baseline: {pair.mean:+.2g} {unit} ({span}). "
-    )
-    if pair.high < 0:
-        verdict, severity = "The network beats all of them.", "good"
-    elif pair.mean < 0:
-        verdict, severity = "The network errs less, but that may be chance.", "info"
-    else:
-        least = OF_QUANTITIES[best].in_sentence
-        verdict = f"Nothing shows that the network has learnt more than {least} tells."
-        severity = "warning"
-    return [{"kind": "baseline", "severity": severity, "text": text + verdict}]
+    ranked = sorted(errors.items(), key=lambda item: item[1])
+    pair = pair_errors(mine, rivals[ranked[0][0]], split)
+    severity: Severity = "warning"
+    if pair.mean < 0:
+        severity = "good" if pair.high < 0 else "info"
+    facts = {
+        "label": quantity.label,
+        "unit": quantity.unit,
+        "arm": label,
+        "error": float(_list_errors(mine).mean()),
+        "baselines": [{"name": OF_QUANTITIES[n].in_sentence, "error": e} for n, e in ranked],
+        "difference": pair.mean,
+        "interval": (pair.low, pair.high) if np.isfinite(pair.low) else None,
+    }
+    return [Finding("baseline", severity, facts)]
 
 
 def average_units(images: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -157,12 +141,8 @@ def _judge_leak(
     comparison: pd.DataFrame, arm: str, main_arm: str, protocol: Mapping[str, str]
 ) -> Finding:
     alike, apart = pick(comparison, arm, "r2")[0], pick(comparison, main_arm, "r2")[0]
-    text = (
-        f"{protocol.get('label', arm)}: samples of one specimen are in training and test, so the "
-        f"model has met every test specimen; R² {alike:.2f}, against {apart:.2f} when specimens "
-        "are kept apart."
-    )
-    return {"kind": "leak", "severity": "warning", "text": text}
+    facts = {"label": protocol.get("label", arm), "alike": alike, "apart": apart}
+    return Finding("leak", "warning", facts)
 
 
 def _judge_coverage(
@@ -172,19 +152,13 @@ def _judge_coverage(
     for row in intervals[intervals["arm"] == arm].to_dict("records"):
         quantity = find_quantity(str(row["target"]), quantities)
         share, wanted = float(row["coverage_measured"]), float(row["coverage_wanted"])
-        if not np.isfinite(share):
-            text = (
-                f"{quantity.label}: {row['n_groups']} independent units are too few for intervals "
-                f"that hold {100 * wanted:.0f} %."
-            )
-            found.append({"kind": "coverage", "severity": "info", "text": text})
-            continue
-        narrow = share < wanted - 0.1
-        text = (
-            f"{quantity.label}: of the intervals for {100 * wanted:.0f} %, {100 * share:.0f} % "
-            "hold the true value of their test sample"
-            + ("; they are too narrow." if narrow else ".")
-        )
-        severity = "warning" if narrow else "info"
-        found.append({"kind": "coverage", "severity": severity, "text": text})
+        narrow = share < wanted - 0.1  # never, where it is not known
+        facts = {
+            "label": quantity.label,
+            "n_groups": row["n_groups"],
+            "wanted": wanted,
+            "share": share if np.isfinite(share) else None,
+            "narrow": narrow,
+        }
+        found.append(Finding("coverage", "warning" if narrow else "info", facts))
     return found

@@ -1,4 +1,4 @@
-"""What follows from the errors, in sentences: proxies as good as networks, unknown porosities."""
+"""What follows from the errors of capacities: proxies as good as networks, unknown porosities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
 from batteryscope.evaluation.regression_metrics import measure_fits, read_target
 
-Finding = dict[str, str]
 COMPUTED = "computed_labels"
 AS_GOOD = 1.1  # a baseline with at most this factor on the network's error is as good
 
@@ -43,7 +43,8 @@ def find_capacity_findings(
         The column from whose porosity the half-cell model computed the capacities, empty if they
         were measured.
     """
-    found: list[Finding] = [_warn_about_computed(computed_from)] if computed_from else []
+    computed = Finding(COMPUTED, "warning", {"column": computed_from})
+    found = [computed] if computed_from else []
     for arms in _group_arms(images, protocols):
         found += _judge_proxies(comparison, images, arms, protocols)
     for arm, protocol in protocols.items():
@@ -55,8 +56,7 @@ def find_capacity_findings(
     found += _judge_trade_off(curves, [main_arm, *protocols], truth)
     found += _judge_constants(images, main_arm)
     found += _judge_coverage(intervals, by_class, main_arm, coverage)
-    order = {"warning": 0, "info": 1}
-    return sorted(found, key=lambda f: order[f["severity"]])
+    return sorted(found, key=lambda f: ("warning", "info").index(str(f.severity)))
 
 
 def _label(protocols: Mapping[str, Mapping[str, str]], arm: str) -> str:
@@ -66,18 +66,6 @@ def _label(protocols: Mapping[str, Mapping[str, str]], arm: str) -> str:
 def say_porosity(name: str) -> str:
     """Return how a class is called: a number is a porosity in percent."""
     return f"{name} % porosity" if name.replace(".", "", 1).isdigit() else f"'{name}'"
-
-
-def _warn_about_computed(column: str) -> Finding:
-    text = (
-        "Nobody measured the capacities of this study: the half-cell model computed them from the "
-        f"porosity in the column '{column}'. The network learns the porosity law of that model; "
-        "its errors say how well it reads the porosity from pictures, not how well it predicts "
-        "what real electrodes deliver. The model itself has no row of errors, since it would be "
-        "exact by definition. An external data set of electrodes with measured capacities "
-        "(evaluate.external) shows how good it is on those."
-    )
-    return {"kind": COMPUTED, "severity": "warning", "text": text}
 
 
 def _group_arms(
@@ -110,35 +98,31 @@ def _judge_proxies(
     if not errors:
         return []
     ranked = sorted(errors.items(), key=lambda item: item[1])
-    listed = "; ".join(f"{OF_CAPACITIES[key].in_sentence} {error:.1f} %" for key, error in ranked)
-    best, least = ranked[0]
-    # Whether a baseline is as good → MAPE of the network, and its text.
-    said: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
+    baselines = [{"name": OF_CAPACITIES[k].in_sentence, "mape": error} for k, error in ranked]
+    least = ranked[0][1]
+    said: dict[bool, list[dict[str, Any]]] = {True: [], False: []}  # by: a baseline is as good
     close = False
     for arm in arms:
         mine, sd = pick(comparison, arm)
         if np.isfinite(mine):
-            spread = f" ± {sd:.1f}" if np.isfinite(sd) else ""
             close |= AS_GOOD * mine < least < mine + sd
-            text = f"{mine:.1f}{spread} % ({_label(protocols, arm)})"
-            said[least <= AS_GOOD * mine].append((mine, text))
-    found = []
-    for as_good, networks in said.items():
-        if not networks:
-            continue
-        verdict = (
-            f"So {OF_CAPACITIES[best].in_sentence} is as good as the network or better"
-            + (" (up to a tenth worse counts as good)" if least > min(networks)[0] else "")
-            + "; nothing shows that the network has learnt more than this."
-            if as_good
-            else "The network beats all of them"
-            + (", though by less than its spread over the folds." if close else ".")
+            own = {"mape": mine, "sd": sd if np.isfinite(sd) else None}
+            said[least <= AS_GOOD * mine].append({**own, "label": _label(protocols, arm)})
+    return [
+        Finding(
+            "proxy",
+            "warning" if as_good else "info",
+            {
+                "networks": networks,
+                "baselines": baselines,
+                "as_good": as_good,
+                "is_worse": least > min(network["mape"] for network in networks),
+                "close": close,
+            },
         )
-        listed_networks = ", ".join(text for _, text in networks)
-        text = f"MAPE with a network: {listed_networks}. Without one: {listed}. {verdict}"
-        severity = "warning" if as_good else "info"
-        found.append({"kind": "proxy", "severity": severity, "text": text})
-    return found
+        for as_good, networks in said.items()
+        if networks
+    ]
 
 
 def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str, label: str) -> Finding:
@@ -149,23 +133,19 @@ def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str, label: str
         for d in sorted(set(comparison.loc[comparison["arm"] == arm, "domain"]) - {""})
     }
     worst = max(by_domain, key=lambda d: by_domain[d]) if by_domain else ""
-    text = (
-        f"{label}: for a porosity that no training electrode had, the MAPE is {new:.1f} % "
-        f"(porosities known from training: {known:.1f} %)"
-        + (f", worst at {say_porosity(worst)} with {by_domain[worst]:.1f} %" if worst else "")
-        + ". The first number is what a new calendering pressure must expect."
-    )
-    return {"kind": "unknown_porosity", "severity": "warning", "text": text}
+    facts = {
+        "label": label,
+        "new": new,
+        "known": known,
+        "worst": {"name": say_porosity(worst), "mape": by_domain[worst]} if worst else None,
+    }
+    return Finding("unknown_porosity", "warning", facts)
 
 
 def _judge_leak(comparison: pd.DataFrame, arm: str, main_arm: str, label: str) -> Finding:
     by_image, by_electrode = pick(comparison, arm)[0], pick(comparison, main_arm)[0]
-    text = (
-        f"{label}: images of one electrode are in training and test, so the model has met every "
-        f"test electrode; MAPE {by_image:.1f} %, against {by_electrode:.1f} % when electrodes are "
-        "kept apart."
-    )
-    return {"kind": "leak", "severity": "warning", "text": text}
+    facts = {"label": label, "by_image": by_image, "by_electrode": by_electrode}
+    return Finding("leak", "warning", facts)
 
 
 def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str], truth: str) -> list[Finding]:
@@ -181,16 +161,8 @@ def _judge_trade_off(curves: pd.DataFrame, arms: Sequence[str], truth: str) -> l
     own = [arm for arm in dict.fromkeys(arms) if (volume["arm"] == arm).any()]
     if own:
         said["predicted"] = _turns(volume[volume["arm"] == own[0]], "predicted")
-    listed = ", ".join(f"{name}: {'yes' if turns else 'no'}" for name, turns in said.items())
-    low, high = volume["c_rate"].min(), volume["c_rate"].max()
-    law = f"deliver more per litre at {low:g}C and less at {high:g}C than porous ones"
-    if all(said.values()):
-        text = f"Dense electrodes {law} ({listed})."
-    elif any(said.values()):
-        text = f"Whether dense electrodes {law} depends on whom one asks ({listed})."
-    else:
-        text = f"Dense electrodes do not {law} ({listed})."
-    return [{"kind": "trade_off", "severity": "info", "text": text}]
+    facts = {"said": said, "low": volume["c_rate"].min(), "high": volume["c_rate"].max()}
+    return [Finding("trade_off", "info", facts)]
 
 
 def _turns(part: pd.DataFrame, column: str) -> bool:
@@ -208,13 +180,7 @@ def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
         for target, part in mine.groupby("target", sort=False)
         if part["y_true"].std() < 0.02 * part["y_true"].mean()
     ]
-    if not flat:
-        return []
-    text = (
-        f"At {', '.join(flat)} the capacity of all electrodes differs by less than 2 %: any model "
-        "that knows the mean is right there, and R² says nothing."
-    )
-    return [{"kind": "constant", "severity": "info", "text": text}]
+    return [Finding("constant", "info", {"rates": flat})] if flat else []
 
 
 def _judge_coverage(
@@ -225,24 +191,20 @@ def _judge_coverage(
         return []
     low, high = mine["coverage_measured"].min(), mine["coverage_measured"].max()
     narrow = bool(low < coverage - 0.1)
-    text = (
-        f"Of the intervals for {100 * coverage:.0f} %, {100 * low:.0f} to {100 * high:.0f} % of "
-        "the test images lie inside, depending on the C-rate"
-        + ("; they are too narrow." if narrow else ".")
-    )
+    worst = None
     classes = by_class[(by_class["arm"] == arm) & by_class["coverage_measured"].notna()]
     if len(classes) > 1:
-        worst = classes.sort_values("coverage_measured", kind="stable").iloc[0]
-        share = float(worst["coverage_measured"])
-        low_there = bool(share < coverage - 0.1)
-        narrow |= low_there
-        text += (
-            f" Porosity by porosity the fewest are inside at {say_porosity(str(worst['class']))}: "
-            f"{100 * share:.0f} % of all C-rates together, {worst['n_groups']} electrodes"
-            + ("; intervals promise their share on average over all porosities only." if low_there
-               else ".")
-        )  # fmt: skip
-    return [{"kind": "coverage", "severity": "warning" if narrow else "info", "text": text}]
+        least = classes.sort_values("coverage_measured", kind="stable").iloc[0]
+        share = float(least["coverage_measured"])
+        worst = {
+            "name": say_porosity(str(least["class"])),
+            "share": share,
+            "n_groups": least["n_groups"],
+            "low": bool(share < coverage - 0.1),
+        }
+    facts = {"wanted": coverage, "low": low, "high": high, "narrow": narrow, "worst": worst}
+    severity: Severity = "warning" if narrow or (worst and worst["low"]) else "info"
+    return [Finding("coverage", severity, facts)]
 
 
 def list_protocols(arms: Mapping[str, Mapping[str, Any]], main_arm: str) -> dict[str, str]:

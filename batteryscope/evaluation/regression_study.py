@@ -19,6 +19,8 @@ from batteryscope.evaluation.regression_findings import find_capacity_findings, 
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sentences import capacities
+from batteryscope.evaluation.sentences import quantities as of_quantities
 from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
@@ -121,7 +123,8 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         "coverage_by_porosity": by_class,
         "images": images,
     }
-    write_comparison(out, written, flatten_capacity_metrics(comparison), findings)
+    told = (capacities if has_axis else of_quantities).SENTENCES
+    write_comparison(out, written, flatten_capacity_metrics(comparison), findings, told)
 
 
 def find_computed_from(study: StudySettings) -> str:

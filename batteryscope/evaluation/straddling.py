@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from batteryscope.core.finding import Finding
 from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
-
-Finding = dict[str, str]
 
 
 def read_splits(arms: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -46,6 +45,6 @@ def list_straddling_findings(
     findings = []
     for arm, split in splits.items():
         if text := warn_of_straddling(split, manifest):
-            name = labels.get(arm) or arm
-            findings.append({"kind": "leakage", "arm": arm, "text": f"Strategy “{name}”: {text}"})
+            facts = {"strategy": labels.get(arm) or arm, "warning": text}
+            findings.append(Finding("leakage", None, facts, {"arm": arm}))
     return findings

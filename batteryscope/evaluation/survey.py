@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from batteryscope.config.table_format import TableFormat
+from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.readers.table_lines import (
@@ -121,26 +122,17 @@ def compare_with_survey(
     return pd.concat([experts, pd.DataFrame(summary)], ignore_index=True)
 
 
-def describe_survey(table: pd.DataFrame) -> str:
-    """Say in one sentence how experts and model compare on the same images."""
+def judge_survey(table: pd.DataFrame) -> Finding:
+    """Find how experts and model compare on the same images, in a table of the survey."""
     mean, best = (table[table["kind"] == kind].iloc[0] for kind in ("mean", "best"))
-    n_experts = int((table["kind"] == "expert").sum())
-    start = (
-        f"{n_experts} experts classified {100 * mean['accuracy']:.1f} % of {mean['n']} images on "
-        f"average, the best one {100 * best['accuracy']:.1f} %"
-    )
     model = table[table["kind"] == "model"]
-    if model.empty:
-        return (
-            f"{start}; the model was tested on none of these images, so a fair comparison is not "
-            "possible: ask about images of the test part."
-        )
-    tested = model.iloc[0]
-    return (
-        f"{start}; the model classified {100 * tested['accuracy']:.1f} % of the {tested['n']} of "
-        f"these images that it was tested on (experts there: {100 * mean['accuracy_shared']:.1f} % "
-        "on average)."
-    )
+    facts = {
+        "n_experts": int((table["kind"] == "expert").sum()),
+        "mean": mean.to_dict(),
+        "best": best.to_dict(),
+        "model": None if model.empty else model.iloc[0].to_dict(),
+    }
+    return Finding("survey", "info", facts)
 
 
 def _score(answers: pd.DataFrame, right: str) -> dict[str, float]:

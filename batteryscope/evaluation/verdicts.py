@@ -1,11 +1,11 @@
-"""What the numbers mean, in plain sentences for the report."""
+"""What the numbers mean: what a reader of the report must know beside them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT
@@ -17,8 +17,6 @@ from batteryscope.evaluation.predictions import FIT, is_baseline
 
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
-
-Finding = dict[str, str]
 
 
 def judge_against_baselines(
@@ -38,12 +36,13 @@ def judge_against_baselines(
     Returns
     -------
     dict
-        ``main_arm, accuracy, n, beats_all``, ``baselines`` (per baseline: ``accuracy,
-        difference, p_value, only_model_right, only_baseline_right, n``) and ``text``.
-        Beating means right on significantly more of the common test images (McNemar's
-        exact test, p < 0.05). Every image counts once: if several fits tested it, by their
-        vote, which may be better than their mean accuracy. Differences are those on the
-        common images, so that they agree with the counts.
+        ``main_arm, accuracy, n, n_voters, unit, beats_all``, ``baselines`` (per baseline:
+        ``accuracy, difference, p_value, only_model_right, only_baseline_right, n``) and ``best``,
+        the baseline that is hardest to beat (an unbeaten one first, then the most accurate; None
+        without any), with its ``title``. Beating means right on significantly more of the common
+        test images (McNemar's exact test, p < 0.05). Every image counts once: if several fits
+        tested it, by their vote, which may be better than their mean accuracy. Differences are
+        those on the common images, so that they agree with the counts.
 
     Raises
     ------
@@ -73,11 +72,12 @@ def judge_against_baselines(
         "main_arm": main_arm,
         "accuracy": accuracy,
         "n": n,
+        "n_voters": n_voters,
+        "unit": find_judged_level(comparison, main_arm),
         "beats_all": bool(baselines) and all(beaten.values()),
         "baselines": baselines,
-        "text": _describe_verdict(main_arm, accuracy, n, n_voters, baselines, beaten).replace(
-            "images", f"{find_judged_level(comparison, main_arm)}s"
-        ),
+        "best": _find_hardest(baselines, beaten),
+        "significant": SIGNIFICANT,
     }
 
 
@@ -97,8 +97,8 @@ def audit_shortcuts(
 
     Returns
     -------
-    list of dict
-        ``{kind: shortcut, text}``; empty without any sign. A baseline is a sign when it is
+    list of Finding
+        Of the kind ``shortcut``; empty without any sign. A baseline is a sign when it is
         far above chance (twice the larger of 1/classes and the majority baseline, or half
         way from there to 1, whichever is lower) and within 10 points of the model; metadata
         already when far above chance. So is a session column in which every session holds
@@ -118,31 +118,23 @@ def audit_shortcuts(
         other, n = find_pooled_accuracy(comparison, name)
         near = other >= accuracy - CLOSE_TO_MODEL
         if other > far_above_chance and (near or name == "baseline_metadata"):
-            degree = "" if near else "partly "
-            findings.append(
-                {
-                    "kind": "shortcut",
-                    "text": f"Class and acquisition session are {degree}confounded: "
-                    f"{find_words(name, OF_CLASSES).in_sentence} alone classify "
-                    f"{_percent(other)} of {n} test {unit}s "
-                    f"({main_arm}: {_percent(accuracy)}, chance: {_percent(chance)}). "
-                    "The model may have learnt how the images were taken instead of the material; "
-                    "test it on images of the same classes from another session.",
-                }
-            )
+            facts = {
+                "near": near,
+                "baseline": find_words(name, OF_CLASSES).in_sentence,
+                "reached": other,
+                "n": n,
+                "unit": unit,
+                "main_arm": main_arm,
+                "accuracy": accuracy,
+                "chance": chance,
+            }
+            findings.append(Finding("shortcut", None, facts))
     sessions = (
         manifest[manifest["session_id"].notna()] if "session_id" in manifest else manifest[:0]
     )
     classes_per_session = sessions.groupby("session_id")["class"].nunique()
     if len(classes_per_session) > 1 and (classes_per_session == 1).all():
-        findings.append(
-            {
-                "kind": "shortcut",
-                "text": f"Each of the {len(classes_per_session)} acquisition sessions holds one "
-                "class only, so whatever differs between sessions (brightness, contrast, focus) "
-                "can stand in for the class.",
-            }
-        )
+        findings.append(Finding("shortcut", None, {"sessions": len(classes_per_session)}))
     return findings
 
 
@@ -155,52 +147,36 @@ def collect_findings(
     split: pd.DataFrame,
     judged: pd.DataFrame | None = None,
 ) -> list[Finding]:
-    """Collect everything a reader must know beside the numbers, as ``{kind, text}``;
-    the verdict on the baselines also says how serious it is (``severity``: good or warning).
+    """Collect everything a reader must know beside the numbers.
 
-    Kinds: ``baselines`` (verdict), ``shortcut``, ``metadata`` (baseline without
-    information), ``leakage`` (warnings of the split's audit), ``unjudged``, ``single_fit``.
-    ``judged`` are the test predictions at the level of :func:`find_judged_level`, if that is
-    another than that of ``images``.
+    Kinds: ``baselines`` (verdict, with a severity: good or warning), ``shortcut``, ``metadata``
+    (baseline without information), ``leakage`` (warnings of the split's audit), ``unjudged``,
+    ``single_fit``. ``judged`` are the test predictions at the level of
+    :func:`find_judged_level`, if that is another than that of ``images``.
     """
     verdict = judge_against_baselines(comparison, images if judged is None else judged, main_arm)
-    severity = "good" if verdict["beats_all"] else "warning"
-    findings: list[Finding] = [{"kind": "baselines", "severity": severity, "text": verdict["text"]}]
+    findings = [Finding("baselines", "good" if verdict["beats_all"] else "warning", verdict)]
     findings += audit_shortcuts(comparison, manifest, main_arm)
     if "baseline_metadata" in set(comparison["arm"]) and not list_informative_metadata(manifest):
-        findings.append(
-            {
-                "kind": "metadata",
-                "text": "No acquisition metadata column holds more than one value: the metadata "
-                "baseline carries no information and equals the most frequent class.",
-            }
-        )
-    findings += [{"kind": "leakage", "text": str(text)} for text in audit.get("warnings", [])]
+        findings.append(Finding("metadata", None))
+    findings += [Finding("leakage", None, {"warning": str(w)}) for w in audit.get("warnings", [])]
     is_scans = "slice" in set(comparison.loc[comparison["arm"] == main_arm, "level"])
     noun = "slice" if is_scans else "image"
-    if (unjudged := describe_unjudged(images, split, main_arm, noun)) is not None:
-        findings.append({"kind": "unjudged", "severity": "warning", "text": unjudged})
+    findings += count_unjudged(images, split, main_arm, noun)
     mine = images[images["arm"] == main_arm]
     unit = find_judged_level(comparison, main_arm)
     if len(mine[FIT].drop_duplicates()) == 1:
         accuracy, n = find_pooled_accuracy(comparison, main_arm)
         low, high = find_wilson_interval(accuracy, n)
-        findings.append(
-            {
-                "kind": "single_fit",
-                "text": f"{main_arm} was trained once, so its numbers carry no spread over folds "
-                f"or repeats; with {n} test {unit}s alone, the accuracy of {_percent(accuracy)} is "
-                f"known to lie between {_percent(low)} and {_percent(high)} "
-                "(95 % Wilson interval).",
-            }
-        )
+        facts = {"main_arm": main_arm, "n": n, "unit": unit, "accuracy": accuracy}
+        findings.append(Finding("single_fit", None, {**facts, "low": low, "high": high}))
     return findings
 
 
-def describe_unjudged(
+def count_unjudged(
     images: pd.DataFrame, split: pd.DataFrame, main_arm: str, noun: str = "image"
-) -> str | None:
-    """Say how many test images the main arm gave no verdict on, and what that costs at most.
+) -> list[Finding]:
+    """Count the test images that the main arm gave no verdict on, and what that costs at most.
 
     Such images have no tile that the quality filter lets pass, so they are missing from the
     model's accuracies, but not from the baselines'.
@@ -218,24 +194,24 @@ def describe_unjudged(
 
     Returns
     -------
-    str or None
-        One sentence; None if every test image was judged.
+    list of Finding
+        One; none if every test image was judged.
     """
     mine = images[images["arm"] == main_arm]
     judged = set(mine["sample_id"])
     asked = set(split.loc[split["role"] == "test", "sample_id"])
     missing = len(asked - judged)
     if not missing:
-        return None
+        return []
     right = (mine["y_true"] == mine["y_pred"]).groupby(mine["sample_id"]).mean().sum()
-    why = "none of their tiles passed the quality filter"
-    if noun == "slice":
-        why = "no cell or too irregular windings are seen there"
-    return (
-        f"{main_arm} gave no verdict on {missing} of {count_of(len(asked), f'test {noun}')}, "
-        f"because {why}; they are missing from its accuracies. Counted as mistakes, its accuracy "
-        f"per {noun} would be {_percent(float(right) / len(asked))}."
-    )
+    facts = {
+        "main_arm": main_arm,
+        "missing": missing,
+        "asked": len(asked),
+        "noun": noun,
+        "at_least": float(right) / len(asked),
+    }
+    return [Finding("unjudged", "warning", facts)]
 
 
 def find_judged_level(comparison: pd.DataFrame, arm: str) -> str:
@@ -275,46 +251,11 @@ def find_pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int
     return float(row["mean"].iloc[0]), int(row["n"].iloc[0])
 
 
-def _describe_verdict(
-    main_arm: str,
-    accuracy: float,
-    n: int,
-    n_voters: int,
-    baselines: Mapping[str, Mapping[str, float | int]],
-    beaten: Mapping[str, bool],
-) -> str:
-    voters = "" if n_voters == 1 else f" (vote of {n_voters} fits)"
-    start = f"{main_arm}{voters} classifies {_percent(accuracy)} of {n} test images"
+def _find_hardest(
+    baselines: Mapping[str, Mapping[str, float | int]], beaten: Mapping[str, bool]
+) -> dict[str, Any] | None:
+    """Return the baseline that decides the verdict: an unbeaten one, then the most accurate."""
     if not baselines:
-        return f"{start}; no baseline was run, so nothing says what shapes add to grey levels."
-    # The hardest to beat decides the sentence: an unbeaten one first, then the most accurate.
+        return None
     name = min(baselines, key=lambda b: (beaten[b], -baselines[b]["accuracy"], b))
-    best = baselines[name]
-    title = find_words(name, OF_CLASSES).in_sentence
-    counts = (
-        f"{_percent(float(best['accuracy']))}; {best['only_model_right']} images only the model "
-        f"has right, {best['only_baseline_right']} only the baseline, "
-        f"McNemar {_describe_p(float(best['p_value']))}"
-    )
-    points = 100 * abs(float(best["difference"]))
-    if all(beaten.values()):
-        return (
-            f"{start} and beats every baseline, the best one ({title}) by {points:.1f} points "
-            f"({counts})."
-        )
-    relation = "above" if best["difference"] >= 0 else "below"
-    by_chance = "" if best["p_value"] < SIGNIFICANT else ", a difference that chance explains"
-    if abs(float(best["difference"])) < 1e-12:
-        return f"{start} and does NOT beat the baseline from {title}: both are equal ({counts})."
-    return (
-        f"{start} and does NOT beat the baseline from {title}: it is {points:.1f} points "
-        f"{relation} it{by_chance} ({counts})."
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _describe_p(p_value: float) -> str:
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return {**baselines[name], "title": find_words(name, OF_CLASSES).in_sentence}

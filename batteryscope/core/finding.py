@@ -1,0 +1,106 @@
+"""What a comparison found: facts, and the sentences that templates make of them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from batteryscope.core.counted import count_of
+
+if TYPE_CHECKING:
+    import jinja2
+
+Severity = Literal["good", "info", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a reader must know beside the numbers.
+
+    Attributes
+    ----------
+    kind
+        Which sentence it is: the name of the template.
+    severity
+        None where the report grades it by itself.
+    facts
+        What the template needs, beside the severity.
+    marks
+        Further fields of ``findings.json``, such as ``level`` (how it is coloured) or ``arm``.
+    """
+
+    kind: str
+    severity: Severity | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sentences:
+    """Makes sentences of findings, by a template ``<kind>.j2`` for each kind.
+
+    Parameters
+    ----------
+    folder
+        Holds the templates; a line break in one of them is a space in the sentence.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of findings that it has a template for."""
+        return {path.stem for path in self._folder.glob("[!_]*.j2")}
+
+    def tell(self, finding: Finding) -> str:
+        """Return the sentence of a finding.
+
+        Raises
+        ------
+        jinja2.TemplateNotFound
+            The kind has no template.
+        jinja2.UndefinedError
+            A fact is missing.
+        """
+        template = self._environment.get_template(f"{finding.kind}.j2")
+        text = template.render({**finding.facts, "severity": finding.severity})
+        return re.sub(r"\s*\n\s*", " ", text.strip())
+
+    def record(self, findings: Iterable[Finding]) -> list[dict[str, str]]:
+        """Return findings as ``findings.json`` holds them: ``kind``, ``severity``, ``text``."""
+        return [
+            {"kind": finding.kind}
+            | ({} if finding.severity is None else {"severity": finding.severity})
+            | {**finding.marks, "text": self.tell(finding)}
+            for finding in findings
+        ]
+
+    @cached_property
+    def _environment(self) -> "jinja2.Environment":
+        import jinja2
+
+        environment = jinja2.Environment(  # texts are escaped where a page shows them
+            loader=jinja2.FileSystemLoader(self._folder),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {
+            "number": format,
+            "percent": _show_percent,
+            "signed": _show_signed,
+            "count_of": count_of,
+        }
+        return environment
+
+
+def _show_percent(share: float, decimals: int = 1) -> str:
+    """Return 0.938 as ``93.8 %``."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def _show_signed(value: float, decimals: int = 1) -> str:
+    """Return the number with + or a real minus."""
+    return f"{value:+.{decimals}f}".replace("-", "−")

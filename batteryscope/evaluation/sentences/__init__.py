@@ -1,0 +1,1 @@
+"""The sentences of findings, by what was predicted."""
