@@ -194,8 +194,8 @@ def _load_member(
         ) from None
     except Exception as error:  # safetensors has an exception class of its own
         raise InputError(
-            f"{weights}: not a readable safetensors file ({first_line(error)}); publish or fetch the bundle "
-            "again."
+            f"{weights}: not a readable safetensors file ({first_line(error)}); publish or "
+            "fetch the bundle again."
         ) from None
     return model
 
