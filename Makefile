@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test fuzz bench bench-fastai lint ui repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test fuzz test-kills bench bench-fastai lint ui repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,8 +41,11 @@ dry-run: $(STAMP) ## show what `make run` would do
 test: $(STAMP) ## run the tests
 	@python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-fuzz: $(STAMP) ## damage pictures and scans at random and read them (N=10000 SEED=1)
+fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}
+
+test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SEED=1)
+	@python -m tests.kill_runs --kills $${N:-50} --seed $${SEED:-1}
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)

@@ -33,7 +33,7 @@ onstart:
     begin_run()
     note_start()
     if workflow.local_exec:
-        FORK_SERVER = start_server()
+        FORK_SERVER = start_server(SCRATCH.folder if SCRATCH else None)
 
 
 onsuccess:

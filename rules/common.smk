@@ -1,7 +1,9 @@
 # What all rules share: the configuration, the plan of every study, and the code each rule runs.
+import atexit
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -48,6 +50,7 @@ from batteryscope.workflow.run_claim import (
     claim_folder,
     describe_release,
 )
+from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.readers.mask import GENERATED_MASKS
 from batteryscope.tracking.address import ADDRESS, pass_credentials
@@ -92,12 +95,20 @@ try:
     # Snakemake looks for its lock after it has read this file.
     is_ours = IS_RUN and not ASKED.nolock and ASKED.executor in (None, "local")
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
+    SCRATCH = claim_scratch() if CLAIM else None
     if CLAIM and CLAIM.released:
         print(describe_release(CLAIM.released), file=sys.stderr)
     for damaged in remove_damaged() if CLAIM else []:
         print(show_controls(describe_removal(damaged)), file=sys.stderr)
 except FolderBusyError as error:
     sys.exit(f"ERROR: {error}")
+
+if SCRATCH:
+    # Snakemake made one before it came here, which a kill would leave behind.
+    if held := getattr(workflow, "_snakemake_tmp_dir", None):
+        held.cleanup()
+        workflow._snakemake_tmp_dir = tempfile.TemporaryDirectory(prefix="snakemake")
+    atexit.register(SCRATCH.remove)
 
 try:
     check_free_space(Path("work"))

@@ -1,6 +1,4 @@
 # What a run will take, told by every dry run and when a run starts.
-import atexit
-
 from batteryscope.workflow.job_costs import (
     PlannedJob,
     describe_context,

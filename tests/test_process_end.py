@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import psutil
 import pytest
 
 from batteryscope.workflow.fork_client import PREFIX, remove_dead_addresses
+from batteryscope.workflow.run_scratch import PREFIX as RUN_PREFIX
+from batteryscope.workflow.run_scratch import claim_scratch, remove_dead
 
 POOL = """
 import os, time
@@ -102,3 +105,46 @@ def test_addresses_of_killed_servers_are_removed_those_of_live_ones_stay(tmp_pat
     remove_dead_addresses(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{PREFIX}live", f"{PREFIX}other"]
     servers[1].close()
+
+
+HOLD_SCRATCH = """
+import sys, time
+from pathlib import Path
+from batteryscope.workflow.run_scratch import claim_scratch
+scratch = claim_scratch(Path(sys.argv[1]))
+(scratch.folder / "half a result").touch()
+print(scratch.folder, flush=True)
+time.sleep(600)
+"""
+
+
+def test_scratch_of_a_killed_run_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    command = [sys.executable, "-c", HOLD_SCRATCH, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        held = Path(process.stdout.readline().strip())
+        remove_dead(tmp_path)
+        assert (held / "half a result").is_file()
+        process.kill()
+    mine = claim_scratch(tmp_path)
+    assert not held.exists()
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(mine.folder)
+    remove_dead(tmp_path)
+    assert mine.folder.is_dir()
+    mine.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_scratch_is_no_reason_to_stop(tmp_path):
+    assert claim_scratch(tmp_path / "absent") is None
+
+
+def test_only_old_folders_without_an_owner_are_removed(tmp_path):
+    for name, age in (("old", 7200), ("new", 0)):
+        folder = tmp_path / f"{RUN_PREFIX}{name}"
+        folder.mkdir()
+        os.utime(folder, (time.time() - age,) * 2)
+    (tmp_path / f"{RUN_PREFIX}file").touch()
+    remove_dead(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{RUN_PREFIX}file", f"{RUN_PREFIX}new"]

@@ -28,10 +28,15 @@ PATIENCE_SECONDS = 0.3
 GPU_DRIVER = Path("/dev/nvidiactl")
 
 
-def start_server() -> subprocess.Popen[bytes] | None:
+def start_server(scratch: Path | None = None) -> subprocess.Popen[bytes] | None:
     """Start a server for the programs that this process starts, and tell them its address.
 
     It imports nothing before it is asked, and ends with this process.
+
+    Parameters
+    ----------
+    scratch
+        Folder for temporary files that goes with the run, if there is one.
 
     Returns
     -------
@@ -40,8 +45,10 @@ def start_server() -> subprocess.Popen[bytes] | None:
     """
     if not sys.platform.startswith("linux") or GPU_DRIVER.exists() or ADDRESS in os.environ:
         return None
-    remove_dead_addresses(Path(tempfile.gettempdir()))
-    address = Path(tempfile.mkdtemp(prefix=PREFIX)) / "server"
+    if scratch is None:
+        remove_dead_addresses(Path(tempfile.gettempdir()))
+        scratch = Path(tempfile.mkdtemp(prefix=PREFIX))
+    address = scratch / "server"
     server = subprocess.Popen(
         [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address)],
         stdin=subprocess.PIPE,

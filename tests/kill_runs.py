@@ -1,0 +1,230 @@
+"""Kills runs of the workflow at random times and gives the same command again.
+
+    python -m tests.kill_runs --kills 50 --seed 1
+
+A real study of a few generated pictures is built in a copy of the project. The process group of a
+run is killed (SIGKILL) at a time drawn from the seed, and the same command is given again, until
+it ends by itself; then everything it made is compared with what an undisturbed run made, and the
+next round begins. Ends with an error if a result differs, if a run that was not killed fails, or
+if something is left over: a process, a lock, a half-written file, scratch in TMPDIR.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from tests.conftest import Sandbox
+from tests.small_params import small_params, small_study
+
+STUDY = small_study(
+    dataset={"generator": {"kind": "trivial", "classes": 3, "images_per_class": 8}},
+    train={"epochs": 4, "tiles_per_epoch": 48},
+)
+WHOLE = ("--cores", "1", "--", "check")
+# Without the programs that need PyTorch, which take most of the time.
+FIRST_STEPS = ("--cores", "1", "--until", "split_dataset", "preprocess_images", "--", "check")
+# Neither say what came out, or hold times of day and durations.
+_NOT_COMPARED = (
+    ".snakemake", "benchmarks", "logs", "state", "cost.json", "digest.json", "digests.json",
+    "fit.json", "history.csv", "tracked.json", "published.json", "mlflow.db", "__pycache__",
+    "settings",
+)  # fmt: skip
+_COMPARED = (".json", ".csv", ".parquet", ".npy", ".safetensors", ".png")
+LATEST_KILL = 0.8  # of the time of an undisturbed run; later ones are shorter by what is done
+MOST_SECONDS = 3600.0  # of one run
+_ENDS_WITHIN_S = 30.0  # what a killed run has started
+
+
+class KilledRuns:
+    """A sandbox whose runs are killed.
+
+    Parameters
+    ----------
+    root
+        An empty folder for the copy of the project and its TMPDIR.
+    command
+        Arguments of ``snakemake``.
+    environment
+        Further variables.
+    """
+
+    def __init__(
+        self, root: Path, command: Sequence[str] = WHOLE, environment: dict[str, str] | None = None
+    ) -> None:
+        self.scratch = root / "scratch"
+        self.scratch.mkdir()
+        project = root / "project"
+        project.mkdir()
+        self.box = Sandbox(project, small_params(check=STUDY))
+        self.command = ["snakemake", *command]
+        binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {
+            "PATH": binaries,
+            "TMPDIR": str(self.scratch),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+            **(environment or {}),
+        }
+        self.log = root / "runs.log"
+
+    def run(self, kill_after_s: float | None = None) -> int | None:
+        """Give the command; return its exit status, None if it was killed."""
+        with self.log.open("a") as log:
+            process = subprocess.Popen(
+                self.command,
+                cwd=self.box.root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(MOST_SECONDS if kill_after_s is None else kill_after_s)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return None
+
+    def describe_results(self) -> dict[str, str]:
+        """Path → SHA-256 of everything made that does not hold times."""
+        files = {}
+        for folder in ("work", "models", "reports"):
+            for path in sorted((self.box.root / folder).rglob("*")):
+                place = path.relative_to(self.box.root)
+                if set(place.parts) & set(_NOT_COMPARED) or not path.is_file():
+                    continue
+                whole = path.suffix in _COMPARED
+                content = path.read_bytes() if whole else b""
+                files[place.as_posix()] = hashlib.sha256(content).hexdigest()[:16]
+        return files
+
+    def forget_results(self) -> None:
+        """Begin anew, as after ``make clean`` and a fresh clone."""
+        for name in ("work", "models", "reports", ".snakemake"):
+            shutil.rmtree(self.box.root / name, ignore_errors=True)
+        for name in ("models", "reports"):
+            (self.box.root / name).mkdir()
+        (self.box.root / "mlflow.db").unlink(missing_ok=True)
+
+    def list_processes(self) -> list[str]:
+        """Processes that were started in the copy and still live, after a moment to end."""
+        deadline = time.monotonic() + _ENDS_WITHIN_S
+        while living := _find_processes(self.box.root, self.scratch):
+            if time.monotonic() > deadline:
+                return living
+            time.sleep(0.2)
+        return []
+
+    def list_left_over(self) -> list[str]:
+        """What a run that ended well must not leave."""
+        state = self.box.root / ".snakemake"
+        found = [
+            *(p for p in self.scratch.iterdir() if not _is_of_start(p)),
+            *(state / "locks").glob("*"),
+            *(state / "incomplete").glob("*"),
+            *self.box.root.glob("work/**/*.partial"),
+            *self.box.root.glob("**/*.ckpt"),
+        ]
+        return [str(path) for path in found] + self.list_processes()
+
+
+def _is_of_start(path: Path) -> bool:
+    """Whether Snakemake made a folder before it read the Snakefile, which then removes it.
+
+    A kill in these two seconds leaves an empty one, of which nobody can tell whose it was.
+    """
+    return path.name.startswith("snakemake") and not any(path.iterdir())
+
+
+def _find_processes(*folders: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline", "status"]):
+        about = process.info
+        if about["pid"] == os.getpid() or about["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        words = " ".join([about["cwd"] or "", *(about["cmdline"] or [])])
+        if any(str(folder) in words for folder in folders):
+            found.append(f"process {about['pid']}: {words[:200]}")
+    return found
+
+
+def run(
+    n_kills: int,
+    seed: int,
+    root: Path,
+    command: Sequence[str] = WHOLE,
+    environment: dict[str, str] | None = None,
+    say: bool = False,
+) -> list[str]:
+    """Kill so many runs; return what went wrong, in sentences."""
+    study = KilledRuns(root, command, environment)
+    chance = random.Random(seed)
+    started = time.monotonic()
+    if study.run() != 0:
+        return [f"the undisturbed run failed: {study.log.read_text()[-3000:]}"]
+    usual_s = time.monotonic() - started
+    expected = study.describe_results()
+    problems = [f"undisturbed run: {left}" for left in study.list_left_over()]
+    study.forget_results()
+    kills = rounds = 0
+    while kills < n_kills or rounds == 0:
+        # In the last round the run may end.
+        after_s = chance.uniform(0.05, LATEST_KILL) * usual_s if kills < n_kills else None
+        status = study.run(after_s)
+        if status is None:
+            kills += 1
+            problems += [f"after kill {kills}: {left}" for left in study.list_processes()]
+            if say:
+                print(f"kill {kills} of {n_kills} after {after_s:.1f} s", flush=True)
+            if kills < n_kills:
+                continue
+            status = study.run()
+        rounds += 1
+        if status != 0:
+            problems.append(
+                f"after kill {kills}: the run failed ({status}): {study.log.read_text()[-3000:]}"
+            )
+        problems += _compare(expected, study.describe_results(), kills)
+        problems += [f"after kill {kills}: left over: {left}" for left in study.list_left_over()]
+        if say:
+            print(f"round {rounds} ended, {len(problems)} problems", flush=True)
+        study.forget_results()
+    return problems
+
+
+def _compare(expected: dict[str, str], found: dict[str, str], kills: int) -> list[str]:
+    return [
+        f"after kill {kills}: {place} is "
+        + ("missing" if place not in found else "new" if place not in expected else "different")
+        for place in sorted(expected.keys() | found.keys())
+        if expected.get(place) != found.get(place)
+    ]
+
+
+def main() -> int:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="killed-runs-") as root:
+        problems = run(arguments.kills, arguments.seed, Path(root), say=True)
+        for problem in problems[:40]:
+            print(problem)
+    print(f"{len(problems)} problems after {arguments.kills} kills (seed {arguments.seed}).")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
