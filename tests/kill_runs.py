@@ -5,8 +5,8 @@
 A real study of a few generated pictures is built in a copy of the project. The process group of a
 run is killed (SIGKILL) after a CPU time drawn from the seed, and the same command is given again,
 until it ends by itself; then everything it made is compared with what an undisturbed run made, and
-the next round begins. Ends with an error if a result differs, if a run that was not killed fails, or
-if something is left over: a process, a lock, a half-written file, scratch in TMPDIR.
+the next round begins. Ends with an error if a result differs, a run that was not killed fails, or
+something is left over: a process, a lock, a half-written file, scratch in TMPDIR.
 """
 
 import argparse
