@@ -3,14 +3,15 @@
     python -m tests.kill_runs --kills 50 --seed 1
 
 A real study of a few generated pictures is built in a copy of the project. The process group of a
-run is killed (SIGKILL) at a time drawn from the seed, and the same command is given again, until
-it ends by itself; then everything it made is compared with what an undisturbed run made, and the
-next round begins. Ends with an error if a result differs, if a run that was not killed fails, or
-if something is left over: a process, a lock, a half-written file, scratch in TMPDIR.
+run is killed (SIGKILL) after a CPU time drawn from the seed, and the same command is given again,
+until it ends by itself; then everything it made is compared with what an undisturbed run made, and
+the next round begins. Ends with an error if a result differs, a run that was not killed fails, or
+something is left over: a process, a lock, a half-written file, scratch in TMPDIR.
 """
 
 import argparse
 import hashlib
+import math
 import os
 import random
 import shutil
@@ -43,7 +44,7 @@ _NOT_COMPARED = (
 )  # fmt: skip
 _COMPARED = (".json", ".csv", ".parquet", ".npy", ".safetensors", ".png")
 LATEST_KILL = 0.8  # of the time of an undisturbed run; later ones are shorter by what is done
-MOST_SECONDS = 3600.0  # of one run
+_LOOK_EVERY_S = 0.05
 _ENDS_WITHIN_S = 30.0  # what a killed run has started
 
 
@@ -56,13 +57,9 @@ class KilledRuns:
         An empty folder for the copy of the project and its TMPDIR.
     command
         Arguments of ``snakemake``.
-    environment
-        Further variables.
     """
 
-    def __init__(
-        self, root: Path, command: Sequence[str] = WHOLE, environment: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, root: Path, command: Sequence[str] = WHOLE) -> None:
         self.scratch = root / "scratch"
         self.scratch.mkdir()
         project = root / "project"
@@ -74,12 +71,19 @@ class KilledRuns:
             "PATH": binaries,
             "TMPDIR": str(self.scratch),
             "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
-            **(environment or {}),
         }
         self.log = root / "runs.log"
+        self.used_s = 0.0  # CPU time of the last run
 
-    def run(self, kill_after_s: float | None = None) -> int | None:
-        """Give the command; return its exit status, None if it was killed."""
+    def run(self, kill_after_s: float = math.inf) -> int | None:
+        """Give the command; return its exit status, None if it was killed.
+
+        Parameters
+        ----------
+        kill_after_s
+            CPU time of the run and all that it has started, which other work on the machine does
+            not change.
+        """
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 self.command,
@@ -90,11 +94,15 @@ class KilledRuns:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(MOST_SECONDS if kill_after_s is None else kill_after_s)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        return None
+        self.used_s = 0.0
+        while (status := process.poll()) is None:
+            self.used_s = max(self.used_s, _measure_cpu_s(process.pid))
+            if self.used_s >= kill_after_s:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return None
+            time.sleep(_LOOK_EVERY_S)
+        return status
 
     def describe_results(self) -> dict[str, str]:
         """Path → SHA-256 of everything made that does not hold times."""
@@ -139,6 +147,17 @@ class KilledRuns:
         return [str(path) for path in found] + self.list_processes()
 
 
+def _measure_cpu_s(number: int) -> float:
+    """CPU time of a process and of all that it has started, those that have ended included."""
+    used = 0.0
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                used += sum(one.cpu_times()[:4])
+    return used
+
+
 def _is_of_start(path: Path) -> bool:
     """Whether Snakemake made a folder before it read the Snakefile, which then removes it.
 
@@ -164,23 +183,36 @@ def run(
     seed: int,
     root: Path,
     command: Sequence[str] = WHOLE,
-    environment: dict[str, str] | None = None,
+    latest: float = LATEST_KILL,
     say: bool = False,
 ) -> list[str]:
-    """Kill so many runs; return what went wrong, in sentences."""
-    study = KilledRuns(root, command, environment)
+    """Kill so many runs; return what went wrong, in sentences.
+
+    Parameters
+    ----------
+    n_kills, seed
+        How many, and what their times are drawn from.
+    root
+        An empty folder.
+    command
+        Arguments of ``snakemake``.
+    latest
+        Share of the CPU time of an undisturbed run after which a run is killed at the latest.
+    say
+        Tell of every kill.
+    """
+    study = KilledRuns(root, command)
     chance = random.Random(seed)
-    started = time.monotonic()
     if study.run() != 0:
         return [f"the undisturbed run failed: {study.log.read_text()[-3000:]}"]
-    usual_s = time.monotonic() - started
+    usual_s = study.used_s
     expected = study.describe_results()
     problems = [f"undisturbed run: {left}" for left in study.list_left_over()]
     study.forget_results()
     kills = rounds = 0
     while kills < n_kills or rounds == 0:
         # In the last round the run may end.
-        after_s = chance.uniform(0.05, LATEST_KILL) * usual_s if kills < n_kills else None
+        after_s = chance.uniform(0.05, latest) * usual_s if kills < n_kills else math.inf
         status = study.run(after_s)
         if status is None:
             kills += 1
