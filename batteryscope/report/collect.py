@@ -7,7 +7,8 @@ import pandas as pd
 
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
-from batteryscope.planning.layout import ArmLayout, PictureLayout
+from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.piece_layouts import ArmLayout
 from batteryscope.provenance import digest_json
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
 from batteryscope.report.read_pieces import (

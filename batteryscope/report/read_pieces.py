@@ -8,7 +8,7 @@ import pandas as pd
 
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
-from batteryscope.planning.layout import DatasetLayout
+from batteryscope.planning.piece_layouts import DatasetLayout
 
 # Class names such as 333 and arm names must stay text, and an empty target stays "".
 TEXT_COLUMNS = (
