@@ -184,13 +184,20 @@ wildcard_constraints:
 
 def code_of(script, leave_out=None):
     """The program of a rule and all library modules that it imports."""
-    files = find_imported_files(
-        Path(workflow.basedir, "workflow_scripts", f"{script}.py")
-    )
-    names = [
-        file.relative_to(Path(workflow.basedir).resolve()).as_posix() for file in files
-    ]
+    names = list_code(f"workflow_scripts/{script}.py")
     return [name for name in names if leave_out is None or leave_out not in name]
+
+
+def scorer_code(wildcards):
+    """The module that the layout names to score points, and all that it imports."""
+    scorer = Path(*layout_of(wildcards).point_scorer.split("."))
+    return list_code(scorer.with_suffix(".py"))
+
+
+def list_code(file):
+    root = Path(workflow.basedir)
+    found = find_imported_files(root / file)
+    return [path.relative_to(root.resolve()).as_posix() for path in found]
 
 
 def plan_of(wildcards):

@@ -66,7 +66,7 @@ def sweep_settings(wildcards):
     study, points = wildcards.study, sweep_points(wildcards.study)
     arms = image_arms(study).items()
     return {
-        "task": PROJECT.rooms[study],
+        "scorer": LAYOUTS[study].point_scorer,
         "points": [vars(point) for point in points],
         "paper": [
             value.model_dump(mode="json")

@@ -375,12 +375,12 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
 def test_report_shows_errors_maps_and_findings(published, tmp_path):
     root, study, *_ = published
     planned = {
-        "task": "capacity",
+        "scorer": "batteryscope.evaluation.number_points",
         "points": [
             {"sweep": "rate", "name": f"rate_{v}", "base": "mass", "arm": "mass",
              "values": {"train.learning_rate": v}} for v in (1, 2)
         ],
-        "paper": [], "backbones": {"mass": "rate_cnn"},
+        "paper": [], "backbones": {"mass": "rate_cnn"}, "quantities": [], "bases": {},
     }  # fmt: skip
     (root / "points.json").write_text(json.dumps(planned))
     status = compare_sweeps.main(

@@ -101,10 +101,12 @@ class Workshop:
     def compare(self):
         root, plan = self.root, self.plan
         points = {
-            "task": "class",
+            "scorer": PictureLayout(root, plan).point_scorer,
             "points": [vars(point) for point in plan.points],
             "paper": [],
             "backbones": dict.fromkeys(plan.every_arm, "test_resnet"),
+            "quantities": [],
+            "bases": {},
         }
         arms = sorted({point.arm for point in plan.points})
         fits = [(a, root / "stages" / plan.every_arm[a].chains[-1] / "part0") for a in arms]

@@ -1,6 +1,7 @@
 """Sweeps and searches where the answer is a number: capacities, and the rows of tables."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,14 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.project import load_project
 from batteryscope.config.sweep import SweepSettings
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
-from batteryscope.evaluation.sweep_scores import flatten_scores, score_points
+from batteryscope.evaluation.number_points import score_number_points
+from batteryscope.evaluation.sweep_points import (
+    count_fits,
+    flatten_points,
+    summarise_epochs,
+    tabulate_points,
+)
+from batteryscope.evaluation.sweep_scores import PointInputs, find_scorer
 from batteryscope.plan import PlannedPoint, plan_study
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.layout import lay_out_study
@@ -30,6 +37,7 @@ from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking.sweep_mirror import plan_point_runs
 from tests.table_study import make_rows, make_study
 from tests.test_config import PARAMS
+from tests.test_provenance import names_for
 
 SIZE = "preprocess.crop_height_px, preprocess.crop_width_px"
 
@@ -111,7 +119,8 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     manifest["specimen_id"] = manifest["sample_id"].str.replace("s", "e")
     errors = {"size_112_336": 4.0, "mass": 2.0}
     arms = [f"{name}={write_capacities(tmp_path / name, e)}" for name, e in errors.items()]
-    table = score_points("capacity", arms, manifest, [], dict.fromkeys(errors, "rate_cnn"))
+    backbones = dict.fromkeys(errors, "rate_cnn")
+    table = score_number_points(PointInputs(arms, manifest, backbones=backbones))
     points = [
         {"sweep": "size", "name": n, "base": "mass", "arm": a, "values": {SIZE: v}}
         for n, a, v in (("size_112_336", "size_112_336", [112, 336]),
@@ -119,7 +128,7 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     ]  # fmt: skip
     history = pd.DataFrame({"seconds": [1.0]})
     result = tabulate_points(points, table, summarise_epochs({a: [history] for a in errors}))
-    metrics = flatten_scores("capacity", result)
+    metrics = flatten_points(result)
     assert metrics["size_112_336.image.mape"] == pytest.approx(6)  # folds of 4 and 8 percent
     assert metrics["size_224_672.image.mape"] == pytest.approx(3)
     assert {"size_112_336.image.mae", "size_112_336.specimen.r2"} <= set(metrics)
@@ -127,7 +136,7 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     by_image.assign(role=["train", "test"]).to_parquet(tmp_path / "split.parquet")
     of_one = manifest.assign(specimen_id="e0")
     splits = [f"mass={tmp_path / 'split.parquet'}"]
-    leaking = score_points("capacity", arms, of_one, [], {}, splits=splits)
+    leaking = score_number_points(PointInputs(arms, of_one, splits=splits))
     judged = leaking[leaking["level"] == "specimen"]
     assert set(judged["arm"]) == {"size_112_336"}  # the other one has met the electrodes
     [picture] = draw_sweeps(result, generated=True)
@@ -213,11 +222,11 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
         table.to_parquet(tmp_path / f"{name}.parquet")
         arms.append(f"{name}={tmp_path / name}.parquet")
     bases = {"nodes_6": "adapter", "adapter": "adapter"}
-    scores = score_table_points(arms, bases)
+    scores = score_table_points(PointInputs(arms, pd.DataFrame(), bases=bases))
     study = table_study({"nodes": {"networks.nodes": [4, 6]}})
     points = [vars(point) for point in plan_table_sweeps("tables", study).points]
     result = tabulate_points(points, scores, count_fits(arms))
-    metrics = flatten_scores("table", result)
+    metrics = flatten_points(result)
     assert metrics["nodes_4.row.nmc.density.mape"] == pytest.approx(9)
     assert metrics["nodes_6.row.nmc.density.mape"] == pytest.approx(5)
     assert metrics["nodes_6.row.graphite.density.mape"] == pytest.approx(2)
@@ -248,6 +257,20 @@ def test_two_swept_keys_of_several_places_give_a_map_each():
     ]  # fmt: skip
     [picture] = draw_sweeps(pd.DataFrame(rows), generated=False)
     assert "percentage error of test records in percent" in picture.caption
+
+
+def test_a_scorer_concerns_only_the_studies_whose_layout_names_it():
+    known = names_for("compare_sweeps")
+    for study, own in {
+        "cathode_state": "evaluation/class_points",
+        "rate_capability": "evaluation/number_points",
+        "electrode_manufacturing": "tables/score_points",
+    }.items():
+        module = lay_out_study(Path("work"), study, load(study)).point_scorer
+        file = f"{module.replace('.', '/')}.py"
+        assert file == f"batteryscope/{own}.py"
+        assert file not in known
+        assert callable(find_scorer(module).score)
 
 
 def test_different_quantities_are_judged_by_r2_which_is_no_percentage():

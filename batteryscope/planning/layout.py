@@ -263,6 +263,12 @@ class PictureLayout(StudyLayout):
         )
 
     @property
+    def point_scorer(self) -> str:
+        """The module that scores the points of sweeps."""
+        answer = "number" if self._predicts_together else "class"
+        return f"batteryscope.evaluation.{answer}_points"
+
+    @property
     def _predicts_together(self) -> bool:
         """Whether one job predicts for all arms: capacities."""
         return bool(self.plan.settings.dataset.targets)
@@ -282,6 +288,11 @@ class RowLayout(StudyLayout):
     def arm(self, arm: str) -> ArmLayout:
         """The networks that predict for an arm: a point's own, or those of the study."""
         return ArmLayout(self.sweep_networks(arm) if arm in self.plan.work else self.networks)
+
+    @property
+    def point_scorer(self) -> str:
+        """The module that scores the points of sweeps."""
+        return "batteryscope.tables.score_points"
 
     def point_split(self, arm: str) -> SplitLayout:
         """How a point divides the rows: as the study, or by itself."""

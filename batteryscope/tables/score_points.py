@@ -1,28 +1,23 @@
 """The measures of the points of a sweep over a study of tables."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from batteryscope.core.safe_text import first_line
-from batteryscope.errors import InputError
+from batteryscope.evaluation.sweep_points import flatten_points
+from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
 from batteryscope.tables.scores import LEVEL, score_predictions
 from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
 
 PLACES = ["target", "domain"]
 
 
-def score_table_points(arms: Sequence[str], bases: Mapping[str, str]) -> pd.DataFrame:
+def score_table_points(inputs: PointInputs) -> pd.DataFrame:
     """Score the judged arm of every point; at home that is the source network.
 
     Parameters
     ----------
-    arms
-        Texts ``name=path`` of predictions.
-    bases
-        By name, which arm of the study is judged.
+    inputs
+        Predictions, and by ``bases`` which arm of the study is judged.
 
     Returns
     -------
@@ -37,11 +32,10 @@ def score_table_points(arms: Sequence[str], bases: Mapping[str, str]) -> pd.Data
         If predictions cannot be read.
     """
     scored = []
-    for text in arms:
-        name, _, path = text.partition("=")
-        main = select_main_study(_read(Path(path)))
+    for name, predictions in inputs.read_predictions():
+        main = select_main_study(predictions)
         mine = main[
-            (main["role"] == "test") & main["arm"].isin([bases.get(name, name), SOURCE_ARM])
+            (main["role"] == "test") & main["arm"].isin([inputs.bases.get(name, name), SOURCE_ARM])
         ]
         counts = mine.groupby(PLACES)["sample_id"].nunique().rename("n").reset_index()
         scores = score_predictions(mine).groupby([*PLACES, "metric"])["score"]
@@ -50,8 +44,4 @@ def score_table_points(arms: Sequence[str], bases: Mapping[str, str]) -> pd.Data
     return pd.concat(scored, ignore_index=True).assign(level=LEVEL, backbone="", paper=np.nan)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({first_line(error)}).") from None
+SCORER = PointScorer(score_table_points, flatten_points)

@@ -1,0 +1,27 @@
+"""The measures of points that predict numbers from pictures: MAPE, MAE, RMSE and R²."""
+
+import pandas as pd
+
+from batteryscope.evaluation.regression_comparison import compare_capacities
+from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
+from batteryscope.evaluation.sweep_points import flatten_points
+from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
+
+
+def score_number_points(inputs: PointInputs) -> pd.DataFrame:
+    """Score the points at every level; see :class:`PointScorer`."""
+    images = [
+        gather_images(predictions.assign(arm=name), inputs.manifest)
+        for name, predictions in inputs.read_predictions()
+    ]
+    return compare_capacities(
+        pd.concat(images, ignore_index=True),
+        inputs.backbones,
+        straddling=find_straddling_arms(read_splits(inputs.splits), inputs.manifest),
+        quantities=inputs.quantities,
+        sample="slice" if "volume" in inputs.manifest else "image",
+    )
+
+
+SCORER = PointScorer(score_number_points, flatten_points)
