@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@cache
+def find_fork_server() -> dict[str, str]:
+    """Start what imports PyTorch once for all sandboxes of this process; return where it listens.
+
+    Every run of a user's has a server of its own (``tests/test_fork_server.py``); here importing
+    would take longer than what is tested.
+    """
+    from batteryscope.workflow.fork_client import ADDRESS, start_server
+
+    find_fork_server.process = start_server()  # its standard input closes with this process
+    address = os.environ.pop(ADDRESS, None)
+    return {} if address is None else {ADDRESS: address}
+
+
 class Sandbox:
     """A copy of the project with its own parameters, where the real workflow can run."""
 
@@ -62,6 +77,7 @@ class Sandbox:
         variables = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
+            **find_fork_server(),
         }
         done = subprocess.run(
             command,
