@@ -124,7 +124,7 @@ def _look_up_beside(
     covariates: pd.DataFrame | None, samples: pd.Series
 ) -> NDArray[np.float32] | None:
     """Covariates (n, n_inputs) of samples, if there are any."""
-    return None if covariates is None else covariates.loc[samples].to_numpy(np.float32)
+    return None if covariates is None else covariates.loc[samples].to_numpy(np.float32, copy=True)
 
 
 class TileBatchDataset(Dataset[Batch]):
