@@ -59,7 +59,7 @@ def predict_ensemble(
     first = groups[0][0]
     device, flips = first.device, first.description.flips_at_test
 
-    beside = None if covariates is None else torch.from_numpy(covariates).to(device)
+    beside = None if covariates is None else torch.tensor(covariates, device=device)
 
     def ask(batch: Tensor) -> Tensor:
         own = [] if beside is None else [beside.expand(len(batch), -1)]
