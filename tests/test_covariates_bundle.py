@@ -125,7 +125,10 @@ def test_networks_of_a_bundle_agree_with_each_alone(study, images):
 
 def test_a_missing_or_useless_table_is_told_before_any_work(study, images, tmp_path, capsys):
     assert run(study.bundle, images, tmp_path / "o.csv") == 1
-    assert "are given thickness / µm, binder beside the picture; name a table" in capsys.readouterr().err
+    assert (
+        "are given thickness / µm, binder beside the picture; name a table"
+        in capsys.readouterr().err
+    )
     plain = make_study(tmp_path / "plain")
     bundle_study(plain)
     table = tmp_path / "beside.csv"
@@ -165,7 +168,7 @@ def test_scans_are_named_by_their_own_rows(tmp_path):
     table = tmp_path / "beside.csv"
     table.write_text("file,thickness\ncell_1,55\n")
     given = CovariateSource(table).read(["x/cell_1.tif", "x/cell_2.tif"], [THICKNESS], True)
-    assert given.values["x/cell_1.tif"].tolist() == [55]
+    assert given.inputs["x/cell_1.tif"].tolist() == [55]
     assert "has no row of 'cell_2'" in given.reasons["x/cell_2.tif"]
 
 

@@ -15,7 +15,7 @@ from batteryscope.evaluation.covariate_findings import (
 )
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.evaluation.sentences import capacities, classes, quantities
-from batteryscope.manifest.covariates import take_inputs
+from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.plan import plan_study
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.training.data import select_grid_tiles
@@ -45,9 +45,8 @@ def answer(folder, thickness, targets, tiles):
             select_grid_tiles(index, split.loc[split["role"] == role, "sample_id"], numbers, table)
             for role in ("train", "validation")
         ]
-        train_fit(
-            FitTask(0, 0, *sets, "me"), stage(given, {"epochs": 5}), CLASSES, tiles, folder / arm, "fit"
-        )  # fmt: skip
+        task, settings = FitTask(0, 0, *sets, "me"), stage(given, {"epochs": 5})
+        train_fit(task, settings, CLASSES, tiles, folder / arm, "fit")
         own = predict_fit(load_fit(folder / arm), tiles, index, manifest, split)
         tables.append(own.assign(arm=arm))
     tables.append(predict_from_covariates(manifest, split, 1))

@@ -4,20 +4,18 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from batteryscope.config.covariates import Covariate, CovariateTable
-from batteryscope.config.learning import ModelSettings, TrainSettings
-from batteryscope.errors import ConfigError, InputError
-from batteryscope.evaluation.forward import apply_to_tiles, load_fit, predict_fit
+from batteryscope.config.covariates import Covariate
+from batteryscope.config.learning import ModelSettings
+from batteryscope.evaluation.forward import apply_to_tiles, load_fit
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import TileSet
 from batteryscope.training.discriminant import FeatureStore
 from batteryscope.training.fit import FitTask, identify_fit
-from batteryscope.training.stage import plan_fits, train_fit
+from batteryscope.training.stage import train_fit
 
 THICKNESS = Covariate(name="thickness", label="thickness", unit="µm", column="thickness")
 BINDER = Covariate(name="binder", label="binder", categories=["CMC", "PVDF"], column="binder")
@@ -151,7 +149,7 @@ def test_learning_rates_of_their_own_reach_the_covariates(tmp_path):
 
 
 def test_an_identity_without_covariates_is_as_it_was():
-    tiles, targets, thickness = draw(6, 1)
+    _, targets, thickness = draw(6, 1)
     given = make_set(np.arange(6), targets, thickness)
     plain = replace(given, covariates=None)
     settings = stage(covariates=())

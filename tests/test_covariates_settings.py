@@ -1,23 +1,32 @@
 """Covariates in the settings, and beside the samples of a data set."""
 
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.covariates import CovariateTable, list_inputs
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
-from batteryscope.manifest.covariates import list_covariate_columns, take_inputs
+from batteryscope.manifest.covariate_columns import list_covariate_columns, take_inputs
 from batteryscope.plan import StageSettings, plan_study
+from batteryscope.planning.checks import check_project
+from batteryscope.planning.conditions import check_conditions
+from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.readers.scan import scan_images
 from batteryscope.training.stage import find_covariates
+from tests.conftest import ROOT
 from tests.small_params import small_study
+from tests.test_config import PARAMS
 from tests.test_covariates_learning import stage
 
 THICKNESS = {"unit": "um"}
@@ -59,7 +68,7 @@ def test_covariates_have_inputs_and_titles():
                       "sample_column": "file"}}, r"'porosity' is a label or target"),
         (table_of(a={"unit": "%", "column": "p"}),
          {"targets": {"quantities": {"porosity": {"unit": "%", "column": "p"}},
-                      "table": "beside.csv", "sample_column": "file"}}, r"'p' is a label or target"),
+                      "table": "beside.csv", "sample_column": "file"}}, r"'p' is a label or"),
         ({"columns": {"a": {**BINDER, "column": "specimen_id"}}}, {}, r"names a sample and tells"),
         ({"columns": {"a": THICKNESS}, "table": "t.csv"}, {}, r"needs sample_column"),
         ({"columns": {"a": THICKNESS}, "sample_column": "file"}, {}, r"no effect without a table"),
@@ -203,6 +212,32 @@ def test_columns_of_the_labels_may_be_covariates(folder):
     )
     with pytest.raises(InputError, match=r"dataset\.covariates: the labels have no column"):
         build_manifest(scan_images(folder), settings, folder)
+
+
+def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
+    text = (ROOT / "docs/your_covariates.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/raw/my_pictures")
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("L", (400, 320)).save(folder / name / f"view_{i}.png")
+    project = load_project(PARAMS, yaml.safe_load(block))
+    plans = {name: plan_study(name, s) for name, s in project.image_studies.items()}
+    with pytest.raises(ConfigError, match=r"covariates\.table: 'data/raw/my_pictures/beside\.csv'"):
+        check_project(project, plans)
+    (folder / "beside.csv").write_text("file,thickness_um,binder\n")
+    check_project(project, plans)
+    assert list_covariate_pairs(plans["my_covariates"]) == {"with_covariates": "without"}
+
+
+def test_a_column_that_no_label_has_is_told_before_a_run(tmp_path):
+    covariates = {"columns": {"cycles": {"unit": "cycles", "column": "magnificatoin"}}}
+    study = small_study()
+    study["dataset"] |= {"path": str(tmp_path), "generator": None, "covariates": covariates}
+    with pytest.raises(ConfigError, match=r"cycles: magnificatoin.*did you mean 'magnification'"):
+        check_conditions(StudySettings.model_validate(study), "params.yaml: studies.s")
 
 
 def test_stages_of_before_read_as_they_were():

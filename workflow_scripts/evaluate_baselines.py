@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         predict_from_windings,
         predict_majority,
     )
-    from batteryscope.manifest.covariates import list_covariate_columns
+    from batteryscope.manifest.covariate_columns import list_covariate_columns
     from batteryscope.manifest.frames import get_grey_levels, read_frames
     from batteryscope.manifest.select import keep_samples, select_samples
 

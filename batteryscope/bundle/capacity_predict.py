@@ -93,9 +93,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         for number, model in enumerate(self._models):
             own = None if model.covariates is None else covariates
             beside = None if own is None else np.tile(own, (len(tiles), 1))
-            predicted = predict_values(
-                model, tiles, batch_size=self._batch_size, covariates=beside
-            )
+            predicted = predict_values(model, tiles, batch_size=self._batch_size, covariates=beside)
             for place, target in enumerate(targets):
                 if target.arm == self.record.members[number].arm:
                     column = model.description.classes.index(target.name)

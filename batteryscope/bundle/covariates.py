@@ -27,7 +27,8 @@ from batteryscope.config.covariates import (
 from batteryscope.config.table_format import TableFormat
 from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
-from batteryscope.manifest.covariates import NO_COVARIATE, find_values, take_inputs
+from batteryscope.manifest.covariate_columns import take_inputs
+from batteryscope.manifest.covariates import NO_COVARIATE, find_values
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.readers.table_lines import name_option
 
@@ -46,12 +47,12 @@ class Looked(NamedTuple):
 class GivenCovariates:
     """Inputs of networks by file, and why files have none."""
 
-    values: Mapping[str, NDArray[np.float32]]
+    inputs: Mapping[str, NDArray[np.float32]]
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def look_up(self, file: str, covariates: Sequence[TrainedCovariate]) -> Looked:
         """Return the values of a file, with a note where they are outside of the training's."""
-        values = self.values.get(file)
+        values = self.inputs.get(file)
         if values is None:
             reason = self.reasons.get(file, "the table of covariates has no row of it")
             return Looked(None, f"{NO_COVARIATE}: {reason}")
@@ -64,7 +65,7 @@ class CovariateSource:
 
     path: Path
     sample_column: str | None = None
-    written: TableFormat = TableFormat()
+    written: TableFormat = field(default_factory=TableFormat)
 
     def read(
         self, files: Sequence[str], covariates: Sequence[Covariate], of_scans: bool = False
@@ -148,9 +149,7 @@ def list_trained_covariates(folder: Path, members: Sequence[Member]) -> list[Tra
     return list(found.values())
 
 
-def check_covariates(
-    folder: Path, record: PictureRecord, models: Sequence[TileClassifier]
-) -> None:
+def check_covariates(folder: Path, record: PictureRecord, models: Sequence[TileClassifier]) -> None:
     """Refuse networks that are given other covariates than bundle.json says.
 
     Raises

@@ -13,7 +13,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.predictions import FIT, KEYS, PREFIX, make_predictions
-from batteryscope.manifest.covariates import list_covariate_columns
+from batteryscope.manifest.covariate_columns import list_covariate_columns
 from batteryscope.preprocess.slice_table import DESCRIPTORS
 from batteryscope.seeds import derive_seed
 

@@ -14,7 +14,7 @@ from batteryscope.evaluation.paired import compare_on_images
 from batteryscope.evaluation.quantity_findings import average_units, pair_errors
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT
-from batteryscope.manifest.covariates import list_covariate_columns
+from batteryscope.manifest.covariate_columns import list_covariate_columns
 
 ALONE = "baseline_covariates"
 Verdict = Literal["better", "worse", "chance"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.errors import ConfigError
-from batteryscope.manifest.covariates import take_inputs
+from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles

@@ -8,7 +8,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.baselines import select_metadata
-from batteryscope.manifest.covariates import list_covariate_columns
+from batteryscope.manifest.covariate_columns import list_covariate_columns
 from batteryscope.manifest.frames import get_grey_levels
 from batteryscope.preprocess.coating_measures import measure_texture
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME

@@ -124,7 +124,12 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     )
     plan = plan_study("", study)
     findings += judge_number_covariates(
-        list_covariate_pairs(plan), images, quantities, protocols, trained, name_covariates(manifest)
+        list_covariate_pairs(plan),
+        images,
+        quantities,
+        protocols,
+        trained,
+        name_covariates(manifest),
     )
     written = {
         "comparison": comparison,

@@ -144,29 +144,6 @@ def encode_value(
     return (), f"is '{name}'; expected one of {known}; correct it, or add it to the categories."
 
 
-def list_covariate_columns(manifest: pd.DataFrame) -> list[str]:
-    """Return the columns of a sample table that hold covariates."""
-    return [str(c) for c in manifest.columns if str(c).startswith(COVARIATE_PREFIX)]
-
-
-def take_inputs(manifest: pd.DataFrame, inputs: Sequence[str]) -> pd.DataFrame:
-    """Return inputs of networks by ``sample_id``.
-
-    Raises
-    ------
-    InputError
-        The sample table lacks one.
-    """
-    columns = [f"{COVARIATE_PREFIX}{name}" for name in inputs]
-    if missing := [name for name, c in zip(inputs, columns, strict=True) if c not in manifest]:
-        raise InputError(
-            f"The sample table has no covariate '{missing[0]}', which the network is given; add it "
-            f"to {SETTING} and ingest the data set again."
-        )
-    table = manifest.set_index("sample_id")[columns]
-    return table.set_axis(list(inputs), axis=1).astype(np.float64)
-
-
 def _judge_values(manifest: pd.DataFrame, covariate: Covariate, targets: Sequence[str]) -> None:
     """Refuse what is predicted under another name; warn of what never varies."""
     columns = [f"{COVARIATE_PREFIX}{name}" for name in covariate.inputs]
@@ -177,7 +154,7 @@ def _judge_values(manifest: pd.DataFrame, covariate: Covariate, targets: Sequenc
                 f"{SETTING}.columns.{covariate.name}: all its values are those of '{target}', "
                 "which models shall find from the picture; leave it out of the covariates."
             )
-    if len(own) > 1 and (own.nunique() == 1).all():
+    if len(own) > 1 and (own == own.iloc[0]).to_numpy().all():
         log.warning(
             "%s.columns.%s has one value in all %d samples, so it can tell nothing.",
             SETTING,

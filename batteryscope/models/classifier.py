@@ -72,8 +72,9 @@ class TileClassifier(nn.Module):
 
     C is 1 for grey tiles, or the number of stacked slices. Covariates of the tiles' samples are a
     second input where ``covariates`` is not None. They have a part of their own, whose outputs are
-    added; with two layers in the head they also join the pooled features. ``pretrained`` tells where the weights
-    that it began with came from; None if they were random, or if it was rebuilt.
+    added; with two layers in the head they also join the pooled features.
+    ``pretrained`` tells where the weights that it began with came from; None if they were random,
+    or if it was rebuilt.
     """
 
     pretrained: WeightsOrigin | None = None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batteryscope.balance import choose_images
 from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
-from batteryscope.manifest.covariates import take_inputs
+from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.manifest.select import select_samples
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_file
@@ -123,7 +123,8 @@ def find_covariates(settings: StageSettings, manifest: pd.DataFrame) -> pd.DataF
         return None
     table = take_inputs(manifest, list_inputs(settings.covariates))
     for covariate in settings.covariates:
-        if (table[covariate.inputs].nunique() == 1).all():
+        own = table[covariate.inputs]
+        if (own == own.iloc[0]).to_numpy().all():
             raise InputError(
                 f"dataset.covariates.columns.{covariate.name} has one value in all {len(table)} "
                 "samples, so it has no effect; leave it out."
