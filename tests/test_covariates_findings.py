@@ -123,7 +123,7 @@ def test_errors_of_numbers_are_compared_with_both():
     assert found.facts["alone"]["difference"] == pytest.approx(-2, abs=0.05)
     told = quantities.SENTENCES.tell(found)
     assert told.startswith("porosity: with covariates (thickness) Both has a mean absolute error")
-    assert "Plain without them 2.01 %: -1 % (95 % interval -1" in told
+    assert "the same without them (Plain) 2.01 %: -1 % (95 % interval -1" in told
     found = judge({"both": 2.0, "plain": 1.0, "baseline_covariates": 1.0}, porosity)
     assert found.severity == "warning"
     told = quantities.SENTENCES.tell(found)

@@ -145,7 +145,8 @@ def _take_from_table(
     kind, own = _match_samples(manifest, set(names), f"{root / table}: its column '{key}'")
     row_of = {str(name): row for row, name in names.items()}
     found = [row_of.get(str(name)) for name in own]
-    log.info("%s: the column '%s' names each %s.", table, key, kind)
+    if len(manifest) > 1:
+        log.info("%s: the column '%s' names each %s.", table, key, kind)
     rejects = [
         Reject(table, "wrong_label", f"row {line}: {words}")
         for line, words in sorted(wrong.items())
