@@ -11,9 +11,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.covariates import Covariate, choose_covariates
 from batteryscope.config.learning import (
     AugmentSettings,
     BalanceSettings,
@@ -24,7 +25,7 @@ from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.project import change_settings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
-from batteryscope.config.targets import choose_outputs
+from batteryscope.config.targets import choose_targets
 from batteryscope.errors import ConfigError
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
@@ -37,7 +38,8 @@ class StageSettings(Settings):
     """Everything that the training of one stage depends on, beside data and parent stage.
 
     ``targets`` are the numbers that it learns: ``log_targets`` by their logarithms,
-    ``zero_targets`` may be 0 and have no percentage error.
+    ``zero_targets`` may be 0 and have no percentage error. ``covariates`` are what its network is
+    given beside the picture.
     """
 
     study: str
@@ -47,6 +49,7 @@ class StageSettings(Settings):
     targets: list[str] = []
     log_targets: list[str] = []
     zero_targets: list[str] = []
+    covariates: list[Covariate] = Field(default=[], exclude_if=lambda value: not value)
     tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     augment: AugmentSettings
@@ -338,6 +341,11 @@ def _plan_arm(plan: StudyPlan, arm_name: str, arm: Arm, where: str) -> ArmPlan:
         )
         plan.stages[planned.chain] = planned
         chains.append(planned.chain)
+    if len({bool(plan.stages[chain].settings.covariates) for chain in chains}) > 1:
+        raise ConfigError(
+            f"{where}: a stage with covariates follows one without (model.covariates); a network "
+            "has the same inputs in all stages, so set it for the whole arm."
+        )
     label = arm.label or arm_name.replace("_", " ")
     return ArmPlan(arm_name, label, tuple(chains), tile_id, split_id, recipe)
 
@@ -367,20 +375,12 @@ def _plan_stage(
         "label_columns": settings.dataset.labels.columns,
         "tiles_per_class": getattr(recipe.preprocess, "tiles_per_class", None),
     }
-    outputs = (values.get("model") or {}).get("outputs", "class")
-    if settings.dataset.targets is not None and outputs != "class":
-        try:
-            chosen = choose_outputs(settings.dataset.targets, outputs)
-        except ValueError as error:
-            raise ConfigError(f"{where} (stage '{stage.name}'): {error}") from None
-        values["targets"] = [q.name for q in chosen]
-        values["log_targets"] = [q.name for q in chosen if q.transform == "log"]
-        values["zero_targets"] = [q.name for q in chosen if "mape" not in q.metrics]
-    elif settings.dataset.targets is not None:
-        raise ConfigError(
-            f"{where} (stage '{stage.name}'): the study predicts numbers (dataset.targets), but "
-            "model.outputs is 'class'; say 'all', or name the quantities."
-        )
+    model = values.get("model") or {}
+    try:
+        values |= choose_targets(settings.dataset.targets, model.get("outputs", "class"))
+        values |= choose_covariates(settings.dataset.covariates, model.get("covariates"))
+    except ValueError as error:
+        raise ConfigError(f"{where} (stage '{stage.name}'): {error}") from None
     stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")
     parent = ancestors[-1] if ancestors else None
     key = _short_hash([tile_id, split_id, parent, _dump(stage_settings)])

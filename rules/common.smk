@@ -16,6 +16,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
+from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.layout import (
     MODELS,
@@ -370,6 +371,12 @@ def mismatched_option(wildcards, input):
     tests = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
     told = {"tests": tests, "predictions": list(input.mismatched)}
     return ["--mismatched", json.dumps(told)] if tests else []
+
+
+def covariates_option(wildcards):
+    """Which arms are given covariates, and which is the same without, where any are."""
+    pairs = list_covariate_pairs(plan_of(wildcards))
+    return ["--covariates", json.dumps(pairs)] if pairs else []
 
 
 def measured_tiles(wildcards):

@@ -162,6 +162,7 @@ rule compare_arms:
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
         dataset=lambda w: dataset_folder(w.study),
         mismatched=mismatched_option,
+        covariates=covariates_option,
         survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
@@ -171,7 +172,7 @@ rule compare_arms:
         "--labels {params.labels:q} --arms {params.arms:q} --baselines {input.baselines:q} "
         "--settings {params.settings:q} --main-arm {params.main_arm:q} "
         "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
-        "--dataset {params.dataset:q} {params.mismatched:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
+        "--dataset {params.dataset:q} {params.mismatched:q} {params.covariates:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
 
 
 rule evaluate_external:

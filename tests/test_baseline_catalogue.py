@@ -16,8 +16,9 @@ from batteryscope.evaluation.regression_features import PROXIES
 
 def test_every_baseline_that_can_be_asked_for_has_words() -> None:
     asked = get_args(get_args(EvaluateSettings.model_fields["baselines"].annotation)[0])
+    asked = (*asked, "covariates")  # where samples have any, without being asked for
     assert OF_CLASSES.keys() == set(asked)
-    assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest"}
+    assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest", "covariates"}
     assert OF_QUANTITIES.keys() == OF_CAPACITIES.keys() | set(asked) - {"majority"}
     assert OF_ROWS.keys() == set(get_args(TableBaseline))
     assert all(words.sees for words in OF_CLASSES.values())

@@ -12,11 +12,12 @@ from batteryscope.tables import sentences as rows
 from tests.test_provenance import names_for
 
 WRITTEN = {  # who may find what is told by these templates
-    classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey"),
-    capacities: ("regression_findings",),
-    quantities: ("quantity_findings",),
+    classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
+              "covariate_findings"),
+    capacities: ("regression_findings", "covariate_findings"),
+    quantities: ("quantity_findings", "covariate_findings"),
     rows: ("findings", "verdicts"),
-}
+}  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}
 
 

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
     parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
     parser.add_argument("--mismatched", default="{}", help="JSON: tests with other grey levels")
+    parser.add_argument("--covariates", default="{}", help="JSON: arm → the same without them")
     parser.add_argument("--survey", type=Path, help="table (CSV, Excel) with image, expert, answer")
     parser.add_argument("--dataset", type=Path, help="folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
@@ -42,6 +43,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
+    from batteryscope.evaluation.covariate_findings import judge_class_covariates, name_covariates
     from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
     from batteryscope.evaluation.misclassified import list_misclassified
     from batteryscope.evaluation.predictions import read_all_predictions
@@ -67,9 +69,13 @@ def compare(arguments: argparse.Namespace) -> None:
     # Training images of other domains do not make the tested ones overlap less.
     tested = keep_samples(split, manifest, json.loads(arguments.where))
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
-    pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
+    paired = arguments.pairs or list(networks)
+    pairs = compare_pairs_of_arms(images, paired, tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
+    beside = {a: b for a, b in json.loads(arguments.covariates).items() if a in paired}
+    unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
+    findings += judge_class_covariates(beside, judged, tested, names, unit)
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels),

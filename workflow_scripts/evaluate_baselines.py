@@ -35,11 +35,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation.baselines import (
+        predict_from_covariates,
         predict_from_grey_levels,
         predict_from_metadata,
         predict_from_windings,
         predict_majority,
     )
+    from batteryscope.manifest.covariate_columns import list_covariate_columns
     from batteryscope.manifest.frames import get_grey_levels, read_frames
     from batteryscope.manifest.select import keep_samples, select_samples
 
@@ -57,6 +59,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
     if "metadata" in settings.baselines:
         tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))
+    if list_covariate_columns(manifest):
+        tables.append(predict_from_covariates(manifest, split, arguments.seed, threads))
     if "winding" in settings.baselines:
         if arguments.tiles is None or not (arguments.tiles / "slices.csv").is_file():
             raise ConfigError(

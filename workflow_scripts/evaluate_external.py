@@ -32,6 +32,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.bundle.capacity_record import is_capacity_bundle
+    from batteryscope.bundle.covariates import take_given
     from batteryscope.bundle.external import ExternalClasses, refuse_seen
     from batteryscope.bundle.external_capacity import ExternalCapacities
     from batteryscope.bundle.read import load_bundle, load_capacity_bundle
@@ -45,6 +46,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     )
     manifest = pd.read_parquet(arguments.manifest)
     external.check(manifest)
+    external.bundle.given = take_given(manifest, external.bundle.record.covariates)
     files = manifest["path"].tolist()
     rows = refuse_seen(external.bundle.predict_files(files, arguments.dataset))
     progress = show_progress(rows, "predicting external images", total=len(files), unit="image")

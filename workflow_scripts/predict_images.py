@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from batteryscope.core.progress import log, show_progress
-from batteryscope.workflow.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import add_table_format, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--collector", choices=["bottom", "top"], help="of double-sided electrodes: where it is"
     )
+    parser.add_argument(
+        "--covariates", type=Path, help="table of what the models are given beside pictures"
+    )
+    parser.add_argument(
+        "--sample-column", help="its column that names the files (default: as in training)"
+    )
+    add_table_format(parser)
     parser.add_argument("--out", type=Path, help="table to write (default: a new predictions.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
     devices = ["auto", "cpu", "gpu"]
@@ -51,12 +58,13 @@ def predict(arguments: argparse.Namespace) -> None:
     arguments.out = choose_table(arguments.out)
     of_numbers = is_capacity_bundle(arguments.bundle)
     record = (read_capacity_record if of_numbers else read_record)(arguments.bundle)
+    source = choose_covariates(arguments, record)
     device = demand_device(arguments.device)
     if record.preprocess.method == "ct_slices":
         refuse_collector(arguments.collector, arguments.bundle)
         chosen = read_slices(arguments.slices, "--slices")
         model = open_bundle(arguments.bundle, device, arguments.batch_size)
-        predict_folder(model, arguments.images, arguments.out, chosen)
+        predict_folder(model, arguments.images, arguments.out, chosen, source)
         return
     found = scan_images(arguments.images)
     for file, words in found.foreign:
@@ -64,6 +72,8 @@ def predict(arguments: argparse.Namespace) -> None:
     if others := (*found.misnamed, *found.unsupported, *found.special):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
     bundle = open_bundle(arguments.bundle, device, arguments.batch_size, arguments.collector)
+    if source is not None:
+        bundle.given = source.read(found.images, record.covariates)
     rows = chain(
         bundle.predict_files(found.images, arguments.images),
         bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
@@ -82,6 +92,33 @@ def predict(arguments: argparse.Namespace) -> None:
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
         )
+
+
+def choose_covariates(arguments, record):  # type: ignore[no-untyped-def]
+    """Return the table of covariates, which models either need or cannot use."""
+    from batteryscope.bundle.covariates import CovariateSource
+    from batteryscope.config.table_format import TableFormat
+    from batteryscope.errors import ConfigError
+
+    written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
+    if arguments.covariates is None:
+        if record.covariates:
+            titles = ", ".join(covariate.title for covariate in record.covariates)
+            raise ConfigError(
+                f"--covariates: the models of study '{record.study}' are given {titles} beside the "
+                "picture; name a table with a row for every file."
+            )
+        if arguments.sample_column is not None or written != TableFormat():
+            raise ConfigError(
+                "--sample-column and the format of a table are for --covariates; leave them out."
+            )
+        return None
+    if not record.covariates:
+        raise ConfigError(
+            f"--covariates: the models of study '{record.study}' are given nothing beside the "
+            "picture; leave it out."
+        )
+    return CovariateSource(arguments.covariates, arguments.sample_column, written)
 
 
 if __name__ == "__main__":

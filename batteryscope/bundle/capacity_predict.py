@@ -81,7 +81,9 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             return ranges
         return {k: v for k, v in ranges.items() if k not in FRAME_SIZE}
 
-    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def ask_models(
+        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
         """Return the values of tiles from every model, (n_models, n_tiles, n_targets).
 
         NaN where the model is not of the arm that predicts the target.
@@ -89,7 +91,9 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         targets = self.record.targets
         values = np.full((len(self._models), len(tiles), len(targets)), np.nan)
         for number, model in enumerate(self._models):
-            predicted = predict_values(model, tiles, batch_size=self._batch_size)
+            own = None if model.covariates is None else covariates
+            beside = None if own is None else np.tile(own, (len(tiles), 1))
+            predicted = predict_values(model, tiles, batch_size=self._batch_size, covariates=beside)
             for place, target in enumerate(targets):
                 if target.arm == self.record.members[number].arm:
                     column = model.description.classes.index(target.name)

@@ -20,6 +20,7 @@ from batteryscope.bundle.contents import (
     list_training_images,
     read_result,
 )
+from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
 from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_capacity_bundle
@@ -94,6 +95,7 @@ def write_capacity_bundle(
         targets=targets,
         preprocess=settings.preprocess,
         members=members,
+        covariates=list_trained_covariates(out, members),
     )
     write_json(out / RECORD_FILE, record.model_dump(mode="json"))
     (out / CARD_FILE).write_text(render_capacity_card(record), encoding="utf-8")

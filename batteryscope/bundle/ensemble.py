@@ -14,7 +14,7 @@ from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
 
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
-FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd")
+FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd", "covariates.")
 
 
 def group_models(models: Sequence[TileClassifier]) -> list[list[TileClassifier]]:
@@ -32,7 +32,10 @@ def group_models(models: Sequence[TileClassifier]) -> list[list[TileClassifier]]
 
 
 def predict_ensemble(
-    groups: Sequence[Sequence[TileClassifier]], tiles: NDArray[np.uint8], batch_size: int = 64
+    groups: Sequence[Sequence[TileClassifier]],
+    tiles: NDArray[np.uint8],
+    batch_size: int = 64,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return the class probabilities of tiles from every model.
 
@@ -45,6 +48,8 @@ def predict_ensemble(
         Tiles.
     batch_size
         Tiles at a time.
+    covariates : (n_inputs,) array or None
+        Of the sample of all tiles, where the models are given any.
 
     Returns
     -------
@@ -54,8 +59,11 @@ def predict_ensemble(
     first = groups[0][0]
     device, flips = first.device, first.description.flips_at_test
 
+    beside = None if covariates is None else torch.tensor(covariates, device=device)
+
     def ask(batch: Tensor) -> Tensor:
-        logits = [scores for group in groups for scores in _score(group, batch)]
+        own = [] if beside is None else [beside.expand(len(batch), -1)]
+        logits = [scores for group in groups for scores in _score(group, batch, *own)]
         return torch.stack(logits).double().softmax(2)
 
     def forward(part: slice) -> NDArray[np.float64]:
@@ -66,14 +74,20 @@ def predict_ensemble(
     return np.concatenate(list(pass_batches(forward, len(tiles), batch_size, device)), axis=1)
 
 
-def _score(group: Sequence[TileClassifier], batch: Tensor) -> list[Tensor]:
+def _score(group: Sequence[TileClassifier], batch: Tensor, *beside: Tensor) -> list[Tensor]:
     first = group[0].backbone
     if len(group) == 1 or not isinstance(first, StageStatistics):
-        return [model(batch) for model in group]
+        return [model(batch, *beside) for model in group]
     x = group[0].input(batch).contiguous(memory_format=torch.channels_last)
     statistics = first.measure(x)
-    heads = [model.backbone for model in group]
-    return [head.score(statistics) for head in heads if isinstance(head, StageStatistics)]
+    scores = []
+    for model in group:
+        assert isinstance(model.backbone, StageStatistics)
+        own = model.backbone.score(statistics)
+        if model.covariates is not None and beside:
+            own = own + model.covariates(model.standardise_covariates(len(batch), *beside))
+        scores.append(own)
+    return scores
 
 
 def _share_features(first: TileClassifier, second: TileClassifier) -> bool:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from batteryscope.bundle.covariates import write_example_covariates
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import EXAMPLE_INPUT_FILE, EXAMPLE_OUTPUT_FILE, write_json
 from batteryscope.errors import InputError
@@ -49,6 +50,8 @@ def write_example(
                 "run the workflow again."
             )
         Image.fromarray(pixels).save(out_dir / EXAMPLE_INPUT_FILE)
+        if needed := bundle.record.covariates:
+            bundle.given = write_example_covariates(out_dir, files.loc[sample_id], needed)
         row = next(bundle.predict_files([EXAMPLE_INPUT_FILE], out_dir))
         if row["status"] == "ok":
             break

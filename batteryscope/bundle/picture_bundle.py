@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from batteryscope.bundle.covariates import GivenCovariates, Looked, explain_missing
 from batteryscope.bundle.frame import (
     Frame,
     UnusableFrame,
@@ -44,7 +45,11 @@ class PictureBundle(ABC, Generic[R]):
         The content of training_images.csv.
     device
         Where the models are.
+    given
+        Covariates of the files that will be asked about, for models that are given any.
     """
+
+    given: GivenCovariates | None = None
 
     def __init__(
         self, record: R, training_images: pd.DataFrame, device: torch.device | str = "cpu"
@@ -73,8 +78,13 @@ class PictureBundle(ABC, Generic[R]):
         """Columns of a row that :meth:`describe_scan` fills."""
 
     @abstractmethod
-    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return what every model says of (n, ...) tiles, (n_models, n, n_outputs)."""
+    def ask_models(
+        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
+        """Return what every model says of (n, ...) tiles, (n_models, n, n_outputs).
+
+        ``covariates``, (n_inputs,), are those of their common sample.
+        """
 
     @abstractmethod
     def describe(self, asked: NDArray[np.float64]) -> Row:
@@ -84,9 +94,20 @@ class PictureBundle(ABC, Generic[R]):
     def describe_scan(self, asked: NDArray[np.float64]) -> Row:
         """Put what the models said of the slices of one scan into columns."""
 
-    def answer(self, tiles: NDArray[np.uint8]) -> Row:
+    def answer(
+        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+    ) -> Row:
         """Say what the models think of the (n, ...) tiles of one picture, n at least 1."""
-        return self.describe(self.ask_models(tiles))
+        return self.describe(self.ask_models(tiles, covariates))
+
+    def find_covariates(self, file: str) -> Looked:
+        """Return what the models are given of a file beside the picture."""
+        needed = self.record.covariates
+        if not needed:
+            return Looked(None)
+        if self.given is None:
+            return Looked(None, explain_missing(needed))
+        return self.given.look_up(file, needed)
 
     @property
     def columns(self) -> list[str]:
@@ -158,8 +179,12 @@ class PictureBundle(ABC, Generic[R]):
             row, tiles = self._cut(read(item))
             if tiles is None:
                 return row
+            beside = self.find_covariates(row["file"])
+            if beside.reason:
+                return row | {"reason": beside.reason}
+            row["note"] = "; ".join(filter(None, [row["note"], beside.note]))
             with threads.turn():
-                return row | self.answer(tiles) | {"status": "ok"}
+                return row | self.answer(tiles, beside.values) | {"status": "ok"}
 
         return threads.map(judge, items)
 

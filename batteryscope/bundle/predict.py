@@ -67,9 +67,11 @@ class Bundle(PictureBundle[BundleRecord]):
         place = own.index("fold_disagreement")
         return [*own[:place], "slices_agreeing", *own[place:]]
 
-    def ask_models(self, tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def ask_models(
+        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
         """Return the probabilities of tiles from every model, (n_models, n_tiles, n_classes)."""
-        return predict_ensemble(self._groups, tiles, self._batch_size)
+        return predict_ensemble(self._groups, tiles, self._batch_size, covariates)
 
     def describe(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all tiles of a picture."""

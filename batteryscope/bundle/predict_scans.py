@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.bundle.covariates import CovariateSource, Looked
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.config.dataset import VolumeSettings
@@ -34,9 +35,15 @@ def list_columns(bundle: PictureBundle[Any]) -> list[str]:
 
 
 def predict_folder(
-    bundle: PictureBundle[Any], path: Path, out: Path, chosen: VolumeSettings
+    bundle: PictureBundle[Any],
+    path: Path,
+    out: Path,
+    chosen: VolumeSettings,
+    covariates: CovariateSource | None = None,
 ) -> None:
     """Judge one scan, or all scans below a folder, and write the rows as they come.
+
+    ``covariates`` is the table with a row per scan, for models that are given any.
 
     Raises
     ------
@@ -53,6 +60,8 @@ def predict_folder(
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
         root, name = path.resolve().parent, path.resolve().name
         files = tuple(name if file == "." else f"{name}/{file}" for file in files)
+    if covariates is not None:
+        bundle.given = covariates.read(files, bundle.record.covariates, of_scans=True)
     rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
     summary = write_rows(out, list_columns(bundle), rows)
     for line in summary.describe():
@@ -100,9 +109,13 @@ def predict_scans(
             "folder of pictures, or use the model of a study of scans."
         )
     for file in files:
+        beside = bundle.find_covariates(file)
+        if beside.reason:
+            yield _start_row(bundle, file, "cell") | {"reason": beside.reason}
+            continue
         try:
             volume = open_volume(root / file)
-            yield from _predict_scan(bundle, volume, file, chosen, settings)
+            yield from _predict_scan(bundle, volume, file, chosen, settings, beside)
         except Exception as error:  # whatever it is, it costs this scan only
             if not isinstance(error, PictureError):
                 reject = reject_unexpected(file, error)
@@ -116,6 +129,7 @@ def _predict_scan(
     file: str,
     chosen: VolumeSettings,
     settings: CtSlicesSettings,
+    beside: Looked,
 ) -> Iterator[Row]:
     numbers = chosen.choose(volume.shape[0])
     answers: list[NDArray[np.float64]] = []
@@ -124,7 +138,7 @@ def _predict_scan(
     key = name_scanner(volume.instrument, volume.dtype.name)
     known = bundle.record.data.grey_ranges.get(key)
     for cuts in run_ahead(_cut_batches(volume, numbers, settings, known)):
-        for row, found in _judge_slices(bundle, file, cuts):
+        for row, found in _judge_slices(bundle, file, cuts, beside.values):
             n_seen += bool(row["seen_in_training"])
             if found is None:
                 n_rejected += 1
@@ -140,7 +154,7 @@ def _predict_scan(
     )
     row |= {
         "seen_in_training": n_seen > 0,
-        "note": "; ".join([*notes, *volume.missing, *volume.left_out]),
+        "note": "; ".join(filter(None, [*notes, beside.note, *volume.missing, *volume.left_out])),
     }
     if not answers:
         reason = (
@@ -170,10 +184,13 @@ def _cut_batches(
 
 
 def _judge_slices(
-    bundle: PictureBundle[Any], file: str, cuts: Sequence[tuple[CutSlice, str]]
+    bundle: PictureBundle[Any],
+    file: str,
+    cuts: Sequence[tuple[CutSlice, str]],
+    covariates: NDArray[np.float32] | None,
 ) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
     tiles = [cut.tile for cut, _ in cuts if cut.tile is not None]
-    answers = bundle.ask_models(np.stack(tiles)) if tiles else None
+    answers = bundle.ask_models(np.stack(tiles), covariates) if tiles else None
     used = 0
     for cut, digest in cuts:
         row = _start_row(bundle, file, "slice") | {"slice": cut.finding.z}

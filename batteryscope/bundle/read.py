@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.capacity_record import read_capacity_record
+from batteryscope.bundle.covariates import check_covariates, read_example_covariates
 from batteryscope.bundle.integrity import (
     check_example,
     check_record,
@@ -88,10 +89,10 @@ def load_bundle(
         )
         for member in record.members
     ]
-    bundle = Bundle(record, models, images, batch_size)
+    check_covariates(folder, record, models)
     if checked:
-        _check_answers(folder, bundle)
-    return bundle
+        _check_answers(folder, Bundle(record, models, images, batch_size))
+    return Bundle(record, models, images, batch_size)
 
 
 def load_capacity_bundle(
@@ -120,6 +121,7 @@ def load_capacity_bundle(
                     f"{folder / member.name}.json: this network does not predict {target.name}, "
                     "as bundle.json says; publish or fetch the bundle again."
                 )
+    check_covariates(folder, record, models)
     if checked:
         _check_answers(folder, CapacityBundle(record, models, images, batch_size))
     return CapacityBundle(record, models, images, batch_size, collector)
@@ -134,6 +136,8 @@ def _check_answers(folder: Path, bundle: PictureBundle[Any]) -> None:
             f"{folder / EXAMPLE_INPUT_FILE}: this file of the bundle is missing; publish or fetch "
             "the bundle again."
         )
+    if needed := bundle.record.covariates:
+        bundle.given = read_example_covariates(folder, needed)
     found = next(bundle.predict_files([EXAMPLE_INPUT_FILE], folder))
     check_example(stored, found, folder / EXAMPLE_OUTPUT_FILE, bundle.device.type)
 

@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.covariates import Covariate
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.targets import Quantity
 from batteryscope.errors import ConfigError, InputError
@@ -19,6 +20,7 @@ RECORD_FILE = "bundle.json"
 TRAINING_IMAGES_FILE = "training_images.csv"
 EXAMPLE_INPUT_FILE = "example_input.png"
 EXAMPLE_OUTPUT_FILE = "example_output.json"
+EXAMPLE_COVARIATES_FILE = "example_covariates.csv"
 CARD_FILE = "MODEL_CARD.md"
 LARGEST_JSON_BYTES = 64_000_000
 RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um")
@@ -96,6 +98,30 @@ class Licence(Settings):
     weights: str
 
 
+class TrainedCovariate(Covariate):
+    """What networks are given beside the picture, and its range in their training.
+
+    ``ranges``: lowest and highest value, of names (0, 1) or, for one that never occurred, (0, 0).
+    """
+
+    ranges: list[tuple[float, float]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _range_of_every_input(self) -> Self:
+        if len(self.ranges) != len(self.inputs):
+            raise ValueError(f"ranges has {len(self.ranges)} entries for {len(self.inputs)} inputs")
+        return self
+
+    @property
+    def seen(self) -> str:
+        """The range in training, in words."""
+        if not self.categories:
+            low, high = self.ranges[0]
+            return f"{low:g} to {high:g} {self.unit}"
+        pairs = zip(self.categories, self.ranges, strict=True)
+        return ", ".join(name for name, (_, high) in pairs if high > 0)
+
+
 class PictureRecord(Settings):
     """What bundle.json holds for all models of pictures, whatever they predict."""
 
@@ -112,6 +138,7 @@ class PictureRecord(Settings):
     metrics: dict[str, float | int]
     findings: list[dict[str, str]]
     licence: Licence
+    covariates: list[TrainedCovariate] = Field(default=[], exclude_if=lambda value: not value)
 
 
 class BundleRecord(PictureRecord):

@@ -11,6 +11,7 @@ from batteryscope.bundle.contents import (
     list_common_fields,
     list_training_images,
 )
+from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
 from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_bundle
@@ -86,6 +87,7 @@ def write_bundle(
         input_px=description["input_px"],
         temperature=temperature,
         members=members,
+        covariates=list_trained_covariates(out_dir, members),
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
     flips = description.get("flips_at_test", "none")

@@ -14,8 +14,13 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.covariates import (
+    COVARIATE_PREFIX,
+    NAMING_COLUMNS,
+    CovariateTable,
+)
 from batteryscope.config.table_format import DatedTableFormat, MetadataFormat
-from batteryscope.config.targets import QuantityTargets, TargetSettings
+from batteryscope.config.targets import CapacityTargets, QuantityTargets, TargetSettings
 
 
 class LabelSettings(Settings):
@@ -257,7 +262,8 @@ class DatasetSettings(Settings):
     conditions, for example ``{additive: {additive: [VC, FEC]}, plain: {additive: none}}``.
     ``volumes``: the data set holds scans of many slices, not pictures. With ``targets`` models
     predict numbers instead of the class, which then only groups the images: any ``quantities``, or
-    capacities over the C-rate.
+    capacities over the C-rate. ``covariates`` stand beside the picture of a sample and go into
+    the networks with it (``model.covariates: false`` leaves them out).
     ``bit_depth`` says how many bits the grey levels of 16-bit files use that do not say so
     themselves, for all or by instrument; without it the brightest picture of each decides.
     ``metadata_format`` says how numbers and dates beside the pictures are written, where that
@@ -280,6 +286,7 @@ class DatasetSettings(Settings):
     bit_depth: BitDepth | dict[str, BitDepth] | None = None
     metadata_format: MetadataFormat = MetadataFormat()
     targets: TargetSettings | None = None
+    covariates: CovariateTable | None = Field(default=None, exclude_if=lambda value: value is None)
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
 
@@ -326,6 +333,38 @@ class DatasetSettings(Settings):
                     f"named group (?P<{column}>…) to labels.pattern, or name a targets.table with "
                     "its sample_column."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _covariates_are_no_answers(self) -> Self:
+        given, targets = self.covariates, self.targets
+        if given is None:
+            return self
+        for covariate in given.listed:
+            name, column = covariate.name, covariate.column
+            key = f"covariates.columns.{name}"
+            labels = {*self.labels.columns, "class"}
+            answers = labels if targets is None else {*labels, *targets.names}
+            is_source = targets is not None and targets.table == given.table
+            if isinstance(targets, QuantityTargets) and is_source:
+                answers |= set(targets.columns.values())
+            elif isinstance(targets, CapacityTargets) and is_source:
+                answers.add(targets.capacity_column)
+            if found := [n for n in (name, column) if n in answers]:
+                raise ValueError(
+                    f"{key}: '{found[0]}' is a label or target of the data set, which models shall "
+                    "find from the picture; leave it out of the covariates."
+                )
+            if given.table is None and column in NAMING_COLUMNS:
+                raise ValueError(
+                    f"{key}: '{column}' names a sample and tells nothing about others; leave it "
+                    "out."
+                )
+        if taken := [c for c in self.labels.columns if c.startswith(COVARIATE_PREFIX)]:
+            raise ValueError(
+                f"labels.columns: '{taken[0]}' begins as the columns of covariates do; give the "
+                "label another name."
+            )
         return self
 
     @model_validator(mode="after")

@@ -107,7 +107,9 @@ class ModelSettings(Settings):
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
     slow down, and where the head trains alone). ``outputs``: ``class``, or of a
     study with ``dataset.targets`` a list of quantities, or ``all``; of capacities also those in
-    ``Ah/kg`` or ``Ah/L``. ``backbone`` may
+    ``Ah/kg`` or ``Ah/L``. ``covariates``: whether the network is given the covariates of the data
+    set beside the picture (null: if there are any); they join the pooled features before the head.
+    ``backbone`` may
     also be ``rate_cnn``, the network of Deeg et al. (2024). ``flips_at_test``: the trained network
     judges every tile together with its mirror image from left to right (``columns``), or with the
     three from left to right and upside down (``both``), and the mean of the answers counts: in
@@ -132,6 +134,7 @@ class ModelSettings(Settings):
         Literal["class", "Ah/kg", "Ah/L", "all"] | Annotated[list[str], Field(min_length=1)]
     ) = "class"
     flips_at_test: Literal["none", "columns", "both"] = "none"
+    covariates: bool | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _one_normalisation(self) -> Self:

@@ -180,11 +180,16 @@ class StudySettings(Settings):
 
     @property
     def external(self) -> DatasetSettings | None:
-        """The external data set; without ``targets`` of its own it has those of the study."""
+        """The external data set; what it lacks of ``targets``, ``covariates`` the study gives."""
         external = self.evaluate.external
-        if external is None or external.targets is not None:
-            return external
-        return external.model_copy(update={"targets": self.dataset.targets})
+        if external is None:
+            return None
+        given = {
+            key: getattr(self.dataset, key)
+            for key in ("targets", "covariates")
+            if getattr(external, key) is None
+        }
+        return external.model_copy(update=given)
 
     @property
     def sweep_points(self) -> list[SweepPoint]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
 from batteryscope.config.base import Settings
+from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.table_format import TableFormat
 
@@ -101,7 +102,7 @@ class QuantitySettings(Settings):
         return self
 
 
-class QuantityTargets(Settings):
+class QuantityTargets(JoinedTable):
     """Any numbers that models predict from a picture or a scan: names, units, ranges.
 
     ``table`` is a CSV, Excel or parquet file inside the data set with one row per sample
@@ -114,9 +115,6 @@ class QuantityTargets(Settings):
     quantities: dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")], QuantitySettings
     ] = Field(min_length=1)
-    table: str | None = None
-    sample_column: str | None = None
-    table_format: TableFormat = TableFormat()
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
@@ -132,22 +130,6 @@ class QuantityTargets(Settings):
                         f"quantities: '{name}' is what the column beside the predicted "
                         f"'{name.removesuffix(end)}' is called; give it another name."
                     )
-        return self
-
-    @model_validator(mode="after")
-    def _table_has_a_key(self) -> Self:
-        if self.table is not None and self.sample_column is None:
-            raise ValueError(
-                f"table '{self.table}' needs sample_column, the column that names the file, the "
-                "scan or the specimen of each row; add it."
-            )
-        if self.table is None and self.sample_column is not None:
-            raise ValueError(
-                f"sample_column '{self.sample_column}' has no effect without a table; add table, "
-                "or leave it out (the values are then taken from the labels)."
-            )
-        if self.table is None and self.table_format != TableFormat():
-            raise ValueError("table_format is for a table, but none is named; drop it.")
         return self
 
     @property
@@ -287,6 +269,38 @@ def choose_outputs(
             f"{', '.join(known)} of dataset.targets; name some of these, or say 'all'."
         )
     return [q for q in listed if keys[q.name] & set(wanted)]
+
+
+def choose_targets(
+    targets: "CapacityTargets | QuantityTargets | None", outputs: str | Sequence[str]
+) -> dict[str, list[str]]:
+    """Return which numbers a training stage learns: ``targets, log_targets, zero_targets``.
+
+    Parameters
+    ----------
+    targets
+        Of the data set; None if the study predicts classes.
+    outputs
+        ``model.outputs``.
+
+    Raises
+    ------
+    ValueError
+        The study predicts numbers and the outputs are classes, or a name is unknown.
+    """
+    if targets is None:
+        return {}
+    if outputs == "class":
+        raise ValueError(
+            "the study predicts numbers (dataset.targets), but model.outputs is 'class'; say "
+            "'all', or name the quantities."
+        )
+    chosen = choose_outputs(targets, outputs)
+    return {
+        "targets": [q.name for q in chosen],
+        "log_targets": [q.name for q in chosen if q.transform == "log"],
+        "zero_targets": [q.name for q in chosen if "mape" not in q.metrics],
+    }
 
 
 def name_target(c_rate: float, unit: str) -> str:

@@ -63,12 +63,19 @@ OF_CLASSES = {
         sees="measured windings are shapes (spacing, roundness of the core), but chosen by people, "
         "not learnt from pixels",
     ),
+    "covariates": BaselineWords(
+        "covariates only",
+        "covariates without the picture",
+        "random forest",
+        "covariates stand beside the picture, which nobody looks at",
+    ),
 }
 OF_CAPACITIES = {
     "mean": BaselineWords("the mean of the training electrodes"),
     "porosity": BaselineWords("the porosity by Otsu's thresholds, interpolated"),
     "thickness": BaselineWords("the thickness of the coating, interpolated"),
     "texture_forest": BaselineWords("a random forest on texture descriptors"),
+    "covariates": BaselineWords("a random forest on the covariates alone"),
 }
 OF_QUANTITIES = {
     **OF_CAPACITIES,

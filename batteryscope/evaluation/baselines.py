@@ -13,6 +13,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.predictions import FIT, KEYS, PREFIX, make_predictions
+from batteryscope.manifest.covariate_columns import list_covariate_columns
 from batteryscope.preprocess.slice_table import DESCRIPTORS
 from batteryscope.seeds import derive_seed
 
@@ -151,6 +152,27 @@ def predict_from_windings(
 
     features = used[list(DESCRIPTORS)]
     return _predict("baseline_winding", features, manifest, part, make_model, seed)
+
+
+def predict_from_covariates(
+    manifest: pd.DataFrame, split: pd.DataFrame, seed: int, jobs: int = 1
+) -> pd.DataFrame:
+    """Predict test images by a random forest on the covariates of their samples alone.
+
+    Parameters
+    ----------
+    manifest, split, seed, jobs
+        As for the grey levels; the manifest has columns of covariates.
+    """
+    features = manifest.set_index("sample_id")[list_covariate_columns(manifest)]
+    return _predict(
+        "baseline_covariates",
+        features,
+        manifest,
+        split,
+        lambda fit_seed: _make_forest(fit_seed, jobs),
+        seed,
+    )
 
 
 def _make_forest(seed: int, jobs: int) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.errors import ConfigError
+from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
@@ -52,6 +53,7 @@ def apply_to_tiles(
     rows: NDArray[np.int64] | None,
     batch_size: int,
     finish: Callable[[Tensor], Tensor] = torch.Tensor.double,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return what a network says about tiles, read in batches, several of them side by side.
 
@@ -70,6 +72,8 @@ def apply_to_tiles(
     finish
         What is done to the (batch, n_outputs) output of the network, on its device, before it is
         averaged.
+    covariates : (m, n_inputs) array or None
+        Of the samples of these tiles, where the network is given any.
 
     Returns
     -------
@@ -77,13 +81,17 @@ def apply_to_tiles(
     """
     rows = np.arange(len(tiles)) if rows is None else rows
     device, flips = model.device, model.description.flips_at_test
-
-    def ask(batch: Tensor) -> Tensor:
-        return finish(model(batch))
+    if (model.covariates is None) != (covariates is None):
+        raise ValueError("covariates go to the networks that are given them, and to no others")
 
     def forward(part: slice) -> NDArray[np.float64]:
         with torch.inference_mode():
             batch = as_batch(tiles[rows[part]]).to(device)
+            beside = [] if covariates is None else [torch.from_numpy(covariates[part]).to(device)]
+
+            def ask(batch: Tensor) -> Tensor:
+                return finish(model(batch, *beside))
+
             return average_over_flips(ask, batch, flips).cpu().numpy()
 
     results = np.empty((len(rows), len(model.description.classes)))
@@ -99,16 +107,22 @@ def predict_probabilities(
     tiles: NDArray[np.uint8],
     rows: NDArray[np.int64] | None = None,
     batch_size: int = 64,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return the (m, n_classes) class probabilities of tiles; each row sums to 1.
 
     The parameters are those of :func:`apply_to_tiles`.
     """
-    return apply_to_tiles(model, tiles, rows, batch_size, lambda out: out.double().softmax(1))
+    return apply_to_tiles(
+        model, tiles, rows, batch_size, lambda out: out.double().softmax(1), covariates
+    )
 
 
 def select_judged_tiles(
-    index: pd.DataFrame, roles: pd.DataFrame, truth: pd.Series | pd.DataFrame
+    index: pd.DataFrame,
+    roles: pd.DataFrame,
+    truth: pd.Series | pd.DataFrame,
+    covariates: pd.DataFrame | None = None,
 ) -> Iterator[tuple[TileSet, dict[str, object]]]:
     """Select the validation tiles, then the test tiles of one fit.
 
@@ -120,6 +134,8 @@ def select_judged_tiles(
         Rows of the split of this repeat and fold.
     truth
         Class number by ``sample_id``, or a table with a column per target.
+    covariates
+        Inputs beside the picture by ``sample_id``.
 
     Yields
     ------
@@ -127,7 +143,8 @@ def select_judged_tiles(
         Tiles of a role, and the columns with which every table of predictions begins.
     """
     for role in ("validation", "test"):
-        chosen = select_grid_tiles(index, roles.loc[roles["role"] == role, "sample_id"], truth)
+        samples = roles.loc[roles["role"] == role, "sample_id"]
+        chosen = select_grid_tiles(index, samples, truth, covariates)
         yield (
             chosen,
             {
@@ -138,6 +155,12 @@ def select_judged_tiles(
                 "role": role,
             },
         )
+
+
+def take_beside(model: TileClassifier, manifest: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what a network is given beside the picture by ``sample_id``; None for nothing."""
+    names = model.description.inputs_beside
+    return take_inputs(manifest, names) if names else None
 
 
 def predict_fit(
@@ -163,8 +186,11 @@ def predict_fit(
     classes = model.description.classes
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
     tables = []
-    for chosen, keys in select_judged_tiles(index, roles, numbers):
-        probabilities = predict_probabilities(model, tiles, chosen.rows)
+    beside = take_beside(model, manifest)
+    for chosen, keys in select_judged_tiles(index, roles, numbers, beside):
+        probabilities = predict_probabilities(
+            model, tiles, chosen.rows, covariates=chosen.covariates
+        )
         judged = {
             "y_true": [classes[i] for i in chosen.targets],
             "y_pred": [classes[i] for i in probabilities.argmax(1)],

@@ -8,6 +8,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.baselines import select_metadata
+from batteryscope.manifest.covariate_columns import list_covariate_columns
 from batteryscope.manifest.frames import get_grey_levels
 from batteryscope.preprocess.coating_measures import measure_texture
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
@@ -35,7 +36,8 @@ def gather_features(
         The tile store, and what preprocessing measured beside it. Measured coatings bring the
         porosity by Otsu's thresholds, the thickness and their own texture.
     wanted
-        ``evaluate.baselines``; the mean and the texture are always there.
+        ``evaluate.baselines``; the mean and the texture are always there, and the covariates where
+        samples have any.
 
     Returns
     -------
@@ -54,6 +56,8 @@ def gather_features(
         metadata = select_metadata(manifest)
         if metadata.shape[1]:
             features["metadata"] = pd.get_dummies(metadata, dtype=float)
+    if columns := list_covariate_columns(manifest):
+        features["covariates"] = manifest.set_index("sample_id")[columns]
     if "winding" in wanted:
         features["winding"] = _read_windings(tiles)
     return features

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.evaluation.forward import apply_to_tiles, select_judged_tiles
+from batteryscope.evaluation.forward import (
+    apply_to_tiles,
+    select_judged_tiles,
+    take_beside,
+)
 from batteryscope.models.classifier import TileClassifier
 
 KEYS = ["sample_id", "tile", "repeat", "fold", "role", "arm"]
@@ -25,12 +29,13 @@ def predict_values(
     tiles: NDArray[np.uint8],
     rows: NDArray[np.int64] | None = None,
     batch_size: int = 32,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return the (m, n_targets) outputs for tiles, in the units of the targets.
 
     The parameters are those of :func:`batteryscope.evaluation.forward.apply_to_tiles`.
     """
-    return apply_to_tiles(model, tiles, rows, batch_size)
+    return apply_to_tiles(model, tiles, rows, batch_size, covariates=covariates)
 
 
 def predict_regression_fit(
@@ -47,8 +52,8 @@ def predict_regression_fit(
     targets = model.description.classes
     truth = manifest.set_index("sample_id")[targets]
     tables = []
-    for chosen, keys in select_judged_tiles(index, roles, truth):
-        predicted = predict_values(model, tiles, chosen.rows)
+    for chosen, keys in select_judged_tiles(index, roles, truth, take_beside(model, manifest)):
+        predicted = predict_values(model, tiles, chosen.rows, covariates=chosen.covariates)
         values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
         values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
         tables.append(pd.DataFrame(keys | values))

@@ -8,6 +8,10 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
+from batteryscope.evaluation.covariate_findings import (
+    judge_number_covariates,
+    name_covariates,
+)
 from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
 from batteryscope.evaluation.regression_comparison import (
@@ -24,6 +28,8 @@ from batteryscope.evaluation.sentences import quantities as of_quantities
 from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
+from batteryscope.plan import plan_study
+from batteryscope.planning.covariate_pairs import list_covariate_pairs
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,15 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         else find_quantity_findings(
             comparison, images, intervals, quantities, protocols, trained, pieces.main_arm
         )
+    )
+    plan = plan_study("", study)
+    findings += judge_number_covariates(
+        list_covariate_pairs(plan),
+        images,
+        quantities,
+        protocols,
+        trained,
+        name_covariates(manifest),
     )
     written = {
         "comparison": comparison,

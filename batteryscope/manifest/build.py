@@ -13,6 +13,7 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.targets import CapacityTargets, QuantityTargets
 from batteryscope.errors import InputError
 from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
+from batteryscope.manifest.covariates import attach_covariates
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
 from batteryscope.manifest.grey_scale import (
@@ -90,7 +91,8 @@ def build_manifest(
         whole_paths=settings.volumes is not None,
         only_class=settings.only_class,
     )
-    tables = {settings.labels.table, settings.targets.table if settings.targets else None}
+    given = (settings.labels, settings.targets, settings.covariates)
+    tables = {each.table if each else None for each in given}
     rejects += _list_unusable_names(files, tables)
     labelled = [path for path in files.images if path in labels.index]
     if settings.volumes is not None:
@@ -148,6 +150,10 @@ def build_manifest(
     if settings.targets is not None:
         kept, without = _attach_targets(kept, settings.targets, root, law)
         rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
+    if settings.covariates is not None:
+        predicted = settings.targets.names if settings.targets is not None else []
+        kept, without = attach_covariates(kept, settings.covariates, root, predicted)
+        rejects = [*without, *rejects]
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
 
 

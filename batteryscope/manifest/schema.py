@@ -26,6 +26,7 @@ REASONS = (
     "wrong_label",
     "no_capacity",
     "no_quantity",
+    "no_covariate",
     "outside_range",
     "no_images",
 )

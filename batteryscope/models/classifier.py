@@ -1,7 +1,7 @@
 """Image classifiers: a timm backbone behind a grey input layer."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from batteryscope.config.covariates import Covariate, list_inputs
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError
 from batteryscope.models import (  # noqa: F401 (they make their networks known to timm)
     classic_backbones,
     rate_cnn,
 )
+from batteryscope.models.covariate_input import HIDDEN_UNITS, CovariateInput
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.new_head import choose_dropout, initialise_head
@@ -49,11 +51,17 @@ class ModelDescription:
     outputs: str = "class"
     flips_at_test: str = "none"
     log_outputs: Sequence[str] = ()
+    covariates: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def inputs_beside(self) -> list[str]:
+        """What the network is given beside the picture."""
+        return list_inputs([Covariate.model_validate(c) for c in self.covariates])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; the last three only if unusual."""
+        """Return plain values for JSON; the last four only if unusual."""
         values = asdict(self)
-        for name in ("outputs", "flips_at_test", "log_outputs"):
+        for name in ("outputs", "flips_at_test", "log_outputs", "covariates"):
             if values[name] == getattr(type(self), name):
                 del values[name]
         return values
@@ -62,8 +70,11 @@ class ModelDescription:
 class TileClassifier(nn.Module):
     """A backbone that takes (B, C, H, W) tiles in 0…255 and gives (B, n_classes) logits.
 
-    C is 1 for grey tiles, or the number of stacked slices. ``pretrained`` tells where the weights
-    that it began with came from; None if they were random, or if it was rebuilt.
+    C is 1 for grey tiles, or the number of stacked slices. Covariates of the tiles' samples are a
+    second input where ``covariates`` is not None. They have a part of their own, whose outputs are
+    added; with two layers in the head they also join the pooled features.
+    ``pretrained`` tells where the weights that it began with came from; None if they were random,
+    or if it was rebuilt.
     """
 
     pretrained: WeightsOrigin | None = None
@@ -92,13 +103,40 @@ class TileClassifier(nn.Module):
             self.backbone = StageStatistics(network, n_classes)
         elif description.head_units is not None:
             self.backbone = TwoLayerHead(
-                network, description.head_units, n_classes, description.dropout
+                network,
+                description.head_units,
+                n_classes,
+                description.dropout,
+                len(description.inputs_beside),
             )
+        self.covariates: CovariateInput | None = None
+        if n_beside := len(description.inputs_beside):
+            # Statistics of feature maps have one linear layer; so have the covariates beside them.
+            hidden = 0 if by_statistics else HIDDEN_UNITS
+            with torch.random.fork_rng(devices=[]):  # the head begins as it does without
+                self.covariates = CovariateInput(n_beside, n_classes, hidden)
 
-    def forward(self, tiles: Tensor) -> Tensor:
-        """Return the logits of (B, C, H, W) tiles."""
-        x = self.input(tiles)
-        return self.backbone(x.contiguous(memory_format=torch.channels_last))
+    def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Return the logits of (B, C, H, W) tiles.
+
+        ``covariates``, (B, n_inputs) in their own units, are those of the tiles' samples; where
+        they are not given to a network that has them, it judges as at their means in training.
+        """
+        x = self.input(tiles).contiguous(memory_format=torch.channels_last)
+        if self.covariates is None:
+            return self.backbone(x)
+        z = self.standardise_covariates(len(x), covariates)
+        joined = isinstance(self.backbone, TwoLayerHead)
+        scores = self.backbone(x, z) if joined else self.backbone(x)
+        return scores + self.covariates(z)
+
+    def standardise_covariates(self, n_tiles: int, covariates: Tensor | None) -> Tensor:
+        """Return (n_tiles, n_inputs) covariates as the network learns from them."""
+        assert self.covariates is not None
+        if covariates is None:
+            mean = self.covariates.get_buffer("mean")
+            return mean.new_zeros(n_tiles, len(mean))
+        return self.covariates.standardise(covariates)
 
     @property
     def device(self) -> torch.device:
@@ -143,9 +181,9 @@ class TileRegressor(TileClassifier):
         self.get_buffer("output_mean").copy_(torch.from_numpy(values.mean(axis=0)))
         self.get_buffer("output_sd").copy_(torch.from_numpy(spread))
 
-    def forward(self, tiles: Tensor) -> Tensor:
+    def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the values of (B, 1, H, W) tiles in the units of the targets."""
-        scaled = super().forward(tiles).float()
+        scaled = super().forward(tiles, covariates).float()
         values = scaled * self.get_buffer("output_sd") + self.get_buffer("output_mean")
         if not self._any_log:
             return values
@@ -162,6 +200,7 @@ def build_classifier(
     tile_channels: int = 1,
     epochs: int = 1,
     log_outputs: Sequence[str] = (),
+    covariates: Sequence[Covariate] = (),
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -182,6 +221,8 @@ def build_classifier(
         Length of the training, for the dropout where the settings leave it open.
     log_outputs
         Targets of which the network learns the logarithm.
+    covariates
+        What it is given beside the picture.
 
     Raises
     ------
@@ -212,6 +253,7 @@ def build_classifier(
         head_units=settings.head_units,
         outputs=settings.outputs if isinstance(settings.outputs, str) else "all",
         log_outputs=list(log_outputs) or (),
+        covariates=[c.model_dump(mode="json") for c in covariates] or (),
         flips_at_test=settings.flips_at_test,
     )
     with torch.random.fork_rng(devices=[]):

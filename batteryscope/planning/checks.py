@@ -90,6 +90,7 @@ def _check_dataset(dataset: DatasetSettings, key: str) -> None:
         _check_masks(path, Path(dataset.masks), f"{key}.masks")
     if path.is_dir():
         _check_label_table(dataset, path, key)
+        _check_covariates(dataset, path, key)
         return
     _check_pulled(path, f"{key}.path")
     found = "a file" if path.exists() else "nothing"
@@ -103,6 +104,15 @@ def _check_label_table(dataset: DatasetSettings, folder: Path, key: str) -> None
     if dataset.labels.source == "table" and table and not (folder / table).is_file():
         raise ConfigError(
             f"{key}.labels.table: '{folder / table}' does not exist; name a table (CSV, Excel "
+            "or parquet) inside the data set."
+        )
+
+
+def _check_covariates(dataset: DatasetSettings, folder: Path, key: str) -> None:
+    table = dataset.covariates.table if dataset.covariates is not None else None
+    if table is not None and not (folder / table).is_file():
+        raise ConfigError(
+            f"{key}.covariates.table: '{folder / table}' does not exist; name a table (CSV, Excel "
             "or parquet) inside the data set."
         )
 

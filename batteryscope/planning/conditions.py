@@ -36,10 +36,13 @@ def _check(dataset: DatasetSettings, conditions: Iterator[Condition], further: l
 
 
 def _list_reading(dataset: DatasetSettings, key: str) -> Iterator[Condition]:
-    """Conditions that hold when the images are read."""
+    """Conditions that hold when the images are read, and covariates that stand in the labels."""
     yield from ((f"{key}.where.", column) for column in dataset.where)
     for name, domain in dataset.domains.items():
         yield from ((f"{key}.domains.{name}.", column) for column in domain)
+    if dataset.covariates is not None and dataset.covariates.table is None:
+        listed = dataset.covariates.listed
+        yield from ((f"{key}.covariates.columns.{c.name}: ", c.column) for c in listed)
 
 
 def _list_choosing(study: StudySettings, key: str) -> Iterator[Condition]:

@@ -22,6 +22,7 @@ TITLES = {
     "leak": "Samples of one specimen in training and test",
     "constant": "A quantity that does not vary",
     "coverage": "Intervals",
+    "covariates": "Do covariates help?",
 }
 Figures = dict[str, tuple[Callable[[], "Figure"], str]]
 

@@ -52,6 +52,7 @@ FINDING_TITLES = {
     "pairs": "The strategies beside each other",
     "unjudged": "Without a verdict",
     "grey_levels_at_test": "Tested with other grey levels than trained with",
+    "covariates": "Do covariates help?",
 }
 
 

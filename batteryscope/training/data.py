@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from batteryscope.seeds import derive_rng
 from batteryscope.tilestore import JUDGING_KINDS
 
-Batch = tuple[Tensor, Tensor, Tensor]
+# Tiles, targets and weights; with covariates these come last.
+Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,32 @@ class TileSet:
         Loss weights.
     sample_ids : (n,) object array
         The image of each tile.
+    covariates : (n, n_inputs) float array or None
+        What networks are given of it beside the picture.
     """
 
     rows: NDArray[np.int64]
     targets: NDArray[Any]
     weights: NDArray[np.float32]
     sample_ids: NDArray[np.object_]
+    covariates: NDArray[np.float32] | None = None
+
+    def list_covariates(self) -> NDArray[np.float32]:
+        """Return the covariates of every image once, (n_images, n_inputs)."""
+        if self.covariates is None:
+            raise ValueError("these tiles have no covariates")
+        _, first = np.unique(self.sample_ids.astype(str), return_index=True)
+        return self.covariates[first]
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
 def select_training_tiles(
-    index: pd.DataFrame, balance: pd.DataFrame, class_numbers: pd.Series | pd.DataFrame
+    index: pd.DataFrame,
+    balance: pd.DataFrame,
+    class_numbers: pd.Series | pd.DataFrame,
+    covariates: pd.DataFrame | None = None,
 ) -> TileSet:
     """Gather the training tiles of one fit, replicated as the balance plan says.
 
@@ -55,6 +69,8 @@ def select_training_tiles(
         Rows of the balance plan of this repeat and fold (``tile, copies, weight``).
     class_numbers
         Class number by ``sample_id``, or a table with a column per target.
+    covariates
+        Inputs beside the picture by ``sample_id``.
     """
     plan = balance.sort_values("tile")
     plan = plan.loc[plan.index.repeat(plan["copies"])]
@@ -64,11 +80,15 @@ def select_training_tiles(
         targets=_look_up(class_numbers, samples),
         weights=plan["weight"].to_numpy(np.float32),
         sample_ids=samples.to_numpy(object),
+        covariates=_look_up_beside(covariates, samples),
     )
 
 
 def select_grid_tiles(
-    index: pd.DataFrame, samples: pd.Series, class_numbers: pd.Series | pd.DataFrame
+    index: pd.DataFrame,
+    samples: pd.Series,
+    class_numbers: pd.Series | pd.DataFrame,
+    covariates: pd.DataFrame | None = None,
 ) -> TileSet:
     """Gather the usable grid tiles of the given samples, each once, with weight 1."""
     judging = index["used"] & index["kind"].isin(JUDGING_KINDS)
@@ -79,6 +99,7 @@ def select_grid_tiles(
         targets=_look_up(class_numbers, tiles["sample_id"]),
         weights=np.ones(len(tiles), np.float32),
         sample_ids=tiles["sample_id"].to_numpy(object),
+        covariates=_look_up_beside(covariates, tiles["sample_id"]),
     )
 
 
@@ -99,8 +120,18 @@ def _look_up(values: pd.Series | pd.DataFrame, samples: pd.Series) -> NDArray[An
     return values.loc[samples].to_numpy(dtype)
 
 
+def _look_up_beside(
+    covariates: pd.DataFrame | None, samples: pd.Series
+) -> NDArray[np.float32] | None:
+    """Covariates (n, n_inputs) of samples, if there are any."""
+    return None if covariates is None else covariates.loc[samples].to_numpy(np.float32, copy=True)
+
+
 class TileBatchDataset(Dataset[Batch]):
-    """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, C, H, W) uint8, targets, weights."""
+    """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, C, H, W) uint8, targets, weights.
+
+    Covariates are the last part of a batch, if the tiles have any.
+    """
 
     def __init__(self, tiles: NDArray[np.uint8], tile_set: TileSet) -> None:
         self.tiles = tiles
@@ -114,7 +145,9 @@ class TileBatchDataset(Dataset[Batch]):
         pixels = as_batch(self.tiles[rows])
         targets = torch.from_numpy(self.tile_set.targets[items])
         weights = torch.from_numpy(self.tile_set.weights[items])
-        return pixels, targets, weights
+        if self.tile_set.covariates is None:
+            return pixels, targets, weights
+        return pixels, targets, weights, torch.from_numpy(self.tile_set.covariates[items])
 
 
 class EpochBatches(Sampler[list[int]]):

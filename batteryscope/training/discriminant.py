@@ -15,19 +15,20 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.models.classifier import TileClassifier, build_classifier
+from batteryscope.models.covariate_input import CovariateInput
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
 from batteryscope.training.callbacks import HISTORY_COLUMNS
 from batteryscope.training.data import TileSet, as_batch, count_channels, count_grey_levels
-from batteryscope.training.fit import FitTask, prepare_state, write_fit
+from batteryscope.training.fit import FitTask, learn_covariates, prepare_state, write_fit
 
 log = logging.getLogger("batteryscope")
 
@@ -100,20 +101,27 @@ def fit_discriminant(
     # One seed for the network of all fits, so that random weights, too, give the same features.
     shared = derive_seed(settings.train.seed, settings.stage, "weights")
     model = build_classifier(
-        settings.model, classes, tiles.shape[-1], shared, count_channels(tiles)
+        settings.model,
+        classes,
+        tiles.shape[-1],
+        shared,
+        count_channels(tiles),
+        covariates=settings.covariates,
     )
     if task.parent is not None:  # the features of a network that an earlier stage trained
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
+    learn_covariates(model, task.training, label)
     backbone = _get_statistics(model)
     if torch.cuda.is_available() and settings.train.accelerator != "cpu":
         model = model.cuda()
 
     train = features.look_up(model, task.training.rows, label)
-    solve_head(backbone, train, task.training.targets, settings.train.shrinkage)
+    shrinkage, targets = settings.train.shrinkage, task.training.targets
+    solve_head(backbone, train, targets, shrinkage, *_standardise(model, task.training))
     validation = features.look_up(model, task.validation.rows, label)
-    train_loss, _ = _judge(backbone, train, task.training)
-    val_loss, val_accuracy = _judge(backbone, validation, task.validation)
+    train_loss, _ = _judge(model, train, task.training)
+    val_loss, val_accuracy = _judge(model, validation, task.validation)
     seconds = time.perf_counter() - started
     row = (0, train_loss, val_loss, val_accuracy, 0.0, seconds)
     history = pd.DataFrame([row], columns=list(HISTORY_COLUMNS))
@@ -134,6 +142,8 @@ def solve_head(
     features: NDArray[np.float32],
     targets: NDArray[np.int64],
     shrinkage: float,
+    beside: CovariateInput | None = None,
+    z: NDArray[np.float32] | None = None,
 ) -> None:
     """Set standardisation and head of a network to the discriminant of training features.
 
@@ -147,6 +157,9 @@ def solve_head(
         Class numbers; every class that the head has must occur.
     shrinkage
         From 0 (the covariance as measured) to 1 (a multiple of the identity).
+    beside, z : (n, n_inputs) array
+        The covariates of the network, changed in place, and their standardised values of these
+        tiles; they are further features.
 
     Raises
     ------
@@ -166,25 +179,43 @@ def solve_head(
     sd[sd < 1e-6] = 1.0  # a feature that never varies says nothing
     priors = np.full(n_classes, 1 / n_classes)
     solver = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=priors)
-    solver.fit((features - mean) / sd, targets)
+    standardised = (features - mean) / sd
+    solver.fit(standardised if z is None else np.hstack([standardised, z]), targets)
     weights, offsets = np.asarray(solver.coef_), np.asarray(solver.intercept_)
     if n_classes == 2:  # one row that tells the second class from the first
         weights = np.concatenate([np.zeros_like(weights), weights])
         offsets = np.concatenate([np.zeros_like(offsets), offsets])
     with torch.no_grad():
-        backbone.head.weight.copy_(_as_tensor(weights))
+        if beside is not None:
+            # The hidden layer is left out of networks whose head is solved: one linear layer.
+            own = next(m for m in beside.effect.modules() if isinstance(m, nn.Linear))
+            own.weight.copy_(_as_tensor(weights[:, features.shape[1] :]))
+        backbone.head.weight.copy_(_as_tensor(weights[:, : features.shape[1]]))
         backbone.head.bias.copy_(_as_tensor(offsets))
         backbone.get_buffer("feature_mean").copy_(_as_tensor(mean))
         backbone.get_buffer("feature_sd").copy_(_as_tensor(sd))
 
 
+def _standardise(
+    model: TileClassifier, tile_set: TileSet
+) -> tuple[CovariateInput | None, NDArray[np.float32] | None]:
+    """The network's covariates, and their standardised values of tiles; nothing without any."""
+    if model.covariates is None or tile_set.covariates is None:
+        return None, None
+    values = torch.from_numpy(tile_set.covariates).to(model.device)
+    return model.covariates, model.covariates.standardise(values).cpu().numpy()
+
+
 def _judge(
-    backbone: StageStatistics, features: NDArray[np.float32], tile_set: TileSet
+    model: TileClassifier, features: NDArray[np.float32], tile_set: TileSet
 ) -> tuple[float, float]:
     """Mean cross-entropy and share of right tiles."""
-    device = backbone.head.weight.device
+    beside, z = _standardise(model, tile_set)
     with torch.inference_mode():
-        logits = backbone.score(torch.from_numpy(features).to(device)).cpu().double()
+        scores = _get_statistics(model).score(torch.from_numpy(features).to(model.device))
+        if beside is not None and z is not None:
+            scores = scores + beside(torch.from_numpy(z).to(model.device))
+        logits = scores.cpu().double()
     targets = torch.tensor(tile_set.targets)
     loss = functional.cross_entropy(logits, targets)
     return float(loss), float((logits.argmax(1) == targets).double().mean())

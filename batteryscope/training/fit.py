@@ -96,6 +96,7 @@ def identify_fit(
             "weights": [round(float(w), 6) for w in tile_set.weights],
             "samples": sorted(set(tile_set.sample_ids)),
         }
+        | ({} if tile_set.covariates is None else {"covariates": tile_set.covariates.tolist()})
         for tile_set in (training, validation)
     ]
     return digest_json([values, tile_sets, tiles_digest, code_digest, parent_digest])
@@ -155,10 +156,12 @@ def fit_model(
         count_channels(tiles),
         train.epochs,
         settings.log_targets,
+        settings.covariates,
     )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / WEIGHTS))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
+    learn_covariates(model, task.training, label)
     module_class = StageModule
     if isinstance(model, TileRegressor):
         module_class = RegressionModule
@@ -241,6 +244,19 @@ def fit_model(
         seconds = time.perf_counter() - started
         write_fit(task, state_dir, model, state, history, best_epoch, n_seen, seconds)
     trainer.strategy.barrier()
+
+
+def learn_covariates(model: TileClassifier, training: TileSet, label: str) -> None:
+    """Take mean, spread and range of the training images' covariates, if the network has any."""
+    if model.covariates is None:
+        return
+    names = model.description.inputs_beside
+    for place in model.covariates.learn_statistics(training.list_covariates()):
+        log.warning(
+            "%s: the covariate '%s' has one value in the training part, so it says nothing there.",
+            label,
+            names[place],
+        )
 
 
 def prepare_state(state_dir: Path, identity: str) -> Path | None:

@@ -61,13 +61,13 @@ class StageModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted mean loss of a batch."""
-        tiles, targets, weights = batch
+        tiles, targets, weights, *beside = batch
         step = (self.current_epoch, batch_idx, self.global_rank)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", *step))
         # Dropout draws from torch's global state (which the caller has forked). It is seeded for
         # every batch, because a resumed epoch reaches its first batch with another history.
         seed_global_draws(derive_seed(self.seed, "dropout", *step), tiles.device)
-        logits = self.model(self.augmentation(tiles, generator))
+        logits = self.model(self.augmentation(tiles, generator), *beside)
         loss = (measure_losses(logits, targets, self.settings) * weights).mean()
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
         return loss
@@ -79,8 +79,8 @@ class StageModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch of validation tiles to the counts."""
-        tiles, targets, _ = batch
-        logits = self.model(tiles)
+        tiles, targets, _, *beside = batch
+        logits = self.model(tiles, *beside)
         losses = functional.cross_entropy(logits.float(), targets, reduction="sum")
         self._sums["loss"] += losses.double()
         self._sums["correct"] += (logits.argmax(1) == targets).sum().double()
@@ -106,6 +106,8 @@ class StageModule(pl.LightningModule):
                 (s.learning_rate * s.layer_decay**i, group)
                 for i, group in enumerate(self.trained_groups)
             ]
+            if (beside := self.model.covariates) is not None:
+                groups[0][1].extend(beside.parameters())
         if s.head_learning_rate is not None:
             groups = split_off_head(self.model, groups, s.head_learning_rate)
         parameters = [{"params": group, "lr": rate} for rate, group in groups]
@@ -145,6 +147,7 @@ def split_off_head(
         Learning rate of the head.
     """
     head = list(model.backbone.get_classifier().parameters())  # type: ignore[operator]
+    head += [] if model.covariates is None else list(model.covariates.parameters())
     numbers = {id(parameter) for parameter in head}
     body = [(r, [p for p in group if id(p) not in numbers]) for r, group in groups]
     return [*[(r, group) for r, group in body if group], (rate, head)]

@@ -1,5 +1,7 @@
 """Learning rules of models that predict numbers: relative loss, penalty, adversarial noise."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,14 +17,14 @@ class RegressionModule(StageModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included; logged is the loss without it."""
-        tiles, targets, weights = batch
+        tiles, targets, weights, *beside = batch
         step = (self.current_epoch, batch_idx, self.global_rank)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", *step))
         seed_global_draws(derive_seed(self.seed, "dropout", *step), tiles.device)
         x = self.augmentation(tiles, generator)
         if self.settings.adversarial_noise:
-            x = self._add_adversarial_noise(x, targets, generator)
-        loss = (self._measure(self.model(x), targets) * weights).mean()
+            x = self._add_adversarial_noise(x, targets, generator, beside)
+        loss = (self._measure(self.model(x, *beside), targets) * weights).mean()
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
         if self.settings.penalty == "none":
             return loss
@@ -37,8 +39,8 @@ class RegressionModule(StageModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch of validation tiles to the sums."""
-        tiles, targets, _ = batch
-        predicted = self.model(tiles)
+        tiles, targets, _, *beside = batch
+        predicted = self.model(tiles, *beside)
         self._sums["loss"] += self._measure(predicted, targets).double().sum()
         self._sums["mape"] += measure_mape(predicted, targets).double().sum()
         self._sums["n"] += len(targets)
@@ -62,11 +64,11 @@ class RegressionModule(StageModule):
         return (error.abs() if self.settings.loss == "mae" else error**2).mean(dim=1)
 
     def _add_adversarial_noise(
-        self, x: Tensor, targets: Tensor, generator: torch.Generator
+        self, x: Tensor, targets: Tensor, generator: torch.Generator, beside: Sequence[Tensor]
     ) -> Tensor:
         """Move the grey levels up the gradient of the loss, each tile by a step of its own."""
         x = x.detach().requires_grad_(True)
-        loss = self._measure(self.model(x), targets).sum()
+        loss = self._measure(self.model(x, *beside), targets).sum()
         (gradient,) = torch.autograd.grad(loss, x)
         mean_grey = float(self.model.input.training_mean) * FULL_SCALE
         largest = self.settings.adversarial_noise * mean_grey

@@ -12,7 +12,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from batteryscope.balance import choose_images
+from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
+from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.manifest.select import select_samples
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_file
@@ -77,6 +79,7 @@ def plan_fits(
         numbers = manifest.set_index("sample_id")[settings.targets]
     else:
         numbers = labels.map({c: i for i, c in enumerate(classes)})
+    beside = find_covariates(settings, manifest)
     where = f"stage '{settings.stage}': where"
     allowed = set(select_samples(manifest, settings.where, where)["sample_id"])
     tiles_digest = hashlib.sha256(np.ascontiguousarray(tiles).data).hexdigest()
@@ -85,12 +88,14 @@ def plan_fits(
         roles = split[(split["repeat"] == repeat) & (split["fold"] == fold)]
         validation_ids = roles.loc[roles["role"] == "validation", "sample_id"]
         own = balance[(balance["repeat"] == repeat) & (balance["fold"] == fold)]
-        training = select_training_tiles(index, own, numbers)
-        validation = select_grid_tiles(index, validation_ids[validation_ids.isin(allowed)], numbers)
+        training = select_training_tiles(index, own, numbers, beside)
+        judged = validation_ids[validation_ids.isin(allowed)]
+        validation = select_grid_tiles(index, judged, numbers, beside)
         if settings.balance.images_per_class is not None:
             usable = labels.loc[sorted(set(validation.sample_ids))]
             chosen = choose_images(usable, settings.balance, settings.train.seed, repeat, fold)
-            validation = select_grid_tiles(index, pd.Series(chosen, dtype=object), numbers)
+            ids = pd.Series(chosen, dtype=object)
+            validation = select_grid_tiles(index, ids, numbers, beside)
         if not len(validation):
             raise InputError(
                 f"stage '{settings.stage}', repeat {repeat}, fold {fold}: no validation tile is "
@@ -104,6 +109,27 @@ def plan_fits(
         )
         tasks.append(FitTask(repeat, fold, training, validation, identity, parent))
     return classes, tasks
+
+
+def find_covariates(settings: StageSettings, manifest: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what the networks of a stage are given beside pictures, by ``sample_id``.
+
+    Raises
+    ------
+    InputError
+        A covariate is missing, or has one value in all samples.
+    """
+    if not settings.covariates:
+        return None
+    table = take_inputs(manifest, list_inputs(settings.covariates))
+    for covariate in settings.covariates:
+        own = table[covariate.inputs]
+        if (own == own.iloc[0]).to_numpy().all():
+            raise InputError(
+                f"dataset.covariates.columns.{covariate.name} has one value in all {len(table)} "
+                "samples, so it has no effect; leave it out."
+            )
+    return table
 
 
 def train_stage(

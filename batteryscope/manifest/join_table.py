@@ -1,0 +1,204 @@
+"""Values of samples from a table with a row for each, or from what the labels and files say."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from batteryscope.config.joined_table import JoinedTable
+from batteryscope.errors import InputError
+from batteryscope.manifest.label_table import read_rows_of_table, spell_cell
+from batteryscope.manifest.schema import Reject
+from batteryscope.readers.table_lines import name_option, name_setting
+from batteryscope.readers.table_numbers import NumberStyle, find_styles, with_lines
+
+log = logging.getLogger("batteryscope")
+
+# What a row of the table may name, in the order in which it is looked for.
+KEYS: dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]] = {
+    "file": lambda m: m["path"].str.rpartition("/")[2],
+    "path": lambda m: m["path"],
+    "scan": lambda m: m["volume"],
+    "name of the scan": lambda m: m["volume"].str.rpartition("/")[2],
+    "name without ending": lambda m: (
+        (m["volume"] if "volume" in m else m["path"])
+        .str.rpartition("/")[2]
+        .str.replace(r"\.[A-Za-z][A-Za-z0-9]*$", "", regex=True)
+    ),
+    "specimen": lambda m: m["specimen_id"],
+}
+
+
+class Written(NamedTuple):
+    """What the samples, in their order, are said to have.
+
+    ``places``: where the row stands, "" for none; ``styles``: how a column writes its numbers.
+    """
+
+    cells: pd.DataFrame
+    places: list[str]
+    styles: dict[str, NumberStyle]
+    rejects: list[Reject]
+
+
+def read_values(
+    manifest: pd.DataFrame,
+    settings: JoinedTable,
+    units: Mapping[str, str | None],
+    root: Path,
+    key: str,
+    missing: str,
+) -> Written:
+    """Find what is written of every sample.
+
+    Parameters
+    ----------
+    manifest
+        Sample table.
+    settings
+        The table and the column that names samples; without one the columns of the sample table.
+    units
+        The columns: the unit of their numbers, or None where they hold names.
+    root
+        Folder of the data set, in which the table lies.
+    key
+        Where the settings stand (``dataset.targets``, or an option of a program), for messages.
+    missing
+        The reason with which a sample without a row is rejected.
+
+    Raises
+    ------
+    InputError
+        The table cannot be used, or a column is missing.
+    """
+    if settings.table is None:
+        return _take_from_labels(manifest, settings, units, key)
+    return _take_from_table(manifest, settings, units, root, key, missing)
+
+
+def remove_unit(cell: object, unit: str | None) -> object:
+    """Return a cell without the unit that may stand behind its number."""
+    return cell.strip().removesuffix(unit).strip() if unit and isinstance(cell, str) else cell
+
+
+def name_scans(rejects: list[Reject], manifest: pd.DataFrame) -> list[Reject]:
+    """Reject a scan once, not slice by slice."""
+    if "volume" not in manifest:
+        return rejects
+    scans = dict(zip(manifest["path"], manifest["volume"], strict=True))
+    named = [Reject(str(scans.get(r.path, r.path)), r.reason, r.detail) for r in rejects]
+    return list(dict.fromkeys(named))
+
+
+def _take_from_labels(
+    manifest: pd.DataFrame, settings: JoinedTable, units: Mapping[str, str | None], key: str
+) -> Written:
+    if missing := [c for c in units if c not in manifest]:
+        raise InputError(
+            f"{key}: the labels have no column '{missing[0]}'; let labels.pattern or the "
+            f"label table give it, or name a table ({key.rpartition('.')[2]}.table)."
+        )
+    cells = {
+        column: with_lines(range(len(manifest)), [remove_unit(c, unit) for c in manifest[column]])
+        for column, unit in units.items()
+        if unit is not None
+    }
+    say = name_setting(f"{key}.table_format")
+    styles = find_styles(cells, settings.table_format.decimal, "the labels", say)
+    return Written(manifest[list(units)], ["its labels"] * len(manifest), styles, [])
+
+
+def _take_from_table(
+    manifest: pd.DataFrame,
+    settings: JoinedTable,
+    units: Mapping[str, str | None],
+    root: Path,
+    setting: str,
+    missing: str,
+) -> Written:
+    table, key = str(settings.table), str(settings.sample_column)
+    say = name_option if setting.startswith("--") else name_setting(f"{setting}.table_format")
+    asked = list(dict.fromkeys([key, *units]))
+    rows, wrong = read_rows_of_table(root / table, asked, settings.table_format, say)
+    lines = rows.index.tolist()
+    cells = {
+        column: with_lines(lines, [remove_unit(c, unit) for c in rows[column]])
+        for column, unit in units.items()
+        if unit is not None
+    }
+    styles = find_styles(cells, settings.table_format.decimal, root / table, say)
+    names = pd.Series({line: spell_cell(cell) for line, cell in rows[key].items()}, dtype=object)
+    wrong |= {
+        int(line): f"the cell '{key}' is empty; name the sample, or delete the row"
+        for line in names.index[names.isna()]
+    }
+    names = names.dropna()
+    if names.duplicated().any():
+        row = names.index[names.duplicated()][0]
+        first = names.index[names == names[row]][0]
+        raise InputError(
+            f"{root / table}, row {row}: '{names[row]}' already stands in row {first}; leave one "
+            "row for every sample, such as their mean."
+        )
+    kind, own = _match_samples(manifest, set(names), f"{root / table}: its column '{key}'")
+    row_of = {str(name): row for row, name in names.items()}
+    found = [row_of.get(str(name)) for name in own]
+    if len(manifest) > 1:
+        log.info("%s: the column '%s' names each %s.", table, key, kind)
+    rejects = [
+        Reject(table, "wrong_label", f"row {line}: {words}")
+        for line, words in sorted(wrong.items())
+    ]
+    if without := [name for name in names if name not in set(own)]:
+        listed = ", ".join(f"'{name}'" for name in without[:8]) + (
+            ", …" if len(without) > 8 else ""
+        )
+        detail = (
+            f"{len(without)} of its {len(names)} rows without a sample left out: {listed}; add "
+            f"files of them, or write their names like those of the samples ('{own.iloc[0]}')."
+        )
+        rejects.append(Reject(table, "no_images", detail))
+    rejects += [
+        Reject(
+            str(path),
+            missing,
+            f"{table} has no row of '{name}'; add it, or leave the sample out.",
+        )
+        for path, name, row in zip(manifest["path"], own, found, strict=True)
+        if row is None
+    ]
+    written = rows.reindex([-1 if row is None else row for row in found])
+    places = ["" if row is None else f"{table}, row {row}" for row in found]
+    return Written(written, places, styles, rejects)
+
+
+def _match_samples(
+    manifest: pd.DataFrame, names: set[str], place: str
+) -> tuple[str, "pd.Series[str]"]:
+    """Find what the rows name: the kind of name that most samples have a row under."""
+    tried = {}
+    for kind, name_samples in KEYS.items():
+        try:
+            own = name_samples(manifest).astype(object)
+        except KeyError:  # pictures have no scan
+            continue
+        own = own.where(own.notna(), "").astype(str)
+        tried[kind] = (int(own.isin(names).sum()), own)
+    kind = max(tried, key=lambda k: tried[k][0])  # the first of equal ones
+    n, own = tried[kind]
+    if n == 0:
+        paths = manifest["path"].iloc[0]
+        raise InputError(
+            f"{place} (such as '{sorted(names)[0]}') names no file, scan or specimen of the data "
+            f"set (such as '{paths}'); write them alike."
+        )
+    if kind == "file":
+        counts = manifest.groupby(own.to_numpy())["path"].nunique()
+        if several := [name for name in counts.index[counts > 1] if name in names]:
+            raise InputError(
+                f"{place}: {counts[several[0]]} files are called '{several[0]}'; write the path "
+                "within the data set."
+            )
+    return kind, own
