@@ -37,7 +37,8 @@ class StageSettings(Settings):
     """Everything that the training of one stage depends on, beside data and parent stage.
 
     ``targets`` are the numbers that it learns: ``log_targets`` by their logarithms,
-    ``zero_targets`` may be 0 and have no percentage error.
+    ``zero_targets`` may be 0 and have no percentage error. ``grades`` are the classes in their
+    order, where that is learnt.
     """
 
     study: str
@@ -47,6 +48,7 @@ class StageSettings(Settings):
     targets: list[str] = []
     log_targets: list[str] = []
     zero_targets: list[str] = []
+    grades: list[str] = []
     tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     augment: AugmentSettings
@@ -61,10 +63,10 @@ class StageSettings(Settings):
                 f"train.loss '{self.train.loss}' is for classes, but model.outputs is "
                 f"'{self.model.outputs}'; choose mape, mae or mse."
             )
-        if not self.targets and (for_numbers or self.model.outputs != "class"):
+        if not self.targets and (for_numbers or self.model.outputs not in ("class", "grades")):
             found = (
                 f"model.outputs '{self.model.outputs}'"
-                if self.model.outputs != "class"
+                if self.model.outputs not in ("class", "grades")
                 else f"train.loss '{self.train.loss}'"
             )
             raise ValueError(
@@ -80,6 +82,11 @@ class StageSettings(Settings):
             raise ValueError(
                 "train.monitor 'val_mape' is for numbers; classes have 'val_accuracy' and "
                 "'val_loss'; set one of them."
+            )
+        if self.grades and self.train.method == "discriminant":
+            raise ValueError(
+                "train.method 'discriminant' solves one output per class; train grades by "
+                "'gradient'."
             )
         if self.targets and self.train.method == "discriminant":
             raise ValueError(
@@ -368,6 +375,13 @@ def _plan_stage(
         "tiles_per_class": getattr(recipe.preprocess, "tiles_per_class", None),
     }
     outputs = (values.get("model") or {}).get("outputs", "class")
+    if outputs == "grades":
+        values["grades"] = settings.dataset.labels.grades
+        if not values["grades"]:
+            raise ConfigError(
+                f"{where} (stage '{stage.name}'): model.outputs is 'grades', but the classes have "
+                "no order; list them from the lowest to the highest in dataset.labels.grades."
+            )
     if settings.dataset.targets is not None and outputs != "class":
         try:
             chosen = choose_outputs(settings.dataset.targets, outputs)

@@ -17,6 +17,7 @@ from batteryscope.models import (  # noqa: F401 (they make their networks known 
     classic_backbones,
     rate_cnn,
 )
+from batteryscope.models.cumulative_link import CumulativeLink
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.new_head import choose_dropout, initialise_head
@@ -49,11 +50,12 @@ class ModelDescription:
     outputs: str = "class"
     flips_at_test: str = "none"
     log_outputs: Sequence[str] = ()
+    grades: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; the last three only if unusual."""
+        """Return plain values for JSON; the last four only if unusual."""
         values = asdict(self)
-        for name in ("outputs", "flips_at_test", "log_outputs"):
+        for name in ("outputs", "flips_at_test", "log_outputs", "grades"):
             if values[name] == getattr(type(self), name):
                 del values[name]
         return values
@@ -77,28 +79,33 @@ class TileClassifier(nn.Module):
             description.mean,
             description.sd,
         )
-        n_classes = len(description.classes)
+        n_outputs = 1 if description.grades else len(description.classes)
         by_statistics = description.pooling == "stage_statistics"
         own_head = by_statistics or description.head_units is not None
         network = _create_backbone(
             description.backbone,
-            num_classes=0 if own_head else n_classes,
+            num_classes=0 if own_head else n_outputs,
             in_chans=description.channels,
             drop_rate=description.dropout,
             **description.backbone_options,
         )
         self.backbone: nn.Module = network
         if by_statistics:
-            self.backbone = StageStatistics(network, n_classes)
+            self.backbone = StageStatistics(network, n_outputs)
         elif description.head_units is not None:
             self.backbone = TwoLayerHead(
-                network, description.head_units, n_classes, description.dropout
+                network, description.head_units, n_outputs, description.dropout
             )
+        self.link = (
+            CumulativeLink(description.classes, description.grades)
+            if description.grades
+            else nn.Identity()
+        )
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Return the logits of (B, C, H, W) tiles."""
         x = self.input(tiles)
-        return self.backbone(x.contiguous(memory_format=torch.channels_last))
+        return self.link(self.backbone(x.contiguous(memory_format=torch.channels_last)))
 
     @property
     def device(self) -> torch.device:
@@ -162,6 +169,7 @@ def build_classifier(
     tile_channels: int = 1,
     epochs: int = 1,
     log_outputs: Sequence[str] = (),
+    grades: Sequence[str] = (),
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -182,6 +190,8 @@ def build_classifier(
         Length of the training, for the dropout where the settings leave it open.
     log_outputs
         Targets of which the network learns the logarithm.
+    grades
+        The classes from the lowest to the highest, if the network shall learn their order.
 
     Raises
     ------
@@ -210,7 +220,8 @@ def build_classifier(
         dropout=choose_dropout(settings.dropout, epochs, settings.freeze == "backbone"),
         pooling=settings.pooling,
         head_units=settings.head_units,
-        outputs=settings.outputs if isinstance(settings.outputs, str) else "all",
+        outputs=_name_outputs(settings.outputs),
+        grades=list(grades) or (),
         log_outputs=list(log_outputs) or (),
         flips_at_test=settings.flips_at_test,
     )
@@ -245,6 +256,13 @@ def check_backbone_name(name: str) -> None:
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
     raise ConfigError(f"model.backbone: '{name}' is no backbone that timm knows; {hint}")
+
+
+def _name_outputs(outputs: str | list[str]) -> str:
+    """What the network gives: grades have the probabilities of classes, quantities are numbers."""
+    if isinstance(outputs, list):
+        return "all"
+    return "class" if outputs == "grades" else outputs
 
 
 def _find_kind(description: ModelDescription) -> type[TileClassifier]:

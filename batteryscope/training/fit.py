@@ -155,6 +155,7 @@ def fit_model(
         count_channels(tiles),
         train.epochs,
         settings.log_targets,
+        settings.grades,
     )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / WEIGHTS))
