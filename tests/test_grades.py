@@ -23,15 +23,8 @@ def test_probabilities_are_differences_of_the_logistic_curve():
     score, thresholds = torch.tensor([[0.3], [-2.0]]), torch.tensor([-1.0, 0.5, 2.0])
     found = find_grade_logits(score, thresholds).exp()
     above = torch.sigmoid(score - thresholds)
-    expected = torch.cat(
-        [
-            1 - above[:, :1],
-            above[:, :1] - above[:, 1:2],
-            above[:, 1:2] - above[:, 2:],
-            above[:, 2:],
-        ],
-        dim=1,
-    )
+    steps = torch.cat([torch.ones(2, 1), above, torch.zeros(2, 1)], dim=1)
+    expected = steps[:, :-1] - steps[:, 1:]
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found.sum(dim=1), torch.ones(2))
 
@@ -60,7 +53,7 @@ def test_a_network_of_grades_is_rebuilt_from_its_description(change):
     model = build_classifier(settings, CLASSES, 48, seed=1, grades=GRADES).eval()
     tiles = torch.randint(0, 255, (2, 1, 48, 48)).float()
     loss = torch.nn.functional.cross_entropy(model(tiles), torch.tensor([0, 2]))
-    assert float(loss) < np.log(3) + 0.2
+    assert loss.item() < np.log(3) + 0.2
     again = rebuild_classifier(model.description.as_dict(), model.state_dict())
     torch.testing.assert_close(again(tiles), model(tiles))
 
@@ -69,7 +62,7 @@ def test_kappa_distance_and_neighbours_by_hand():
     true = ["new", "new", "aged", "aged", "dead", "dead"]
     pred = ["new", "aged", "aged", "dead", "dead", "new"]
     found = measure_grades(true, pred, GRADES)
-    # Squared distances: observed 1 + 1 + 4 = 6; expected from the margins (2, 2, 2) of both: 4/6 of each pair.
+    # Squared distances add up to 6; from the margins (2, 2, 2) every pair is expected 4/6 times.
     assert found["quadratic_kappa"] == pytest.approx(1 - 6 / (4 / 6 * (4 * 1 + 2 * 4)))
     assert found["grade_mae"] == pytest.approx((1 + 1 + 2) / 6)
     assert found["adjacent_accuracy"] == pytest.approx(5 / 6)

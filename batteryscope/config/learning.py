@@ -108,7 +108,8 @@ class ModelSettings(Settings):
     slow down, and where the head trains alone). ``outputs``: ``class``; ``grades`` learns one
     score and thresholds on it, where ``dataset.labels.grades`` puts the classes into an order; or
     of a study with ``dataset.targets`` a list of quantities, or ``all``; of capacities also those
-    in ``Ah/kg`` or ``Ah/L``. ``backbone`` may also be ``rate_cnn``, the network of Deeg et al. (2024). ``flips_at_test``: the trained network
+    in ``Ah/kg`` or ``Ah/L``. ``backbone`` may also be ``rate_cnn``, the network of
+    Deeg et al. (2024). ``flips_at_test``: the trained network
     judges every tile together with its mirror image from left to right (``columns``), or with the
     three from left to right and upside down (``both``), and the mean of the answers counts: in
     calibration, test and published model alike, at two or four times the work. The epoch is chosen
