@@ -39,7 +39,7 @@ class StageSettings(Settings):
 
     ``targets`` are the numbers that it learns: ``log_targets`` by their logarithms,
     ``zero_targets`` may be 0 and have no percentage error. ``covariates`` are what its network is
-    given beside the picture.
+    given beside the picture, ``grades`` the classes in their order, where that is learnt.
     """
 
     study: str
@@ -50,6 +50,7 @@ class StageSettings(Settings):
     log_targets: list[str] = []
     zero_targets: list[str] = []
     covariates: list[Covariate] = Field(default=[], exclude_if=lambda value: not value)
+    grades: list[str] = Field(default=[], exclude_if=lambda value: not value)
     tiles_per_class: PositiveInt | None = None
     balance: BalanceSettings
     augment: AugmentSettings
@@ -64,10 +65,10 @@ class StageSettings(Settings):
                 f"train.loss '{self.train.loss}' is for classes, but model.outputs is "
                 f"'{self.model.outputs}'; choose mape, mae or mse."
             )
-        if not self.targets and (for_numbers or self.model.outputs != "class"):
+        if not self.targets and (for_numbers or self.model.outputs not in ("class", "grades")):
             found = (
                 f"model.outputs '{self.model.outputs}'"
-                if self.model.outputs != "class"
+                if self.model.outputs not in ("class", "grades")
                 else f"train.loss '{self.train.loss}'"
             )
             raise ValueError(
@@ -83,6 +84,11 @@ class StageSettings(Settings):
             raise ValueError(
                 "train.monitor 'val_mape' is for numbers; classes have 'val_accuracy' and "
                 "'val_loss'; set one of them."
+            )
+        if self.grades and self.train.method == "discriminant":
+            raise ValueError(
+                "train.method 'discriminant' solves one output per class; train grades by "
+                "'gradient'."
             )
         if self.targets and self.train.method == "discriminant":
             raise ValueError(
@@ -376,9 +382,11 @@ def _plan_stage(
         "tiles_per_class": getattr(recipe.preprocess, "tiles_per_class", None),
     }
     model = values.get("model") or {}
+    outputs = model.get("outputs", "class")
     try:
-        values |= choose_targets(settings.dataset.targets, model.get("outputs", "class"))
+        values |= choose_targets(settings.dataset.targets, outputs)
         values |= choose_covariates(settings.dataset.covariates, model.get("covariates"))
+        values |= settings.dataset.labels.choose_grades(outputs)
     except ValueError as error:
         raise ConfigError(f"{where} (stage '{stage.name}'): {error}") from None
     stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")

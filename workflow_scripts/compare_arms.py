@@ -51,6 +51,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
     from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
     from batteryscope.evaluation.write_comparison import write_comparison
+    from batteryscope.manifest.grades import list_grades
     from batteryscope.manifest.select import keep_samples
 
     asked = read_settings(EvaluateSettings, arguments.settings)
@@ -59,6 +60,7 @@ def compare(arguments: argparse.Namespace) -> None:
     main_arm, labels = arguments.main_arm, arguments.label_columns
     predictions = read_all_predictions(arguments.arms, arguments.baselines)
     splits = read_splits(arguments.splits)
+    grades = list_grades(manifest)
     levels = comparison.list_levels(predictions, manifest, splits)
     tests, scored = read_mismatched(arguments.mismatched, predictions)
     networks, bases = arguments.backbones, {test.name: test.arm for test in tests}
@@ -78,9 +80,9 @@ def compare(arguments: argparse.Namespace) -> None:
     findings += judge_class_covariates(beside, judged, tested, names, unit)
     tables = {
         "comparison": table,
-        "per_class": comparison.compare_classes(levels),
+        "per_class": comparison.compare_classes(levels, grades),
         "class_measures": tabulate_measures(levels),
-        "confusion": comparison.compare_confusions(levels),
+        "confusion": comparison.compare_confusions(levels, grades),
         "misclassified": list_misclassified(levels, manifest, main_arm),
         "images": images,
         "reliability": tabulate_arm_reliability(predictions, level),

@@ -33,7 +33,8 @@ class LabelSettings(Settings):
     ``table_format`` says how it is written, where that cannot be told from it.
     Besides the label ``columns``, the names ``specimen_id``, ``session_id`` and
     ``domain`` fill those manifest columns. Without a pattern the whole folder path
-    is the class.
+    is the class. ``grades`` are the classes from the lowest to the highest, where they have an
+    order: stages of ageing, severity of damage.
     """
 
     source: Literal["folders", "table"] = "folders"
@@ -41,6 +42,7 @@ class LabelSettings(Settings):
     table: str | None = None
     file_column: str = "file"
     columns: list[str] = Field(default=["class"], min_length=1)
+    grades: list[str] = []
     table_format: DatedTableFormat = DatedTableFormat()
 
     @model_validator(mode="after")
@@ -48,6 +50,35 @@ class LabelSettings(Settings):
         if self.source != "table" and self.table_format != DatedTableFormat():
             raise ValueError(
                 "labels.table_format is for a label table, but labels.source is 'folders'; drop it."
+            )
+        return self
+
+    def choose_grades(self, outputs: str | list[str]) -> dict[str, list[str]]:
+        """Return the order that a network with these ``model.outputs`` learns, if it does.
+
+        Raises
+        ------
+        ValueError
+            It shall learn one, and there is none.
+        """
+        if outputs != "grades":
+            return {}
+        if not self.grades:
+            raise ValueError(
+                "model.outputs is 'grades', but the classes have no order; list them from the "
+                "lowest to the highest in dataset.labels.grades."
+            )
+        return {"grades": self.grades}
+
+    @model_validator(mode="after")
+    def _grades_are_an_order(self) -> Self:
+        twice = sorted({name for name in self.grades if self.grades.count(name) > 1})
+        if twice:
+            raise ValueError(f"labels.grades names '{twice[0]}' twice; an order has each once.")
+        if 0 < len(self.grades) < 3:
+            raise ValueError(
+                f"labels.grades has {len(self.grades)} name(s); an order needs three classes at "
+                "least. Leave it out."
             )
         return self
 

@@ -105,12 +105,13 @@ class ModelSettings(Settings):
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
-    slow down, and where the head trains alone). ``outputs``: ``class``, or of a
-    study with ``dataset.targets`` a list of quantities, or ``all``; of capacities also those in
-    ``Ah/kg`` or ``Ah/L``. ``covariates``: whether the network is given the covariates of the data
-    set beside the picture (null: if there are any); they join the pooled features before the head.
-    ``backbone`` may
-    also be ``rate_cnn``, the network of Deeg et al. (2024). ``flips_at_test``: the trained network
+    slow down, and where the head trains alone). ``outputs``: ``class``; ``grades`` learns one
+    score and thresholds on it, where ``dataset.labels.grades`` puts the classes into an order; or
+    of a study with ``dataset.targets`` a list of quantities, or ``all``; of capacities also those
+    in ``Ah/kg`` or ``Ah/L``. ``covariates``: whether the network is given the covariates of the
+    data set beside the picture (null: if there are any); they join the pooled features before the
+    head. ``backbone`` may also be ``rate_cnn``, the network of
+    Deeg et al. (2024). ``flips_at_test``: the trained network
     judges every tile together with its mirror image from left to right (``columns``), or with the
     three from left to right and upside down (``both``), and the mean of the answers counts: in
     calibration, test and published model alike, at two or four times the work. The epoch is chosen
@@ -131,7 +132,8 @@ class ModelSettings(Settings):
     pooling: Literal["network", "stage_statistics"] = "network"
     head_units: PositiveInt | None = None
     outputs: (
-        Literal["class", "Ah/kg", "Ah/L", "all"] | Annotated[list[str], Field(min_length=1)]
+        Literal["class", "grades", "Ah/kg", "Ah/L", "all"]
+        | Annotated[list[str], Field(min_length=1)]
     ) = "class"
     flips_at_test: Literal["none", "columns", "both"] = "none"
     covariates: bool | None = Field(default=None, exclude_if=lambda value: value is None)

@@ -290,9 +290,9 @@ def choose_targets(
     """
     if targets is None:
         return {}
-    if outputs == "class":
+    if outputs in ("class", "grades"):
         raise ValueError(
-            "the study predicts numbers (dataset.targets), but model.outputs is 'class'; say "
+            f"the study predicts numbers (dataset.targets), but model.outputs is '{outputs}'; say "
             "'all', or name the quantities."
         )
     chosen = choose_outputs(targets, outputs)

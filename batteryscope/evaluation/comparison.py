@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS, PaperValue
 from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
+from batteryscope.evaluation.grade_metrics import GRADE_METRICS, measure_grades
 from batteryscope.evaluation.labels import find_targets, list_class_labels, look_up_label
 from batteryscope.evaluation.metrics import (
     PROBABILITY_METRICS,
@@ -19,13 +20,14 @@ from batteryscope.evaluation.metrics import (
 )
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities, is_baseline
 from batteryscope.evaluation.straddling import drop_straddling_specimens
+from batteryscope.manifest.grades import list_grades
 from batteryscope.splits.slices import holds_slices
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
 LEVELS = ("tile", "image", "specimen")
-METRICS = (*VERDICT_METRICS, *PROBABILITY_METRICS, "pooled_accuracy")
+METRICS = (*VERDICT_METRICS, *GRADE_METRICS, *PROBABILITY_METRICS, "pooled_accuracy")
 PAPER_ARM = "paper"
 DIGITS = 6
 
@@ -111,8 +113,9 @@ def compare_arms(
         ``mean`` and ``sd`` (ddof 1; empty for a single fit) are over repeats and folds,
         ``n`` counts distinct images (specimens at level specimen).
         ``pooled_accuracy`` counts every test image once: the mean over images of the
-        share of its fits that were right. Domains have rows of their own if the test
-        images come from several. Order: arms as first met, models before baselines.
+        share of its fits that were right. Grades (classes that the manifest puts into an order)
+        have ``quadratic_kappa, grade_mae, adjacent_accuracy`` too. Domains have rows of their own
+        if the test images come from several. Order: arms as first met, models before baselines.
     """
     class_labels = list_class_labels(manifest, label_columns)
     targets = find_targets(label_columns)
@@ -120,6 +123,7 @@ def compare_arms(
     same = {name: splits[arm] for name, arm in bases.items() if arm in splits}
     levels = list_levels(predictions, manifest, {**splits, **same})
     rows: list[dict[str, object]] = []
+    grades = list_grades(manifest)
     for arm in order_arms(predictions):
         for level, table in levels.items():
             mine = table[table["arm"] == arm]
@@ -139,7 +143,7 @@ def compare_arms(
                         "domain": domain,
                         "level": level,
                     }
-                    rows.extend(place | row for row in _score(part, target, class_labels))
+                    rows.extend(place | row for row in _score(part, target, class_labels, grades))
     comparison = pd.DataFrame(rows).assign(paper=np.nan)[COLUMNS]
     comparison["n"] = comparison["n"].astype("Int64")
     return _add_paper(comparison, paper, list(bases))
@@ -175,15 +179,15 @@ def flatten_metrics(comparison: pd.DataFrame) -> dict[str, float | int]:
     return dict(sorted(metrics.items()))
 
 
-def compare_classes(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def compare_classes(levels: Mapping[str, pd.DataFrame], grades: Sequence[str] = ()) -> pd.DataFrame:
     """Tabulate precision, recall, F1 and Jaccard index per arm, level and class.
 
     All test predictions of an arm count together; ``support`` counts predictions,
-    ``n`` distinct images (specimens).
+    ``n`` distinct images (specimens). Classes come in the order of ``grades``, or sorted.
     """
     tables = []
     for level, table in levels.items():
-        classes = find_classes(table)
+        classes = list(grades) or find_classes(table)
         for arm in order_arms(table):
             mine = table[table["arm"] == arm]
             units = mine.groupby("y_true")["sample_id"].nunique().reindex(classes, fill_value=0)
@@ -196,20 +200,29 @@ def compare_classes(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def compare_confusions(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Count ``arm, level, y_true, y_pred, count`` over all test predictions, zeros included."""
+def compare_confusions(
+    levels: Mapping[str, pd.DataFrame], grades: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Count ``arm, level, y_true, y_pred, count`` over all test predictions, zeros included.
+
+    Classes come in the order of ``grades``, or sorted.
+    """
     tables = []
     for level, table in levels.items():
         for arm in order_arms(table):
             mine = table[table["arm"] == arm]
-            counts = count_confusions(mine["y_true"], mine["y_pred"], find_classes(table))
+            counts = count_confusions(
+                mine["y_true"], mine["y_pred"], list(grades) or find_classes(table)
+            )
             tables.append(
                 counts.assign(arm=arm, level=level)[["arm", "level", "y_true", "y_pred", "count"]]
             )
     return pd.concat(tables, ignore_index=True)
 
 
-def _score(table: pd.DataFrame, target: str, class_labels: pd.DataFrame) -> list[dict[str, object]]:
+def _score(
+    table: pd.DataFrame, target: str, class_labels: pd.DataFrame, grades: Sequence[str] = ()
+) -> list[dict[str, object]]:
     """Score one arm at one level for one target: mean and sd over fits, then pooled."""
     n = table["sample_id"].nunique()
     true = look_up_label(table["y_true"], target, class_labels)
@@ -221,6 +234,8 @@ def _score(table: pd.DataFrame, target: str, class_labels: pd.DataFrame) -> list
         if target == "":
             fit = table.iloc[rows]
             scores |= measure_probabilities(fit["y_true"], get_probabilities(fit), classes)
+            if grades:
+                scores |= measure_grades(fit["y_true"], fit["y_pred"], grades)
         per_fit.append(scores)
     fits = pd.DataFrame(per_fit)
     scored: list[dict[str, object]] = [

@@ -141,6 +141,16 @@ METRICS = {
         Metric("macro_jaccard", "macro Jaccard index", "share", True),
         Metric("top2_accuracy", "right class among the first two", "share", True),
         Metric("pooled_accuracy", "pooled accuracy", "share", True),
+        Metric(
+            "quadratic_kappa",
+            "quadratic kappa",
+            "none",
+            True,
+            sentence="agreement of the grades of test {samples} beyond chance, by squared distance",
+            decimals=2,
+        ),
+        Metric("grade_mae", "MAE in grades", "none", False, decimals=2),
+        Metric("adjacent_accuracy", "at most one grade off", "share", True),
         Metric("log_loss", "log loss", "nats", False),
         Metric("ece", "ece", "share", False),
         Metric(

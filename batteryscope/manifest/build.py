@@ -16,6 +16,7 @@ from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capaciti
 from batteryscope.manifest.covariates import attach_covariates
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
+from batteryscope.manifest.grades import attach_grades
 from batteryscope.manifest.grey_scale import (
     FROM_FILE,
     RANGE_COLUMNS,
@@ -147,6 +148,7 @@ def build_manifest(
     if settings.where:
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
+    kept = attach_grades(kept, settings.labels.grades)
     if settings.targets is not None:
         kept, without = _attach_targets(kept, settings.targets, root, law)
         rejects = [*without, *rejects]  # first, since what a table lacks concerns many images

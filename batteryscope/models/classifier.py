@@ -19,6 +19,7 @@ from batteryscope.models import (  # noqa: F401 (they make their networks known 
     rate_cnn,
 )
 from batteryscope.models.covariate_input import HIDDEN_UNITS, CovariateInput
+from batteryscope.models.cumulative_link import CumulativeLink
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.new_head import choose_dropout, initialise_head
@@ -52,6 +53,7 @@ class ModelDescription:
     flips_at_test: str = "none"
     log_outputs: Sequence[str] = ()
     covariates: Sequence[Mapping[str, Any]] = ()
+    grades: Sequence[str] = ()
 
     @property
     def inputs_beside(self) -> list[str]:
@@ -61,7 +63,7 @@ class ModelDescription:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the last four only if unusual."""
         values = asdict(self)
-        for name in ("outputs", "flips_at_test", "log_outputs", "covariates"):
+        for name in ("outputs", "flips_at_test", "log_outputs", "covariates", "grades"):
             if values[name] == getattr(type(self), name):
                 del values[name]
         return values
@@ -88,24 +90,24 @@ class TileClassifier(nn.Module):
             description.mean,
             description.sd,
         )
-        n_classes = len(description.classes)
+        n_outputs = 1 if description.grades else len(description.classes)
         by_statistics = description.pooling == "stage_statistics"
         own_head = by_statistics or description.head_units is not None
         network = _create_backbone(
             description.backbone,
-            num_classes=0 if own_head else n_classes,
+            num_classes=0 if own_head else n_outputs,
             in_chans=description.channels,
             drop_rate=description.dropout,
             **description.backbone_options,
         )
         self.backbone: nn.Module = network
         if by_statistics:
-            self.backbone = StageStatistics(network, n_classes)
+            self.backbone = StageStatistics(network, n_outputs)
         elif description.head_units is not None:
             self.backbone = TwoLayerHead(
                 network,
                 description.head_units,
-                n_classes,
+                n_outputs,
                 description.dropout,
                 len(description.inputs_beside),
             )
@@ -114,7 +116,12 @@ class TileClassifier(nn.Module):
             # Statistics of feature maps have one linear layer; so have the covariates beside them.
             hidden = 0 if by_statistics else HIDDEN_UNITS
             with torch.random.fork_rng(devices=[]):  # the head begins as it does without
-                self.covariates = CovariateInput(n_beside, n_classes, hidden)
+                self.covariates = CovariateInput(n_beside, n_outputs, hidden)
+        self.link = (
+            CumulativeLink(description.classes, description.grades)
+            if description.grades
+            else nn.Identity()
+        )
 
     def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the logits of (B, C, H, W) tiles.
@@ -124,11 +131,11 @@ class TileClassifier(nn.Module):
         """
         x = self.input(tiles).contiguous(memory_format=torch.channels_last)
         if self.covariates is None:
-            return self.backbone(x)
+            return self.link(self.backbone(x))
         z = self.standardise_covariates(len(x), covariates)
         joined = isinstance(self.backbone, TwoLayerHead)
         scores = self.backbone(x, z) if joined else self.backbone(x)
-        return scores + self.covariates(z)
+        return self.link(scores + self.covariates(z))
 
     def standardise_covariates(self, n_tiles: int, covariates: Tensor | None) -> Tensor:
         """Return (n_tiles, n_inputs) covariates as the network learns from them."""
@@ -201,6 +208,7 @@ def build_classifier(
     epochs: int = 1,
     log_outputs: Sequence[str] = (),
     covariates: Sequence[Covariate] = (),
+    grades: Sequence[str] = (),
 ) -> TileClassifier:
     """Build a network with the weights that the settings name.
 
@@ -223,6 +231,8 @@ def build_classifier(
         Targets of which the network learns the logarithm.
     covariates
         What it is given beside the picture.
+    grades
+        The classes from the lowest to the highest, if the network shall learn their order.
 
     Raises
     ------
@@ -251,7 +261,8 @@ def build_classifier(
         dropout=choose_dropout(settings.dropout, epochs, settings.freeze == "backbone"),
         pooling=settings.pooling,
         head_units=settings.head_units,
-        outputs=settings.outputs if isinstance(settings.outputs, str) else "all",
+        outputs=_name_outputs(settings.outputs),
+        grades=list(grades) or (),
         log_outputs=list(log_outputs) or (),
         covariates=[c.model_dump(mode="json") for c in covariates] or (),
         flips_at_test=settings.flips_at_test,
@@ -287,6 +298,13 @@ def check_backbone_name(name: str) -> None:
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
     raise ConfigError(f"model.backbone: '{name}' is no backbone that timm knows; {hint}")
+
+
+def _name_outputs(outputs: str | list[str]) -> str:
+    """What the network gives: grades have the probabilities of classes, quantities are numbers."""
+    if isinstance(outputs, list):
+        return "all"
+    return "class" if outputs == "grades" else outputs
 
 
 def _find_kind(description: ModelDescription) -> type[TileClassifier]:

@@ -36,7 +36,7 @@ def _show_arm(evidence: StudyEvidence, arm: str, level: str) -> ShownTable | Non
     rows = rows[rows["level"] == level]
     if "target" in rows:
         rows = rows[rows["target"].fillna("") == ""]
-    rows = rows.sort_values("class").reset_index(drop=True)
+    rows = rows.reset_index(drop=True)  # sorted, or in the order of grades
     frame = pd.DataFrame({"class": rows["class"].str.replace("_", " ")})
     scores = [score for score in SCORES if score in rows]
     for score in scores:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 def pivot_confusion(counts: pd.DataFrame) -> pd.DataFrame:
     """Turn the long table ``y_true, y_pred, count`` into a square matrix of counts.
 
-    Rows and columns are all classes that occur, sorted; pairs that do not occur are 0.
+    Rows and columns are all classes in the order in which they come as true ones; pairs that do
+    not occur are 0.
     """
-    classes = sorted(set(counts["y_true"]) | set(counts["y_pred"]))
+    classes = list(dict.fromkeys([*counts["y_true"], *counts["y_pred"]]))
     matrix = counts.pivot_table(
         index="y_true", columns="y_pred", values="count", aggfunc="sum", fill_value=0
     )

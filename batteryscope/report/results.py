@@ -4,6 +4,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS
 from batteryscope.evaluation.arm_pairs import find_better
+from batteryscope.evaluation.grade_metrics import GRADE_METRICS
 from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
@@ -18,7 +19,9 @@ from batteryscope.report.tables import (
     order_arms,
 )
 
-HEADLINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_jaccard")
+HEADLINE_METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "macro_jaccard", *GRADE_METRICS
+)  # fmt: skip
 LEVEL_ORDER = ("image", "specimen", "slice", "row", "tile")
 
 

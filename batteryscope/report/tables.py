@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from batteryscope.evaluation.metric_catalogue import name_metric
+from batteryscope.evaluation.metric_catalogue import METRICS, name_metric
 
 LEVEL_NAMES = {
     "tile": "tile",
@@ -32,6 +32,14 @@ def format_spread(mean: float, sd: float | None) -> str:
     if sd is None or pd.isna(sd):
         return format_percent(mean)
     return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+
+
+def format_metric(metric: str, mean: float, sd: float | None) -> str:
+    """Return a mean with its spread as the metric is shown, shares in percent."""
+    known = METRICS.get(metric)
+    if known is None or known.is_percent:
+        return format_spread(mean, sd)
+    return known.format(mean, sd=sd)
 
 
 def format_duration(seconds: float | None) -> str:
@@ -115,7 +123,7 @@ def make_comparison_table(
             for _, row in found.iterrows():
                 domain = f", {row['domain']}" if row["domain"] else ""
                 column = " ".join(filter(None, [target, name_metric(metric)])) + domain
-                entry[column] = format_spread(row["mean"], row["sd"])
+                entry[column] = format_metric(metric, row["mean"], row["sd"])
                 if pd.notna(row.get("paper")):
                     entry[f"paper: {column}"] = format_percent(as_fraction(row["paper"]))
                 entry["network"] = str(row["backbone"])

@@ -157,6 +157,7 @@ def fit_model(
         train.epochs,
         settings.log_targets,
         settings.covariates,
+        settings.grades,
     )
     if task.parent is not None:
         model.load_state_dict(load_file(task.parent / WEIGHTS))

@@ -41,6 +41,8 @@ class StageModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         by_layer = train.unfreeze_every_epochs is not None or train.layer_decay < 1
         self.trained_groups = group_trained_parameters(model.backbone) if by_layer else []
+        if self.trained_groups:  # the head comes first, and thresholds of grades belong to it
+            self.trained_groups[0].extend(model.link.parameters())
         self._sums: dict[str, Tensor] = {}
 
     def on_train_epoch_start(self) -> None:
@@ -148,6 +150,7 @@ def split_off_head(
     """
     head = list(model.backbone.get_classifier().parameters())  # type: ignore[operator]
     head += [] if model.covariates is None else list(model.covariates.parameters())
+    head += model.link.parameters()
     numbers = {id(parameter) for parameter in head}
     body = [(r, [p for p in group if id(p) not in numbers]) for r, group in groups]
     return [*[(r, group) for r, group in body if group], (rate, head)]
