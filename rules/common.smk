@@ -188,10 +188,14 @@ def code_of(script, leave_out=None):
     return [name for name in names if leave_out is None or leave_out not in name]
 
 
-def scorer_code(wildcards):
-    """The module that the layout names to score points, and all that it imports."""
-    scorer = Path(*layout_of(wildcards).point_scorer.split("."))
-    return list_code(scorer.with_suffix(".py"))
+def doer_code(verb):
+    """The module that does a verb for the kind of study, and all that it imports."""
+
+    def find(wildcards):
+        doer = getattr(layout_of(wildcards).modules, verb)
+        return list_code(Path(*doer.split(".")).with_suffix(".py"))
+
+    return find
 
 
 def list_code(file):
@@ -279,16 +283,25 @@ def arm_parts(wildcards):
     return layout_of(wildcards).list_fits(wildcards.arm)
 
 
-def stage_fits(wildcards):
-    """The folders of finished fits of all stages of all arms."""
-    layout = layout_of(wildcards)
-    return [part for chain in layout.list_stages() for part in layout.list_parts(chain)]
+def learnt_networks(wildcards):
+    """The folders with all that was trained."""
+    return layout_of(wildcards).list_learnt()
 
 
 def arm_splits(wildcards):
     """The divisions of all arms, each once."""
     splits = layout_of(wildcards).list_splits().values()
     return sorted({split.roles for split in splits})
+
+
+def study_file(wildcards):
+    """A file with all settings of a study."""
+    return settings_file(wildcards.study, "study", PROJECT.studies[wildcards.study])
+
+
+def study_folder(wildcards):
+    """Where the pieces of a study lie, as text for a program."""
+    return layout_of(wildcards).root.as_posix()
 
 
 def named(items):

@@ -66,7 +66,7 @@ def sweep_settings(wildcards):
     study, points = wildcards.study, sweep_points(wildcards.study)
     arms = image_arms(study).items()
     return {
-        "scorer": LAYOUTS[study].point_scorer,
+        "scorer": LAYOUTS[study].modules.score_points,
         "points": [vars(point) for point in points],
         "paper": [
             value.model_dump(mode="json")

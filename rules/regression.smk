@@ -164,42 +164,6 @@ rule explain_regression:
         "--max-pixels {params.max_pixels:q} --out {output.maps:q} --log {log:q}"
 
 
-rule report_regression:
-    input:
-        manifest=WORK.data.manifest,
-        tiles=lambda w: layout_of(w).main_tiles,
-        audit=lambda w: layout_of(w).main_split.audit,
-        predicted=WORK.predicted,
-        comparison=WORK.comparison,
-        maps=WORK.explained,
-        external=external_pieces,
-        sweeps=sweep_pieces,
-        fits=regression_fits,
-        code=code_of("report_regression"),
-    output:
-        report=directory(WORK.report),
-    log:
-        WORK.log("report_regression"),
-    benchmark:
-        WORK.benchmark("report_regression")
-    wildcard_constraints:
-        study=REGRESSION_STUDIES,
-    conda:
-        "../environment.yml"
-    threads: 2  # figures are drawn side by side
-    resources:
-        mem_mb=2000,
-    params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        work=lambda w: layout_of(w).root.as_posix(),
-    message:
-        "{wildcards.study}: write the report"
-    shell:
-        "python workflow_scripts/report_regression.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
-        "--out {output.report:q} --log {log:q}"
-
-
 rule bundle_regression:
     input:
         manifest=WORK.data.manifest,

@@ -4,14 +4,16 @@
 rule report_study:
     input:
         manifest=WORK.data.manifest,
-        tiles=lambda w: layout_of(w).main_tiles,
+        tiles=lambda w: layout_of(w).list_tiles(),
         audit=lambda w: layout_of(w).main_split.audit,
+        learnt=learnt_networks,
         comparison=WORK.comparison,
         maps=lambda w: layout_of(w).list_maps(),
         external=external_pieces,
+        proposals=lambda w: layout_of(w).wanted_proposals or [],
         sweeps=sweep_pieces,
-        fits=stage_fits,
         code=code_of("report_study"),
+        doer=doer_code("report"),
     output:
         report=directory(WORK.report),
     log:
@@ -19,15 +21,15 @@ rule report_study:
     benchmark:
         WORK.benchmark("report_study")
     wildcard_constraints:
-        study=CLASS_STUDIES,
+        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     threads: 2  # figures are drawn side by side
     resources:
         mem_mb=2000,
     params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        work=lambda w: layout_of(w).root.as_posix(),
+        settings=study_file,
+        work=study_folder,
     message:
         "{wildcards.study}: write the report"
     shell:

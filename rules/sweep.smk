@@ -69,7 +69,7 @@ rule compare_sweeps:
         splits=lambda w: sorted({path for _, path in sweep_splits(w)}),
         fits=lambda w: [part for _, parts in sweep_fits(w) for part in parts],
         code=code_of("compare_sweeps"),
-        scorer=scorer_code,
+        scorer=doer_code("score_points"),
     output:
         comparison=directory(WORK.sweep_comparison),
     log:

@@ -245,39 +245,6 @@ rule bundle_networks:
         "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"
 
 
-rule report_table:
-    input:
-        manifest=WORK.data.manifest,
-        split=WORK.split().roles,
-        networks=WORK.networks,
-        comparison=WORK.comparison,
-        explanations=WORK.explanations,
-        proposals=lambda w: (layout_of(w).proposals if table_study(w).propose else []),
-        sweeps=sweep_pieces,
-        code=code_of("report_table"),
-    output:
-        report=directory(WORK.report),
-    log:
-        WORK.log("report_table"),
-    benchmark:
-        WORK.benchmark("report_table")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=1000,
-    params:
-        settings=lambda w: settings_file(w.study, "study", table_study(w)),
-        work=lambda w: layout_of(w).root.as_posix(),
-    message:
-        "{wildcards.study}: write the report"
-    shell:
-        "python workflow_scripts/report_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --work {params.work:q} "
-        "--out {output.report:q} --log {log:q}"
-
-
 rule track_table:
     input:
         summary=WORK.data.summary,

@@ -6,7 +6,7 @@ rule track_study:
         summary=WORK.data.summary,
         splits=arm_splits,
         explanations=lambda w: layout_of(w).list_maps(),
-        fits=stage_fits,
+        fits=learnt_networks,
         comparison=WORK.comparison,
         external=external_pieces,
         report=WORK.report,

@@ -101,7 +101,7 @@ class Workshop:
     def compare(self):
         root, plan = self.root, self.plan
         points = {
-            "scorer": PictureLayout(root, plan).point_scorer,
+            "scorer": PictureLayout(root, plan).modules.score_points,
             "points": [vars(point) for point in plan.points],
             "paper": [],
             "backbones": dict.fromkeys(plan.every_arm, "test_resnet"),

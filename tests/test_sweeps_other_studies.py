@@ -266,7 +266,7 @@ def test_a_scorer_concerns_only_the_studies_whose_layout_names_it():
         "rate_capability": "evaluation/number_points",
         "electrode_manufacturing": "tables/score_points",
     }.items():
-        module = lay_out_study(Path("work"), study, load(study)).point_scorer
+        module = lay_out_study(Path("work"), study, load(study)).modules.score_points
         file = f"{module.replace('.', '/')}.py"
         assert file == f"batteryscope/{own}.py"
         assert file not in known

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batteryscope.config.project import read_study
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.plan import ArmPlan, StudyPlan, plan_study
@@ -18,6 +19,7 @@ from batteryscope.planning.piece_layouts import (
     SplitLayout,
 )
 from batteryscope.planning.plan_table_sweeps import TableSweepPlan, plan_table_sweeps
+from batteryscope.planning.study_modules import CLASSES, NUMBERS, ROWS, StudyModules
 
 # The only folders outside of work/ that the workflow writes to; DVC versions them.
 MODELS, REPORTS = Path("models"), Path("reports")
@@ -210,6 +212,11 @@ class PictureLayout(StudyLayout):
         return self.sweep_comparison if self.plan.points else None
 
     @property
+    def wanted_proposals(self) -> Path | None:
+        """Proposed settings of a process, which no picture has."""
+        return None
+
+    @property
     def simulated(self) -> Path | None:
         """The table of the half-cell model, where the study has one."""
         return None if self.plan.settings.physics is None else self.capacities
@@ -230,6 +237,10 @@ class PictureLayout(StudyLayout):
         if self._predicts_together:
             return [self.explained, self.predicted]
         return sorted(self.arm(name).maps for name in self.plan.settings.arms)
+
+    def list_tiles(self) -> list[Path]:
+        """Return the tile stores of all arms, each once."""
+        return sorted({self.tiles(arm.tiles) for arm in self.plan.arms.values()})
 
     def list_splits(self, arms: Iterable[ArmPlan] | None = None) -> dict[str, SplitLayout]:
         """Return the division of every arm, by its name."""
@@ -263,10 +274,13 @@ class PictureLayout(StudyLayout):
         )
 
     @property
-    def point_scorer(self) -> str:
-        """The module that scores the points of sweeps."""
-        answer = "number" if self._predicts_together else "class"
-        return f"batteryscope.evaluation.{answer}_points"
+    def modules(self) -> StudyModules:
+        """Who does what for this kind of study."""
+        return NUMBERS if self._predicts_together else CLASSES
+
+    def list_learnt(self) -> list[Path]:
+        """Return the folders of finished fits of all stages of all arms."""
+        return [part for chain in self.list_stages() for part in self.list_parts(chain)]
 
     @property
     def _predicts_together(self) -> bool:
@@ -290,9 +304,40 @@ class RowLayout(StudyLayout):
         return ArmLayout(self.sweep_networks(arm) if arm in self.plan.work else self.networks)
 
     @property
-    def point_scorer(self) -> str:
-        """The module that scores the points of sweeps."""
-        return "batteryscope.tables.score_points"
+    def modules(self) -> StudyModules:
+        """Who does what for this kind of study."""
+        return ROWS
+
+    def list_learnt(self) -> list[Path]:
+        """Return the folder of all networks."""
+        return [self.networks]
+
+    def list_tiles(self) -> list[Path]:
+        """Return the tile stores, of which rows have none."""
+        return []
+
+    def list_maps(self) -> list[Path]:
+        """Return the folder of explanations."""
+        return [self.explanations]
+
+    def list_splits(self) -> dict[str, SplitLayout]:
+        """Return the division of all arms, by the name of the main one."""
+        return {self.plan.settings.main_arm: self.split()}
+
+    @property
+    def main_split(self) -> SplitLayout:
+        """The division of all arms."""
+        return self.split()
+
+    @property
+    def wanted_proposals(self) -> Path | None:
+        """The proposals, where the study asks for them."""
+        return self.proposals if self.plan.settings.propose else None
+
+    @property
+    def external(self) -> DatasetLayout | None:
+        """The external data set, which no study of rows has."""
+        return None
 
     def point_split(self, arm: str) -> SplitLayout:
         """How a point divides the rows: as the study, or by itself."""
@@ -317,3 +362,14 @@ def lay_out_study(
     if isinstance(settings, TableStudySettings):
         return RowLayout(root, plan_table_sweeps(study, settings))
     return PictureLayout(root, plan_study(study, settings))
+
+
+def open_study(root: Path, study: str, settings: str) -> PictureLayout | RowLayout:
+    """Say where the pieces of a study lie whose settings are JSON text or a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be read or planned.
+    """
+    return lay_out_study(root, study, read_study(settings))
