@@ -25,6 +25,7 @@ from batteryscope.planning.layout import (
     StudyLayout,
 )
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
+from batteryscope.planning.study_modules import TRACK_SEARCH, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.config.study import list_published_arms
@@ -191,11 +192,12 @@ def code_of(script, leave_out=None):
 def doer_code(verb):
     """The module that does a verb for the kind of study, and all that it imports."""
 
-    def find(wildcards):
-        doer = getattr(layout_of(wildcards).modules, verb)
-        return list_code(Path(*doer.split(".")).with_suffix(".py"))
+    return lambda wildcards: module_code(getattr(layout_of(wildcards).modules, verb))
 
-    return find
+
+def module_code(name):
+    """A module that a program loads by its name, and all that it imports."""
+    return list_code(Path(*name.split(".")).with_suffix(".py"))
 
 
 def list_code(file):

@@ -44,10 +44,6 @@ def searches_tables(wildcards):
     return wildcards.study in PROJECT.table_studies
 
 
-def search_kind(wildcards):
-    return PROJECT.studies[wildcards.study].kind
-
-
 def search_split(wildcards):
     if searches_tables(wildcards):
         return layout_of(wildcards).split().roles

@@ -97,33 +97,3 @@ rule compare_sweeps:
         "--points {params.points:q} --arms {params.arms:q} --fits {params.fits:q} "
         "--splits {params.splits:q} "
         "--label-columns {params.label_columns:q} --out-dir {output.comparison:q} --log {log:q}"
-
-
-rule track_sweeps:
-    input:
-        summary=WORK.data.summary,
-        comparison=WORK.sweep_comparison,
-        code=code_of("track_sweeps"),
-    output:
-        tracked=WORK.sweep_tracked,
-    log:
-        WORK.log("track_sweeps"),
-    benchmark:
-        WORK.benchmark("track_sweeps")
-    wildcard_constraints:
-        study=ALL_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-    params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        kind=lambda w: PROJECT.studies[w.study].kind,
-        work=lambda w: layout_of(w).root.as_posix(),
-        data_version=version_option,
-    message:
-        "{wildcards.study}: record the points of the sweeps in MLflow"
-    shell:
-        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} --kind {params.kind:q} "
-        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
-        "--out {output.tracked:q} --log {log:q}"

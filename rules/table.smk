@@ -243,36 +243,3 @@ rule bundle_networks:
         "python workflow_scripts/bundle_networks.py --settings {params.settings:q} "
         "--study {wildcards.study:q} --manifest {input.manifest:q} --networks {input.networks:q} "
         "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"
-
-
-rule track_table:
-    input:
-        summary=WORK.data.summary,
-        split=WORK.split().roles,
-        networks=WORK.networks,
-        comparison=WORK.comparison,
-        report=WORK.report,
-        bundle=WORK.bundle,
-        code=code_of("track_table"),
-    output:
-        tracked=WORK.tracked,
-    log:
-        WORK.log("track_table"),
-    benchmark:
-        WORK.benchmark("track_table")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=1000,
-    params:
-        settings=lambda w: settings_file(w.study, "study", table_study(w)),
-        work=lambda w: layout_of(w).root.as_posix(),
-        data_version=version_option,
-    message:
-        "{wildcards.study}: record the runs in MLflow"
-    shell:
-        "python workflow_scripts/track_table.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
-        "--out {output.tracked:q} --log {log:q}"

@@ -10,6 +10,7 @@ from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.study_modules import TRACK_SWEEPS
 from batteryscope.provenance import write_settings
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
@@ -171,7 +172,7 @@ def test_points_are_runs_with_their_swept_keys(workshop, tmp_path, monkeypatch):
         place.parent.mkdir()
         place.symlink_to(root / piece)
     workshop.call(
-        "track_sweeps", "--study", "check", "--uri", uri, "--settings",
+        "track_study", "--study", "check", "--by", TRACK_SWEEPS, "--uri", uri, "--settings",
         workshop.write("study", workshop.settings), "--work", tmp_path,
         "--out", tmp_path / "tracked.json",
     )  # fmt: skip

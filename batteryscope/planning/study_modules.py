@@ -45,6 +45,10 @@ ROWS = StudyModules(
     score_points="batteryscope.tables.score_points",
 )
 
+# Who lists the runs of sweeps and of searches, whatever the study.
+TRACK_SWEEPS = "batteryscope.tracking.sweep_mirror"
+TRACK_SEARCH = "batteryscope.tracking.search_mirror"
+
 
 def load_function(module: str, name: str) -> Callable[..., Any]:
     """Load a module and return what it does under the name that all of its kind share."""
