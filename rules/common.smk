@@ -14,6 +14,7 @@ os.environ.update(PYTHONPATH=workflow.basedir)
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+from batteryscope.config.base import leave_out
 from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.planning.grey_mismatches import list_mismatches
@@ -301,6 +302,26 @@ def study_file(wildcards):
     return settings_file(wildcards.study, "study", PROJECT.studies[wildcards.study])
 
 
+def settings_without(*sections):
+    """A file with the settings of a study but for sections that a job does not depend on."""
+
+    def write(wildcards):
+        kept = leave_out(PROJECT.studies[wildcards.study], *sections)
+        return settings_file(wildcards.study, "reduced", kept)
+
+    return write
+
+
+def published_networks(wildcards):
+    """The folders with what is bundled, and with what tells how sure it is."""
+    return layout_of(wildcards).list_published()
+
+
+def data_files(wildcards):
+    """What samples are read from beside the manifest: generated pictures and their measurements."""
+    return layout_of(wildcards).list_data()
+
+
 def study_folder(wildcards):
     """Where the pieces of a study lie, as text for a program."""
     return layout_of(wildcards).root.as_posix()
@@ -346,26 +367,6 @@ def training_threads(wildcards):
 def external_pieces(wildcards):
     external = layout_of(wildcards).external
     return [external.metrics, external.flat_metrics] if external else []
-
-
-def bundle_settings(wildcards):
-    study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
-    return {
-        "study": wildcards.study,
-        "arm": main.name,
-        "title": study.title,
-        "data_name": study.dataset.name,
-        "label_columns": study.dataset.labels.columns,
-        "preprocess": main.recipe.preprocess.model_dump(mode="json"),
-        "max_pixels": study.dataset.max_pixels,
-        "generated": study.dataset.path is None,
-        "paper": study.paper,
-        "paper_doi": study.paper_doi,
-        "quantities": [
-            quantity.model_dump(mode="json")
-            for quantity in list_quantities(wildcards.study)
-        ],
-    }
 
 
 def list_quantities(study):

@@ -162,38 +162,3 @@ rule explain_regression:
         "--manifest {input.manifest:q} --dataset {params.dataset:q} {params.phases:q} "
         "--arms {params.arms:q} --published {params.published:q} "
         "--max-pixels {params.max_pixels:q} --out {output.maps:q} --log {log:q}"
-
-
-rule bundle_regression:
-    input:
-        manifest=WORK.data.manifest,
-        frames=WORK.data.frames,
-        images=generated_images,
-        splits=arm_splits,
-        fits=regression_fits,
-        comparison=WORK.comparison,
-        code=code_of("bundle_regression"),
-    output:
-        bundle=directory(WORK.bundle),
-    log:
-        WORK.log("bundle_regression"),
-    benchmark:
-        WORK.benchmark("bundle_regression")
-    wildcard_constraints:
-        study=REGRESSION_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=3000,
-    params:
-        settings=lambda w: settings_file(w.study, "bundle", bundle_settings(w)),
-        arms=regression_arms,
-        published=lambda w: list_published_arms(PROJECT.studies[w.study]),
-        dataset=lambda w: dataset_folder(w.study),
-    message:
-        "{wildcards.study}: bundle the models for use on new images"
-    shell:
-        "python workflow_scripts/bundle_regression.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --frames {input.frames:q} --dataset {params.dataset:q} "
-        "--arms {params.arms:q} --published {params.published:q} "
-        "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"

@@ -205,41 +205,13 @@ rule propose_parameters:
     resources:
         mem_mb=1000,
     params:
-        settings=lambda w: table_settings(
-            w, "networks", "train", "arms", "main_arm", "evaluate", "propose"
+        settings=settings_without(
+            "sweeps", "run_sweeps", "search", "explain", "ablations", "split", "title"
         ),
+        work=study_folder,
     message:
         "{wildcards.study}: propose settings for the wanted targets"
     shell:
-        "python workflow_scripts/propose_parameters.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --split {input.split:q} --networks {input.networks:q} "
-        "--comparison {input.comparison:q} --out {output.proposals:q} --log {log:q}"
-
-
-rule bundle_networks:
-    input:
-        manifest=WORK.data.manifest,
-        networks=WORK.networks,
-        comparison=WORK.comparison,
-        code=code_of("bundle_networks"),
-    output:
-        bundle=directory(WORK.bundle),
-    log:
-        WORK.log("bundle_networks"),
-    benchmark:
-        WORK.benchmark("bundle_networks")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        settings=lambda w: settings_file(w.study, "bundled", without_sweeps(w.study)),
-    message:
-        "{wildcards.study}: bundle the networks for use on new rows"
-    shell:
-        "python workflow_scripts/bundle_networks.py --settings {params.settings:q} "
-        "--study {wildcards.study:q} --manifest {input.manifest:q} --networks {input.networks:q} "
-        "--comparison {input.comparison:q} --out {output.bundle:q} --log {log:q}"
+        "python workflow_scripts/propose_parameters.py --study {wildcards.study:q} "
+        "--settings {params.settings:q} --work {params.work:q} --out {output.proposals:q} "
+        "--log {log:q}"

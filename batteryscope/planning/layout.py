@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.config.project import read_study
-from batteryscope.config.study import StudySettings
+from batteryscope.config.study import StudySettings, list_published_arms
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.plan import ArmPlan, StudyPlan, plan_study
 from batteryscope.planning.piece_layouts import (
@@ -238,6 +238,17 @@ class PictureLayout(StudyLayout):
             return [self.explained, self.predicted]
         return sorted(self.arm(name).maps for name in self.plan.settings.arms)
 
+    def list_published(self) -> list[Path]:
+        """Return what becomes the bundle: fits of the published arms, and what calibrates them."""
+        arms = list_published_arms(self.plan.settings)
+        parts = [part for arm in arms for part in self.list_fits(arm)]
+        return parts if self._predicts_together else [*parts, self.arm(arms[0]).calibration]
+
+    def list_data(self) -> list[Path]:
+        """Return generated pictures and the measurements of all pictures."""
+        own = self.plan.settings.dataset.path
+        return [self.data.frames, *([] if own else [self.data.images])]
+
     def list_tiles(self) -> list[Path]:
         """Return the tile stores of all arms, each once."""
         return sorted({self.tiles(arm.tiles) for arm in self.plan.arms.values()})
@@ -311,6 +322,14 @@ class RowLayout(StudyLayout):
     def list_learnt(self) -> list[Path]:
         """Return the folder of all networks."""
         return [self.networks]
+
+    def list_published(self) -> list[Path]:
+        """Return what becomes the bundle: all networks."""
+        return [self.networks]
+
+    def list_data(self) -> list[Path]:
+        """Return nothing: the manifest holds all of a row."""
+        return []
 
     def list_tiles(self) -> list[Path]:
         """Return the tile stores, of which rows have none."""

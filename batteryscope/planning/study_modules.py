@@ -18,6 +18,8 @@ class StudyModules:
     ----------
     report
         Its ``report_study(layout, out, workers)`` writes the report; returns the page's path.
+    bundle
+        Its ``bundle_models(layout, out)`` writes the bundle; returns its record.
     track
         Its ``plan_runs(layout, data_version)`` returns the runs that should stand in MLflow.
     score_points
@@ -25,22 +27,26 @@ class StudyModules:
     """
 
     report: str
+    bundle: str
     track: str
     score_points: str
 
 
 CLASSES = StudyModules(
     report="batteryscope.report.write",
+    bundle="batteryscope.bundle.write",
     track="batteryscope.tracking.mirror",
     score_points="batteryscope.evaluation.class_points",
 )
 NUMBERS = StudyModules(
     report="batteryscope.report.regression_report",
+    bundle="batteryscope.bundle.capacity_write",
     track="batteryscope.tracking.mirror",
     score_points="batteryscope.evaluation.number_points",
 )
 ROWS = StudyModules(
     report="batteryscope.report.table_report",
+    bundle="batteryscope.tables.bundle_write",
     track="batteryscope.tracking.table_mirror",
     score_points="batteryscope.tables.score_points",
 )
