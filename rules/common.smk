@@ -54,7 +54,6 @@ from batteryscope.workflow.run_claim import (
 )
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
-from batteryscope.readers.mask import GENERATED_MASKS
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 # With one of these Snakemake shows something and does no work.
@@ -260,16 +259,6 @@ def dataset_folder(study, source="data"):
     return LAYOUTS[study].find_dataset(source).as_posix()
 
 
-def masks_option(wildcards):
-    """The folder of masks: the user's, or the one that generated SEM pictures bring."""
-    dataset = PROJECT.studies[wildcards.study].dataset
-    if dataset.masks:
-        return ["--masks", dataset.masks]
-    has_own = dataset.path is None and dataset.generator.kind == "sem_top_view"
-    folder = f"{dataset_folder(wildcards.study)}/{GENERATED_MASKS}"
-    return ["--masks", folder] if has_own else []
-
-
 def generated_folder(wildcards):
     """The generated images as an input; nothing where the user brings the images."""
     own = dataset_settings(wildcards).path
@@ -375,34 +364,10 @@ def list_quantities(study):
     return images.dataset.targets.listed if images and images.dataset.targets else []
 
 
-def mismatched_predictions(wildcards):
-    """What arms say of test tiles with other grey levels, where the study asks for that."""
-    arms = dict.fromkeys(m.arm for m in list_mismatches(plan_of(wildcards)))
-    return [layout_of(wildcards).arm(arm).mismatched_predictions for arm in arms]
-
-
-def mismatched_option(wildcards, input):
-    """The same for a program, which is told what each of them is."""
-    tests = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
-    told = {"tests": tests, "predictions": list(input.mismatched)}
-    return ["--mismatched", json.dumps(told)] if tests else []
-
-
 def measured_tiles(wildcards):
     """The tile store whose slices were measured, where a baseline asks for that."""
     wanted = PROJECT.studies[wildcards.study].evaluate.baselines
     return layout_of(wildcards).main_tiles if "winding" in wanted else []
-
-
-def measured_preprocess(wildcards):
-    """How scans were cut, for averages around the core; nothing for pictures."""
-    arm = plan_of(wildcards).arms[wildcards.arm]
-    if PROJECT.studies[wildcards.study].explain.polar_slices_per_class == 0:
-        return []
-    return [
-        "--preprocess",
-        settings_file(wildcards.study, "tiles", arm.recipe.preprocess),
-    ]
 
 
 def local_weights(wildcards):

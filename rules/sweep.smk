@@ -2,37 +2,7 @@
 # tables are trained here. All are compared here.
 
 
-rule split_table_point:
-    input:
-        manifest=WORK.data.manifest,
-        code=code_of("split_table"),
-    output:
-        split=WORK.sweep_split("{split}").roles,
-        audit=WORK.sweep_split("{split}").audit,
-    log:
-        WORK.log("split_table_point_{split}"),
-    benchmark:
-        WORK.benchmark("split_table_point_{split}")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=1000,
-    params:
-        settings=lambda w: settings_file(
-            w.study, "split", TABLE_SWEEPS[w.study].splits[w.split]
-        ),
-        features=lambda w: list(table_study(w).dataset.features),
-    message:
-        "{wildcards.study}: split the rows for a sweep"
-    shell:
-        "python workflow_scripts/split_table.py --manifest {input.manifest:q} "
-        "--settings {params.settings:q} --features {params.features:q} --split {output.split:q} "
-        "--audit {output.audit:q} --log {log:q}"
-
-
-rule train_table_point:
+use rule train_networks as train_table_point with:
     input:
         manifest=WORK.data.manifest,
         split=point_split,
@@ -43,23 +13,12 @@ rule train_table_point:
         WORK.log("train_table_point_{arm}"),
     benchmark:
         WORK.benchmark("train_table_point_{arm}")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
     params:
         settings=lambda w: settings_file(
             w.study, "point", TABLE_SWEEPS[w.study].work[w.arm]
         ),
     message:
         "{wildcards.study}: train the networks of {wildcards.arm}"
-    shell:
-        "python workflow_scripts/train_networks.py --manifest {input.manifest:q} "
-        "--split {input.split:q} --settings {params.settings:q} --threads {threads} "
-        "--out {output.networks:q} --log {log:q}"
 
 
 rule compare_sweeps:

@@ -5,7 +5,8 @@ rule track_study:
     input:
         summary=WORK.data.summary,
         splits=arm_splits,
-        explanations=lambda w: layout_of(w).list_maps(),
+        predictions=lambda w: layout_of(w).list_predictions(),
+        explained=WORK.explained,
         learnt=learnt_networks,
         comparison=WORK.comparison,
         external=external_pieces,
@@ -52,9 +53,6 @@ use rule track_study as track_sweeps with:
         WORK.benchmark("track_sweeps")
     params:
         doer=TRACK_SWEEPS,
-        settings=study_file,
-        work=study_folder,
-        data_version=version_option,
     message:
         "{wildcards.study}: record the points of the sweeps in MLflow"
 
@@ -74,8 +72,6 @@ use rule track_study as track_search with:
         study=SEARCHED,
     params:
         doer=TRACK_SEARCH,
-        settings=study_file,
-        work=study_folder,
         data_version=[],
     message:
         "{wildcards.study}: record the candidates in MLflow"

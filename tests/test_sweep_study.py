@@ -87,16 +87,17 @@ class Workshop:
                 "--balance", folder / "b.parquet", "--tiles", tiles, "--state", root / "state" /
                 chain, "--out", folder / "part0", "--tracking-uri", "",
             )  # fmt: skip
-        for name, arm in plan.every_arm.items():
-            folder = root / "arms" / name
-            folder.mkdir(parents=True)
-            self.call(
-                "evaluate_arm", "--arm", name, "--manifest", manifest, "--split",
-                root / f"{arm.split}.parquet", "--fits",
-                root / "stages" / arm.chains[-1] / "part0",
-                "--predictions", folder / "predictions.parquet",
-                "--calibration", folder / "calibration.json", "--cost", folder / "cost.json",
-            )  # fmt: skip
+        arms = {
+            name: {
+                "split": str(root / f"{arm.split}.parquet"),
+                "fits": [str(root / "stages" / arm.chains[-1] / "part0")],
+            }
+            for name, arm in plan.every_arm.items()
+        }
+        self.call(
+            "evaluate_arms", "--by", PictureLayout(root, plan).modules.evaluate, "--manifest",
+            manifest, "--arms", json.dumps(arms), "--out", root / "predicted",
+        )  # fmt: skip
         self.compare()
 
     def compare(self):
@@ -130,7 +131,7 @@ def test_every_piece_of_work_is_done_once(workshop):
     # Of four points the main arm has one, and two crop sizes need two tile stores.
     assert workshop.done.count("preprocess_images") == 2
     assert workshop.done.count("split_dataset") == 1
-    assert workshop.done.count("train_stage") == workshop.done.count("evaluate_arm") == 4
+    assert workshop.done.count("train_stage") == 4
     table = pd.read_csv(workshop.root / "sweeps/sweeps.csv")
     assert table["point"].nunique() == 4
     assert set(table.loc[table["point"] == "grid_64_0p005", "arm"]) == {"per_image"}

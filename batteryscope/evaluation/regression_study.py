@@ -24,6 +24,7 @@ from batteryscope.evaluation.sentences import quantities as of_quantities
 from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
+from batteryscope.planning.layout import PictureLayout
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,26 @@ class RegressionPieces:
     frames: Path | None = None
 
 
-def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
+def compare_study(layout: PictureLayout, out: Path) -> None:
+    """Compare all arms of a study of numbers.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing, or what a baseline sees was not measured.
+    """
+    pieces = RegressionPieces(
+        manifest=layout.data.manifest,
+        predicted=layout.predicted,
+        arms=layout.describe_arms(),
+        main_arm=layout.plan.main.name,
+        simulated=layout.simulated,
+        frames=layout.data.frames,
+    )
+    compare_arms(layout.plan.settings, pieces, out)
+
+
+def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
     """Write what the comparison found.
 
     ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv,
