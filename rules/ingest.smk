@@ -56,9 +56,7 @@ use rule ingest_dataset as ingest_table with:
     threads: 1
     params:
         frames=[],
-        dataset=lambda w, input: (
-            "." if table_study(w).dataset.files else input.tables
-        ),
+        dataset=lambda w, input: ("." if table_study(w).dataset.files else input.tables),
         settings=lambda w: settings_file(w.study, "dataset", table_study(w).dataset),
         simulated=[],
         listing=[],
