@@ -32,9 +32,9 @@ rule check_search_storage:
 rule create_search:
     input:
         reached=storage_check,
-        split=search_split,
-        tiles=search_tiles,
-        rows=search_rows,
+        split=search_input("split"),
+        tiles=search_input("tiles"),
+        rows=search_input("rows"),
         # Random search gets as many epochs as ASHA has used.
         asha=lambda w: (
             search_workers(w, "asha") + [layout_of(w).search.created("asha")]
@@ -77,9 +77,9 @@ rule run_search_worker:
     input:
         created=WORK.search.created("{strategy}"),
         manifest=WORK.data.manifest,
-        split=search_split,
-        tiles=search_tiles,
-        parent=search_parents,
+        split=search_input("split"),
+        tiles=search_input("tiles"),
+        parent=search_input("parents"),
         weights=search_weights,
         code=code_of("run_search_worker", leave_out="/tracking/"),
     output:
@@ -98,7 +98,7 @@ rule run_search_worker:
     threads: search_threads
     resources:
         mem_mb=4000,
-        gpu=lambda w: 0 if searches_tables(w) else 1,
+        gpu=lambda w: search_input("gpus")(w) or 0,
     params:
         settings=search_settings,
         storage=search_storage,
