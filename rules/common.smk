@@ -29,7 +29,6 @@ from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.planning.study_modules import TRACK_SEARCH, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
-from batteryscope.config.study import list_published_arms
 from batteryscope.core.safe_text import show_controls
 from batteryscope.core.disk_space import (
     check_free_space,
@@ -145,7 +144,6 @@ def pattern_of(*rooms):
 
 
 IMAGE_STUDIES = pattern_of("class", "capacity")
-CLASS_STUDIES = pattern_of("class")
 REGRESSION_STUDIES = pattern_of("capacity")
 TABLE_STUDIES = pattern_of("table")
 ALL_STUDIES = pattern_of("class", "capacity", "table")
@@ -170,9 +168,9 @@ for study_name in STUDIES:
     )
 
 
-# Rules for other studies say so themselves.
+# Rules that only studies of one kind have say so themselves.
 wildcard_constraints:
-    study=IMAGE_STUDIES,
+    study=ALL_STUDIES,
     source="data|external",
     tiles="[0-9a-f]{8}",
     split="[0-9a-f]{8}",

@@ -139,8 +139,6 @@ rule compare_arms:
         WORK.log("compare_arms"),
     benchmark:
         WORK.benchmark("compare_arms")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     priority: 10  # report and bundle wait for this, the maps do not
     conda:
         "../environment.yml"

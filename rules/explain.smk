@@ -17,8 +17,6 @@ rule explain_study:
         WORK.log("explain_study"),
     benchmark:
         WORK.benchmark("explain_study")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     priority: 5  # the report waits for this, not for the bundle
     conda:
         "../environment.yml"

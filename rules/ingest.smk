@@ -16,6 +16,8 @@ rule ingest_dataset:
         WORK.log("ingest_dataset_{source}"),
     benchmark:
         WORK.benchmark("ingest_dataset_{source}")
+    wildcard_constraints:
+        study=IMAGE_STUDIES,
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"

@@ -21,8 +21,6 @@ rule report_study:
         WORK.log("report_study"),
     benchmark:
         WORK.benchmark("report_study")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     threads: 2  # figures are drawn side by side
@@ -55,8 +53,6 @@ rule bundle_models:
         WORK.log("bundle_models"),
     benchmark:
         WORK.benchmark("bundle_models")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -35,8 +35,6 @@ rule compare_sweeps:
         WORK.log("compare_sweeps"),
     benchmark:
         WORK.benchmark("compare_sweeps")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -1,4 +1,4 @@
-# Studies whose samples are rows of a table: from the rows to the report and the runs in MLflow.
+# What only studies of rows have: networks that are trained together, and proposals.
 
 
 rule train_networks:

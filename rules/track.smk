@@ -20,8 +20,6 @@ rule track_study:
         WORK.log("track_study"),
     benchmark:
         WORK.benchmark("track_study")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:
