@@ -14,9 +14,9 @@ os.environ.update(PYTHONPATH=workflow.basedir)
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+from batteryscope.config.base import leave_out
 from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
-from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.layout import (
     MODELS,
@@ -26,9 +26,9 @@ from batteryscope.planning.layout import (
     StudyLayout,
 )
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
+from batteryscope.planning.study_modules import TRACK_SEARCH, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
-from batteryscope.config.study import list_published_arms
 from batteryscope.core.safe_text import show_controls
 from batteryscope.core.disk_space import (
     check_free_space,
@@ -53,7 +53,6 @@ from batteryscope.workflow.run_claim import (
 )
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
-from batteryscope.readers.mask import GENERATED_MASKS
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 # With one of these Snakemake shows something and does no work.
@@ -145,7 +144,6 @@ def pattern_of(*rooms):
 
 
 IMAGE_STUDIES = pattern_of("class", "capacity")
-CLASS_STUDIES = pattern_of("class")
 REGRESSION_STUDIES = pattern_of("capacity")
 TABLE_STUDIES = pattern_of("table")
 ALL_STUDIES = pattern_of("class", "capacity", "table")
@@ -170,9 +168,9 @@ for study_name in STUDIES:
     )
 
 
-# Rules for other studies say so themselves.
+# Rules that only studies of one kind have say so themselves.
 wildcard_constraints:
-    study=IMAGE_STUDIES,
+    study=ALL_STUDIES,
     source="data|external",
     tiles="[0-9a-f]{8}",
     split="[0-9a-f]{8}",
@@ -189,10 +187,15 @@ def code_of(script, leave_out=None):
     return [name for name in names if leave_out is None or leave_out not in name]
 
 
-def scorer_code(wildcards):
-    """The module that the layout names to score points, and all that it imports."""
-    scorer = Path(*layout_of(wildcards).point_scorer.split("."))
-    return list_code(scorer.with_suffix(".py"))
+def doer_code(verb):
+    """The module that does a verb for the kind of study, and all that it imports."""
+
+    return lambda wildcards: module_code(getattr(layout_of(wildcards).modules, verb))
+
+
+def module_code(name):
+    """A module that a program loads by its name, and all that it imports."""
+    return list_code(Path(*name.split(".")).with_suffix(".py"))
 
 
 def list_code(file):
@@ -254,16 +257,6 @@ def dataset_folder(study, source="data"):
     return LAYOUTS[study].find_dataset(source).as_posix()
 
 
-def masks_option(wildcards):
-    """The folder of masks: the user's, or the one that generated SEM pictures bring."""
-    dataset = PROJECT.studies[wildcards.study].dataset
-    if dataset.masks:
-        return ["--masks", dataset.masks]
-    has_own = dataset.path is None and dataset.generator.kind == "sem_top_view"
-    folder = f"{dataset_folder(wildcards.study)}/{GENERATED_MASKS}"
-    return ["--masks", folder] if has_own else []
-
-
 def generated_folder(wildcards):
     """The generated images as an input; nothing where the user brings the images."""
     own = dataset_settings(wildcards).path
@@ -280,16 +273,45 @@ def arm_parts(wildcards):
     return layout_of(wildcards).list_fits(wildcards.arm)
 
 
-def stage_fits(wildcards):
-    """The folders of finished fits of all stages of all arms."""
-    layout = layout_of(wildcards)
-    return [part for chain in layout.list_stages() for part in layout.list_parts(chain)]
+def learnt_networks(wildcards):
+    """The folders with all that was trained."""
+    return layout_of(wildcards).list_learnt()
 
 
 def arm_splits(wildcards):
     """The divisions of all arms, each once."""
     splits = layout_of(wildcards).list_splits().values()
     return sorted({split.roles for split in splits})
+
+
+def study_file(wildcards):
+    """A file with all settings of a study."""
+    return settings_file(wildcards.study, "study", PROJECT.studies[wildcards.study])
+
+
+def settings_without(*sections):
+    """A file with the settings of a study but for sections that a job does not depend on."""
+
+    def write(wildcards):
+        kept = leave_out(PROJECT.studies[wildcards.study], *sections)
+        return settings_file(wildcards.study, "reduced", kept)
+
+    return write
+
+
+def published_networks(wildcards):
+    """The folders with what is bundled, and with what tells how sure it is."""
+    return layout_of(wildcards).list_published()
+
+
+def data_files(wildcards):
+    """What samples are read from beside the manifest: generated pictures and their measurements."""
+    return layout_of(wildcards).list_data()
+
+
+def study_folder(wildcards):
+    """Where the pieces of a study lie, as text for a program."""
+    return layout_of(wildcards).root.as_posix()
 
 
 def named(items):
@@ -334,66 +356,16 @@ def external_pieces(wildcards):
     return [external.metrics, external.flat_metrics] if external else []
 
 
-def bundle_settings(wildcards):
-    study, main = PROJECT.studies[wildcards.study], plan_of(wildcards).main
-    return {
-        "study": wildcards.study,
-        "arm": main.name,
-        "title": study.title,
-        "data_name": study.dataset.name,
-        "label_columns": study.dataset.labels.columns,
-        "preprocess": main.recipe.preprocess.model_dump(mode="json"),
-        "max_pixels": study.dataset.max_pixels,
-        "generated": study.dataset.path is None,
-        "paper": study.paper,
-        "paper_doi": study.paper_doi,
-        "quantities": [
-            quantity.model_dump(mode="json")
-            for quantity in list_quantities(wildcards.study)
-        ],
-    }
-
-
 def list_quantities(study):
     """The numbers that a study of pictures predicts; none for one of classes or tables."""
     images = PROJECT.image_studies.get(study)
     return images.dataset.targets.listed if images and images.dataset.targets else []
 
 
-def mismatched_predictions(wildcards):
-    """What arms say of test tiles with other grey levels, where the study asks for that."""
-    arms = dict.fromkeys(m.arm for m in list_mismatches(plan_of(wildcards)))
-    return [layout_of(wildcards).arm(arm).mismatched_predictions for arm in arms]
-
-
-def mismatched_option(wildcards, input):
-    """The same for a program, which is told what each of them is."""
-    tests = [m.model_dump(mode="json") for m in list_mismatches(plan_of(wildcards))]
-    told = {"tests": tests, "predictions": list(input.mismatched)}
-    return ["--mismatched", json.dumps(told)] if tests else []
-
-
-def covariates_option(wildcards):
-    """Which arms are given covariates, and which is the same without, where any are."""
-    pairs = list_covariate_pairs(plan_of(wildcards))
-    return ["--covariates", json.dumps(pairs)] if pairs else []
-
-
 def measured_tiles(wildcards):
     """The tile store whose slices were measured, where a baseline asks for that."""
     wanted = PROJECT.studies[wildcards.study].evaluate.baselines
     return layout_of(wildcards).main_tiles if "winding" in wanted else []
-
-
-def measured_preprocess(wildcards):
-    """How scans were cut, for averages around the core; nothing for pictures."""
-    arm = plan_of(wildcards).arms[wildcards.arm]
-    if PROJECT.studies[wildcards.study].explain.polar_slices_per_class == 0:
-        return []
-    return [
-        "--preprocess",
-        settings_file(wildcards.study, "tiles", arm.recipe.preprocess),
-    ]
 
 
 def local_weights(wildcards):

@@ -40,45 +40,19 @@ def search_settings(wildcards):
     return settings_file(wildcards.study, "search", study)
 
 
-def searches_tables(wildcards):
-    return wildcards.study in PROJECT.table_studies
+def search_input(piece):
+    """What candidates learn from; nothing where networks of this kind need no such piece."""
 
+    def find(wildcards):
+        inputs = SEARCHES[wildcards.study].find_inputs(layout_of(wildcards))
+        return getattr(inputs, piece) or []
 
-def search_kind(wildcards):
-    return PROJECT.studies[wildcards.study].kind
-
-
-def search_split(wildcards):
-    if searches_tables(wildcards):
-        return layout_of(wildcards).split().roles
-    split = SEARCHES[wildcards.study].stage.split
-    return layout_of(wildcards).split(split).roles
-
-
-def search_tiles(wildcards):
-    """The tile store; networks of tables have none."""
-    if searches_tables(wildcards):
-        return []
-    return layout_of(wildcards).tiles(SEARCHES[wildcards.study].stage.tiles)
-
-
-def search_rows(wildcards):
-    """The rows, where candidates learn from them alone."""
-    if searches_tables(wildcards):
-        return layout_of(wildcards).data.manifest
-    return []
+    return find
 
 
 def search_workers(wildcards, strategy):
     workers = range(SEARCHES[wildcards.study].settings.workers)
     return [layout_of(wildcards).search.worker(strategy, i) for i in workers]
-
-
-def search_parents(wildcards):
-    if searches_tables(wildcards):
-        return []
-    parent = SEARCHES[wildcards.study].stage.parent
-    return layout_of(wildcards).list_parts(parent) if parent else []
 
 
 def search_threads(wildcards):
@@ -88,6 +62,4 @@ def search_threads(wildcards):
 
 
 def search_weights(wildcards):
-    if searches_tables(wildcards):
-        return []
-    return weights_file(SEARCHES[wildcards.study].stage.settings.model.weights)
+    return weights_file(search_input("weights")(wildcards))

@@ -55,18 +55,12 @@ def sweep_inputs(wildcards):
     return layout_of(wildcards).list_point_inputs()
 
 
-def without_sweeps(study):
-    """A study's settings for jobs that sweeps and searches do not change."""
-    alone = {"sweeps": {}, "run_sweeps": [], "search": None}
-    return PROJECT.studies[study].model_copy(update=alone)
-
-
 def sweep_settings(wildcards):
     """Everything that the comparison of the points is told."""
     study, points = wildcards.study, sweep_points(wildcards.study)
     arms = image_arms(study).items()
     return {
-        "scorer": LAYOUTS[study].point_scorer,
+        "scorer": LAYOUTS[study].modules.score_points,
         "points": [vars(point) for point in points],
         "paper": [
             value.model_dump(mode="json")

@@ -1,33 +1,55 @@
 # Predictions of every arm and of the baselines, and their comparison.
 
 
-rule evaluate_arm:
+rule evaluate_arms:
     input:
         manifest=WORK.data.manifest,
-        split=lambda w: layout_of(w).split(plan_of(w).every_arm[w.arm].split).roles,
-        fits=arm_parts,
-        code=code_of("evaluate_arm"),
+        splits=arm_splits,
+        learnt=learnt_networks,
+        code=code_of("evaluate_arms"),
+        doer=doer_code("evaluate"),
     output:
-        predictions=WORK.evaluated("{arm}").predictions,
-        calibration=WORK.evaluated("{arm}").calibration,
-        cost=WORK.evaluated("{arm}").cost,
+        predicted=directory(WORK.predicted),
     log:
-        WORK.log("evaluate_arm_{arm}"),
+        WORK.log("evaluate_arms"),
     benchmark:
-        WORK.benchmark("evaluate_arm_{arm}")
+        WORK.benchmark("evaluate_arms")
+    priority: 10
     conda:
         "../environment.yml"
     resources:
         mem_mb=1000,
     params:
-        where=lambda w: json.dumps(plan_of(w).every_arm[w.arm].recipe.split.test_where),
+        doer=lambda w: layout_of(w).modules.evaluate,
+        arms=lambda w: json.dumps(layout_of(w).describe_arms()),
+        out=lambda w, output: output.predicted,
     message:
-        "{wildcards.study}: evaluate {wildcards.arm}"
+        "{wildcards.study}: gather what the networks predicted"
     shell:
-        "python workflow_scripts/evaluate_arm.py --arm {wildcards.arm:q} "
-        "--manifest {input.manifest:q} --split {input.split:q} --where {params.where:q} "
-        "--fits {input.fits:q} --predictions {output.predictions:q} "
-        "--calibration {output.calibration:q} --cost {output.cost:q} --log {log:q}"
+        "python workflow_scripts/evaluate_arms.py --by {params.doer:q} "
+        "--manifest {input.manifest:q} --arms {params.arms:q} --out {params.out:q} --log {log:q}"
+
+
+use rule evaluate_arms as evaluate_point with:
+    input:
+        manifest=WORK.data.manifest,
+        split=lambda w: layout_of(w).split(plan_of(w).point_arms[w.arm].split).roles,
+        fits=arm_parts,
+        code=code_of("evaluate_arms"),
+        doer=doer_code("evaluate"),
+    output:
+        predicted=directory(WORK.sweep_predicted("{arm}").root),
+    log:
+        WORK.log("evaluate_point_{arm}"),
+    benchmark:
+        WORK.benchmark("evaluate_point_{arm}")
+    params:
+        arms=lambda w: json.dumps(
+            layout_of(w).describe_arms([plan_of(w).point_arms[w.arm]])
+        ),
+        out=lambda w, output: Path(output.predicted).parent.as_posix(),
+    message:
+        "{wildcards.study}: gather what the networks of {wildcards.arm} predicted"
 
 
 rule evaluate_grey_levels:
@@ -38,7 +60,7 @@ rule evaluate_grey_levels:
         fits=arm_parts,
         code=code_of("evaluate_grey_levels"),
     output:
-        predictions=WORK.evaluated("{arm}").mismatched_predictions,
+        predictions=WORK.mismatched("{arm}"),
     log:
         WORK.log("evaluate_grey_levels_{arm}"),
     benchmark:
@@ -103,76 +125,38 @@ rule evaluate_baselines:
 rule compare_arms:
     input:
         manifest=WORK.data.manifest,
-        images=generated_images,
+        samples=data_files,
         audit=lambda w: layout_of(w).main_split.audit,
-        split=lambda w: layout_of(w).main_split.roles,
-        arms=lambda w: [a.predictions for a in layout_of(w).list_arms().values()],
         splits=arm_splits,
-        baselines=lambda w: layout_of(w).baselines(plan_of(w).main.split),
-        # Only where evaluate.grey_levels_at_test asks for it.
-        mismatched=mismatched_predictions,
-        survey=lambda w: PROJECT.studies[w.study].evaluate.survey or [],
+        tiles=lambda w: layout_of(w).list_tiles(),
+        predictions=lambda w: layout_of(w).list_predictions(),
+        beside=lambda w: layout_of(w).list_compared(),
         code=code_of("compare_arms"),
+        doer=doer_code("compare"),
     output:
         comparison=directory(WORK.comparison),
     log:
         WORK.log("compare_arms"),
     benchmark:
         WORK.benchmark("compare_arms")
-    wildcard_constraints:
-        study=CLASS_STUDIES,
-    priority: 5  # report and bundle wait for this
+    priority: 10  # report and bundle wait for this, the maps do not
     conda:
         "../environment.yml"
+    threads: 1
     resources:
         mem_mb=2000,
     params:
-        arms=lambda w: named(
-            (name, arm.predictions) for name, arm in layout_of(w).list_arms().items()
+        settings=settings_without(
+            *("sweeps", "run_sweeps", "search", "explain", "propose"),
+            *("title", "paper", "paper_doi"),
         ),
-        settings=lambda w: settings_file(
-            w.study,
-            "comparison",
-            PROJECT.studies[w.study].evaluate.model_dump(
-                mode="json",
-                include=(
-                    {"paper", "survey_format"}
-                    if PROJECT.studies[w.study].evaluate.survey
-                    else {"paper"}
-                ),
-            ),
-        ),
-        main_arm=lambda w: plan_of(w).main.name,
-        backbones=lambda w: json.dumps(
-            {a.name: a.recipe.model.backbone for a in plan_of(w).arms.values()}
-        ),
-        # Arms of another division were tested on other samples.
-        pairs=lambda w: [
-            a
-            for a in PROJECT.studies[w.study].arms
-            if plan_of(w).arms[a].split == plan_of(w).main.split
-        ],
-        splits=lambda w: named(
-            (name, split.roles) for name, split in layout_of(w).list_splits().items()
-        ),
-        labels=lambda w: json.dumps(
-            {a.name: a.label for a in plan_of(w).arms.values()}, ensure_ascii=False
-        ),
-        where=lambda w: json.dumps(plan_of(w).main.recipe.split.test_where),
-        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
-        dataset=lambda w: dataset_folder(w.study),
-        mismatched=mismatched_option,
-        covariates=covariates_option,
-        survey=lambda w, input: ["--survey", input.survey] if input.survey else [],
+        work=study_folder,
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
-        "python workflow_scripts/compare_arms.py --manifest {input.manifest:q} "
-        "--audit {input.audit:q} --split {input.split:q} --splits {params.splits:q} "
-        "--labels {params.labels:q} --arms {params.arms:q} --baselines {input.baselines:q} "
-        "--settings {params.settings:q} --main-arm {params.main_arm:q} "
-        "--backbones {params.backbones:q} --pairs {params.pairs:q} --where {params.where:q} --label-columns {params.label_columns:q} "
-        "--dataset {params.dataset:q} {params.mismatched:q} {params.covariates:q} {params.survey:q} --out-dir {output.comparison:q} --log {log:q}"
+        "python workflow_scripts/compare_arms.py --study {wildcards.study:q} "
+        "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
+        "--log {log:q}"
 
 
 rule evaluate_external:

@@ -1,20 +1,22 @@
-# Where the models look.
+# What the networks look at.
 
 
-rule explain_arm:
+rule explain_study:
     input:
         manifest=WORK.data.manifest,
-        tiles=lambda w: layout_of(w).tiles(plan_of(w).arms[w.arm].tiles),
-        fits=arm_parts,
-        predictions=WORK.evaluated("{arm}").predictions,
-        images=generated_images,
-        code=code_of("explain_arm"),
+        samples=data_files,
+        splits=arm_splits,
+        tiles=lambda w: layout_of(w).list_tiles(),
+        learnt=learnt_networks,
+        predictions=lambda w: layout_of(w).list_predictions(),
+        code=code_of("explain_study"),
+        doer=doer_code("explain"),
     output:
-        maps=directory(WORK.evaluated("{arm}").maps),
+        explained=directory(WORK.explained),
     log:
-        WORK.log("explain_arm_{arm}"),
+        WORK.log("explain_study"),
     benchmark:
-        WORK.benchmark("explain_arm_{arm}")
+        WORK.benchmark("explain_study")
     priority: 5  # the report waits for this, not for the bundle
     conda:
         "../environment.yml"
@@ -23,17 +25,16 @@ rule explain_arm:
         mem_mb=4000,
         gpu=1,
     params:
-        settings=lambda w: settings_file(
-            w.study, "explain", PROJECT.studies[w.study].explain
+        settings=settings_without(
+            *("sweeps", "run_sweeps", "search", "evaluate", "ablations", "propose"),
+            *("title", "paper", "paper_doi"),
         ),
-        masks=masks_option,
+        work=study_folder,
         # An edited mask is noticed like an edited image.
-        listing=lambda w: fingerprint_folder(PROJECT.studies[w.study].dataset.masks),
-        preprocess=measured_preprocess,
+        listing=lambda w: [fingerprint_folder(p) for p in layout_of(w).list_own_maps()],
     message:
-        "{wildcards.study}: draw where {wildcards.arm} looks"
+        "{wildcards.study}: draw where the networks look"
     shell:
-        "python workflow_scripts/explain_arm.py --arm {wildcards.arm:q} "
-        "--settings {params.settings:q} --fits {input.fits:q} --tiles {input.tiles:q} "
-        "--predictions {input.predictions:q} --manifest {input.manifest:q} "
-        "{params.masks:q} {params.preprocess:q} --out {output.maps:q} --log {log:q}"
+        "python workflow_scripts/explain_study.py --study {wildcards.study:q} "
+        "--settings {params.settings:q} --work {params.work:q} --out {output.explained:q} "
+        "--log {log:q}"

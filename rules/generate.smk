@@ -10,6 +10,7 @@ rule generate_dataset:
             else []
         ),
         code=code_of("generate_dataset"),
+        doer=doer_code("generate"),
     output:
         images=directory(WORK.dataset("{source}").images),
     log:
@@ -23,6 +24,7 @@ rule generate_dataset:
     resources:
         mem_mb=2000,
     params:
+        doer=lambda w: layout_of(w).modules.generate,
         settings=lambda w: settings_file(
             w.study, "generator", dataset_settings(w).generator
         ),
@@ -32,5 +34,27 @@ rule generate_dataset:
     message:
         "{wildcards.study}: generate pictures ({wildcards.source})"
     shell:
-        "python workflow_scripts/generate_dataset.py --settings {params.settings:q} "
-        "{params.simulated:q} --workers {threads} --out {output.images:q} --log {log:q}"
+        "python workflow_scripts/generate_dataset.py --by {params.doer:q} --settings {params.settings:q} "
+        "{params.simulated:q} --workers {threads} --out {output:q} --log {log:q}"
+
+
+use rule generate_dataset as generate_table with:
+    input:
+        code=code_of("generate_dataset"),
+        doer=doer_code("generate"),
+    output:
+        table=directory(WORK.data.table),
+    log:
+        WORK.log("generate_table"),
+    benchmark:
+        WORK.benchmark("generate_table")
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    threads: ALL_CORES
+    params:
+        settings=lambda w: settings_file(
+            w.study, "generator", table_study(w).dataset.generator
+        ),
+        simulated=[],
+    message:
+        "{wildcards.study}: generate rows"

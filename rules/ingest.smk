@@ -6,6 +6,7 @@ rule ingest_dataset:
         images=generated_folder,
         simulated=label_simulation,
         code=code_of("ingest_dataset"),
+        doer=doer_code("ingest"),
     output:
         manifest=WORK.dataset("{source}").manifest,
         rejects=WORK.dataset("{source}").rejects,
@@ -15,6 +16,8 @@ rule ingest_dataset:
         WORK.log("ingest_dataset_{source}"),
     benchmark:
         WORK.benchmark("ingest_dataset_{source}")
+    wildcard_constraints:
+        study=IMAGE_STUDIES,
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"
@@ -22,6 +25,8 @@ rule ingest_dataset:
     resources:
         mem_mb=2000,
     params:
+        doer=lambda w: layout_of(w).modules.ingest,
+        frames=lambda w, output: ["--frames", output.frames],
         dataset=lambda w: dataset_folder(w.study, w.source),
         settings=lambda w: settings_file(w.study, "dataset", reading_settings(w)),
         simulated=label_simulation_options,
@@ -30,6 +35,32 @@ rule ingest_dataset:
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"
     shell:
-        "python workflow_scripts/ingest_dataset.py --dataset {params.dataset:q} "
+        "python workflow_scripts/ingest_dataset.py --by {params.doer:q} --dataset {params.dataset:q} "
         "--settings {params.settings:q} {params.simulated:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
-        "--frames {output.frames:q} --summary {output.summary:q} --log {log:q}"
+        "{params.frames:q} --summary {output.summary:q} --log {log:q}"
+
+
+use rule ingest_dataset as ingest_table with:
+    input:
+        tables=table_files,
+        code=code_of("ingest_dataset"),
+        doer=doer_code("ingest"),
+    output:
+        manifest=WORK.data.manifest,
+        rejects=WORK.data.rejects,
+        summary=WORK.data.summary,
+    log:
+        WORK.log("ingest_table"),
+    benchmark:
+        WORK.benchmark("ingest_table")
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    threads: 1
+    params:
+        frames=[],
+        dataset=lambda w, input: ("." if table_study(w).dataset.files else input.tables),
+        settings=lambda w: settings_file(w.study, "dataset", table_study(w).dataset),
+        simulated=[],
+        listing=[],
+    message:
+        "{wildcards.study}: read the tables"

@@ -14,8 +14,6 @@ rule publish_study:
         WORK.log("publish_study"),
     benchmark:
         WORK.benchmark("publish_study")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:

@@ -4,30 +4,31 @@
 rule report_study:
     input:
         manifest=WORK.data.manifest,
-        tiles=lambda w: layout_of(w).main_tiles,
+        tiles=lambda w: layout_of(w).list_tiles(),
         audit=lambda w: layout_of(w).main_split.audit,
+        learnt=learnt_networks,
         comparison=WORK.comparison,
-        maps=lambda w: layout_of(w).list_maps(),
+        predictions=lambda w: layout_of(w).list_predictions(),
+        explained=WORK.explained,
         external=external_pieces,
+        proposals=lambda w: layout_of(w).wanted_proposals or [],
         sweeps=sweep_pieces,
-        fits=stage_fits,
         code=code_of("report_study"),
+        doer=doer_code("report"),
     output:
         report=directory(WORK.report),
     log:
         WORK.log("report_study"),
     benchmark:
         WORK.benchmark("report_study")
-    wildcard_constraints:
-        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     threads: 2  # figures are drawn side by side
     resources:
         mem_mb=2000,
     params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        work=lambda w: layout_of(w).root.as_posix(),
+        settings=study_file,
+        work=study_folder,
     message:
         "{wildcards.study}: write the report"
     shell:
@@ -39,35 +40,31 @@ rule report_study:
 rule bundle_models:
     input:
         manifest=WORK.data.manifest,
-        frames=WORK.data.frames,
         # One picture is read: the example.
-        images=generated_images,
-        split=lambda w: layout_of(w).main_split.roles,
-        calibration=lambda w: layout_of(w).arm(plan_of(w).main.name).calibration,
-        fits=lambda w: layout_of(w).list_fits(plan_of(w).main.name),
+        samples=data_files,
+        splits=arm_splits,
+        learnt=published_networks,
         comparison=WORK.comparison,
         code=code_of("bundle_models"),
+        doer=doer_code("bundle"),
     output:
         bundle=directory(WORK.bundle),
     log:
         WORK.log("bundle_models"),
     benchmark:
         WORK.benchmark("bundle_models")
-    wildcard_constraints:
-        study=CLASS_STUDIES,
     conda:
         "../environment.yml"
     resources:
         mem_mb=3000,
     params:
-        arm=lambda w: plan_of(w).main.name,
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: settings_file(w.study, "bundle", bundle_settings(w)),
+        settings=settings_without(
+            "sweeps", "run_sweeps", "search", "explain", "ablations", "propose"
+        ),
+        work=study_folder,
     message:
-        "{wildcards.study}: bundle the models of {params.arm} for use on new images"
+        "{wildcards.study}: bundle the models for use on new data"
     shell:
-        "python workflow_scripts/bundle_models.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --frames {input.frames:q} --dataset {params.dataset:q} "
-        "--split {input.split:q} --calibration {input.calibration:q} --fits {input.fits:q} "
-        "--metrics {input.comparison:q}/metrics.json --findings {input.comparison:q}/findings.json "
-        "--out {output.bundle:q} --log {log:q}"
+        "python workflow_scripts/bundle_models.py --study {wildcards.study:q} "
+        "--settings {params.settings:q} --work {params.work:q} --out {output.bundle:q} "
+        "--log {log:q}"

@@ -32,9 +32,9 @@ rule check_search_storage:
 rule create_search:
     input:
         reached=storage_check,
-        split=search_split,
-        tiles=search_tiles,
-        rows=search_rows,
+        split=search_input("split"),
+        tiles=search_input("tiles"),
+        rows=search_input("rows"),
         # Random search gets as many epochs as ASHA has used.
         asha=lambda w: (
             search_workers(w, "asha") + [layout_of(w).search.created("asha")]
@@ -58,7 +58,6 @@ rule create_search:
     params:
         settings=search_settings,
         storage=search_storage,
-        kind=search_kind,
         data=lambda w, input: (
             [input.split, f"{input.tiles}/index.parquet"]
             if input.tiles
@@ -69,7 +68,7 @@ rule create_search:
         "{wildcards.study}: create the search ({wildcards.strategy})"
     shell:
         "python workflow_scripts/create_search.py --study {wildcards.study:q} "
-        "--kind {params.kind:q} --settings {params.settings:q} --strategy {wildcards.strategy:q} "
+        "--settings {params.settings:q} --strategy {wildcards.strategy:q} "
         "--storage {params.storage:q} --data {params.data:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
 
@@ -78,9 +77,9 @@ rule run_search_worker:
     input:
         created=WORK.search.created("{strategy}"),
         manifest=WORK.data.manifest,
-        split=search_split,
-        tiles=search_tiles,
-        parent=search_parents,
+        split=search_input("split"),
+        tiles=search_input("tiles"),
+        parent=search_input("parents"),
         weights=search_weights,
         code=code_of("run_search_worker", leave_out="/tracking/"),
     output:
@@ -99,9 +98,8 @@ rule run_search_worker:
     threads: search_threads
     resources:
         mem_mb=4000,
-        gpu=lambda w: 0 if searches_tables(w) else 1,
+        gpu=lambda w: search_input("gpus")(w) or 0,
     params:
-        kind=search_kind,
         settings=search_settings,
         storage=search_storage,
         # Not declared as output, so that it outlives a killed job.
@@ -111,7 +109,7 @@ rule run_search_worker:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
     shell:
         "python workflow_scripts/run_search_worker.py --study {wildcards.study:q} "
-        "--kind {params.kind:q} --settings {params.settings:q} --created {input.created:q} "
+        "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --worker {wildcards.worker:q} --manifest {input.manifest:q} "
         "--split {input.split:q} {params.tiles:q} --parent {input.parent:q} "
         "--state {params.state:q} --out {output.worker:q} --log {log:q}"
@@ -141,7 +139,6 @@ rule summarise_search:
     resources:
         mem_mb=2000,
     params:
-        kind=search_kind,
         settings=lambda w: settings_file(
             w.study,
             "searched",
@@ -154,32 +151,8 @@ rule summarise_search:
         "{wildcards.study}: summarise the search"
     shell:
         "python workflow_scripts/summarise_search.py --study {wildcards.study:q} "
-        "--kind {params.kind:q} --settings {params.settings:q} --created {input.created:q} "
+        "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
-
-
-rule track_search:
-    input:
-        summary=WORK.search.summary,
-        code=code_of("track_search"),
-    output:
-        tracked=WORK.search.tracked,
-    log:
-        WORK.log("track_search"),
-    benchmark:
-        WORK.benchmark("track_search")
-    wildcard_constraints:
-        study=SEARCHED,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-    message:
-        "{wildcards.study}: record the candidates in MLflow"
-    shell:
-        "python workflow_scripts/track_search.py --study {wildcards.study:q} "
-        "--summary {input.summary:q} "
-        "--out {output.tracked:q} --log {log:q}"
 
 
 for study_name in SEARCHES:

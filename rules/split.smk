@@ -6,6 +6,7 @@ rule split_dataset:
         manifest=WORK.data.manifest,
         frames=WORK.data.frames,
         code=code_of("split_dataset"),
+        doer=doer_code("split"),
     output:
         split=WORK.split("{split}").roles,
         audit=WORK.split("{split}").audit,
@@ -20,13 +21,52 @@ rule split_dataset:
     resources:
         mem_mb=2000,
     params:
+        doer=lambda w: layout_of(w).modules.split,
+        sees=lambda w, input: ["--frames", input.frames],
         settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
-        "python workflow_scripts/split_dataset.py --manifest {input.manifest:q} "
-        "--frames {input.frames:q} --settings {params.settings:q} "
+        "python workflow_scripts/split_dataset.py --by {params.doer:q} "
+        "--manifest {input.manifest:q} {params.sees:q} --settings {params.settings:q} "
         "--split {output.split:q} --audit {output.audit:q} --log {log:q}"
+
+
+use rule split_dataset as split_table with:
+    input:
+        manifest=WORK.data.manifest,
+        code=code_of("split_dataset"),
+        doer=doer_code("split"),
+    output:
+        split=WORK.split().roles,
+        audit=WORK.split().audit,
+    log:
+        WORK.log("split_table"),
+    benchmark:
+        WORK.benchmark("split_table")
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    params:
+        sees=lambda w: ["--features", *table_study(w).dataset.features],
+        settings=lambda w: settings_file(w.study, "split", table_study(w).split),
+    message:
+        "{wildcards.study}: split the rows"
+
+
+use rule split_table as split_table_point with:
+    output:
+        split=WORK.sweep_split("{split}").roles,
+        audit=WORK.sweep_split("{split}").audit,
+    log:
+        WORK.log("split_table_point_{split}"),
+    benchmark:
+        WORK.benchmark("split_table_point_{split}")
+    params:
+        settings=lambda w: settings_file(
+            w.study, "split", TABLE_SWEEPS[w.study].splits[w.split]
+        ),
+    message:
+        "{wildcards.study}: split the rows for a sweep"
 
 
 rule balance_stage:

@@ -2,37 +2,7 @@
 # tables are trained here. All are compared here.
 
 
-rule split_table_point:
-    input:
-        manifest=WORK.data.manifest,
-        code=code_of("split_table"),
-    output:
-        split=WORK.sweep_split("{split}").roles,
-        audit=WORK.sweep_split("{split}").audit,
-    log:
-        WORK.log("split_table_point_{split}"),
-    benchmark:
-        WORK.benchmark("split_table_point_{split}")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=1000,
-    params:
-        settings=lambda w: settings_file(
-            w.study, "split", TABLE_SWEEPS[w.study].splits[w.split]
-        ),
-        features=lambda w: list(table_study(w).dataset.features),
-    message:
-        "{wildcards.study}: split the rows for a sweep"
-    shell:
-        "python workflow_scripts/split_table.py --manifest {input.manifest:q} "
-        "--settings {params.settings:q} --features {params.features:q} --split {output.split:q} "
-        "--audit {output.audit:q} --log {log:q}"
-
-
-rule train_table_point:
+use rule train_networks as train_table_point with:
     input:
         manifest=WORK.data.manifest,
         split=point_split,
@@ -43,23 +13,12 @@ rule train_table_point:
         WORK.log("train_table_point_{arm}"),
     benchmark:
         WORK.benchmark("train_table_point_{arm}")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
     params:
         settings=lambda w: settings_file(
             w.study, "point", TABLE_SWEEPS[w.study].work[w.arm]
         ),
     message:
         "{wildcards.study}: train the networks of {wildcards.arm}"
-    shell:
-        "python workflow_scripts/train_networks.py --manifest {input.manifest:q} "
-        "--split {input.split:q} --settings {params.settings:q} --threads {threads} "
-        "--out {output.networks:q} --log {log:q}"
 
 
 rule compare_sweeps:
@@ -69,15 +28,13 @@ rule compare_sweeps:
         splits=lambda w: sorted({path for _, path in sweep_splits(w)}),
         fits=lambda w: [part for _, parts in sweep_fits(w) for part in parts],
         code=code_of("compare_sweeps"),
-        scorer=scorer_code,
+        scorer=doer_code("score_points"),
     output:
         comparison=directory(WORK.sweep_comparison),
     log:
         WORK.log("compare_sweeps"),
     benchmark:
         WORK.benchmark("compare_sweeps")
-    wildcard_constraints:
-        study=ALL_STUDIES,
     conda:
         "../environment.yml"
     resources:
@@ -97,33 +54,3 @@ rule compare_sweeps:
         "--points {params.points:q} --arms {params.arms:q} --fits {params.fits:q} "
         "--splits {params.splits:q} "
         "--label-columns {params.label_columns:q} --out-dir {output.comparison:q} --log {log:q}"
-
-
-rule track_sweeps:
-    input:
-        summary=WORK.data.summary,
-        comparison=WORK.sweep_comparison,
-        code=code_of("track_sweeps"),
-    output:
-        tracked=WORK.sweep_tracked,
-    log:
-        WORK.log("track_sweeps"),
-    benchmark:
-        WORK.benchmark("track_sweeps")
-    wildcard_constraints:
-        study=ALL_STUDIES,
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-    params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        kind=lambda w: PROJECT.studies[w.study].kind,
-        work=lambda w: layout_of(w).root.as_posix(),
-        data_version=version_option,
-    message:
-        "{wildcards.study}: record the points of the sweeps in MLflow"
-    shell:
-        "python workflow_scripts/track_sweeps.py --study {wildcards.study:q} --kind {params.kind:q} "
-        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
-        "--out {output.tracked:q} --log {log:q}"

@@ -5,13 +5,15 @@ rule track_study:
     input:
         summary=WORK.data.summary,
         splits=arm_splits,
-        explanations=lambda w: layout_of(w).list_maps(),
-        fits=stage_fits,
+        predictions=lambda w: layout_of(w).list_predictions(),
+        explained=WORK.explained,
+        learnt=learnt_networks,
         comparison=WORK.comparison,
         external=external_pieces,
         report=WORK.report,
         bundle=WORK.bundle,
         code=code_of("track_study"),
+        doer=doer_code("track"),
     output:
         tracked=WORK.tracked,
     log:
@@ -23,12 +25,51 @@ rule track_study:
     resources:
         mem_mb=2000,
     params:
-        settings=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
-        work=lambda w: layout_of(w).root.as_posix(),
+        doer=lambda w: layout_of(w).modules.track,
+        settings=study_file,
+        work=study_folder,
         data_version=version_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
         "python workflow_scripts/track_study.py --study {wildcards.study:q} "
-        "--settings {params.settings:q} --work {params.work:q} {params.data_version:q} "
-        "--out {output.tracked:q} --log {log:q}"
+        "--by {params.doer:q} --settings {params.settings:q} --work {params.work:q} "
+        "{params.data_version:q} --out {output.tracked:q} --log {log:q}"
+
+
+use rule track_study as track_sweeps with:
+    input:
+        summary=WORK.data.summary,
+        comparison=WORK.sweep_comparison,
+        code=code_of("track_study"),
+        doer=module_code(TRACK_SWEEPS),
+    output:
+        tracked=WORK.sweep_tracked,
+    log:
+        WORK.log("track_sweeps"),
+    benchmark:
+        WORK.benchmark("track_sweeps")
+    params:
+        doer=TRACK_SWEEPS,
+    message:
+        "{wildcards.study}: record the points of the sweeps in MLflow"
+
+
+use rule track_study as track_search with:
+    input:
+        summary=WORK.search.summary,
+        code=code_of("track_study"),
+        doer=module_code(TRACK_SEARCH),
+    output:
+        tracked=WORK.search.tracked,
+    log:
+        WORK.log("track_search"),
+    benchmark:
+        WORK.benchmark("track_search")
+    wildcard_constraints:
+        study=SEARCHED,
+    params:
+        doer=TRACK_SEARCH,
+        data_version=[],
+    message:
+        "{wildcards.study}: record the candidates in MLflow"

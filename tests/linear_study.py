@@ -88,15 +88,15 @@ def make_linear(intercept: float, slopes: list[float]) -> NetworkStack:
 
 
 def write_study(root: Path, settings: TableStudySettings) -> list[str]:
-    """Write what the workflow would leave, and return the arguments all programs share."""
+    """Write what the workflow would leave in ``root``; return what the programs are told."""
     networks, compared = root / "networks", root / "comparison"
-    for folder in (networks, compared):
+    for folder in (networks, compared, root / "data", root / "splits"):
         folder.mkdir(parents=True)
     manifest = make_manifest()
-    manifest.to_parquet(root / "manifest.parquet", index=False)
+    manifest.to_parquet(root / "data" / "manifest.parquet", index=False)
     (root / "settings.json").write_text(settings.model_dump_json())
     split = split_in_order(manifest, settings.split, FEATURES)
-    split.to_parquet(root / "split.parquet", index=False)
+    split.to_parquet(root / "splits" / "split.parquet", index=False)
     plan = plan_tasks(manifest, split, settings, split_in_order)
     repeats = plan.table.set_index("task")["repeat"]
     trained = {}
@@ -132,6 +132,6 @@ def write_study(root: Path, settings: TableStudySettings) -> list[str]:
     findings = [{"kind": "few_rows", "severity": "warning", "text": "Few rows of nmc."}]
     (compared / "findings.json").write_text(json.dumps(findings))
     return [
-        *("--settings", str(root / "settings.json"), "--manifest", str(root / "manifest.parquet")),
-        *("--networks", str(networks), "--comparison", str(compared)),
+        *("--study", "linear", "--settings", str(root / "settings.json")),
+        *("--work", str(root)),
     ]

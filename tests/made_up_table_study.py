@@ -10,7 +10,7 @@ from batteryscope.config.table_study import TableStudySettings
 from batteryscope.seeds import derive_rng
 from batteryscope.tables.attribution import compare_ranks, rank_features
 from batteryscope.tables.compare import compare_pairs
-from batteryscope.tables.explain_study import explain_study
+from batteryscope.tables.explain_study import explain_cases
 from batteryscope.tables.intervals import measure_intervals
 from batteryscope.tables.scores import (
     compare_table_arms,
@@ -195,7 +195,7 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     manifest = make_manifest(rows)
     split, plan = make_split(manifest), make_plan()
     data, networks, compared, explained = (
-        root / n for n in ("data", "networks", "comparison", "explanations")
+        root / n for n in ("data", "networks", "comparison", "explained")
     )
     for folder in (data, networks, compared, explained):
         folder.mkdir(parents=True)
@@ -236,7 +236,7 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
         task: lambda x, factor=factor: predict_made_up(x, factor)
         for task, factor in factors.items()
     }
-    cases = list(explain_study(manifest, split, predictors, plan, settings))
+    cases = list(explain_cases(manifest, split, predictors, plan, settings))
     shap_values = pd.concat([values for _, values, _ in cases])
     ranking = rank_features(shap_values)
     for name, table in {

@@ -180,19 +180,19 @@ class StudyOnDisk:
                     "tiles_per_second": 61.0, "parameters": 2225153, "device": "cpu",
                 }  # fmt: skip
                 (folder / "fit.json").write_text(json.dumps(fit))
-            folder = self._folder("arms", arm)
+            folder = self._folder("predicted", arm)
             (folder / "calibration.json").write_text('{"temperature": 1.4, "n_tiles": 90}')
             (folder / "cost.json").write_text('{"parameters": 2225153, "device": "cpu"}')
             entries = []
             for i, name in enumerate(self.classes):
                 file = f"class_{i}.png"
-                self._folder("arms", arm, "explain").joinpath(file).write_bytes(make_png(80, 9 * i))
+                self._folder("explained", arm).joinpath(file).write_bytes(make_png(80, 9 * i))
                 entries.append(
                     {"file": file, "title": name, "class": name, "y_true": name, "y_pred": name,
                      "sample_id": "0", "kind": "class", "confidence": 0.97}
                 )  # fmt: skip
             entries.append({**entries[0], "kind": "misclassified", "y_true": self.classes[-1]})
-            (folder / "explain" / "index.json").write_text(json.dumps(entries))
+            (self._folder("explained", arm) / "index.json").write_text(json.dumps(entries))
 
     def _write_comparison(self, n: int) -> None:
         folder = self._folder("comparison")

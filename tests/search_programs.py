@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from batteryscope.planning.layout import StudyLayout
+from batteryscope.planning.study_modules import TRACK_SEARCH
 from tests.tracking_study import load_script
 
 
@@ -16,7 +18,7 @@ def run_search_programs(
     folder
         Holds everything.
     study
-        Arguments that every program gets: name, settings, kind.
+        Arguments that every program gets: name, settings.
     digested
         Files by whose content the search is named.
     data
@@ -35,3 +37,14 @@ def run_search_programs(
         assert load_script("run_search_worker").main([*common, *data, *worker]) == 0
     created = ["--created", "asha.json", "random.json", "--out", "summary"]
     assert load_script("summarise_search").main([*common, *created]) == 0
+
+
+def track_search(folder: Path, study: str, uri: str) -> int:
+    """Record the search of ``folder`` in MLflow; return the status of the program."""
+    place = StudyLayout(folder / "work").search.summary
+    place.parent.mkdir(parents=True)
+    place.symlink_to(folder / "summary")
+    words = ["--study", study, "--by", TRACK_SEARCH, "--uri", uri, "--settings", "study.json"]
+    return load_script("track_study").main(
+        [*words, "--work", str(folder / "work"), "--out", "tracked.json"]
+    )

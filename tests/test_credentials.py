@@ -158,7 +158,7 @@ def test_programs_take_the_store_from_the_environment() -> None:
     for path in (ROOT / "rules").glob("*.smk"):
         assert "--uri" not in path.read_text(encoding="utf-8"), path
     code = (
-        "from workflow_scripts.track_search import *; p = make_parser(''); add_tracking_uri(p);"
+        "from workflow_scripts.track_study import *; p = make_parser(''); add_tracking_uri(p);"
         "print(p.parse_args([]).uri)"
     )
     told = subprocess.run(

@@ -1,5 +1,6 @@
 """The comparison table and the programs that write it."""
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.evaluate import EvaluateSettings, PaperValue
 from batteryscope.errors import InputError
+from batteryscope.evaluation import class_study
 from batteryscope.evaluation.aggregate import aggregate_to_images
+from batteryscope.evaluation.class_study import ComparedArms
 from batteryscope.evaluation.comparison import (
     COLUMNS,
     compare_arms,
@@ -239,16 +242,14 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     arm[arm["fold"] == 0].to_parquet(tmp_path / "arm.parquet")
     (tmp_path / "audit.json").write_text('{"warnings": ["Look here."]}')
     survey = write_survey(tmp_path / "survey.csv", manifest, [(0, "Kim", CLASSES[0])])
-    paper = '{"paper": [{"metric": "accuracy", "value": 0.996}]}'
-    arguments = [
-        *common, paper, "--audit", str(tmp_path / "audit.json"),
-        "--split", str(tmp_path / "split.parquet"),
-        "--arms", f"fit={tmp_path / 'arm.parquet'}", f"copy={tmp_path / 'arm.parquet'}",
-        "--baselines", str(baselines), "--main-arm", "fit", "--backbones", '{"fit": "resnet18"}',
-        "--label-columns", *COLUMNS_OF_LABELS, "--survey", str(survey),
-    ]  # fmt: skip
+    settings = EvaluateSettings(paper=[PaperValue(metric="accuracy", value=0.996)])
+    pieces = ComparedArms(
+        tmp_path / "manifest.parquet", tmp_path / "audit.json", tmp_path / "split.parquet",
+        [f"fit={tmp_path / 'arm.parquet'}", f"copy={tmp_path / 'arm.parquet'}"], "fit",
+        COLUMNS_OF_LABELS, baselines, {"fit": "resnet18"}, survey=survey,
+    )  # fmt: skip
     for folder in ("one", "two"):
-        assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / folder)]) == 0
+        class_study.compare_arms(pieces, settings, tmp_path / folder)
     names = "comparison paired per_class class_measures confusion misclassified images "
     names += "reliability survey"
     expected = [*[f"{n}.csv" for n in names.split()], "metrics.json", "findings.json"]
@@ -264,10 +265,8 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     assert {f["kind"] for f in findings} == kinds
 
     table[:0].to_parquet(baselines)
-    assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / "three")]) == 0
-    capsys.readouterr()
-    arguments[arguments.index("fit")] = "nothing"
-    assert load_program("compare_arms")([*arguments, "--out-dir", str(tmp_path / "four")]) == 1
-    message = capsys.readouterr().err
-    assert "ERROR: The arm 'nothing' has no test images" in message
-    assert "Traceback" not in message
+    class_study.compare_arms(pieces, settings, tmp_path / "three")
+    with pytest.raises(InputError, match="The arm 'nothing' has no test images"):
+        class_study.compare_arms(
+            dataclasses.replace(pieces, main_arm="nothing"), settings, tmp_path / "four"
+        )

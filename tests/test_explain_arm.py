@@ -1,4 +1,4 @@
-"""explain_arm.py as the workflow calls it, and what it is made of."""
+"""The explanations of an arm of classes, and what they are made of."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.explain.arm import explain_tiles
+from batteryscope.explain.class_study import ExplainedArm, explain_arm
 from batteryscope.explain.mask_share import compare_with_mask, cut_coverage
 from batteryscope.explain.overlay import blend, draw_overlay, scale_map
 from batteryscope.explain.preference import summarise_preference
@@ -22,7 +23,6 @@ from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.readers.mask import locate_mask
 from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
-from workflow_scripts.explain_arm import main as explain_arm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -61,19 +61,17 @@ def study(tmp_path_factory) -> Study:
     return study
 
 
-def run(study: Study, out: Path, settings: str, *more: str) -> int:
-    argv = [
-        "--arm", "main", "--settings", settings, "--fits", study.root / "part0",
-        "--tiles", study.root / "tiles", "--predictions", study.root / "predictions.parquet",
-        "--manifest", study.root / "manifest.parquet", "--out", out, "--log", out / "log.txt",
-        *more,
-    ]  # fmt: skip
-    return explain_arm([str(a) for a in argv])
+def run(study: Study, out: Path, settings: str, masks: Path | None = None) -> None:
+    arm = ExplainedArm(
+        "main", [study.root / "part0"], study.root / "tiles", study.root / "predictions.parquet",
+        study.root / "manifest.parquet", masks,
+    )  # fmt: skip
+    explain_arm(arm, ExplainSettings.model_validate_json(settings), out)
 
 
 def test_pictures_and_their_list(study: Study, tmp_path: Path) -> None:
     settings = json.dumps({"tiles_per_class": 1, "misclassified_tiles": 2, "batch_size": 2})
-    assert run(study, tmp_path / "a", settings) == 0
+    run(study, tmp_path / "a", settings)
     index = json.loads((tmp_path / "a" / "index.json").read_text())
     assert {e["kind"] for e in index} == {"class", "misclassified"}
     assert sum(e["kind"] == "misclassified" for e in index) == 2
@@ -90,21 +88,16 @@ def test_pictures_and_their_list(study: Study, tmp_path: Path) -> None:
             assert picture.format == "PNG"
             assert picture.width > 2 * picture.height
     assert len({e["file"] for e in index}) == len(index)
-    assert run(study, tmp_path / "b", settings) == 0
+    run(study, tmp_path / "b", settings)
     for file in [*(e["file"] for e in index), "index.json"]:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_grad_cam_alone_is_two_panels(study: Study, tmp_path: Path) -> None:
     settings = '{"method": "grad_cam", "tiles_per_class": 1, "misclassified_tiles": 0}'
-    assert run(study, tmp_path, settings) == 0
+    run(study, tmp_path, settings)
     entries = json.loads((tmp_path / "index.json").read_text())
     assert {e["kind"] for e in entries} == {"class"}
-
-
-def test_unknown_setting_is_one_sentence(study: Study, tmp_path: Path, capsys) -> None:
-    assert run(study, tmp_path, '{"metod": "grad_cam"}') == 1
-    assert "did you mean 'method'" in capsys.readouterr().err
 
 
 def make_chosen(study: Study, **changes: object) -> pd.DataFrame:
@@ -207,7 +200,7 @@ def test_same_tiles_for_every_arm_and_their_masks(study: Study, tmp_path: Path) 
     assert set(chosen["sample_id"]) <= tested
 
     settings = '{"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 2}'
-    assert run(study, tmp_path / "out", settings, "--masks", str(masks)) == 0
+    run(study, tmp_path / "out", settings, masks)
     table = pd.read_csv(tmp_path / "out" / SAME_TILES_NAME, keep_default_na=True)
     first = study.manifest["sample_id"].iloc[0]
     assert table.loc[table["sample_id"] == first, "share"].isna().all()
@@ -219,13 +212,13 @@ def test_same_tiles_for_every_arm_and_their_masks(study: Study, tmp_path: Path) 
     assert all(Image.open(tmp_path / "out" / f).size == (EDGE, EDGE) for f in files)
 
 
-def test_mask_of_another_size_is_one_sentence(study: Study, tmp_path: Path, capsys) -> None:
+def test_mask_of_another_size_is_one_sentence(study: Study, tmp_path: Path) -> None:
     for path in (locate_mask(tmp_path / "masks", p) for p in study.manifest["path"]):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.ones((5, 7), np.uint8)).save(path)
     settings = '{"tiles_per_class": 1, "misclassified_tiles": 0}'
-    assert run(study, tmp_path / "out", settings, "--masks", str(tmp_path / "masks")) == 1
-    assert "the mask has 7×5 px but its image" in capsys.readouterr().err
+    with pytest.raises(InputError, match="the mask has 7×5 px but its image"):
+        run(study, tmp_path / "out", settings, tmp_path / "masks")
 
 
 def test_share_on_a_mask_against_chance() -> None:

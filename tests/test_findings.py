@@ -7,9 +7,10 @@ import pytest
 
 from batteryscope.core.finding import Finding, Sentences
 from batteryscope.evaluation.sentences import capacities, classes, quantities
+from batteryscope.planning.study_modules import CLASSES, ROWS
 from batteryscope.provenance import PROJECT_ROOT
 from batteryscope.tables import sentences as rows
-from tests.test_provenance import names_for
+from tests.test_provenance import names_for, names_of
 
 WRITTEN = {  # who may find what is told by these templates
     classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
@@ -33,9 +34,9 @@ def test_every_kind_that_is_found_has_a_template_and_none_is_left_over(room):
 
 
 def test_an_edit_of_a_sentence_concerns_only_those_who_tell_it():
-    wanted = {"compare_arms": "classes", "evaluate_table": "tables/sentences"}
-    for program, folder in wanted.items():
-        templates = {n for n in names_for(program) if "sentences/" in n and n.endswith(".j2")}
+    for modules, folder in ((CLASSES, "classes"), (ROWS, "tables/sentences")):
+        names = names_of(modules.compare)
+        templates = {n for n in names if "sentences/" in n and n.endswith(".j2")}
         assert templates
         assert all(folder in name for name in templates)
     assert not any(name.endswith(".j2") for name in names_for("train_stage"))

@@ -1,5 +1,6 @@
 """Tests with other grey levels than in training: known answers, and where they may not appear."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -10,10 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from batteryscope.config.evaluate import GreyMismatch, PaperValue
+from batteryscope.config.evaluate import EvaluateSettings, GreyMismatch, PaperValue
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
+from batteryscope.evaluation import class_study
+from batteryscope.evaluation.class_study import ComparedArms
 from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.forward import predict_fit
 from batteryscope.evaluation.grey_mismatch import MISMATCH, judge_mismatches
@@ -33,7 +36,6 @@ from batteryscope.tilestore import TileStore
 from batteryscope.training.data import count_grey_levels
 from tests.test_config import PARAMS
 from tests.test_models import scaled
-from workflow_scripts import compare_arms as compare_program
 from workflow_scripts import evaluate_grey_levels as program
 
 CLASSES = ["bright", "dark"]
@@ -198,22 +200,17 @@ def test_nothing_but_comparison_and_finding_knows_of_it(tested, tmp_path):
         arm.to_parquet(tmp_path / f"{name}.parquet")
     tested.other.to_parquet(tmp_path / "other.parquet")
     (tmp_path / "audit.json").write_text("{}")
-    arguments = [
-        "--manifest", str(tmp_path / "manifest.parquet"), "--audit", str(tmp_path / "audit.json"),
-        "--split", str(tmp_path / "split.parquet"), "--settings", "{}", "--main-arm", "raw",
-        "--arms", *[f"{name}={tmp_path / name}.parquet" for name in ("raw", "own")],
-        "--backbones", '{"raw": "resnet18", "own": "resnet18"}', "--label-columns", "class",
-    ]  # fmt: skip
+    pieces = ComparedArms(
+        tmp_path / "manifest.parquet", tmp_path / "audit.json", tmp_path / "split.parquet",
+        [f"{name}={tmp_path / name}.parquet" for name in ("raw", "own")], "raw", ["class"],
+        backbones={"raw": "resnet18", "own": "resnet18"},
+    )  # fmt: skip
     tests = [m.model_dump() for m in MISMATCHES]
     told = {"tests": tests, "predictions": [str(tmp_path / "other.parquet")]}
     without, with_it = tmp_path / "without", tmp_path / "with"
-    assert compare_program.main([*arguments, "--out-dir", str(without)]) == 0
-    assert (
-        compare_program.main(
-            [*arguments, "--mismatched", json.dumps(told), "--out-dir", str(with_it)]
-        )
-        == 0
-    )
+    class_study.compare_arms(pieces, EvaluateSettings(), without)
+    told_of = dataclasses.replace(pieces, mismatched=told)
+    class_study.compare_arms(told_of, EvaluateSettings(), with_it)
     names = {path.name for path in without.iterdir()}
     assert {path.name for path in with_it.iterdir()} == names
     for name in names - {"comparison.csv", "metrics.json", "findings.json"}:

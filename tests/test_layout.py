@@ -35,16 +35,14 @@ def test_a_layout_of_patterns_gives_the_patterns_of_rules() -> None:
     assert layout.split().roles == Path("work/{study}/splits/split.parquet")
 
 
-def test_arms_of_classes_and_of_capacities_lie_where_they_always_did(project) -> None:
+def test_arms_of_classes_and_of_capacities_lie_in_the_same_places(project) -> None:
     classes, capacities = lay_out(project, "cathode_state"), lay_out(project, "rate_capability")
     arm = classes.plan.main.name
-    assert classes.arm(arm).predictions == ROOT_OF_STUDY / f"arms/{arm}/predictions.parquet"
-    assert classes.list_maps() == sorted(
-        ROOT_OF_STUDY / "arms" / name / "explain" for name in classes.plan.settings.arms
-    )
+    assert classes.arm(arm).predictions == ROOT_OF_STUDY / f"predicted/{arm}/predictions.parquet"
+    assert classes.maps(arm) == ROOT_OF_STUDY / "explained" / arm
     arm = capacities.plan.main.name
     assert capacities.arm(arm).cost == ROOT_OF_STUDY / f"predicted/{arm}/cost.json"
-    assert capacities.list_maps() == [ROOT_OF_STUDY / "explained", ROOT_OF_STUDY / "predicted"]
+    assert capacities.list_predictions() == classes.list_predictions() == [capacities.predicted]
     assert capacities.simulated == ROOT_OF_STUDY / "physics/capacities.csv"
     assert classes.simulated is None
 

@@ -309,22 +309,37 @@ def test_help_is_quick_and_says_what_it_does(capsys) -> None:
 
 
 def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
+    from batteryscope.planning.layout import open_study
     from tests.bundled_study import METRICS, make_settings
+    from tests.small_params import small_study
     from workflow_scripts.bundle_models import main as bundle_models
 
-    study.manifest.to_parquet(tmp_path / "manifest.parquet")
-    study.frames.to_parquet(tmp_path / "frames.parquet")
-    study.split.to_parquet(tmp_path / "split.parquet")
-    (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 1.3, "n_tiles": 9}))
-    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    told = make_settings()
+    labels = {"columns": told.label_columns}
+    settings = small_study(
+        title=told.title,
+        dataset={"name": told.data_name, "labels": labels, "max_pixels": told.max_pixels},
+        preprocess=told.preprocess.model_dump(mode="json"),
+        arms={"main": {}},
+    )
+    layout = open_study(tmp_path / "work", told.study, json.dumps(settings))
     finding = {"kind": "shortcut", "text": "Class and acquisition session are confounded."}
-    (tmp_path / "findings.json").write_text(json.dumps([finding]))
+    calibration = layout.arm("main").calibration
+    for path in (layout.data.manifest, layout.main_split.roles, calibration):
+        path.parent.mkdir(parents=True)
+    layout.comparison.mkdir()
+    study.manifest.to_parquet(layout.data.manifest)
+    study.frames.to_parquet(layout.data.frames)
+    study.split.to_parquet(layout.main_split.roles)
+    calibration.write_text(json.dumps({"temperature": 1.3, "n_tiles": 9}))
+    (layout.comparison / "metrics.json").write_text(json.dumps(METRICS))
+    (layout.comparison / "findings.json").write_text(json.dumps([finding]))
+    [part] = layout.list_fits("main")
+    part.parent.mkdir(parents=True)
+    part.symlink_to(study.root / "part0")
+    layout.data.images.symlink_to(study.images)
     argv = [
-        "--settings", make_settings().model_dump_json(), "--fits", study.root / "part0",
-        "--manifest", tmp_path / "manifest.parquet", "--frames", tmp_path / "frames.parquet",
-        "--dataset", study.images,
-        "--split", tmp_path / "split.parquet", "--calibration", tmp_path / "calibration.json",
-        "--metrics", tmp_path / "metrics.json", "--findings", tmp_path / "findings.json",
+        "--study", told.study, "--settings", json.dumps(settings), "--work", layout.root,
         "--out", tmp_path / "bundle", "--log", tmp_path / "log.txt",
     ]  # fmt: skip
     assert bundle_models([str(a) for a in argv]) == 0

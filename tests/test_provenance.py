@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+from batteryscope.planning.study_modules import CLASSES
 from batteryscope.provenance import (
     PROJECT_ROOT,
     _imported_files,
@@ -64,7 +65,11 @@ def test_imports_are_those_that_a_parser_finds():
 
 
 def names_for(script: str) -> set[str]:
-    files = find_imported_files(PROJECT_ROOT / "workflow_scripts" / f"{script}.py")
+    return names_of(f"workflow_scripts.{script}")
+
+
+def names_of(module: str) -> set[str]:
+    files = find_imported_files(PROJECT_ROOT.joinpath(*module.split(".")).with_suffix(".py"))
     return {p.relative_to(PROJECT_ROOT).as_posix() for p in files}
 
 
@@ -72,7 +77,7 @@ def test_training_does_not_depend_on_the_report_nor_ingest_on_training():
     assert "batteryscope/training/fit.py" in names_for("train_stage")
     assert not any("report/" in name for name in names_for("train_stage"))
     assert not any("training/" in name for name in names_for("ingest_dataset"))
-    assert any(name.endswith(".j2") for name in names_for("report_study"))
+    assert any(name.endswith(".j2") for name in names_of(CLASSES.report))
 
 
 def test_digests_see_names_and_contents(tmp_path):

@@ -19,10 +19,11 @@ from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.judge_fit import write_fit_predictions
-from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
-from batteryscope.explain.regression_study import ExplainPieces, explain_study
+from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
+from batteryscope.explain.regression_study import ExplainPieces, explain_arms
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.study_modules import NUMBERS
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.report.regression_evidence import collect_regression_evidence
@@ -36,10 +37,9 @@ from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
 from workflow_scripts import (
-    compare_regression,
     compare_sweeps,
+    evaluate_arms,
     evaluate_external,
-    evaluate_regression,
     predict_images,
 )
 
@@ -126,17 +126,17 @@ def published(tmp_path_factory):
     for task in tasks:
         roles = split[split["fold"] == task.fold]
         write_fit_predictions(root / "stage" / "part0" / task.name, store, manifest, roles, "cpu")
-    status = evaluate_regression.main(
-        ["--manifest", str(root / "manifest.parquet"), "--arms", json.dumps(arms),
-         "--out", str(root / "predicted")]
+    status = evaluate_arms.main(
+        ["--by", NUMBERS.evaluate, "--manifest", str(root / "manifest.parquet"),
+         "--arms", json.dumps(arms), "--out", str(root / "predicted")]
     )  # fmt: skip
     assert status == 0
     pieces = RegressionPieces(root / "manifest.parquet", root / "predicted", arms, "mass")
-    compare_study(study, pieces, root / "comparison")
+    compare_arms(study, pieces, root / "comparison")
     explained = ExplainPieces(
         root / "manifest.parquet", root / "images", None, arms, ("mass",), 10**7
     )
-    explain_study(explained, study.explain, root / "explained")
+    explain_arms(explained, study.explain, root / "explained")
     return root, study, manifest, arms
 
 
@@ -305,15 +305,12 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
         columns=["porosity", "c_rate", "ah_kg"],
     )
     grid.to_csv(tmp_path / "grid.csv", index=False)
-    words = [
-        "--manifest", str(root / "manifest.parquet"), "--predicted", str(root / "predicted"),
-        "--arms", json.dumps(arms), "--main-arm", "mass",
-        "--simulated", str(tmp_path / "grid.csv"),
-    ]  # fmt: skip
+    pieces = RegressionPieces(
+        root / "manifest.parquet", root / "predicted", arms, "mass", tmp_path / "grid.csv"
+    )
     beside = study.model_copy(update={"physics": computed.physics})
     for settings, name, has_row in ((computed, "computed", False), (beside, "beside", True)):
-        own = ["--settings", settings.model_dump_json(), "--out-dir", str(tmp_path / name)]
-        assert compare_regression.main([*words, *own]) == 0
+        compare_arms(settings, pieces, tmp_path / name)
         table = pd.read_csv(tmp_path / name / "comparison.csv")
         assert (table["arm"] == "physics").any() == has_row  # of its own labels: no row
 

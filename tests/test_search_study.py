@@ -25,11 +25,11 @@ from batteryscope.search.storage import open_storage
 from batteryscope.tilestore import TileWriter, write_index
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
-from tests.search_programs import run_search_programs
+from tests.search_programs import run_search_programs, track_search
 from tests.small_params import small_params, small_study
 from tests.test_config import PARAMS
 from tests.texture_fits import make_data, make_settings
-from tests.tracking_study import copy_empty_store, load_script
+from tests.tracking_study import copy_empty_store
 
 SPACE = {
     "train.learning_rate": {"low": 1e-4, "high": 3e-2, "log": True},
@@ -169,8 +169,7 @@ def test_programs_search_and_the_best_can_be_run(tmp_path, monkeypatch):
     assert stage.train.learning_rate == facts["best"]["values"]["train.learning_rate"]
     assert (stage.train.epochs, stage.train.monitor) == (3, "val_loss")
 
-    tracked = ["--study", "check", "--uri", uri, "--summary", "summary", "--out", "tracked.json"]
-    assert load_script("track_search").main(tracked) == 0
+    assert track_search(tmp_path, "check", uri) == 0
     client = open_client(uri)
     runs = list_runs(client, find_experiment(client, uri, "check"))
     assert len(runs) == 5 + random["candidates"] + 2  # and no live run is left

@@ -22,7 +22,7 @@ from batteryscope.tables.train_stack import GroupTraining
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
 from tests.made_up_table_study import make_manifest, make_split, make_table_settings
-from tests.search_programs import run_search_programs
+from tests.search_programs import run_search_programs, track_search
 from tests.test_config import PARAMS
 from tests.tracking_study import copy_empty_store, load_script
 
@@ -176,7 +176,7 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_tables(tmp_path, tables)
     uri = copy_empty_store(tmp_path)
-    study = ["--study", STUDY, "--settings", "study.json", "--kind", "table"]
+    study = ["--study", STUDY, "--settings", "study.json"]
     data = ["--manifest", "manifest.parquet", "--split", "split.parquet"]
     run_search_programs(tmp_path, study, ["split.parquet", "manifest.parquet"], data, uri)
 
@@ -210,8 +210,7 @@ def test_programs_search_and_the_best_can_be_run(tables, tmp_path, monkeypatch):
     worth = judge(best, keep_seen_rows(*tables))
     assert worth == pytest.approx(facts["best"]["value"], rel=1e-12)
 
-    tracked = ["--study", STUDY, "--uri", uri, "--summary", "summary", "--out", "tracked.json"]
-    assert load_script("track_search").main(tracked) == 0
+    assert track_search(tmp_path, STUDY, uri) == 0
     client = open_client(uri)
     runs = list_runs(client, find_experiment(client, uri, STUDY))
     assert len(runs) == 4 + random["candidates"] + 2  # and no live run is left

@@ -10,6 +10,7 @@ from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.study_modules import TRACK_SWEEPS
 from batteryscope.provenance import write_settings
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
@@ -86,22 +87,23 @@ class Workshop:
                 "--balance", folder / "b.parquet", "--tiles", tiles, "--state", root / "state" /
                 chain, "--out", folder / "part0", "--tracking-uri", "",
             )  # fmt: skip
-        for name, arm in plan.every_arm.items():
-            folder = root / "arms" / name
-            folder.mkdir(parents=True)
-            self.call(
-                "evaluate_arm", "--arm", name, "--manifest", manifest, "--split",
-                root / f"{arm.split}.parquet", "--fits",
-                root / "stages" / arm.chains[-1] / "part0",
-                "--predictions", folder / "predictions.parquet",
-                "--calibration", folder / "calibration.json", "--cost", folder / "cost.json",
-            )  # fmt: skip
+        arms = {
+            name: {
+                "split": str(root / f"{arm.split}.parquet"),
+                "fits": [str(root / "stages" / arm.chains[-1] / "part0")],
+            }
+            for name, arm in plan.every_arm.items()
+        }
+        self.call(
+            "evaluate_arms", "--by", PictureLayout(root, plan).modules.evaluate, "--manifest",
+            manifest, "--arms", json.dumps(arms), "--out", root / "predicted",
+        )  # fmt: skip
         self.compare()
 
     def compare(self):
         root, plan = self.root, self.plan
         points = {
-            "scorer": PictureLayout(root, plan).point_scorer,
+            "scorer": PictureLayout(root, plan).modules.score_points,
             "points": [vars(point) for point in plan.points],
             "paper": [],
             "backbones": dict.fromkeys(plan.every_arm, "test_resnet"),
@@ -129,7 +131,7 @@ def test_every_piece_of_work_is_done_once(workshop):
     # Of four points the main arm has one, and two crop sizes need two tile stores.
     assert workshop.done.count("preprocess_images") == 2
     assert workshop.done.count("split_dataset") == 1
-    assert workshop.done.count("train_stage") == workshop.done.count("evaluate_arm") == 4
+    assert workshop.done.count("train_stage") == 4
     table = pd.read_csv(workshop.root / "sweeps/sweeps.csv")
     assert table["point"].nunique() == 4
     assert set(table.loc[table["point"] == "grid_64_0p005", "arm"]) == {"per_image"}
@@ -171,7 +173,7 @@ def test_points_are_runs_with_their_swept_keys(workshop, tmp_path, monkeypatch):
         place.parent.mkdir()
         place.symlink_to(root / piece)
     workshop.call(
-        "track_sweeps", "--study", "check", "--uri", uri, "--settings",
+        "track_study", "--study", "check", "--by", TRACK_SWEEPS, "--uri", uri, "--settings",
         workshop.write("study", workshop.settings), "--work", tmp_path,
         "--out", tmp_path / "tracked.json",
     )  # fmt: skip

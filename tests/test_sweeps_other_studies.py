@@ -34,7 +34,7 @@ from batteryscope.report.sweep_measures import (
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.search.plan_search import change_stage, plan_search
 from batteryscope.tables.score_points import score_table_points
-from batteryscope.tracking.sweep_mirror import plan_point_runs
+from batteryscope.tracking import sweep_mirror
 from tests.table_study import make_rows, make_study
 from tests.test_config import PARAMS
 from tests.test_provenance import names_for
@@ -241,7 +241,7 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
     result.to_csv(layout.sweep_comparison / "sweeps.csv", index=False)
     (layout.sweep_comparison / "metrics.json").write_text(json.dumps(metrics))
     layout.data.summary.write_text('{"manifest_hash": "abc"}')
-    runs = plan_point_runs(layout)
+    runs = sweep_mirror.plan_runs(layout)
     assert [run.params["networks.nodes"] for run in runs] == ["4", "6"]
     assert runs[1].params["networks.density.nodes"] == "6"
     assert ("row.nmc.density.mape", 5.0) in [(m[0], round(m[1], 3)) for m in runs[1].metrics]
@@ -266,7 +266,7 @@ def test_a_scorer_concerns_only_the_studies_whose_layout_names_it():
         "rate_capability": "evaluation/number_points",
         "electrode_manufacturing": "tables/score_points",
     }.items():
-        module = lay_out_study(Path("work"), study, load(study)).point_scorer
+        module = lay_out_study(Path("work"), study, load(study)).modules.score_points
         file = f"{module.replace('.', '/')}.py"
         assert file == f"batteryscope/{own}.py"
         assert file not in known

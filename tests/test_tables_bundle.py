@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
-from workflow_scripts.bundle_networks import main as bundle_networks
+from workflow_scripts.bundle_models import main as bundle_models
 from workflow_scripts.predict_table import main as predict_table
 
 PLAIN = "domain,gap,speed,solids,width\nnmc,2.5,20,200,5\nnmc,1.5,10,150.5,5\n"
@@ -22,7 +22,7 @@ PLAIN = "domain,gap,speed,solids,width\nnmc,2.5,20,200,5\nnmc,1.5,10,150.5,5\n"
 def published(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("study")
     shared = write_study(root, make_settings())
-    assert bundle_networks([*shared, "--study", "linear", "--out", str(root / "bundle")]) == 0
+    assert bundle_models([*shared, "--out", str(root / "bundle")]) == 0
     return root / "bundle"
 
 
@@ -63,7 +63,7 @@ def test_bundle_holds_the_networks_of_the_main_arm(published: Path) -> None:
 def test_the_same_study_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:
     shared = write_study(tmp_path / "again", make_settings())
     again = tmp_path / "bundle"
-    assert bundle_networks([*shared, "--study", "linear", "--out", str(again)]) == 0
+    assert bundle_models([*shared, "--out", str(again)]) == 0
     files = sorted(path.name for path in published.iterdir())
     assert files == [
         "MODEL_CARD.md",

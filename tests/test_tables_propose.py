@@ -145,8 +145,7 @@ def test_pareto_front_and_diverse_choice() -> None:
 def test_program_writes_table_and_figure(tmp_path: Path) -> None:
     shared = write_study(tmp_path / "study", make_settings())
     out = tmp_path / "proposals"
-    split = tmp_path / "study" / "split.parquet"
-    assert propose([*shared, "--split", str(split), "--out", str(out)]) == 0
+    assert propose([*shared, "--out", str(out)]) == 0
     names = sorted(path.name for path in out.iterdir())
     assert names == ["proposals.csv", "proposals.json", "proposals.png", "proposals.svg"]
     table = pd.read_csv(out / "proposals.csv")

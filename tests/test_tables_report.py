@@ -16,7 +16,7 @@ from batteryscope.tables.figures import draw_errors
 from batteryscope.tables.figures_explain import SWARM_HEIGHT, spread_points
 from batteryscope.tables.figures_training import find_baseline_of_all_rows
 from tests.made_up_table_study import make_table_settings, write_study
-from workflow_scripts.report_table import main
+from workflow_scripts.report_study import main
 
 FEW_ROWS = {"graphite": 30, "nmc": 24, "si_graphite": 20}
 

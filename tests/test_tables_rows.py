@@ -8,10 +8,11 @@ import pytest
 
 from batteryscope.config.table_data import TableDatasetSettings, TableFile
 from batteryscope.errors import InputError
+from batteryscope.planning.study_modules import ROWS
 from batteryscope.tables.build_rows import build_rows, find_constant_columns
 from batteryscope.tables.row_schema import read_rows, validate_rows
 from batteryscope.tables.summarise_rows import summarise_rows
-from workflow_scripts.ingest_table import main as ingest
+from workflow_scripts.ingest_dataset import main as ingest
 
 GAP = {"unit": "µm", "range": [1, 300]}
 
@@ -242,12 +243,18 @@ def test_program_writes_all_and_says_what_is_wrong(tmp_path: Path, capsys):
     settings = make_settings().model_dump_json()
     names = {"manifest": "m.parquet", "rejects": "o/r.csv", "summary": "o/s.json"}
     outputs = [text for key, name in names.items() for text in (f"--{key}", str(tmp_path / name))]
-    assert ingest(["--settings", settings, "--root", str(tmp_path), *outputs]) == 0
+    assert (
+        ingest(["--by", ROWS.ingest, "--settings", settings, "--dataset", str(tmp_path), *outputs])
+        == 0
+    )
     assert len(read_rows(tmp_path / "m.parquet", ["gap", "solid", "loading"])) == 16
     assert json.loads((tmp_path / "o/s.json").read_text())["rejects"] == {"out_of_range": 1}
     assert pd.read_csv(tmp_path / "o/r.csv")["row"].tolist() == [18]
     cells.iloc[:3].to_csv(tmp_path / "a.csv", index=False)
-    assert ingest(["--settings", settings, "--root", str(tmp_path), *outputs]) == 1
+    assert (
+        ingest(["--by", ROWS.ingest, "--settings", settings, "--dataset", str(tmp_path), *outputs])
+        == 1
+    )
     assert "has 3 usable rows" in capsys.readouterr().err
 
 
@@ -308,7 +315,9 @@ def test_thousands_are_an_error_that_says_what_to_write(tmp_path, decimal):
 def ingest_file(folder: Path, settings: dict) -> int:
     outputs = {"manifest": "m.parquet", "rejects": "r.csv", "summary": "s.json", "log": "log"}
     named = [word for name, file in outputs.items() for word in (f"--{name}", f"{folder / file}")]
-    return ingest(["--root", f"{folder}", "--settings", json.dumps(settings), *named])
+    return ingest(
+        ["--by", ROWS.ingest, "--dataset", f"{folder}", "--settings", json.dumps(settings), *named]
+    )
 
 
 def test_rows_that_cannot_be_read_are_listed_with_their_reason(tmp_path):

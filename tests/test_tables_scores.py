@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.errors import InputError
+from batteryscope.planning.layout import open_study
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
 from batteryscope.tables.compare import compare_pairs, find_interval
 from batteryscope.tables.findings import (
@@ -28,7 +29,7 @@ from batteryscope.tables.verdicts import (
     judge_transfer,
 )
 from tests.table_study import FEATURES, make_rows, make_study
-from workflow_scripts import evaluate_table
+from workflow_scripts import compare_arms
 
 NETWORKS = {"adapter": [8, 9, 10], "scratch": [20, 22, 24], "pretrained": [50, 55, 60]}
 
@@ -195,14 +196,15 @@ def test_program_writes_all_tables(tmp_path):
         value=np.nan, y_true=asked["density"], y_pred=1.1 * asked["density"],
     )  # fmt: skip
     study = make_study(evaluate={"baselines": ["mean", "linear"]}, ablations={"target_rows": [4]})
-    for name, table in {"m": manifest, "s": split, "p": networks}.items():
-        table.to_parquet(tmp_path / f"{name}.parquet")
-    (tmp_path / "study.json").write_text(study.model_dump_json())
+    layout = open_study(tmp_path, "rows", study.model_dump_json())
+    predictions = layout.arm(study.main_arm).predictions
+    places = {layout.data.manifest: manifest, layout.split().roles: split, predictions: networks}
+    for path, table in places.items():
+        path.parent.mkdir(exist_ok=True)
+        table.to_parquet(path)
     out = tmp_path / "out"
-    arguments = ["--manifest", tmp_path / "m.parquet", "--split", tmp_path / "s.parquet"]
-    arguments += ["--predictions", tmp_path / "p.parquet"]
-    arguments += ["--settings", tmp_path / "study.json", "--out", out]
-    assert evaluate_table.main([str(a) for a in arguments]) == 0
+    arguments = ["--study", "rows", "--settings", study.model_dump_json()]
+    assert compare_arms.main([*arguments, "--work", str(tmp_path), "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "ablations.csv", "comparison.csv", "findings.json", "intervals.csv", "metrics.json",
         "paired.csv", "predictions.parquet",

@@ -8,9 +8,10 @@ import pytest
 
 from batteryscope.config.table_study import TableSplitSettings
 from batteryscope.errors import InputError, LeakageError
+from batteryscope.planning.study_modules import ROWS
 from batteryscope.splits.assign import SPLIT_COLUMNS
 from batteryscope.tables.split_rows import audit_rows, find_row_groups, split_rows
-from workflow_scripts.split_table import main as split_program
+from workflow_scripts.split_dataset import main as split_program
 
 FEATURES = ["gap", "speed"]
 
@@ -139,6 +140,11 @@ def test_program(tmp_path):
     paths = {"--manifest": "m.parquet", "--split": "o/s.parquet", "--audit": "o/a.json"}
     arguments = [text for key, name in paths.items() for text in (key, str(tmp_path / name))]
     settings = '{"repeats": 2}'
-    assert split_program(["--settings", settings, *arguments, "--features", *FEATURES]) == 0
+    assert (
+        split_program(
+            ["--by", ROWS.split, "--settings", settings, *arguments, "--features", *FEATURES]
+        )
+        == 0
+    )
     assert len(pd.read_parquet(tmp_path / "o/s.parquet")) == 60
     assert json.loads((tmp_path / "o/a.json").read_text())["identical_features"] == 0

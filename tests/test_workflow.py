@@ -19,9 +19,9 @@ pytestmark = pytest.mark.workflow
 TRIVIAL = {"kind": "trivial", "classes": 3, "images_per_class": 12}
 RANDOM = {"kind": "random", "classes": 3, "images_per_class": 20}
 AFTER_TRAINING = {
-    "evaluate_arm",
+    "evaluate_arms",
     "compare_arms",
-    "explain_arm",
+    "explain_study",
     "bundle_models",
     "report_study",
     "track_study",
@@ -99,8 +99,8 @@ def test_explanation_settings_do_not_retrain(sandbox):
     sandbox.write_params(params(explain={"tiles_per_class": 2}))
     planned = set(sandbox.planned_rules())
     sandbox.write_params(params())
-    assert "explain_arm" in planned
-    assert not planned & {"train_stage", "evaluate_arm", "preprocess_images"}
+    assert "explain_study" in planned
+    assert not planned & {"train_stage", "evaluate_arms", "preprocess_images"}
 
 
 def test_other_grey_levels_at_test_do_not_retrain(sandbox):
@@ -109,7 +109,7 @@ def test_other_grey_levels_at_test_do_not_retrain(sandbox):
     sandbox.write_params(params())
     assert planned["evaluate_grey_levels"] == 1
     assert "compare_arms" in planned
-    assert not set(planned) & {"train_stage", "evaluate_arm", "explain_arm"}
+    assert not set(planned) & {"train_stage", "evaluate_arms", "explain_study"}
 
 
 def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbox):
@@ -119,7 +119,7 @@ def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbo
         output = sandbox.snakemake("-n", "--quiet", "rules").stdout
         return sandbox.planned_rules(), output.strip().splitlines()[-1]
 
-    point = {"preprocess_images", "balance_stage", "train_stage", "evaluate_arm"}
+    point = {"preprocess_images", "balance_stage", "train_stage", "evaluate_point"}
     together = {"compare_sweeps", "track_sweeps", "report_study", "track_study", "publish_study"}
     one, cost = plan(48, 64)  # 64 is the main arm's
     two, _ = plan(48, 56, 64)
@@ -127,8 +127,9 @@ def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbo
     assert set(one) - {"all"} == set(two) - {"all"} == point | together
     assert {rule: one[rule] for rule in point} == dict.fromkeys(point, 1)
     assert {rule: two[rule] for rule in point} == dict.fromkeys(point, 2)
-    assert cost.startswith("Expected: 9 jobs; 7 of them take about ")
-    assert cost.endswith("Nothing is known yet of: compare_sweeps (1), track_sweeps (1).")
+    assert cost.startswith("Expected: 9 jobs; 6 of them take about ")
+    unknown = "compare_sweeps (1), evaluate_point (1), track_sweeps (1)"
+    assert cost.endswith(f"Nothing is known yet of: {unknown}.")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_killed_fold_resumes_and_finished_ones_stay(make_sandbox):
         train={"epochs": 12, "tiles_per_epoch": 60},
     )
     box = make_sandbox(small_params(check=study))
-    target = "work/check/arms/per_image/predictions.parquet"
+    target = "work/check/predicted"
     box.snakemake("--until", "balance_stage", "--", target)
     log_of = lambda: next(iter((box.root / "work/check/logs").glob("train_stage_*.log")), None)  # noqa: E731
     environment = os.environ | {"PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"}

@@ -1,100 +1,30 @@
-"""Put all arms, baselines and published values side by side, and say what follows."""
+"""Put arms, baselines and published values of a study side by side, and say what follows."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
-from batteryscope.workflow.command_line import add_where, make_parser, run_program
+from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
-    parser.add_argument("--audit", type=Path, required=True, help="audit.json of the split")
-    parser.add_argument("--split", type=Path, required=True, help="roles of the main arm (parquet)")
-    parser.add_argument("--splits", nargs="*", default=[], help="name=ROLES of every arm")
-    parser.add_argument("--labels", default="{}", help="JSON: what the report calls each arm")
-    parser.add_argument("--arms", nargs="+", required=True, help="name=PREDICTIONS (parquet)")
-    parser.add_argument("--baselines", type=Path, help="predictions of the baselines")
-    parser.add_argument("--settings", required=True, help="evaluation settings as JSON")
-    parser.add_argument("--main-arm", required=True, help="whose numbers are told first")
-    parser.add_argument("--backbones", type=json.loads, default="{}", help="network of each arm")
-    add_where(parser)
-    parser.add_argument("--pairs", nargs="*", help="arms to compare two by two (default: all)")
-    parser.add_argument("--label-columns", nargs="+", required=True, help="of the manifest")
-    parser.add_argument("--mismatched", default="{}", help="JSON: tests with other grey levels")
-    parser.add_argument("--covariates", default="{}", help="JSON: arm → the same without them")
-    parser.add_argument("--survey", type=Path, help="table (CSV, Excel) with image, expert, answer")
-    parser.add_argument("--dataset", type=Path, help="folder of the images")
-    parser.add_argument("--out-dir", type=Path, required=True, help="folder for the tables")
-    return run_program(compare, parser, argv)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
+    parser.add_argument("--work", type=Path, required=True, help="folder with its pieces")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    return run_program(compare, parser, argv, heavy=True)
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Read the predictions of all arms and write tables, metrics and findings."""
-    import pandas as pd
+    """Let the module of the study's kind compare all arms."""
+    from batteryscope.planning.layout import open_study
+    from batteryscope.planning.study_modules import load_function
 
-    from batteryscope.config.evaluate import EvaluateSettings
-    from batteryscope.evaluation import comparison, verdicts
-    from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
-    from batteryscope.evaluation.calibration import tabulate_arm_reliability
-    from batteryscope.evaluation.class_measures import tabulate_measures
-    from batteryscope.evaluation.covariate_findings import judge_class_covariates, name_covariates
-    from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
-    from batteryscope.evaluation.misclassified import list_misclassified
-    from batteryscope.evaluation.predictions import read_all_predictions
-    from batteryscope.evaluation.sentences.classes import SENTENCES
-    from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
-    from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
-    from batteryscope.evaluation.write_comparison import write_comparison
-    from batteryscope.manifest.grades import list_grades
-    from batteryscope.manifest.select import keep_samples
-
-    asked = read_settings(EvaluateSettings, arguments.settings)
-    manifest = pd.read_parquet(arguments.manifest)
-    audit = json.loads(arguments.audit.read_text(encoding="utf-8"))
-    main_arm, labels = arguments.main_arm, arguments.label_columns
-    predictions = read_all_predictions(arguments.arms, arguments.baselines)
-    splits = read_splits(arguments.splits)
-    grades = list_grades(manifest)
-    levels = comparison.list_levels(predictions, manifest, splits)
-    tests, scored = read_mismatched(arguments.mismatched, predictions)
-    networks, bases = arguments.backbones, {test.name: test.arm for test in tests}
-    table = comparison.compare_arms(scored, manifest, labels, networks, asked.paper, splits, bases)
-    images = levels[level := "image" if "image" in levels else "slice"]
-    judged = levels[verdicts.find_judged_level(table, main_arm)]
-    split = pd.read_parquet(arguments.split)
-    # Training images of other domains do not make the tested ones overlap less.
-    tested = keep_samples(split, manifest, json.loads(arguments.where))
-    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
-    paired = arguments.pairs or list(networks)
-    pairs = compare_pairs_of_arms(images, paired, tested)
-    findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
-    findings += list_straddling_findings(splits, json.loads(arguments.labels), manifest)
-    beside = {a: b for a, b in json.loads(arguments.covariates).items() if a in paired}
-    unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
-    findings += judge_class_covariates(beside, judged, tested, names, unit)
-    tables = {
-        "comparison": table,
-        "per_class": comparison.compare_classes(levels, grades),
-        "class_measures": tabulate_measures(levels),
-        "confusion": comparison.compare_confusions(levels, grades),
-        "misclassified": list_misclassified(levels, manifest, main_arm),
-        "images": images,
-        "reliability": tabulate_arm_reliability(predictions, level),
-        "paired": pairs,
-        "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
-    }
-    if arguments.survey:
-        answers = read_survey(arguments.survey, arguments.dataset, asked.survey_format)
-        tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
-        findings.append(judge_survey(compared))
-    metrics = comparison.flatten_metrics(table)
-    write_comparison(arguments.out_dir, tables, metrics, findings, SENTENCES)
+    layout = open_study(arguments.work, arguments.study, arguments.settings)
+    load_function(layout.modules.compare, "compare_study")(layout, arguments.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument(
         "--strategy", choices=("asha", "random"), required=True, help="how to search"
@@ -36,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def create(arguments: argparse.Namespace) -> None:
     """Create the Optuna study and queue its candidates."""
-    from batteryscope.config.json_text import read_settings
-    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.config.project import read_study
     from batteryscope.provenance import digest_file, digest_json
     from batteryscope.search.find_plan import find_search
     from batteryscope.search.plan import name_search
@@ -46,7 +44,7 @@ def create(arguments: argparse.Namespace) -> None:
     from batteryscope.search.sampling import count_random_trials, find_direction
     from batteryscope.search.storage import open_storage
 
-    settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    settings = read_study(arguments.settings)
     plan = find_search(arguments.study, settings)
     search = plan.settings
     data = digest_json([*(digest_file(path) for path in arguments.data), plan.digest_code()])

@@ -1,22 +1,22 @@
-"""Generate labelled pictures: SEM top views or cross-sections of cathodes, or a check set.
+"""Generate data: pictures of cathodes or cells, check sets, or a table.
 
 The output folder appears only when it is complete. Equal settings give equal files.
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from batteryscope.core.progress import log
 from batteryscope.workflow.command_line import make_parser, run_program
-
-log = logging.getLogger("batteryscope")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     parser = make_parser(__doc__)
+    pictures = "batteryscope.demo.write_dataset"
+    parser.add_argument("--by", default=pictures, help=f"module that generates ({pictures})")
     parser.add_argument("--settings", required=True, help="generator settings, JSON text or file")
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
     parser.add_argument("--capacities", type=Path, help="simulated capacities of cross-sections")
@@ -25,12 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Read the settings and generate."""
-    from batteryscope.demo.write_dataset import generate_dataset, read_generator
+    """Let the named module generate."""
+    from batteryscope.planning.study_modules import load_function
 
-    settings = read_generator(arguments.settings)
-    count = generate_dataset(settings, arguments.out, arguments.workers, arguments.capacities)
-    log.info("%d generated pictures in %s", count, arguments.out)
+    generate = load_function(arguments.by, "generate")
+    told = generate(arguments.settings, arguments.out, arguments.workers, arguments.capacities)
+    log.info("%s", told)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
 from batteryscope.core.progress import log
 from batteryscope.workflow.command_line import make_parser, run_program
 
@@ -13,24 +12,20 @@ from batteryscope.workflow.command_line import make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--settings", required=True, help="table study as JSON text or file")
-    parser.add_argument("--manifest", type=Path, required=True, help="row table (parquet)")
-    parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")
-    parser.add_argument("--networks", type=Path, required=True, help="folder of train_networks")
-    parser.add_argument("--comparison", type=Path, required=True, help="folder of evaluate_table")
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
+    parser.add_argument("--work", type=Path, required=True, help="folder with its pieces")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return run_program(propose, parser, argv, heavy=True)
 
 
 def propose(arguments: argparse.Namespace) -> None:
     """Search, choose, draw, write."""
-    from batteryscope.config.table_study import TableStudySettings
-
-    settings = read_settings(TableStudySettings, arguments.settings)
     import pandas as pd
 
     from batteryscope.bundle.record import write_json
     from batteryscope.core.style import encode_picture
+    from batteryscope.planning.layout import open_study
     from batteryscope.tables.answering_models import choose_answering_arms, replace_networks
     from batteryscope.tables.ensemble import read_ensemble, read_half_widths
     from batteryscope.tables.figure_proposals import draw_proposals
@@ -38,15 +33,17 @@ def propose(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.propose import check_wishes, propose_parameters
     from batteryscope.tables.row_schema import read_rows
 
+    layout = open_study(arguments.work, arguments.study, arguments.settings)
+    settings = layout.plan.settings
     dataset, arm = settings.dataset, settings.main_arm
-    manifest = read_rows(arguments.manifest, [*dataset.features, *dataset.targets])
-    intervals = arguments.comparison / "intervals.csv"
+    manifest = read_rows(layout.data.manifest, [*dataset.features, *dataset.targets])
+    intervals = layout.comparison / "intervals.csv"
     widths = read_half_widths(intervals, arm)
-    ensemble = read_ensemble(arguments.networks, widths, arm, list(dataset.features))
+    ensemble = read_ensemble(layout.networks, widths, arm, list(dataset.features))
     domain = check_wishes(settings, ensemble).domain
-    comparison = pd.read_csv(arguments.comparison / "comparison.csv")
+    comparison = pd.read_csv(layout.comparison / "comparison.csv")
     answering = choose_answering_arms(comparison, settings, domain)
-    split = pd.read_parquet(arguments.split)
+    split = pd.read_parquet(layout.split().roles)
     ensemble = replace_networks(ensemble, answering, domain, manifest, split, settings, intervals)
     found = propose_parameters(manifest, ensemble, settings)
 

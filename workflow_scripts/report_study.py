@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
 from batteryscope.core.progress import log
 from batteryscope.workflow.command_line import make_parser, run_program
 
@@ -22,17 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(arguments: argparse.Namespace) -> None:
-    """Collect the pieces and write the report."""
-    from batteryscope.config.study import StudySettings
-    from batteryscope.plan import plan_study
-    from batteryscope.planning.layout import PictureLayout
-    from batteryscope.provenance import find_git_commit
-    from batteryscope.report.collect import collect_evidence
-    from batteryscope.report.write import write_report
+    """Let the module of the study's kind write the report."""
+    from batteryscope.planning.layout import open_study
+    from batteryscope.planning.study_modules import load_function
 
-    plan = plan_study(arguments.study, read_settings(StudySettings, arguments.settings))
-    evidence = collect_evidence(PictureLayout(arguments.work, plan), find_git_commit())
-    log.info("report: %s", write_report(evidence, arguments.out, arguments.workers))
+    layout = open_study(arguments.work, arguments.study, arguments.settings)
+    write = load_function(layout.modules.report, "report_study")
+    log.info("report: %s", write(layout, arguments.out, arguments.workers))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
 from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
 
@@ -17,7 +16,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, required=True, help="JSON of create_search.py")
     parser.add_argument(
@@ -43,16 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def work(arguments: argparse.Namespace) -> None:
     """Open the search and the data, then train."""
-    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.config.project import read_study
     from batteryscope.search.find_plan import find_search
     from batteryscope.search.make_trainer import open_data
     from batteryscope.search.worker import run_worker
     from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.tracking.search_mirror import name_candidate_job
 
-    plan = find_search(
-        arguments.study, read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
-    )
+    plan = find_search(arguments.study, read_study(arguments.settings))
     make_trainer = open_data(
         plan, arguments.manifest, arguments.split, arguments.tiles, arguments.parent
     )

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
 from batteryscope.core.progress import log
 from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
@@ -16,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--kind", choices=("image", "table"), default="image", help="of its data")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, nargs="+", required=True, help="ASHA's first")
     parser.add_argument(
@@ -31,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def summarise(arguments: argparse.Namespace) -> None:
     """Read all candidates and write everything."""
-    from batteryscope.config.project import STUDY_KINDS
+    from batteryscope.config.project import read_study
     from batteryscope.search.find_plan import find_search
     from batteryscope.search.queue import load_queue
     from batteryscope.search.storage import open_storage
     from batteryscope.search.write_summary import write_summary
 
-    settings = read_settings(STUDY_KINDS[arguments.kind], arguments.settings)
+    settings = read_study(arguments.settings)
     plan = find_search(arguments.study, settings)
     search = plan.settings
     storage = open_storage(arguments.storage, search.heartbeat_s, search.max_retries)

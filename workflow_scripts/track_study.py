@@ -1,4 +1,4 @@
-"""Mirror a finished study in MLflow: runs of arms and fits, tables, figures, data, model.
+"""Mirror a finished study, its sweeps or its search in MLflow: runs, tables, figures, model.
 
 If MLflow cannot be reached, the outcome file says so and the exit status is 0.
 """
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.config.json_text import read_settings
 from batteryscope.workflow.command_line import add_tracking_uri, make_parser, run_program
 
 
@@ -21,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     switch = parser.add_mutually_exclusive_group()
     switch.add_argument("--enabled", action="store_true", default=True, help="record (default)")
     switch.add_argument("--disabled", dest="enabled", action="store_false", help="record nothing")
+    parser.add_argument("--by", help="module that lists the runs (default: that of the study)")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--work", type=Path, required=True, help="folder with the study's pieces")
     parser.add_argument("--data-version", default="", help="hash of the data set")
@@ -31,14 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Mirror what lies in the study's folder and write tracked.json."""
-    from batteryscope.config.study import StudySettings
-    from batteryscope.plan import plan_study
-    from batteryscope.planning.layout import PictureLayout
-    from batteryscope.tracking.mirror import plan_runs
+    from batteryscope.planning.layout import open_study
+    from batteryscope.planning.study_modules import load_function
     from batteryscope.tracking.study import track_runs, write_tracked
 
-    plan = plan_study(arguments.study, read_settings(StudySettings, arguments.settings))
-    layout = PictureLayout(arguments.work, plan)
+    layout = open_study(arguments.work, arguments.study, arguments.settings)
+    plan_runs = load_function(arguments.by or layout.modules.track, "plan_runs")
     command = [Path(__file__).name, *arguments.words]
     outcome = track_runs(
         arguments.study,

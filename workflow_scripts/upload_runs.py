@@ -15,7 +15,7 @@ from batteryscope.tracking.address import ADDRESS, split_credentials
 from batteryscope.workflow.command_line import make_parser, run_program
 
 log = logging.getLogger("batteryscope")
-PROGRAMS = ("track_study.py", "track_table.py", "track_sweeps.py", "track_search.py")
+PROGRAM = "track_study.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,12 +41,12 @@ def upload(arguments: argparse.Namespace) -> None:
     failed = []
     for path in waiting:
         tracked = read_tracked(path)
-        if tracked["program"] not in PROGRAMS:
+        if tracked["program"] != PROGRAM:
             raise BatteryscopeError(
-                f"{path}: found program '{tracked['program']}'; expected one of {PROGRAMS}; "
+                f"{path}: found program '{tracked['program']}'; expected '{PROGRAM}'; "
                 "delete the file and run the study again."
             )
-        program = Path(__file__).with_name(tracked["program"])
+        program = Path(__file__).with_name(PROGRAM)
         words = leave_out_store(tracked["arguments"])  # earlier versions noted it
         store = {ADDRESS: arguments.uri or find_store(tracked, path, arguments.params)}
         # One process per study, so that one study's failure does not stop the others.

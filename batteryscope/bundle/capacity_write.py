@@ -16,6 +16,7 @@ from batteryscope.bundle.capacity_record import (
 )
 from batteryscope.bundle.contents import (
     copy_members,
+    describe_settings,
     list_common_fields,
     list_training_images,
     read_result,
@@ -31,9 +32,35 @@ from batteryscope.bundle.record import (
     BundleSettings,
     write_json,
 )
+from batteryscope.config.study import list_published_arms
 from batteryscope.config.targets import Quantity
 from batteryscope.core.safe_text import guard_table
 from batteryscope.evaluation.regression_metrics import find_quantity
+from batteryscope.manifest.frames import read_frames
+from batteryscope.planning.layout import PictureLayout
+
+
+def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
+    """Bundle the models of all published arms of a study.
+
+    Raises
+    ------
+    InputError
+        If there is no fit, fits disagree, or the example is no longer what was ingested.
+    """
+    manifest = pd.read_parquet(layout.data.manifest)
+    published = list_published_arms(layout.plan.settings)
+    splits = layout.list_splits()
+    return write_capacity_bundle(
+        out,
+        describe_settings(layout.plan),
+        {a: {"split": splits[a].roles, "fits": layout.list_fits(a)} for a in published},
+        published,
+        manifest,
+        read_frames(layout.data.frames, manifest),
+        layout.find_dataset(),
+        layout.comparison,
+    )
 
 
 def write_capacity_bundle(

@@ -20,9 +20,29 @@ from batteryscope.bundle.record import (
 )
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import list_bit_depths, list_grey_ranges
+from batteryscope.plan import StudyPlan
 from batteryscope.provenance import digest_file, digest_json
 
 M = TypeVar("M", bound=Member)
+
+
+def describe_settings(plan: StudyPlan) -> BundleSettings:
+    """Return what a study of pictures says about the models of its bundle."""
+    study, main = plan.settings, plan.main
+    targets = study.dataset.targets
+    return BundleSettings(
+        study=plan.study,
+        arm=main.name,
+        title=study.title,
+        data_name=study.dataset.name,
+        label_columns=study.dataset.labels.columns,
+        preprocess=main.recipe.preprocess,
+        max_pixels=study.dataset.max_pixels,
+        generated=study.dataset.path is None,
+        paper=study.paper,
+        paper_doi=study.paper_doi,
+        quantities=targets.listed if targets else [],
+    )
 
 
 def copy_members(

@@ -8,8 +8,10 @@ import pandas as pd
 from batteryscope.bundle.card import render_card
 from batteryscope.bundle.contents import (
     copy_members,
+    describe_settings,
     list_common_fields,
     list_training_images,
+    read_result,
 )
 from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
@@ -28,6 +30,32 @@ from batteryscope.core.safe_text import guard_table
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
+from batteryscope.manifest.frames import read_frames
+from batteryscope.planning.layout import PictureLayout
+
+
+def bundle_models(layout: PictureLayout, out: Path) -> BundleRecord:
+    """Bundle the classifiers of the main arm of a study.
+
+    Raises
+    ------
+    InputError
+        If there is no fit, fits disagree, or the example is no longer what was ingested.
+    """
+    arm = layout.plan.main.name
+    manifest = pd.read_parquet(layout.data.manifest)
+    return write_bundle(
+        out,
+        describe_settings(layout.plan),
+        [fit for part in layout.list_fits(arm) for fit in part.glob("r*_f*")],
+        manifest,
+        read_frames(layout.data.frames, manifest),
+        pd.read_parquet(layout.main_split.roles),
+        layout.find_dataset(),
+        read_result(layout.arm(arm).calibration)["temperature"],
+        read_result(layout.comparison / "metrics.json"),
+        read_result(layout.comparison / "findings.json"),
+    )
 
 
 def write_bundle(

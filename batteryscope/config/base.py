@@ -119,3 +119,15 @@ def list_classes(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [cls for inner in getattr(annotation, "__args__", ()) for cls in list_classes(inner)]
+
+
+def leave_out(settings: S, *sections: str) -> S:
+    """Return the settings of a study with some of their sections as by default.
+
+    A job that gets no more than it depends on is not repeated when the rest changes. Sections
+    that this kind of study does not have do no harm.
+    """
+    fields = type(settings).model_fields
+    kept = settings.model_dump(mode="json", exclude=set(sections) & set(fields))
+    untitled = {"title": ""} if "title" in sections else {}
+    return type(settings).model_validate(kept | untitled)

@@ -23,6 +23,17 @@ def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
     """
     from batteryscope.config.base import validate_settings
 
+    return validate_settings(model, read_values(text, where), where)
+
+
+def read_values(text: str, where: str = "--settings") -> Any:
+    """Read a JSON value given as text or as the path of a file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or it is no JSON.
+    """
     try:
         source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -30,10 +41,9 @@ def read_settings(model: type[S], text: str, where: str = "--settings") -> S:
             f"{where}: found '{text}'; expected JSON, or a file that exists."
         ) from None
     try:
-        values = json.loads(source)
+        return json.loads(source)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{where}: not valid JSON ({error.msg}, column {error.colno}).") from None
-    return validate_settings(model, values, where)
 
 
 def as_json(value: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 
 from batteryscope.config.base import Settings, name_alternative, validate_settings
 from batteryscope.config.choose_sweeps import choose_sweeps
+from batteryscope.config.json_text import read_values
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import ConfigError
@@ -146,6 +147,21 @@ def _drop_idle_sweeps(project: Project) -> Project:
         for name, study in project.studies.items()
     }
     return project.model_copy(update={"studies": studies})
+
+
+def read_study(text: str, where: str = "--settings") -> StudySettings | TableStudySettings:
+    """Read the settings of a study, whatever its data are, from JSON text or a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is no JSON, or a key or value of it is impossible.
+    """
+    values = read_values(text, where)
+    if (found := kind(values)) not in STUDY_KINDS:
+        known = ", ".join(map(repr, STUDY_KINDS))
+        raise ConfigError(f"{where}: kind: found {found!r}; expected one of {known}.")
+    return validate_settings(STUDY_KINDS[found], values, where)
 
 
 def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

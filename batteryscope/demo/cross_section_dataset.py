@@ -16,10 +16,10 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
+from batteryscope.readers.mask import GENERATED_PHASES
 from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
-GENERATED_PHASES = ".phases"
 CAPACITY_TABLE = "capacities.csv"
 
 

@@ -75,6 +75,12 @@ def read_generator(text: str) -> Generator:
     return read_settings(CheckSetGenerator, text)
 
 
+def generate(settings: str, out: Path, workers: int | None, capacities: Path | None) -> str:
+    """Generate pictures by settings as JSON text or a file; return what was done in words."""
+    count = generate_dataset(read_generator(settings), out, workers, capacities)
+    return f"{count} generated pictures in {out}"
+
+
 def generate_dataset(
     settings: Generator,
     out_dir: Path,

@@ -124,6 +124,12 @@ def calibrate_votes(predictions: pd.DataFrame) -> tuple[float, int]:
     return fit_temperature(get_probabilities(images), index), len(images)
 
 
+def describe_predictions(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Say how the votes of an arm are calibrated, as the content of ``calibration.json``."""
+    temperature, n_images = calibrate_votes(predictions)
+    return {"calibration.json": {"temperature": round(temperature, 6), "n_images": n_images}}
+
+
 def scale_by_validation(predictions: pd.DataFrame) -> pd.DataFrame:
     """Temperature-scale the test predictions of every fit by its own validation rows.
 

@@ -1,15 +1,17 @@
 """What the fits of an arm predicted, as one table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from batteryscope.errors import InputError
+from batteryscope.evaluation.cost import summarise_cost
 from batteryscope.evaluation.predictions import FIT, limit_validation
 from batteryscope.manifest.select import keep_samples
+from batteryscope.planning.piece_layouts import ArmLayout
 
 FIT_PREDICTIONS = "predictions.parquet"
 
@@ -63,6 +65,43 @@ def gather_fits(
                 f"{' and '.join(map(str, parts))}; delete {parts[0].parent} and run again."
             )
     return pd.concat(tables, ignore_index=True), records
+
+
+def gather_arms(
+    manifest: Path,
+    arms: Mapping[str, Mapping[str, Any]],
+    describe: Callable[[pd.DataFrame], Mapping[str, Any]],
+    out: Path,
+) -> None:
+    """Write predictions and cost of every arm into a folder of its own.
+
+    Parameters
+    ----------
+    manifest
+        The sample table.
+    arms
+        By name: ``split`` (path), ``fits`` (parts of the last stage), ``where``.
+    describe
+        Says more about the predictions of an arm: by name of a JSON file, its content.
+    out
+        Gets the folders.
+
+    Raises
+    ------
+    InputError
+        If a fit of a split, or its predictions, are missing.
+    """
+    samples = pd.read_parquet(manifest)
+    for arm, pieces in arms.items():
+        split, parts = pd.read_parquet(pieces["split"]), [Path(part) for part in pieces["fits"]]
+        table, records = gather_fits(parts, split, samples, pieces.get("where", {}), arm)
+        place = ArmLayout(out / arm)
+        place.root.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(place.predictions, index=False)
+        told = {place.cost.name: summarise_cost(records), **describe(table)}
+        for name, values in told.items():
+            text = json.dumps(values, indent=1) + "\n"
+            (place.root / name).write_text(text, encoding="utf-8")
 
 
 def read_fit_predictions(folder: Path, roles: pd.DataFrame, arm: str) -> pd.DataFrame:

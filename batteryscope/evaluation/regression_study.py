@@ -1,7 +1,7 @@
 """From predictions to all tables of a comparison of predicted numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from batteryscope.evaluation.sentences import quantities as of_quantities
 from batteryscope.evaluation.straddling import find_straddling_arms
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
-from batteryscope.plan import plan_study
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
+from batteryscope.planning.layout import PictureLayout
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class RegressionPieces:
     """Where the pieces lie; ``arms`` by name: ``split, where, tiles, scheme, group, backbone``.
 
     ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
+    ``covariates``: arm with covariates → the same without, or None.
     """
 
     manifest: Path
@@ -45,9 +46,30 @@ class RegressionPieces:
     main_arm: str
     simulated: Path | None = None
     frames: Path | None = None
+    covariates: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
+def compare_study(layout: PictureLayout, out: Path) -> None:
+    """Compare all arms of a study of numbers.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing, or what a baseline sees was not measured.
+    """
+    pieces = RegressionPieces(
+        manifest=layout.data.manifest,
+        predicted=layout.predicted,
+        arms=layout.describe_arms(),
+        main_arm=layout.plan.main.name,
+        simulated=layout.simulated,
+        frames=layout.data.frames,
+        covariates=list_covariate_pairs(layout.plan),
+    )
+    compare_arms(layout.plan.settings, pieces, out)
+
+
+def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
     """Write what the comparison found.
 
     ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv,
@@ -122,9 +144,8 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
             comparison, images, intervals, quantities, protocols, trained, pieces.main_arm
         )
     )
-    plan = plan_study("", study)
     findings += judge_number_covariates(
-        list_covariate_pairs(plan),
+        pieces.covariates,
         images,
         quantities,
         protocols,

@@ -17,15 +17,18 @@ from batteryscope.config.preprocess import (
     NamedPreprocess,
     PreprocessSettings,
 )
+from batteryscope.config.study import list_published_arms
 from batteryscope.evaluation.forward import choose_device, load_fit
 from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
 from batteryscope.explain.regression_shares import measure_agreement, measure_shares
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.select import keep_samples
 from batteryscope.manifest.targets import TARGET_PREFIX
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
 from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers.mask import GENERATED_PHASES
 from batteryscope.readers.registry import read_picture
 from batteryscope.tilestore import JUDGING_KINDS, TileStore
 
@@ -44,7 +47,35 @@ class ExplainPieces:
     max_pixels: int
 
 
-def explain_study(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -> None:
+def explain_study(layout: PictureLayout, out: Path) -> None:
+    """Explain all arms of a study of numbers.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing.
+    """
+    settings = layout.plan.settings
+    pieces = ExplainPieces(
+        manifest=layout.data.manifest,
+        dataset=layout.find_dataset(),
+        phases=find_phases(layout),
+        arms=layout.describe_arms(),
+        published=tuple(list_published_arms(settings)),
+        max_pixels=settings.dataset.max_pixels,
+    )
+    explain_arms(pieces, settings.explain, out)
+
+
+def find_phases(layout: PictureLayout) -> Path | None:
+    """Return the folder of phase maps: the user's, or what generated cross-sections bring."""
+    settings = layout.plan.settings
+    if settings.explain.phases:
+        return Path(settings.explain.phases)
+    return layout.find_dataset() / GENERATED_PHASES if settings.dataset.path is None else None
+
+
+def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -> None:
     """Write maps (``<arm>.npz``, ``<arm>.json``) and the tables of shares, agreement and cost.
 
     Every arm explains test tiles of its first fit, the same in all arms with the same split.

@@ -7,10 +7,13 @@ patterns of Snakemake's rules; one with a plan also says which pieces a study ha
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from batteryscope.config.study import StudySettings
+from batteryscope.config.project import read_study
+from batteryscope.config.study import StudySettings, list_published_arms
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.plan import ArmPlan, StudyPlan, plan_study
+from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.piece_layouts import (
     ArmLayout,
     DatasetLayout,
@@ -18,6 +21,7 @@ from batteryscope.planning.piece_layouts import (
     SplitLayout,
 )
 from batteryscope.planning.plan_table_sweeps import TableSweepPlan, plan_table_sweeps
+from batteryscope.planning.study_modules import CLASSES, NUMBERS, ROWS, StudyModules
 
 # The only folders outside of work/ that the workflow writes to; DVC versions them.
 MODELS, REPORTS = Path("models"), Path("reports")
@@ -94,14 +98,14 @@ class StudyLayout:
         """Predictions of the baselines of one division."""
         return self.root / "baselines" / split / "predictions.parquet"
 
-    def evaluated(self, arm: str) -> ArmLayout:
-        """An arm that is evaluated in a job of its own."""
-        return ArmLayout(self.root / "arms" / arm)
-
     @property
     def predicted(self) -> Path:
-        """The arms that are evaluated in one job, a folder each."""
+        """What the arms predict, a folder each."""
         return self.root / "predicted"
+
+    def mismatched(self, arm: str) -> Path:
+        """Predictions of test tiles with other grey levels than the arm was trained with."""
+        return self.root / "mismatched" / arm / "predictions.parquet"
 
     @property
     def networks(self) -> Path:
@@ -115,13 +119,8 @@ class StudyLayout:
 
     @property
     def explained(self) -> Path:
-        """Maps of the arms that are explained in one job."""
+        """What the networks of all arms look at."""
         return self.root / "explained"
-
-    @property
-    def explanations(self) -> Path:
-        """What the networks of rows look at."""
-        return self.root / "explanations"
 
     @property
     def proposals(self) -> Path:
@@ -210,14 +209,17 @@ class PictureLayout(StudyLayout):
         return self.sweep_comparison if self.plan.points else None
 
     @property
+    def wanted_proposals(self) -> Path | None:
+        """Proposed settings of a process, which no picture has."""
+        return None
+
+    @property
     def simulated(self) -> Path | None:
         """The table of the half-cell model, where the study has one."""
         return None if self.plan.settings.physics is None else self.capacities
 
     def arm(self, arm: str) -> ArmLayout:
         """What is known of an arm."""
-        if not self._predicts_together:
-            return self.evaluated(arm)
         is_point = arm in self.plan.point_arms
         return self.sweep_predicted(arm) if is_point else ArmLayout(self.predicted / arm)
 
@@ -225,11 +227,60 @@ class PictureLayout(StudyLayout):
         """Return all arms that are compared, by name."""
         return {name: self.arm(name) for name in self.plan.arms}
 
-    def list_maps(self) -> list[Path]:
-        """Return the folders of maps; arms of a learning curve are not explained."""
-        if self._predicts_together:
-            return [self.explained, self.predicted]
-        return sorted(self.arm(name).maps for name in self.plan.settings.arms)
+    def maps(self, arm: str) -> Path:
+        """The maps of one arm, where they have a folder of their own."""
+        return self.explained / arm
+
+    def list_own_maps(self) -> list[Path]:
+        """Return the user's own folders of masks and phase maps."""
+        settings = self.plan.settings
+        return [Path(p) for p in (settings.dataset.masks, settings.explain.phases) if p]
+
+    def list_predictions(self) -> list[Path]:
+        """Return what all arms predict."""
+        return [self.predicted]
+
+    def list_compared(self) -> list[Path]:
+        """Return what stands beside the arms: baselines, survey, physics, other grey levels."""
+        settings, tests = self.plan.settings, list_mismatches(self.plan)
+        found = [self.mismatched(arm) for arm in dict.fromkeys(test.arm for test in tests)]
+        if self.modules.baselines:
+            found.append(self.baselines(self.plan.main.split))
+        if settings.evaluate.survey:
+            found.append(Path(settings.evaluate.survey))
+        return found if self.simulated is None else [*found, self.simulated]
+
+    def list_published(self) -> list[Path]:
+        """Return what becomes the bundle: fits of the published arms, and what calibrates them."""
+        arms = list_published_arms(self.plan.settings)
+        parts = [part for arm in arms for part in self.list_fits(arm)]
+        return [*parts, self.predicted]
+
+    def list_data(self) -> list[Path]:
+        """Return generated pictures and the measurements of all pictures."""
+        own = self.plan.settings.dataset.path
+        return [self.data.frames, *([] if own else [self.data.images])]
+
+    def list_tiles(self) -> list[Path]:
+        """Return the tile stores of all arms, each once."""
+        return sorted({self.tiles(arm.tiles) for arm in self.plan.arms.values()})
+
+    def describe_arms(self, arms: Iterable[ArmPlan] | None = None) -> dict[str, dict[str, Any]]:
+        """Return where the pieces of every arm lie, and what it is, as plain values by name."""
+        chosen = self.plan.arms.values() if arms is None else arms
+        return {
+            arm.name: {
+                "split": self.split(arm.split).roles.as_posix(),
+                "tiles": self.tiles(arm.tiles).as_posix(),
+                "fits": [part.as_posix() for part in self.list_fits(arm.name)],
+                "where": arm.recipe.split.test_where,
+                "scheme": arm.recipe.split.scheme,
+                "group": arm.recipe.split.group,
+                "backbone": arm.recipe.model.backbone,
+                "preprocess": arm.recipe.preprocess.model_dump(mode="json"),
+            }
+            for arm in chosen
+        }
 
     def list_splits(self, arms: Iterable[ArmPlan] | None = None) -> dict[str, SplitLayout]:
         """Return the division of every arm, by its name."""
@@ -254,24 +305,17 @@ class PictureLayout(StudyLayout):
         """Return the predictions of all points, or the folder of those that are one output."""
         arms = {point.arm for point in self.plan.points}
         return sorted(
-            {
-                self.predicted
-                if self._predicts_together and arm not in self.plan.point_arms
-                else self.arm(arm).predictions
-                for arm in arms
-            }
+            {self.arm(arm).root if arm in self.plan.point_arms else self.predicted for arm in arms}
         )
 
     @property
-    def point_scorer(self) -> str:
-        """The module that scores the points of sweeps."""
-        answer = "number" if self._predicts_together else "class"
-        return f"batteryscope.evaluation.{answer}_points"
+    def modules(self) -> StudyModules:
+        """Who does what for this kind of study."""
+        return NUMBERS if self.plan.settings.dataset.targets else CLASSES
 
-    @property
-    def _predicts_together(self) -> bool:
-        """Whether one job predicts for all arms: capacities."""
-        return bool(self.plan.settings.dataset.targets)
+    def list_learnt(self) -> list[Path]:
+        """Return the folders of finished fits of all stages of all arms."""
+        return [part for chain in self.list_stages() for part in self.list_parts(chain)]
 
 
 @dataclass(frozen=True)
@@ -290,9 +334,56 @@ class RowLayout(StudyLayout):
         return ArmLayout(self.sweep_networks(arm) if arm in self.plan.work else self.networks)
 
     @property
-    def point_scorer(self) -> str:
-        """The module that scores the points of sweeps."""
-        return "batteryscope.tables.score_points"
+    def modules(self) -> StudyModules:
+        """Who does what for this kind of study."""
+        return ROWS
+
+    def list_learnt(self) -> list[Path]:
+        """Return the folder of all networks."""
+        return [self.networks]
+
+    def list_published(self) -> list[Path]:
+        """Return what becomes the bundle: all networks."""
+        return [self.networks]
+
+    def list_data(self) -> list[Path]:
+        """Return nothing: the manifest holds all of a row."""
+        return []
+
+    def list_tiles(self) -> list[Path]:
+        """Return the tile stores, of which rows have none."""
+        return []
+
+    def list_own_maps(self) -> list[Path]:
+        """Return nothing: rows have no maps."""
+        return []
+
+    def list_predictions(self) -> list[Path]:
+        """Return what all arms predict, which lies with their networks."""
+        return [self.networks]
+
+    def list_compared(self) -> list[Path]:
+        """Return nothing: baselines of rows are fitted in the comparison."""
+        return []
+
+    def list_splits(self) -> dict[str, SplitLayout]:
+        """Return the division of all arms, by the name of the main one."""
+        return {self.plan.settings.main_arm: self.split()}
+
+    @property
+    def main_split(self) -> SplitLayout:
+        """The division of all arms."""
+        return self.split()
+
+    @property
+    def wanted_proposals(self) -> Path | None:
+        """The proposals, where the study asks for them."""
+        return self.proposals if self.plan.settings.propose else None
+
+    @property
+    def external(self) -> DatasetLayout | None:
+        """The external data set, which no study of rows has."""
+        return None
 
     def point_split(self, arm: str) -> SplitLayout:
         """How a point divides the rows: as the study, or by itself."""
@@ -317,3 +408,14 @@ def lay_out_study(
     if isinstance(settings, TableStudySettings):
         return RowLayout(root, plan_table_sweeps(study, settings))
     return PictureLayout(root, plan_study(study, settings))
+
+
+def open_study(root: Path, study: str, settings: str) -> PictureLayout | RowLayout:
+    """Say where the pieces of a study lie whose settings are JSON text or a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be read or planned.
+    """
+    return lay_out_study(root, study, read_study(settings))

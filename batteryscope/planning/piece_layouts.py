@@ -85,11 +85,6 @@ class ArmLayout:
         return self.root / "predictions.parquet"
 
     @property
-    def mismatched_predictions(self) -> Path:
-        """Predictions of test tiles with other grey levels than in training."""
-        return self.root / "predictions_mismatched.parquet"
-
-    @property
     def calibration(self) -> Path:
         """The temperature that fits confidence to accuracy."""
         return self.root / "calibration.json"
@@ -98,11 +93,6 @@ class ArmLayout:
     def cost(self) -> Path:
         """Parameters and times."""
         return self.root / "cost.json"
-
-    @property
-    def maps(self) -> Path:
-        """Where the models of the arm look."""
-        return self.root / "explain"
 
 
 @dataclass(frozen=True)

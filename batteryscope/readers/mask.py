@@ -10,6 +10,7 @@ from batteryscope.errors import InputError
 
 # Hidden, so that reading the data set does not take masks for images.
 GENERATED_MASKS = ".masks"
+GENERATED_PHASES = ".phases"
 
 
 def locate_mask(folder: Path, image: str) -> Path:

@@ -64,7 +64,7 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         generated=settings.dataset.path is None,
         comparison=comparison,
         arms={
-            name: _read_arm(name, arm, settings)
+            name: _read_arm(name, arm, layout.maps(name), settings)
             for name, arm in layout.list_arms().items()
             if arm.root.is_dir()
         },
@@ -113,18 +113,16 @@ def _open_tiles(path: Path | None) -> np.ndarray | None:
     return tiles
 
 
-def _read_arm(name: str, arm: ArmLayout, settings: StudySettings) -> ArmEvidence:
+def _read_arm(name: str, arm: ArmLayout, maps: Path, settings: StudySettings) -> ArmEvidence:
     known = settings.all_arms.get(name)
     return ArmEvidence(
         name=name,
         label=(known.label if known else "") or name.replace("_", " "),
         calibration=read_json(arm.calibration) or {},
         cost=read_json(arm.cost) or {},
-        explanations=_read_explanations(arm.maps),
-        same_tiles=read_table(arm.maps / "same_tiles.csv"),
-        same_pictures={
-            path.name: path.read_bytes() for path in sorted(arm.maps.glob("same_*.png"))
-        },
+        explanations=_read_explanations(maps),
+        same_tiles=read_table(maps / "same_tiles.csv"),
+        same_pictures={path.name: path.read_bytes() for path in sorted(maps.glob("same_*.png"))},
     )
 
 

@@ -13,6 +13,8 @@ from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.planning.layout import PictureLayout
+from batteryscope.provenance import find_git_commit
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
@@ -24,7 +26,10 @@ from batteryscope.report.quantity_report import (
     render_quantity_report,
     say_quantities,
 )
-from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.regression_evidence import (
+    RegressionEvidence,
+    collect_regression_evidence,
+)
 from batteryscope.report.regression_external import (
     count_external_rejects,
     say_external,
@@ -57,6 +62,18 @@ FINDING_TITLES = {
     "coverage": "Intervals",
     "covariates": "Do covariates help?",
 }
+
+
+def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
+    """Write the report of a study of numbers; return the path of its page.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing or cannot be read.
+    """
+    evidence = collect_regression_evidence(layout, find_git_commit())
+    return write_regression_report(evidence, out, workers)
 
 
 def write_regression_report(evidence: RegressionEvidence, out: Path, workers: int = 1) -> Path:

@@ -107,7 +107,7 @@ def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence
         intervals = intervals[intervals["repeat"].isna()]
     findings = read_json(layout.comparison / "findings.json")
     files = read_files(layout.comparison, COPIED)
-    files |= read_files(layout.explanations, EXPLANATIONS)
+    files |= read_files(layout.explained, EXPLANATIONS)
     if proposals is not None:
         files |= read_files(proposals, ("proposals.csv",))
     if layout.sweeps is not None:
@@ -127,9 +127,9 @@ def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence
         intervals=intervals,
         paired=_read(layout.comparison, "paired.csv"),
         findings=None if findings is None else tuple(findings),
-        shap_values=_read(layout.explanations, "shap_values.csv"),
-        rank_changes=_read(layout.explanations, "rank_changes.csv"),
-        dependence=_read(layout.explanations, "partial_dependence.csv"),
+        shap_values=_read(layout.explained, "shap_values.csv"),
+        rank_changes=_read(layout.explained, "rank_changes.csv"),
+        dependence=_read(layout.explained, "partial_dependence.csv"),
         proposals=_read(proposals, "proposals.csv"),
         sweeps=_read(layout.sweeps, "sweeps.csv"),
         search=read_json(proposals / "proposals.json") if proposals else {},

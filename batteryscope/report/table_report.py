@@ -8,16 +8,32 @@ import pandas as pd
 import yaml
 
 from batteryscope.core.style import Picture
+from batteryscope.planning.layout import RowLayout
+from batteryscope.provenance import find_git_commit
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
 from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
-from batteryscope.report.table_evidence import TableEvidence
+from batteryscope.report.table_evidence import TableEvidence, collect_table_evidence
 from batteryscope.report.table_pictures import draw_table_pictures
 from batteryscope.report.table_results import TableHeadline, name_target
 from batteryscope.tables.labels import name_arm, name_domain
+
+
+def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
+    """Write the report of a study of rows; return the path of its page.
+
+    Its figures are few: ``workers`` would not make them sooner.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing or cannot be read.
+    """
+    del workers
+    return write_table_report(collect_table_evidence(layout, find_git_commit()), out)
 
 
 def render_table_report(

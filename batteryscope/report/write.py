@@ -6,11 +6,25 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.core.safe_text import guard_table
+from batteryscope.planning.layout import PictureLayout
+from batteryscope.provenance import find_git_commit
+from batteryscope.report.collect import collect_evidence
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
 from batteryscope.report.report_folder import write_report_folder
+
+
+def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
+    """Write the report of a study of classes; return the path of its page.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing or cannot be read.
+    """
+    return write_report(collect_evidence(layout, find_git_commit()), out, workers)
 
 
 def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:

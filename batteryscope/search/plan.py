@@ -1,8 +1,9 @@
 """What a search is, whatever it trains: its settings, its arm, its name, its strategies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
@@ -12,6 +13,32 @@ from batteryscope.provenance import digest_json
 
 Strategy = Literal["asha", "random"]
 STRATEGIES: tuple[Strategy, ...] = ("asha", "random")
+
+
+@dataclass(frozen=True)
+class SearchInputs:
+    """The pieces of a study that candidates learn from.
+
+    Attributes
+    ----------
+    split
+        The division.
+    tiles, rows
+        Tile store, of a search among networks of pictures; rows, of one among networks of rows.
+    parents
+        Fits that the training starts from.
+    weights
+        What the network starts from: a name, or a file.
+    gpus
+        How many a worker can use.
+    """
+
+    split: Path
+    tiles: Path | None = None
+    rows: Path | None = None
+    parents: Sequence[Path] = ()
+    weights: str = "random"
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,10 @@ class SearchPlan(ABC):
     @abstractmethod
     def digest_code(self) -> str:
         """Return a hash of the code that trains the candidates."""
+
+    @abstractmethod
+    def find_inputs(self, layout: Any) -> SearchInputs:
+        """Return where the pieces of the study lie that candidates learn from."""
 
     @abstractmethod
     def write_overlay(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Arm, Recipe, StudySettings
 from batteryscope.errors import ConfigError
 from batteryscope.plan import StagePlan, StageSettings, StudyPlan
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import digest_training_code
-from batteryscope.search.plan import SearchPlan
+from batteryscope.search.plan import SearchInputs, SearchPlan
 
 BEST_ARM = "searched"
 # Of the network, what leaves the weights of the stage before usable.
@@ -34,6 +35,17 @@ class StageSearch(SearchPlan):
     def digest_code(self) -> str:
         """Return a hash of the code that trains tiles."""
         return digest_training_code()
+
+    def find_inputs(self, layout: PictureLayout) -> SearchInputs:
+        """Return where split, tiles and the fits of the stage before lie."""
+        parent = self.stage.parent
+        return SearchInputs(
+            split=layout.split(self.stage.split).roles,
+            tiles=layout.tiles(self.stage.tiles),
+            parents=layout.list_parts(parent) if parent else [],
+            weights=str(self.stage.settings.model.weights),
+            gpus=1,
+        )
 
     def write_overlay(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return an overlay in which the best candidate is one more arm of the study.

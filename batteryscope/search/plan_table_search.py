@@ -6,9 +6,10 @@ from typing import Any
 
 from batteryscope.config.search import Interval, SearchSettings
 from batteryscope.config.table_study import TableRecipe, TableStudySettings
+from batteryscope.planning.layout import RowLayout
 from batteryscope.planning.plan_table_sweeps import change_table_study
 from batteryscope.provenance import TABLE_TRAINING_CODE, digest_training_code
-from batteryscope.search.plan import SearchPlan, Strategy
+from batteryscope.search.plan import SearchInputs, SearchPlan, Strategy
 
 BEST_SWEEP = "searched"
 
@@ -45,6 +46,10 @@ class TableSearch(SearchPlan):
     def digest_code(self) -> str:
         """Return a hash of the code that trains the networks."""
         return digest_training_code(places=TABLE_TRAINING_CODE)
+
+    def find_inputs(self, layout: RowLayout) -> SearchInputs:
+        """Return where split and rows lie."""
+        return SearchInputs(split=layout.split().roles, rows=layout.data.manifest)
 
     def write_overlay(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return an overlay in which the best candidate is a point of a sweep beside the arms.

@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 
 from batteryscope import __version__
 from batteryscope.bundle.integrity import seal_bundle
-from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, write_json
+from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, read_json, write_json
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.evaluation.predictions import BASELINE_PREFIX
+from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_file
 from batteryscope.tables.bundle import load_table_bundle
 from batteryscope.tables.bundle_card import render_table_card
@@ -30,15 +31,45 @@ from batteryscope.tables.bundle_record import (
     TableMember,
     TargetRecord,
 )
-from batteryscope.tables.ensemble import Place, check_features, choose_members
+from batteryscope.tables.ensemble import (
+    Place,
+    check_features,
+    choose_members,
+    read_coverages,
+    read_half_widths,
+)
 from batteryscope.tables.intervals import find_ranges
 from batteryscope.tables.labels import name_column, order_domains
 from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
 from batteryscope.tables.predict_query import predict_query, read_query
+from batteryscope.tables.row_schema import read_rows
 from batteryscope.tables.summarise_rows import hash_rows
 from batteryscope.tables.table_predictions import SOURCE_ARM
 
 EXAMPLES_PER_DOMAIN = 2
+
+
+def bundle_models(layout: RowLayout, out: Path) -> TableBundleRecord:
+    """Bundle the networks of the main arm of a study of rows.
+
+    Raises
+    ------
+    InputError
+        If the networks do not fit the settings, or a piece of the study cannot be read.
+    """
+    settings, intervals = layout.plan.settings, layout.comparison / "intervals.csv"
+    columns = [*settings.dataset.features, *settings.dataset.targets]
+    return write_table_bundle(
+        out,
+        layout.plan.study,
+        settings,
+        read_rows(layout.data.manifest, columns),
+        layout.networks,
+        read_half_widths(intervals, settings.main_arm),
+        read_coverages(intervals, settings.main_arm),
+        read_json(layout.comparison / "metrics.json"),
+        read_json(layout.comparison / "findings.json"),
+    )
 
 
 def write_table_bundle(

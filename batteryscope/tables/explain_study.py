@@ -2,19 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.progress import log, show_progress
 from batteryscope.errors import InputError
+from batteryscope.planning.layout import RowLayout
 from batteryscope.seeds import derive_rng, derive_seed
 from batteryscope.tables.attribution import (
     ExplainedNetwork,
     Predict,
+    compare_ranks,
     explain_rows,
     find_named_rows,
+    rank_features,
 )
+from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
+from batteryscope.tables.networks import predict_rows
 from batteryscope.tables.partial_dependence import compute_partial_dependence
 
 BEFORE_TRANSFER = "pretrained"
@@ -65,7 +74,48 @@ def find_networks(plan: pd.DataFrame, case: Case, source: str) -> pd.DataFrame:
     return found.sort_values("repeat").drop_duplicates("repeat")
 
 
-def explain_study(
+def explain_study(layout: RowLayout, out: Path) -> None:
+    """Explain every case and write four tables.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing.
+    """
+    torch.set_num_threads(1)  # more threads only slow down networks of this size
+    settings = layout.plan.settings
+    manifest = pd.read_parquet(layout.data.manifest)
+    split = pd.read_parquet(layout.split().roles)
+    plan = read_plan(read_descriptions(layout.networks))
+    source = settings.dataset.source
+    cases = list_cases(settings, sorted(set(manifest["domain"])))
+    tasks = sorted({t for case in cases for t in find_networks(plan, case, source)["task"]})
+    networks = read_networks(layout.networks, tasks)
+    predictors = {task: partial(predict_rows, network) for task, network in networks.items()}
+
+    explained = list(
+        show_progress(
+            explain_cases(manifest, split, predictors, plan, settings),
+            "explaining",
+            total=len(cases),
+            unit="case",
+        )
+    )
+    shap_values = pd.concat([values for _, values, _ in explained], ignore_index=True)
+    ranking = rank_features(shap_values)
+    tables = {
+        "shap_values": shap_values,
+        "ranking": ranking,
+        "rank_changes": compare_ranks(ranking, BEFORE_TRANSFER, settings.main_arm),
+        "partial_dependence": pd.concat([d for _, _, d in explained], ignore_index=True),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False, float_format="%.8g")
+    log.info("%d cases explained with %d networks", len(explained), len(networks))
+
+
+def explain_cases(
     manifest: pd.DataFrame,
     split: pd.DataFrame,
     predictors: Mapping[str, Predict],

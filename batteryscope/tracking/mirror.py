@@ -100,20 +100,20 @@ def _plan_arm(
     fits: list[RunRecord],
 ) -> RunRecord:
     """One arm: settings, aggregated metrics, tables, figures, data and (main arm) the model."""
-    plan, place = layout.plan, layout.arm(arm)
+    plan, place, maps = layout.plan, layout.arm(arm), layout.maps(arm)
     is_main = arm == plan.settings.best_known_arm
     tables = [
         path
         for path in sorted(layout.comparison.iterdir())
         if path.suffix == ".csv" or path.name == "metrics.json"
     ]
-    own = (place.calibration, place.cost, place.maps / "same_tiles.csv")
+    own = (place.calibration, place.cost, maps / "same_tiles.csv")
     tables += [path for path in own if path.is_file()]
     artifacts = [(path, "tables") for path in tables]
     if is_main and layout.external is not None:
         artifacts += [(layout.external.metrics, "external")]
         artifacts += [(layout.external.predictions, "external")]
-    artifacts += [(p, "figures/explain") for p in sorted(place.maps.glob("*.png"))]
+    artifacts += [(p, "figures/explain") for p in sorted(maps.glob("*.png"))]
     if arm in plan.settings.arms:
         figures = list_figures(layout.report)
         artifacts += [f for f in figures if is_main or f[0].stem in COMMON_FIGURES]

@@ -1,12 +1,12 @@
 """The candidates of a search as runs in MLflow, below one run per search."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from batteryscope.core.names import flatten_settings
+from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import list_figures
 from batteryscope.tracking.records import MetricValue, RunRecord
@@ -17,16 +17,18 @@ def name_candidate_job(study: str, strategy: str, candidate: int) -> str:
     return f"{study}/search/{strategy}/live_{candidate:04d}"
 
 
-def plan_search_runs(study: str, summary: Path) -> list[RunRecord]:
+def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of a search: one per strategy, and below it one per candidate.
 
     Parameters
     ----------
-    study
-        Name of the study.
-    summary
-        Folder with ``search.json``, ``candidates.csv``, ``epochs.csv`` and ``figures/``.
+    layout
+        Where ``search.json``, ``candidates.csv``, ``epochs.csv`` and ``figures/`` lie.
+    data_version
+        Of no use here: the name of a search holds a hash of its data.
     """
+    del data_version
+    study, summary = layout.plan.study, layout.search.summary
     facts = read_json(summary / "search.json")
     candidates = pd.read_csv(summary / "candidates.csv")
     epochs = pd.read_csv(summary / "epochs.csv")

@@ -21,7 +21,7 @@ from batteryscope.tracking.records import DatasetRecord, RunRecord
 GENERATED = "generated"
 
 
-def plan_point_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list[RunRecord]:
+def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of all points, in the order of the table.
 
     Parameters

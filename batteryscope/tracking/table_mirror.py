@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def plan_table_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
+def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
     """List the runs of a study of tables, every parent before its children.
 
     Raises

@@ -61,7 +61,7 @@ def write_picture_study(root: Path, name: str, settings: StudySettings) -> None:
         _write_stage(root, stage, manifest, splits[stage.split], index, bundled, plan)
     if settings.dataset.targets is None:
         for arm in settings.arms:
-            write_class_maps(root / "arms" / arm / "explain", arm, manifest, splits, plan)
+            write_class_maps(root / "explained" / arm, arm, manifest, splits, plan)
     else:
         write_capacity_maps(root / "explained", plan, manifest)
         _write_half_cell(root / "physics" / "capacities.csv", settings)

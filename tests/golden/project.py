@@ -45,7 +45,7 @@ TREES = 20
 SHELL = "Shell command: python workflow_scripts/"
 # They would attribute with the networks of all arms, or need a tracking server; what they leave
 # is written beforehand.
-LEFT_OUT = ("explain_arm.py", "track_study.py", "track_table.py")
+LEFT_OUT = ("explain_study.py", "track_study.py")
 
 
 def build_project(root: Path) -> Sandbox:

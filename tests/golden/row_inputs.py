@@ -64,7 +64,7 @@ def write_table_study(root: Path, name: str, settings: TableStudySettings) -> No
     _list_histories(plan, errors).to_parquet(networks / "histories.parquet", index=False)
     cost = {"seconds": 1.0, "n_networks": len(plan.tasks), "n_tasks": len(plan.tasks)}
     (networks / "cost.json").write_text(json.dumps(cost))
-    _write_explanations(root / "explanations", name, settings, manifest)
+    _write_explanations(root / "explained", name, settings, manifest)
 
 
 def _draw_rows(name: str, settings: TableStudySettings) -> pd.DataFrame:

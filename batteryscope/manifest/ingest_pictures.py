@@ -1,0 +1,65 @@
+"""Read a data set of pictures or scans: from its folder to the sample table."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.json_text import read_settings
+from batteryscope.config.physics import HalfCellSettings
+from batteryscope.core.counted import count_of
+from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.computed_targets import HalfCellLaw
+from batteryscope.manifest.ingested import Ingested
+from batteryscope.manifest.schema import NOTED_REASONS
+from batteryscope.manifest.summary import summarise_manifest
+from batteryscope.readers.scan import scan_images
+from batteryscope.readers.volumes import find_volumes
+
+
+def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | None) -> Ingested:
+    """Read all files of a folder by settings as JSON text or a file.
+
+    Parameters
+    ----------
+    settings
+        Of the data set.
+    dataset
+        Folder of the images.
+    simulated, physics
+        Capacities of the half-cell model (CSV), as labels, and the half cell that they describe.
+
+    Raises
+    ------
+    InputError
+        If too few samples are usable, or labels do not fit.
+    """
+    asked = read_settings(DatasetSettings, settings)
+    find_files = scan_images if asked.volumes is None else find_volumes
+    files = find_files(dataset)
+    law = None
+    if simulated is not None and physics is not None:
+        cell = read_settings(HalfCellSettings, physics)
+        law = HalfCellLaw(pd.read_csv(simulated), cell)
+    manifest, rejects, frames = build_manifest(files, asked, dataset, law)
+    quantities = asked.targets.names if asked.targets is not None else []
+    summary = summarise_manifest(manifest, rejects, asked.labels.columns, quantities)
+    is_note = rejects["reason"].isin(NOTED_REASONS)
+    parts = {"rejects": rejects[~is_note], "notes": rejects[is_note]}
+    computed = asked.targets is not None and asked.targets.computed
+    told = (
+        count_of(summary["images"], "image" if asked.volumes is None else "slice"),
+        count_of(len(summary["classes"]), "class", "classes"),
+    )
+    return Ingested(
+        manifest,
+        rejects,
+        summary,
+        {
+            word: [f"{row.path}: {row.detail} ({row.reason})" for row in part.itertuples()]
+            for word, part in parts.items()
+        },
+        ["The capacities are computed by the half-cell model, not measured."] if computed else [],
+        f"{told[0]} in {told[1]}, {summary['rejected']} rejected",
+        frames,
+    )

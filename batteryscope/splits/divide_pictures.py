@@ -1,0 +1,72 @@
+"""The division of pictures: groups, near-duplicates, roles, and what the audit found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.config.json_text import read_settings
+from batteryscope.config.split import SplitSettings
+from batteryscope.errors import InputError
+from batteryscope.manifest.frames import get_thumbnails, read_frames
+from batteryscope.manifest.schema import read_manifest
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.audit import audit_split
+from batteryscope.splits.groups import find_groups, merge_groups
+from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
+from batteryscope.splits.order import order_samples
+from batteryscope.splits.slices import holds_slices, pair_neighbours, warn_of_straddling
+
+
+def divide(
+    settings: str, manifest: Path, frames: Path | None, features: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Divide pictures by settings as JSON text or a file.
+
+    Parameters
+    ----------
+    settings
+        Of the split.
+    manifest, frames
+        Sample table; measurements and thumbnails of the frames.
+    features
+        Of no use here: pictures have no feature columns.
+
+    Returns
+    -------
+    split, audit
+        Tables of the contract.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or there are too few groups.
+    """
+    del features
+    asked = read_settings(SplitSettings, settings)
+    samples = read_manifest(manifest)
+    if frames is None:
+        raise InputError("--frames is missing: near-duplicates are looked for in its thumbnails.")
+    groups = find_groups(samples, asked.group)
+    measured = read_frames(frames, samples)
+    if holds_slices(samples):
+        pairs = pair_neighbours(samples)
+    else:
+        pairs = find_overlaps(get_thumbnails(measured), measured["sample_id"].tolist())
+    if asked.near_duplicates == "group":
+        twins = select_near_duplicates(pairs, asked.near_duplicate_share)
+        groups = merge_groups(groups, twins)
+    split = split_samples(samples, groups, asked)
+    # Who asks for slices one by one gets them, and a warning instead of an error.
+    by_slice = asked.group == "slice"
+    treatment = "ignore" if by_slice else asked.near_duplicates
+    audit = audit_split(split, samples, pairs, treatment, asked.near_duplicate_share)
+    if by_slice and (text := warn_of_straddling(split, samples)):
+        audit["warnings"] = [text]
+    if asked.scheme == "ordered" and (unknown := order_samples(samples)[1]):
+        audit["warnings"].append(
+            f"The time of acquisition is not known for all images of {', '.join(unknown)}; "
+            "these classes were ordered by file name."
+        )
+    return split, audit

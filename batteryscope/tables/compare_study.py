@@ -1,0 +1,62 @@
+"""From the predictions of networks of rows to all tables of their comparison."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from batteryscope.core.progress import log
+from batteryscope.evaluation.write_comparison import write_comparison
+from batteryscope.planning.layout import RowLayout
+from batteryscope.tables.ablations import find_full_values, summarise_ablations
+from batteryscope.tables.baselines import predict_baselines
+from batteryscope.tables.compare import compare_pairs, count_test_per_train
+from batteryscope.tables.findings import find_table_findings
+from batteryscope.tables.intervals import measure_intervals
+from batteryscope.tables.scores import (
+    compare_table_arms,
+    flatten_table_metrics,
+    score_predictions,
+)
+from batteryscope.tables.sentences import SENTENCES
+from batteryscope.tables.table_predictions import check_table_predictions, name_source_arm
+
+
+def compare_study(layout: RowLayout, out: Path) -> None:
+    """Fit the baselines, score everything, and write tables, metrics and findings.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing or cannot be used.
+    """
+    settings = layout.plan.settings
+    manifest = pd.read_parquet(layout.data.manifest)
+    split = pd.read_parquet(layout.split().roles)
+    predicted = layout.arm(settings.main_arm).predictions
+    networks = pd.read_parquet(predicted)
+    check_table_predictions(networks, list(settings.dataset.targets), str(predicted))
+    networks = name_source_arm(networks, settings.dataset.source)
+    baselines = predict_baselines(manifest, split, settings, settings.train.seed)
+    predictions = pd.concat([networks[baselines.columns], baselines], ignore_index=True)
+
+    scores = score_predictions(predictions)
+    comparison = compare_table_arms(predictions, settings)
+    ratios = count_test_per_train(split, manifest.set_index("sample_id")["domain"])
+    pairs = compare_pairs(scores, settings.main_arm, ratios)
+    ablations = summarise_ablations(predictions, find_full_values(manifest, split, settings))
+    intervals = measure_intervals(predictions, settings.evaluate.coverage)
+    findings = find_table_findings(
+        manifest, split, scores, pairs, ablations, intervals, predictions, settings
+    )
+
+    out.mkdir(parents=True, exist_ok=True)
+    predictions.to_parquet(out / "predictions.parquet", index=False)
+    tables = {
+        "comparison": comparison,
+        "paired": pairs,
+        "ablations": ablations,
+        "intervals": intervals,
+    }
+    metrics = flatten_table_metrics(comparison)
+    write_comparison(out, tables, metrics, findings, SENTENCES)
+    log.info("%d predictions of %d arms", len(predictions), predictions["arm"].nunique())

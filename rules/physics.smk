@@ -1,0 +1,43 @@
+# The half-cell model: capacities beside the learnt ones, or as the labels of pictures.
+
+
+def label_simulation(wildcards):
+    """The table of the half-cell model where it computes the capacities of a data set; else nothing."""
+    targets = dataset_settings(wildcards).targets
+    return layout_of(wildcards).simulated or [] if targets and targets.computed else []
+
+
+def label_simulation_options(wildcards, input):
+    """That table, and the cell that it describes, for the program that reads the data set."""
+    if not input.simulated:
+        return []
+    physics = PROJECT.studies[wildcards.study].physics
+    cell = settings_file(wildcards.study, "physics", physics)
+    return ["--simulated", input.simulated, "--physics", cell]
+
+
+rule simulate_capacities:
+    input:
+        code=code_of("simulate_capacities"),
+    output:
+        table=WORK.capacities,
+    log:
+        WORK.log("simulate_capacities"),
+    benchmark:
+        WORK.benchmark("simulate_capacities")
+    wildcard_constraints:
+        study=REGRESSION_STUDIES,
+    priority: 90  # generated pictures wait for this, and all else for them
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1500,
+    params:
+        settings=lambda w: settings_file(
+            w.study, "physics", PROJECT.studies[w.study].physics
+        ),
+    message:
+        "{wildcards.study}: solve the half-cell model over porosity and C-rate"
+    shell:
+        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} "
+        "--out {output.table:q} --log {log:q}"
