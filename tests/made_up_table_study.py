@@ -221,7 +221,7 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     comparison = compare_table_arms(predictions, settings)
     tables = {
         "comparison": comparison,
-        "paired": compare_pairs(score_predictions(predictions), "adapter"),
+        "paired": compare_pairs(predictions, "adapter"),
         "ablations": average_ablations(predictions),
         "intervals": measure_intervals(predictions, 0.9),
     }

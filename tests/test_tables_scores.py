@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from batteryscope.errors import InputError
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
-from batteryscope.tables.compare import compare_pairs, find_interval
+from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
 from batteryscope.tables.findings import (
     find_constant_features,
     find_few_rows,
@@ -83,20 +84,44 @@ def test_comparison_averages_repeats_and_stands_beside_the_paper():
     assert not any("paper" in key for key in metrics)
 
 
-def test_interval_of_three_differences_by_hand():
-    mean, sd, low, high = find_interval([1.0, 2.0, 3.0])
-    half = 4.302653 / np.sqrt(3)
-    assert (mean, sd, low, high) == pytest.approx((2, 1, 2 - half, 2 + half), rel=1e-6)
-    wider = find_interval([1.0, 2.0, 3.0], test_per_train=2 / 3)
-    assert wider[3] - 2 == pytest.approx(4.302653, rel=1e-6)
-    assert np.isnan(find_interval([1.0])[1:]).all()
+def test_pairs_are_corrected_for_overlap_and_for_the_number_of_baselines():
+    arms = {"adapter": [2, 3, 4], "baseline_mean": [12, 15, 18], "baseline_linear": [3, 4, 5.5]}
+    pairs = compare_pairs(join(arms), "adapter", {"nmc": 2 / 3}).set_index("second")
+    # Differences −10, −12, −14: mean −12, sd 2; 1/3 + 2/3 under the root; 2 degrees of freedom.
+    mean = pairs.loc["baseline_mean"]
+    half = 4.302653 * 2
+    assert (mean["mean"], mean["low"], mean["high"]) == pytest.approx((-12, -12 - half, -12 + half))
+    assert mean["p_value"] == pytest.approx(2 * t.sf(6, 2))
+    assert (mean["n"], mean["n_units"], mean["role_of_second"]) == (3, 4, "baseline")
+    linear = pairs.loc["baseline_linear"]
+    assert linear["role_of_second"] == "best_baseline"
+    p_linear = 2 * t.sf((3.5 / 3) / np.std([1, 1, 1.5], ddof=1), 2)
+    assert linear["p_value"] == pytest.approx(p_linear)
+    assert (mean["p_holm"], linear["p_holm"]) == pytest.approx((2 * 2 * t.sf(6, 2), p_linear))
+    # One repeat: over its rows, or over what the split kept together.
+    one = join({"adapter": [2], "scratch": [5]}).assign(y_pred=lambda p: p["y_pred"] + 0.01)
+    alone = compare_pairs(one, "adapter").iloc[0]
+    assert (alone["n"], alone["n_units"]) == (1, 4)
+    assert np.isfinite(alone["p_value"])
+    together = pd.Series("plate", index=one["sample_id"].unique())
+    alone = compare_pairs(one, "adapter", None, together).iloc[0]
+    assert alone["n_units"] == 1
+    assert np.isnan(alone["p_value"])
+    assert alone["outcome"] == "chance"
+
+
+def test_what_is_left_out_is_counted_by_domain():
+    split = pd.DataFrame({"sample_id": list("abcde"), "role": ["train"] * 3 + ["test"] * 2})
+    split = split.assign(repeat=0, fold=0)
+    domains = pd.Series(["x", "x", "y", "x", "y"], index=list("abcde"))
+    assert find_left_out_ratios(split, domains) == {"x": 0.5, "y": 1.0}
 
 
 def test_a_baseline_that_wins_is_told_with_its_lead():
     study = make_study()
     predictions = join(NETWORKS | {"baseline_mean": [30, 30, 31], "baseline_linear": [2, 3, 4]})
     scores = score_predictions(predictions)
-    pairs = compare_pairs(scores, "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     best = pairs[pairs["role_of_second"] == "best_baseline"].iloc[0]
     assert best["second"] == "baseline_linear"
     assert (best["first_mean"], best["second_mean"], best["mean"], best["n"]) == (
@@ -117,14 +142,14 @@ def test_a_baseline_that_wins_is_told_with_its_lead():
 def test_a_network_that_wins_is_told_as_well():
     study = make_study()
     predictions = join({"adapter": [2, 3, 4], "scratch": [20, 21, 23], "baseline_mean": [30] * 3})
-    pairs = compare_pairs(score_predictions(predictions), "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     assert [f.severity for f in judge_baselines(pairs, study)] == ["good"]
     (transfer,) = SENTENCES.record(judge_transfer(pairs, study))
     assert transfer["severity"] == "good"
     assert "Transfer pays for density of NMC" in transfer["text"]
     # At home, the source network stands for the main arm.
     home = join({"source": [5, 6, 7], "baseline_mean": [30] * 3}, domain="graphite")
-    assert compare_pairs(score_predictions(home), "adapter")["first"].tolist() == ["source"]
+    assert compare_pairs(home, "adapter")["first"].tolist() == ["source"]
 
 
 def test_break_even_is_the_number_of_rows_from_which_the_rival_stays_ahead():
@@ -143,7 +168,7 @@ def test_break_even_is_the_number_of_rows_from_which_the_rival_stays_ahead():
     # Scratch is ahead at 5 by chance, but not at 10.
     found = find_break_even(summary, "adapter", "scratch", "density", "nmc")
     assert found == (20.0, [5.0, 10.0, 20.0, 30.0, 37.0])
-    pairs = compare_pairs(score_predictions(predictions), "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     texts = [SENTENCES.tell(f) for f in find_break_evens(pairs, summary, make_study())]
     assert "from 20 target rows on, the network trained from scratch" in texts[0]
     assert "break-even is not within the rows measured (5, 10, 20, 30, 37)" in texts[1]
@@ -181,7 +206,7 @@ def test_program_writes_all_tables(tmp_path):
     rng = np.random.default_rng(0)
     ids = [f"{d}_{i:02d}" for d in ("graphite", "nmc") for i in range(20)]
     manifest = pd.DataFrame(rng.uniform(1, 2, (40, 3)), columns=list(FEATURES)).assign(
-        sample_id=ids, domain=[s.split("_")[0] for s in ids]
+        sample_id=ids, domain=[s.split("_")[0] for s in ids], group=""
     )
     manifest["density"] = 1 + manifest["comma_gap"]
     roles = (["train"] * 12 + ["validation"] * 2 + ["test"] * 6) * 2

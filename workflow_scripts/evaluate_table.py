@@ -31,7 +31,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.tables.ablations import find_full_values, summarise_ablations
     from batteryscope.tables.baselines import predict_baselines
-    from batteryscope.tables.compare import compare_pairs, count_test_per_train
+    from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
     from batteryscope.tables.findings import find_table_findings
     from batteryscope.tables.intervals import measure_intervals
     from batteryscope.tables.scores import (
@@ -40,6 +40,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         score_predictions,
     )
     from batteryscope.tables.sentences import SENTENCES
+    from batteryscope.tables.split_rows import find_row_groups
     from batteryscope.tables.table_predictions import check_table_predictions, name_source_arm
 
     settings = read_settings(TableStudySettings, arguments.settings)
@@ -53,8 +54,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     scores = score_predictions(predictions)
     comparison = compare_table_arms(predictions, settings)
-    ratios = count_test_per_train(split, manifest.set_index("sample_id")["domain"])
-    pairs = compare_pairs(scores, settings.main_arm, ratios)
+    ratios = find_left_out_ratios(split, manifest.set_index("sample_id")["domain"])
+    groups = find_row_groups(manifest, list(settings.dataset.features))
+    pairs = compare_pairs(predictions, settings.main_arm, ratios, groups)
     ablations = summarise_ablations(predictions, find_full_values(manifest, split, settings))
     intervals = measure_intervals(predictions, settings.evaluate.coverage)
     findings = find_table_findings(

@@ -99,6 +99,7 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
         for name, own in pieces.arms.items()
     }
+    splits = {name: tested[own["split"]] for name, own in pieces.arms.items()}
     findings = (
         find_capacity_findings(
             comparison,
@@ -107,13 +108,14 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
             intervals,
             by_class,
             protocols,
+            splits,
             pieces.main_arm,
             coverage,
             computed_from,
         )
         if has_axis
         else find_quantity_findings(
-            comparison, images, intervals, quantities, protocols, trained, pieces.main_arm
+            comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
         )
     )
     written = {
