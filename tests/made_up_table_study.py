@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.seeds import derive_rng
 from batteryscope.tables.attribution import compare_ranks, rank_features
 from batteryscope.tables.compare import compare_pairs
@@ -14,7 +15,6 @@ from batteryscope.tables.explain_study import explain_study
 from batteryscope.tables.intervals import measure_intervals
 from batteryscope.tables.scores import (
     compare_table_arms,
-    flatten_table_metrics,
     score_predictions,
 )
 
@@ -227,7 +227,7 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     }
     for name, table in tables.items():
         table.to_csv(compared / f"{name}.csv", index=False)
-    (compared / "metrics.json").write_text(json.dumps(flatten_table_metrics(comparison)))
+    (compared / "metrics.json").write_text(json.dumps(flatten_metrics(comparison)))
     findings = [{"kind": "transfer", "severity": "warning", "text": "Transfer does not pay here."}]
     (compared / "findings.json").write_text(json.dumps(findings))
 

@@ -9,6 +9,7 @@ import pytest
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.regression_baselines import (
     find_knots,
     interpolate,
@@ -17,7 +18,6 @@ from batteryscope.evaluation.regression_baselines import (
 )
 from batteryscope.evaluation.regression_comparison import (
     compare_capacities,
-    flatten_capacity_metrics,
     pick,
 )
 from batteryscope.evaluation.regression_features import list_coating_features
@@ -145,8 +145,13 @@ def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
     assert overall["n"].tolist() == [24]
     assert (table["arm"] == "paper").sum() == 1
     assert set(table["level"]) == {"image", "specimen"}
-    metrics = flatten_capacity_metrics(table)
+    metrics = flatten_metrics(table, {"mass": 0.5})
     assert metrics["mass.image.mape"] == pytest.approx(10)
+    ends = [metrics[f"mass.image.mae_{end}"] for end in ("low", "high")]
+    half = 3.182446 * metrics["mass.image.mae_sd"] * np.sqrt(1 / 4 + 0.5)
+    mean = metrics["mass.image.mae"]
+    assert ends == pytest.approx([max(0, mean - half), mean + half], abs=1e-5)
+    assert metrics["mass.image.n"] == 24
     assert metrics[f"mass.image.{TARGETS[1]}.mae"] == pytest.approx(7)
 
 

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import t
 
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
 from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
 from batteryscope.tables.findings import (
@@ -16,7 +17,6 @@ from batteryscope.tables.findings import (
 from batteryscope.tables.scores import (
     COMPARISON_COLUMNS,
     compare_table_arms,
-    flatten_table_metrics,
     measure,
     score_predictions,
 )
@@ -68,7 +68,7 @@ def test_comparison_averages_repeats_and_stands_beside_the_paper():
         ]
     )
     table = compare_table_arms(predictions, study)
-    assert list(table.columns) == COMPARISON_COLUMNS
+    assert list(table.columns) == [*COMPARISON_COLUMNS, FITS]
     row = table.query("arm == 'adapter' and domain == 'nmc' and metric == 'mape'").iloc[0]
     assert (row["mean"], row["sd"], row["n"], row["paper"]) == pytest.approx((9, 1, 4, 8.1))
     assert (row["backbone"], row["level"]) == ("mlp_4x4+4", "row")
@@ -77,10 +77,20 @@ def test_comparison_averages_repeats_and_stands_beside_the_paper():
     alone = table[table["arm"] == "paper"]
     assert alone[["domain", "paper"]].to_numpy().tolist() == [["si_graphite", 14.5]]
     assert table["domain"].iloc[0] == "graphite"
-    metrics = flatten_table_metrics(table)
+    metrics = flatten_metrics(table)
     assert metrics["adapter.row.nmc.density.mape"] == 9
     assert metrics["baseline_linear.row.nmc.density.mae"] == pytest.approx(0.05)
     assert list(metrics) == sorted(metrics)
+    # 8, 9 and 10 percent in three repeats: mean 9, sd 1; four rows.
+    told = flatten_metrics(table, {"nmc": 2 / 3}, by="domain")
+    half = 4.302653  # of t with two degrees of freedom, times the root of 1/3 + 2/3
+    place = "adapter.row.nmc.density"
+    fields = [told[f"{place}.{f}"] for f in ("mape_sd", "mape_low", "mape_high", "n")]
+    assert fields == pytest.approx([1, 9 - half, 9 + half, 4])
+    assert f"{place}.mape_low" not in metrics  # how much the splits overlap was not said
+    assert told[f"{place}.mae_low"] == pytest.approx(
+        max(0, told[f"{place}.mae"] - half * told[f"{place}.mae_sd"]), abs=1e-5
+    )
     assert not any("paper" in key for key in metrics)
 
 

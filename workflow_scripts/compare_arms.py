@@ -42,8 +42,10 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
     from batteryscope.evaluation.calibration import tabulate_arm_reliability
     from batteryscope.evaluation.class_measures import tabulate_measures
+    from batteryscope.evaluation.flat_metrics import flatten_metrics
     from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
     from batteryscope.evaluation.misclassified import list_misclassified
+    from batteryscope.evaluation.paired import find_left_out_ratio
     from batteryscope.evaluation.predictions import read_all_predictions
     from batteryscope.evaluation.sentences.classes import SENTENCES
     from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
@@ -65,7 +67,8 @@ def compare(arguments: argparse.Namespace) -> None:
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(arguments.split)
     # Training images of other domains do not make the tested ones overlap less.
-    tested = keep_samples(split, manifest, json.loads(arguments.where))
+    where = json.loads(arguments.where)
+    tested = keep_samples(split, manifest, where)
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
     pairs = compare_pairs_of_arms(images, arguments.pairs or list(networks), tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
@@ -85,7 +88,13 @@ def compare(arguments: argparse.Namespace) -> None:
         answers = read_survey(arguments.survey, arguments.dataset, asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append(judge_survey(compared))
-    metrics = comparison.flatten_metrics(table)
+    ratio = find_left_out_ratio(tested)
+    own = {
+        name: find_left_out_ratio(keep_samples(s, manifest, where)) for name, s in splits.items()
+    }
+    own |= {name: own[arm] for name, arm in bases.items() if arm in own}
+    ratios = dict.fromkeys(table["arm"], ratio) | own
+    metrics = flatten_metrics(table, ratios)
     write_comparison(arguments.out_dir, tables, metrics, findings, SENTENCES)
 
 

@@ -28,6 +28,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.config.table_study import TableStudySettings
+    from batteryscope.evaluation.flat_metrics import flatten_metrics
     from batteryscope.evaluation.write_comparison import write_comparison
     from batteryscope.tables.ablations import find_full_values, summarise_ablations
     from batteryscope.tables.baselines import predict_baselines
@@ -36,7 +37,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.intervals import measure_intervals
     from batteryscope.tables.scores import (
         compare_table_arms,
-        flatten_table_metrics,
         score_predictions,
     )
     from batteryscope.tables.sentences import SENTENCES
@@ -71,7 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "ablations": ablations,
         "intervals": intervals,
     }
-    metrics = flatten_table_metrics(comparison)
+    metrics = flatten_metrics(comparison, ratios, by="domain")
     write_comparison(arguments.out, tables, metrics, findings, SENTENCES)
     log.info("%d predictions of %d arms", len(predictions), predictions["arm"].nunique())
 

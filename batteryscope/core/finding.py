@@ -123,4 +123,6 @@ def _show_p_value(p_value: float | None, comparisons: int) -> str:
     if p_value is None:
         return "not tested"
     told = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return f"{told} after Holm's correction for {comparisons} comparisons" if comparisons > 1 else told
+    return (
+        f"{told} after Holm's correction for {comparisons} comparisons" if comparisons > 1 else told
+    )

@@ -101,6 +101,13 @@ class Metric:
         return 100.0 if self.unit == "share" else 1.0
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that it can have."""
+        if self.unit == "share":
+            return 0.0, 1.0
+        return (-np.inf, 1.0) if self.higher_is_better else (0.0, np.inf)
+
+    @property
     def axis_label(self) -> str:
         """Name and unit beside an axis or a colour bar, such as ``MAPE (%)``."""
         return f"{self.axis or self.label}{' (%)' if self.is_percent else ''}"

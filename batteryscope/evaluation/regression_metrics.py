@@ -100,7 +100,7 @@ def score_images(
     Returns
     -------
     DataFrame
-        ``arm, target, domain, level, metric, mean, sd, n``: ``target`` empty for all outputs
+        ``arm, target, domain, level, metric, mean, sd, n, fits``: ``target`` empty for all outputs
         of an arm together, ``domain`` the class (porosity) or empty; level ``image``, and
         ``specimen`` (the mean over the images of an electrode) for the overall errors and those
         of single quantities without an axis; mean and standard deviation over fits, ``n`` in
@@ -216,7 +216,8 @@ def _average_fits(
         values = values[~np.isnan(values)]
         if len(values):
             sd = values.std(ddof=1) if len(values) > 1 else np.nan
-            rows.append(place | {"metric": metric, "mean": values.mean(), "sd": sd, "n": n})
+            summary = {"mean": values.mean(), "sd": sd, "n": n, "fits": len(values)}
+            rows.append(place | {"metric": metric, **summary})
     return rows
 
 

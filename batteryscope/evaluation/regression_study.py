@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
+from batteryscope.evaluation.flat_metrics import flatten_metrics
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
-from batteryscope.evaluation.regression_comparison import (
-    compare_capacities,
-    flatten_capacity_metrics,
-)
+from batteryscope.evaluation.regression_comparison import compare_capacities
 from batteryscope.evaluation.regression_features import gather_features
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
@@ -68,10 +67,12 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
     ]
     seed = study.split.seed
     tested = read_tested_splits(pieces.arms, manifest)
+    tested_by = {arm: own["split"] for arm, own in pieces.arms.items()}
     for path, suffix in suffixes.items():
         split = tested[path]
         baselines = predict_baselines(manifest, features, split, targets, seed, suffix, quantities)
         trained |= dict.fromkeys(baselines["arm"].unique(), split)
+        tested_by |= dict.fromkeys(baselines["arm"].unique(), path)
         tables.append(baselines)
     computed_from = find_computed_from(study)
     # Of labels that the half-cell model computed itself, its row would be exact by definition.
@@ -126,7 +127,10 @@ def compare_study(study: StudySettings, pieces: RegressionPieces, out: Path) -> 
         "images": images,
     }
     told = (capacities if has_axis else of_quantities).SENTENCES
-    write_comparison(out, written, flatten_capacity_metrics(comparison), findings, told)
+    asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
+    ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
+    metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
+    write_comparison(out, written, metrics, findings, told)
 
 
 def find_computed_from(study: StudySettings) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.table_predictions import (
@@ -25,8 +26,6 @@ COMPARISON_COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
 LEVEL = "row"
-PAPER_ARM = "paper"
-DIGITS = 6
 
 
 def measure(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -97,7 +96,7 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
     Returns
     -------
     DataFrame
-        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper``. ``level`` is
+        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper, fits``. ``level`` is
         ``row``, ``mean`` and ``sd`` (ddof 1; empty for a single repeat) are over repeats,
         ``n`` counts distinct test rows. Targets in the order of the settings, the source
         domain first. A published value without counterpart gets a row of the arm ``paper``.
@@ -114,7 +113,7 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
             here = scores[(scores["target"] == target) & (scores["domain"] == domain)]
             for arm in order_table_arms(here):
                 mine = here[here["arm"] == arm].groupby("metric")["score"]
-                means, sds = mine.mean(), mine.std(ddof=1)
+                means, sds, fits = mine.mean(), mine.std(ddof=1), mine.count()
                 for metric in METRICS:
                     rows.append(
                         {
@@ -128,9 +127,10 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
                             "sd": sds[metric],
                             "n": units[arm, target, domain],
                             "paper": np.nan,
+                            FITS: fits[metric],
                         }
                     )
-    comparison = pd.DataFrame(rows, columns=COMPARISON_COLUMNS).astype({"n": "Int64"})
+    comparison = pd.DataFrame(rows, columns=[*COMPARISON_COLUMNS, FITS]).astype({"n": "Int64"})
     return _add_paper(comparison, settings.evaluate.paper, source)
 
 
@@ -141,18 +141,6 @@ def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
     network = settings.networks[target]
     name = f"mlp_{network.hidden_layers}x{network.nodes}"
     return f"{name}+{network.adapter_nodes or network.nodes}" if arm == "adapter" else name
-
-
-def flatten_table_metrics(comparison: pd.DataFrame) -> dict[str, float]:
-    """Flatten to ``<arm>.row.<domain>.<target>.<metric>`` → mean, sorted, 6 digits."""
-    metrics = {
-        f"{row['arm']}.{row['level']}.{row['domain']}.{row['target']}.{row['metric']}": round(
-            float(row["mean"]), DIGITS
-        )
-        for row in comparison.to_dict("records")
-        if row["arm"] != PAPER_ARM and np.isfinite(row["mean"])
-    }
-    return dict(sorted(metrics.items()))
 
 
 def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: str) -> pd.DataFrame:
