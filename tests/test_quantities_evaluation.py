@@ -64,10 +64,10 @@ def test_errors_of_a_quantity_are_those_of_the_formulas():
     assert errors["rmse"] == pytest.approx(np.sqrt(17 / 3))
     assert errors["r2"] == pytest.approx(1 - 17 / 200)
     assert measure_errors([10, 100], [11, 90], SIZE)["mape"] == pytest.approx(10)
-    # 300 ± 1 K: a capacity that varies so little has no R², a temperature has.
+    # 300 ± 1 K spreads by less than 2 % of its mean, 300 ± 7 K by more.
     warm = Quantity(name="t", unit="K", label="t", low=0)
-    assert measure_errors([299, 301], [299, 301], warm)["r2"] == pytest.approx(1)
-    assert np.isnan(measure_errors([300, 300], [299, 301], warm)["r2"])
+    assert measure_errors([293, 307], [293, 307], warm)["r2"] == pytest.approx(1)
+    assert np.isnan(measure_errors([299, 301], [299, 301], warm)["r2"])
     assert find_quantity("size", QUANTITIES) is SIZE
     assert find_quantity("capacity_0p2c_ah_kg", QUANTITIES).at == 0.2
     with pytest.raises(ValueError, match="'shape' is no capacity"):

@@ -24,6 +24,7 @@ from batteryscope.tables.sentences import SENTENCES
 from batteryscope.tables.table_predictions import check_table_predictions
 from batteryscope.tables.verdicts import (
     find_break_evens,
+    find_missing_percentages,
     judge_baselines,
     judge_pretrained,
     judge_transfer,
@@ -46,8 +47,24 @@ def test_scores_of_three_rows_by_hand():
     assert measure("r2", true, pred) == pytest.approx(1 - 0.05 / 2)
     assert measure("r2", true, [2.0, 2.0, 2.0]) == pytest.approx(0)
     assert np.isnan(measure("r2", [2.0, 2.0], [1.0, 3.0]))
-    with pytest.raises(InputError, match="target value is 0"):
-        measure("mape", [0.0, 1.0], [1.0, 1.0])
+    assert np.isnan(measure("mape", [0.0, 1.0], [1.0, 1.0]))
+
+
+def test_a_true_value_of_zero_leaves_the_percentage_out():
+    rows = join({"adapter": [2, 3, 4], "scratch": [20, 21, 23], "baseline_mean": [30] * 3})
+    zero = rows.assign(y_true=rows["y_true"] - 1)  # the first row is 0
+    assert set(score_predictions(zero)["metric"]) == {"mae", "rmse", "r2"}
+    table = compare_table_arms(zero, make_study())
+    assert set(table["metric"]) == {"mae", "rmse", "r2"}
+    pairs = compare_pairs(zero, "adapter")
+    assert set(pairs["metric"]) == {"mae"}
+    assert np.isfinite(pairs[["first_mean", "second_mean", "low", "high"]]).all(axis=None)
+    (told,) = SENTENCES.record(find_missing_percentages(pairs, make_study()))
+    assert told["text"].startswith("A true value of density of NMC is 0")
+    (baseline,) = SENTENCES.record(judge_baselines(pairs, make_study()))
+    assert "g/cm³ MAE" in baseline["text"]
+    assert "%" not in baseline["text"].replace("95 % interval", "")
+    assert summarise_ablations(zero).empty
 
 
 def test_comparison_averages_repeats_and_stands_beside_the_paper():

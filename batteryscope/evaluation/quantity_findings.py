@@ -8,6 +8,7 @@ import pandas as pd
 from batteryscope.config.targets import Quantity
 from batteryscope.core.finding import Finding
 from batteryscope.evaluation.baseline_catalogue import OF_QUANTITIES
+from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
@@ -68,12 +69,16 @@ def judge_quantity(
     if mine.empty:
         return []
     if mine["y_true"].nunique() < 2:
-        return [Finding("constant", "warning", {"label": quantity.label})]
+        return [Finding("constant", "warning", {"label": quantity.label, "smallest": None})]
+    left_out = []
+    if hardly_varies(mine["y_true"]):
+        facts = {"label": quantity.label, "smallest": SMALLEST_SPREAD}
+        left_out = [Finding("constant", "info", facts)]
     rivals = {name: f"{BASELINE_PREFIX}{name}{protocol['suffix']}" for name in OF_QUANTITIES}
     ratio = find_left_out_ratio(split)
     found = compare_with_baselines(of_quantity, arm, rivals, [quantity.name], False, ratio)
     if found is None:
-        return []
+        return left_out
     errors = sorted((error, name) for name, error in found.errors.items())
     facts = {
         "label": quantity.label,
@@ -84,7 +89,7 @@ def judge_quantity(
         "hardest": OF_QUANTITIES[found.hardest].in_sentence,
         **found.describe(),
     }
-    return [Finding("baseline", found.severity, facts)]
+    return [Finding("baseline", found.severity, facts), *left_out]
 
 
 def _judge_leak(

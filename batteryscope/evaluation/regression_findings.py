@@ -8,6 +8,7 @@ import pandas as pd
 
 from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
+from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
@@ -49,6 +50,10 @@ def find_capacity_findings(
     """
     computed = Finding(COMPUTED, "warning", {"column": computed_from})
     found = [computed] if computed_from else []
+    zero = images.loc[(images["role"] == "test") & (images["y_true"] == 0), "target"]
+    if len(zero):
+        rates = [f"{read_target(str(target))[0]:g}C" for target in dict.fromkeys(zero)]
+        found.append(Finding("no_percentage", "warning", {"rates": rates}))
     for arms in _group_arms(images, protocols):
         found += _judge_proxies(comparison, images, arms, protocols, splits[arms[0]])
     for arm, protocol in protocols.items():
@@ -172,9 +177,10 @@ def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
     flat = [
         f"{read_target(str(target))[0]:g}C"
         for target, part in mine.groupby("target", sort=False)
-        if part["y_true"].std() < 0.02 * part["y_true"].mean()
+        if hardly_varies(part["y_true"])
     ]
-    return [Finding("constant", "info", {"rates": flat})] if flat else []
+    facts = {"rates": flat, "smallest": SMALLEST_SPREAD}
+    return [Finding("constant", "info", facts)] if flat else []
 
 
 def _judge_coverage(

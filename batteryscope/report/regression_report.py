@@ -55,6 +55,7 @@ FINDING_TITLES = {
     "trade_off": "Per litre and per kilogram",
     "constant": "C-rates at which nothing varies",
     "coverage": "Intervals",
+    "no_percentage": "No percentage of zero",
 }
 
 

@@ -23,6 +23,7 @@ FINDING_TITLES = {
     "few_rows": "Few rows",
     "intervals": "Intervals",
     "one_answer": "A network that got stuck",
+    "no_percentage": "No percentage of zero",
 }
 
 

@@ -12,6 +12,7 @@ from batteryscope.evaluation.paired import (
     judge_rivals,
 )
 from batteryscope.evaluation.predictions import is_baseline
+from batteryscope.tables.scores import find_zeros
 from batteryscope.tables.table_predictions import (
     SOURCE_ARM,
     order_table_arms,
@@ -60,23 +61,28 @@ def compare_pairs(
     -------
     DataFrame
         ``target, domain, first, second, role_of_second`` (``network | baseline | best_baseline``,
-        the one with the lowest error), ``metric`` (mape), ``first_mean, second_mean, mean, sd,
-        low, high`` (percentage points of MAPE, first minus second: negative where the first is
-        better), ``n`` (repeats that both arms have), ``n_units`` (different ones), ``p_value``, and
-        after Holm's correction for the ``comparisons`` with networks or with baselines ``p_holm``
-        and ``outcome`` (``beaten | chance | better``: what happens to the second).
+        the one with the lowest error), ``metric`` (mape, or mae of targets that are 0 somewhere),
+        ``first_mean, second_mean, mean, sd, low, high`` (percentage points or unit, first minus
+        second: negative where the first is better), ``n`` (repeats that both arms have),
+        ``n_units`` (different ones), ``p_value``, and after Holm's correction for the
+        ``comparisons`` with networks or with baselines ``p_holm`` and ``outcome``
+        (``beaten | chance | better``: what happens to the second).
     """
-    main = select_main_study(predictions)
+    main, zeros = select_main_study(predictions), find_zeros(predictions)
     test = main[main["role"] == "test"]
     names = test["sample_id"] if units is None else test["sample_id"].map(units)
-    error = 100 * ((test["y_pred"] - test["y_true"]) / test["y_true"]).abs()
-    test = test.assign(error=error, unit=names.fillna(test["sample_id"]))
+    test = test.assign(
+        error=(test["y_pred"] - test["y_true"]).abs(), unit=names.fillna(test["sample_id"])
+    )
     rows = []
     for target, domain in dict.fromkeys(zip(test["target"], test["domain"], strict=True)):
         here = test[(test["target"] == target) & (test["domain"] == domain)]
         first = find_network_arm(here, main_arm)
         if first is None:
             continue
+        metric = "mae" if (target, domain) in zeros else "mape"
+        if metric == "mape":
+            here = here.assign(error=100 * here["error"] / here["y_true"].abs())
         errors = {str(arm): average_over_units(own) for arm, own in here.groupby("arm")}
         arms = [arm for arm in order_table_arms(here) if arm != first]
         ratio = (ratios or {}).get(domain, 0.0)
@@ -89,12 +95,12 @@ def compare_pairs(
                 for arm in family
                 if (pair := compare_on_units(errors[first], errors[arm], ratio))
             }
-            for line in _list_pairs(pairs):
+            for line in _list_pairs(pairs, metric):
                 rows.append({"target": target, "domain": domain, "first": first, **line})
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
-def _list_pairs(pairs: Mapping[str, UnitComparison]) -> list[dict[str, object]]:
+def _list_pairs(pairs: Mapping[str, UnitComparison], metric: str) -> list[dict[str, object]]:
     """List the comparisons of one arm with networks or with baselines."""
     verdicts = judge_rivals(
         {arm: -pair.difference for arm, pair in pairs.items()},
@@ -110,7 +116,7 @@ def _list_pairs(pairs: Mapping[str, UnitComparison]) -> list[dict[str, object]]:
             {
                 "second": arm,
                 "role_of_second": role,
-                "metric": "mape",
+                "metric": metric,
                 "first_mean": pair.mean_first,
                 "second_mean": pair.mean_second,
                 "mean": pair.difference,

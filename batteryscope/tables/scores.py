@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
 from batteryscope.evaluation.predictions import is_baseline
@@ -29,18 +28,7 @@ LEVEL = "row"
 
 
 def measure(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return one of :data:`METRICS` for the rows of one fit.
-
-    Raises
-    ------
-    InputError
-        If a true value is 0, against which no percentage exists.
-    """
-    if metric == "mape" and (np.asarray(y_true) == 0).any():
-        raise InputError(
-            "A target value is 0, so its percentage error is not defined; remove the row or "
-            "give the target a range that leaves 0 out."
-        )
+    """Return one of :data:`METRICS` for the rows of one fit; NaN where it is not defined."""
     formula = METRIC_CATALOGUE[metric].measure
     assert formula is not None, metric
     return formula(y_true, y_pred)
@@ -61,13 +49,17 @@ def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataF
     DataFrame
         ``arm, target, domain, ablation, value, repeat, metric, score, n``; metrics
         ``mape`` (percent), ``mae``, ``rmse`` (unit of the target), ``r2``; ``n`` counts the
-        rows of that repeat. Sorted by these columns, arms as in ``order_table_arms``.
+        rows of that repeat. No ``mape`` of targets that are 0 in some row of the
+        domain. Sorted by these columns, arms as in ``order_table_arms``.
     """
     keys = SCORE_COLUMNS[:6]
     asked = predictions[predictions["role"] == role]
+    zeros = find_zeros(predictions)
     rows = []
     for place, part in asked.groupby(keys, sort=True, dropna=False):
         for metric in METRICS:
+            if metric == "mape" and place[1:3] in zeros:
+                continue
             score = measure(metric, part["y_true"], part["y_pred"])
             rows.append([*place, metric, score, len(part)])
     scores = pd.DataFrame(rows, columns=SCORE_COLUMNS)
@@ -75,6 +67,12 @@ def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataF
     return scores.sort_values(
         "arm", key=lambda arms: arms.map(place_of), kind="stable", ignore_index=True
     )
+
+
+def find_zeros(predictions: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return target and domain wherever a true value is 0, which has no percentage error."""
+    rows = predictions.loc[predictions["y_true"] == 0, ["target", "domain"]].drop_duplicates()
+    return {(str(target), str(domain)) for target, domain in rows.to_numpy()}
 
 
 def select_mape(scores: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +112,7 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
             for arm in order_table_arms(here):
                 mine = here[here["arm"] == arm].groupby("metric")["score"]
                 means, sds, fits = mine.mean(), mine.std(ddof=1), mine.count()
-                for metric in METRICS:
+                for metric in (m for m in METRICS if m in means):
                     rows.append(
                         {
                             "arm": arm,

@@ -42,7 +42,8 @@ def judge_baselines(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterat
             "is_certain": pair["outcome"] == "better",
             "place": name_place(target, domain, settings),
             "ours": name_in_sentence(pair["first"]),
-            "mape": pair["first_mean"],
+            "error": pair["first_mean"],
+            "measure": _name_measure(pair["metric"], target, settings),
             "rival": _describe_rival(pair),
             "difference": pair["mean"],
         }
@@ -77,7 +78,8 @@ def judge_transfer(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterato
             "is_certain": bool((better["outcome"] == "better").any()),
             "place": name_place(target, domain, settings),
             "ours": name_in_sentence(settings.main_arm),
-            "mape": float(rivals["first_mean"].iloc[0]),
+            "error": float(rivals["first_mean"].iloc[0]),
+            "measure": _name_measure(rivals["metric"].iloc[0], target, settings),
             "rivals": [_describe_rival(pair) for pair in told.to_dict("records")],
         }
         yield Finding("transfer", severity, facts)
@@ -149,12 +151,30 @@ def name_place(target: object, domain: object, settings: TableStudySettings) -> 
     return f"{name_column(str(target), column)} of {name_domain(str(domain))}"
 
 
+def find_missing_percentages(
+    pairs: pd.DataFrame, settings: TableStudySettings
+) -> Iterator[Finding]:
+    """Find the targets without MAPE, since a true value of them is 0."""
+    absolute = pairs[pairs["metric"] == "mae"].drop_duplicates(["target", "domain"])
+    for pair in absolute.to_dict("records"):
+        facts = {"place": name_place(pair["target"], pair["domain"], settings)}
+        yield Finding("no_percentage", "warning", facts)
+
+
+def _name_measure(metric: str, target: object, settings: TableStudySettings) -> dict[str, str]:
+    """Name the error that models are compared by, its unit, and that of differences."""
+    if metric == "mape":
+        return {"label": "MAPE", "unit": "%", "points": "percentage points"}
+    unit = settings.dataset.targets[str(target)].unit
+    return {"label": "MAE", "unit": unit, "points": unit}
+
+
 def _describe_rival(pair: Mapping[Hashable, Any]) -> dict[str, Any]:
     """Return the name and error of the second of a pair, and what is known of the difference."""
     known = np.isfinite(pair["low"])
     return {
         "name": name_in_sentence(pair["second"]),
-        "mape": pair["second_mean"],
+        "error": pair["second_mean"],
         "repeats": int(pair["n"]),
         "rows": int(pair["n_units"]),
         "p_holm": pair["p_holm"] if np.isfinite(pair["p_holm"]) else None,
