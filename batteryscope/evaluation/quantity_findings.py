@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.core.finding import Finding
-from batteryscope.evaluation.baseline_catalogue import OF_QUANTITIES
 from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
+from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_metrics import find_quantity
 
 

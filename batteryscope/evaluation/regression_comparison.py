@@ -7,13 +7,13 @@ import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.targets import Quantity
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.evaluation.flat_metrics import FITS
 from batteryscope.evaluation.regression_metrics import score_images
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
-BASELINE_PREFIX = "baseline_"
 SAMPLE_LEVELS = ("image", "slice")
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
-from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.paired import (

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.baseline_catalogue import OF_ROWS, find_words
 from batteryscope.core.finding import Finding, Severity
-from batteryscope.evaluation.baseline_catalogue import OF_ROWS, find_words
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.ablations import find_break_even
 from batteryscope.tables.compare import BASELINE, BEST_BASELINE
