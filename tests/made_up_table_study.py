@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.seeds import derive_rng
 from batteryscope.tables.attribution import compare_ranks, rank_features
 from batteryscope.tables.compare import compare_pairs
@@ -14,7 +15,6 @@ from batteryscope.tables.explain_study import explain_cases
 from batteryscope.tables.intervals import measure_intervals
 from batteryscope.tables.scores import (
     compare_table_arms,
-    flatten_table_metrics,
     score_predictions,
 )
 
@@ -221,13 +221,13 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     comparison = compare_table_arms(predictions, settings)
     tables = {
         "comparison": comparison,
-        "paired": compare_pairs(score_predictions(predictions), "adapter"),
+        "paired": compare_pairs(predictions, "adapter"),
         "ablations": average_ablations(predictions),
         "intervals": measure_intervals(predictions, 0.9),
     }
     for name, table in tables.items():
         table.to_csv(compared / f"{name}.csv", index=False)
-    (compared / "metrics.json").write_text(json.dumps(flatten_table_metrics(comparison)))
+    (compared / "metrics.json").write_text(json.dumps(flatten_metrics(comparison)))
     findings = [{"kind": "transfer", "severity": "warning", "text": "Transfer does not pay here."}]
     (compared / "findings.json").write_text(json.dumps(findings))
 

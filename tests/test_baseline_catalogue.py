@@ -4,7 +4,7 @@ from typing import get_args
 
 from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.table_study import TableBaseline
-from batteryscope.evaluation.baseline_catalogue import (
+from batteryscope.core.baseline_catalogue import (
     OF_CAPACITIES,
     OF_CLASSES,
     OF_QUANTITIES,

@@ -7,11 +7,10 @@ import pytest
 from batteryscope.evaluation.arm_pairs import (
     PAIR_COLUMNS,
     compare_pairs_of_arms,
-    correct_by_holm,
     find_better,
-    find_left_out_ratio,
     judge_pairs,
 )
+from batteryscope.evaluation.paired import correct_by_holm, find_left_out_ratio
 from batteryscope.evaluation.sentences.classes import SENTENCES
 
 ROLES = ["train"] * 60 + ["validation"] * 10 + ["test"] * 30

@@ -20,13 +20,13 @@ from batteryscope.evaluation.comparison import (
     compare_arms,
     compare_classes,
     compare_confusions,
-    flatten_metrics,
     list_levels,
 )
+from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.misclassified import list_misclassified
-from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
+from batteryscope.evaluation.paired import compare_on_images, compare_over_fits, find_half_width
 from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.manifest.frames import write_frames
 from tests.compared_arms import (
@@ -55,7 +55,7 @@ def predictions(manifest):
 
 def test_comparison_counts_images_and_averages_fits(manifest, predictions):
     table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {"fit": "resnet18"})
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == [*COLUMNS, FITS]
     row = pick(table, arm="fit", level="image", target="", metric="accuracy")
     assert row["mean"] == pytest.approx((16 / 20 + 18 / 20) / 2)
     assert row["sd"] == pytest.approx(0.1 / np.sqrt(2))
@@ -131,7 +131,8 @@ def test_a_paper_value_of_one_arm_stands_beside_it_alone(manifest, predictions):
 
 
 def test_flat_metrics(manifest, predictions):
-    metrics = flatten_metrics(compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {}))
+    table = compare_arms(predictions, manifest, COLUMNS_OF_LABELS, {})
+    metrics = flatten_metrics(table)
     assert list(metrics) == sorted(metrics)
     assert metrics["fit.image.accuracy"] == 0.85
     assert metrics["fit.image.composition.accuracy"] == 1
@@ -139,6 +140,11 @@ def test_flat_metrics(manifest, predictions):
     assert metrics["fit.image.pooled_accuracy_low"] == round(low, 6)
     assert metrics["fit.image.pooled_accuracy_high"] == round(high, 6)
     assert metrics["fit.image.n"] == 40
+    assert "fit.image.accuracy_low" not in metrics  # how much the fits overlap was not said
+    told = flatten_metrics(table, {"fit": 0.25})
+    half = find_half_width(told["fit.image.accuracy_sd"], 2, 0.25)
+    assert told["fit.image.accuracy_low"] == pytest.approx(0.85 - half, abs=1e-5)
+    assert told["fit.image.accuracy_high"] == min(1, round(0.85 + half, 6))
     assert json.loads(json.dumps(metrics)) == metrics
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from batteryscope.config.evaluate import SHARES
 from batteryscope.evaluation.comparison import METRICS as OF_CLASSES
-from batteryscope.evaluation.metric_catalogue import METRICS, measure_r2, name_metric
+from batteryscope.evaluation.metric_catalogue import METRICS, measure_mape, measure_r2, name_metric
 from batteryscope.evaluation.metrics import measure_verdicts
 from batteryscope.evaluation.regression_metrics import measure_errors
 from batteryscope.tables.scores import METRICS as OF_ROWS
@@ -24,7 +24,12 @@ def test_formulas_of_numbers_are_those_of_the_textbook() -> None:
         }
     )
     assert np.isnan(measure_r2([2.0, 2.0], [1.0, 3.0]))
-    assert np.isnan(measure_r2([160, 161], [160, 160], smallest_spread=0.02))
+    # 100 ± 1.9 and 100 ± 2.1: the edge is 2 % of the mean.
+    assert np.isnan(measure_r2([98.1, 101.9], [100, 100]))
+    assert measure_r2([97.9, 102.1], [100, 100]) == pytest.approx(0)
+    assert measure_r2([-1, 1], [-1, 1]) == 1  # around 0 everything varies
+    assert np.isnan(measure_mape([0.0, 1.0], [1.0, 1.0]))
+    assert measure_mape([-2.0, 1.0], [-1.0, 1.0]) == pytest.approx(25)
 
 
 def test_whatever_studies_measure_is_in_the_catalogue() -> None:

@@ -7,11 +7,9 @@ from scipy.stats import t
 
 from batteryscope.config.targets import Quantity
 from batteryscope.evaluation.conformal import score_errors, span_interval
-from batteryscope.evaluation.quantity_findings import (
-    average_units,
-    find_quantity_findings,
-    pair_errors,
-)
+from batteryscope.evaluation.number_pairs import compare_with_baselines
+from batteryscope.evaluation.paired import find_left_out_ratio
+from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_comparison import compare_capacities, pick
 from batteryscope.evaluation.regression_features import measure_tiles
@@ -66,10 +64,10 @@ def test_errors_of_a_quantity_are_those_of_the_formulas():
     assert errors["rmse"] == pytest.approx(np.sqrt(17 / 3))
     assert errors["r2"] == pytest.approx(1 - 17 / 200)
     assert measure_errors([10, 100], [11, 90], SIZE)["mape"] == pytest.approx(10)
-    # 300 ± 1 K: a capacity that varies so little has no R², a temperature has.
+    # 300 ± 1 K spreads by less than 2 % of its mean, 300 ± 7 K by more.
     warm = Quantity(name="t", unit="K", label="t", low=0)
-    assert measure_errors([299, 301], [299, 301], warm)["r2"] == pytest.approx(1)
-    assert np.isnan(measure_errors([300, 300], [299, 301], warm)["r2"])
+    assert measure_errors([293, 307], [293, 307], warm)["r2"] == pytest.approx(1)
+    assert np.isnan(measure_errors([299, 301], [299, 301], warm)["r2"])
     assert find_quantity("size", QUANTITIES) is SIZE
     assert find_quantity("capacity_0p2c_ah_kg", QUANTITIES).at == 0.2
     with pytest.raises(ValueError, match="'shape' is no capacity"):
@@ -166,19 +164,35 @@ def test_a_verdict_pairs_the_fits_and_corrects_for_their_overlap():
     second = predict(manifest, split, "baseline_mean", lambda q, true: true)
     second["y_pred_porosity"] += second["fold"].map(wrong)
     images = gather_images(pd.concat([first, second]), manifest)
-    units = average_units(images, "porosity")
-    assert len(units) == 2 * 24
-    arms = [units[units["arm"] == name] for name in ("fit", "baseline_mean")]
-    pair = pair_errors(*arms, split)
+    rivals = {"mean": "baseline_mean", "absent": "baseline_absent"}
+    ratio = find_left_out_ratio(split)
+    found = compare_with_baselines(images, "fit", rivals, ["porosity"], False, ratio)
+    pair = found.pairs["mean"]
     differences = np.array([-2.0, -3, -4, -5])
-    half = t.ppf(0.975, 3) * differences.std(ddof=1) * np.sqrt(1 / 4 + 12 / 24)
-    assert (pair.n_fits, pair.mean) == (4, pytest.approx(-3.5))
+    error = differences.std(ddof=1) * np.sqrt(1 / 4 + 12 / 24)
+    half = t.ppf(0.975, 3) * error
+    assert (pair.n_fits, pair.n_units, pair.difference) == (4, 24, pytest.approx(-3.5))
     assert (pair.low, pair.high) == (pytest.approx(-3.5 - half), pytest.approx(-3.5 + half))
+    assert pair.p_value == pytest.approx(2 * t.sf(3.5 / error, 3))
+    assert (found.unit, found.hardest, list(found.verdicts)) == ("specimen", "mean", ["mean"])
+    assert found.severity == "info"  # of four fits, p = 0.052
+    # A single fit is judged by its specimens, whatever the number of their images.
+    one = images[images["fold"] == 0]
+    more = pd.concat([one, one.assign(sample_id=one["sample_id"] + "b")])
+    singles = [
+        compare_with_baselines(part, "fit", rivals, ["porosity"], False, ratio).pairs["mean"]
+        for part in (one, more)
+    ]
+    assert [(s.n_fits, s.n_units) for s in singles] == [(1, 6)] * 2
+    assert singles[0] == singles[1]
 
 
 @pytest.mark.parametrize(
     ("error", "severity", "words"),
-    [(1.0, "good", "beats all of them"), (150.0, "warning", "Nothing shows")],
+    [
+        (1.0, "good", "beats all of them"),
+        (150.0, "warning", "the training samples beats the network"),
+    ],
 )
 def test_findings_say_whether_a_network_is_needed(error, severity, words):
     manifest, split = make_study()

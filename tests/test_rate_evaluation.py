@@ -9,6 +9,7 @@ import pytest
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.regression_baselines import (
     find_knots,
     interpolate,
@@ -17,7 +18,6 @@ from batteryscope.evaluation.regression_baselines import (
 )
 from batteryscope.evaluation.regression_comparison import (
     compare_capacities,
-    flatten_capacity_metrics,
     pick,
 )
 from batteryscope.evaluation.regression_features import list_coating_features
@@ -33,6 +33,8 @@ from batteryscope.evaluation.sentences.capacities import SENTENCES
 
 TARGETS = ["capacity_0p2c_ah_kg", "capacity_5c_ah_kg"]
 POROSITIES = ("50", "30", "20")
+# Fits whose training parts are so large that their overlap corrects nothing.
+NO_OVERLAP = pd.DataFrame({"sample_id": range(2), "repeat": 0, "fold": range(2), "role": "train"})
 
 
 def make_manifest() -> pd.DataFrame:
@@ -143,8 +145,13 @@ def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
     assert overall["n"].tolist() == [24]
     assert (table["arm"] == "paper").sum() == 1
     assert set(table["level"]) == {"image", "specimen"}
-    metrics = flatten_capacity_metrics(table)
+    metrics = flatten_metrics(table, {"mass": 0.5})
     assert metrics["mass.image.mape"] == pytest.approx(10)
+    ends = [metrics[f"mass.image.mae_{end}"] for end in ("low", "high")]
+    half = 3.182446 * metrics["mass.image.mae_sd"] * np.sqrt(1 / 4 + 0.5)
+    mean = metrics["mass.image.mae"]
+    assert ends == pytest.approx([max(0, mean - half), mean + half], abs=1e-5)
+    assert metrics["mass.image.n"] == 24
     assert metrics[f"mass.image.{TARGETS[1]}.mae"] == pytest.approx(7)
 
 
@@ -174,26 +181,28 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     )
     comparison = compare_capacities(images, {})
     protocols = {arm: {**own, "suffix": suffixes[own["split"]]} for arm, own in arms.items()}
+    splits = dict.fromkeys(arms, split)
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, 0.9).by_target
     by_class = measure_capacity_intervals(images, 0.9).by_class
     found = find_capacity_findings(
-        comparison, images, curves, intervals, by_class, protocols, "mass", 0.9
+        comparison, images, curves, intervals, by_class, protocols, splits, "mass", 0.9
     )
     found = SENTENCES.record(found)
     kinds = {f["kind"]: f for f in found}
     assert {"proxy", "leak", "unknown_porosity", "constant", "coverage"} <= set(kinds)
     text = next(f["text"] for f in found if f["kind"] == "proxy")
-    assert "porosity by Otsu's thresholds, interpolated is as good as the network" in text
+    assert "So the porosity by Otsu's thresholds, interpolated beats the network" in text
     assert found[0]["severity"] == "warning"
 
 
 @pytest.mark.parametrize(
     ("mine", "said"),
     [
-        ([9.5, 9.7], "is as good as the network or better"),
+        ([11.0, 9.5], "is as good as the network or better"),
+        ([12.0, 12.2], "So the mean of the training electrodes beats the network"),
         ([1.0, 1.2], "The network beats all of them."),
-        ([0.1, 15.0], "beats all of them, though by less than its spread over the folds."),
+        ([0.1, 15.0], "The network errs less than all of them, but that may be chance."),
     ],
 )
 def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
@@ -206,10 +215,12 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     ]  # fmt: skip
     images = pd.DataFrame(rows)
     protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
+    split = NO_OVERLAP
     found = find_capacity_findings(
         compare_capacities(images, {}), images, tabulate_curves(images),
         *measure_capacity_intervals(images, 0.9),
-        {"a": {**protocol, "label": "A, first"}, "b": protocol}, "a", 0.9,
+        {"a": {**protocol, "label": "A, first"}, "b": protocol}, dict.fromkeys("ab", split), "a",
+        0.9,
     )  # fmt: skip
     (proxy,) = [SENTENCES.tell(f) for f in found if f.kind == "proxy"]
     assert re.match(rf"MAPE with a network: {np.mean(mine):.1f} ± [0-9.]+ % \(A, first\), ", proxy)
@@ -232,7 +243,7 @@ def test_a_porosity_that_intervals_fail_is_told():
     found = find_capacity_findings(
         compare_capacities(images, {}), images, tabulate_curves(images),
         measure_capacity_intervals(images, 0.8).by_target, by_class.reset_index(),
-        {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, "a", 0.8,
+        {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP}, "a", 0.8,
     )  # fmt: skip
     (told,) = [f for f in SENTENCES.record(found) if f["kind"] == "coverage"]
     assert told["severity"] == "warning"

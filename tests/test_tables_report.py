@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,14 @@ def test_headline_names_the_baseline_that_wins() -> None:
     )
     assert "at least as well in 1 of 1 cases: ridge regression for density of NMC." in sentence
     won = make_evidence({("adapter", "nmc"): 8.0, ("baseline_mean", "nmc"): 30.0}, None)
-    assert find_table_headline(won).sentence.endswith("It beats every simple baseline.")
+    assert find_table_headline(won).sentence.endswith("It errs less than every simple baseline.")
+    pair = {"first": "adapter", "second": "baseline_mean", "target": "density", "domain": "nmc"}
+    for outcome, said in {
+        "beaten": "It beats every simple baseline.",
+        "chance": "but in 1 of 1 cases that may be chance.",
+    }.items():
+        paired = replace(won, paired=pd.DataFrame([{**pair, "outcome": outcome}]))
+        assert find_table_headline(paired).sentence.endswith(said)
     assert find_table_headline(won).numbers == {"density.nmc": 8.0}
 
 

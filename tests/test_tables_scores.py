@@ -3,11 +3,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
 from batteryscope.planning.layout import open_study
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
-from batteryscope.tables.compare import compare_pairs, find_interval
+from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
 from batteryscope.tables.findings import (
     find_constant_features,
     find_few_rows,
@@ -16,7 +18,6 @@ from batteryscope.tables.findings import (
 from batteryscope.tables.scores import (
     COMPARISON_COLUMNS,
     compare_table_arms,
-    flatten_table_metrics,
     measure,
     score_predictions,
 )
@@ -24,6 +25,7 @@ from batteryscope.tables.sentences import SENTENCES
 from batteryscope.tables.table_predictions import check_table_predictions
 from batteryscope.tables.verdicts import (
     find_break_evens,
+    find_missing_percentages,
     judge_baselines,
     judge_pretrained,
     judge_transfer,
@@ -46,8 +48,24 @@ def test_scores_of_three_rows_by_hand():
     assert measure("r2", true, pred) == pytest.approx(1 - 0.05 / 2)
     assert measure("r2", true, [2.0, 2.0, 2.0]) == pytest.approx(0)
     assert np.isnan(measure("r2", [2.0, 2.0], [1.0, 3.0]))
-    with pytest.raises(InputError, match="target value is 0"):
-        measure("mape", [0.0, 1.0], [1.0, 1.0])
+    assert np.isnan(measure("mape", [0.0, 1.0], [1.0, 1.0]))
+
+
+def test_a_true_value_of_zero_leaves_the_percentage_out():
+    rows = join({"adapter": [2, 3, 4], "scratch": [20, 21, 23], "baseline_mean": [30] * 3})
+    zero = rows.assign(y_true=rows["y_true"] - 1)  # the first row is 0
+    assert set(score_predictions(zero)["metric"]) == {"mae", "rmse", "r2"}
+    table = compare_table_arms(zero, make_study())
+    assert set(table["metric"]) == {"mae", "rmse", "r2"}
+    pairs = compare_pairs(zero, "adapter")
+    assert set(pairs["metric"]) == {"mae"}
+    assert np.isfinite(pairs[["first_mean", "second_mean", "low", "high"]]).all(axis=None)
+    (told,) = SENTENCES.record(find_missing_percentages(pairs, make_study()))
+    assert told["text"].startswith("A true value of density of NMC is 0")
+    (baseline,) = SENTENCES.record(judge_baselines(pairs, make_study()))
+    assert "g/cm³ MAE" in baseline["text"]
+    assert "%" not in baseline["text"].replace("95 % interval", "")
+    assert summarise_ablations(zero).empty
 
 
 def test_comparison_averages_repeats_and_stands_beside_the_paper():
@@ -68,7 +86,7 @@ def test_comparison_averages_repeats_and_stands_beside_the_paper():
         ]
     )
     table = compare_table_arms(predictions, study)
-    assert list(table.columns) == COMPARISON_COLUMNS
+    assert list(table.columns) == [*COMPARISON_COLUMNS, FITS]
     row = table.query("arm == 'adapter' and domain == 'nmc' and metric == 'mape'").iloc[0]
     assert (row["mean"], row["sd"], row["n"], row["paper"]) == pytest.approx((9, 1, 4, 8.1))
     assert (row["backbone"], row["level"]) == ("mlp_4x4+4", "row")
@@ -77,27 +95,61 @@ def test_comparison_averages_repeats_and_stands_beside_the_paper():
     alone = table[table["arm"] == "paper"]
     assert alone[["domain", "paper"]].to_numpy().tolist() == [["si_graphite", 14.5]]
     assert table["domain"].iloc[0] == "graphite"
-    metrics = flatten_table_metrics(table)
+    metrics = flatten_metrics(table)
     assert metrics["adapter.row.nmc.density.mape"] == 9
     assert metrics["baseline_linear.row.nmc.density.mae"] == pytest.approx(0.05)
     assert list(metrics) == sorted(metrics)
+    # 8, 9 and 10 percent in three repeats: mean 9, sd 1; four rows.
+    told = flatten_metrics(table, {"nmc": 2 / 3}, by="domain")
+    half = 4.302653  # of t with two degrees of freedom, times the root of 1/3 + 2/3
+    place = "adapter.row.nmc.density"
+    fields = [told[f"{place}.{f}"] for f in ("mape_sd", "mape_low", "mape_high", "n")]
+    assert fields == pytest.approx([1, 9 - half, 9 + half, 4])
+    assert f"{place}.mape_low" not in metrics  # how much the splits overlap was not said
+    assert told[f"{place}.mae_low"] == pytest.approx(
+        max(0, told[f"{place}.mae"] - half * told[f"{place}.mae_sd"]), abs=1e-5
+    )
     assert not any("paper" in key for key in metrics)
 
 
-def test_interval_of_three_differences_by_hand():
-    mean, sd, low, high = find_interval([1.0, 2.0, 3.0])
-    half = 4.302653 / np.sqrt(3)
-    assert (mean, sd, low, high) == pytest.approx((2, 1, 2 - half, 2 + half), rel=1e-6)
-    wider = find_interval([1.0, 2.0, 3.0], test_per_train=2 / 3)
-    assert wider[3] - 2 == pytest.approx(4.302653, rel=1e-6)
-    assert np.isnan(find_interval([1.0])[1:]).all()
+def test_pairs_are_corrected_for_overlap_and_for_the_number_of_baselines():
+    arms = {"adapter": [2, 3, 4], "baseline_mean": [12, 15, 18], "baseline_linear": [3, 4, 5.5]}
+    pairs = compare_pairs(join(arms), "adapter", {"nmc": 2 / 3}).set_index("second")
+    # Differences −10, −12, −14: mean −12, sd 2; 1/3 + 2/3 under the root; 2 degrees of freedom.
+    mean = pairs.loc["baseline_mean"]
+    half = 4.302653 * 2
+    assert (mean["mean"], mean["low"], mean["high"]) == pytest.approx((-12, -12 - half, -12 + half))
+    assert mean["p_value"] == pytest.approx(2 * t.sf(6, 2))
+    assert (mean["n"], mean["n_units"], mean["role_of_second"]) == (3, 4, "baseline")
+    linear = pairs.loc["baseline_linear"]
+    assert linear["role_of_second"] == "best_baseline"
+    p_linear = 2 * t.sf((3.5 / 3) / np.std([1, 1, 1.5], ddof=1), 2)
+    assert linear["p_value"] == pytest.approx(p_linear)
+    assert (mean["p_holm"], linear["p_holm"]) == pytest.approx((2 * 2 * t.sf(6, 2), p_linear))
+    # One repeat: over its rows, or over what the split kept together.
+    one = join({"adapter": [2], "scratch": [5]}).assign(y_pred=lambda p: p["y_pred"] + 0.01)
+    alone = compare_pairs(one, "adapter").iloc[0]
+    assert (alone["n"], alone["n_units"]) == (1, 4)
+    assert np.isfinite(alone["p_value"])
+    together = pd.Series("plate", index=one["sample_id"].unique())
+    alone = compare_pairs(one, "adapter", None, together).iloc[0]
+    assert alone["n_units"] == 1
+    assert np.isnan(alone["p_value"])
+    assert alone["outcome"] == "chance"
+
+
+def test_what_is_left_out_is_counted_by_domain():
+    split = pd.DataFrame({"sample_id": list("abcde"), "role": ["train"] * 3 + ["test"] * 2})
+    split = split.assign(repeat=0, fold=0)
+    domains = pd.Series(["x", "x", "y", "x", "y"], index=list("abcde"))
+    assert find_left_out_ratios(split, domains) == {"x": 0.5, "y": 1.0}
 
 
 def test_a_baseline_that_wins_is_told_with_its_lead():
     study = make_study()
     predictions = join(NETWORKS | {"baseline_mean": [30, 30, 31], "baseline_linear": [2, 3, 4]})
     scores = score_predictions(predictions)
-    pairs = compare_pairs(scores, "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     best = pairs[pairs["role_of_second"] == "best_baseline"].iloc[0]
     assert best["second"] == "baseline_linear"
     assert (best["first_mean"], best["second_mean"], best["mean"], best["n"]) == (
@@ -118,14 +170,14 @@ def test_a_baseline_that_wins_is_told_with_its_lead():
 def test_a_network_that_wins_is_told_as_well():
     study = make_study()
     predictions = join({"adapter": [2, 3, 4], "scratch": [20, 21, 23], "baseline_mean": [30] * 3})
-    pairs = compare_pairs(score_predictions(predictions), "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     assert [f.severity for f in judge_baselines(pairs, study)] == ["good"]
     (transfer,) = SENTENCES.record(judge_transfer(pairs, study))
     assert transfer["severity"] == "good"
     assert "Transfer pays for density of NMC" in transfer["text"]
     # At home, the source network stands for the main arm.
     home = join({"source": [5, 6, 7], "baseline_mean": [30] * 3}, domain="graphite")
-    assert compare_pairs(score_predictions(home), "adapter")["first"].tolist() == ["source"]
+    assert compare_pairs(home, "adapter")["first"].tolist() == ["source"]
 
 
 def test_break_even_is_the_number_of_rows_from_which_the_rival_stays_ahead():
@@ -144,7 +196,7 @@ def test_break_even_is_the_number_of_rows_from_which_the_rival_stays_ahead():
     # Scratch is ahead at 5 by chance, but not at 10.
     found = find_break_even(summary, "adapter", "scratch", "density", "nmc")
     assert found == (20.0, [5.0, 10.0, 20.0, 30.0, 37.0])
-    pairs = compare_pairs(score_predictions(predictions), "adapter")
+    pairs = compare_pairs(predictions, "adapter")
     texts = [SENTENCES.tell(f) for f in find_break_evens(pairs, summary, make_study())]
     assert "from 20 target rows on, the network trained from scratch" in texts[0]
     assert "break-even is not within the rows measured (5, 10, 20, 30, 37)" in texts[1]
@@ -182,7 +234,7 @@ def test_program_writes_all_tables(tmp_path):
     rng = np.random.default_rng(0)
     ids = [f"{d}_{i:02d}" for d in ("graphite", "nmc") for i in range(20)]
     manifest = pd.DataFrame(rng.uniform(1, 2, (40, 3)), columns=list(FEATURES)).assign(
-        sample_id=ids, domain=[s.split("_")[0] for s in ids]
+        sample_id=ids, domain=[s.split("_")[0] for s in ids], group=""
     )
     manifest["density"] = 1 + manifest["comma_gap"]
     roles = (["train"] * 12 + ["validation"] * 2 + ["test"] * 6) * 2

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope.bundle.record import BundleRecord
+from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.core.safe_text import disarm_html
-from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 LEVELS = ("image", "specimen", "slice", "tile")

@@ -26,10 +26,10 @@ from batteryscope.bundle.record import (
     Member,
     write_json,
 )
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.safe_text import guard_table
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
-from batteryscope.evaluation.predictions import BASELINE_PREFIX
 from batteryscope.manifest.frames import read_frames
 from batteryscope.planning.layout import PictureLayout
 

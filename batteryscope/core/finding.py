@@ -91,6 +91,8 @@ class Sentences:
             "number": format,
             "percent": _show_percent,
             "signed": _show_signed,
+            "interval": _show_interval,
+            "p_value": _show_p_value,
             "count_of": count_of,
         }
         return environment
@@ -101,6 +103,26 @@ def _show_percent(share: float, decimals: int = 1) -> str:
     return f"{100 * share:.{decimals}f} %"
 
 
-def _show_signed(value: float, decimals: int = 1) -> str:
+def _show_signed(value: float, form: str = "+.1f") -> str:
     """Return the number with + or a real minus."""
-    return f"{value:+.{decimals}f}".replace("-", "−")
+    return format(value, form).replace("-", "−")
+
+
+def _show_interval(
+    ends: tuple[float, float] | None, factor: float = 1.0, form: str = "+.1f"
+) -> str:
+    """Return ``95 % interval −1.2 to +3.4`` of a difference."""
+    if ends is None:
+        return "no interval is known from a single fit and unit"
+    low, high = (_show_signed(factor * end, form) for end in ends)
+    return f"95 % interval {low} to {high}"
+
+
+def _show_p_value(p_value: float | None, comparisons: int) -> str:
+    """Return ``p = 0.022 after Holm's correction for 2 comparisons``."""
+    if p_value is None:
+        return "not tested"
+    told = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return (
+        f"{told} after Holm's correction for {comparisons} comparisons" if comparisons > 1 else told
+    )

@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from batteryscope.core.finding import Finding
-from batteryscope.evaluation.paired import compare_on_images, compare_over_fits
-from batteryscope.evaluation.predictions import FIT
+from batteryscope.evaluation.paired import (
+    SIGNIFICANT,
+    compare_on_images,
+    compare_over_fits,
+    correct_by_holm,
+    find_left_out_ratio,
+    has_common_test,
+)
 
-SIGNIFICANT = 0.05
 PAIR_COLUMNS = [
     "first", "second", "common_test", "n_fits", "difference", "sd", "low", "high", "p_wilcoxon",
     "p_wilcoxon_holm", "n_images", "only_first_right", "only_second_right", "p_mcnemar",
@@ -73,38 +77,6 @@ def compare_pairs_of_arms(
     return table[PAIR_COLUMNS]
 
 
-def find_left_out_ratio(split: pd.DataFrame) -> float:
-    """Return the samples that a fit leaves out in turn, per training sample.
-
-    Nadeau and Bengio (2003) derive from this ratio how much the training parts of two fits
-    overlap. Where the test part changes from fit to fit, it is what is left out in turn; where
-    all fits have the same test part, the validation part is.
-
-    Parameters
-    ----------
-    split
-        ``sample_id, repeat, fold, role``.
-
-    Examples
-    --------
-    >>> roles = ["train"] * 4 + ["validation"] * 2 + ["test"] * 4
-    >>> fits = [{"sample_id": i, "repeat": 0, "fold": f, "role": roles[i]}
-    ...         for f in (0, 1) for i in range(10)]
-    >>> find_left_out_ratio(pd.DataFrame(fits))
-    0.5
-    """
-    counts = split["role"].value_counts()
-    left_out = counts.get("validation" if has_common_test(split) else "test", 0)
-    return float(left_out / max(1, counts.get("train", 0)))
-
-
-def has_common_test(split: pd.DataFrame) -> bool:
-    """Whether several fits have one and the same test part."""
-    n_fits = split.groupby(FIT).ngroups
-    tested = split.loc[split["role"] == "test", "sample_id"].value_counts()
-    return n_fits > 1 and bool((tested == n_fits).all())
-
-
 def find_better(pair: Mapping[Hashable, Any]) -> str | None:
     """Return the better arm of a row of :func:`compare_pairs_of_arms`; None if chance explains it.
 
@@ -148,19 +120,3 @@ def judge_pairs(pairs: pd.DataFrame, main_arm: str) -> list[Finding]:
         )
     facts = {"main_arm": main_arm, "others": others}
     return [Finding("pairs", "info", facts, {"level": "plain"})] if others else []
-
-
-def correct_by_holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p values for their number (Holm 1979); NaN stays and does not count.
-
-    Examples
-    --------
-    >>> correct_by_holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    corrected = np.full(len(p_values), np.nan)
-    known = np.flatnonzero(~np.isnan(p_values))
-    ordered = known[np.argsort(p_values[known], kind="stable")]
-    stricter = p_values[ordered] * np.arange(len(ordered), 0, -1)
-    corrected[ordered] = np.minimum(1.0, np.maximum.accumulate(stricter))
-    return corrected

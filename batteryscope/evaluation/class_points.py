@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from batteryscope.evaluation.comparison import compare_arms, flatten_metrics
+from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.predictions import read_all_predictions
 from batteryscope.evaluation.straddling import read_splits
+from batteryscope.evaluation.sweep_points import flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
 
 
@@ -19,9 +20,4 @@ def score_class_points(inputs: PointInputs) -> pd.DataFrame:
     )
 
 
-def flatten_class_points(points: pd.DataFrame) -> dict[str, float | int]:
-    """Return names and values of the table of all points."""
-    return flatten_metrics(points.drop(columns="arm").rename(columns={"point": "arm"}))
-
-
-SCORER = PointScorer(score_class_points, flatten_class_points)
+SCORER = PointScorer(score_class_points, flatten_points)

@@ -14,8 +14,10 @@ from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
 from batteryscope.evaluation.calibration import tabulate_arm_reliability
 from batteryscope.evaluation.class_measures import tabulate_measures
 from batteryscope.evaluation.covariate_findings import judge_class_covariates, name_covariates
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
 from batteryscope.evaluation.misclassified import list_misclassified
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.predictions import read_all_predictions
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
@@ -159,5 +161,11 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
         answers = read_survey(pieces.survey, pieces.dataset, asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append(judge_survey(compared))
-    metrics = comparison.flatten_metrics(table)
+    own = {
+        name: find_left_out_ratio(keep_samples(roles, manifest, pieces.where))
+        for name, roles in splits.items()
+    }
+    own |= {name: own[arm] for name, arm in bases.items() if arm in own}
+    ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
+    metrics = flatten_metrics(table, ratios)
     write_comparison(out, tables, metrics, findings, SENTENCES)

@@ -7,13 +7,13 @@ import pandas as pd
 
 from batteryscope.config.evaluate import TRAIN_SECONDS, PaperValue
 from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
+from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.grade_metrics import GRADE_METRICS, measure_grades
 from batteryscope.evaluation.labels import find_targets, list_class_labels, look_up_label
 from batteryscope.evaluation.metrics import (
     PROBABILITY_METRICS,
     VERDICT_METRICS,
     count_confusions,
-    find_wilson_interval,
     measure_probabilities,
     measure_verdicts,
     tabulate_classes,
@@ -28,8 +28,6 @@ COLUMNS = [
 ]  # fmt: skip
 LEVELS = ("tile", "image", "specimen")
 METRICS = (*VERDICT_METRICS, *GRADE_METRICS, *PROBABILITY_METRICS, "pooled_accuracy")
-PAPER_ARM = "paper"
-DIGITS = 6
 
 
 def list_levels(
@@ -109,7 +107,7 @@ def compare_arms(
     Returns
     -------
     DataFrame
-        Columns ``arm, backbone, target, domain, level, metric, mean, sd, n, paper``.
+        Columns ``arm, backbone, target, domain, level, metric, mean, sd, n, paper, fits``.
         ``mean`` and ``sd`` (ddof 1; empty for a single fit) are over repeats and folds,
         ``n`` counts distinct images (specimens at level specimen).
         ``pooled_accuracy`` counts every test image once: the mean over images of the
@@ -144,7 +142,7 @@ def compare_arms(
                         "level": level,
                     }
                     rows.extend(place | row for row in _score(part, target, class_labels, grades))
-    comparison = pd.DataFrame(rows).assign(paper=np.nan)[COLUMNS]
+    comparison = pd.DataFrame(rows).assign(paper=np.nan)[[*COLUMNS, FITS]]
     comparison["n"] = comparison["n"].astype("Int64")
     return _add_paper(comparison, paper, list(bases))
 
@@ -153,30 +151,6 @@ def order_arms(predictions: pd.DataFrame) -> list[str]:
     """List the arms as first met, models before baselines."""
     arms = list(dict.fromkeys(predictions["arm"]))
     return sorted(arms, key=is_baseline)
-
-
-def flatten_metrics(comparison: pd.DataFrame) -> dict[str, float | int]:
-    """Flatten the comparison to ``<arm>.<level>[.<target>].<metric>`` → number.
-
-    Means over several fits carry their standard deviation (``…_sd``), pooled accuracies
-    their 95 % Wilson interval (``…_low``, ``…_high``), and every level its ``…n``. Rows of
-    single domains and of the arm ``paper`` are left to the table. Keys are sorted, numbers
-    rounded to 6 digits; nothing depends on time.
-    """
-    metrics: dict[str, float | int] = {}
-    ours = comparison[(comparison["domain"] == "") & (comparison["arm"] != PAPER_ARM)]
-    for row in ours.to_dict("records"):
-        place = ".".join(str(row[c]) for c in ("arm", "level", "target") if row[c])
-        mean, n = float(row["mean"]), int(row["n"])
-        metrics[f"{place}.{row['metric']}"] = round(mean, DIGITS)
-        if pd.notna(row["sd"]):
-            metrics[f"{place}.{row['metric']}_sd"] = round(float(row["sd"]), DIGITS)
-        if row["metric"] == "pooled_accuracy":
-            low, high = find_wilson_interval(mean, n)
-            metrics[f"{place}.pooled_accuracy_low"] = round(low, DIGITS)
-            metrics[f"{place}.pooled_accuracy_high"] = round(high, DIGITS)
-            metrics[f"{place}.n"] = n
-    return dict(sorted(metrics.items()))
 
 
 def compare_classes(levels: Mapping[str, pd.DataFrame], grades: Sequence[str] = ()) -> pd.DataFrame:
@@ -239,13 +213,14 @@ def _score(
         per_fit.append(scores)
     fits = pd.DataFrame(per_fit)
     scored: list[dict[str, object]] = [
-        {"metric": m, "mean": fits[m].mean(), "sd": fits[m].std(ddof=1), "n": n}
+        {"metric": m, "mean": fits[m].mean(), "sd": fits[m].std(ddof=1), "n": n, FITS: len(fits)}
         for m in METRICS
         if m in fits
     ]
     # The same image may be tested by several fits; it still is one image.
     units = (true == pred).groupby([table["sample_id"], table["y_true"]]).mean()
-    scored.append({"metric": "pooled_accuracy", "mean": units.mean(), "sd": np.nan, "n": n})
+    pooled = {"metric": "pooled_accuracy", "mean": units.mean(), "sd": np.nan, "n": n}
+    scored.append({**pooled, FITS: len(fits)})
     return scored
 
 

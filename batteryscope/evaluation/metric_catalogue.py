@@ -12,13 +12,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+SMALLEST_SPREAD = 0.02  # standard deviation per mean of true values; below it R² says nothing
 Unit = Literal["share", "percent", "target", "nats", "none"]
 
 
 def measure_mape(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean absolute percentage error in percent; not finite if a true value is 0."""
-    true, error = _find_errors(y_true, y_pred)
-    return float(100 * np.abs(error / true).mean())
+    """Mean absolute percentage error in percent; NaN if a true value is 0, which has no percent."""
+    from sklearn.metrics import mean_absolute_percentage_error
+
+    true = np.asarray(y_true, dtype=np.float64)
+    if (true == 0).any():
+        return float("nan")
+    return float(100 * mean_absolute_percentage_error(true, np.asarray(y_pred, np.float64)))
 
 
 def measure_mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -31,27 +36,29 @@ def measure_rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(np.sqrt((_find_errors(y_true, y_pred)[1] ** 2).mean()))
 
 
-def measure_r2(y_true: ArrayLike, y_pred: ArrayLike, smallest_spread: float = 0.0) -> float:
-    """Coefficient of determination against the mean of these same values; at most 1.
+def hardly_varies(y_true: ArrayLike) -> bool:
+    """Whether the standard deviation of true values is below :data:`SMALLEST_SPREAD` of their mean.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        (n,) values.
-    smallest_spread
-        Relative: true values whose standard deviation is not more than this share of their mean
-        hardly vary.
+    No model can explain what does not vary.
+    """
+    true = np.asarray(y_true, dtype=np.float64)
+    return bool(true.std() <= SMALLEST_SPREAD * np.abs(true.mean()))
+
+
+def measure_r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Coefficient of determination against the mean of these same values; at most 1.
 
     Returns
     -------
     float
         0 is as good as the mean of the true values, which no model knows beforehand; NaN if they
-        hardly vary, since no model can explain what does not.
+        hardly vary (:func:`hardly_varies`).
     """
-    true, error = _find_errors(y_true, y_pred)
-    spread = ((true - true.mean()) ** 2).sum()
-    varies = spread > 0 and true.std() > smallest_spread * np.abs(true.mean())
-    return float(1 - (error**2).sum() / spread) if varies else float("nan")
+    from sklearn.metrics import r2_score
+
+    if hardly_varies(y_true):
+        return float("nan")
+    return float(r2_score(np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)))
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,13 @@ class Metric:
     def factor(self) -> float:
         """From values in tables to what is shown."""
         return 100.0 if self.unit == "share" else 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that it can have."""
+        if self.unit == "share":
+            return 0.0, 1.0
+        return (-np.inf, 1.0) if self.higher_is_better else (0.0, np.inf)
 
     @property
     def axis_label(self) -> str:

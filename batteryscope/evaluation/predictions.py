@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.errors import InputError
 
 KEYS = ["sample_id", "tile", "repeat", "fold", "role", "arm", "y_true", "y_pred"]
 FIT = ["repeat", "fold"]
 PREFIX = "p_"
-BASELINE_PREFIX = "baseline_"
 
 
 def find_classes(predictions: pd.DataFrame) -> list[str]:

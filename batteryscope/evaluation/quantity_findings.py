@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.core.finding import Finding, Severity
-from batteryscope.evaluation.baseline_catalogue import OF_QUANTITIES
-from batteryscope.evaluation.paired import FitComparison, compare_scores
-from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
+from batteryscope.core.finding import Finding
+from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies
+from batteryscope.evaluation.number_pairs import compare_with_baselines
+from batteryscope.evaluation.paired import find_left_out_ratio
+from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_metrics import find_quantity
-from batteryscope.evaluation.regression_predictions import FIT
 
 
 def find_quantity_findings(
@@ -35,7 +36,7 @@ def find_quantity_findings(
         By arm: ``suffix`` of the baselines on the same split, its ``scheme`` and ``group``, and a
         ``label``.
     splits
-        By arm: the roles of its samples.
+        By arm: the roles of the samples that may be tested.
     main_arm
         Whose numbers are told first.
     """
@@ -61,80 +62,34 @@ def judge_quantity(
 ) -> list[Finding]:
     """Find whether an arm predicts a quantity with a smaller error than all baselines.
 
-    The mean absolute errors are compared fit by fit on the same test units (:func:`pair_errors`).
-    The best baseline is chosen by the same test units, which favours it a little.
+    The mean absolute errors are compared by :func:`compare_with_baselines`.
     """
-    suffix = protocol["suffix"]
-    units = average_units(images, quantity.name)
-    mine = units[units["arm"] == arm]
+    of_quantity = images[(images["target"] == quantity.name) & (images["role"] == "test")]
+    mine = of_quantity[of_quantity["arm"] == arm]
     if mine.empty:
         return []
     if mine["y_true"].nunique() < 2:
-        return [Finding("constant", "warning", {"label": quantity.label})]
-    rivals = {
-        name: units[units["arm"] == f"{BASELINE_PREFIX}{name}{suffix}"] for name in OF_QUANTITIES
-    }
-    errors = {n: float(_list_errors(rows).mean()) for n, rows in rivals.items() if len(rows)}
-    if not errors:
-        return []
-    ranked = sorted(errors.items(), key=lambda item: item[1])
-    pair = pair_errors(mine, rivals[ranked[0][0]], split)
-    severity: Severity = "warning"
-    if pair.mean < 0:
-        severity = "good" if pair.high < 0 else "info"
+        return [Finding("constant", "warning", {"label": quantity.label, "smallest": None})]
+    left_out = []
+    if hardly_varies(mine["y_true"]):
+        facts = {"label": quantity.label, "smallest": SMALLEST_SPREAD}
+        left_out = [Finding("constant", "info", facts)]
+    rivals = {name: f"{BASELINE_PREFIX}{name}{protocol['suffix']}" for name in OF_QUANTITIES}
+    ratio = find_left_out_ratio(split)
+    found = compare_with_baselines(of_quantity, arm, rivals, [quantity.name], False, ratio)
+    if found is None:
+        return left_out
+    errors = sorted((error, name) for name, error in found.errors.items())
     facts = {
         "label": quantity.label,
-        "unit": quantity.unit,
+        "quantity_unit": quantity.unit,
         "arm": label,
-        "error": float(_list_errors(mine).mean()),
-        "baselines": [{"name": OF_QUANTITIES[n].in_sentence, "error": e} for n, e in ranked],
-        "difference": pair.mean,
-        "interval": (pair.low, pair.high) if np.isfinite(pair.low) else None,
+        "error": found.error,
+        "baselines": [{"name": OF_QUANTITIES[n].in_sentence, "error": e} for e, n in errors],
+        "hardest": OF_QUANTITIES[found.hardest].in_sentence,
+        **found.describe(),
     }
-    return [Finding("baseline", severity, facts)]
-
-
-def average_units(images: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Average the test rows of one target over the samples of each independent unit.
-
-    Returns
-    -------
-    DataFrame
-        ``arm, repeat, fold, unit, y_true, y_pred``; the unit is the specimen, or the sample
-        where its specimen is not known.
-    """
-    test = images[(images["role"] == "test") & (images["target"] == target)]
-    unit = test["specimen_id"].fillna(test["sample_id"])
-    by_unit = test.assign(unit=unit).groupby(["arm", *FIT, "unit"], sort=True)
-    return by_unit[["y_true", "y_pred"]].mean().reset_index()
-
-
-def pair_errors(first: pd.DataFrame, second: pd.DataFrame, split: pd.DataFrame) -> FitComparison:
-    """Compare the mean absolute errors of two arms on the units that both were tested on.
-
-    With several fits over their differences, corrected for the overlap of the training parts
-    (Nadeau and Bengio 2003); with a single fit over the differences of its units.
-
-    Parameters
-    ----------
-    first, second
-        Rows of :func:`average_units` of one arm each.
-    split
-        The roles of the split, for the sizes of its parts.
-    """
-    keys = [*FIT, "unit"]
-    errors = [_list_errors(rows).set_axis(pd.MultiIndex.from_frame(rows[keys]))
-              for rows in (first, second)]  # fmt: skip
-    both = pd.concat(errors, axis=1, join="inner", keys=["first", "second"])
-    fits = both.groupby(level=FIT).mean()
-    if len(fits) < 2:
-        return compare_scores(both["first"], both["second"])
-    counts = split["role"].value_counts()
-    return compare_scores(fits["first"], fits["second"], counts["test"] / counts["train"])
-
-
-def _list_errors(rows: pd.DataFrame) -> "pd.Series[float]":
-    return (rows["y_pred"] - rows["y_true"]).abs()
+    return [Finding("baseline", found.severity, facts), *left_out]
 
 
 def _judge_leak(

@@ -7,14 +7,14 @@ import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.targets import Quantity
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
+from batteryscope.evaluation.flat_metrics import FITS
 from batteryscope.evaluation.regression_metrics import score_images
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
-BASELINE_PREFIX = "baseline_"
 SAMPLE_LEVELS = ("image", "slice")
-DIGITS = 6
 
 
 def compare_capacities(
@@ -46,7 +46,7 @@ def compare_capacities(
     Returns
     -------
     DataFrame
-        :data:`COLUMNS`; ``mape`` in percent, ``mae`` in the unit of the target.
+        :data:`COLUMNS` and ``fits``; ``mape`` in percent, ``mae`` in the unit of the target.
     """
     table = score_images(images, quantities, sample)
     table = table[(table["level"] != "specimen") | ~table["arm"].isin(list(straddling))]
@@ -67,18 +67,7 @@ def compare_capacities(
             alone.append({"arm": "paper", "backbone": "", **place, "paper": value.value})
     if alone:
         table = pd.concat([table, pd.DataFrame(alone)], ignore_index=True)
-    return table.reindex(columns=COLUMNS).astype({"n": "Int64"})
-
-
-def flatten_capacity_metrics(comparison: pd.DataFrame) -> dict[str, float]:
-    """Return ``<arm>.<level>[.<target>].<metric>`` → mean, over all porosities."""
-    ours = comparison[(comparison["domain"] == "") & (comparison["arm"] != "paper")]
-    return {
-        ".".join(str(row[c]) for c in ("arm", "level", "target", "metric") if row[c]): round(
-            float(row["mean"]), DIGITS
-        )
-        for row in ours.sort_values(["arm", "level", "target", "metric"]).to_dict("records")
-    }
+    return table.reindex(columns=[*COLUMNS, FITS]).astype({"n": "Int64"})
 
 
 def pick(

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CAPACITIES
 from batteryscope.core.finding import Finding, Severity
-from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
-from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
-from batteryscope.evaluation.regression_metrics import measure_fits, read_target
+from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies
+from batteryscope.evaluation.number_pairs import compare_with_baselines
+from batteryscope.evaluation.paired import find_left_out_ratio
+from batteryscope.evaluation.regression_comparison import pick
+from batteryscope.evaluation.regression_metrics import read_target
 
 COMPUTED = "computed_labels"
-AS_GOOD = 1.1  # a baseline with at most this factor on the network's error is as good
 
 
 def find_capacity_findings(
@@ -22,6 +24,7 @@ def find_capacity_findings(
     intervals: pd.DataFrame,
     by_class: pd.DataFrame,
     protocols: Mapping[str, Mapping[str, str]],
+    splits: Mapping[str, pd.DataFrame],
     main_arm: str,
     coverage: float,
     computed_from: str = "",
@@ -35,6 +38,8 @@ def find_capacity_findings(
     protocols
         By arm: ``suffix`` of the baselines on the same split, its ``scheme`` and ``group``, and
         perhaps a ``label``.
+    splits
+        By arm: the roles of the samples that may be tested.
     main_arm
         Whose numbers are told first.
     coverage
@@ -45,8 +50,12 @@ def find_capacity_findings(
     """
     computed = Finding(COMPUTED, "warning", {"column": computed_from})
     found = [computed] if computed_from else []
+    zero = images.loc[(images["role"] == "test") & (images["y_true"] == 0), "target"]
+    if len(zero):
+        rates = [f"{read_target(str(target))[0]:g}C" for target in dict.fromkeys(zero)]
+        found.append(Finding("no_percentage", "warning", {"rates": rates}))
     for arms in _group_arms(images, protocols):
-        found += _judge_proxies(comparison, images, arms, protocols)
+        found += _judge_proxies(comparison, images, arms, protocols, splits[arms[0]])
     for arm, protocol in protocols.items():
         if protocol["scheme"] == "leave_one_out":
             found.append(_judge_unknown(comparison, arm, main_arm, _label(protocols, arm)))
@@ -56,7 +65,7 @@ def find_capacity_findings(
     found += _judge_trade_off(curves, [main_arm, *protocols], truth)
     found += _judge_constants(images, main_arm)
     found += _judge_coverage(intervals, by_class, main_arm, coverage)
-    return sorted(found, key=lambda f: ("warning", "info").index(str(f.severity)))
+    return sorted(found, key=lambda f: ("warning", "info", "good").index(str(f.severity)))
 
 
 def _label(protocols: Mapping[str, Mapping[str, str]], arm: str) -> str:
@@ -84,43 +93,33 @@ def _judge_proxies(
     images: pd.DataFrame,
     arms: Sequence[str],
     protocols: Mapping[str, Mapping[str, str]],
+    split: pd.DataFrame,
 ) -> list[Finding]:
     """Compare arms of the same outputs and split with what needs no network."""
     suffix = protocols[arms[0]]["suffix"]
     targets = set(images.loc[images["arm"] == arms[0], "target"])
-    errors = {}
-    for key in OF_CAPACITIES:
-        name = f"{BASELINE_PREFIX}{key}{suffix}"
-        part = images[(images["arm"] == name) & images["target"].isin(targets)]
-        part = part[part["role"] == "test"]
-        if len(part):
-            errors[key] = float(np.mean([fit["mape"] for fit in measure_fits(part)]))
-    if not errors:
-        return []
+    rivals = {key: f"{BASELINE_PREFIX}{key}{suffix}" for key in OF_CAPACITIES}
+    errors: dict[str, float] = {}
+    said: dict[Severity, list[dict[str, Any]]] = {"warning": [], "info": [], "good": []}
+    ratio = find_left_out_ratio(split)
+    for arm in arms:
+        found = compare_with_baselines(images, arm, rivals, targets, True, ratio)
+        mine, sd = pick(comparison, arm)
+        if found is None or not np.isfinite(mine):
+            continue
+        errors = dict(found.errors)
+        own = {
+            "mape": mine,
+            "sd": sd if np.isfinite(sd) else None,
+            "label": _label(protocols, arm),
+            "hardest": OF_CAPACITIES[found.hardest].in_sentence,
+        }
+        said[found.severity].append({**own, **found.describe()})
     ranked = sorted(errors.items(), key=lambda item: item[1])
     baselines = [{"name": OF_CAPACITIES[k].in_sentence, "mape": error} for k, error in ranked]
-    least = ranked[0][1]
-    said: dict[bool, list[dict[str, Any]]] = {True: [], False: []}  # by: a baseline is as good
-    close = False
-    for arm in arms:
-        mine, sd = pick(comparison, arm)
-        if np.isfinite(mine):
-            close |= AS_GOOD * mine < least < mine + sd
-            own = {"mape": mine, "sd": sd if np.isfinite(sd) else None}
-            said[least <= AS_GOOD * mine].append({**own, "label": _label(protocols, arm)})
     return [
-        Finding(
-            "proxy",
-            "warning" if as_good else "info",
-            {
-                "networks": networks,
-                "baselines": baselines,
-                "as_good": as_good,
-                "is_worse": least > min(network["mape"] for network in networks),
-                "close": close,
-            },
-        )
-        for as_good, networks in said.items()
+        Finding("proxy", severity, {"networks": networks, "baselines": baselines})
+        for severity, networks in said.items()
         if networks
     ]
 
@@ -178,9 +177,10 @@ def _judge_constants(images: pd.DataFrame, main_arm: str) -> list[Finding]:
     flat = [
         f"{read_target(str(target))[0]:g}C"
         for target, part in mine.groupby("target", sort=False)
-        if part["y_true"].std() < 0.02 * part["y_true"].mean()
+        if hardly_varies(part["y_true"])
     ]
-    return [Finding("constant", "info", {"rates": flat})] if flat else []
+    facts = {"rates": flat, "smallest": SMALLEST_SPREAD}
+    return [Finding("constant", "info", facts)] if flat else []
 
 
 def _judge_coverage(

@@ -17,8 +17,6 @@ from batteryscope.evaluation.metric_catalogue import (
 )
 from batteryscope.evaluation.regression_predictions import FIT
 
-SMALLEST_SPREAD = 0.02  # relative: a target that hardly varies has no meaningful R²
-ROUNDING = 1e-9  # relative: equal values may differ by this
 CURVE_COLUMNS = [
     "arm", "class", "unit", "c_rate", "measured", "predicted", "sd_images", "sd_folds", "n"
 ]  # fmt: skip
@@ -60,18 +58,15 @@ def measure_errors(
 ) -> dict[str, float]:
     """Return ``mape`` (percent), ``mae`` (unit of the values) and ``r2``; or what a quantity has.
 
-    R² of a capacity is NaN where the true values spread by less than 2 % of their mean: at a
-    low C-rate it is the same for every electrode, and no model can explain what does not vary.
-    Of other quantities it is NaN where all true values are equal; they have ``rmse`` as well, and
+    R² is NaN where the true values hardly vary (:func:`hardly_varies`), as capacities at a low
+    C-rate do; MAPE where a true value is 0. Quantities without an axis have ``rmse`` as well, and
     ``mape`` only where their range excludes 0.
     """
-    on_axis = quantity is None or bool(quantity.axis)
-    smallest = SMALLEST_SPREAD if on_axis else ROUNDING
     measures: dict[str, Callable[[], float]] = {
         "mape": lambda: measure_mape(y_true, y_pred),
         "mae": lambda: measure_mae(y_true, y_pred),
         "rmse": lambda: measure_rmse(y_true, y_pred),
-        "r2": lambda: measure_r2(y_true, y_pred, smallest),
+        "r2": lambda: measure_r2(y_true, y_pred),
     }
     metrics = ("mape", "mae", "r2") if quantity is None else quantity.metrics
     return {metric: measures[metric]() for metric in metrics}
@@ -100,7 +95,7 @@ def score_images(
     Returns
     -------
     DataFrame
-        ``arm, target, domain, level, metric, mean, sd, n``: ``target`` empty for all outputs
+        ``arm, target, domain, level, metric, mean, sd, n, fits``: ``target`` empty for all outputs
         of an arm together, ``domain`` the class (porosity) or empty; level ``image``, and
         ``specimen`` (the mean over the images of an electrode) for the overall errors and those
         of single quantities without an axis; mean and standard deviation over fits, ``n`` in
@@ -213,10 +208,13 @@ def _average_fits(
     rows: list[dict[str, object]] = []
     for metric in metrics:
         values = np.array([fit[metric] for fit in fits])
+        if metric == "mape" and np.isnan(values).any():
+            continue  # a mean over the fits without a true value of 0 would be another measure
         values = values[~np.isnan(values)]
         if len(values):
             sd = values.std(ddof=1) if len(values) > 1 else np.nan
-            rows.append(place | {"metric": metric, "mean": values.mean(), "sd": sd, "n": n})
+            summary = {"mean": values.mean(), "sd": sd, "n": n, "fits": len(values)}
+            rows.append(place | {"metric": metric, **summary})
     return rows
 
 

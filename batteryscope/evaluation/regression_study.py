@@ -12,12 +12,11 @@ from batteryscope.evaluation.covariate_findings import (
     judge_number_covariates,
     name_covariates,
 )
+from batteryscope.evaluation.flat_metrics import flatten_metrics
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
-from batteryscope.evaluation.regression_comparison import (
-    compare_capacities,
-    flatten_capacity_metrics,
-)
+from batteryscope.evaluation.regression_comparison import compare_capacities
 from batteryscope.evaluation.regression_features import gather_features
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
@@ -96,10 +95,12 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     ]
     seed = study.split.seed
     tested = read_tested_splits(pieces.arms, manifest)
+    tested_by = {arm: own["split"] for arm, own in pieces.arms.items()}
     for path, suffix in suffixes.items():
         split = tested[path]
         baselines = predict_baselines(manifest, features, split, targets, seed, suffix, quantities)
         trained |= dict.fromkeys(baselines["arm"].unique(), split)
+        tested_by |= dict.fromkeys(baselines["arm"].unique(), path)
         tables.append(baselines)
     computed_from = find_computed_from(study)
     # Of labels that the half-cell model computed itself, its row would be exact by definition.
@@ -127,6 +128,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
         for name, own in pieces.arms.items()
     }
+    splits = {name: tested[own["split"]] for name, own in pieces.arms.items()}
     findings = (
         find_capacity_findings(
             comparison,
@@ -135,13 +137,14 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
             intervals,
             by_class,
             protocols,
+            splits,
             pieces.main_arm,
             coverage,
             computed_from,
         )
         if has_axis
         else find_quantity_findings(
-            comparison, images, intervals, quantities, protocols, trained, pieces.main_arm
+            comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
         )
     )
     findings += judge_number_covariates(
@@ -160,7 +163,10 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         "images": images,
     }
     told = (capacities if has_axis else of_quantities).SENTENCES
-    write_comparison(out, written, flatten_capacity_metrics(comparison), findings, told)
+    asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
+    ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
+    metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
+    write_comparison(out, written, metrics, findings, told)
 
 
 def find_computed_from(study: StudySettings) -> str:

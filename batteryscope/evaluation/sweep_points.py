@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
+from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
 
 COLUMNS = [
     "sweep", "point", "arm", "base", "values", "backbone", "target", "domain", "level", "metric",
     "mean", "sd", "n", "paper", "fits", "epochs", "seconds_per_epoch",
 ]  # fmt: skip
-
-DIGITS = 6
 
 
 def tabulate_points(
@@ -42,9 +41,10 @@ def tabulate_points(
         Columns ``sweep, point, arm, base, values`` (JSON) and the scores: mean and sd over
         repeats and folds, ``n`` distinct images.
     """
+    scores = comparison.drop(columns=FITS, errors="ignore")  # the costs count them as well
     tables = []
     for point in points:
-        mine = comparison[comparison["arm"] == point["arm"]].assign(
+        mine = scores[scores["arm"] == point["arm"]].assign(
             sweep=point["sweep"],
             point=point["name"],
             base=point["base"],
@@ -61,19 +61,12 @@ def tabulate_points(
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
-def flatten_points(points: pd.DataFrame) -> dict[str, float]:
-    """Return ``<point>.<level>[.<domain>][.<target>].<metric>`` → mean of :func:`tabulate_points`.
+def flatten_points(points: pd.DataFrame) -> dict[str, float | int]:
+    """Return names and values of the table of all points (:func:`tabulate_points`).
 
-    Rows of a domain count only where no row is for all domains together, as in studies of tables.
+    They begin with the point, and carry the standard deviation but no interval over fits.
     """
-    is_total = points["domain"].fillna("").eq("")
-    counted = points[is_total] if is_total.any() else points
-    place = ["point", "level", "domain", "target", "metric"]
-    rows = counted.dropna(subset="mean").sort_values(place).to_dict("records")
-    return {
-        ".".join(str(row[c]) for c in place if row[c]): round(float(row["mean"]), DIGITS)
-        for row in rows
-    }
+    return flatten_metrics(points, place=("point", "level", "domain", "target"))
 
 
 def count_fits(arms: Sequence[str]) -> pd.DataFrame:

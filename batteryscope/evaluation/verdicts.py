@@ -5,14 +5,18 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
-from batteryscope.evaluation.arm_pairs import SIGNIFICANT
-from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.paired import compare_on_images
+from batteryscope.evaluation.paired import (
+    ImageComparison,
+    Verdict,
+    compare_on_images,
+    judge_rivals,
+)
 from batteryscope.evaluation.predictions import FIT, is_baseline
 
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
@@ -22,14 +26,14 @@ CLOSE_TO_MODEL = 0.10
 def judge_against_baselines(
     comparison: pd.DataFrame, images: pd.DataFrame, main_arm: str
 ) -> dict[str, Any]:
-    """Decide whether the main arm beats every baseline at image level.
+    """Decide whether the main arm beats every baseline.
 
     Parameters
     ----------
     comparison
         Table of :func:`compare_arms`.
     images
-        Image-level test predictions of all arms.
+        Test predictions of all arms at the level of :func:`find_judged_level`.
     main_arm
         The arm in question.
 
@@ -37,12 +41,13 @@ def judge_against_baselines(
     -------
     dict
         ``main_arm, accuracy, n, n_voters, unit, beats_all``, ``baselines`` (per baseline:
-        ``accuracy, difference, p_value, only_model_right, only_baseline_right, n``) and ``best``,
-        the baseline that is hardest to beat (an unbeaten one first, then the most accurate; None
-        without any), with its ``title``. Beating means right on significantly more of the common
-        test images (McNemar's exact test, p < 0.05). Every image counts once: if several fits
-        tested it, by their vote, which may be better than their mean accuracy. Differences are
-        those on the common images, so that they agree with the counts.
+        ``accuracy, difference, interval, p_value, p_holm, outcome, only_model_right,
+        only_baseline_right, n``) and ``best``, the baseline that is hardest to beat (an unbeaten
+        one first, then the most accurate; None without any), with its ``title``. Beating means
+        right on significantly more of the common independent units (McNemar's exact test, p < 0.05
+        after Holm's correction for the number of baselines). Every unit counts once: if several
+        fits tested it, by their vote, which may be better than their mean accuracy. Differences
+        are those on the common units, so that they agree with the counts.
 
     Raises
     ------
@@ -53,31 +58,25 @@ def judge_against_baselines(
     voted = pool_fits(images[images["arm"] == main_arm])
     accuracy, n = float((voted["y_true"] == voted["y_pred"]).mean()), len(voted)
     n_voters = int(voted["n_tiles"].max())
-    baselines: dict[str, dict[str, float | int]] = {}
-    for name in dict.fromkeys(a for a in comparison["arm"] if is_baseline(a)):
-        pair = compare_on_images(images, main_arm, name)
-        baselines[name] = {
-            "accuracy": pair.accuracy_second,
-            "difference": pair.accuracy_first - pair.accuracy_second,
-            "p_value": pair.p_value,
-            "only_model_right": pair.only_first_right,
-            "only_baseline_right": pair.only_second_right,
-            "n": pair.n,
-        }
-    beaten = {
-        name: b["only_model_right"] > b["only_baseline_right"] and b["p_value"] < SIGNIFICANT
-        for name, b in baselines.items()
+    pairs = {
+        name: compare_on_images(images, main_arm, name)
+        for name in dict.fromkeys(a for a in comparison["arm"] if is_baseline(a))
     }
+    verdicts = judge_rivals(
+        {name: pair.difference for name, pair in pairs.items()},
+        {name: pair.p_value for name, pair in pairs.items()},
+    )
+    baselines = {name: _describe(pairs[name], verdict) for name, verdict in verdicts.items()}
+    best = next(iter(baselines), None)
     return {
         "main_arm": main_arm,
         "accuracy": accuracy,
         "n": n,
         "n_voters": n_voters,
         "unit": find_judged_level(comparison, main_arm),
-        "beats_all": bool(baselines) and all(beaten.values()),
+        "beats_all": bool(baselines) and all(b["outcome"] == "beaten" for b in baselines.values()),
         "baselines": baselines,
-        "best": _find_hardest(baselines, beaten),
-        "significant": SIGNIFICANT,
+        "best": best and {**baselines[best], "title": find_words(best, OF_CLASSES).in_sentence},
     }
 
 
@@ -215,15 +214,14 @@ def count_unjudged(
 
 
 def find_judged_level(comparison: pd.DataFrame, arm: str) -> str:
-    """Return the level at which an arm is judged: that of independent samples.
+    """Return the level at which an arm is judged: that of independent units.
 
-    Images; of scans the specimens, since slices of one cell are no independent tests, or the
-    slices where there are no verdicts per specimen.
+    Specimens where they are known, since pictures or slices of one specimen are no independent
+    tests; else images, or slices of scans. An arm that trained on the specimens that it was tested
+    on has no verdicts per specimen and is judged by its images or slices.
     """
     present = set(comparison.loc[comparison["arm"] == arm, "level"])
-    if "slice" not in present:
-        return "image"
-    return "specimen" if "specimen" in present else "slice"
+    return next((level for level in ("specimen", "slice") if level in present), "image")
 
 
 def find_pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:
@@ -251,11 +249,15 @@ def find_pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int
     return float(row["mean"].iloc[0]), int(row["n"].iloc[0])
 
 
-def _find_hardest(
-    baselines: Mapping[str, Mapping[str, float | int]], beaten: Mapping[str, bool]
-) -> dict[str, Any] | None:
-    """Return the baseline that decides the verdict: an unbeaten one, then the most accurate."""
-    if not baselines:
-        return None
-    name = min(baselines, key=lambda b: (beaten[b], -baselines[b]["accuracy"], b))
-    return {**baselines[name], "title": find_words(name, OF_CLASSES).in_sentence}
+def _describe(pair: ImageComparison, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "accuracy": pair.accuracy_second,
+        "difference": pair.difference,
+        "interval": (pair.low, pair.high),
+        "p_value": pair.p_value,
+        "p_holm": verdict.p_holm,
+        "outcome": verdict.outcome,
+        "only_model_right": pair.only_first_right,
+        "only_baseline_right": pair.only_second_right,
+        "n": pair.n,
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.core.finding import Finding, Sentences
+from batteryscope.evaluation.flat_metrics import FITS
 
 
 def write_comparison(
@@ -23,6 +24,7 @@ def write_comparison(
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         if table is not None:
+            table = table.drop(columns=FITS) if name == "comparison" else table
             table.round(6).to_csv(out / f"{name}.csv", index=False)
     for name, value in {"metrics": metrics, "findings": sentences.record(findings)}.items():
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"

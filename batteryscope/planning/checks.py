@@ -16,6 +16,7 @@ from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
+from batteryscope.planning.check_evaluate import check_evaluate
 from batteryscope.planning.check_external import check_external
 from batteryscope.planning.conditions import check_conditions
 from batteryscope.planning.frame_sizes import check_crops
@@ -49,11 +50,7 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         check_conditions(study, key)
-        if "winding" in study.evaluate.baselines and study.dataset.volumes is None:
-            raise ConfigError(
-                f"{key}.evaluate.baselines: 'winding' needs scans of cells (dataset.volumes), but "
-                "the data set holds pictures; leave it out."
-            )
+        check_evaluate(study, plan.main.recipe.preprocess, f"{key}.evaluate")
         check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
         _check_domains(study, key)
         for arm in plan.every_arm.values():

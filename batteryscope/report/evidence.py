@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
-from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
+from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.baseline_catalogue import OF_QUANTITIES
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.evaluation.metric_catalogue import METRICS
-from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 

@@ -61,6 +61,7 @@ FINDING_TITLES = {
     "constant": "C-rates at which nothing varies",
     "coverage": "Intervals",
     "covariates": "Do covariates help?",
+    "no_percentage": "No percentage of zero",
 }
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from batteryscope.evaluation.baseline_catalogue import OF_CAPACITIES
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CAPACITIES
 from batteryscope.evaluation.metric_catalogue import name_metric
-from batteryscope.evaluation.regression_comparison import BASELINE_PREFIX, pick
+from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_metrics import measure_errors, measure_fits, read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence

@@ -13,6 +13,7 @@ from batteryscope.report.tables import (
     LEVEL_NAMES,
     NOTHING,
     format_count,
+    format_p,
     format_percent,
     make_comparison_table,
     make_paper_table,
@@ -93,18 +94,12 @@ def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
                 "difference (points)": f"{100 * row['difference']:+.1f}".replace("-", "−"),
                 "95 % interval": interval if pd.notna(row["low"]) else NOTHING,
                 "fits": format_count(row["n_fits"]),
-                "p (Wilcoxon, Holm)": _format_p(row["p_wilcoxon_holm"]),
-                "p (McNemar, Holm)": _format_p(row["p_mcnemar_holm"]),
+                "p (Wilcoxon, Holm)": format_p(row["p_wilcoxon_holm"]),
+                "p (McNemar, Holm)": format_p(row["p_mcnemar_holm"]),
                 "verdict": f"{evidence.label_of(better)} is better" if better else "not certain",
             }
         )
     return show_table(pd.DataFrame(lines), "", ("first", "second", "verdict"))
-
-
-def _format_p(value: float) -> str:
-    if pd.isna(value):
-        return NOTHING
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def show_measures(evidence: StudyEvidence, headline: Headline | None) -> ShownTable | None:

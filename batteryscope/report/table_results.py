@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.table_evidence import TableEvidence
-from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count
+from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count, format_p
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import order_table_arms
 
@@ -22,6 +23,7 @@ FINDING_TITLES = {
     "few_rows": "Few rows",
     "intervals": "Intervals",
     "one_answer": "A network that got stuck",
+    "no_percentage": "No percentage of zero",
 }
 
 
@@ -77,9 +79,25 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
             f" A simple baseline does at least as well in {len(lost)} of {len(parts)} cases: "
             f"{_join(lost)}."
             if lost
-            else " It beats every simple baseline."
+            else f" It {_say_lead(evidence)}."
         )
     return TableHeadline(question, sentence, numbers)
+
+
+def _say_lead(evidence: TableEvidence) -> str:
+    """Say whether the lead over all baselines is more than chance, as far as pairs tell."""
+    if evidence.paired is None:
+        return "errs less than every simple baseline"
+    own = evidence.paired[evidence.paired["first"] == evidence.settings.main_arm]
+    rivals = own[own["second"].map(is_baseline)]
+    cases = rivals.groupby(["target", "domain"])["outcome"]
+    unsure = int((~cases.agg(lambda outcomes: (outcomes == "beaten").all())).sum())
+    if not unsure:
+        return "beats every simple baseline"
+    return (
+        f"errs less than every simple baseline, but in {unsure} of {cases.ngroups} cases that "
+        "may be chance"
+    )
 
 
 def find_best_baseline(
@@ -171,8 +189,9 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
         if pd.notna(row["low"]):
             interval = f"{row['low']:+.1f} to {row['high']:+.1f}".replace("-", "−")
         verdict = "not certain"
-        if pd.notna(row["low"]) and (row["high"] < 0 or row["low"] > 0):
-            verdict = f"{name_arm(row['first'] if row['high'] < 0 else row['second'])} is better"
+        if row["outcome"] != "chance":
+            better = row["first"] if row["outcome"] == "beaten" else row["second"]
+            verdict = f"{name_arm(better)} is better"
         lines.append(
             {
                 "case": f"{name_target(evidence, row['target'])}, {name_domain(row['domain'])}",
@@ -180,8 +199,10 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
                 "second": name_arm(row["second"]),
                 "difference (points)": f"{row['mean']:+.1f}".replace("-", "−"),
                 "95 % interval": interval,
+                "p (Holm)": format_p(row["p_holm"]),
                 "verdict": verdict,
                 "repeats": format_count(row["n"]),
+                "test rows": format_count(row["n_units"]),
             }
         )
     return show_table(pd.DataFrame(lines), "", ("first", "second", "verdict"))

@@ -59,6 +59,13 @@ def format_count(value: float | None) -> str:
     return f"{int(value):,}".replace(",", "\u202f")
 
 
+def format_p(value: float) -> str:
+    """Return a p value to three digits, or a dash for a missing one."""
+    if pd.isna(value):
+        return NOTHING
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
 def as_fraction(value: float) -> float:
     """Return a published share as a fraction; 99.6 can only mean percent."""
     return value / 100 if value > 1 else value

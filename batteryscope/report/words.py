@@ -13,7 +13,7 @@ from batteryscope.config.preprocess import (
     find_tile_shape,
 )
 from batteryscope.config.split import SplitSettings
-from batteryscope.evaluation.baseline_catalogue import OF_CLASSES, find_words
+from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 
 REJECT_REASONS = {
     "unreadable": "cannot be read as a picture",

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.evaluation.predictions import BASELINE_PREFIX, is_baseline
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.baselines import fit_baseline, seed_baseline
 from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, read_half_widths
 from batteryscope.tables.networks import Numbers

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.errors import InputError
-from batteryscope.evaluation.predictions import BASELINE_PREFIX
 from batteryscope.seeds import derive_seed
 from batteryscope.tables.row_order import order_rows
 from batteryscope.tables.table_predictions import COLUMNS, MAIN_STUDY

@@ -14,7 +14,7 @@ from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, read_json, write_json
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.evaluation.predictions import BASELINE_PREFIX
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_file
 from batteryscope.tables.bundle import load_table_bundle

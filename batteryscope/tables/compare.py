@@ -2,128 +2,147 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
+from batteryscope.evaluation.paired import (
+    UnitComparison,
+    average_over_units,
+    compare_on_units,
+    find_left_out_ratio,
+    judge_rivals,
+)
 from batteryscope.evaluation.predictions import is_baseline
-from batteryscope.tables.scores import select_mape
-from batteryscope.tables.table_predictions import SOURCE_ARM, order_table_arms
+from batteryscope.tables.scores import find_zeros
+from batteryscope.tables.table_predictions import (
+    SOURCE_ARM,
+    order_table_arms,
+    select_main_study,
+)
 
 PAIR_COLUMNS = [
     "target", "domain", "first", "second", "role_of_second", "metric", "first_mean",
-    "second_mean", "mean", "sd", "low", "high", "n",
+    "second_mean", "mean", "sd", "low", "high", "n", "n_units", "p_value", "comparisons",
+    "p_holm", "outcome",
 ]  # fmt: skip
-CONFIDENCE = 0.95
+NETWORK, BASELINE, BEST_BASELINE = "network", "baseline", "best_baseline"
 
 
-def find_interval(
-    differences: ArrayLike, test_per_train: float = 0.0
-) -> tuple[float, float, float, float]:
-    """Return mean, sd (ddof 1) and the 95 % interval of the mean difference.
+def find_network_arm(table: pd.DataFrame, main_arm: str) -> str | None:
+    """Name the network that stands for a domain: the main arm, at home the source network.
 
-    Parameters
-    ----------
-    differences
-        (n_repeats,) differences of two arms, one per repeat.
-    test_per_train
-        Test rows per training row. Training parts of repeated splits overlap, which makes
-        the plain variance of the mean too small; Nadeau and Bengio (2003) add this ratio
-        to 1/n. 0 gives the plain Student interval.
-
-    Returns
-    -------
-    tuple of float
-        ``mean, sd, low, high``; the last three are NaN with fewer than two repeats.
+    ``table`` holds the rows of one target and domain.
     """
-    from scipy.special import stdtrit
-
-    values = np.asarray(differences, dtype=np.float64)
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return mean, float("nan"), float("nan"), float("nan")
-    sd = float(values.std(ddof=1))
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd * float(np.sqrt(1 / n + test_per_train))
-    return mean, sd, mean - half, mean + half
-
-
-def find_best_baseline(scores: pd.DataFrame, target: str, domain: str) -> str | None:
-    """Name the baseline with the lowest mean MAPE on the test rows; None without baselines.
-
-    The choice looks at the same test rows that the comparison then uses, which favours the
-    baseline a little; a network that beats it has beaten every baseline.
-    """
-    here = _select_place(scores, target, domain)
-    means = here[here["arm"].map(is_baseline)].groupby("arm", sort=False)["score"].mean()
-    return str(means.idxmin()) if len(means) else None
-
-
-def find_network_arm(scores: pd.DataFrame, target: str, domain: str, main_arm: str) -> str | None:
-    """Name the network that stands for a domain: the main arm, at home the source network."""
-    arms = set(_select_place(scores, target, domain)["arm"])
+    arms = set(table["arm"])
     return next((arm for arm in (main_arm, SOURCE_ARM) if arm in arms), None)
 
 
 def compare_pairs(
-    scores: pd.DataFrame, main_arm: str, test_per_train: Mapping[str, float] | None = None
+    predictions: pd.DataFrame,
+    main_arm: str,
+    ratios: Mapping[str, float] | None = None,
+    units: "pd.Series[str] | None" = None,
 ) -> pd.DataFrame:
-    """Compare the main arm with the other networks and the best baseline, repeat by repeat.
+    """Compare the main arm with the other networks and with every baseline.
 
     Parameters
     ----------
-    scores
-        Table of :func:`score_predictions` (test rows).
+    predictions
+        Networks and baselines; the test rows of the main study count.
     main_arm
         The arm in question; in the source domain the arm ``source`` takes its place.
-    test_per_train
-        Test rows per training row of each domain, for :func:`find_interval`.
+    ratios
+        Of :func:`find_left_out_ratios`; 0 where a domain is not named.
+    units
+        Name of the independent unit of each row, by ``sample_id``: rows that the split keeps
+        together (:func:`batteryscope.tables.split_rows.find_row_groups`). A row without one
+        counts for itself.
 
     Returns
     -------
     DataFrame
-        ``target, domain, first, second, role_of_second`` (network | best_baseline),
-        ``metric`` (mape), ``first_mean, second_mean, mean, sd, low, high`` (percentage
-        points of MAPE, first minus second: negative where the first is better) and ``n``,
-        the repeats that both arms have.
+        ``target, domain, first, second, role_of_second`` (``network | baseline | best_baseline``,
+        the one with the lowest error), ``metric`` (mape, or mae of targets that are 0 somewhere),
+        ``first_mean, second_mean, mean, sd, low, high`` (percentage points or unit, first minus
+        second: negative where the first is better), ``n`` (repeats that both arms have),
+        ``n_units`` (different ones), ``p_value``, and after Holm's correction for the
+        ``comparisons`` with networks or with baselines ``p_holm`` and ``outcome``
+        (``beaten | chance | better``: what happens to the second).
     """
-    mape = select_mape(scores)
+    main, zeros = select_main_study(predictions), find_zeros(predictions)
+    test = main[main["role"] == "test"]
+    names = test["sample_id"] if units is None else test["sample_id"].map(units)
+    test = test.assign(
+        error=(test["y_pred"] - test["y_true"]).abs(), unit=names.fillna(test["sample_id"])
+    )
     rows = []
-    for target, domain in dict.fromkeys(zip(mape["target"], mape["domain"], strict=True)):
-        first = find_network_arm(mape, target, domain, main_arm)
+    for target, domain in dict.fromkeys(zip(test["target"], test["domain"], strict=True)):
+        here = test[(test["target"] == target) & (test["domain"] == domain)]
+        first = find_network_arm(here, main_arm)
         if first is None:
             continue
-        here = _select_place(mape, target, domain)
-        arms = [a for a in order_table_arms(here) if a != first and not is_baseline(a)]
-        rivals = [(arm, "network") for arm in arms]
-        if best := find_best_baseline(mape, target, domain):
-            rivals.append((best, "best_baseline"))
-        by_repeat = here.pivot_table(index="repeat", columns="arm", values="score")
-        for second, role in rivals:
-            both = by_repeat[[first, second]].dropna()
-            if both.empty:
-                continue
-            ratio = (test_per_train or {}).get(domain, 0.0)
-            interval = find_interval(both[first] - both[second], ratio)
-            means = both[first].mean(), both[second].mean()
-            rows.append([target, domain, first, second, role, "mape", *means, *interval, len(both)])
+        metric = "mae" if (target, domain) in zeros else "mape"
+        if metric == "mape":
+            here = here.assign(error=100 * here["error"] / here["y_true"].abs())
+        errors = {str(arm): average_over_units(own) for arm, own in here.groupby("arm")}
+        arms = [arm for arm in order_table_arms(here) if arm != first]
+        ratio = (ratios or {}).get(domain, 0.0)
+        for family in (
+            [a for a in arms if not is_baseline(a)],
+            [a for a in arms if is_baseline(a)],
+        ):
+            pairs = {
+                arm: pair
+                for arm in family
+                if (pair := compare_on_units(errors[first], errors[arm], ratio))
+            }
+            for line in _list_pairs(pairs, metric):
+                rows.append({"target": target, "domain": domain, "first": first, **line})
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
-def count_test_per_train(split: pd.DataFrame, domains: "pd.Series[str]") -> dict[str, float]:
-    """Return test rows per training row of each domain.
+def _list_pairs(pairs: Mapping[str, UnitComparison], metric: str) -> list[dict[str, object]]:
+    """List the comparisons of one arm with networks or with baselines."""
+    verdicts = judge_rivals(
+        {arm: -pair.difference for arm, pair in pairs.items()},
+        {arm: pair.p_value for arm, pair in pairs.items()},
+    )
+    best = min(pairs, key=lambda arm: pairs[arm].mean_second, default="")
+    lines: list[dict[str, object]] = []
+    for arm, pair in pairs.items():
+        role = NETWORK
+        if is_baseline(arm):
+            role = BEST_BASELINE if arm == best else BASELINE
+        lines.append(
+            {
+                "second": arm,
+                "role_of_second": role,
+                "metric": metric,
+                "first_mean": pair.mean_first,
+                "second_mean": pair.mean_second,
+                "mean": pair.difference,
+                "sd": pair.sd,
+                "low": pair.low,
+                "high": pair.high,
+                "n": pair.n_fits,
+                "n_units": pair.n_units,
+                "p_value": pair.p_value,
+                "comparisons": len(pairs),
+                "p_holm": verdicts[arm].p_holm,
+                "outcome": verdicts[arm].outcome,
+            }
+        )
+    return lines
+
+
+def find_left_out_ratios(split: pd.DataFrame, domains: "pd.Series[str]") -> dict[str, float]:
+    """Return what a fit leaves out in turn per training row (:func:`find_left_out_ratio`).
 
     Parameters
     ----------
     split
-        ``sample_id, role`` over all repeats.
+        ``sample_id, repeat, fold, role`` over all repeats.
     domains
         Domain of each row, indexed by ``sample_id``.
     """
-    counts = pd.crosstab(split["sample_id"].map(domains), split["role"])
-    counts = counts.reindex(columns=["test", "train"], fill_value=0)
-    return {str(d): float(c["test"] / max(c["train"], 1)) for d, c in counts.iterrows()}
-
-
-def _select_place(scores: pd.DataFrame, target: str, domain: str) -> pd.DataFrame:
-    here = select_mape(scores)
-    return here[(here["target"] == target) & (here["domain"] == domain)]
+    by_domain = split.groupby(split["sample_id"].map(domains))
+    return {str(domain): find_left_out_ratio(rows) for domain, rows in by_domain}

@@ -5,19 +5,20 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.core.progress import log
+from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.planning.layout import RowLayout
 from batteryscope.tables.ablations import find_full_values, summarise_ablations
 from batteryscope.tables.baselines import predict_baselines
-from batteryscope.tables.compare import compare_pairs, count_test_per_train
+from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
 from batteryscope.tables.findings import find_table_findings
 from batteryscope.tables.intervals import measure_intervals
 from batteryscope.tables.scores import (
     compare_table_arms,
-    flatten_table_metrics,
     score_predictions,
 )
 from batteryscope.tables.sentences import SENTENCES
+from batteryscope.tables.split_rows import find_row_groups
 from batteryscope.tables.table_predictions import check_table_predictions, name_source_arm
 
 
@@ -41,8 +42,9 @@ def compare_study(layout: RowLayout, out: Path) -> None:
 
     scores = score_predictions(predictions)
     comparison = compare_table_arms(predictions, settings)
-    ratios = count_test_per_train(split, manifest.set_index("sample_id")["domain"])
-    pairs = compare_pairs(scores, settings.main_arm, ratios)
+    ratios = find_left_out_ratios(split, manifest.set_index("sample_id")["domain"])
+    groups = find_row_groups(manifest, list(settings.dataset.features))
+    pairs = compare_pairs(predictions, settings.main_arm, ratios, groups)
     ablations = summarise_ablations(predictions, find_full_values(manifest, split, settings))
     intervals = measure_intervals(predictions, settings.evaluate.coverage)
     findings = find_table_findings(
@@ -57,6 +59,6 @@ def compare_study(layout: RowLayout, out: Path) -> None:
         "ablations": ablations,
         "intervals": intervals,
     }
-    metrics = flatten_table_metrics(comparison)
+    metrics = flatten_metrics(comparison, ratios, by="domain")
     write_comparison(out, tables, metrics, findings, SENTENCES)
     log.info("%d predictions of %d arms", len(predictions), predictions["arm"].nunique())

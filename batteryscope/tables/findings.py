@@ -12,6 +12,7 @@ from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
 from batteryscope.tables.verdicts import (
     find_break_evens,
+    find_missing_percentages,
     judge_baselines,
     judge_pretrained,
     judge_transfer,
@@ -60,10 +61,12 @@ def find_table_findings(
     list of Finding
         Kinds: ``baseline`` (a simple model against the
         network), ``transfer`` (whether it pays), ``pretrained`` (the network as it is),
-        ``break_even``, ``constant_feature``, ``few_rows``, ``intervals``, ``one_answer``;
+        ``break_even``, ``constant_feature``, ``few_rows``, ``intervals``, ``one_answer``,
+        ``no_percentage``;
         severities ``good``, ``info`` and ``warning``, warnings first.
     """
     findings = [
+        *find_missing_percentages(pairs, settings),
         *judge_baselines(pairs, settings),
         *judge_transfer(pairs, settings),
         *judge_pretrained(scores, settings),

@@ -1,7 +1,7 @@
 """How arms, baselines, domains and columns are called in figures and reports."""
 
 from batteryscope.config.table_data import ColumnSettings, TableDatasetSettings
-from batteryscope.evaluation.baseline_catalogue import OF_ROWS, find_words
+from batteryscope.core.baseline_catalogue import OF_ROWS, find_words
 
 ARM_LABELS = {
     "source": "source network",

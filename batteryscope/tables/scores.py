@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.table_predictions import (
@@ -25,23 +25,10 @@ COMPARISON_COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
 LEVEL = "row"
-PAPER_ARM = "paper"
-DIGITS = 6
 
 
 def measure(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return one of :data:`METRICS` for the rows of one fit.
-
-    Raises
-    ------
-    InputError
-        If a true value is 0, against which no percentage exists.
-    """
-    if metric == "mape" and (np.asarray(y_true) == 0).any():
-        raise InputError(
-            "A target value is 0, so its percentage error is not defined; remove the row or "
-            "give the target a range that leaves 0 out."
-        )
+    """Return one of :data:`METRICS` for the rows of one fit; NaN where it is not defined."""
     formula = METRIC_CATALOGUE[metric].measure
     assert formula is not None, metric
     return formula(y_true, y_pred)
@@ -62,13 +49,17 @@ def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataF
     DataFrame
         ``arm, target, domain, ablation, value, repeat, metric, score, n``; metrics
         ``mape`` (percent), ``mae``, ``rmse`` (unit of the target), ``r2``; ``n`` counts the
-        rows of that repeat. Sorted by these columns, arms as in ``order_table_arms``.
+        rows of that repeat. No ``mape`` of targets that are 0 in some row of the
+        domain. Sorted by these columns, arms as in ``order_table_arms``.
     """
     keys = SCORE_COLUMNS[:6]
     asked = predictions[predictions["role"] == role]
+    zeros = find_zeros(predictions)
     rows = []
     for place, part in asked.groupby(keys, sort=True, dropna=False):
         for metric in METRICS:
+            if metric == "mape" and place[1:3] in zeros:
+                continue
             score = measure(metric, part["y_true"], part["y_pred"])
             rows.append([*place, metric, score, len(part)])
     scores = pd.DataFrame(rows, columns=SCORE_COLUMNS)
@@ -76,6 +67,12 @@ def score_predictions(predictions: pd.DataFrame, role: str = "test") -> pd.DataF
     return scores.sort_values(
         "arm", key=lambda arms: arms.map(place_of), kind="stable", ignore_index=True
     )
+
+
+def find_zeros(predictions: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return target and domain wherever a true value is 0, which has no percentage error."""
+    rows = predictions.loc[predictions["y_true"] == 0, ["target", "domain"]].drop_duplicates()
+    return {(str(target), str(domain)) for target, domain in rows.to_numpy()}
 
 
 def select_mape(scores: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +94,7 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
     Returns
     -------
     DataFrame
-        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper``. ``level`` is
+        ``arm, backbone, target, domain, level, metric, mean, sd, n, paper, fits``. ``level`` is
         ``row``, ``mean`` and ``sd`` (ddof 1; empty for a single repeat) are over repeats,
         ``n`` counts distinct test rows. Targets in the order of the settings, the source
         domain first. A published value without counterpart gets a row of the arm ``paper``.
@@ -114,8 +111,8 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
             here = scores[(scores["target"] == target) & (scores["domain"] == domain)]
             for arm in order_table_arms(here):
                 mine = here[here["arm"] == arm].groupby("metric")["score"]
-                means, sds = mine.mean(), mine.std(ddof=1)
-                for metric in METRICS:
+                means, sds, fits = mine.mean(), mine.std(ddof=1), mine.count()
+                for metric in (m for m in METRICS if m in means):
                     rows.append(
                         {
                             "arm": arm,
@@ -128,9 +125,10 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
                             "sd": sds[metric],
                             "n": units[arm, target, domain],
                             "paper": np.nan,
+                            FITS: fits[metric],
                         }
                     )
-    comparison = pd.DataFrame(rows, columns=COMPARISON_COLUMNS).astype({"n": "Int64"})
+    comparison = pd.DataFrame(rows, columns=[*COMPARISON_COLUMNS, FITS]).astype({"n": "Int64"})
     return _add_paper(comparison, settings.evaluate.paper, source)
 
 
@@ -141,18 +139,6 @@ def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
     network = settings.networks[target]
     name = f"mlp_{network.hidden_layers}x{network.nodes}"
     return f"{name}+{network.adapter_nodes or network.nodes}" if arm == "adapter" else name
-
-
-def flatten_table_metrics(comparison: pd.DataFrame) -> dict[str, float]:
-    """Flatten to ``<arm>.row.<domain>.<target>.<metric>`` → mean, sorted, 6 digits."""
-    metrics = {
-        f"{row['arm']}.{row['level']}.{row['domain']}.{row['target']}.{row['metric']}": round(
-            float(row["mean"]), DIGITS
-        )
-        for row in comparison.to_dict("records")
-        if row["arm"] != PAPER_ARM and np.isfinite(row["mean"])
-    }
-    return dict(sorted(metrics.items()))
 
 
 def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: str) -> pd.DataFrame:

@@ -1,15 +1,17 @@
 """Whether simple models beat the networks and whether transfer pays."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.baseline_catalogue import OF_ROWS, find_words
 from batteryscope.core.finding import Finding, Severity
-from batteryscope.evaluation.baseline_catalogue import OF_ROWS, find_words
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.ablations import find_break_even
+from batteryscope.tables.compare import BASELINE, BEST_BASELINE
 from batteryscope.tables.labels import name_column, name_domain
 from batteryscope.tables.scores import select_mape
 from batteryscope.tables.table_predictions import SOURCE_ARM
@@ -25,48 +27,59 @@ NAMES_IN_SENTENCES = {
 
 
 def judge_baselines(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
-    """Find where the best simple model beats the network, and by how much.
+    """Find where simple models beat the network, and by how much.
 
-    A warning if its mean MAPE is not higher ("beats" if the 95 % interval of the difference
-    leaves zero out), good if the interval lies on the side of the network. The best baseline
-    is chosen by the same test rows, which favours it a little.
+    Good if the network beats every baseline; else what the hardest of them reaches: a warning if
+    its error is not higher ("beats" if chance does not explain that).
     """
-    for pair in pairs[pairs["role_of_second"] == "best_baseline"].to_dict("records"):
+    rivals = pairs[pairs["second"].map(is_baseline)]
+    for (target, domain), here in rivals.groupby(["target", "domain"], sort=False):
+        pair = _find_hardest(here)
         severity: Severity = "warning"
         if pair["mean"] < 0:
-            severity = "good" if pair["high"] < 0 else "info"
+            severity = "good" if (here["outcome"] == "beaten").all() else "info"
         facts = {
-            "is_certain": pair["low"] > 0,
-            "place": name_place(pair["target"], pair["domain"], settings),
+            "is_certain": pair["outcome"] == "better",
+            "place": name_place(target, domain, settings),
             "ours": name_in_sentence(pair["first"]),
-            "mape": pair["first_mean"],
+            "error": pair["first_mean"],
+            "measure": _name_measure(pair["metric"], target, settings),
             "rival": _describe_rival(pair),
             "difference": pair["mean"],
         }
         yield Finding("baseline", severity, facts)
 
 
+def _find_hardest(pairs: pd.DataFrame) -> dict[Hashable, Any]:
+    """Return the pair of the hardest baseline: one that is not beaten, then the lowest error."""
+    is_beaten = pairs["outcome"] == "beaten"
+    order = pairs.assign(is_beaten=is_beaten).sort_values(["is_beaten", "second_mean", "second"])
+    return order.to_dict("records")[0]
+
+
 def judge_transfer(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
     """Find whether the main arm is better than what the target rows alone give.
 
-    Rivals are the network from scratch and the best baseline. Transfer does not pay where
-    one of them has a mean MAPE that is not higher.
+    Rivals are the network from scratch and the baselines. Transfer does not pay where one of them
+    has a mean error that is not higher; told are the network from scratch and the best baseline.
     """
-    alone = (pairs["second"] == "scratch") | (pairs["role_of_second"] == "best_baseline")
+    alone = (pairs["second"] == "scratch") | pairs["second"].map(is_baseline)
     ours = pairs[alone & (pairs["first"] == settings.main_arm) & (pairs["first"] != "scratch")]
-    for (target, domain), rivals in ours.groupby(["target", "domain"], sort=False):
+    for (target, domain), every in ours.groupby(["target", "domain"], sort=False):
+        rivals = every[every["role_of_second"] != BASELINE]
         better = rivals[rivals["mean"] >= 0]
         told = better if len(better) else rivals
         severity: Severity = "info"
         if len(better):
             severity = "warning"
-        elif (rivals["high"] < 0).all():
+        elif (every["outcome"] == "beaten").all():
             severity = "good"
         facts = {
-            "is_certain": bool((better["low"] > 0).any()),
+            "is_certain": bool((better["outcome"] == "better").any()),
             "place": name_place(target, domain, settings),
             "ours": name_in_sentence(settings.main_arm),
-            "mape": float(rivals["first_mean"].iloc[0]),
+            "error": float(rivals["first_mean"].iloc[0]),
+            "measure": _name_measure(rivals["metric"].iloc[0], target, settings),
             "rivals": [_describe_rival(pair) for pair in told.to_dict("records")],
         }
         yield Finding("transfer", severity, facts)
@@ -111,7 +124,7 @@ def find_break_evens(
 ) -> Iterator[Finding]:
     """Find from how many target rows on scratch and the best baseline replace transfer."""
     arm = settings.main_arm
-    alone = (pairs["second"] == "scratch") | (pairs["role_of_second"] == "best_baseline")
+    alone = (pairs["second"] == "scratch") | (pairs["role_of_second"] == BEST_BASELINE)
     for pair in pairs[alone & (pairs["first"] == arm)].to_dict("records"):
         target, domain, rival = pair["target"], pair["domain"], pair["second"]
         rows, measured = find_break_even(ablations, arm, rival, target, domain)
@@ -138,12 +151,33 @@ def name_place(target: object, domain: object, settings: TableStudySettings) -> 
     return f"{name_column(str(target), column)} of {name_domain(str(domain))}"
 
 
-def _describe_rival(pair: dict[Any, Any]) -> dict[str, Any]:
+def find_missing_percentages(
+    pairs: pd.DataFrame, settings: TableStudySettings
+) -> Iterator[Finding]:
+    """Find the targets without MAPE, since a true value of them is 0."""
+    absolute = pairs[pairs["metric"] == "mae"].drop_duplicates(["target", "domain"])
+    for pair in absolute.to_dict("records"):
+        facts = {"place": name_place(pair["target"], pair["domain"], settings)}
+        yield Finding("no_percentage", "warning", facts)
+
+
+def _name_measure(metric: str, target: object, settings: TableStudySettings) -> dict[str, str]:
+    """Name the error that models are compared by, its unit, and that of differences."""
+    if metric == "mape":
+        return {"label": "MAPE", "unit": "%", "points": "percentage points"}
+    unit = settings.dataset.targets[str(target)].unit
+    return {"label": "MAE", "unit": unit, "points": unit}
+
+
+def _describe_rival(pair: Mapping[Hashable, Any]) -> dict[str, Any]:
     """Return the name and error of the second of a pair, and what is known of the difference."""
     known = np.isfinite(pair["low"])
     return {
         "name": name_in_sentence(pair["second"]),
-        "mape": pair["second_mean"],
+        "error": pair["second_mean"],
         "repeats": int(pair["n"]),
+        "rows": int(pair["n_units"]),
+        "p_holm": pair["p_holm"] if np.isfinite(pair["p_holm"]) else None,
+        "comparisons": int(pair["comparisons"]),
         "interval": (float(pair["low"]), float(pair["high"])) if known else None,
     }

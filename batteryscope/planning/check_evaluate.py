@@ -1,0 +1,107 @@
+"""What is asked for in ``evaluate`` but cannot have an effect in a study is refused."""
+
+from collections.abc import Mapping
+
+from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
+from batteryscope.config.study import StudySettings
+from batteryscope.core.baseline_catalogue import (
+    OF_CAPACITIES,
+    OF_CLASSES,
+    OF_QUANTITIES,
+    Baseline,
+    Need,
+)
+from batteryscope.errors import ConfigError
+
+FOR_CLASSES = ("survey", "survey_format", "paper_classes", "paper_accuracy")
+FOR_NUMBERS = ("coverage",)
+
+
+def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: str) -> None:
+    """Refuse settings that were written although they cannot have an effect.
+
+    Parameters
+    ----------
+    study
+        The study.
+    preprocess
+        Of the main arm, beside whose tiles measurements lie.
+    key
+        Where ``evaluate`` stands, for messages.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, what was found and what can be asked for.
+    """
+    written = study.evaluate.model_fields_set
+    if "baselines" in written:
+        wanted = study.evaluate.baselines
+        offered = list_offered(study, preprocess)
+        _check_baselines(wanted, find_baselines(study), offered, f"{key}.baselines")
+    targets = study.dataset.targets
+    useless, what = (FOR_NUMBERS, "classes") if targets is None else (FOR_CLASSES, "numbers")
+    for name in useless:
+        value = getattr(study.evaluate, name)
+        if name in written and value != type(study.evaluate).model_fields[name].default:
+            raise ConfigError(
+                f"{key}.{name}: it has no effect in a study that predicts {what}; leave it out."
+            )
+    if study.evaluate.paper_accuracy is not None and not study.evaluate.paper_classes:
+        raise ConfigError(
+            f"{key}.paper_accuracy: it checks the table paper_classes, which is not there; add "
+            "that table, or leave this out."
+        )
+
+
+def find_baselines(study: StudySettings) -> Mapping[str, Baseline]:
+    """Return the baselines that a study knows, by name."""
+    targets = study.dataset.targets
+    if targets is None:
+        return OF_CLASSES
+    return OF_CAPACITIES if all(q.axis for q in targets.listed) else OF_QUANTITIES
+
+
+def list_offered(study: StudySettings, preprocess: PreprocessSettings) -> set[Need]:
+    """List what baselines can get in a study of pictures."""
+    offered: set[Need] = {"labels", "grey_levels", "metadata", "texture"}
+    if isinstance(preprocess, CoatingCropSettings):
+        offered |= {"thresholds", "thickness"}
+    if study.dataset.volumes is not None and isinstance(preprocess, CtSlicesSettings):
+        offered.add("windings")
+    if study.dataset.covariates is not None:
+        offered.add("covariates")
+    return offered
+
+
+def _check_baselines(
+    wanted: list[str], known: Mapping[str, Baseline], offered: set[Need], key: str
+) -> None:
+    choice = [n for n, own in known.items() if own.is_asked_for and own.needs <= offered]
+    given = [n for n, own in known.items() if not own.is_asked_for and own.needs <= offered]
+    for name in wanted:
+        baseline = known.get(name)
+        if baseline is not None and (lacking := sorted(baseline.needs - offered)):
+            raise ConfigError(
+                f"{key}: '{name}' needs {NEEDS[lacking[0]]}, which this study does not have; "
+                f"choose among {', '.join(choice)}, or leave it out."
+            )
+        if baseline is None or not baseline.is_asked_for:
+            can = f"choose among {', '.join(choice)}" if choice else "leave baselines out"
+            raise ConfigError(
+                f"{key}: '{name}' has no effect here, where {', '.join(given)} are always "
+                f"compared; {can}."
+            )
+
+
+NEEDS: Mapping[Need, str] = {
+    "labels": "labels",
+    "grey_levels": "grey levels of pictures",
+    "metadata": "the settings of an instrument",
+    "texture": "tiles",
+    "thresholds": "crops of coatings (preprocess.method coating_crop)",
+    "thickness": "crops of coatings (preprocess.method coating_crop)",
+    "windings": "scans of cells (dataset.volumes)",
+    "rows": "rows of a table",
+    "covariates": "values beside the pictures (dataset.covariates)",
+}
