@@ -11,8 +11,8 @@ import pytest
 from batteryscope.config.json_text import read_settings
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.core import disk_space
-from batteryscope.core.disk_space import check_free_space
-from batteryscope.errors import ConfigError, DiskFullError
+from batteryscope.core.disk_space import check_free_space, check_writable
+from batteryscope.errors import ConfigError, DiskFullError, InputError
 from batteryscope.workflow.command_line import make_parser, run_program
 from tests.conftest import ROOT
 
@@ -72,6 +72,15 @@ def test_strange_error_on_a_full_disk_is_about_the_disk(full_disk, tmp_path, cap
 def test_full_disk_is_noticed_before_work_starts(full_disk, tmp_path):
     with pytest.raises(DiskFullError, match="free some space"):
         check_free_space(tmp_path / "work")
+
+
+def test_folder_for_results_that_cannot_be_written_is_noticed_before_work_starts(
+    tmp_path, monkeypatch
+):
+    check_writable(tmp_path / "work")
+    monkeypatch.setattr(disk_space.os, "access", lambda place, _: place != tmp_path)
+    with pytest.raises(InputError, match=r"cannot be written, but results go to .*/work; change"):
+        check_writable(tmp_path / "work")
 
 
 def test_missing_permission_is_one_sentence(tmp_path, capsys):
