@@ -92,8 +92,8 @@ WORKPLACES = (Path("work"), Path(".snakemake"), Path(tempfile.gettempdir()))
 try:
     for place in WORKPLACES:
         check_free_space(place)
-    if IS_RUN:
-        check_writable(Path("work"))
+    for place in (Path("work"), MODELS, REPORTS) if IS_RUN else ():
+        check_writable(place)
     # Snakemake looks for its lock after it has read this file.
     is_ours = IS_RUN and not ASKED.nolock and ASKED.executor in (None, "local")
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None

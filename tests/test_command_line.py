@@ -3,6 +3,7 @@
 import argparse
 import errno
 import importlib
+import os
 import shutil
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def test_folder_for_results_that_cannot_be_written_is_noticed_before_work_starts
         check_writable(tmp_path / "work")
 
 
-def test_missing_permission_is_one_sentence(tmp_path, capsys):
-    error = PermissionError(errno.EACCES, "Permission denied", "work/x.csv")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_missing_permission_is_one_sentence(number, capsys):
+    error = OSError(number, os.strerror(number), "work/x.csv")
     assert run_program(lambda _: raise_error(error), make_parser(""), []) == 1
     said = capsys.readouterr().err
     assert said == "ERROR: work/x.csv: Permission denied; check its permissions.\n"

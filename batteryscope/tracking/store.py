@@ -6,8 +6,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import BatteryscopeError
@@ -34,6 +39,8 @@ CLIENT_ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+T = TypeVar("T")
 
 
 class TrackingUnavailableError(BatteryscopeError):
@@ -78,23 +85,48 @@ def probe_store(uri: str) -> None:
     Raises
     ------
     TrackingUnavailableError
-        If an http(s) server does not answer within 3 s. Any answer counts, since a
-        proxy may hide the health page. Other stores are not probed.
+        If an http(s) server does not answer within 3 s, however slowly it sends. Any answer
+        counts, since a proxy may hide the health page. Other stores are not probed.
     """
     if not uri.startswith(HTTP):
         return
     request = urllib.request.Request(
         pass_credentials(uri).rstrip("/") + "/health", method="GET", headers=find_header()
     )
-    try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
+
+    def ask() -> None:
+        with (
+            suppress(urllib.error.HTTPError),
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS),
+        ):
             pass
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError) as error:
+
+    try:
+        _call_within(PROBE_SECONDS, ask)
+    except (OSError, ValueError, HTTPException) as error:
         raise TrackingUnavailableError(
             f"MLflow at {hide_password(uri)} does not answer ({describe_failure(error)})."
         ) from None
+
+
+def _call_within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise TimeoutError.
+
+    Limits of sockets begin anew at every byte. A call that is given up goes on in a thread that
+    does not keep the program alive.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    if not wait([answer], seconds).done:
+        raise TimeoutError(f"no whole answer within {seconds:g} s")
+    return answer.result()
 
 
 def probe_database(uri: str) -> None:
@@ -214,7 +246,13 @@ def _connect(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    client.search_experiments(max_results=1)
+    if uri.startswith(HTTP):
+        limit, retries = (
+            float(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES")
+        )
+        _call_within((limit + 1) * (retries + 1), lambda: client.search_experiments(max_results=1))
+    else:
+        client.search_experiments(max_results=1)
     return client
 
 
