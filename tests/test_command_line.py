@@ -89,7 +89,7 @@ def test_missing_permission_is_one_sentence(number, capsys):
     error = OSError(number, os.strerror(number), "work/x.csv")
     assert run_program(lambda _: raise_error(error), make_parser(""), []) == 1
     said = capsys.readouterr().err
-    assert said == "ERROR: work/x.csv: Permission denied; check its permissions.\n"
+    assert said == f"ERROR: work/x.csv: {os.strerror(number)}; check its permissions.\n"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
