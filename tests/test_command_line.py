@@ -70,6 +70,17 @@ def test_strange_error_on_a_full_disk_is_about_the_disk(full_disk, tmp_path, cap
     assert text.count("\n") == 1
 
 
+def test_of_a_copy_between_two_disks_the_full_one_is_named(tmp_path, monkeypatch):
+    source, target = tmp_path / "temporary", tmp_path / "work"
+    source.mkdir()
+    target.mkdir()
+    usage = shutil.disk_usage(Path())
+    free = {source: 10**9, target: 0}
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda at: usage._replace(free=free[at]))
+    error = OSError(errno.ENOSPC, "No space left", f"{source}/a", None, f"{target}/a")
+    assert f"holds {target};" in str(disk_space.find_full_disk(error, [source]))
+
+
 def test_full_disk_is_noticed_before_work_starts(full_disk, tmp_path):
     with pytest.raises(DiskFullError, match="free some space"):
         check_free_space(tmp_path / "work")

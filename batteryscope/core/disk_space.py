@@ -72,8 +72,9 @@ def find_full_disk(error: BaseException, paths: Sequence[Path]) -> str | None:
     fullest = min(reversed(paths or [Path()]), key=_count_free_bytes)
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in _FULL:
-            named = isinstance(link.filename, str)
-            return explain_full_disk(Path(link.filename) if named else fullest)
+            # Of a copy from one disk to another both are named.
+            named = [Path(n) for n in (link.filename2, link.filename) if isinstance(n, str)]
+            return explain_full_disk(min(named or [fullest], key=_count_free_bytes))
         if "No space left on device" in str(link) or "disk is full" in str(link):
             return explain_full_disk(fullest)
     return explain_full_disk(fullest) if is_disk_full(fullest) else None
