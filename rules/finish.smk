@@ -34,9 +34,11 @@ def find_gaps():
         for job in dag.jobs
         if job.output
     ]
+    # With --until a step counts that had to run: of what is finished, pieces between may be missing.
+    targets = [job for job in dag.targetjobs if not ASKED.until or dag.needrun(job)]
     asked = [
         str(path)
-        for job in dag.targetjobs
+        for job in targets
         for path in job.output or job.input
         if not path.is_temp
     ]
