@@ -6,9 +6,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 3.0
 LOCK_SECONDS = 120.0
+MIRROR_SECONDS = 1200.0  # as long as another study may take to write all its runs
 ARTIFACT_FOLDER = "mlartifacts"
 SQLITE_PREFIX = "sqlite:///"
 SERVER_DATABASES = ("postgresql", "mysql", "mssql")
@@ -216,6 +217,22 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
         raise TrackingUnavailableError(
             f"MLflow store {hide_password(uri)} cannot be used ({describe_failure(error)})."
         ) from error
+
+
+@contextmanager
+def hold_store(uri: str) -> Iterator[None]:
+    """Let one process at a time bring the runs in a SQLite database in line; servers are not held.
+
+    Two that begin together would both find nothing, and write every run twice.
+    """
+    database = find_database(uri)
+    if database is None:
+        yield
+        return
+    from filelock import FileLock
+
+    with FileLock(f"{database}.mirror.lock", timeout=MIRROR_SECONDS):
+        yield
 
 
 def find_experiment(client: "MlflowClient", uri: str, name: str) -> str:
