@@ -32,6 +32,7 @@ from batteryscope.config.source import name_source, read_overlays
 from batteryscope.core.safe_text import show_controls
 from batteryscope.core.disk_space import (
     check_free_space,
+    check_writable,
     explain_full_disk,
     is_disk_full,
 )
@@ -46,11 +47,7 @@ from batteryscope.plan import plan_study
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.core.process_end import RUN_PROCESS
 from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
-from batteryscope.workflow.run_claim import (
-    FolderBusyError,
-    claim_folder,
-    describe_release,
-)
+from batteryscope.workflow.run_claim import claim_folder, describe_release
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.tracking.address import ADDRESS, pass_credentials
@@ -91,7 +88,12 @@ def refuse(error):
     sys.exit(f"ERROR: {show_controls(name_source(str(error), params, overlays))}")
 
 
+WORKPLACES = (Path("work"), Path(".snakemake"), Path(tempfile.gettempdir()))
 try:
+    for place in WORKPLACES:
+        check_free_space(place)
+    for place in (Path("work"), MODELS, REPORTS) if IS_RUN else ():
+        check_writable(place)
     # Snakemake looks for its lock after it has read this file.
     is_ours = IS_RUN and not ASKED.nolock and ASKED.executor in (None, "local")
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
@@ -100,8 +102,8 @@ try:
         print(describe_release(CLAIM.released), file=sys.stderr)
     for damaged in remove_damaged() if CLAIM else []:
         print(show_controls(describe_removal(damaged)), file=sys.stderr)
-except FolderBusyError as error:
-    sys.exit(f"ERROR: {error}")
+except BatteryscopeError as error:
+    sys.exit(f"ERROR: {show_controls(str(error))}")
 
 if SCRATCH:
     # Snakemake made one before it came here, which a kill would leave behind.
@@ -111,7 +113,6 @@ if SCRATCH:
     atexit.register(SCRATCH.remove)
 
 try:
-    check_free_space(Path("work"))
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
     PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
     check_project(PROJECT, PLANS)

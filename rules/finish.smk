@@ -1,6 +1,7 @@
 # Every run ends with a look at what it leaves: Snakemake counts jobs, people want files.
 from contextlib import suppress
 
+from batteryscope.workflow.file_dates import bring_to_present, describe_change
 from batteryscope.workflow.result_ledger import forget_results, note_results
 from batteryscope.workflow.run_outcome import JobOutcome, explain_gaps
 
@@ -33,9 +34,11 @@ def find_gaps():
         for job in dag.jobs
         if job.output
     ]
+    # With --until a step counts that had to run: of what is finished, pieces between may be missing.
+    targets = [job for job in dag.targetjobs if not ASKED.until or dag.needrun(job)]
     asked = [
         str(path)
-        for job in dag.targetjobs
+        for job in targets
         for path in job.output or job.input
         if not path.is_temp
     ]
@@ -51,8 +54,19 @@ def list_fits():
     return [path.parent for path in Path("work").glob("*/state/*/*/fit.json")]
 
 
+def renew_dates():
+    """Let no input be dated later than the clock, which Snakemake takes for a failure of its job."""
+    jobs = workflow.dag.needrun_jobs()
+    try:
+        if changed := bring_to_present(str(path) for job in jobs for path in job.input):
+            print(show_controls(describe_change(changed)), file=sys.stderr)
+    except BatteryscopeError as error:
+        sys.exit(f"ERROR: {show_controls(str(error))}")
+
+
 def note_start():
     """Forget what is about to be written; note what is kept, where nothing is known of it yet."""
+    renew_dates()
     if CLAIM is not None:
         dag = workflow.dag
         forget_results(list_outputs(dag.needrun_jobs()) + list_fits())

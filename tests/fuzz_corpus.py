@@ -1,6 +1,7 @@
 """What the fuzz run damages: every kind of file that users hand over, and how each is read."""
 
 import shutil
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,15 @@ ZEISS = "AP_MAG\r\nMag = 1.50 K X\r\nAP_WD\r\nWD = 4.1 mm\r\nAP_DATE\r\nDate :23
 FEI = (
     "[User]\r\nDate=06/13/2016\r\nTime=05:06:40 PM\r\n"
     "[Beam]\r\nHV=5000\r\nBeam=EBeam\r\n[EBeam]\r\nWD=0.004\r\n\0"
+)
+TESCAN = b"".join(
+    struct.pack("<IH", len(text) + 2, kind) + text
+    for kind, text in (
+        (1, b"\xff\xd8\xff"),
+        (2, b"PixelSizeX=1.2e-7\r\nDate=2012-04-03\r\nTime=10:11:12\r\n"),
+        (3, b"HV=20000.0\r\nWD=0.0051\r\n"),
+        (0, b""),
+    )
 )
 
 
@@ -134,8 +144,11 @@ def list_corpus() -> dict[str, Kind]:
     corpus |= {name: Kind(write, read_table) for name, write in _list_tables().items()}
     for name, text in SIDECARS.items():
         corpus[f"beside_{name}"] = Kind(_write_beside(text), read_beside, "a.txt")
-    for name, code, text in (("zeiss", 34118, ZEISS), ("fei", 34682, FEI)):
-        tag = text.encode("cp1252")
+    for name, code, tag in (
+        ("zeiss", 34118, ZEISS.encode("cp1252")),
+        ("fei", 34682, FEI.encode("cp1252")),
+        ("tescan", 50431, TESCAN),
+    ):
         corpus[f"{name}.tif"] = Kind(_write_tagged(FRAME, code, tag), read_picture_or_scan)
     for folder in sorted(p for p in BUNDLES.iterdir() if p.is_dir()):
         for pattern in ("bundle.json", "*.json", "*.csv"):

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import importlib
+import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from batteryscope.config.json_text import read_settings
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.core import disk_space
-from batteryscope.core.disk_space import check_free_space
-from batteryscope.errors import ConfigError, DiskFullError
+from batteryscope.core.disk_space import check_free_space, check_writable
+from batteryscope.errors import ConfigError, DiskFullError, InputError
 from batteryscope.workflow.command_line import make_parser, run_program
 from tests.conftest import ROOT
 
@@ -69,16 +70,37 @@ def test_strange_error_on_a_full_disk_is_about_the_disk(full_disk, tmp_path, cap
     assert text.count("\n") == 1
 
 
+def test_of_a_copy_between_two_disks_the_full_one_is_named(tmp_path, monkeypatch):
+    source, target = tmp_path / "temporary", tmp_path / "work"
+    source.mkdir()
+    target.mkdir()
+    usage = shutil.disk_usage(Path())
+    free = {source: 10**9, target: 0}
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda at: usage._replace(free=free[at]))
+    error = OSError(errno.ENOSPC, "No space left", f"{source}/a", None, f"{target}/a")
+    assert f"holds {target};" in str(disk_space.find_full_disk(error, [source]))
+
+
 def test_full_disk_is_noticed_before_work_starts(full_disk, tmp_path):
     with pytest.raises(DiskFullError, match="free some space"):
         check_free_space(tmp_path / "work")
 
 
-def test_missing_permission_is_one_sentence(tmp_path, capsys):
-    error = PermissionError(errno.EACCES, "Permission denied", "work/x.csv")
+def test_folder_for_results_that_cannot_be_written_is_noticed_before_work_starts(
+    tmp_path, monkeypatch
+):
+    check_writable(tmp_path / "work")
+    monkeypatch.setattr(disk_space.os, "access", lambda place, _: place != tmp_path)
+    with pytest.raises(InputError, match=r"cannot be written, but results go to .*/work; change"):
+        check_writable(tmp_path / "work")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_missing_permission_is_one_sentence(number, capsys):
+    error = OSError(number, os.strerror(number), "work/x.csv")
     assert run_program(lambda _: raise_error(error), make_parser(""), []) == 1
     said = capsys.readouterr().err
-    assert said == "ERROR: work/x.csv: Permission denied; check its permissions.\n"
+    assert said == f"ERROR: work/x.csv: {os.strerror(number)}; check its permissions.\n"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -1,5 +1,6 @@
 """Programs that continue in a fork of a server which has imported the libraries."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from batteryscope.workflow import fork_client
 from batteryscope.workflow.fork_client import ADDRESS, start_server
 
 PROGRAM = """
@@ -203,3 +205,18 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path):
 def test_a_second_server_is_not_started(monkeypatch):
     monkeypatch.setenv(ADDRESS, "somewhere")
     assert start_server() is None
+
+
+def test_a_server_that_cannot_start_costs_one_line_and_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv(ADDRESS, raising=False)
+    monkeypatch.setattr(fork_client, "GPU_DRIVER", tmp_path / "no driver")
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", sys.executable)
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert start_server(tmp_path) is None
+    said = capsys.readouterr().err
+    assert "Permission denied" in said
+    assert said.count("\n") == 1
+    assert ADDRESS not in os.environ

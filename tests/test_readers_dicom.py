@@ -134,6 +134,7 @@ def test_copies_of_slices_are_left_out(tmp_path: Path, copies: tuple[int, ...]) 
         "1 file of slices that are there already is" if len(copies) == 1 else "6 files of slices"
     )
     assert volume.left_out[0].startswith(words)
+    assert f"IM{copies[0] + 1}(1).dcm" in volume.left_out[0]
     for z in range(6):
         np.testing.assert_array_equal(volume.read_slice(z), SCAN[z])
 

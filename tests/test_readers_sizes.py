@@ -1,5 +1,6 @@
 """Pixel sizes and acquisition, from whoever wrote them: units, OME, sidecars of vendors."""
 
+import struct
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,41 @@ def test_sidecars_of_vendors(tmp_path: Path, name: str) -> None:
     assert found.voltage_kv == pytest.approx(voltage)
     assert found.working_distance_mm == pytest.approx(distance)
     assert found.unread_sidecar is None
+
+
+def write_tescan_blocks(order: str, *blocks: tuple[int, bytes]) -> bytes:
+    return b"".join(struct.pack(f"{order}IH", len(data) + 2, kind) + data for kind, data in blocks)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_tag_of_tescan_says_what_its_text_file_says(tmp_path: Path, order: str) -> None:
+    text, (instrument, pixel_um, magnification, voltage, distance, detector, when) = SIDECARS[
+        "f-tif.hdr"
+    ]
+    main, sem = (part.strip().encode() for part in text.removeprefix("[MAIN]").split("[SEM]"))
+    jpeg = b"\xff\xd8\xff[MAIN]\r\nPixelSizeX=1\r\n"  # the thumbnail may hold anything
+    blocks = write_tescan_blocks(order, (1, jpeg), (2, main), (3, sem), (9, b"?"), (0, b""))
+    tags = [(50431, 1, len(blocks), blocks, True)]
+    path = tmp_path / "f.tif"
+    tifffile.imwrite(path, SCAN[0], metadata=None, extratags=tags, byteorder=order)
+    found = read_metadata(path)
+    assert (found.instrument, found.detector, found.acquired_at) == (instrument, detector, when)
+    assert found.pixel_size_um == pytest.approx(pixel_um)
+    assert found.magnification == magnification
+    assert found.voltage_kv == pytest.approx(voltage)
+    assert found.working_distance_mm == pytest.approx(distance)
+
+
+@pytest.mark.parametrize("content", [b"", b"12345", b"\xff" * 40, b"\0" * 40])
+def test_damaged_tag_of_tescan_costs_no_picture(tmp_path: Path, content: bytes) -> None:
+    main = write_tescan_blocks("<", (2, b"PixelSizeX=2.5e-007"))
+    for stored in (content or b"\0", main + content, main[:-3]):
+        tags = [(50431, 1, len(stored), stored, True)]
+        tifffile.imwrite(tmp_path / "f.tif", SCAN[0], metadata=None, extratags=tags)
+        known = stored.startswith(main)
+        assert read_metadata(tmp_path / "f.tif").pixel_size_um == (
+            pytest.approx(0.25) if known else None
+        )
 
 
 def test_a_pixel_size_of_another_width_is_not_believed(tmp_path: Path) -> None:

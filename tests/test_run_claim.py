@@ -1,14 +1,22 @@
 """One run at a time; the lock of a killed run is released, that of a live one names its process."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from batteryscope.workflow.run_claim import FolderBusyError, claim_folder, describe_release
+from batteryscope.errors import DiskFullError
+from batteryscope.workflow.run_claim import (
+    FolderBusyError,
+    FolderUnwritableError,
+    claim_folder,
+    describe_release,
+)
 
 HOLD = """
 import sys, time
@@ -81,6 +89,26 @@ def test_programs_do_not_inherit_the_claim(tmp_path):
     assert not os.get_inheritable(claim.stream.fileno())
 
 
-def test_folder_that_cannot_be_written_leaves_it_to_snakemake(tmp_path):
-    (tmp_path / "file").touch()
-    assert claim_folder(tmp_path / "file" / "state") is None
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.EROFS, (FolderUnwritableError, "state: cannot be written .Read-only file system.")),
+        (errno.EACCES, (FolderUnwritableError, "run a copy of the project in a folder of your")),
+        (errno.ENOSPC, (DiskFullError, "No space is left on the disk that holds")),
+    ],
+)
+def test_folder_that_cannot_be_written_is_told_in_a_sentence(
+    tmp_path, monkeypatch, number, expected
+):
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(expected[0], match=expected[1]):
+        claim_folder(tmp_path / "state")
+
+
+def test_file_in_the_place_of_the_folder_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "state").touch()
+    with pytest.raises(FolderUnwritableError, match="state: cannot be written"):
+        claim_folder(tmp_path / "state")

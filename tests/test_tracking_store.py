@@ -5,7 +5,9 @@ import math
 import multiprocessing
 import os
 import socket
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -102,6 +104,57 @@ def test_any_answer_of_a_server_counts(monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     probe_store("http://host")
+
+
+@pytest.fixture
+def serve():
+    """Start servers that send bytes one by one, for ever, after a beginning."""
+    ended = threading.Event()
+    listeners = []
+
+    def drip(listener, beginning, repeated):
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(beginning)
+            while not ended.wait(0.05):
+                connection.sendall(repeated)
+
+    def start(beginning, repeated):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=drip, args=(listener, beginning, repeated), daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    ended.set()
+    for listener in listeners:
+        listener.close()
+
+
+def test_server_that_drips_its_header_is_given_up(serve, monkeypatch):
+    monkeypatch.setattr(store, "PROBE_SECONDS", 0.5)
+    started = time.monotonic()
+    with pytest.raises(TrackingUnavailableError, match=r"no whole answer within 0\.5 s"):
+        probe_store(serve(b"HTTP/1.1 200 OK\r\n", b"X"))
+    assert time.monotonic() - started < 5
+
+
+def test_server_that_drips_its_answer_is_there_but_cannot_be_used(serve, monkeypatch):
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    started = time.monotonic()
+    probe_store(serve(page, b" "))
+    monkeypatch.setattr(store, "probe_store", lambda _: None)  # it would take the one connection
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingUnavailableError, match="no whole answer within 2 s"):
+        open_client(serve(page, b" "))
+    assert time.monotonic() - started < 60  # with the import of MLflow
+
+
+def test_server_of_another_kind_is_no_defect(serve):
+    with pytest.raises(TrackingUnavailableError, match="does not answer"):
+        probe_store(serve(b"SSH-2.0-OpenSSH_9.2\r\n", b"\r\n"))
 
 
 def test_live_run_is_seen_at_once_and_replaces_a_killed_one(uri):

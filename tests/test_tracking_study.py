@@ -5,6 +5,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.config.study import StudySettings
+from batteryscope.tracking import study
 from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
@@ -242,3 +244,27 @@ def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     assert again["runs"]["cells/transfer"] != tracked["runs"]["cells/transfer"]
     experiment = runs["cells/transfer"].info.experiment_id
     assert len(open_client(uri).search_logged_models([experiment])) == 1
+
+
+def test_two_that_track_at_once_into_one_database_take_turns(uri, monkeypatch):
+    at_work, together = [], []
+
+    def reconcile(*_):
+        at_work.append(1)
+        together.append(len(at_work))
+        time.sleep(0.3)
+        at_work.pop()
+        return {}
+
+    monkeypatch.setattr(study, "open_client", lambda _: None)
+    monkeypatch.setattr(study, "find_experiment", lambda *_: "1")
+    monkeypatch.setattr(study, "reconcile_runs", reconcile)
+    both = [
+        threading.Thread(target=study.track_runs, args=("cells", list, uri, True, ["x"]))
+        for _ in range(2)
+    ]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert together == [1, 1]

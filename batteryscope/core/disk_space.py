@@ -1,11 +1,12 @@
 """Room on the disk: asked for before work starts, and recognised when it has run out."""
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from batteryscope.errors import DiskFullError
+from batteryscope.errors import DiskFullError, InputError
 
 # Settings, logs and notes of a run need less; every result needs more.
 LEAST_FREE_BYTES = 1_000_000
@@ -22,6 +23,22 @@ def check_free_space(folder: Path) -> None:
     """
     if is_disk_full(folder):
         raise DiskFullError(explain_full_disk(folder))
+
+
+def check_writable(folder: Path) -> None:
+    """Raise if nothing can be written into a folder, or it cannot be made where it shall be.
+
+    Raises
+    ------
+    InputError
+        With the folder that refuses, and what to do.
+    """
+    place = _existing_folder(folder)
+    if not os.access(place, os.W_OK):
+        raise InputError(
+            f"{place}: cannot be written, but results go to {folder.as_posix()}; change its "
+            "permissions, or run a copy of the project in a folder of your own."
+        )
 
 
 def is_disk_full(folder: Path) -> bool:
@@ -55,8 +72,9 @@ def find_full_disk(error: BaseException, paths: Sequence[Path]) -> str | None:
     fullest = min(reversed(paths or [Path()]), key=_count_free_bytes)
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in _FULL:
-            named = isinstance(link.filename, str)
-            return explain_full_disk(Path(link.filename) if named else fullest)
+            # Of a copy from one disk to another both are named.
+            named = [Path(n) for n in (link.filename2, link.filename) if isinstance(n, str)]
+            return explain_full_disk(min(named or [fullest], key=_count_free_bytes))
         if "No space left on device" in str(link) or "disk is full" in str(link):
             return explain_full_disk(fullest)
     return explain_full_disk(fullest) if is_disk_full(fullest) else None

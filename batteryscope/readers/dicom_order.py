@@ -97,11 +97,11 @@ def _find_usual_step(places: NDArray[np.float64]) -> float:
 
 
 def _leave_out_same_file(frames: Sequence[Frame], read: _Read) -> tuple[list[Frame], list[str]]:
-    """Leave out copies of a file, which have its identity (SOPInstanceUID)."""
+    """Leave out copies of a file, which have its identity (SOPInstanceUID) and a longer name."""
     seen: dict[tuple[str, int | None], Frame] = {}
     kept: list[Frame] = []
     copies: list[str] = []
-    for frame in frames:
+    for frame in sorted(frames, key=lambda f: len(f.header.file.name)):
         identity = str(frame.header.tags.get("SOPInstanceUID") or frame.header.file)
         twin = seen.setdefault((identity, frame.index), frame)
         if twin is frame:
@@ -110,7 +110,8 @@ def _leave_out_same_file(frames: Sequence[Frame], read: _Read) -> tuple[list[Fra
             copies.append(frame.header.file.name)
         else:  # some programs write one identity into all files; places will tell
             kept.append(frame)
-    return kept, list(dict.fromkeys(copies))
+    order = {id(frame): place for place, frame in enumerate(frames)}
+    return sorted(kept, key=lambda f: order[id(f)]), list(dict.fromkeys(copies))
 
 
 def _leave_out_equal(

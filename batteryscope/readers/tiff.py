@@ -17,6 +17,7 @@ from batteryscope.readers.picture import (
     WritingStyle,
 )
 from batteryscope.readers.pixels import turn_size
+from batteryscope.readers.tescan_tags import TESCAN_TAG, find_tescan_text
 from batteryscope.readers.text_sidecar import LONGEST_TEXT_BYTES, decode_text
 from batteryscope.readers.tiff_page import (
     TIFF_SIGNATURES,
@@ -26,6 +27,7 @@ from batteryscope.readers.tiff_page import (
     read_orientation,
 )
 from batteryscope.readers.tiff_units import find_voxel_size
+from batteryscope.readers.vendor_sidecars import interpret_vendor
 from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
 
 _ZEISS_TAGS, _FEI_TAGS = (34118,), (34680, 34682)
@@ -67,6 +69,10 @@ def _read_metadata(
                 return read_zeiss_tags(split_zeiss_text(text), style)
             if text := _read_text_tag(file, _FEI_TAGS):
                 return read_fei_tags(split_fei_text(text), page.imagelength, style)
+            if content := _read_tag(file, (TESCAN_TAG,)):
+                text = find_tescan_text(content, file.byteorder)
+                if found := interpret_vendor(text, int(page.imagewidth), style):
+                    return found
             # A plain resolution tag is a print setting; only these two state a measured scale.
             measured = file.is_imagej or file.is_ome
             pixel_um = find_voxel_size(file)[0] if measured else None
@@ -78,14 +84,18 @@ def _read_metadata(
 
 def _read_text_tag(file: tifffile.TiffFile, codes: tuple[int, ...]) -> str:
     """Return the text of a vendor's tag; tifffile would make 10.0 of ``10.000`` in it."""
+    return decode_text(_read_tag(file, codes).rstrip(b"\0"))
+
+
+def _read_tag(file: tifffile.TiffFile, codes: tuple[int, ...]) -> bytes:
+    """Return the first of these tags as it is stored, cut if it is far too long."""
     tags = file.pages.first.tags
     tag = next((tags[code] for code in codes if code in tags), None)
     if tag is None:
-        return ""
+        return b""
     handle = file.filehandle
     handle.seek(tag.valueoffset)
-    content = handle.read(min(tag.valuebytecount, LONGEST_TEXT_BYTES))
-    return decode_text(content.rstrip(b"\0"))
+    return bytes(handle.read(min(tag.valuebytecount, LONGEST_TEXT_BYTES)))
 
 
 TIFF = PictureFormat(

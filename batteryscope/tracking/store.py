@@ -6,8 +6,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import BatteryscopeError
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 3.0
 LOCK_SECONDS = 120.0
+MIRROR_SECONDS = 1200.0  # as long as another study may take to write all its runs
 ARTIFACT_FOLDER = "mlartifacts"
 SQLITE_PREFIX = "sqlite:///"
 SERVER_DATABASES = ("postgresql", "mysql", "mssql")
@@ -34,6 +40,8 @@ CLIENT_ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+T = TypeVar("T")
 
 
 class TrackingUnavailableError(BatteryscopeError):
@@ -78,23 +86,48 @@ def probe_store(uri: str) -> None:
     Raises
     ------
     TrackingUnavailableError
-        If an http(s) server does not answer within 3 s. Any answer counts, since a
-        proxy may hide the health page. Other stores are not probed.
+        If an http(s) server does not answer within 3 s, however slowly it sends. Any answer
+        counts, since a proxy may hide the health page. Other stores are not probed.
     """
     if not uri.startswith(HTTP):
         return
     request = urllib.request.Request(
         pass_credentials(uri).rstrip("/") + "/health", method="GET", headers=find_header()
     )
-    try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
+
+    def ask() -> None:
+        with (
+            suppress(urllib.error.HTTPError),
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS),
+        ):
             pass
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError) as error:
+
+    try:
+        _call_within(PROBE_SECONDS, ask)
+    except (OSError, ValueError, HTTPException) as error:
         raise TrackingUnavailableError(
             f"MLflow at {hide_password(uri)} does not answer ({describe_failure(error)})."
         ) from None
+
+
+def _call_within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise TimeoutError.
+
+    Limits of sockets begin anew at every byte. A call that is given up goes on in a thread that
+    does not keep the program alive.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    if not wait([answer], seconds).done:
+        raise TimeoutError(f"no whole answer within {seconds:g} s")
+    return answer.result()
 
 
 def probe_database(uri: str) -> None:
@@ -186,6 +219,22 @@ def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClien
         ) from error
 
 
+@contextmanager
+def hold_store(uri: str) -> Iterator[None]:
+    """Let one process at a time bring the runs in a SQLite database in line; servers are not held.
+
+    Two that begin together would both find nothing, and write every run twice.
+    """
+    database = find_database(uri)
+    if database is None:
+        yield
+        return
+    from filelock import FileLock
+
+    with FileLock(f"{database}.mirror.lock", timeout=MIRROR_SECONDS):
+        yield
+
+
 def find_experiment(client: "MlflowClient", uri: str, name: str) -> str:
     """Return the id of the experiment of that name; create or restore it if need be.
 
@@ -214,7 +263,13 @@ def _connect(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    client.search_experiments(max_results=1)
+    if uri.startswith(HTTP):
+        limit, retries = (
+            float(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES")
+        )
+        _call_within((limit + 1) * (retries + 1), lambda: client.search_experiments(max_results=1))
+    else:
+        client.search_experiments(max_results=1)
     return client
 
 

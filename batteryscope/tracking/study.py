@@ -12,7 +12,7 @@ from batteryscope.provenance import find_git_commit
 from batteryscope.tracking.address import pass_credentials
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import reconcile_runs
-from batteryscope.tracking.store import find_experiment, open_client, resolve_uri
+from batteryscope.tracking.store import find_experiment, hold_store, open_client, resolve_uri
 
 log = logging.getLogger("batteryscope")
 
@@ -62,7 +62,8 @@ def track_runs(
     try:
         client = open_client(uri)
         experiment = find_experiment(client, uri, study)
-        runs = reconcile_runs(client, resolve_uri(uri), experiment, records, find_git_commit())
+        with hold_store(uri):
+            runs = reconcile_runs(client, resolve_uri(uri), experiment, records, find_git_commit())
     except InputError:
         raise
     except Exception as error:  # whatever MLflow raises, the results are safe on disk

@@ -1,6 +1,7 @@
 """What all programs share: arguments, logging, and errors as one sentence."""
 
 import argparse
+import errno
 import logging
 import os
 import resource
@@ -19,6 +20,9 @@ from batteryscope.core.progress import log
 from batteryscope.core.safe_text import show_controls
 from batteryscope.errors import BatteryscopeError
 from batteryscope.workflow.fork_client import run_in_fork
+
+# What the operating system says of places that may not be written (or read).
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
@@ -101,7 +105,7 @@ def run_program(
         paths = [value for value in vars(arguments).values() if isinstance(value, Path)]
         if sentence := find_full_disk(error, paths):
             log.error("%s", sentence)
-        elif isinstance(error, PermissionError) and error.filename:
+        elif isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
             log.error("%s: %s; check its permissions.", error.filename, error.strerror)
         else:  # the last resort: a clear line for the user, details in the log
             _report_unexpected(error, arguments.log)

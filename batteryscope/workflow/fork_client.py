@@ -41,20 +41,28 @@ def start_server(scratch: Path | None = None) -> subprocess.Popen[bytes] | None:
     Returns
     -------
     Popen or None
-        To be kept as long as the server shall live; None where forks are of no use.
+        To be kept as long as the server shall live; None where forks are of no use, or it cannot
+        start, which one line tells.
     """
     if not sys.platform.startswith("linux") or GPU_DRIVER.exists() or ADDRESS in os.environ:
         return None
-    if scratch is None:
-        remove_dead_addresses(Path(tempfile.gettempdir()))
-        scratch = Path(tempfile.mkdtemp(prefix=PREFIX))
-    address = scratch / "server"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    try:
+        if scratch is None:
+            remove_dead_addresses(Path(tempfile.gettempdir()))
+            scratch = Path(tempfile.mkdtemp(prefix=PREFIX))
+        address = scratch / "server"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        print(
+            f"Every program imports PyTorch by itself, for want of a server: {error}.",
+            file=sys.stderr,
+        )
+        return None
     os.environ[ADDRESS] = str(address)
     return server
 

@@ -1,5 +1,6 @@
 """One run of the workflow at a time in a folder, and no lock that outlives the run that set it."""
 
+import errno
 import fcntl
 import json
 import os
@@ -10,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from batteryscope.errors import BatteryscopeError
+from batteryscope.core.disk_space import explain_full_disk
+from batteryscope.errors import BatteryscopeError, DiskFullError
 
 CLAIM_NAME = "run.lock"
 LOCKS_NAME = "locks"  # where Snakemake keeps its own, which say nothing about who set them
@@ -18,6 +20,10 @@ LOCKS_NAME = "locks"  # where Snakemake keeps its own, which say nothing about w
 
 class FolderBusyError(BatteryscopeError):
     """Another run is at work in the folder, or perhaps on another machine."""
+
+
+class FolderUnwritableError(BatteryscopeError):
+    """Snakemake cannot keep its notes in the folder."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,29 @@ def claim_folder(state: Path) -> RunClaim | None:
     Returns
     -------
     RunClaim or None
-        To be kept until the run ends; None where the file system has no locks or cannot be
-        written, so that nothing is known and Snakemake's own lock decides.
+        To be kept until the run ends; None where the file system has no locks, so that nothing is
+        known and Snakemake's own lock decides.
 
     Raises
     ------
     FolderBusyError
         If another run holds the claim, or set its lock on another machine.
+    FolderUnwritableError
+        If the folder cannot be made or written.
+    DiskFullError
+        If there is no room for it.
     """
     path = state / CLAIM_NAME
     try:
         state.mkdir(parents=True, exist_ok=True)
         stream = path.open("a+", encoding="utf-8")
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(explain_full_disk(state)) from None
+        raise FolderUnwritableError(
+            f"{state.absolute()}: cannot be written ({error.strerror}), but a run keeps its notes "
+            "there; allow it, or run a copy of the project in a folder of your own"
+        ) from None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
