@@ -98,7 +98,13 @@ def number_rows(errors_of, targets=("porosity",), folds=4):
     return pd.DataFrame(rows)
 
 
-SPLIT = pd.DataFrame({"role": ["train"] * 3 + ["test"]})
+SPLIT = pd.DataFrame(
+    [
+        {"sample_id": str(i), "repeat": 0, "fold": f, "role": "test" if i == f else "train"}
+        for f in range(4)
+        for i in range(4)
+    ]
+)
 
 
 def judge(errors_of, quantity, targets=("porosity",)):

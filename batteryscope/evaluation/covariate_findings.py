@@ -10,10 +10,9 @@ from batteryscope.config.covariates import COVARIATE_PREFIX
 from batteryscope.config.targets import Quantity
 from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT, compare_pairs_of_arms, find_better
-from batteryscope.evaluation.paired import compare_on_images
-from batteryscope.evaluation.quantity_findings import average_units, pair_errors
+from batteryscope.evaluation.number_pairs import compare_with_baselines
+from batteryscope.evaluation.paired import compare_on_images, find_left_out_ratio
 from batteryscope.evaluation.regression_metrics import find_quantity
-from batteryscope.evaluation.regression_predictions import FIT
 from batteryscope.manifest.covariate_columns import list_covariate_columns
 
 ALONE = "baseline_covariates"
@@ -99,10 +98,10 @@ def judge_number_covariates(
         on_axis = [q for q in known if q.axis]
         groups = [[q] for q in known if not q.axis] + ([on_axis] if on_axis else [])
         for group in groups:
-            units = _measure_units(images, group)
+            ratio = find_left_out_ratio(splits[arm])
             alone_arm = f"{ALONE}{protocols[arm]['suffix']}"
-            without = _compare_numbers(units, arm, plain, splits[arm])
-            alone = _compare_numbers(units, arm, alone_arm, splits[arm])
+            without = _compare_numbers(images, group, arm, plain, ratio)
+            alone = _compare_numbers(images, group, arm, alone_arm, ratio)
             said = protocols.get(str(plain), {}).get("label", plain)
             facts = {
                 "arm": protocols[arm].get("label", arm),
@@ -149,40 +148,29 @@ def _compare_classes(
     }
 
 
-def _measure_units(images: pd.DataFrame, group: Sequence[Quantity]) -> pd.DataFrame:
-    """Rows as of :func:`average_units`, of one quantity, or relative errors over an axis."""
-    if not group[0].axis:
-        return average_units(images, group[0].name)
-    parts = []
-    for quantity in group:
-        rows = average_units(images, quantity.name)
-        error = 100 * ((rows["y_pred"] - rows["y_true"]) / rows["y_true"]).abs()
-        parts.append(rows.assign(y_true=0.0, y_pred=error))
-    by_unit = pd.concat(parts).groupby(["arm", *FIT, "unit"], sort=True)
-    return by_unit[["y_true", "y_pred"]].mean().reset_index()
-
-
 def _compare_numbers(
-    units: pd.DataFrame, arm: str, other: str | None, split: pd.DataFrame
+    images: pd.DataFrame,
+    group: Sequence[Quantity],
+    arm: str,
+    other: str | None,
+    left_out_per_train: float,
 ) -> dict[str, Any] | None:
-    """Difference of the mean absolute errors; arm minus other."""
-    mine, theirs = (units[units["arm"] == name] for name in (arm, other))
-    if mine.empty or theirs.empty:
+    """Difference of the mean absolute errors on common units; arm minus other."""
+    if other is None:
         return None
-    keys = [*FIT, "unit"]
-    both = mine.merge(theirs[keys], on=keys)[keys]
-    if both.empty:
+    names, relative = [quantity.name for quantity in group], bool(group[0].axis)
+    found = compare_with_baselines(images, arm, {other: other}, names, relative, left_out_per_train)
+    if found is None:
         return None
-    pair = pair_errors(mine, theirs, split)
+    pair = found.pairs[other]
     verdict: Verdict = "chance"
     if pair.high < 0 or pair.low > 0:
         verdict = "better" if pair.high < 0 else "worse"
-    own, others = (rows.merge(both, on=keys) for rows in (mine, theirs))
     return {
         "name": other,
-        "error": float((own["y_pred"] - own["y_true"]).abs().mean()),
-        "other": float((others["y_pred"] - others["y_true"]).abs().mean()),
-        "difference": pair.mean,
-        "interval": (pair.low, pair.high) if np.isfinite(pair.low) else None,
+        "error": pair.mean_first,
+        "other": pair.mean_second,
+        "difference": pair.difference,
+        "interval": pair.interval,
         "verdict": verdict,
     }

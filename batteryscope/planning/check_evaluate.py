@@ -1,6 +1,6 @@
 """What is asked for in ``evaluate`` but cannot have an effect in a study is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
 from batteryscope.config.study import StudySettings
@@ -75,7 +75,7 @@ def list_offered(study: StudySettings, preprocess: PreprocessSettings) -> set[Ne
 
 
 def _check_baselines(
-    wanted: list[str], known: Mapping[str, Baseline], offered: set[Need], key: str
+    wanted: Sequence[str], known: Mapping[str, Baseline], offered: set[Need], key: str
 ) -> None:
     choice = [n for n, own in known.items() if own.is_asked_for and own.needs <= offered]
     given = [n for n, own in known.items() if not own.is_asked_for and own.needs <= offered]

@@ -91,7 +91,7 @@ def _say_lead(evidence: TableEvidence) -> str:
     own = evidence.paired[evidence.paired["first"] == evidence.settings.main_arm]
     rivals = own[own["second"].map(is_baseline)]
     cases = rivals.groupby(["target", "domain"])["outcome"]
-    unsure = int((~cases.agg(lambda outcomes: (outcomes == "beaten").all())).sum())
+    unsure = sum(not (outcomes == "beaten").all() for _, outcomes in cases)
     if not unsure:
         return "beats every simple baseline"
     return (
