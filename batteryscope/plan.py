@@ -352,6 +352,11 @@ def _plan_arm(plan: StudyPlan, arm_name: str, arm: Arm, where: str) -> ArmPlan:
             f"{where}: a stage with covariates follows one without (model.covariates); a network "
             "has the same inputs in all stages, so set it for the whole arm."
         )
+    if len({bool(plan.stages[chain].settings.grades) for chain in chains}) > 1:
+        raise ConfigError(
+            f"{where}: stages with model.outputs 'grades' and others follow one another; a network "
+            "has the same outputs in all stages, so set them for the whole arm."
+        )
     label = arm.label or arm_name.replace("_", " ")
     return ArmPlan(arm_name, label, tuple(chains), tile_id, split_id, recipe)
 

@@ -8,12 +8,16 @@ import torch
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import LabelSettings
 from batteryscope.config.learning import ModelSettings
+from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.comparison import compare_arms, compare_confusions, list_levels
 from batteryscope.evaluation.grade_metrics import measure_grades
+from batteryscope.explain.attribution import attribute_tiles
 from batteryscope.manifest.grades import attach_grades, list_grades
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.models.cumulative_link import CumulativeLink, find_grade_logits
+from batteryscope.plan import plan_study
+from tests.small_params import small_study
 
 GRADES = ["new", "aged", "dead"]  # not sorted
 CLASSES = sorted(GRADES)
@@ -58,6 +62,42 @@ def test_a_network_of_grades_is_rebuilt_from_its_description(change):
     torch.testing.assert_close(again(tiles), model(tiles))
 
 
+def test_maps_of_grades_show_what_speaks_for_them():
+    settings = ModelSettings(backbone="test_resnet", weights="random", outputs="grades")
+    model = build_classifier(settings, CLASSES, 48, seed=1, grades=GRADES).eval()
+    with torch.no_grad():  # a new head starts near 0, and so would the maps
+        model.backbone.get_classifier().weight.normal_(0, 1)
+    tiles = np.random.default_rng(0).integers(0, 255, (3, 48, 48), dtype=np.uint8)
+    maps = attribute_tiles(model, tiles, [0, 1, 2], "guided_grad_cam")
+    assert maps.guided_grad_cam.shape == (3, 48, 48)
+    assert np.isfinite(maps.guided_grad_cam).all()
+    same = np.repeat(tiles[:1], 3, axis=0)
+    aged, dead, new = attribute_tiles(model, same, [0, 1, 2], "grad_cam").grad_cam
+    np.testing.assert_allclose(aged, dead)
+    assert not np.allclose(new, dead)
+
+
+@pytest.mark.parametrize("key", ["model.outputs", "model.covariates"])
+def test_a_search_cannot_change_what_networks_give(key):
+    space = {key: ["class", "grades"] if key == "model.outputs" else [True, False]}
+    study = small_study(search={"space": space})
+    with pytest.raises(ConfigError, match=f"'{key}' decides what networks are given or give"):
+        validate_settings(StudySettings, study, "here")
+
+
+def test_stages_with_other_outputs_are_refused():
+    study = small_study(arms={"two": {"stages": [
+        {"name": "a"}, {"name": "b", "change": {"model.outputs": "grades"}}
+    ]}})  # fmt: skip
+    study["dataset"]["labels"] = {"source": "folders", "grades": GRADES}
+    with pytest.raises(ConfigError, match="the same outputs in all stages"):
+        plan_study("check", validate_settings(StudySettings, study, "here"))
+
+
+def test_one_true_grade_has_no_kappa():
+    assert np.isnan(measure_grades(["new", "new"], ["new", "aged"], GRADES)["quadratic_kappa"])
+
+
 def test_kappa_distance_and_neighbours_by_hand():
     true = ["new", "new", "aged", "aged", "dead", "dead"]
     pred = ["new", "aged", "aged", "dead", "dead", "new"]
@@ -72,7 +112,7 @@ def test_kappa_distance_and_neighbours_by_hand():
 def test_samples_carry_the_number_of_their_grade():
     manifest = pd.DataFrame({"class": ["dead", "new", "aged", "new"]})
     graded = attach_grades(manifest, GRADES)
-    assert list(graded["grade"]) == [2, 0, 1, 0]
+    assert list(graded["grade_number"]) == [2, 0, 1, 0]
     assert list_grades(graded) == GRADES
     assert attach_grades(manifest, []) is manifest
     with pytest.raises(InputError, match="has no 'aged', which is the class of 1 samples"):

@@ -139,6 +139,11 @@ class SearchSettings(Settings):
                     "search.space: 'train.epochs' cannot be searched; the best epoch of "
                     "search.max_epochs is taken anyway."
                 )
+            if key in ("model.covariates", "model.outputs"):
+                raise ValueError(
+                    f"search.space: '{key}' decides what networks are given or give, which all "
+                    "candidates of a search share; sweep it, or compare arms."
+                )
             if key == "model.flips_at_test":
                 raise ValueError(
                     "search.space: 'model.flips_at_test' has no effect on a search, whose "

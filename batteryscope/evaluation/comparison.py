@@ -50,17 +50,18 @@ def list_levels(
     Returns
     -------
     dict
-        ``tile`` (models only), ``image`` and, where specimens are known, ``specimen``. An arm that
-        sees every image as one tile has no level ``tile``, which would repeat its images. Slices
-        of scans are the level ``slice`` instead of both ``tile`` and ``image``.
+        ``tile`` (models only), ``image`` and, where those of all tested images are known,
+        ``specimen``. An arm that sees every image as one tile has no level ``tile``, which would
+        repeat its images. Slices of scans are the level ``slice`` instead of ``tile`` and
+        ``image``.
     """
     test = predictions[predictions["role"] == "test"]
     images = aggregate_to_images(test)
     levels = {"tile": _keep_voting_arms(test[test["tile"] >= 0]), "image": images}
     if holds_slices(manifest):
         levels = {"slice": images}
-    if manifest["specimen_id"].notna().any():
-        specimens = manifest.set_index("sample_id")["specimen_id"]
+    specimens = manifest.set_index("sample_id")["specimen_id"]
+    if images["sample_id"].map(specimens).notna().all():  # else some would be judged for all
         levels["specimen"] = drop_straddling_specimens(
             aggregate_to_specimens(images, specimens), splits or {}, manifest
         )
@@ -213,7 +214,13 @@ def _score(
         per_fit.append(scores)
     fits = pd.DataFrame(per_fit)
     scored: list[dict[str, object]] = [
-        {"metric": m, "mean": fits[m].mean(), "sd": fits[m].std(ddof=1), "n": n, FITS: len(fits)}
+        {
+            "metric": m,
+            "mean": fits[m].mean(),
+            "sd": fits[m].std(ddof=1),
+            "n": n,
+            FITS: int(fits[m].count()),
+        }
         for m in METRICS
         if m in fits
     ]

@@ -22,7 +22,8 @@ def measure_grades(y_true: ArrayLike, y_pred: ArrayLike, grades: Sequence[str]) 
     -------
     dict
         ``quadratic_kappa``, agreement beyond chance with squared distances as weights (Cohen 1968),
-        at most 1 and NaN where all true and predicted grades are one and the same;
+        at most 1 and NaN where there is only one true grade, beside which every mistake would count
+        as no agreement at all;
         ``grade_mae``, mean distance in grades; ``adjacent_accuracy``, share in [0, 1] that is
         right or one grade off.
     """
@@ -34,7 +35,7 @@ def measure_grades(y_true: ArrayLike, y_pred: ArrayLike, grades: Sequence[str]) 
         for names in (y_true, y_pred)
     )
     distance = np.abs(true - pred)
-    varies = len(set(true) | set(pred)) > 1
+    varies = len(set(true)) > 1
     kappa = (
         cohen_kappa_score(true, pred, labels=range(len(grades)), weights="quadratic")
         if varies

@@ -86,14 +86,16 @@ def compare_with_baselines(
     Returns
     -------
     BaselineComparison or None
-        None without the arm or any baseline. A unit is a specimen, or a sample whose specimen is
-        not known; its error is the mean over its samples.
+        None without the arm or any baseline, or where an error is percent of 0. A unit is a
+        specimen, or a sample whose specimen is not known; its error is the mean over its samples.
     """
     rows = images[(images["role"] == "test") & images["target"].isin(list(targets))]
     error = (rows["y_pred"] - rows["y_true"]).abs()
     if relative:
         error = 100 * error / rows["y_true"].abs()
     specimen = rows["specimen_id"]
+    if not np.isfinite(error).all():
+        return None  # percent of a true value of 0
     rows = rows.assign(error=error, unit=specimen.fillna(rows["sample_id"]))
     mine = average_over_units(rows[rows["arm"] == arm])
     pairs, errors = {}, {}

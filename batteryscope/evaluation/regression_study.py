@@ -152,7 +152,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         images,
         quantities,
         protocols,
-        trained,
+        splits,
         name_covariates(manifest),
     )
     written = {

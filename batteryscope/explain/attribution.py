@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.cumulative_link import CumulativeLink, ScoreByGrade
 from batteryscope.training.data import as_batch
 
 Method = Literal["guided_grad_cam", "grad_cam"]
@@ -96,7 +97,8 @@ def attribute_tiles(
     so for SiLU, GELU and the like it is a counterpart of the published method. Its
     absolute value is taken: a dark crack can speak for a class as well as a bright edge.
     Gradients are those at the backbone's input, after the grey-level treatment (which
-    need not have a gradient), summed over the copies of the grey channel.
+    need not have a gradient), summed over the copies of the grey channel. Of grades the maps show
+    what speaks for a higher one, and of the lowest what speaks for it.
     """
     targets = torch.as_tensor(np.asarray(class_numbers, dtype=np.int64))
     if len(targets) != len(tiles):
@@ -108,16 +110,19 @@ def attribute_tiles(
     coarse, fine = [], []
     with _prepared(model):
         layer = find_feature_layer(model)
+        network: nn.Module = model.backbone
+        if isinstance(model.link, CumulativeLink):
+            network = ScoreByGrade(network, model.link)
         for start in range(0, len(tiles), batch_size):
             with torch.no_grad():
                 x = model.input(as_batch(tiles[start : start + batch_size]).to(device))
             # An expanded grey channel shares its memory; gradients need their own.
             x = x.clone(memory_format=torch.contiguous_format).requires_grad_()
             target = targets[start : start + batch_size].to(device)
-            cam = _find_grad_cam(model.backbone, layer, x, target)
+            cam = _find_grad_cam(network, layer, x, target)
             coarse.append(cam.cpu().numpy())
             if method == "guided_grad_cam":
-                gradient = _RectifiedBackprop(model.backbone).attribute(x, target=target)
+                gradient = _RectifiedBackprop(network).attribute(x, target=target)
                 detail = gradient.detach().sum(dim=1).abs()
                 fine.append((cam * detail).cpu().numpy())
     return AttributionMaps(np.concatenate(coarse), np.concatenate(fine) if fine else None)

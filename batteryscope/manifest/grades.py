@@ -6,7 +6,7 @@ import pandas as pd
 
 from batteryscope.errors import InputError
 
-COLUMN = "grade"
+COLUMN = "grade_number"
 
 
 def attach_grades(manifest: pd.DataFrame, grades: Sequence[str]) -> pd.DataFrame:

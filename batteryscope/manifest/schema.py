@@ -39,7 +39,7 @@ WRITTEN_COLUMN = "written_as"  # how values that could be read in two ways were 
 COMPUTED_COLUMNS = (
     "sample_id", "path", "sha256", "class", "width_px", "height_px", "bit_depth",
     "bit_depth_source", "stored_type", "grey_low", "grey_high",
-    WRITTEN_COLUMN, "grade",
+    WRITTEN_COLUMN, "grade_number",
 )  # fmt: skip
 ORIGIN_COLUMNS = ("specimen_id", "session_id", "domain")
 NUMBER_COLUMNS = (

@@ -42,6 +42,33 @@ class CumulativeLink(nn.Module):
         return find_grade_logits(score.float(), self.thresholds)[:, self.places]
 
 
+class ScoreByGrade(nn.Module):
+    """A network of grades as explanations see it: what speaks for each of them.
+
+    A probability of a grade between others hardly changes where it is largest, so that its gradient
+    says nothing. The score does: it speaks for a higher grade, its negative for the lowest.
+
+    Parameters
+    ----------
+    network
+        Gives the (B, 1) score.
+    link
+        Knows the order.
+    """
+
+    def __init__(self, network: nn.Module, link: CumulativeLink) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer(
+            "signs", torch.tensor([1.0 if place else -1.0 for place in link.places])
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, K) scores, in the classes' order."""
+        score: Tensor = self.network(x)
+        return score * self.get_buffer("signs").to(score.device)
+
+
 def find_grade_logits(score: Tensor, thresholds: Tensor) -> Tensor:
     """Return the logarithms of the probabilities of all grades.
 
