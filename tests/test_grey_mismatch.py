@@ -53,7 +53,8 @@ class BrightnessThreshold(nn.Module):
         histogram[list(GREY.values())] = 1
         self.input.learn_statistics(histogram)
         self.threshold = nn.Parameter(torch.tensor(110 / 255))
-        self.description = SimpleNamespace(classes=CLASSES, flips_at_test="none")
+        self.covariates = None
+        self.description = SimpleNamespace(classes=CLASSES, flips_at_test="none", inputs_beside=[])
         self.device = torch.device("cpu")
 
     def forward(self, tiles):

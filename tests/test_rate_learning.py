@@ -92,7 +92,7 @@ def test_adversarial_noise_makes_the_loss_larger_within_its_bound():
     module = RegressionModule(model, stage.train, AugmentSettings(), 1, 1)
     x = torch.from_numpy(tiles).unsqueeze(1).float()
     targets = torch.from_numpy(items.targets)
-    noisy = module._add_adversarial_noise(x, targets, torch.Generator().manual_seed(0))
+    noisy = module._add_adversarial_noise(x, targets, torch.Generator().manual_seed(0), [])
     assert float((noisy - x).abs().max()) <= 0.03 * 255
     with torch.no_grad():
         before, after = (measure_mape(model(v), targets).mean() for v in (x, noisy))

@@ -8,7 +8,7 @@ import pytest
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import InputError
 from batteryscope.evaluation import regression_baselines
-from batteryscope.evaluation.regression_study import RegressionPieces, compare_study
+from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
 from batteryscope.explain.regression_study import choose_regression_tiles
 from batteryscope.manifest.select import keep_samples
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
@@ -58,7 +58,7 @@ def test_baselines_are_tested_on_the_images_of_the_arm(tmp_path):
     manifest = make_magnified_manifest()
     split = make_split(manifest).query("fold == 0")
     pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
-    compare_study(make_study(), pieces, tmp_path / "out")
+    compare_arms(make_study(), pieces, tmp_path / "out")
     images = pd.read_csv(tmp_path / "out" / "images.csv", dtype={"sample_id": str})
     judged = images.groupby("arm")["sample_id"].agg(lambda ids: frozenset(ids))
     assert len(judged) == 5
@@ -76,7 +76,7 @@ def test_who_trained_on_the_tested_electrodes_is_not_judged_per_electrode(tmp_pa
     role = number.map({0: "test", 1: "train"}).to_numpy()
     by_image = manifest[["sample_id"]].assign(repeat=0, fold=0, role=role)
     arms = {"mass": (split, {}, "specimen"), "mass_by_image": (by_image, {}, "image")}
-    compare_study(make_study(), write_study(tmp_path, manifest, **arms), tmp_path / "out")
+    compare_arms(make_study(), write_study(tmp_path, manifest, **arms), tmp_path / "out")
     comparison = pd.read_csv(tmp_path / "out" / "comparison.csv")
     judged = set(comparison.loc[comparison["level"] == "specimen", "arm"])
     assert "mass_by_image" in set(comparison["arm"])
@@ -97,7 +97,7 @@ def test_baselines_without_training_images_are_refused(tmp_path):
     )
     pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
     with pytest.raises(InputError, match="no training image is left for the baselines"):
-        compare_study(make_study(), pieces, tmp_path / "out")
+        compare_arms(make_study(), pieces, tmp_path / "out")
 
 
 def test_explained_images_are_among_those_judged(tmp_path):

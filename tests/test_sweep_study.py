@@ -115,7 +115,7 @@ class Workshop:
         self.call(
             "compare_sweeps", "--manifest", root / "manifest.parquet", "--points",
             self.write("points", points), "--label-columns", "class", "--out-dir", root / "sweeps",
-            "--arms", *(f"{a}={root / 'arms' / a / 'predictions.parquet'}" for a in arms),
+            "--arms", *(f"{a}={root / 'predicted' / a / 'predictions.parquet'}" for a in arms),
             "--fits", *(f"{name}={folder}" for name, folder in fits),
         )  # fmt: skip
 

@@ -33,7 +33,8 @@ class FirstPixel(nn.Module):
 
     def __init__(self, flips):
         super().__init__()
-        self.backbone = nn.Identity()
+        self.backbone = self.link = nn.Identity()
+        self.covariates = None
         self.description = ModelDescription(
             "none", {}, ["a", "b"], 2, "raw", 1, 0.0, 1.0, 0.0, flips_at_test=flips
         )

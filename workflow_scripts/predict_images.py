@@ -6,7 +6,6 @@ Example: predict_images.py --bundle models/cathode_state --images MY_IMAGES --ou
 import argparse
 import sys
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 from batteryscope.core.progress import log, show_progress
@@ -44,11 +43,13 @@ def predict(arguments: argparse.Namespace) -> None:
     """Load the bundle once, then judge picture by picture."""
     from batteryscope.bundle.capacity_plot import draw_rates_beside
     from batteryscope.bundle.capacity_record import is_capacity_bundle, read_capacity_record
+    from batteryscope.bundle.covariates import choose_source
     from batteryscope.bundle.open import open_bundle, refuse_collector
     from batteryscope.bundle.output import choose_table, write_rows
     from batteryscope.bundle.predict_scans import predict_folder
     from batteryscope.bundle.record import read_record
     from batteryscope.config.dataset import read_slices
+    from batteryscope.config.table_format import TableFormat
     from batteryscope.errors import ConfigError, InputError
     from batteryscope.evaluation.forward import demand_device
     from batteryscope.readers.scan import scan_images
@@ -58,7 +59,8 @@ def predict(arguments: argparse.Namespace) -> None:
     arguments.out = choose_table(arguments.out)
     of_numbers = is_capacity_bundle(arguments.bundle)
     record = (read_capacity_record if of_numbers else read_record)(arguments.bundle)
-    source = choose_covariates(arguments, record)
+    written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
+    source = choose_source(arguments.covariates, arguments.sample_column, written, record)
     device = demand_device(arguments.device)
     if record.preprocess.method == "ct_slices":
         refuse_collector(arguments.collector, arguments.bundle)
@@ -74,12 +76,7 @@ def predict(arguments: argparse.Namespace) -> None:
     bundle = open_bundle(arguments.bundle, device, arguments.batch_size, arguments.collector)
     if source is not None:
         bundle.given = source.read(found.images, record.covariates)
-    rows = chain(
-        bundle.predict_files(found.images, arguments.images),
-        bundle.reject_files(found.unsupported, "unsupported: this file type is no picture"),
-        bundle.reject_files(found.special, "unreadable: is no ordinary file; take it out"),
-        bundle.reject_files(found.misnamed, "unreadable: the name is not valid UTF-8; rename it"),
-    )
+    rows = bundle.answer_folder(found, arguments.images)
     n_files = len(found.images) + len(others)
     progress = show_progress(rows, "predicting", total=n_files, unit="image")
     summary = write_rows(arguments.out, bundle.columns, progress)
@@ -92,33 +89,6 @@ def predict(arguments: argparse.Namespace) -> None:
             f"{arguments.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {arguments.out}, the first is: {summary.first_reason}"
         )
-
-
-def choose_covariates(arguments, record):  # type: ignore[no-untyped-def]
-    """Return the table of covariates, which models either need or cannot use."""
-    from batteryscope.bundle.covariates import CovariateSource
-    from batteryscope.config.table_format import TableFormat
-    from batteryscope.errors import ConfigError
-
-    written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
-    if arguments.covariates is None:
-        if record.covariates:
-            titles = ", ".join(covariate.title for covariate in record.covariates)
-            raise ConfigError(
-                f"--covariates: the models of study '{record.study}' are given {titles} beside the "
-                "picture; name a table with a row for every file."
-            )
-        if arguments.sample_column is not None or written != TableFormat():
-            raise ConfigError(
-                "--sample-column and the format of a table are for --covariates; leave them out."
-            )
-        return None
-    if not record.covariates:
-        raise ConfigError(
-            f"--covariates: the models of study '{record.study}' are given nothing beside the "
-            "picture; leave it out."
-        )
-    return CovariateSource(arguments.covariates, arguments.sample_column, written)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from batteryscope.config.covariates import (
 )
 from batteryscope.config.table_format import TableFormat
 from batteryscope.core.safe_text import guard_table
-from batteryscope.errors import InputError
+from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.manifest.covariates import NO_COVARIATE, find_values
 from batteryscope.models.classifier import TileClassifier
@@ -230,3 +230,43 @@ def explain_missing(covariates: Sequence[Covariate]) -> str:
 
 def _shorten(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+def choose_source(
+    table: Path | None,
+    sample_column: str | None,
+    written: TableFormat,
+    record: PictureRecord,
+) -> CovariateSource | None:
+    """Return the table of covariates that models are given; None for models that take none.
+
+    Parameters
+    ----------
+    table, sample_column, written
+        What a user states: the table, its column of files, and how it is written.
+    record
+        Of the bundle.
+
+    Raises
+    ------
+    ConfigError
+        Models need a table and none is stated, or the other way round.
+    """
+    if table is None:
+        if record.covariates:
+            titles = ", ".join(covariate.title for covariate in record.covariates)
+            raise ConfigError(
+                f"--covariates: the models of study '{record.study}' are given {titles} beside the "
+                "picture; name a table with a row for every file."
+            )
+        if sample_column is not None or written != TableFormat():
+            raise ConfigError(
+                "--sample-column and the format of a table are for --covariates; leave them out."
+            )
+        return None
+    if not record.covariates:
+        raise ConfigError(
+            f"--covariates: the models of study '{record.study}' are given nothing beside the "
+            "picture; leave it out."
+        )
+    return CovariateSource(table, sample_column, written)

@@ -23,6 +23,7 @@ from batteryscope.bundle.record import PictureRecord
 from batteryscope.core.forward_threads import ForwardThreads
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers.scan import FolderScan
 from batteryscope.tilestore import JUDGING_KINDS
 
 SEEN_NOTE = "used to train or tune these models, so a right answer proves nothing"
@@ -159,6 +160,15 @@ class PictureBundle(ABC, Generic[R]):
             return scale_as_known(frame, root / file, self.record.data.bit_depths)
 
         return self._judge_all(read, files)
+
+    def answer_folder(self, found: FolderScan, root: Path) -> Iterator[Row]:
+        """Judge the pictures of a folder, and give all other files their rows with the reason."""
+        yield from self.predict_files(found.images, root)
+        yield from self.reject_files(found.unsupported, "unsupported: this file type is no picture")
+        yield from self.reject_files(found.special, "unreadable: is no ordinary file; take it out")
+        yield from self.reject_files(
+            found.misnamed, "unreadable: the name is not valid UTF-8; rename it"
+        )
 
     def reject_files(self, files: Iterable[str], reason: str) -> Iterator[Row]:
         """Give files that are no pictures their rows, with the reason."""

@@ -50,11 +50,11 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
                 f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
             )
         check_conditions(study, key)
-        check_evaluate(study, plan.main.recipe.preprocess, f"{key}.evaluate")
         check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
         _check_domains(study, key)
         for arm in plan.every_arm.values():
             _check_arm(plan, arm, key)
+        check_evaluate(study, plan.main.recipe.preprocess, f"{key}.evaluate")
         check_crops(study.dataset, plan.points, key, _list_stated_bars(plan))
         for stage in plan.stages.values():
             weights = stage.settings.model.weights
