@@ -32,6 +32,7 @@ rule check_search_storage:
 rule create_search:
     input:
         reached=storage_check,
+        manifest=WORK.data.manifest,
         split=search_input("split"),
         tiles=search_input("tiles"),
         rows=search_input("rows"),
@@ -69,7 +70,7 @@ rule create_search:
     shell:
         "python workflow_scripts/create_search.py --study {wildcards.study:q} "
         "--settings {params.settings:q} --strategy {wildcards.strategy:q} "
-        "--storage {params.storage:q} --data {params.data:q} "
+        "--storage {params.storage:q} --data {params.data:q} --manifest {input.manifest:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
 
 

@@ -30,6 +30,7 @@ def run_search_programs(
     for strategy in ("asha", "random"):
         asha = ["--asha", "asha.json"] if strategy == "random" else []
         created = ["--strategy", strategy, "--data", *digested, *asha]
+        created += ["--manifest", "manifest.parquet"]
         out = ["--out", f"{strategy}.json"]
         assert load_script("create_search").main([*common, *created, *out]) == 0
         worker = ["--created", f"{strategy}.json", "--state", "state", "--out", "worker.json"]

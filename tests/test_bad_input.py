@@ -18,6 +18,7 @@ from PIL import Image
 
 from batteryscope.config.dataset import CheckSetGenerator
 from batteryscope.demo.check_sets import name_class, render_check_picture
+from batteryscope.workflow.fork_client import ADDRESS
 from tests.bundled_study import bundle_study, make_study
 from tests.conftest import Sandbox
 from tests.small_params import small_params, small_study
@@ -228,7 +229,9 @@ def run_on_small_disk(sandbox: Sandbox, size: str, command: str) -> subprocess.C
     probe = sandbox.run(*ON_A_SMALL_DISK, mount, check=False)
     if probe.returncode != 0:
         pytest.skip(f"a small disk cannot be mounted here: {probe.stdout.strip()}")
-    return sandbox.run(*ON_A_SMALL_DISK, f"{mount} && {command}", check=False)
+    # Forks of a server that was started before would not see the mounted disk.
+    own = {ADDRESS: ""}
+    return sandbox.run(*ON_A_SMALL_DISK, f"{mount} && {command}", check=False, **own)
 
 
 def test_disk_runs_full_while_tiles_are_cut(sandbox):

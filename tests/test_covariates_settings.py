@@ -14,11 +14,12 @@ from batteryscope.config.base import validate_settings
 from batteryscope.config.covariates import CovariateTable, list_inputs
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.project import load_project
-from batteryscope.config.study import StudySettings
+from batteryscope.config.study import Arm, StudySettings
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.covariate_columns import list_covariate_columns, take_inputs
 from batteryscope.plan import StageSettings, plan_study
+from batteryscope.planning.check_external import check_external_covariates
 from batteryscope.planning.checks import check_project
 from batteryscope.planning.conditions import check_conditions
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
@@ -114,6 +115,41 @@ def test_an_external_set_has_the_covariates_of_the_study():
     study["evaluate"] = {"external": study["dataset"] | {"name": "other", "covariates": None}}
     settings = StudySettings.model_validate(study)
     assert settings.external.covariates == settings.dataset.covariates
+    settings.arms["pictures"] = Arm(change={"model.covariates": False})
+    settings = settings.model_copy(update={"main_arm": "pictures"})
+    assert settings.external.covariates is None  # nobody needs them
+    settings = settings.model_copy(update={"published_arms": ["per_image"]})
+    assert settings.external.covariates == settings.dataset.covariates
+
+
+@pytest.mark.parametrize(
+    ("own", "external", "words"),
+    [
+        ({"a": THICKNESS}, {"a": {"unit": "mm"}}, "columns.a: found numbers in mm.*numbers in um"),
+        (
+            {"a": BINDER},
+            {"a": {"categories": ["CMC", "PAA"]}},
+            "CMC, PAA.*names CMC, PVDF",
+        ),
+        ({"a": THICKNESS, "b": BINDER}, {"a": THICKNESS}, "'b' is missing"),
+        (
+            {"a": THICKNESS},
+            {"a": THICKNESS, "b": BINDER},
+            "b: the models are given a alone",
+        ),
+        ({}, {"a": THICKNESS}, "covariates: the published models are given no covariates"),
+    ],
+)
+def test_other_covariates_of_an_external_set_are_told(own, external, words):
+    given = CovariateTable(columns=own) if own else None
+    data = make_dataset({"columns": external})
+    with pytest.raises(ConfigError, match=words):
+        check_external_covariates(given, data, "external")
+    # Its own titles are no other covariates.
+    columns = {name: {**c, "column": f"my {name}"} for name, c in external.items()}
+    check_external_covariates(
+        CovariateTable(columns=external), make_dataset({"columns": columns}), "external"
+    )
 
 
 @pytest.fixture

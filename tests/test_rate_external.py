@@ -156,6 +156,10 @@ def test_settings_of_an_external_set_are_checked():
         ({"path": None, "generator": {"kind": "cross_section"}}, "external: null"),
         ({"targets": None}, r"capacity_0p2c_ah_kg' is missing.*Ah/kg and Ah/L"),
         ({"labels": {}}, "'porosity' is missing"),
+        (
+            {"labels": {"columns": ["porosity"], "grades": ["new", "used", "old"]}},
+            "labels.grades.*leave it out",
+        ),
     ):
         external = DatasetSettings.model_validate(own | change)
         with pytest.raises(ConfigError, match=words):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,7 +30,7 @@ from tests.search_programs import run_search_programs, track_search
 from tests.small_params import small_params, small_study
 from tests.test_config import PARAMS
 from tests.texture_fits import make_data, make_settings
-from tests.tracking_study import copy_empty_store
+from tests.tracking_study import copy_empty_store, load_script
 
 SPACE = {
     "train.learning_rate": {"low": 1e-4, "high": 3e-2, "log": True},
@@ -222,6 +223,35 @@ def test_name_of_a_search_changes_with_what_decides_its_values():
 
     assert name() == name(trials=60, workers=4)  # the same search, continued
     assert len({name(), name("e"), name(seed=2), name(max_epochs=2)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "begins_anew"),
+    [("covariate_loading", 7.0, True), ("class", "b", True), ("magnification", 5.0, False)],
+)
+def test_a_search_begins_anew_with_other_values_beside_the_pictures(
+    tmp_path, monkeypatch, column, value, begins_anew
+):
+    def create():
+        made = ["--strategy", "asha", "--out", "asha.json", "--manifest", "manifest.parquet"]
+        made += ["--study", "check", "--settings", "study.json", "--data", "split.parquet"]
+        assert load_script("create_search").main([*made, "--storage", "sqlite:///c.db"]) == 0
+        return json.loads(Path("asha.json").read_text())["name"]
+
+    monkeypatch.chdir(tmp_path)
+    write_study(tmp_path)
+    study = json.loads(Path("study.json").read_text())
+    study["dataset"]["covariates"] = {"columns": {"loading": {"unit": "mg/cm²"}}}
+    Path("study.json").write_text(json.dumps(study))
+    manifest = pd.read_parquet("manifest.parquet")
+    manifest = manifest.assign(covariate_loading=1.0, magnification=1.0)
+    manifest.to_parquet("manifest.parquet")
+    name = create()
+    manifest[::-1].to_parquet("manifest.parquet")  # the same samples
+    assert create() == name
+    manifest.loc[0, column] = value
+    manifest.to_parquet("manifest.parquet")
+    assert (create() != name) == begins_anew
 
 
 def test_impossible_candidates_are_told_in_one_sentence():

@@ -10,9 +10,9 @@ from tests.linear_study import FEATURES, LAWS, apply_law, make_manifest, make_se
 from tests.table_networks import split_in_order
 
 
-def make_comparison(**means: float) -> pd.DataFrame:
+def make_comparison(metric: str = "mape", **means: float) -> pd.DataFrame:
     rows = [
-        {"arm": arm, "target": target, "domain": "nmc", "metric": "mape", "mean": mean}
+        {"arm": arm, "target": target, "domain": "nmc", "metric": metric, "mean": mean}
         for target in LAWS
         for arm, mean in means.items()
     ]
@@ -35,6 +35,18 @@ def test_lowest_error_answers(means: dict[str, float], model: str, answers: str)
     settings = settings.model_copy(update={"propose": propose})
     chosen = choose_answering_arms(make_comparison(**means), settings, "nmc")
     assert chosen == dict.fromkeys(LAWS, answers)
+
+
+def test_mean_absolute_error_chooses_where_a_target_is_zero_somewhere() -> None:
+    comparison = make_comparison("mae", baseline_linear=0.003, adapter=0.004)
+    r2 = comparison.assign(metric="r2", mean=-comparison["mean"])
+    comparison = pd.concat([comparison, r2], ignore_index=True)
+    chosen = choose_answering_arms(comparison, make_settings(), "nmc")
+    assert chosen == dict.fromkeys(LAWS, "baseline_linear")
+    # One target has percentages, and they decide for it alone.
+    other = make_comparison(baseline_linear=4.0, adapter=3.0).query("target == 'density'")
+    chosen = choose_answering_arms(pd.concat([comparison, other]), make_settings(), "nmc")
+    assert chosen == dict.fromkeys(LAWS, "baseline_linear") | {"density": "adapter"}
 
 
 def test_linear_regression_answers_a_linear_law_exactly(tmp_path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from batteryscope.report.html import render_index
 from batteryscope.report.table_evidence import TableEvidence
-from batteryscope.report.table_results import find_table_headline, show_results
+from batteryscope.report.table_results import find_table_headline, show_paired, show_results
 from batteryscope.tables.figures import draw_errors
 from batteryscope.tables.figures_explain import SWARM_HEIGHT, spread_points
 from batteryscope.tables.figures_training import find_baseline_of_all_rows
@@ -158,6 +158,39 @@ def test_headline_names_the_baseline_that_wins() -> None:
         paired = replace(won, paired=pd.DataFrame([{**pair, "outcome": outcome}]))
         assert find_table_headline(paired).sentence.endswith(said)
     assert find_table_headline(won).numbers == {"density.nmc": 8.0}
+
+
+def test_headline_of_a_target_that_is_zero_somewhere_tells_the_absolute_error() -> None:
+    zero = make_evidence({("adapter", "nmc"): 0.003, ("baseline_mean", "nmc"): 0.004}, None)
+    rows = zero.comparison.assign(metric="mae", sd=0.0002)
+    targets = zero.settings.dataset.targets
+    targets["density"] = targets["density"].model_copy(update={"unit": "V"})
+    zero = replace(zero, comparison=rows)
+    headline = find_table_headline(zero)
+    assert "off by 0.003 ± 0.0002 V for density of NMC (MAE, mean" in headline.sentence
+    assert headline.sentence.endswith("It errs less than every simple baseline.")
+    assert headline.numbers == {"density.nmc": 0.003}
+    [shown] = show_results(zero)
+    assert shown.title.endswith(": mean absolute error")
+    assert shown.rows[0][1] == "0.003 ± 0.0002 V"
+    # On the same rows the baseline is better: no lead "that may be chance".
+    pair = {"first": "adapter", "second": "baseline_mean", "target": "density", "domain": "nmc"}
+    pair |= {"metric": "mae", "outcome": "better", "second_mean": 0.002, "mean": 0.0031}
+    pair |= {"low": 0.001, "high": 0.0052, "p_holm": 0.01, "n": 3, "n_units": 20}
+    paired = pd.DataFrame([pair])
+    sentence = find_table_headline(replace(zero, paired=paired)).sentence
+    assert sentence.endswith(
+        "at least as well in 1 of 1 cases: mean of the training rows for density of NMC."
+    )
+    shown = show_paired(paired, zero)
+    assert shown.columns[3:5] == ("difference", "95 % interval")
+    assert shown.rows[0][3:5] == ("+0.0031 V", "+0.001 to +0.0052")
+    percent = show_paired(paired.assign(metric="mape", mean=-1.24), zero)
+    assert "−1.2 points" in percent.rows[0]
+    # Beside a target with percentages both are told.
+    other = rows.assign(metric="mape", domain="si_graphite", mean=8.0, sd=0.5)
+    mixed = find_table_headline(replace(zero, comparison=pd.concat([rows, other]))).sentence
+    assert "8.0 ± 0.5 % for density of Si graphite (MAPE, but MAE where a value is 0" in mixed
 
 
 def test_paper_column_stands_right_of_its_domain() -> None:

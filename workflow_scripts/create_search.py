@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="split, and tile index or rows"
     )
+    parser.add_argument(
+        "--manifest", type=Path, required=True, help="sample table; what is learnt from it counts"
+    )
     parser.add_argument("--asha", type=Path, help="created.json of ASHA, whose epochs random has")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     return run_program(create, parser, argv)
@@ -35,10 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def create(arguments: argparse.Namespace) -> None:
     """Create the Optuna study and queue its candidates."""
+    import pandas as pd
+
     from batteryscope.config.project import read_study
     from batteryscope.provenance import digest_file, digest_json
     from batteryscope.search.find_plan import find_search
-    from batteryscope.search.plan import name_search
+    from batteryscope.search.plan import digest_samples, name_search
     from batteryscope.search.queue import create_queue, load_queue
     from batteryscope.search.results import list_candidates
     from batteryscope.search.sampling import count_random_trials, find_direction
@@ -47,7 +52,10 @@ def create(arguments: argparse.Namespace) -> None:
     settings = read_study(arguments.settings)
     plan = find_search(arguments.study, settings)
     search = plan.settings
-    data = digest_json([*(digest_file(path) for path in arguments.data), plan.digest_code()])
+    digests = [digest_file(path) for path in arguments.data]
+    if columns := plan.list_sample_columns():
+        digests.append(digest_samples(pd.read_parquet(arguments.manifest), columns))
+    data = digest_json([*digests, plan.digest_code()])
     name = name_search(plan, arguments.strategy, data)
     storage = open_storage(arguments.storage, search.heartbeat_s, search.max_retries)
     trials = search.trials

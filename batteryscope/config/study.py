@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from batteryscope.config.base import Settings, name_alternative
+from batteryscope.config.covariates import CovariateTable
 from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
 from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
 from batteryscope.config.learning import (
@@ -184,12 +185,18 @@ class StudySettings(Settings):
         external = self.evaluate.external
         if external is None:
             return None
-        given = {
-            key: getattr(self.dataset, key)
-            for key in ("targets", "covariates")
-            if getattr(external, key) is None
-        }
-        return external.model_copy(update=given)
+        given = {"targets": self.dataset.targets, "covariates": self.published_covariates}
+        lacking = {key: own for key, own in given.items() if getattr(external, key) is None}
+        return external.model_copy(update=lacking)
+
+    @property
+    def published_covariates(self) -> CovariateTable | None:
+        """The covariates that published models are given; None if they go by pictures alone."""
+        for arm in (self.arms[name] for name in list_published_arms(self) if name in self.arms):
+            change = arm.change | arm.stages[-1].change
+            if change.get("model.covariates", self.model.covariates) is not False:
+                return self.dataset.covariates
+        return None
 
     @property
     def sweep_points(self) -> list[SweepPoint]:

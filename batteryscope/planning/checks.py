@@ -17,7 +17,7 @@ from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
 from batteryscope.planning.check_evaluate import check_evaluate
-from batteryscope.planning.check_external import check_external
+from batteryscope.planning.check_external import check_external, check_external_covariates
 from batteryscope.planning.conditions import check_conditions
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
@@ -44,6 +44,8 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
         if study.external is not None:
             _check_dataset(study.external, f"{key}.evaluate.external")
             check_external(study.dataset, study.external, f"{key}.evaluate.external")
+            given = study.published_covariates
+            check_external_covariates(given, study.external, f"{key}.evaluate.external")
         survey = study.evaluate.survey
         if survey is not None and not Path(survey).is_file():
             raise ConfigError(

@@ -6,7 +6,7 @@ from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_results import (
     find_best_baseline,
     find_row,
-    format_mape,
+    format_error,
     name_target,
 )
 from batteryscope.tables.labels import name_arm, name_domain
@@ -48,8 +48,8 @@ def tell_proposal_cautions(evidence: TableEvidence) -> list[str]:
         best = find_best_baseline(evidence, target, domain)
         if own is not None and best is not None and best["mean"] < own["mean"]:
             sentences.append(
-                f"For the {name}, {name_arm(best['arm'])} ({format_mape(best['mean'])}) errs less "
-                f"than what searched ({format_mape(own['mean'])}): check the proposals "
+                f"For the {name}, {name_arm(best['arm'])} ({format_error(evidence, best)}) errs "
+                f"less than what searched ({format_error(evidence, own)}): check the proposals "
                 "with it."
             )
     return sentences

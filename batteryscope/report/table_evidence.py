@@ -72,6 +72,14 @@ class TableEvidence:
         """The MAPE of all arms, in percent."""
         return self.comparison[self.comparison["metric"] == "mape"]
 
+    def errors_of(self, target: str, domain: str) -> pd.DataFrame:
+        """Return the errors of all arms in one case: MAPE, or MAE where a true value is 0."""
+        rows = self.comparison
+        rows = rows[(rows["target"] == target) & (rows["domain"] == domain)]
+        ours = rows.dropna(subset="mean")["metric"]
+        metric = "mae" if (ours == "mae").any() and not (ours == "mape").any() else "mape"
+        return rows[rows["metric"] == metric]
+
     def arm_of(self, domain: str) -> str:
         """Return the arm that answers for a domain: the main one, at home the source network."""
         return "source" if domain == self.settings.dataset.source else self.settings.main_arm

@@ -26,21 +26,43 @@ FINDING_TITLES = {
     "no_percentage": "No percentage of zero",
 }
 
+ERRORS = {"mape": "percentage error", "mae": "error"}  # after "mean absolute"
+
 
 @dataclass(frozen=True)
 class TableHeadline:
-    """What was asked, the answer, and its numbers (``<target>.<domain>`` → MAPE in percent)."""
+    """What was asked, the answer, and its numbers.
+
+    ``<target>.<domain>`` → MAPE in percent, or MAE in the target's unit if a true value is 0.
+    """
 
     question: str
     sentence: str
     numbers: Mapping[str, float]
 
 
-def format_mape(mean: float | None, sd: float | None = None) -> str:
-    """Return ``8.1 ± 0.5 %`` of an error in percent, or a dash for a missing one."""
+def format_error(
+    evidence: TableEvidence, row: Mapping[str, Any], value: str = "mean", sd: str = ""
+) -> str:
+    """Return ``8.1 ± 0.5 %``, or of a MAE ``0.0031 ± 0.000214 V``; a dash for a missing error.
+
+    ``row`` is one of the comparison; ``value`` and ``sd`` name its columns.
+    """
+    mean, spread = row.get(value), row.get(sd)
     if mean is None or pd.isna(mean):
         return NOTHING
-    return f"{mean:.1f} %" if sd is None or pd.isna(sd) else f"{mean:.1f} ± {sd:.1f} %"
+    digits, unit = _find_precision(evidence, row)
+    error = f"{mean:{digits}}"
+    if spread is not None and pd.notna(spread):
+        error += f" ± {spread:{digits}}"
+    return f"{error} {unit}".strip()
+
+
+def _find_precision(evidence: TableEvidence, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how the error of a row is rounded, and its unit."""
+    if row["metric"] == "mape":
+        return ".1f", "%"
+    return ".3g", evidence.settings.dataset.targets[row["target"]].unit
 
 
 def name_target(evidence: TableEvidence, target: str) -> str:
@@ -57,23 +79,27 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
         f"Can what a small network learnt about {targets} from {source}"
         f"{_count_rows(evidence, evidence.settings.dataset.source)} be transferred to {homes}?"
     )
-    numbers, parts, lost = {}, [], []
+    numbers, parts, lost, metrics = {}, [], [], set()
     for target, domain in _list_cases(evidence):
         own = find_row(evidence, evidence.settings.main_arm, target, domain)
         if own is None:
             continue
-        numbers[f"{target}.{domain}"] = round(float(own["mean"]), 6)
+        decimals = 6 if own["metric"] == "mape" else 12
+        numbers[f"{target}.{domain}"] = round(float(own["mean"]), decimals)
         place = f"{name_target(evidence, target)} of {name_domain(domain)}"
-        parts.append(f"{format_mape(own['mean'], own['sd'])} for {place}")
+        parts.append(f"{format_error(evidence, own, sd='sd')} for {place}")
+        metrics.add(own["metric"])
         best = find_best_baseline(evidence, target, domain)
-        if best is not None and best["mean"] <= own["mean"]:
-            lost.append(f"{name_arm(best['arm'])} for {place}")
+        winner = None if best is None or best["mean"] > own["mean"] else best["arm"]
+        if winner := winner or _find_better_baseline(evidence, target, domain):
+            lost.append(f"{name_arm(winner)} for {place}")
     if not parts:
         return TableHeadline(question, "No result of the main arm was measured.", {})
     arm = name_arm(evidence.settings.main_arm)
     repeats = evidence.settings.split.repeats
     over = f", mean ± sd over {repeats} random splits" if repeats > 1 else ""
-    sentence = f"With {arm}, predictions of test rows are off by {_join(parts)} (MAPE{over})."
+    what = "MAPE, but MAE where a value is 0" if len(metrics) > 1 else metrics.pop().upper()
+    sentence = f"With {arm}, predictions of test rows are off by {_join(parts)} ({what}{over})."
     if any(find_best_baseline(evidence, *case) is not None for case in _list_cases(evidence)):
         sentence += (
             f" A simple baseline does at least as well in {len(lost)} of {len(parts)} cases: "
@@ -100,12 +126,21 @@ def _say_lead(evidence: TableEvidence) -> str:
     )
 
 
+def _find_better_baseline(evidence: TableEvidence, target: str, domain: str) -> str | None:
+    """Name the baseline that is better than the main arm by more than chance, as pairs tell."""
+    if evidence.paired is None:
+        return None
+    rows = evidence.paired[evidence.paired["first"] == evidence.settings.main_arm]
+    rows = rows[(rows["target"] == target) & (rows["domain"] == domain)]
+    rows = rows[(rows["outcome"] == "better") & rows["second"].map(is_baseline).astype(bool)]
+    return None if rows.empty else str(rows.sort_values("second_mean")["second"].iloc[0])
+
+
 def find_best_baseline(
     evidence: TableEvidence, target: str, domain: str
 ) -> Mapping[str, Any] | None:
     """Return the baseline with the lowest error of a case, as a row of the comparison."""
-    rows = evidence.errors
-    rows = rows[(rows["target"] == target) & (rows["domain"] == domain)]
+    rows = evidence.errors_of(target, domain)
     rows = rows[rows["arm"].str.startswith("baseline")].dropna(subset="mean")
     return None if rows.empty else dict(rows.sort_values("mean", kind="stable").iloc[0])
 
@@ -121,13 +156,13 @@ def show_answer(evidence: TableEvidence) -> ShownTable | None:
         before = find_row(evidence, "pretrained", target, domain)
         line = {
             "predicted": f"{name_target(evidence, target)} of {name_domain(domain)}",
-            name_arm("pretrained"): format_mape(before["mean"] if before else None),
-            name_arm(evidence.settings.main_arm): format_mape(own["mean"], own["sd"]),
+            name_arm("pretrained"): format_error(evidence, before or {}),
+            name_arm(evidence.settings.main_arm): format_error(evidence, own, sd="sd"),
             "best baseline": NOTHING,
-            "published": format_mape(own.get("paper")),
+            "published": format_error(evidence, own, "paper"),
         }
         if best is not None:
-            line["best baseline"] = f"{format_mape(best['mean'])} ({name_arm(best['arm'])})"
+            line["best baseline"] = f"{format_error(evidence, best)} ({name_arm(best['arm'])})"
         lines.append(line)
     return show_table(pd.DataFrame(lines))
 
@@ -137,21 +172,22 @@ def show_results(evidence: TableEvidence) -> list[ShownTable]:
 
     Where there is a published value, its own column stands beside ours.
     """
-    errors = evidence.errors[evidence.errors["arm"] != PAPER_ARM]
     shown = []
     for target in evidence.settings.dataset.targets:
-        own = errors[errors["target"] == target]
+        own = pd.concat([evidence.errors_of(target, domain) for domain in evidence.domains])
+        own = own[own["arm"] != PAPER_ARM]
         arms = order_table_arms(own)
         frame = pd.DataFrame({"strategy": [name_arm(arm) for arm in arms]})
         for domain in evidence.domains:
-            rows = own[own["domain"] == domain].set_index("arm").reindex(arms)
-            frame[name_domain(domain)] = [
-                format_mape(m, s) for m, s in zip(rows["mean"], rows["sd"], strict=True)
-            ]
-            if rows["paper"].notna().any():
-                frame[f"paper, {name_domain(domain)}"] = [format_mape(p) for p in rows["paper"]]
+            here = own[own["domain"] == domain].set_index("arm").reindex(arms)
+            rows = here.to_dict("records")
+            frame[name_domain(domain)] = [format_error(evidence, row, sd="sd") for row in rows]
+            if here["paper"].notna().any():
+                papers = [format_error(evidence, row, "paper") for row in rows]
+                frame[f"paper, {name_domain(domain)}"] = papers
         marked = [i for i, arm in enumerate(arms) if arm in ("source", evidence.settings.main_arm)]
-        title = f"{name_target(evidence, target)}: mean absolute percentage error"
+        title = f"{name_target(evidence, target)}: mean absolute "
+        title += " or ".join(ERRORS[m] for m in ERRORS if (own["metric"] == m).any())
         if (table := show_table(frame, title[0].upper() + title[1:], (), marked)) is not None:
             shown.append(table)
     return shown
@@ -185,9 +221,11 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
         return None
     lines = []
     for row in paired.to_dict("records"):
+        digits, unit = _find_precision(evidence, row)
+        unit = "points" if row["metric"] == "mape" else unit
         interval = NOTHING
         if pd.notna(row["low"]):
-            interval = f"{row['low']:+.1f} to {row['high']:+.1f}".replace("-", "−")
+            interval = f"{row['low']:+{digits}} to {row['high']:+{digits}}".replace("-", "−")
         verdict = "not certain"
         if row["outcome"] != "chance":
             better = row["first"] if row["outcome"] == "beaten" else row["second"]
@@ -197,7 +235,7 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
                 "case": f"{name_target(evidence, row['target'])}, {name_domain(row['domain'])}",
                 "first": name_arm(row["first"]),
                 "second": name_arm(row["second"]),
-                "difference (points)": f"{row['mean']:+.1f}".replace("-", "−"),
+                "difference": f"{row['mean']:+{digits}} {unit}".strip().replace("-", "−"),
                 "95 % interval": interval,
                 "p (Holm)": format_p(row["p_holm"]),
                 "verdict": verdict,
@@ -230,9 +268,8 @@ def find_row(
     evidence: TableEvidence, arm: str, target: str, domain: str
 ) -> Mapping[str, Any] | None:
     """Return the error of an arm as a row of the comparison; None if it was not measured."""
-    rows = evidence.errors
-    rows = rows[(rows["arm"] == arm) & (rows["target"] == target) & (rows["domain"] == domain)]
-    rows = rows.dropna(subset="mean")
+    rows = evidence.errors_of(target, domain)
+    rows = rows[rows["arm"] == arm].dropna(subset="mean")
     return None if rows.empty else dict(rows.iloc[0])
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import pandas as pd
 from pydantic import BaseModel
 
 from batteryscope.config.search import SearchSettings
-from batteryscope.provenance import digest_json
+from batteryscope.provenance import digest_json, digest_text
 
 Strategy = Literal["asha", "random"]
 STRATEGIES: tuple[Strategy, ...] = ("asha", "random")
@@ -64,6 +65,10 @@ class SearchPlan(ABC):
     def digest_code(self) -> str:
         """Return a hash of the code that trains the candidates."""
 
+    def list_sample_columns(self) -> list[str]:
+        """Return what candidates learn from the sample table, if not from all of it."""
+        return []
+
     @abstractmethod
     def find_inputs(self, layout: Any) -> SearchInputs:
         """Return where the pieces of the study lie that candidates learn from."""
@@ -86,3 +91,13 @@ def name_search(plan: SearchPlan, strategy: Strategy, data_digest: str) -> str:
         data_digest,
     ]
     return f"{plan.study}-{strategy}-{digest_json(what)[:8]}"
+
+
+def digest_samples(manifest: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Return a hash of some columns of a sample table, whatever stands in the others.
+
+    A column that is missing is left out; the training tells of it.
+    """
+    known = [column for column in columns if column in manifest]
+    rows = manifest[["sample_id", *known]].sort_values("sample_id")
+    return digest_text(rows.to_csv(index=False))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batteryscope.config.base import validate_settings
+from batteryscope.config.covariates import COVARIATE_PREFIX, list_inputs
 from batteryscope.config.project import change_settings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Arm, Recipe, StudySettings
@@ -35,6 +36,12 @@ class StageSearch(SearchPlan):
     def digest_code(self) -> str:
         """Return a hash of the code that trains tiles."""
         return digest_training_code()
+
+    def list_sample_columns(self) -> list[str]:
+        """Return the columns that say what is learnt, from which samples, and beside what."""
+        own = self.stage.settings
+        given = [f"{COVARIATE_PREFIX}{name}" for name in list_inputs(own.covariates)]
+        return list(dict.fromkeys(["class", *own.where, *own.targets, *given]))
 
     def find_inputs(self, layout: PictureLayout) -> SearchInputs:
         """Return where split, tiles and the fits of the stage before lie."""

@@ -22,6 +22,8 @@ def choose_answering_arms(
 ) -> dict[str, str]:
     """Choose for every target the arm with the lowest mean error of test rows.
 
+    The error is the MAPE, or the MAE of a target that is 0 somewhere and so has no MAPE.
+
     Parameters
     ----------
     comparison
@@ -37,13 +39,15 @@ def choose_answering_arms(
         Target → the main arm (at home ``source``) or ``baseline_<name>``; the network if equal.
     """
     network = SOURCE_ARM if domain == settings.dataset.source else settings.main_arm
-    errors = comparison[(comparison["metric"] == "mape") & (comparison["domain"] == domain)]
+    errors = comparison[comparison["domain"] == domain].dropna(subset="mean")
     if settings.propose is not None and settings.propose.model == "network":
         return dict.fromkeys(settings.dataset.targets, network)
-    errors = errors[[arm == network or is_baseline(arm) for arm in errors["arm"]]]
+    errors = errors[errors["arm"].eq(network) | errors["arm"].map(is_baseline).astype(bool)]
     chosen = {}
     for target in settings.dataset.targets:
-        own = errors[errors["target"] == target].dropna(subset="mean")
+        own = errors[errors["target"] == target]
+        metric = "mape" if (own["metric"] == "mape").any() else "mae"
+        own = own[own["metric"] == metric]
         # A stable sort with the network in front: it answers where errors are equal.
         own = own.sort_values("arm", key=lambda arms: arms != network, kind="stable")
         best = own.sort_values("mean", kind="stable")["arm"]
