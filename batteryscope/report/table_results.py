@@ -1,6 +1,6 @@
 """The results of a study of tables as sentences and tables that people read."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class TableHeadline:
 
 
 def format_error(
-    evidence: TableEvidence, row: Mapping[str, Any], value: str = "mean", sd: str = ""
+    evidence: TableEvidence, row: Mapping[Hashable, Any], value: str = "mean", sd: str = ""
 ) -> str:
     """Return ``8.1 ± 0.5 %``, or of a MAE ``0.0031 ± 0.000214 V``; a dash for a missing error.
 
@@ -58,7 +58,7 @@ def format_error(
     return f"{error} {unit}".strip()
 
 
-def _find_precision(evidence: TableEvidence, row: Mapping[str, Any]) -> tuple[str, str]:
+def _find_precision(evidence: TableEvidence, row: Mapping[Hashable, Any]) -> tuple[str, str]:
     """Return how the error of a row is rounded, and its unit."""
     if row["metric"] == "mape":
         return ".1f", "%"
@@ -138,7 +138,7 @@ def _find_better_baseline(evidence: TableEvidence, target: str, domain: str) -> 
 
 def find_best_baseline(
     evidence: TableEvidence, target: str, domain: str
-) -> Mapping[str, Any] | None:
+) -> Mapping[Hashable, Any] | None:
     """Return the baseline with the lowest error of a case, as a row of the comparison."""
     rows = evidence.errors_of(target, domain)
     rows = rows[rows["arm"].str.startswith("baseline")].dropna(subset="mean")
@@ -266,7 +266,7 @@ def _list_cases(evidence: TableEvidence) -> list[tuple[str, str]]:
 
 def find_row(
     evidence: TableEvidence, arm: str, target: str, domain: str
-) -> Mapping[str, Any] | None:
+) -> Mapping[Hashable, Any] | None:
     """Return the error of an arm as a row of the comparison; None if it was not measured."""
     rows = evidence.errors_of(target, domain)
     rows = rows[rows["arm"] == arm].dropna(subset="mean")
