@@ -32,6 +32,9 @@ onstart:
     begin_run()
     note_start()
     if workflow.local_exec:
+        # The limit of jobs per second is for clusters. Every finished job leaves a clock that wakes
+        # Snakemake up each second until the end: after 100 jobs it looks for work 100 times a second.
+        workflow.scheduler.job_rate_limiter = None
         FORK_SERVER = start_server(SCRATCH.folder if SCRATCH else None)
 
 

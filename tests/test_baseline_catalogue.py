@@ -2,26 +2,30 @@
 
 from typing import get_args
 
-from batteryscope.config.evaluate import EvaluateSettings
-from batteryscope.config.table_study import TableBaseline
 from batteryscope.core.baseline_catalogue import (
     OF_CAPACITIES,
     OF_CLASSES,
     OF_QUANTITIES,
     OF_ROWS,
+    PictureBaseline,
+    RowBaseline,
     find_words,
 )
-from batteryscope.evaluation.regression_features import PROXIES
+from batteryscope.evaluation.sample_features import FEATURES, PROXIES
 
 
 def test_every_baseline_that_can_be_asked_for_has_words() -> None:
-    asked = get_args(get_args(EvaluateSettings.model_fields["baselines"].annotation)[0])
-    asked = (*asked, "covariates")  # where samples have any, without being asked for
+    asked = (*get_args(PictureBaseline), "covariates")  # the last one without being asked for
     assert OF_CLASSES.keys() == set(asked)
     assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest", "covariates"}
     assert OF_QUANTITIES.keys() == OF_CAPACITIES.keys() | set(asked) - {"majority"}
-    assert OF_ROWS.keys() == set(get_args(TableBaseline))
+    assert OF_ROWS.keys() == set(get_args(RowBaseline))
     assert all(words.sees for words in OF_CLASSES.values())
+
+
+def test_what_looks_at_something_has_features() -> None:
+    blind = {"majority", "mean"}
+    assert FEATURES.keys() == (OF_CLASSES | OF_QUANTITIES).keys() - blind
 
 
 def test_words_of_an_arm() -> None:

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 
 from batteryscope.errors import InputError
-from batteryscope.evaluation.baselines import (
+from batteryscope.evaluation.baselines import predict_baseline, predict_baselines
+from batteryscope.evaluation.predictions import check_predictions
+from batteryscope.evaluation.sample_features import (
+    FeatureSources,
     list_informative_metadata,
-    predict_from_grey_levels,
-    predict_from_metadata,
-    predict_majority,
     select_metadata,
 )
-from batteryscope.evaluation.predictions import check_predictions
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +51,15 @@ def make_split(manifest, folds=2):
     return pd.concat(tables, ignore_index=True)
 
 
+def predict_metadata(manifest, split):
+    return predict_baselines(FeatureSources(manifest), split, ["metadata"], seed=1)
+
+
 def test_majority_predicts_training_frequencies():
     manifest = make_manifest()
     manifest.loc[manifest.index[12:], "class"] = "c"
     split = make_split(manifest, folds=1)
-    table = predict_majority(manifest, split)
+    table = predict_baseline("majority", None, manifest, split, seed=1)
     check_predictions(table, "majority")
     train = split.loc[split["role"] == "train", "sample_id"]
     shares = manifest.set_index("sample_id").loc[train, "class"].value_counts(normalize=True)
@@ -73,14 +76,14 @@ def test_forest_solves_bright_and_dark_but_not_noise():
     index = pd.Index(manifest["sample_id"])
     telling = pd.DataFrame({"mean": np.arange(24) % 3 * 50.0, "sd": 1.0}, index)
     noise = pd.DataFrame({"mean": rng.normal(size=24), "sd": rng.normal(size=24)}, index)
-    solved = predict_from_grey_levels(manifest, split, telling, seed=1)
+    solved = predict_baseline("grey_levels", telling, manifest, split, seed=1)
     assert (solved["y_true"] == solved["y_pred"]).all()
     assert list(solved.columns[-3:]) == ["p_a", "p_b", "p_c"]
-    unsolved = predict_from_grey_levels(manifest, split, noise, seed=1)
+    unsolved = predict_baseline("grey_levels", noise, manifest, split, seed=1)
     assert (unsolved["y_true"] == unsolved["y_pred"]).mean() < 0.9
-    again = predict_from_grey_levels(manifest, split[::-1], noise, seed=1, jobs=2)
+    again = predict_baseline("grey_levels", noise, manifest, split[::-1], seed=1, jobs=2)
     pd.testing.assert_frame_equal(unsolved, again)
-    other = predict_from_grey_levels(manifest, split, noise, seed=2)
+    other = predict_baseline("grey_levels", noise, manifest, split, seed=2)
     assert not unsolved["p_a"].equals(other["p_a"])
 
 
@@ -88,7 +91,7 @@ def test_metadata_with_gaps_tells_the_class():
     manifest = make_manifest()
     assert list_informative_metadata(manifest) == ["brightness", "detector"]
     assert select_metadata(manifest)["detector"].tolist()[:2] == ["missing", "SE"]
-    table = predict_from_metadata(manifest, make_split(manifest), seed=1)
+    table = predict_metadata(manifest, make_split(manifest))
     check_predictions(table, "metadata")
     assert (table["y_true"] == table["y_pred"]).all()
 
@@ -96,7 +99,7 @@ def test_metadata_with_gaps_tells_the_class():
 def test_metadata_without_information_still_runs(caplog):
     logging.getLogger("batteryscope").propagate = True
     manifest = make_manifest().assign(brightness=np.nan, detector=None)
-    table = predict_from_metadata(manifest, make_split(manifest), seed=1)
+    table = predict_metadata(manifest, make_split(manifest))
     assert "carries no information" in caplog.text
     assert table["p_a"].nunique() <= 2  # training frequencies of two folds
     assert set(table["arm"]) == {"baseline_metadata"}
@@ -108,7 +111,7 @@ def test_column_that_is_empty_in_training_only():
     test = manifest["sample_id"].isin(split.loc[split["role"] == "test", "sample_id"])
     manifest["magnification"] = np.where(test, 500.0, np.nan)
     manifest["instrument"] = np.where(test, "new", None)
-    table = predict_from_metadata(manifest, split, seed=1)
+    table = predict_metadata(manifest, split)
     check_predictions(table, "metadata")
 
 
@@ -118,7 +121,7 @@ def test_class_absent_from_training_has_probability_zero():
     only = (split["role"] == "test") | ~split["sample_id"].isin(
         manifest.loc[manifest["class"] == "c", "sample_id"]
     )
-    table = predict_from_metadata(manifest, split[only], seed=1)
+    table = predict_metadata(manifest, split[only])
     assert (table["p_c"] == 0).all()
     assert "c" in set(table["y_true"])
 
@@ -129,7 +132,10 @@ def test_validation_images_do_not_train():
     changed = manifest.copy()
     validation = split.loc[split["role"] == "validation", "sample_id"]
     changed.loc[changed["sample_id"].isin(validation), "class"] = "a"
-    first, second = predict_majority(manifest, split), predict_majority(changed, split)
+    first, second = (
+        predict_baseline("majority", None, manifest, split, seed=1),
+        predict_baseline("majority", None, changed, split, seed=1),
+    )
     pd.testing.assert_frame_equal(first, second)
 
 
@@ -137,6 +143,6 @@ def test_split_and_manifest_that_do_not_fit():
     manifest = make_manifest()
     split = make_split(manifest)
     with pytest.raises(InputError, match="sample 's23', which the manifest lacks"):
-        predict_majority(manifest[:-1], split)
+        predict_baseline("majority", None, manifest[:-1], split, seed=1)
     with pytest.raises(InputError, match="no training image in repeat 0, fold 0"):
-        predict_majority(manifest, split[split["role"] != "train"])
+        predict_baseline("majority", None, manifest, split[split["role"] != "train"], seed=1)

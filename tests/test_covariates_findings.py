@@ -7,13 +7,14 @@ import pytest
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import Quantity, name_target
 from batteryscope.evaluation.aggregate import aggregate_to_images
-from batteryscope.evaluation.baselines import predict_from_covariates
+from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.covariate_findings import (
     judge_class_covariates,
     judge_number_covariates,
     name_covariates,
 )
 from batteryscope.evaluation.forward import load_fit, predict_fit
+from batteryscope.evaluation.sample_features import select_covariates
 from batteryscope.evaluation.sentences import capacities, classes, quantities
 from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.plan import plan_study
@@ -49,7 +50,7 @@ def answer(folder, thickness, targets, tiles):
         train_fit(task, settings, CLASSES, tiles, folder / arm, "fit")
         own = predict_fit(load_fit(folder / arm), tiles, index, manifest, split)
         tables.append(own.assign(arm=arm))
-    tables.append(predict_from_covariates(manifest, split, 1))
+    tables.append(predict_baseline("covariates", select_covariates(manifest), manifest, split, 1))
     predictions = pd.concat(tables, ignore_index=True)
     images = aggregate_to_images(predictions[predictions["role"] == "test"])
     [found] = judge_class_covariates(

@@ -12,10 +12,10 @@ from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_comparison import compare_capacities, pick
-from batteryscope.evaluation.regression_features import measure_tiles
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import find_quantity, measure_errors
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sample_features import measure_tiles
 from batteryscope.evaluation.sentences.quantities import SENTENCES
 from batteryscope.tilestore import TileStore
 

@@ -8,9 +8,11 @@ import pytest
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.core.baseline_catalogue import OF_CAPACITIES
 from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.regression_baselines import (
+    choose_features,
     find_knots,
     interpolate,
     predict_baselines,
@@ -20,7 +22,6 @@ from batteryscope.evaluation.regression_comparison import (
     compare_capacities,
     pick,
 )
-from batteryscope.evaluation.regression_features import list_coating_features
 from batteryscope.evaluation.regression_findings import (
     find_capacity_findings,
     list_protocols,
@@ -29,7 +30,9 @@ from batteryscope.evaluation.regression_findings import (
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences.capacities import SENTENCES
+from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
 
 TARGETS = ["capacity_0p2c_ah_kg", "capacity_5c_ah_kg"]
 POROSITIES = ("50", "30", "20")
@@ -82,7 +85,7 @@ def make_predictions(manifest, split, arm="mass", error=0.1) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def tables():
+def tables(tmp_path_factory):
     manifest = make_manifest()
     split = make_split(manifest)
     rng = np.random.default_rng(0)
@@ -95,7 +98,9 @@ def tables():
         grey_sd=manifest["porosity"].astype(float),
         lbp_0=0.1,
     )
-    seen = list_coating_features(measured)
+    tiles = tmp_path_factory.mktemp("tiles")
+    measured.to_parquet(tiles / MEASUREMENTS_NAME)
+    seen = choose_features(FeatureSources(manifest, None, tiles), OF_CAPACITIES, [])
     baselines = predict_baselines(manifest, seen, split, TARGETS, seed=1)
     return manifest, split, baselines
 

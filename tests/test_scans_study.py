@@ -23,8 +23,9 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.demo.ct_dataset import CellJob, list_cells, render_scan
 from batteryscope.demo.write_dataset import generate_dataset
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.evaluation.baselines import predict_from_windings
+from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.comparison import compare_arms, list_levels
+from batteryscope.evaluation.sample_features import read_windings
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
@@ -293,9 +294,9 @@ def make_predictions(manifest: pd.DataFrame, split: pd.DataFrame, arm: str) -> p
 
 def test_both_divisions_stand_in_one_table_with_the_windings(study: SimpleNamespace) -> None:
     splits = {"by_cell": divide(study, "specimen"), "by_slice": divide(study, "slice")}
-    slices = pd.read_csv(study.root / "tiles" / "slices.csv", dtype={"sample_id": str})
+    windings = read_windings(study.root / "tiles")
     tables = [make_predictions(study.manifest, split, arm) for arm, split in splits.items()]
-    tables.append(predict_from_windings(study.manifest, splits["by_cell"], slices, seed=1))
+    tables.append(predict_baseline("winding", windings, study.manifest, splits["by_cell"], seed=1))
     predictions = pd.concat(tables, ignore_index=True)
     table = compare_arms(predictions, study.manifest, ["state"], {}, splits=splits)
     found = table.groupby("arm")["level"].agg(set).to_dict()

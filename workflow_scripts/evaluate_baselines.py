@@ -8,7 +8,6 @@ from pathlib import Path
 
 from batteryscope.config.json_text import read_settings
 from batteryscope.core.progress import log
-from batteryscope.errors import ConfigError
 from batteryscope.workflow.command_line import add_where, make_parser, run_program
 
 
@@ -34,42 +33,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.config.evaluate import EvaluateSettings
-    from batteryscope.evaluation.baselines import (
-        predict_from_covariates,
-        predict_from_grey_levels,
-        predict_from_metadata,
-        predict_from_windings,
-        predict_majority,
-    )
-    from batteryscope.manifest.covariate_columns import list_covariate_columns
-    from batteryscope.manifest.frames import get_grey_levels, read_frames
+    from batteryscope.evaluation.baselines import predict_baselines
+    from batteryscope.evaluation.sample_features import FeatureSources
+    from batteryscope.manifest.frames import read_frames
     from batteryscope.manifest.select import keep_samples, select_samples
 
-    settings = read_settings(EvaluateSettings, arguments.settings)
+    wanted = read_settings(EvaluateSettings, arguments.settings).baselines
     manifest = pd.read_parquet(arguments.manifest)
     frames = read_frames(arguments.frames, manifest)
     where = json.loads(arguments.where)
     split = keep_samples(pd.read_parquet(arguments.split), manifest, where)
     manifest = select_samples(manifest, where)
-    threads = arguments.threads
-    majority = predict_majority(manifest, split)
-    tables = [majority if "majority" in settings.baselines else majority[:0]]
-    if "grey_levels" in settings.baselines:
-        levels = get_grey_levels(frames)
-        tables.append(predict_from_grey_levels(manifest, split, levels, arguments.seed, threads))
-    if "metadata" in settings.baselines:
-        tables.append(predict_from_metadata(manifest, split, arguments.seed, threads))
-    if list_covariate_columns(manifest):
-        tables.append(predict_from_covariates(manifest, split, arguments.seed, threads))
-    if "winding" in settings.baselines:
-        if arguments.tiles is None or not (arguments.tiles / "slices.csv").is_file():
-            raise ConfigError(
-                "evaluate.baselines: 'winding' needs measured slices of scans, which only "
-                "preprocess.method 'ct_slices' gives; leave it out."
-            )
-        slices = pd.read_csv(arguments.tiles / "slices.csv", dtype={"sample_id": str})
-        tables.append(predict_from_windings(manifest, split, slices, arguments.seed, threads))
-    predictions = pd.concat(tables, ignore_index=True)
+    sources = FeatureSources(manifest, frames, arguments.tiles)
+    predictions = predict_baselines(sources, split, wanted, arguments.seed, arguments.threads)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(arguments.out, index=False)
     log.info("%d baseline predictions for %d images", len(predictions), len(manifest))

@@ -8,6 +8,7 @@ from batteryscope.config.base import Settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import GreyLevels
 from batteryscope.config.table_format import TableFormat
+from batteryscope.core.baseline_catalogue import PictureBaseline
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 TRAIN_SECONDS = "train_seconds"
@@ -102,11 +103,7 @@ class EvaluateSettings(Settings):
     of what it calls accuracy of a class, by which the report checks that table.
     """
 
-    baselines: list[Literal["majority", "grey_levels", "metadata", "winding"]] = [
-        "majority",
-        "grey_levels",
-        "metadata",
-    ]
+    baselines: list[PictureBaseline] = ["majority", "grey_levels", "metadata"]
     external: DatasetSettings | None = None
     survey: str | None = None
     survey_format: TableFormat = TableFormat()

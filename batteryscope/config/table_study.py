@@ -16,13 +16,11 @@ from batteryscope.config.sweep import (
     expand_sweeps,
 )
 from batteryscope.config.table_data import ColumnName, TableDatasetSettings
+from batteryscope.core.baseline_catalogue import RowBaseline
 
 SweepName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 NetworkArm = Literal["pretrained", "adapter", "scratch", "fine_tuning"]
-TableBaseline = Literal[
-    "mean", "linear", "ridge", "random_forest", "gradient_boosting", "gaussian_process"
-]
 
 
 class TableSplitSettings(Settings):
@@ -103,7 +101,7 @@ class TableRecipe(Settings):
 class TableEvaluateSettings(Settings):
     """Baselines, coverage of the intervals, published values."""
 
-    baselines: list[TableBaseline] = [
+    baselines: list[RowBaseline] = [
         "mean",
         "linear",
         "ridge",

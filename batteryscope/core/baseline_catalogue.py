@@ -1,9 +1,8 @@
 """The registry of baselines: what each is called, and what it needs to apply.
 
-One entry each, for figures, tables, sentences, model cards and the check of the settings. What fits
-them are :mod:`batteryscope.evaluation.baselines` (classes),
-:mod:`batteryscope.evaluation.regression_baselines` (numbers) and
-:mod:`batteryscope.tables.baselines` (rows).
+One entry each, for figures, tables, sentences, model cards and the check of the settings. What
+those of pictures see is an entry of :mod:`batteryscope.evaluation.sample_features`; what fits those
+of rows is one of :mod:`batteryscope.tables.baselines`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 BASELINE_PREFIX = "baseline_"
+
+# What settings can ask for; the others are always there.
+PictureBaseline = Literal["majority", "grey_levels", "metadata", "winding"]
+RowBaseline = Literal[
+    "mean", "linear", "ridge", "random_forest", "gradient_boosting", "gaussian_process"
+]
 
 Need = Literal[
     "labels",

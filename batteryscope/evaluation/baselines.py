@@ -1,221 +1,113 @@
-"""What is reachable without looking at shapes: majority, grey levels, acquisition metadata.
+"""What is reachable without looking at shapes: the most frequent class, and forests on features.
 
-A model earns trust by what it adds to these three. They see exactly the training
-images of each repeat and fold and are tested on exactly its test images.
+A model earns trust by what it adds to these. They see exactly the training images of each repeat
+and fold and are tested on exactly its test images.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CLASSES
 from batteryscope.errors import InputError
 from batteryscope.evaluation.predictions import FIT, KEYS, PREFIX, make_predictions
-from batteryscope.manifest.covariate_columns import list_covariate_columns
-from batteryscope.preprocess.slice_table import DESCRIPTORS
+from batteryscope.evaluation.sample_features import FeatureSources, gather_features
 from batteryscope.seeds import derive_seed
 
 log = logging.getLogger("batteryscope")
 
-NUMERIC_METADATA = (
-    "brightness",
-    "contrast",
-    "voltage_kv",
-    "magnification",
-    "working_distance_mm",
-    "bit_depth",
-    "width_px",
-    "height_px",
-)
-NAMED_METADATA = ("detector", "instrument")
 TREES = 500
 
 
-def list_informative_metadata(manifest: pd.DataFrame) -> list[str]:
-    """List the acquisition metadata columns that hold more than one value (missing is one)."""
-    return [
-        column
-        for column in (*NUMERIC_METADATA, *NAMED_METADATA)
-        if column in manifest.columns and len(manifest[column].drop_duplicates()) > 1
-    ]
-
-
-def select_metadata(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the informative metadata, indexed by sample: numbers as float, names as text.
-
-    Neither the time of acquisition nor the file name is among them.
-    """
-    columns = list_informative_metadata(manifest)
-    table = manifest.set_index("sample_id")[columns].copy()
-    for column in columns:
-        if column in NUMERIC_METADATA:
-            table[column] = pd.to_numeric(table[column], errors="coerce").astype(np.float64)
-        else:
-            known = table[column].notna()
-            table[column] = table[column].astype(object).astype(str).where(known, "missing")
-    return table
-
-
-def predict_majority(manifest: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
-    """Predict every test image by the class frequencies of the training images."""
-    from sklearn.dummy import DummyClassifier
-
-    nothing = manifest.set_index("sample_id")[[]].assign(constant=0.0)
-    return _predict(
-        "baseline_majority", nothing, manifest, split, lambda _: DummyClassifier(strategy="prior")
-    )
-
-
-def predict_from_grey_levels(
-    manifest: pd.DataFrame, split: pd.DataFrame, grey_levels: pd.DataFrame, seed: int, jobs: int = 1
+def predict_baselines(
+    sources: FeatureSources, split: pd.DataFrame, wanted: Collection[str], seed: int, jobs: int = 1
 ) -> pd.DataFrame:
-    """Predict test images by a random forest on their grey levels.
+    """Predict test images by every baseline of classes that is wanted or always there.
 
     Parameters
     ----------
-    manifest, split
-        Tables as in the contracts.
-    grey_levels
-        One row per sample, indexed by ``sample_id``: see
-        :func:`batteryscope.manifest.frames.get_grey_levels`.
+    sources
+        What they see.
+    split
+        Roles, as in the contracts.
+    wanted
+        ``evaluate.baselines``.
     seed
         Base seed; every repeat and fold derives its own.
     jobs
         Threads; the result does not depend on them.
+
+    Raises
+    ------
+    InputError
+        A feature was not measured, or the split does not fit the sample table.
     """
-    return _predict(
-        "baseline_grey_levels",
-        grey_levels,
-        manifest,
-        split,
-        lambda fit_seed: _make_forest(fit_seed, jobs),
-        seed,
-    )
+    names = [n for n, own in OF_CLASSES.items() if n in wanted or not own.is_asked_for]
+    features: dict[str, pd.DataFrame | None] = dict(gather_features(sources, names))
+    if "majority" in names:
+        features = {"majority": None} | features
+    tables = [
+        predict_baseline(name, seen, sources.manifest, split, seed, jobs)
+        for name, seen in features.items()
+    ]
+    if not tables:
+        classes = sorted(sources.manifest["class"].unique())
+        return pd.DataFrame(columns=[*KEYS, *[PREFIX + name for name in classes]])
+    return pd.concat(tables, ignore_index=True)
 
 
-def predict_from_metadata(
-    manifest: pd.DataFrame, split: pd.DataFrame, seed: int, jobs: int = 1
-) -> pd.DataFrame:
-    """Predict test images by a random forest on the acquisition metadata of the manifest.
-
-    Missing numbers become the training median and a flag of their own, missing names a
-    name of their own. Without any column that varies, this is the majority baseline.
-    """
-    from sklearn.dummy import DummyClassifier
-
-    features = select_metadata(manifest)
-    if features.shape[1] == 0:
-        log.warning(
-            "No acquisition metadata column holds more than one value: "
-            "baseline_metadata carries no information and equals the majority baseline."
-        )
-        features = features.assign(constant=0.0)
-
-        def make_model(fit_seed: int) -> Any:
-            return DummyClassifier(strategy="prior", random_state=fit_seed)
-    else:
-
-        def make_model(fit_seed: int) -> Any:
-            return _make_metadata_forest(list(features.columns), fit_seed, jobs)
-
-    return _predict("baseline_metadata", features, manifest, split, make_model, seed)
-
-
-def predict_from_windings(
-    manifest: pd.DataFrame, split: pd.DataFrame, slices: pd.DataFrame, seed: int, jobs: int = 1
-) -> pd.DataFrame:
-    """Predict test slices by a random forest on the measured windings.
-
-    Slices that the preprocessing left out take no part, as for the networks. Where something was
-    not found in a slice, the training median stands, and a flag of its own.
-
-    Parameters
-    ----------
-    manifest, split
-        Tables as in the contracts.
-    slices
-        Rows of :func:`batteryscope.preprocess.slice_table.describe_slice` with ``sample_id``.
-    seed, jobs
-        As for the grey levels.
-    """
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-
-    used = slices[slices["used"].astype(bool)].set_index("sample_id")
-    part = split[split["sample_id"].isin(used.index)]
-
-    def make_model(fit_seed: int) -> Any:
-        imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        return make_pipeline(imputer, _make_forest(fit_seed, jobs))
-
-    features = used[list(DESCRIPTORS)]
-    return _predict("baseline_winding", features, manifest, part, make_model, seed)
-
-
-def predict_from_covariates(
-    manifest: pd.DataFrame, split: pd.DataFrame, seed: int, jobs: int = 1
-) -> pd.DataFrame:
-    """Predict test images by a random forest on the covariates of their samples alone.
-
-    Parameters
-    ----------
-    manifest, split, seed, jobs
-        As for the grey levels; the manifest has columns of covariates.
-    """
-    features = manifest.set_index("sample_id")[list_covariate_columns(manifest)]
-    return _predict(
-        "baseline_covariates",
-        features,
-        manifest,
-        split,
-        lambda fit_seed: _make_forest(fit_seed, jobs),
-        seed,
-    )
-
-
-def _make_forest(seed: int, jobs: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=jobs)
-
-
-def _make_metadata_forest(columns: Sequence[str], seed: int, jobs: int) -> Any:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
-
-    # A column may be empty in one training part only, so empty ones are kept as zeros.
-    numbers = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    names = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_pipeline(
-        ColumnTransformer(
-            [
-                ("numbers", numbers, [c for c in columns if c in NUMERIC_METADATA]),
-                ("names", names, [c for c in columns if c in NAMED_METADATA]),
-            ]
-        ),
-        _make_forest(seed, jobs),
-    )
-
-
-def _predict(
-    arm: str,
-    features: pd.DataFrame,
+def predict_baseline(
+    name: str,
+    features: pd.DataFrame | None,
     manifest: pd.DataFrame,
     split: pd.DataFrame,
-    make_model: Callable[[int], Any],
-    seed: int = 0,
+    seed: int,
+    jobs: int = 1,
 ) -> pd.DataFrame:
-    """Fit on the training images and predict the test images of every repeat and fold."""
+    """Fit one baseline on the training images and predict the test images of every fit.
+
+    A random forest on the features; without any, the frequencies of the classes. Missing numbers
+    become the training median and a flag of their own, names that training lacks nothing.
+    Images that have no features (slices that preprocessing left out) take no part.
+
+    Parameters
+    ----------
+    name
+        Of the baseline.
+    features
+        One row per sample: numbers, or names as text. None: it looks at nothing.
+    manifest, split, seed, jobs
+        As for :func:`predict_baselines`.
+
+    Returns
+    -------
+    DataFrame
+        As the predictions of an arm, ``tile`` -1, arm ``baseline_<name>``.
+
+    Raises
+    ------
+    InputError
+        The split names a sample that the manifest lacks, or leaves no image to train on.
+    """
+    arm = BASELINE_PREFIX + name
     labels = manifest.set_index("sample_id")["class"]
     classes = sorted(labels.unique())
     if unknown := sorted(set(split["sample_id"]) - set(labels.index)):
         raise InputError(
             f"The split names the sample '{unknown[0]}', which the manifest lacks; split again."
         )
+    if features is not None and features.shape[1] == 0:
+        log.warning(
+            "No acquisition metadata column holds more than one value: "
+            "baseline_metadata carries no information and equals the majority baseline."
+        )
+        features = None
+    if features is not None:
+        split = split[split["sample_id"].isin(features.index)]
+    seen = pd.DataFrame({"constant": 0.0}, labels.index) if features is None else features
     tables: list[pd.DataFrame] = []
     for _, part in split.groupby(FIT, sort=True):
         repeat, fold = int(part["repeat"].iloc[0]), int(part["fold"].iloc[0])
@@ -227,11 +119,12 @@ def _predict(
             raise InputError(
                 f"The split has no training image in repeat {repeat}, fold {fold}; split again."
             )
-        model = make_model(derive_seed(seed, arm, "repeat", repeat, "fold", fold))
-        model.fit(features.loc[train], labels.loc[train].to_numpy(dtype=object))
+        chance = derive_seed(seed, arm, "repeat", repeat, "fold", fold)
+        model = _make_prior() if features is None else _make_forest(features, chance, jobs)
+        model.fit(seen.loc[train], labels.loc[train].to_numpy(dtype=object))
         probabilities = np.zeros((len(test), len(classes)))
         known = [classes.index(name) for name in model.classes_]
-        probabilities[:, known] = model.predict_proba(features.loc[test])
+        probabilities[:, known] = model.predict_proba(seen.loc[test])
         keys = pd.DataFrame({"sample_id": test}).assign(
             tile=-1, repeat=repeat, fold=fold, role="test", arm=arm
         )
@@ -240,3 +133,28 @@ def _predict(
     if not tables:
         return pd.DataFrame(columns=[*KEYS, *[PREFIX + name for name in classes]])
     return pd.concat(tables, ignore_index=True)
+
+
+def _make_prior() -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="prior")
+
+
+def _make_forest(features: pd.DataFrame, seed: int, jobs: int) -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    forest = RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=jobs)
+    names = [c for c in features if not pd.api.types.is_numeric_dtype(features[c])]
+    if not names and not features.isna().to_numpy().any():
+        return forest
+    # A column may be empty in one training part only, so empty ones are kept as zeros.
+    median = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    numbers = [c for c in features if c not in names]
+    kinds = [("numbers", median, numbers), ("names", one_hot, names)]
+    return make_pipeline(ColumnTransformer(kinds), forest)

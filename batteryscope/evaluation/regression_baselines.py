@@ -1,6 +1,6 @@
 """What needs no network: the mean, one measured proxy, forests on numbers, and physics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +9,43 @@ from numpy.typing import NDArray
 
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.targets import Quantity
+from batteryscope.core.baseline_catalogue import Baseline
 from batteryscope.errors import InputError
-from batteryscope.evaluation.regression_features import PROXIES
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.evaluation.regression_predictions import FIT, KEYS, PRED, TRUE
+from batteryscope.evaluation.sample_features import PROXIES, FeatureSources, gather_features
 from batteryscope.physics.porosity import read_porosities
 from batteryscope.seeds import derive_seed
 
 Floats = NDArray[np.float64]
 PHYSICS = "physics"
 N_TREES = 100
+
+
+def choose_features(
+    sources: FeatureSources, known: Mapping[str, Baseline], wanted: Collection[str]
+) -> dict[str, pd.DataFrame | None]:
+    """Return what each baseline of numbers sees, by its name, as numbers.
+
+    Parameters
+    ----------
+    sources
+        Where from.
+    known
+        The baselines that a study can have.
+    wanted
+        ``evaluate.baselines``; others are always there, where a study has what they need.
+
+    Returns
+    -------
+    dict
+        Name → one row per ``sample_id``; None for the mean, which sees nothing. Names are one
+        column each; metadata that tell nothing apart are left out.
+    """
+    names = [n for n, own in known.items() if n in wanted or not own.is_asked_for]
+    found = gather_features(sources, names)
+    shown = {n: pd.get_dummies(table, dtype=float) for n, table in found.items() if table.shape[1]}
+    return {"mean": None, **shown}
 
 
 def predict_baselines(
@@ -44,8 +71,7 @@ def predict_baselines(
     manifest
         Sample table with targets.
     features
-        What each of them sees
-        (:func:`batteryscope.evaluation.regression_features.gather_features`).
+        What each of them sees, of :func:`choose_features`.
     split
         Roles of one split.
     targets

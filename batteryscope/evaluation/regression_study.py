@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.study import StudySettings
+from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES
 from batteryscope.evaluation.covariate_findings import (
     judge_number_covariates,
     name_covariates,
@@ -15,13 +16,17 @@ from batteryscope.evaluation.covariate_findings import (
 from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.quantity_findings import find_quantity_findings
-from batteryscope.evaluation.regression_baselines import predict_baselines, predict_physics
+from batteryscope.evaluation.regression_baselines import (
+    choose_features,
+    predict_baselines,
+    predict_physics,
+)
 from batteryscope.evaluation.regression_comparison import compare_capacities
-from batteryscope.evaluation.regression_features import gather_features
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences import capacities
 from batteryscope.evaluation.sentences import quantities as of_quantities
 from batteryscope.evaluation.straddling import find_straddling_arms
@@ -87,7 +92,10 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     main = pieces.arms[pieces.main_arm]
     # Capacities have the baselines of coatings, whatever else is wanted.
     wanted = [] if has_axis else study.evaluate.baselines
-    features = gather_features(manifest, pieces.frames, Path(main["tiles"]), wanted)
+    needs_frames = "grey_levels" in wanted and pieces.frames is not None
+    frames = pd.read_parquet(pieces.frames) if needs_frames else None
+    sources = FeatureSources(manifest, frames, Path(main["tiles"]))
+    features = choose_features(sources, OF_CAPACITIES if has_axis else OF_QUANTITIES, wanted)
     suffixes = list_protocols(pieces.arms, pieces.main_arm)
     trained = {arm: pd.read_parquet(p["split"]) for arm, p in pieces.arms.items()}
     tables = [

@@ -9,7 +9,6 @@ from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
-from batteryscope.evaluation.baselines import list_informative_metadata
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.paired import (
     ImageComparison,
@@ -18,6 +17,7 @@ from batteryscope.evaluation.paired import (
     judge_rivals,
 )
 from batteryscope.evaluation.predictions import FIT, is_baseline
+from batteryscope.evaluation.sample_features import list_informative_metadata
 
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
