@@ -1,0 +1,89 @@
+"""Snippets of docs/extending.md do what the page says; the drawing of the rooms is today's."""
+
+import re
+import struct
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from batteryscope.config.project import load_project
+from batteryscope.core import baseline_catalogue
+from batteryscope.evaluation import baselines, sample_features
+from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers import registry
+from batteryscope.readers.picture import PictureError
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+def run_section(title: str) -> dict:
+    """Run the Python snippets of a section one after the other, in one namespace."""
+    section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+    names: dict = {}
+    for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(code, names)  # the project's own page
+    return names
+
+
+def test_a_reader(tmp_path, monkeypatch):
+    grey = run_section("A reader")["GREY"]
+    monkeypatch.setattr(registry, "FORMATS", (*registry.FORMATS, grey))
+    monkeypatch.setitem(registry.FORMAT_OF_SUFFIX, ".grey", grey)
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    path = tmp_path / "a.grey"
+    path.write_bytes(struct.pack("<4sII", b"GREY", 4, 3) + pixels.tobytes())
+    np.testing.assert_array_equal(registry.read_picture(path, max_pixels=100).pixels, pixels)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PictureError, match="holds 11 of 12 pixels; copy it again"):
+        registry.read_picture(path, max_pixels=100)
+
+
+def test_a_preprocessing():
+    names = run_section("A preprocessing")
+    settings = names["SemMiddleSettings"](crop_px=4, input_px=4)
+    pixels = np.arange(60, dtype=np.uint8).reshape(6, 10)
+    batch = names["cut_middle"](pixels, {}, settings)
+    np.testing.assert_array_equal(batch.tiles, pixels[None, 1:5, 3:7])
+    assert batch.table.loc[0, ["x_px", "y_px", "crop_px"]].tolist() == [3, 1, 4]
+    with pytest.raises(UnusablePictureError, match=r"has 10×6 px, less than preprocess\.crop_px 8"):
+        names["cut_middle"](pixels, {}, settings.model_copy(update={"crop_px": 8}))
+
+
+def test_a_baseline(monkeypatch):
+    names = run_section("A baseline")
+    monkeypatch.setitem(baseline_catalogue.OF_CLASSES, "brightness", names["ENTRY"])
+    features = {**sample_features.FEATURES, "brightness": names["see_brightness"]}
+    monkeypatch.setattr(sample_features, "FEATURES", features)
+    monkeypatch.setattr(baselines, "TREES", 20)
+    samples = [f"s{i:02d}" for i in range(24)]
+    manifest = pd.DataFrame({"sample_id": samples, "class": ["dark", "bright"] * 12})
+    frames = pd.DataFrame({"sample_id": samples, "mean": [20.0, 200.0] * 12})
+    split = pd.DataFrame({"sample_id": samples, "repeat": 0, "fold": 0})
+    split["role"] = ["train"] * 16 + ["test"] * 8
+    sources = sample_features.FeatureSources(manifest, frames)
+    found = baselines.predict_baselines(sources, split, ["brightness"], seed=1)
+    assert set(found["arm"]) == {"baseline_brightness"}
+    assert (found["y_true"] == found["y_pred"]).all()
+    assert len(found) == 8
+
+
+def test_a_study():
+    [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    project = load_project(ROOT / "params.yaml", yaml.safe_load(text))
+    study = project.image_studies["my_electrodes"]
+    assert study.model.freeze == 4
+    assert study.split.folds == 5
+
+
+def test_the_drawing_of_the_rooms_is_that_of_the_code(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import draw_rooms
+
+    page = draw_rooms.PAGE.read_text(encoding="utf-8")
+    drawing = draw_rooms.draw(draw_rooms.read_imports())
+    sys.modules.pop("draw_rooms")
+    assert draw_rooms.replace_drawing(page, drawing) == page, "run: python docs/draw_rooms.py"
