@@ -97,6 +97,18 @@ def test_scaled_up_levels_prove_16_bits() -> None:
     assert look_at_levels(twelve, 10).own_bits is None  # a tag that cannot be right
 
 
+def test_one_pixel_among_many_decides_about_the_bits_in_use() -> None:
+    pixels = np.full(100_000, 16 * 300, np.uint16)
+    pixels[54_321] = 16 * 301
+    assert look_at_levels(pixels).own_bits == 16
+    pixels[54_321] += 1
+    assert look_at_levels(pixels).own_bits is None
+    pixels[:] = 257 * 100
+    assert look_at_levels(pixels).own_bits == 16
+    pixels[54_321] -= 1
+    assert look_at_levels(pixels).own_bits is None
+
+
 def test_instruments_are_decided_one_by_one() -> None:
     seen = [
         SeenLevels("a", "A", GreyLevels(60_000, None)),
