@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from batteryscope.answers.choose import answer_of
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.covariates import Covariate, choose_covariates
 from batteryscope.config.learning import (
@@ -58,61 +59,9 @@ class StageSettings(Settings):
     train: TrainSettings
 
     @model_validator(mode="after")
-    def _loss_fits_outputs(self) -> Self:
-        for_numbers = self.train.loss in ("mape", "mae", "mse")
-        if self.targets and not for_numbers:
-            raise ValueError(
-                f"train.loss '{self.train.loss}' is for classes, but model.outputs is "
-                f"'{self.model.outputs}'; choose mape, mae or mse."
-            )
-        if not self.targets and (for_numbers or self.model.outputs not in ("class", "grades")):
-            found = (
-                f"model.outputs '{self.model.outputs}'"
-                if self.model.outputs not in ("class", "grades")
-                else f"train.loss '{self.train.loss}'"
-            )
-            raise ValueError(
-                f"{found} is for numbers; name them in dataset.targets and model.outputs, or "
-                "take model.outputs 'class' and train.loss 'cross_entropy'."
-            )
-        if self.targets and self.train.monitor == "val_accuracy":
-            raise ValueError(
-                "train.monitor 'val_accuracy' is for classes; numbers have 'val_loss' and "
-                "'val_mape'; set one of them."
-            )
-        if not self.targets and self.train.monitor == "val_mape":
-            raise ValueError(
-                "train.monitor 'val_mape' is for numbers; classes have 'val_accuracy' and "
-                "'val_loss'; set one of them."
-            )
-        if self.grades and self.train.method == "discriminant":
-            raise ValueError(
-                "train.method 'discriminant' solves one output per class; train grades by "
-                "'gradient'."
-            )
-        if self.targets and self.train.method == "discriminant":
-            raise ValueError(
-                "train.method 'discriminant' is for classes; train numbers by 'gradient'."
-            )
-        if not self.targets and (self.train.penalty != "none" or self.train.adversarial_noise):
-            raise ValueError(
-                "train.penalty and train.adversarial_noise are for numbers; leave them out."
-            )
-        if self.zero_targets:
-            self._refuse_percentages()
+    def _training_fits_answer(self) -> Self:
+        answer_of(self).check_stage(self)
         return self
-
-    def _refuse_percentages(self) -> None:
-        used = {"train.loss": self.train.loss == "mape"}
-        used["train.monitor"] = self.train.monitor == "val_mape"
-        for key, is_percentage in used.items():
-            if is_percentage:
-                other = "mae or mse" if key == "train.loss" else "val_loss"
-                raise ValueError(
-                    f"{key} is a percentage of the true value, but '{self.zero_targets[0]}' may be "
-                    f"0; choose {other}, or state a range of it (low above 0) in "
-                    "dataset.targets.quantities."
-                )
 
     @model_validator(mode="after")
     def _method_fits_model(self) -> Self:
@@ -236,7 +185,7 @@ class StagePlan:
             tiles_per_class=settings.tiles_per_class,
             balance=settings.balance,
             seed=settings.train.seed,
-            needs_all_classes=not settings.targets,
+            needs_all_classes=answer_of(settings).needs_all_classes,
         )
 
     @property

@@ -70,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def measure(folder: Path) -> list[Measurement]:
     """Compare on generated frames, for `make bench`."""
-    from batteryscope.config.dataset import SemTopViewGenerator
+    from batteryscope.config.picture_generators import SemTopViewGenerator
     from batteryscope.demo.write_dataset import generate_dataset
 
     frames = folder / "frames_to_learn"

@@ -20,7 +20,7 @@ def generate_frames(out_dir: Path) -> Path:
     Frames that are there already are kept. Benchmarks that need more repeat them: what is
     measured does not depend on what the frames show.
     """
-    from batteryscope.config.dataset import SemTopViewGenerator
+    from batteryscope.config.picture_generators import SemTopViewGenerator
     from batteryscope.demo.write_dataset import generate_dataset
 
     if not out_dir.exists():

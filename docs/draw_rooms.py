@@ -16,10 +16,12 @@ PAGE = Path(__file__).resolve().parent / "architecture.md"
 START, END = "<!-- drawn by docs/draw_rooms.py -->\n", "<!-- end of the drawing -->\n"
 LIBRARY = "batteryscope"
 PURPOSES = {
+    "samples": "what is looked at",
     "search": "settings looked for on validation parts",
     "report": "pages, figures, tables for people",
     "tracking": "mirror to MLflow",
     "tables": "rows: networks, transfer, proposals",
+    "answers": "what is predicted",
     "bundle": "published models, and asking them",
     "explain": "where networks look",
     "evaluation": "scores, comparisons, findings",

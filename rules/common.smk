@@ -18,15 +18,13 @@ from batteryscope.config.base import leave_out
 from batteryscope.planning.checks import check_project
 from batteryscope.config.choose_sweeps import check_targets
 from batteryscope.planning.grey_mismatches import list_mismatches
-from batteryscope.planning.layout import (
+from batteryscope.planning.study_layout import (
     MODELS,
     REPORTS,
-    PictureLayout,
-    RowLayout,
     StudyLayout,
 )
-from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
-from batteryscope.planning.study_modules import TRACK_SEARCH, TRACK_SWEEPS
+from batteryscope.planning.layout import lay_out_study
+from batteryscope.answers.study_modules import TRACK_SEARCH, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.core.safe_text import show_controls
@@ -38,12 +36,7 @@ from batteryscope.core.disk_space import (
 )
 from batteryscope.errors import BatteryscopeError
 from batteryscope.workflow.fork_client import start_server
-from batteryscope.readers.folder import (
-    find_data_version,
-    find_table_version,
-    fingerprint_folder,
-)
-from batteryscope.plan import plan_study
+from batteryscope.readers.folder import fingerprint_folder
 from batteryscope.provenance import find_imported_files, write_settings
 from batteryscope.core.process_end import RUN_PROCESS
 from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
@@ -114,17 +107,12 @@ if SCRATCH:
 
 try:
     PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
-    PLANS = {n: plan_study(n, study) for n, study in PROJECT.image_studies.items()}
-    check_project(PROJECT, PLANS)
-    DATA_VERSIONS = {
-        n: find_data_version(s.dataset.path) for n, s in PROJECT.image_studies.items()
-    } | {
-        n: find_table_version([file.path for file in s.dataset.files])
-        for n, s in PROJECT.table_studies.items()
+    # Where everything lies, and what each study has.
+    LAYOUTS = {
+        n: lay_out_study(Path("work") / n, n, s) for n, s in PROJECT.studies.items()
     }
-    TABLE_SWEEPS = {
-        n: plan_table_sweeps(n, s) for n, s in PROJECT.table_studies.items()
-    }
+    check_project(PROJECT, {n: LAYOUTS[n].plan for n in PROJECT.image_studies})
+    DATA_VERSIONS = {n: layout.data_version for n, layout in LAYOUTS.items()}
     wanted = workflow.config_settings.config.get("sweeps")
     if wanted and workflow.is_main_process:
         # Snakemake itself has not looked at the targets yet.
@@ -139,20 +127,22 @@ except BatteryscopeError as error:
 STUDIES = sorted(PROJECT.studies)
 
 
-def pattern_of(*rooms):
-    """A pattern of the names of all studies in these rooms, which no name fits if there is none."""
-    return "|".join(n for n in STUDIES if PROJECT.rooms[n] in rooms) or "(?!)"
+def pattern_of(names):
+    """A pattern of names of studies, which no name fits if there is none."""
+    return "|".join(sorted(names)) or "(?!)"
 
 
-IMAGE_STUDIES = pattern_of("class", "capacity")
-REGRESSION_STUDIES = pattern_of("capacity")
-TABLE_STUDIES = pattern_of("table")
-ALL_STUDIES = pattern_of("class", "capacity", "table")
-# Where everything lies: as patterns of the rules, and of every study with its plan.
+def learning_from(trained_on):
+    """A pattern of the studies whose networks are trained on ``tiles`` or on ``rows``."""
+    found = [n for n in STUDIES if LAYOUTS[n].samples.learnt_from == trained_on]
+    return pattern_of(found)
+
+
+IMAGE_STUDIES, TABLE_STUDIES = learning_from("tiles"), learning_from("rows")
+SIMULATED_STUDIES = pattern_of(n for n in STUDIES if LAYOUTS[n].simulated)
+ALL_STUDIES = pattern_of(STUDIES)
+# The same as patterns of the rules.
 WORK = StudyLayout(Path("work/{study}"))
-LAYOUTS = {n: PictureLayout(Path("work") / n, plan) for n, plan in PLANS.items()} | {
-    n: RowLayout(Path("work") / n, plan) for n, plan in TABLE_SWEEPS.items()
-}
 
 # Where runs are recorded is no input of any result, so it travels in the environment. An address
 # that is already set there wins: `dvc exp run --temp` and shared servers use that.
@@ -206,7 +196,7 @@ def list_code(file):
 
 
 def plan_of(wildcards):
-    return PLANS[wildcards.study]
+    return LAYOUTS[wildcards.study].plan
 
 
 def stage_of(wildcards):
@@ -223,7 +213,7 @@ def settings_file(study, name, settings):
 
 
 def table_study(wildcards):
-    return PROJECT.table_studies[wildcards.study]
+    return PROJECT.studies[wildcards.study]
 
 
 def table_settings(wildcards, *sections):
@@ -315,11 +305,6 @@ def study_folder(wildcards):
     return layout_of(wildcards).root.as_posix()
 
 
-def named(items):
-    """Arguments of the form ``name=path`` for a program that takes several."""
-    return [f"{name}={path}" for name, path in items]
-
-
 def version_option(wildcards):
     """The version of a study's data for a program; quoting would swallow an empty text."""
     version = DATA_VERSIONS[wildcards.study]
@@ -357,12 +342,6 @@ def external_pieces(wildcards):
     return [external.metrics, external.flat_metrics] if external else []
 
 
-def list_quantities(study):
-    """The numbers that a study of pictures predicts; none for one of classes or tables."""
-    images = PROJECT.image_studies.get(study)
-    return images.dataset.targets.listed if images and images.dataset.targets else []
-
-
 def measured_tiles(wildcards):
     """The tile store whose slices were measured, where a baseline asks for that."""
     wanted = PROJECT.studies[wildcards.study].evaluate.baselines
@@ -391,8 +370,8 @@ def balances_of(wildcards):
 
 def label_simulation(wildcards):
     """The table of the half-cell model where it computes the capacities of a data set; else nothing."""
-    targets = dataset_settings(wildcards).targets
-    return layout_of(wildcards).simulated or [] if targets and targets.computed else []
+    wanted = dataset_settings(wildcards).computes_targets
+    return layout_of(wildcards).simulated or [] if wanted else []
 
 
 def label_simulation_options(wildcards, input):

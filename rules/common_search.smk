@@ -1,18 +1,17 @@
 # What the rules of searches share: the searches of all studies, and where they are stored.
 
-from batteryscope.search.plan_search import plan_search
-from batteryscope.search.plan_table_search import plan_table_search
+from batteryscope.core.named_function import load_function
 from batteryscope.search.storage import pass_address
 
 try:
-    SEARCHES = {name: plan_search(plan) for name, plan in PLANS.items()} | {
-        name: plan_table_search(name, study)
-        for name, study in PROJECT.table_studies.items()
+    SEARCHES = {
+        n: load_function(layout.modules.search, "find_search")(n, PROJECT.studies[n])
+        for n, layout in LAYOUTS.items()
     }
 except BatteryscopeError as error:
     refuse(error)
 SEARCHES = {name: search for name, search in SEARCHES.items() if search}
-SEARCHED = "|".join(sorted(SEARCHES)) or pattern_of()
+SEARCHED = pattern_of(SEARCHES)
 
 
 def search_storage(wildcards):

@@ -169,6 +169,7 @@ rule evaluate_external:
             else dataset_folder(w.study, "external")
         ),
         code=code_of("evaluate_external"),
+        doer=doer_code("external"),
     output:
         predictions=WORK.dataset("external").predictions,
         metrics=WORK.dataset("external").metrics,

@@ -6,7 +6,7 @@ rule generate_dataset:
         # Capacities of generated electrodes come from the half-cell model.
         simulated=lambda w: (
             layout_of(w).capacities
-            if dataset_settings(w).generator.kind == "cross_section"
+            if dataset_settings(w).generator.needs_capacities
             else []
         ),
         code=code_of("generate_dataset"),

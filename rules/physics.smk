@@ -11,7 +11,7 @@ rule simulate_capacities:
     benchmark:
         WORK.benchmark("simulate_capacities")
     wildcard_constraints:
-        study=REGRESSION_STUDIES,
+        study=SIMULATED_STUDIES,
     priority: 90  # generated pictures wait for this, and all else for them
     conda:
         "../environment.yml"

@@ -6,7 +6,7 @@ rule publish_study:
         bundle=WORK.bundle,
         report=WORK.report,
         tracked=WORK.tracked,
-        sweeps=lambda w: layout_of(w).sweep_tracked if sweep_points(w.study) else [],
+        sweeps=lambda w: layout_of(w).sweep_tracked if plan_of(w).points else [],
         code=code_of("publish_study"),
     output:
         published=WORK.published,

@@ -43,6 +43,7 @@ rule create_search:
             else []
         ),
         code=code_of("create_search"),
+        doer=doer_code("search"),
     output:
         created=WORK.search.created("{strategy}"),
     log:
@@ -83,6 +84,7 @@ rule run_search_worker:
         parent=search_input("parents"),
         weights=search_weights,
         code=code_of("run_search_worker", leave_out="/tracking/"),
+        doer=lambda w: module_code(SEARCHES[w.study].trainer),
     output:
         worker=WORK.search.worker("{strategy}", "{worker}"),
     log:
@@ -127,6 +129,7 @@ rule summarise_search:
             path for s in SEARCHES[w.study].strategies for path in search_workers(w, s)
         ],
         code=code_of("summarise_search"),
+        doer=doer_code("search"),
     output:
         summary=directory(WORK.search.summary),
     log:

@@ -62,9 +62,7 @@ use rule split_table as split_table_point with:
     benchmark:
         WORK.benchmark("split_table_point_{split}")
     params:
-        settings=lambda w: settings_file(
-            w.study, "split", TABLE_SWEEPS[w.study].splits[w.split]
-        ),
+        settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
     message:
         "{wildcards.study}: split the rows for a sweep"
 

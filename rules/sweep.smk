@@ -14,9 +14,7 @@ use rule train_networks as train_table_point with:
     benchmark:
         WORK.benchmark("train_table_point_{arm}")
     params:
-        settings=lambda w: settings_file(
-            w.study, "point", TABLE_SWEEPS[w.study].work[w.arm]
-        ),
+        settings=lambda w: settings_file(w.study, "point", plan_of(w).work[w.arm]),
     message:
         "{wildcards.study}: train the networks of {wildcards.arm}"
 
@@ -24,11 +22,11 @@ use rule train_networks as train_table_point with:
 rule compare_sweeps:
     input:
         manifest=WORK.data.manifest,
-        arms=sweep_inputs,
-        splits=lambda w: sorted({path for _, path in sweep_splits(w)}),
-        fits=lambda w: [part for _, parts in sweep_fits(w) for part in parts],
+        arms=lambda w: layout_of(w).list_point_inputs(),
+        splits=point_splits,
+        fits=point_fits,
         code=code_of("compare_sweeps"),
-        scorer=doer_code("score_points"),
+        doer=doer_code("score_points"),
     output:
         comparison=directory(WORK.sweep_comparison),
     log:
@@ -40,17 +38,13 @@ rule compare_sweeps:
     resources:
         mem_mb=2000,
     params:
-        points=lambda w: settings_file(w.study, "sweeps", sweep_settings(w)),
-        arms=lambda w: named(
-            (a, layout_of(w).arm(a).predictions) for a in sweep_arms(w)
+        settings=settings_without(
+            "search", "explain", "propose", "title", "paper", "paper_doi"
         ),
-        fits=lambda w: named((a, ",".join(parts)) for a, parts in sweep_fits(w)),
-        splits=lambda w: named(sweep_splits(w)),
-        label_columns=sweep_labels,
+        work=study_folder,
     message:
         "{wildcards.study}: compare the points of the sweeps"
     shell:
-        "python workflow_scripts/compare_sweeps.py --manifest {input.manifest:q} "
-        "--points {params.points:q} --arms {params.arms:q} --fits {params.fits:q} "
-        "--splits {params.splits:q} "
-        "--label-columns {params.label_columns:q} --out-dir {output.comparison:q} --log {log:q}"
+        "python workflow_scripts/compare_sweeps.py --study {wildcards.study:q} "
+        "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
+        "--log {log:q}"

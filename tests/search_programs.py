@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.planning.layout import StudyLayout
-from batteryscope.planning.study_modules import TRACK_SEARCH
+from batteryscope.answers.study_modules import TRACK_SEARCH
+from batteryscope.planning.study_layout import StudyLayout
 from tests.tracking_study import load_script
 
 

@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batteryscope.config.dataset import CheckSetGenerator
+from batteryscope.config.picture_generators import CheckSetGenerator
 from batteryscope.demo.check_sets import name_class, render_check_picture
 from batteryscope.workflow.fork_client import ADDRESS
 from tests.bundled_study import bundle_study, make_study

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from batteryscope.config.base import validate_settings
-from batteryscope.config.dataset import CheckSetGenerator, SemTopViewGenerator
+from batteryscope.config.picture_generators import CheckSetGenerator, SemTopViewGenerator
 from batteryscope.demo import write_dataset
 from batteryscope.demo.check_sets import assign_classes, render_check_picture
 from batteryscope.demo.write_dataset import generate_dataset, list_sem_jobs, read_generator

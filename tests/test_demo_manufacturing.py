@@ -21,7 +21,7 @@ from batteryscope.demo.electrode_laws import (
     find_line_load,
 )
 from batteryscope.demo.manufacturing import make_electrodes
-from batteryscope.planning.study_modules import ROWS
+from batteryscope.samples.rows import ROWS
 from workflow_scripts.generate_dataset import main as generate
 
 COLUMNS = [
@@ -121,7 +121,7 @@ def test_noise_seed_and_independence_of_chemistries():
 def test_program_writes_equal_bytes(tmp_path):
     for name in "ab":
         arguments = ["--settings", settings().model_dump_json(), "--out", str(tmp_path / name)]
-        assert generate(["--by", ROWS.generate, *arguments]) == 0
+        assert generate(["--by", ROWS.modules.generate, *arguments]) == 0
     content = (tmp_path / "a/electrodes.csv").read_bytes()
     assert content == (tmp_path / "b/electrodes.csv").read_bytes()
     assert len(pd.read_csv(tmp_path / "a/electrodes.csv")) == 351

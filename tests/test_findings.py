@@ -5,9 +5,10 @@ import re
 import jinja2
 import pytest
 
+from batteryscope.answers.classes import CLASSES
+from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.core.finding import Finding, Sentences
 from batteryscope.evaluation.sentences import capacities, classes, quantities
-from batteryscope.planning.study_modules import CLASSES, ROWS
 from batteryscope.provenance import PROJECT_ROOT
 from batteryscope.tables import sentences as rows
 from tests.test_provenance import names_for, names_of
@@ -34,7 +35,10 @@ def test_every_kind_that_is_found_has_a_template_and_none_is_left_over(room):
 
 
 def test_an_edit_of_a_sentence_concerns_only_those_who_tell_it():
-    for modules, folder in ((CLASSES, "classes"), (ROWS, "tables/sentences")):
+    for modules, folder in (
+        (CLASSES.modules["tiles"], "classes"),
+        (QUANTITIES.modules["rows"], "tables/sentences"),
+    ):
         names = names_of(modules.compare)
         templates = {n for n in names if "sentences/" in n and n.endswith(".j2")}
         assert templates

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.manifest import ingest_scans
 from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.reading import PICTURES as PICTURES_READ
 from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes
 from tests.dicom_scans import write_series
@@ -30,9 +32,11 @@ SCANS: dict[str, Any] = {
 
 def ingest(root: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what was ingested, with the grey levels measured, and what was not."""
-    find = find_volumes if "volumes" in settings else scan_images
+    of_scans = "volumes" in settings
+    files = find_volumes(root) if of_scans else scan_images(root)
     known = DatasetSettings.model_validate(settings)
-    manifest, rejects, frames = build_manifest(find(root), known, root)
+    reading = ingest_scans.SCANS if of_scans else PICTURES_READ
+    manifest, rejects, frames = build_manifest(files, known, root, reading=reading)
     measured = frames.rename(columns={"data_bar_px": "found_bar_px"})
     return manifest.merge(measured, on="sample_id").sort_values("path"), rejects
 

@@ -7,8 +7,9 @@ import yaml
 
 from batteryscope.config.project import load_project
 from batteryscope.plan import plan_study
-from batteryscope.planning.layout import PictureLayout, RowLayout, StudyLayout
+from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
+from batteryscope.planning.study_layout import StudyLayout
 from tests.conftest import ROOT
 from tests.table_study import make_study
 

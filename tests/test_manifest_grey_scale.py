@@ -21,6 +21,7 @@ from batteryscope.manifest.grey_scale import (
     list_bit_depths,
     list_grey_ranges,
 )
+from batteryscope.manifest.ingest_scans import SCANS
 from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.grey_scale import GreyLevels, look_at_levels
 from batteryscope.readers.scan import scan_images
@@ -168,7 +169,7 @@ def test_scans_record_their_grey_range(tmp_path: Path) -> None:
         np.save(tmp_path / "old" / cell / "scan.npy", (SCAN.astype(np.int16) // 2 - shift))
     labels = {"pattern": "(?P<state>old)", "columns": ["state"]}
     settings = settings_of(volumes={}, labels=labels)
-    manifest, _, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
+    manifest, _, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path, reading=SCANS)
     low, high = float(int(SCAN.min()) // 2 - 500), float(int(SCAN.max()) // 2)
     assert set(manifest["grey_low"]) == {low}
     assert set(manifest["grey_high"]) == {high}
@@ -184,7 +185,9 @@ def test_notes_on_scans(tmp_path: Path, caplog: Any) -> None:
     settings = settings_of(volumes={}, labels={"pattern": "(?P<state>old)", "columns": ["state"]})
     with caplog.at_level(logging.INFO, "batteryscope"):
         logging.getLogger("batteryscope").propagate = True
-        manifest, notes, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
+        manifest, notes, _ = build_manifest(
+            find_volumes(tmp_path), settings, tmp_path, reading=SCANS
+        )
     assert len(manifest) == 6
     assert notes["reason"].tolist() == ["left_out"]
     assert "Slices of 1 scan are sorted by position." in caplog.text
@@ -220,7 +223,7 @@ def test_an_unexpected_error_costs_one_scan(tmp_path: Path, monkeypatch: Any) ->
 
     monkeypatch.setattr(volumes, "open_volume", fail)
     settings = settings_of(volumes={}, labels={"pattern": "(?P<state>old)", "columns": ["state"]})
-    manifest, rejects, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
+    manifest, rejects, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path, reading=SCANS)
     assert len(manifest) == 6
     assert rejects["path"].tolist() == ["old/c2"]
     assert "unexpected OverflowError" in rejects["detail"][0]

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from batteryscope.planning.study_modules import CLASSES
+from batteryscope.answers.classes import CLASSES
 from batteryscope.provenance import (
     PROJECT_ROOT,
     _imported_files,
@@ -77,7 +77,7 @@ def test_training_does_not_depend_on_the_report_nor_ingest_on_training():
     assert "batteryscope/training/fit.py" in names_for("train_stage")
     assert not any("report/" in name for name in names_for("train_stage"))
     assert not any("training/" in name for name in names_for("ingest_dataset"))
-    assert any(name.endswith(".j2") for name in names_of(CLASSES.report))
+    assert any(name.endswith(".j2") for name in names_of(CLASSES.modules["tiles"].report))
 
 
 def test_digests_see_names_and_contents(tmp_path):

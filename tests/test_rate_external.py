@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from batteryscope.bundle.external_capacity import ExternalCapacities
-from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.demo.cross_section_dataset import list_electrodes
 from batteryscope.errors import ConfigError, InputError, LeakageError
 from batteryscope.evaluation.conformal import find_conformal_quantile

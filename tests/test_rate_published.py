@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from batteryscope.bundle.capacity_record import is_capacity_bundle
+from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.bundle.capacity_write import write_capacity_bundle
-from batteryscope.bundle.open import open_bundle
+from batteryscope.bundle.open import answer_of_bundle, open_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.physics import HalfCellSettings
@@ -19,11 +19,13 @@ from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.judge_fit import write_fit_predictions
+from batteryscope.evaluation.number_points import SCORER
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
+from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
+from batteryscope.evaluation.sweep_scores import PointInputs
 from batteryscope.explain.regression_study import ExplainPieces, explain_arms
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
-from batteryscope.planning.study_modules import NUMBERS
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.report.regression_evidence import collect_regression_evidence
@@ -36,12 +38,7 @@ from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
-from workflow_scripts import (
-    compare_sweeps,
-    evaluate_arms,
-    evaluate_external,
-    predict_images,
-)
+from workflow_scripts import evaluate_arms, evaluate_external, predict_images
 
 CROP = {
     "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
@@ -127,7 +124,7 @@ def published(tmp_path_factory):
         roles = split[split["fold"] == task.fold]
         write_fit_predictions(root / "stage" / "part0" / task.name, store, manifest, roles, "cpu")
     status = evaluate_arms.main(
-        ["--by", NUMBERS.evaluate, "--manifest", str(root / "manifest.parquet"),
+        ["--by", QUANTITIES.modules["tiles"].evaluate, "--manifest", str(root / "manifest.parquet"),
          "--arms", json.dumps(arms), "--out", str(root / "predicted")]
     )  # fmt: skip
     assert status == 0
@@ -179,7 +176,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     out = tmp_path / "bundle"
     record = bundle_bands(published, out)
     assert [target.name for target in record.targets] == TARGETS
-    assert is_capacity_bundle(out)
+    assert answer_of_bundle(out) is QUANTITIES
     card = (out / "MODEL_CARD.md").read_text()
     assert "## Limits" in card
     assert "of the average were not measured" in card
@@ -370,22 +367,18 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
 
 
 def test_report_shows_errors_maps_and_findings(published, tmp_path):
-    root, study, *_ = published
-    planned = {
-        "scorer": "batteryscope.evaluation.number_points",
-        "points": [
-            {"sweep": "rate", "name": f"rate_{v}", "base": "mass", "arm": "mass",
-             "values": {"train.learning_rate": v}} for v in (1, 2)
-        ],
-        "paper": [], "backbones": {"mass": "rate_cnn"}, "quantities": [], "bases": {},
-    }  # fmt: skip
-    (root / "points.json").write_text(json.dumps(planned))
-    status = compare_sweeps.main(
-        ["--manifest", str(root / "manifest.parquet"), "--points", str(root / "points.json"),
-         "--arms", f"mass={root / 'predicted' / 'mass' / 'predictions.parquet'}",
-         "--fits", f"mass={root / 'stage' / 'part0'}", "--out-dir", str(root / "sweeps")]
-    )  # fmt: skip
-    assert status == 0
+    root, study, manifest, _ = published
+    points = [
+        {"sweep": "rate", "name": f"rate_{v}", "base": "mass", "arm": "mass",
+         "values": {"train.learning_rate": v}} for v in (1, 2)
+    ]  # fmt: skip
+    predicted = root / "predicted" / "mass" / "predictions.parquet"
+    inputs = PointInputs([f"mass={predicted}"], manifest, backbones={"mass": "rate_cnn"})
+    histories = {"mass": [pd.read_csv(p) for p in root.glob("stage/part0/*/history.csv")]}
+    (root / "sweeps").mkdir()
+    tabulate_points(points, SCORER.score(inputs), summarise_epochs(histories)).to_csv(
+        root / "sweeps" / "sweeps.csv", index=False
+    )
     sweeps = {"sweeps": {"rate": {"train.learning_rate": [1, 2]}}, "run_sweeps": ["rate"]}
     swept = StudySettings.model_validate(study.model_dump(mode="json") | sweeps)
     layout = lay_out(published, tmp_path / "work", swept, **{"sweeps/comparison": root / "sweeps"})

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from batteryscope.config.base import validate_settings
-from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.table_format import TableFormat
 from batteryscope.config.targets import CapacityTargets, name_target

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 import batteryscope.preprocess.cut_scans as cut_scans_module
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
-from batteryscope.config.dataset import CtCellGenerator, DatasetSettings, VolumeSettings
+from batteryscope.config.dataset import DatasetSettings, VolumeSettings
 from batteryscope.config.learning import ModelSettings
+from batteryscope.config.picture_generators import CtCellGenerator
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.config.project import load_project
 from batteryscope.config.split import SplitSettings
@@ -29,6 +30,7 @@ from batteryscope.evaluation.sample_features import read_windings
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.ingest_scans import SCANS
 from batteryscope.models.classifier import build_classifier
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project
@@ -65,7 +67,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     root = tmp_path_factory.mktemp("scans")
     generate_dataset(MADE, root / "images", workers=1)
     scan = find_volumes(root / "images")
-    manifest, rejects, frames = build_manifest(scan, SETTINGS, root / "images")
+    manifest, rejects, frames = build_manifest(scan, SETTINGS, root / "images", reading=SCANS)
     index, left_out = cut_scans(manifest, root / "images", CUT, root / "tiles", 10**6)
     return SimpleNamespace(
         root=root, manifest=manifest, rejects=rejects, frames=frames, index=index, left_out=left_out
@@ -108,7 +110,7 @@ def test_chosen_slices_and_bad_scans(study: SimpleNamespace, tmp_path: Path) -> 
     stack = tmp_path / "pristine" / "pristine_01.tif"
     stack.write_bytes(stack.read_bytes()[:-30000])
     settings = SETTINGS.model_copy(update={"volumes": VolumeSettings(first=1, step=2)})
-    manifest, rejects, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path)
+    manifest, rejects, _ = build_manifest(find_volumes(tmp_path), settings, tmp_path, reading=SCANS)
     assert sorted(manifest["path"]) == [
         "pristine/pristine_02#1", "pristine/pristine_03.tif#1", "pristine/pristine_03.tif#3"
     ]  # fmt: skip
@@ -166,7 +168,7 @@ def test_a_scan_without_a_cell_is_told(tmp_path: Path) -> None:
     assert "no cell is found" in cuts[0].detail
     (tmp_path / "pristine").mkdir()
     tifffile.imwrite(tmp_path / "pristine" / "air.tif", noise, photometric="minisblack")
-    manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path)
+    manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path, reading=SCANS)
     with pytest.raises(InputError, match=r"no slice of any scan can be used.*no cell is found"):
         cut_scans(manifest, tmp_path, CUT, tmp_path / "tiles", 10**6)
 

@@ -71,7 +71,7 @@ def test_the_test_part_is_never_read():
     for role, kind in {"train": "random", "validation": "grid"}.items():
         own = set(split.loc[split["role"] == role, "sample_id"])
         assert set(data.index.loc[data.index["sample_id"].isin(own), "kind"]) == {kind}
-    task = plan_candidate(data, make_settings(), None)
+    _, task = plan_candidate(data, make_settings(), None)
     for tile_set in (task.training, task.validation):
         assert not tested & set(tile_set.sample_ids)
         samples = data.index.set_index("tile").loc[tile_set.rows, "sample_id"]

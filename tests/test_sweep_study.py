@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from batteryscope.answers.study_modules import TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
-from batteryscope.planning.study_modules import TRACK_SWEEPS
 from batteryscope.provenance import write_settings
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
@@ -102,21 +102,17 @@ class Workshop:
 
     def compare(self):
         root, plan = self.root, self.plan
-        points = {
-            "scorer": PictureLayout(root, plan).modules.score_points,
-            "points": [vars(point) for point in plan.points],
-            "paper": [],
-            "backbones": dict.fromkeys(plan.every_arm, "test_resnet"),
-            "quantities": [],
-            "bases": {},
-        }
-        arms = sorted({point.arm for point in plan.points})
-        fits = [(a, root / "stages" / plan.every_arm[a].chains[-1] / "part0") for a in arms]
+        layout = PictureLayout(root, plan)
+        pieces = {layout.data.manifest: root / "manifest.parquet"}
+        pieces |= {layout.split(name).roles: root / f"{name}.parquet" for name in plan.splits}
+        pieces |= {layout.arm(arm).root: root / "predicted" / arm for arm in plan.point_arms}
+        for place, piece in pieces.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                place.symlink_to(piece)
         self.call(
-            "compare_sweeps", "--manifest", root / "manifest.parquet", "--points",
-            self.write("points", points), "--label-columns", "class", "--out-dir", root / "sweeps",
-            "--arms", *(f"{a}={root / 'predicted' / a / 'predictions.parquet'}" for a in arms),
-            "--fits", *(f"{name}={folder}" for name, folder in fits),
+            "compare_sweeps", "--study", "check", "--settings", self.write("study", self.settings),
+            "--work", root, "--out", root / "sweeps",
         )  # fmt: skip
 
 

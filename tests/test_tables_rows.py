@@ -8,12 +8,13 @@ import pytest
 
 from batteryscope.config.table_data import TableDatasetSettings, TableFile
 from batteryscope.errors import InputError
-from batteryscope.planning.study_modules import ROWS
+from batteryscope.samples.rows import ROWS
 from batteryscope.tables.build_rows import build_rows, find_constant_columns
 from batteryscope.tables.row_schema import read_rows, validate_rows
 from batteryscope.tables.summarise_rows import summarise_rows
 from workflow_scripts.ingest_dataset import main as ingest
 
+READER = ROWS.modules.ingest
 GAP = {"unit": "µm", "range": [1, 300]}
 
 
@@ -244,7 +245,17 @@ def test_program_writes_all_and_says_what_is_wrong(tmp_path: Path, capsys):
     names = {"manifest": "m.parquet", "rejects": "o/r.csv", "summary": "o/s.json"}
     outputs = [text for key, name in names.items() for text in (f"--{key}", str(tmp_path / name))]
     assert (
-        ingest(["--by", ROWS.ingest, "--settings", settings, "--dataset", str(tmp_path), *outputs])
+        ingest(
+            [
+                "--by",
+                READER,
+                "--settings",
+                settings,
+                "--dataset",
+                str(tmp_path),
+                *outputs,
+            ]
+        )
         == 0
     )
     assert len(read_rows(tmp_path / "m.parquet", ["gap", "solid", "loading"])) == 16
@@ -252,7 +263,17 @@ def test_program_writes_all_and_says_what_is_wrong(tmp_path: Path, capsys):
     assert pd.read_csv(tmp_path / "o/r.csv")["row"].tolist() == [18]
     cells.iloc[:3].to_csv(tmp_path / "a.csv", index=False)
     assert (
-        ingest(["--by", ROWS.ingest, "--settings", settings, "--dataset", str(tmp_path), *outputs])
+        ingest(
+            [
+                "--by",
+                READER,
+                "--settings",
+                settings,
+                "--dataset",
+                str(tmp_path),
+                *outputs,
+            ]
+        )
         == 1
     )
     assert "has 3 usable rows" in capsys.readouterr().err
@@ -316,7 +337,15 @@ def ingest_file(folder: Path, settings: dict) -> int:
     outputs = {"manifest": "m.parquet", "rejects": "r.csv", "summary": "s.json", "log": "log"}
     named = [word for name, file in outputs.items() for word in (f"--{name}", f"{folder / file}")]
     return ingest(
-        ["--by", ROWS.ingest, "--dataset", f"{folder}", "--settings", json.dumps(settings), *named]
+        [
+            "--by",
+            READER,
+            "--dataset",
+            f"{folder}",
+            "--settings",
+            json.dumps(settings),
+            *named,
+        ]
     )
 
 

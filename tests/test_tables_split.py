@@ -8,11 +8,12 @@ import pytest
 
 from batteryscope.config.table_study import TableSplitSettings
 from batteryscope.errors import InputError, LeakageError
-from batteryscope.planning.study_modules import ROWS
+from batteryscope.samples.rows import ROWS
 from batteryscope.splits.assign import SPLIT_COLUMNS
 from batteryscope.tables.split_rows import audit_rows, find_row_groups, split_rows
 from workflow_scripts.split_dataset import main as split_program
 
+DIVIDER = ROWS.modules.split
 FEATURES = ["gap", "speed"]
 
 
@@ -142,7 +143,15 @@ def test_program(tmp_path):
     settings = '{"repeats": 2}'
     assert (
         split_program(
-            ["--by", ROWS.split, "--settings", settings, *arguments, "--features", *FEATURES]
+            [
+                "--by",
+                DIVIDER,
+                "--settings",
+                settings,
+                *arguments,
+                "--features",
+                *FEATURES,
+            ]
         )
         == 0
     )

@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def bundle(arguments: argparse.Namespace) -> None:
     """Let the module of the study's kind write the bundle."""
+    from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
-    from batteryscope.planning.study_modules import load_function
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
     write = load_function(layout.modules.bundle, "bundle_models")

@@ -20,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Let the module of the study's kind compare all arms."""
+    from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
-    from batteryscope.planning.study_modules import load_function
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
     load_function(layout.modules.compare, "compare_study")(layout, arguments.out)

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Take the predictions of every fit, arm by arm."""
+    from batteryscope.core.named_function import load_function
     from batteryscope.evaluation.gather_fits import gather_arms
-    from batteryscope.planning.study_modules import load_function
 
     describe = load_function(arguments.by, "describe_predictions")
     gather_arms(arguments.manifest, json.loads(arguments.arms), describe, arguments.out)

@@ -31,19 +31,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     import pandas as pd
 
-    from batteryscope.bundle.capacity_record import is_capacity_bundle
     from batteryscope.bundle.covariates import take_given
-    from batteryscope.bundle.external import ExternalClasses, refuse_seen
-    from batteryscope.bundle.external_capacity import ExternalCapacities
-    from batteryscope.bundle.read import load_bundle, load_capacity_bundle
+    from batteryscope.bundle.external import refuse_seen
+    from batteryscope.bundle.open import find_judge
+    from batteryscope.core.named_function import load_function
     from batteryscope.evaluation.forward import choose_device
 
-    device = choose_device()
-    external = (
-        ExternalCapacities(load_capacity_bundle(arguments.bundle, device))
-        if is_capacity_bundle(arguments.bundle)
-        else ExternalClasses(load_bundle(arguments.bundle, device), arguments.label_columns)
-    )
+    open_external = load_function(find_judge(arguments.bundle), "open_external")
+    external = open_external(arguments.bundle, arguments.label_columns, choose_device())
     manifest = pd.read_parquet(arguments.manifest)
     external.check(manifest)
     external.bundle.given = take_given(manifest, external.bundle.record.covariates)

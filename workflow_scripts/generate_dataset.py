@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def work(arguments: argparse.Namespace) -> None:
     """Let the named module generate."""
-    from batteryscope.planning.study_modules import load_function
+    from batteryscope.core.named_function import load_function
 
     generate = load_function(arguments.by, "generate")
     told = generate(arguments.settings, arguments.out, arguments.workers, arguments.capacities)

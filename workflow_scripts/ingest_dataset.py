@@ -14,8 +14,7 @@ MAX_LISTED = 20
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = make_parser(__doc__)
-    pictures = "batteryscope.manifest.ingest_pictures"
-    parser.add_argument("--by", default=pictures, help=f"module that reads ({pictures})")
+    parser.add_argument("--by", default="", help="module that reads (default: as settings say)")
     parser.add_argument(
         "--dataset", type=Path, default=Path(), help="folder of the files (default: this one)"
     )
@@ -36,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
-    from batteryscope.planning.study_modules import load_function
+    from batteryscope.core.named_function import load_function
+    from batteryscope.samples.find_modules import find_reader
 
-    ingest = load_function(arguments.by, "ingest")
+    ingest = load_function(arguments.by or find_reader(arguments.settings), "ingest")
     found = ingest(arguments.settings, arguments.dataset, arguments.simulated, arguments.physics)
     found.write(arguments.manifest, arguments.rejects, arguments.summary, arguments.frames)
     for word, lines in found.listed.items():

@@ -34,6 +34,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.preprocess.dataset_cutters import find_dataset_cutter
     from batteryscope.preprocess.describe_rejects import describe_rejects
+    from batteryscope.samples.choose import samples_in
 
     settings = _read_preprocess_settings(arguments.settings)
     manifest = read_manifest(arguments.manifest)
@@ -46,7 +47,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     if len(lines) > MAX_LISTED_REJECTS:
         further = len(lines) - MAX_LISTED_REJECTS
         log.warning("… and %d more like these, see %s", further, arguments.out / "rejects.csv")
-    noun = "slice" if "volume" in manifest else "image"
+    noun = samples_in(manifest.columns).noun
     log.info(
         "%s of %s, %s left out, %s rejected",
         count_of(int(index["used"].sum()), "tile"),

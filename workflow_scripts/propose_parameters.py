@@ -25,7 +25,7 @@ def propose(arguments: argparse.Namespace) -> None:
 
     from batteryscope.bundle.record import write_json
     from batteryscope.core.style import encode_picture
-    from batteryscope.planning.layout import RowLayout, open_study
+    from batteryscope.planning.layout import open_rows
     from batteryscope.tables.answering_models import choose_answering_arms, replace_networks
     from batteryscope.tables.ensemble import read_ensemble, read_half_widths
     from batteryscope.tables.figure_proposals import draw_proposals
@@ -33,8 +33,7 @@ def propose(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.propose import check_wishes, propose_parameters
     from batteryscope.tables.row_schema import read_rows
 
-    layout = open_study(arguments.work, arguments.study, arguments.settings)
-    assert isinstance(layout, RowLayout)  # only rows have settings to propose
+    layout = open_rows(arguments.work, arguments.study, arguments.settings)
     settings = layout.plan.settings
     dataset, arm = settings.dataset, settings.main_arm
     manifest = read_rows(layout.data.manifest, [*dataset.features, *dataset.targets])

@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Let the module of the study's kind write the report."""
+    from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
-    from batteryscope.planning.study_modules import load_function
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
     write = load_function(layout.modules.report, "report_study")

@@ -13,8 +13,7 @@ from batteryscope.workflow.command_line import make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = make_parser(__doc__)
-    pictures = "batteryscope.splits.divide_pictures"
-    parser.add_argument("--by", default=pictures, help=f"module that divides ({pictures})")
+    parser.add_argument("--by", default="", help="module that divides (default: as samples say)")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--frames", type=Path, help="measurements per frame (parquet)")
     parser.add_argument(
@@ -27,9 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> None:
-    from batteryscope.planning.study_modules import load_function
+    from batteryscope.core.named_function import load_function
+    from batteryscope.samples.find_modules import find_divider
 
-    divide = load_function(arguments.by, "divide")
+    divide = load_function(arguments.by or find_divider(arguments.manifest), "divide")
     split, audit = divide(
         arguments.settings, arguments.manifest, arguments.frames, arguments.features
     )

@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def track(arguments: argparse.Namespace) -> None:
     """Mirror what lies in the study's folder and write tracked.json."""
+    from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
-    from batteryscope.planning.study_modules import load_function
     from batteryscope.tracking.study import track_runs, write_tracked
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.bundle.capacity_record import (
-    CAPACITIES,
     CapacityRecord,
     CapacityTarget,
     QuantityTarget,
 )
 from batteryscope.bundle.card import describe_ranges
-from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.regression_findings import COMPUTED
+from batteryscope.samples.choose import samples_cut_by
 
 TEMPLATE = Path(__file__).with_name("capacity_card.md.j2")
 
@@ -39,8 +38,8 @@ def render_capacity_card(record: CapacityRecord) -> str:
         for unit in units
         if (values := _average_targets(record, name, unit)) is not None
     ]
-    curve = record.kind == CAPACITIES
-    of_scans = isinstance(record.preprocess, CtSlicesSettings)
+    curve = record.is_curve
+    samples = samples_cut_by(record.preprocess)
     computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return template.render(
         record=record,
@@ -50,9 +49,9 @@ def render_capacity_card(record: CapacityRecord) -> str:
         arms=arms,
         scores=scores,
         curve=curve,
-        goes_in="A scan of a cell" if of_scans else "A picture",
-        samples="slices" if of_scans else "images",
-        errors=[] if curve else _list_errors(record, names, "slice" if of_scans else "image"),
+        goes_in=samples.goes_in,
+        samples=samples.plural,
+        errors=[] if curve else _list_errors(record, names, samples.noun),
         widths=[_say_width(target) for target in record.targets],
         ranges=describe_ranges(record.data.ranges),
     )

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.bundle.capacity_record import (
-    CAPACITIES,
     CapacityRecord,
     CapacityTarget,
     read_capacity_record,
@@ -23,7 +22,7 @@ def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
     Quantities that lie on no common axis are not drawn.
     """
     path, record = table.with_suffix(".png"), read_capacity_record(bundle)
-    if record.kind != CAPACITIES:
+    if not record.is_curve:
         return None
     drawn = draw_rate_plot(pd.read_csv(table), record, path)
     return path if drawn else None

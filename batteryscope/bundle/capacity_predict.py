@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from batteryscope.bundle.capacity_record import CapacityRecord, span_target
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
-from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.regression_predictions import predict_values
 from batteryscope.models.classifier import TileClassifier
@@ -38,7 +37,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         batch_size: int = 64,
         collector: str | None = None,
     ) -> None:
-        if collector is not None and not isinstance(record.preprocess, CoatingCropSettings):
+        if collector is not None and record.preprocess.along_collector is None:
             raise ConfigError(
                 f"--collector is for models of cross-sections, but those of study '{record.study}' "
                 "judge other pictures; leave it out."
@@ -77,7 +76,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
     def compared_ranges(self) -> dict[str, tuple[float, float]]:
         """Of coatings without the size of the frame: crops lie at the foil, whatever is around."""
         ranges = super().compared_ranges
-        if not isinstance(self.record.preprocess, CoatingCropSettings):
+        if self.record.preprocess.along_collector is None:
             return ranges
         return {k: v for k, v in ranges.items() if k not in FRAME_SIZE}
 

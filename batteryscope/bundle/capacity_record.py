@@ -6,13 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, Tag
 
-from batteryscope.bundle.record import (
-    RECORD_FILE,
-    Member,
-    PictureRecord,
-    read_json,
-    read_record_as,
-)
+from batteryscope.bundle.record import RECORD_FILE, Member, PictureRecord, read_record_as
 from batteryscope.config.base import Settings
 from batteryscope.config.targets import C_RATE, Quantity
 from batteryscope.errors import InputError
@@ -110,17 +104,10 @@ class CapacityRecord(PictureRecord):
     targets: list[NumberTarget] = Field(min_length=1)
     members: Sequence[CapacityMember] = Field(min_length=1)
 
-
-def is_capacity_bundle(folder: Path) -> bool:
-    """Whether a folder holds a bundle of numbers; whatever cannot be read is not."""
-    path = folder / RECORD_FILE
-    if not path.is_file():
-        return False
-    try:
-        values = read_json(path)
-    except InputError:
-        return False
-    return isinstance(values, dict) and values.get("kind") in (CAPACITIES, QUANTITIES)
+    @property
+    def is_curve(self) -> bool:
+        """Whether what is predicted are points of a curve."""
+        return all(target.quantity.axis for target in self.targets)
 
 
 def read_capacity_record(folder: Path) -> CapacityRecord:

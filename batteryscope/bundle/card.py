@@ -7,6 +7,7 @@ from pathlib import Path
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 from batteryscope.core.safe_text import disarm_html
+from batteryscope.samples.choose import samples_cut_by
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 LEVELS = ("image", "specimen", "slice", "tile")
@@ -50,6 +51,7 @@ def render_card(record: BundleRecord, backbone: str, flips_at_test: str = "none"
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         record=record,
+        samples=samples_cut_by(record.preprocess),
         data=record.data,
         backbone=backbone,
         flips_at_test=flips_at_test,

@@ -29,7 +29,6 @@ M = TypeVar("M", bound=Member)
 def describe_settings(plan: StudyPlan) -> BundleSettings:
     """Return what a study of pictures says about the models of its bundle."""
     study, main = plan.settings, plan.main
-    targets = study.dataset.targets
     return BundleSettings(
         study=plan.study,
         arm=main.name,
@@ -38,10 +37,10 @@ def describe_settings(plan: StudyPlan) -> BundleSettings:
         label_columns=study.dataset.labels.columns,
         preprocess=main.recipe.preprocess,
         max_pixels=study.dataset.max_pixels,
-        generated=study.dataset.path is None,
+        generated=study.dataset.generated,
         paper=study.paper,
         paper_doi=study.paper_doi,
-        quantities=targets.listed if targets else [],
+        quantities=study.dataset.quantities,
     )
 
 

@@ -1,11 +1,14 @@
 """A labelled data set from elsewhere beside a bundle: does it fit, is it really from elsewhere."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import pandas as pd
+import torch
 
 from batteryscope.bundle.picture_bundle import Row
 from batteryscope.bundle.predict import Bundle
+from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.errors import ConfigError, LeakageError
 from batteryscope.evaluation.external import score_external
@@ -61,6 +64,13 @@ def join_predictions(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame
         }
     )
     return pd.concat([keys, rows.drop(columns="class").reset_index(drop=True)], axis=1)
+
+
+def open_external(
+    folder: Path, label_columns: Sequence[str], device: torch.device | str
+) -> "ExternalClasses":
+    """Load a bundle of classes; without ``label_columns`` all that it predicts are judged."""
+    return ExternalClasses(load_bundle(folder, device), label_columns)
 
 
 class ExternalClasses:

@@ -1,8 +1,13 @@
 """A bundle of numbers beside specimens from elsewhere whose numbers are known."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pandas as pd
+import torch
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
+from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.regression_external import (
     describe_quantities,
@@ -12,6 +17,14 @@ from batteryscope.evaluation.regression_external import (
     score_capacities,
 )
 from batteryscope.evaluation.regression_predictions import TRUE
+
+
+def open_external(
+    folder: Path, label_columns: Sequence[str], device: torch.device | str
+) -> "ExternalCapacities":
+    """Load a bundle of numbers, to which label columns say nothing."""
+    del label_columns
+    return ExternalCapacities(load_capacity_bundle(folder, device))
 
 
 class ExternalCapacities:

@@ -5,10 +5,38 @@ from typing import Any
 
 import torch
 
-from batteryscope.bundle.capacity_record import is_capacity_bundle
+from batteryscope.answers.choose import answer_called
+from batteryscope.answers.kind import Answer
 from batteryscope.bundle.picture_bundle import PictureBundle
-from batteryscope.bundle.read import load_bundle, load_capacity_bundle
-from batteryscope.errors import ConfigError
+from batteryscope.bundle.record import RECORD_FILE, read_json
+from batteryscope.core.named_function import load_function
+from batteryscope.errors import ConfigError, InputError
+
+
+def answer_of_bundle(folder: Path) -> Answer:
+    """Return what a published model of pictures predicts.
+
+    A folder without a readable description counts as one of classes, whose reader says what is
+    wrong with it.
+    """
+    path, kind = folder / RECORD_FILE, ""
+    if path.is_file():
+        try:
+            values = read_json(path)
+        except InputError:
+            values = None
+        kind = str(values.get("kind", "")) if isinstance(values, dict) else ""
+    return answer_called(kind)
+
+
+def find_applier(folder: Path) -> str:
+    """Return the module that reads and applies a published model of pictures."""
+    return answer_of_bundle(folder).modules["tiles"].apply
+
+
+def find_judge(folder: Path) -> str:
+    """Return the module that judges data from elsewhere by a published model of pictures."""
+    return answer_of_bundle(folder).modules["tiles"].external
 
 
 def open_bundle(
@@ -26,10 +54,9 @@ def open_bundle(
     ConfigError
         A ``collector`` is chosen for a bundle that looks for none.
     """
-    if is_capacity_bundle(folder):
-        return load_capacity_bundle(folder, device, batch_size, collector)
-    refuse_collector(collector, folder)
-    return load_bundle(folder, device, batch_size)
+    load = load_function(find_applier(folder), "load_models")
+    bundle: PictureBundle[Any] = load(folder, device, batch_size, collector)
+    return bundle
 
 
 def refuse_collector(collector: str | None, folder: Path) -> None:

@@ -29,6 +29,7 @@ class Summary:
     first_reason: str = ""
     n_cells: int = 0
     n_cells_rejected: int = 0
+    noun: str = "image"
 
     @property
     def of_scans(self) -> bool:
@@ -53,7 +54,7 @@ class Summary:
 
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
-        noun = "slice" if self.of_scans else "image"
+        noun = self.noun
         n_cells = self.n_cells + self.n_cells_rejected
         what = f"{self.n_files - self.n_rejected} of {count_of(self.n_files, noun)}"
         lost = [count_of(self.n_cells_rejected, "cell")] if self.n_cells_rejected else []
@@ -95,7 +96,9 @@ def choose_table(out: Path | None) -> Path:
     return table
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Summary:
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], noun: str = "image"
+) -> Summary:
     """Write rows to a CSV file, flushing each, under a name that says whether it is complete.
 
     Parameters
@@ -106,6 +109,8 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
         Header.
     rows
         Prediction rows; None becomes an empty cell.
+    noun
+        What the rows are of.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
         If the file cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
-    summary = Summary()
+    summary = Summary(noun=noun)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = partial.open("w", encoding="utf-8", newline="")

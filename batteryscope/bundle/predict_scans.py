@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batteryscope.bundle.covariates import CovariateSource, Looked
+from batteryscope.bundle.open import open_bundle, refuse_collector
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
-from batteryscope.config.dataset import VolumeSettings
+from batteryscope.bundle.predict_pictures import Asked
+from batteryscope.config.dataset import VolumeSettings, read_slices
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.counted import count_of
 from batteryscope.core.ordered_threads import run_ahead
@@ -24,6 +26,7 @@ from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes, open_volume
+from batteryscope.samples.choose import samples_cut_by
 
 BATCH_SLICES = 32
 
@@ -32,6 +35,14 @@ def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     """Return the columns of the rows: those of pictures, and what is a slice, what a cell."""
     last = [c for c in LAST_COLUMNS if c not in ("tiles_used", "tiles_rejected")]
     return ["level", "file", "slice", *bundle.scan_columns, "slices_used", "slices_rejected", *last]
+
+
+def predict_images(asked: Asked, record: Any) -> None:
+    """Judge scans as a user asks; errors as of :func:`predict_folder`."""
+    refuse_collector(asked.collector, asked.bundle)
+    chosen = read_slices(asked.slices, "--slices")
+    model = open_bundle(asked.bundle, asked.device, asked.batch_size)
+    predict_folder(model, asked.images, asked.out, chosen, asked.source)
 
 
 def predict_folder(
@@ -63,7 +74,8 @@ def predict_folder(
     if covariates is not None:
         bundle.given = covariates.read(files, bundle.record.covariates, of_scans=True)
     rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
-    summary = write_rows(out, list_columns(bundle), rows)
+    noun = samples_cut_by(bundle.record.preprocess).noun
+    summary = write_rows(out, list_columns(bundle), rows, noun)
     for line in summary.describe():
         log.info("%s", line)
     if summary.n_cells == 0:
@@ -102,8 +114,8 @@ def predict_scans(
     InputError
         The model judges pictures, not scans.
     """
-    settings = bundle.record.preprocess
-    if not isinstance(settings, CtSlicesSettings):
+    settings = bundle.record.preprocess.around_core
+    if settings is None:
         raise InputError(
             f"The model of study '{bundle.record.study}' judges pictures, not scans; give it the "
             "folder of pictures, or use the model of a study of scans."

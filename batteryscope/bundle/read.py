@@ -29,11 +29,7 @@ from batteryscope.bundle.record import (
     read_json,
     read_record,
 )
-from batteryscope.config.preprocess import (
-    CtSlicesSettings,
-    PreprocessSettings,
-    find_tile_shape,
-)
+from batteryscope.config.preprocess import PreprocessSettings, find_tile_shape
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import (
@@ -84,9 +80,9 @@ def load_bundle(
     check_record(folder, record, images)
     tiles = _draw_tiles(record.preprocess)
     models = [
-        fold_batch_norm(_load_member(folder, member, record.classes, record.input_px), tiles).to(
-            device
-        )
+        fold_batch_norm(
+            _load_member(folder, member, TileClassifier, record.classes, record.input_px), tiles
+        ).to(device)
         for member in record.members
     ]
     check_covariates(folder, record, models)
@@ -112,7 +108,8 @@ def load_capacity_bundle(
     check_record(folder, record, images)
     tiles = _draw_tiles(record.preprocess)
     models = [
-        fold_batch_norm(_load_member(folder, member), tiles).to(device) for member in record.members
+        fold_batch_norm(_load_member(folder, member, TileRegressor), tiles).to(device)
+        for member in record.members
     ]
     for target in record.targets:
         for member, model in zip(record.members, models, strict=True):
@@ -144,8 +141,7 @@ def _check_answers(folder: Path, bundle: PictureBundle[Any]) -> None:
 
 def _draw_tiles(settings: PreprocessSettings) -> torch.Tensor:
     """Return a tile of noise, of the shape that the models judge."""
-    stacked = isinstance(settings, CtSlicesSettings) and settings.stack_step > 0
-    shape = (1, 3 if stacked else 1, *find_tile_shape(settings))
+    shape = (1, settings.channels, *find_tile_shape(settings))
     noise = derive_rng("noise that looks for batch normalisation").integers(0, 256, shape)
     return torch.from_numpy(noise.astype(np.uint8))
 
@@ -168,7 +164,11 @@ def _read_training_images(folder: Path, members: Sequence[Member]) -> pd.DataFra
 
 
 def _load_member(
-    folder: Path, member: Member, classes: list[str] | None = None, input_px: int | None = None
+    folder: Path,
+    member: Member,
+    kind: type[TileClassifier],
+    classes: list[str] | None = None,
+    input_px: int | None = None,
 ) -> TileClassifier:
     weights = folder / f"{member.name}.safetensors"
     description_file = folder / f"{member.name}.json"
@@ -188,7 +188,7 @@ def _load_member(
         state = load_file(weights)
         if broken := list_not_finite(state):
             raise ValueError(f"{broken[0]} holds numbers that are not finite")
-        _check_fit(description, state)
+        _check_fit(description, state, kind)
         model = rebuild_classifier(description, state)
     except (ConfigError, TypeError, KeyError, ValueError, RuntimeError) as error:
         sentence = str(error).splitlines()[0]
@@ -204,10 +204,11 @@ def _load_member(
     return model
 
 
-def _check_fit(description: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+def _check_fit(
+    description: dict[str, Any], state: Mapping[str, torch.Tensor], kind: type[TileClassifier]
+) -> None:
     """Refuse a description that asks for more memory than the weights, before it is asked for."""
     described = ModelDescription(**description)
-    kind = TileClassifier if described.outputs == "class" else TileRegressor
     try:
         with torch.device("meta"):  # which has shapes and no numbers
             wanted = sum(tensor.numel() for tensor in kind(described).state_dict().values())

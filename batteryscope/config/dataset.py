@@ -1,17 +1,9 @@
 """Where the pictures are, how they were labelled, or how to generate them."""
 
-import difflib
 import re
-from itertools import product
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.covariates import (
@@ -19,8 +11,9 @@ from batteryscope.config.covariates import (
     NAMING_COLUMNS,
     CovariateTable,
 )
+from batteryscope.config.picture_generators import Generator
 from batteryscope.config.table_format import DatedTableFormat, MetadataFormat
-from batteryscope.config.targets import CapacityTargets, QuantityTargets, TargetSettings
+from batteryscope.config.targets import CapacityTargets, Quantity, QuantityTargets, TargetSettings
 
 
 class LabelSettings(Settings):
@@ -99,139 +92,6 @@ class LabelSettings(Settings):
                     f"for the label column '{missing[0]}'; add it."
                 )
         return self
-
-
-class SemTopViewGenerator(Settings):
-    """Generated SEM top views of NCM cathodes (see ``batteryscope.demo.sem_frame``).
-
-    The scale is always 0.2688 um per pixel (500x), so that a smaller frame shows a smaller
-    field. One class, and one folder, for every composition, state and additive;
-    ``images_of`` gives single folders (``ncm811_formation_VC``) another number of images,
-    since real collections are seldom balanced.
-    """
-
-    kind: Literal["sem_top_view"] = "sem_top_view"
-    images_per_class: PositiveInt = 14
-    images_of: dict[str, PositiveInt] = {}
-    width_px: Annotated[int, Field(ge=256)] = 640
-    height_px: Annotated[int, Field(ge=192)] = 480
-    compositions: list[Literal["333", "523", "622", "811"]] = Field(
-        default=["333", "523", "622", "811"], min_length=1
-    )
-    states: list[Literal["pristine", "formation", "100cycles"]] = Field(
-        default=["pristine", "formation", "100cycles"], min_length=1
-    )
-    additives: list[Literal["none", "VC", "FEC", "LiBOB"]] = Field(default=["none"], min_length=1)
-    seed: int = 1
-
-    @model_validator(mode="after")
-    def _no_name_twice(self) -> Self:
-        for key in ("compositions", "states", "additives"):
-            names = getattr(self, key)
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{key} names {twice[0]!r} more than once; name it once.")
-        return self
-
-    @model_validator(mode="after")
-    def _known_folders(self) -> Self:
-        folders = [
-            name_sem_folder(*names)
-            for names in product(self.compositions, self.states, self.additives)
-        ]
-        if unknown := sorted(set(self.images_of) - set(folders)):
-            near = difflib.get_close_matches(unknown[0], folders, n=3, cutoff=0.0)
-            raise ValueError(
-                f"images_of names {unknown[0]!r}, which is no generated folder; "
-                f"the nearest ones are {', '.join(near)}."
-            )
-        return self
-
-
-def name_sem_folder(composition: str, state: str, additive: str) -> str:
-    """Return the folder of a class, for example ``ncm811_100cycles`` or ``ncm811_100cycles_VC``."""
-    suffix = "" if additive == "none" else f"_{additive}"
-    return f"ncm{composition}_{state}{suffix}"
-
-
-class CheckSetGenerator(Settings):
-    """Check sets: ``trivial`` must be solved, ``random`` must not be solvable."""
-
-    kind: Literal["trivial", "random"]
-    classes: Annotated[int, Field(ge=2, le=8)] = 3
-    images_per_class: PositiveInt = 12
-    width_px: Annotated[int, Field(ge=64)] = 160
-    height_px: Annotated[int, Field(ge=64)] = 144
-    seed: int = 1
-
-
-class CtCellGenerator(Settings):
-    """Generated micro-CT scans of cylindrical cells (see ``batteryscope.demo.ct_scan``).
-
-    One scan per cell, ``cells_per_state`` cells of every state. Every cell has its own
-    dimensions, position, tilt, noise and ring artefacts, drawn independently of its state.
-    """
-
-    kind: Literal["ct_cell"]
-    cells_per_state: PositiveInt = 6
-    slices: Annotated[int, Field(ge=3)] = 12
-    size_px: Annotated[int, Field(ge=160)] = 256
-    states: list[Literal["pristine", "cycle_aged", "calendar_aged", "thermal_cycled"]] = Field(
-        default=["pristine", "cycle_aged", "calendar_aged", "thermal_cycled"], min_length=1
-    )
-    seed: int = 1
-
-    @property
-    def images_per_class(self) -> int:
-        """Groups of every class, which a split divides: the cells."""
-        return self.cells_per_state
-
-    @property
-    def width_px(self) -> int:
-        """Edge of a slice."""
-        return self.size_px
-
-    @property
-    def height_px(self) -> int:
-        """Edge of a slice."""
-        return self.size_px
-
-
-class CrossSectionGenerator(Settings):
-    """Generated light-microscopy cross-sections of NCM111 cathodes (Deeg et al. 2024).
-
-    One folder per electrode, and ``capacities.csv`` with the capacities that the half-cell model
-    gives for its porosity. Electrodes of one ``porosities`` level differ by ``electrode_spread``
-    (standard deviation), the places on one electrode by ``local_spread``; the loading of a place
-    by the share ``loading_spread``, so that thickness alone does not tell the porosity. Measured
-    capacities have a relative error of ``capacity_error``. The scale is 0.123 um per pixel.
-    The electrodes of a porosity are counted from ``first_electrode``: sets with other numbers have
-    other electrodes.
-    """
-
-    kind: Literal["cross_section"] = "cross_section"
-    porosities: list[Annotated[float, Field(gt=0.15, lt=0.55)]] = Field(
-        default=[0.495, 0.346, 0.30, 0.254, 0.196], min_length=2
-    )
-    electrodes_per_porosity: PositiveInt = 6
-    first_electrode: PositiveInt = 1
-    images_per_electrode: PositiveInt = 10
-    width_px: Annotated[int, Field(ge=320)] = 704
-    electrode_spread: NonNegativeFloat = 0.002
-    local_spread: NonNegativeFloat = 0.006
-    loading_spread: NonNegativeFloat = 0.06
-    capacity_error: NonNegativeFloat = 0.005
-    seed: int = 1
-
-    @property
-    def images_per_class(self) -> int:
-        """Images of one porosity."""
-        return self.electrodes_per_porosity * self.images_per_electrode
-
-
-Generator = Annotated[
-    SemTopViewGenerator | CheckSetGenerator | CtCellGenerator | CrossSectionGenerator,
-    Field(discriminator="kind"),
-]
 
 
 class VolumeSettings(Settings):
@@ -328,6 +188,41 @@ class DatasetSettings(Settings):
         is_of_numbers = isinstance(self.targets, QuantityTargets)
         return "all" if is_of_numbers and not has_classes else None
 
+    @property
+    def generated(self) -> bool:
+        """Whether a program makes the pictures."""
+        return self.path is None
+
+    @property
+    def origin(self) -> str:
+        """Where the pictures lie; empty if they are generated."""
+        return self.path or ""
+
+    @property
+    def slices(self) -> VolumeSettings:
+        """Which slices of a scan are samples; all, if nothing is said."""
+        return self.volumes or VolumeSettings()
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        """The numbers that models predict; none if they predict classes."""
+        return [] if self.targets is None else self.targets.listed
+
+    @property
+    def target_names(self) -> list[str]:
+        """Their columns of the manifest."""
+        return [quantity.name for quantity in self.quantities]
+
+    @property
+    def described_targets(self) -> str:
+        """What is predicted, in words; empty for classes."""
+        return "" if self.targets is None else self.targets.described
+
+    @property
+    def computes_targets(self) -> bool:
+        """Whether the half-cell model computes the numbers, so that nobody measured them."""
+        return self.targets is not None and self.targets.computed
+
     @model_validator(mode="after")
     def _some_origin(self) -> Self:
         if self.path is None and self.generator is None:
@@ -412,6 +307,7 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _scans_are_volumes(self) -> Self:
-        if self.volumes is None and isinstance(self.generator, CtCellGenerator) and not self.path:
+        drawn = None if self.path else self.generator
+        if self.volumes is None and drawn is not None and drawn.makes_scans:
             raise ValueError("generator 'ct_cell' makes scans; add 'volumes: {}' to the data set.")
         return self

@@ -10,7 +10,36 @@ from batteryscope.config.base import Settings
 DEFAULT_TILES_PER_IMAGE = 12
 
 
-class SemTilesSettings(Settings):
+class CutSettings(Settings):
+    """What the rest asks about the tiles of any method."""
+
+    @property
+    def around_core(self) -> "CtSlicesSettings | None":
+        """Itself, if it crops around the core of a cell, so that maps have radii and directions."""
+        return None
+
+    @property
+    def along_collector(self) -> "CoatingCropSettings | None":
+        """Itself, if it straightens coatings, as it must any map that lies on the picture."""
+        return None
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether circles become straight lines."""
+        return False
+
+    @property
+    def channels(self) -> int:
+        """How many pictures a tile is made of."""
+        return 1
+
+    @property
+    def training_tiles(self) -> tuple[int, int | None]:
+        """Tiles at random places: of every image, or of every class where that is not None."""
+        return 0, None
+
+
+class SemTilesSettings(CutSettings):
     """Square tiles of SEM top views that never touch the data bar.
 
     ``tiles_per_image`` random tiles of every image train (12 if nothing is said), so that the
@@ -68,6 +97,16 @@ class SemTilesSettings(Settings):
         return self
 
     @property
+    def training_tiles(self) -> tuple[int, int | None]:
+        """Tiles at random places: of every image, or of every class where that is not None."""
+        return self.tiles_per_image or 0, self.tiles_per_class
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Height and width in pixels: a square."""
+        return self.input_px, self.input_px
+
+    @property
     def judging_crops_px(self) -> list[int]:
         """Edges of the tiles by which images are judged."""
         return self.grid_crops_px or [self.crop_px]
@@ -78,7 +117,7 @@ class SemTilesSettings(Settings):
         return max(self.crop_px, *self.judging_crops_px)
 
 
-class SemWholeSettings(Settings):
+class SemWholeSettings(CutSettings):
     """Whole SEM top views, one square tile each, which trains and judges.
 
     What a frame shows above its data bar is resized to ``input_px`` in both directions, as by Jeon
@@ -95,8 +134,13 @@ class SemWholeSettings(Settings):
     min_local_sd: NonNegativeFloat = 9.0
     seed: int = 1
 
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Height and width in pixels: a square."""
+        return self.input_px, self.input_px
 
-class CtSlicesSettings(Settings):
+
+class CtSlicesSettings(CutSettings):
     """Slices of scanned cylindrical cells, cropped around the core of the windings.
 
     The crop is a square around the centre of the core (smoothed over ``smooth_slices``), half of
@@ -124,6 +168,26 @@ class CtSlicesSettings(Settings):
     min_regularity: Annotated[float, Field(ge=0, le=1)] = 0.35
     seed: int = 1
 
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Height and width in pixels: unrolled, radii and directions."""
+        return self.input_px, (self.unroll and self.unroll_angles) or self.input_px
+
+    @property
+    def around_core(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether circles around the core become straight lines."""
+        return self.unroll
+
+    @property
+    def channels(self) -> int:
+        """The slice alone, or with those below and above it."""
+        return 3 if self.stack_step else 1
+
     @model_validator(mode="after")
     def _angles_are_of_unrolled_tiles(self) -> Self:
         if self.unroll_angles is not None and not self.unroll:
@@ -134,7 +198,7 @@ class CtSlicesSettings(Settings):
         return self
 
 
-class CoatingCropSettings(Settings):
+class CoatingCropSettings(CutSettings):
     """The coating of polished cross-sections, straightened and without foil and resin.
 
     ``collector``: where the foil is, ``bottom`` or ``top``; ``auto`` finds it, and needs the
@@ -159,6 +223,21 @@ class CoatingCropSettings(Settings):
     judging_crops: PositiveInt = 1
     shrink: PositiveInt = 1
     seed: int = 1
+
+    @property
+    def training_tiles(self) -> tuple[int, int | None]:
+        """Tiles at random places of every image."""
+        return self.training_crops, None
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.crop_height_px // self.shrink, self.crop_width_px // self.shrink
+
+    @property
+    def along_collector(self) -> Self:
+        """Itself."""
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -189,11 +268,4 @@ class NamedPreprocess(Settings):
 
 def find_tile_shape(settings: PreprocessSettings) -> tuple[int, int]:
     """Return height and width of the tiles that preprocessing makes, in pixels."""
-    if isinstance(settings, CoatingCropSettings):
-        return (
-            settings.crop_height_px // settings.shrink,
-            settings.crop_width_px // settings.shrink,
-        )
-    if isinstance(settings, CtSlicesSettings) and settings.unroll:
-        return settings.input_px, settings.unroll_angles or settings.input_px
-    return settings.input_px, settings.input_px
+    return settings.tile_shape

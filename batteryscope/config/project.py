@@ -69,16 +69,6 @@ class Project(Settings):
         """The studies whose samples are rows of a table."""
         return {n: s for n, s in self.studies.items() if isinstance(s, TableStudySettings)}
 
-    @property
-    def rooms(self) -> dict[str, str]:
-        """Which rules each study has: ``class``, ``capacity`` (both of pictures) or ``table``."""
-        return {
-            name: "table"
-            if isinstance(study, TableStudySettings)
-            else ("capacity" if study.dataset.targets else "class")
-            for name, study in self.studies.items()
-        }
-
 
 class _StrictLoader(yaml.SafeLoader):
     """Refuses a key that occurs twice in a mapping, of which YAML would take the last one."""

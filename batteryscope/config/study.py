@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from batteryscope.config.base import Settings, name_alternative
 from batteryscope.config.covariates import CovariateTable
-from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
 from batteryscope.config.learning import (
     AugmentSettings,
@@ -112,12 +112,9 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _physics_where_needed(self) -> Self:
-        needs = any(
-            isinstance(data.generator, CrossSectionGenerator) and data.path is None
-            for data in (self.dataset, self.evaluate.external)
-            if data is not None
-        )
-        if needs and self.physics is None:
+        used = (self.dataset, self.evaluate.external)
+        drawn = [d.generator for d in used if d is not None and d.path is None and d.generator]
+        if any(generator.needs_capacities for generator in drawn) and self.physics is None:
             raise ValueError(
                 "generated cross-sections get their capacities from the half-cell model; add "
                 "physics: {}."

@@ -184,3 +184,8 @@ class TableDatasetSettings(Settings):
     def generated(self) -> bool:
         """Whether the rows are those of the generator."""
         return not self.files
+
+    @property
+    def origin(self) -> str:
+        """Where the tables lie; empty if they are generated."""
+        return ", ".join(file.path for file in self.files)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from batteryscope.config.dataset import CheckSetGenerator
+from batteryscope.config.picture_generators import CheckSetGenerator
 from batteryscope.demo.sem_imaging import smooth_noise
 from batteryscope.seeds import derive_rng
 

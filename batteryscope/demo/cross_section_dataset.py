@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from batteryscope.config.dataset import CrossSectionGenerator
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError

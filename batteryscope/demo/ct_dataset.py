@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from batteryscope.config.dataset import CtCellGenerator
+from batteryscope.config.picture_generators import CtCellGenerator
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
 from batteryscope.demo.ct_parameters import State, draw_cell, find_remaining_capacity

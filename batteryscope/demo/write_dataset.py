@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from functools import partial
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,14 +12,15 @@ from PIL import Image
 from pydantic import ConfigDict
 
 from batteryscope.config.base import Settings
-from batteryscope.config.dataset import (
+from batteryscope.config.json_text import as_json, read_settings
+from batteryscope.config.picture_generators import (
     CheckSetGenerator,
     CrossSectionGenerator,
     CtCellGenerator,
+    PictureGenerator,
     SemTopViewGenerator,
     name_sem_folder,
 )
-from batteryscope.config.json_text import as_json, read_settings
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
 from batteryscope.demo.check_sets import (
@@ -52,7 +53,17 @@ class SemFrameJob(NamedTuple):
     visit: int
 
 
-Generator = SemTopViewGenerator | CheckSetGenerator | CtCellGenerator | CrossSectionGenerator
+GENERATORS: Mapping[str, type[PictureGenerator]] = {
+    "sem_top_view": SemTopViewGenerator,
+    "trivial": CheckSetGenerator,
+    "random": CheckSetGenerator,
+    "ct_cell": CtCellGenerator,
+    "cross_section": CrossSectionGenerator,
+}
+CHECK_STORIES = {
+    "trivial": "A check set: every class has a plain texture of its own; all must be told apart.\n",
+    "random": "A check set: the labels were drawn by lot; nothing can be learned from them.\n",
+}
 
 
 class _GeneratorKind(Settings):
@@ -63,16 +74,9 @@ class _GeneratorKind(Settings):
     kind: Literal["sem_top_view", "trivial", "random", "ct_cell", "cross_section"]
 
 
-def read_generator(text: str) -> Generator:
+def read_generator(text: str) -> PictureGenerator:
     """Read generator settings given as JSON text or as the path of a JSON file."""
-    kind = read_settings(_GeneratorKind, text).kind
-    if kind == "sem_top_view":
-        return read_settings(SemTopViewGenerator, text)
-    if kind == "ct_cell":
-        return read_settings(CtCellGenerator, text)
-    if kind == "cross_section":
-        return read_settings(CrossSectionGenerator, text)
-    return read_settings(CheckSetGenerator, text)
+    return read_settings(GENERATORS[read_settings(_GeneratorKind, text).kind], text)
 
 
 def generate(settings: str, out: Path, workers: int | None, capacities: Path | None) -> str:
@@ -82,7 +86,7 @@ def generate(settings: str, out: Path, workers: int | None, capacities: Path | N
 
 
 def generate_dataset(
-    settings: Generator,
+    settings: PictureGenerator,
     out_dir: Path,
     workers: int | None = None,
     capacity_grid: Path | None = None,
@@ -200,52 +204,93 @@ def write_check_picture(settings: CheckSetGenerator, root: Path, number: int, la
     Image.fromarray(render_check_picture(settings, number, label)).save(path)
 
 
-def describe_dataset(settings: Generator, count: int) -> str:
+def describe_dataset(settings: PictureGenerator, count: int) -> str:
     """Return the README of a generated data set."""
-    if isinstance(settings, SemTopViewGenerator):
-        story = (
-            "They imitate secondary-electron top views of NCM cathodes at 500x (0.2688 um per\n"
-            "pixel). Particle size and shape, cracks, fines and films differ between the classes\n"
-            "by plausible, not measured, amounts; brightness, contrast, tone curve, focus and\n"
-            "noise are drawn independently of the class. The hidden folder .masks marks particle\n"
-            "boundaries and cracks. Good for trying out the pipeline;\n"
-            "nothing about real electrodes follows from results on them.\n"
-        )
-    elif isinstance(settings, CtCellGenerator):
-        story = (
-            "They imitate micro-CT slices of wound cylindrical cells, one scan per cell. Buckled\n"
-            "cores, waves of the windings and gaps differ between the states by plausible, not\n"
-            "measured, amounts; dimensions, position, tilt, noise and rings are drawn\n"
-            "independently of the state. Good for trying out the pipeline; nothing about real\n"
-            "cells follows from results on them.\n"
-        )
-    elif isinstance(settings, CrossSectionGenerator):
-        story = describe_cross_sections()
-    elif settings.kind == "trivial":
-        story = "A check set: every class has a plain texture of its own; all must be told apart.\n"
-    else:
-        story = "A check set: the labels were drawn by lot; nothing can be learned from them.\n"
-    return f"{README_TITLE}\n\n{story}\nPictures: {count}\nSettings: {as_json(settings)}\n"
+    return (
+        f"{README_TITLE}\n\n{_tell(settings)}\nPictures: {count}\nSettings: {as_json(settings)}\n"
+    )
 
 
+@singledispatch
+def _tell(settings: PictureGenerator) -> str:
+    """What the pictures are, in a few lines."""
+    raise NotImplementedError(type(settings).__name__)
+
+
+@_tell.register
+def _tell_frames(settings: SemTopViewGenerator) -> str:
+    return (
+        "They imitate secondary-electron top views of NCM cathodes at 500x (0.2688 um per\n"
+        "pixel). Particle size and shape, cracks, fines and films differ between the classes\n"
+        "by plausible, not measured, amounts; brightness, contrast, tone curve, focus and\n"
+        "noise are drawn independently of the class. The hidden folder .masks marks particle\n"
+        "boundaries and cracks. Good for trying out the pipeline;\n"
+        "nothing about real electrodes follows from results on them.\n"
+    )
+
+
+@_tell.register
+def _tell_scans(settings: CtCellGenerator) -> str:
+    return (
+        "They imitate micro-CT slices of wound cylindrical cells, one scan per cell. Buckled\n"
+        "cores, waves of the windings and gaps differ between the states by plausible, not\n"
+        "measured, amounts; dimensions, position, tilt, noise and rings are drawn\n"
+        "independently of the state. Good for trying out the pipeline; nothing about real\n"
+        "cells follows from results on them.\n"
+    )
+
+
+@_tell.register
+def _tell_sections(settings: CrossSectionGenerator) -> str:
+    return describe_cross_sections()
+
+
+@_tell.register
+def _tell_checks(settings: CheckSetGenerator) -> str:
+    return CHECK_STORIES[settings.kind]
+
+
+@singledispatch
 def _write_pictures(
-    settings: Generator, root: Path, workers: int | None, capacity_grid: Path | None
+    settings: PictureGenerator, root: Path, workers: int | None, capacity_grid: Path | None
 ) -> int:
     """Write all pictures with a progress bar, large ones in several processes."""
-    if isinstance(settings, CrossSectionGenerator):
-        return write_cross_sections(settings, root, capacity_grid, workers)
-    if isinstance(settings, CheckSetGenerator):
-        labels = assign_classes(settings)
-        for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):
-            write_check_picture(settings, root, i, label)
-        rows = [
-            (f"{name_class(label)}/{i + 1:04d}.png", draw_values(settings, i, label))
-            for i, label in enumerate(labels)
-        ]
-        write_quantities(root, rows)
-        return len(labels)
-    if isinstance(settings, CtCellGenerator):
-        return write_scans(settings, root, workers or os.cpu_count() or 1)
+    raise NotImplementedError(type(settings).__name__)
+
+
+@_write_pictures.register
+def _write_sections(
+    settings: CrossSectionGenerator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
+    return write_cross_sections(settings, root, capacity_grid, workers)
+
+
+@_write_pictures.register
+def _write_checks(
+    settings: CheckSetGenerator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
+    labels = assign_classes(settings)
+    for i, label in enumerate(show_progress(labels, "Generating pictures", unit="picture")):
+        write_check_picture(settings, root, i, label)
+    rows = [
+        (f"{name_class(label)}/{i + 1:04d}.png", draw_values(settings, i, label))
+        for i, label in enumerate(labels)
+    ]
+    write_quantities(root, rows)
+    return len(labels)
+
+
+@_write_pictures.register
+def _write_scans(
+    settings: CtCellGenerator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
+    return write_scans(settings, root, workers or os.cpu_count() or 1)
+
+
+@_write_pictures.register
+def _write_frames(
+    settings: SemTopViewGenerator, root: Path, workers: int | None, capacity_grid: Path | None
+) -> int:
     write: Callable[[SemFrameJob], tuple[str, dict[str, float]]] = partial(
         write_sem_frame, settings, root
     )

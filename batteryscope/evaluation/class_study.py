@@ -28,6 +28,7 @@ from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.samples.choose import samples_in
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     tests, scored = read_mismatched(json.dumps(pieces.mismatched), predictions)
     networks, bases = pieces.backbones, {test.name: test.arm for test in tests}
     table = comparison.compare_arms(scored, manifest, labels, networks, asked.paper, splits, bases)
-    images = levels[level := "image" if "image" in levels else "slice"]
+    images = levels[level := samples_in(manifest.columns).noun]
     judged = levels[verdicts.find_judged_level(table, main_arm)]
     split = pd.read_parquet(pieces.split)
     # Training images of other domains do not make the tested ones overlap less.

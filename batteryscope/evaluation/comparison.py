@@ -21,7 +21,7 @@ from batteryscope.evaluation.metrics import (
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities, is_baseline
 from batteryscope.evaluation.straddling import drop_straddling_specimens
 from batteryscope.manifest.grades import list_grades
-from batteryscope.splits.slices import holds_slices
+from batteryscope.samples.choose import samples_in
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
@@ -57,9 +57,9 @@ def list_levels(
     """
     test = predictions[predictions["role"] == "test"]
     images = aggregate_to_images(test)
-    levels = {"tile": _keep_voting_arms(test[test["tile"] >= 0]), "image": images}
-    if holds_slices(manifest):
-        levels = {"slice": images}
+    samples = samples_in(manifest.columns)
+    levels = {"tile": _keep_voting_arms(test[test["tile"] >= 0]), samples.noun: images}
+    levels = {name: table for name, table in levels.items() if name in samples.levels}
     specimens = manifest.set_index("sample_id")["specimen_id"]
     if images["sample_id"].map(specimens).notna().all():  # else some would be judged for all
         levels["specimen"] = drop_straddling_specimens(

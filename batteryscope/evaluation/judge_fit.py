@@ -4,6 +4,7 @@ The process that trained has the network, the tiles and the libraries at hand; a
 would spend more time on loading them than on predicting.
 """
 
+from functools import singledispatch
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
 from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS
 from batteryscope.evaluation.regression_predictions import predict_regression_fit
+from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.tilestore import TileStore
 from batteryscope.training.data import as_batch
@@ -36,6 +38,19 @@ def write_fit_predictions(
     """
     model = fold_batch_norm(load_fit(folder), as_batch(store.tiles[:1]))
     model = model.to(choose_device(accelerator))
-    predict = predict_fit if model.description.outputs == "class" else predict_regression_fit
-    table = predict(model, store.tiles, store.index, manifest, roles)
+    table = _predict(model, store, manifest, roles)
     table.to_parquet(folder / FIT_PREDICTIONS, index=False)
+
+
+@singledispatch
+def _predict(
+    model: TileClassifier, store: TileStore, manifest: pd.DataFrame, roles: pd.DataFrame
+) -> pd.DataFrame:
+    return predict_fit(model, store.tiles, store.index, manifest, roles)
+
+
+@_predict.register
+def _predict_numbers(
+    model: TileRegressor, store: TileStore, manifest: pd.DataFrame, roles: pd.DataFrame
+) -> pd.DataFrame:
+    return predict_regression_fit(model, store.tiles, store.index, manifest, roles)

@@ -7,6 +7,7 @@ from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
+from batteryscope.samples.choose import samples_in
 
 
 def score_number_points(inputs: PointInputs) -> pd.DataFrame:
@@ -20,7 +21,7 @@ def score_number_points(inputs: PointInputs) -> pd.DataFrame:
         inputs.backbones,
         straddling=find_straddling_arms(read_splits(inputs.splits), inputs.manifest),
         quantities=inputs.quantities,
-        sample="slice" if "volume" in inputs.manifest else "image",
+        sample=samples_in(inputs.manifest.columns).noun,
     )
 
 

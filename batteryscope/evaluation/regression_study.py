@@ -34,6 +34,7 @@ from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.samples.choose import samples_of
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         What a baseline sees was not measured.
     """
     manifest = pd.read_parquet(pieces.manifest)
-    assert study.dataset.targets is not None  # what sends a study here
-    quantities = study.dataset.targets.listed
+    quantities = study.dataset.quantities
     targets = [q.name for q in quantities if q.name in manifest]
     has_axis = all(quantity.axis for quantity in quantities)
     main = pieces.arms[pieces.main_arm]
@@ -127,7 +127,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         study.evaluate.paper,
         straddling,
         quantities,
-        "image" if study.dataset.volumes is None else "slice",
+        samples_of(study).noun,
     )
     curves = tabulate_curves(images)
     intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
@@ -179,10 +179,8 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
 
 def find_computed_from(study: StudySettings) -> str:
     """Return the column from whose porosity the capacities were computed; empty if measured."""
-    targets = study.dataset.targets
-    if targets is None or not targets.computed or study.physics is None:
-        return ""
-    return study.physics.porosity_column
+    cell = study.physics if study.dataset.computes_targets else None
+    return cell.porosity_column if cell is not None else ""
 
 
 def read_tested_splits(

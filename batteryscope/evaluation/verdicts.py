@@ -18,9 +18,11 @@ from batteryscope.evaluation.paired import (
 )
 from batteryscope.evaluation.predictions import FIT, is_baseline
 from batteryscope.evaluation.sample_features import list_informative_metadata
+from batteryscope.samples.choose import samples_in
 
 SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
 CLOSE_TO_MODEL = 0.10
+INDEPENDENT = ("specimen", "slice")  # levels above which nothing is shared, the best one first
 
 
 def judge_against_baselines(
@@ -159,9 +161,7 @@ def collect_findings(
     if "baseline_metadata" in set(comparison["arm"]) and not list_informative_metadata(manifest):
         findings.append(Finding("metadata", None))
     findings += [Finding("leakage", None, {"warning": str(w)}) for w in audit.get("warnings", [])]
-    is_scans = "slice" in set(comparison.loc[comparison["arm"] == main_arm, "level"])
-    noun = "slice" if is_scans else "image"
-    findings += count_unjudged(images, split, main_arm, noun)
+    findings += count_unjudged(images, split, main_arm, samples_in(manifest.columns).noun)
     mine = images[images["arm"] == main_arm]
     unit = find_judged_level(comparison, main_arm)
     if len(mine[FIT].drop_duplicates()) == 1:
@@ -221,7 +221,7 @@ def find_judged_level(comparison: pd.DataFrame, arm: str) -> str:
     on has no verdicts per specimen and is judged by its images or slices.
     """
     present = set(comparison.loc[comparison["arm"] == arm, "level"])
-    return next((level for level in ("specimen", "slice") if level in present), "image")
+    return next((level for level in INDEPENDENT if level in present), "image")
 
 
 def find_pooled_accuracy(comparison: pd.DataFrame, arm: str) -> tuple[float, int]:

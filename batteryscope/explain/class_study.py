@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.config.dataset import SemTopViewGenerator
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.progress import log, show_progress
@@ -60,7 +59,6 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
     settings = layout.plan.settings.explain
     for name in layout.plan.settings.arms:
         planned = layout.plan.arms[name]
-        cut = planned.recipe.preprocess
         arm = ExplainedArm(
             name,
             layout.list_fits(name),
@@ -68,7 +66,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
             layout.arm(name).predictions,
             layout.data.manifest,
             find_masks(layout),
-            cut if isinstance(cut, CtSlicesSettings) else None,
+            planned.recipe.preprocess.around_core,
         )
         explain_arm(arm, settings, out / name)
 
@@ -78,7 +76,8 @@ def find_masks(layout: PictureLayout) -> Path | None:
     dataset = layout.plan.settings.dataset
     if dataset.masks:
         return Path(dataset.masks)
-    has_own = dataset.path is None and isinstance(dataset.generator, SemTopViewGenerator)
+    drawn = dataset.generator if dataset.generated else None
+    has_own = drawn is not None and drawn.draws_masks
     return layout.find_dataset() / GENERATED_MASKS if has_own else None
 
 

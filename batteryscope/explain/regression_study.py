@@ -13,7 +13,6 @@ from PIL import Image
 
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.preprocess import (
-    CoatingCropSettings,
     NamedPreprocess,
     PreprocessSettings,
 )
@@ -186,7 +185,8 @@ def _cut_phases(
     pieces: ExplainPieces, row: Mapping[Any, Any], preprocess: PreprocessSettings
 ) -> NDArray[np.uint8] | None:
     """Straighten and crop the phase map as the picture was, or None if there is none."""
-    if pieces.phases is None or not isinstance(preprocess, CoatingCropSettings):
+    coating = preprocess.along_collector
+    if pieces.phases is None or coating is None:
         return None
     path = (pieces.phases / str(row["path"])).with_suffix(".png")
     if not path.is_file():
@@ -198,19 +198,19 @@ def _cut_phases(
     ).pixels_8bit
     with Image.open(path) as picture:
         phases = np.asarray(picture)
-    for left, right in cut_mosaic(pixels.shape[1], preprocess.mosaic_width_px):
+    for left, right in cut_mosaic(pixels.shape[1], coating.mosaic_width_px):
         if not left <= int(row["x_px"]) < right:
             continue
         try:
-            edge = locate_coating(np.ascontiguousarray(pixels[:, left:right]), preprocess).edge
+            edge = locate_coating(np.ascontiguousarray(pixels[:, left:right]), coating).edge
         except UnusablePictureError:
             continue
         straight = straighten(np.ascontiguousarray(phases[:, left:right]), edge, order=0)
         place = Rectangle(
             int(row["y_px"]),
             int(row["x_px"]) - left,
-            preprocess.crop_height_px,
-            preprocess.crop_width_px,
+            coating.crop_height_px,
+            coating.crop_width_px,
         )
         return cut_out(straight, place)
     return None

@@ -10,22 +10,21 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.config.targets import CapacityTargets, QuantityTargets
 from batteryscope.errors import InputError
-from batteryscope.manifest.computed_targets import HalfCellLaw, compute_capacities
+from batteryscope.manifest.attach_targets import attach_targets
+from batteryscope.manifest.computed_targets import HalfCellLaw
 from batteryscope.manifest.covariates import attach_covariates
 from batteryscope.manifest.domains import name_domains
 from batteryscope.manifest.duplicates import find_duplicates
 from batteryscope.manifest.grades import attach_grades
 from batteryscope.manifest.grey_scale import (
-    FROM_FILE,
     RANGE_COLUMNS,
     SOURCE_COLUMN,
     TYPE_COLUMN,
 )
-from batteryscope.manifest.inspect import ImageRecord, inspect_images, tabulate_frames
+from batteryscope.manifest.inspect import ImageRecord, tabulate_frames
 from batteryscope.manifest.labels import read_labels
-from batteryscope.manifest.quantities import attach_quantities
+from batteryscope.manifest.reading import PICTURES, Reading
 from batteryscope.manifest.schema import (
     ACQUISITION_COLUMNS,
     NOTED_REASONS,
@@ -37,12 +36,9 @@ from batteryscope.manifest.schema import (
     validate_manifest,
 )
 from batteryscope.manifest.select import select_samples
-from batteryscope.manifest.stated_values import HEIGHT_COLUMN, convert_stated
-from batteryscope.manifest.targets import attach_capacities
-from batteryscope.manifest.volumes import expand_labels, inspect_volumes
+from batteryscope.manifest.stated_values import convert_stated
 from batteryscope.manifest.writing_style import SeenWriting, note_unclear
 from batteryscope.readers.scan import FolderScan, natural_key
-from batteryscope.readers.written_values import as_number
 
 log = logging.getLogger("batteryscope")
 
@@ -52,6 +48,7 @@ def build_manifest(
     settings: DatasetSettings,
     root: Path,
     law: HalfCellLaw | None = None,
+    reading: Reading = PICTURES,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read all images once and tabulate them.
 
@@ -65,6 +62,8 @@ def build_manifest(
         Folder of the data set.
     law
         What the half-cell model says, where it computes the targets.
+    reading
+        How files become records.
 
     Returns
     -------
@@ -89,27 +88,14 @@ def build_manifest(
         settings.labels,
         files,
         root,
-        whole_paths=settings.volumes is not None,
+        whole_paths=reading.whole_paths,
         only_class=settings.only_class,
     )
     given = (settings.labels, settings.targets, settings.covariates)
     tables = {each.table if each else None for each in given}
     rejects += _list_unusable_names(files, tables)
     labelled = [path for path in files.images if path in labels.index]
-    if settings.volumes is not None:
-        answers = inspect_volumes(root, labelled, settings)
-        labels = expand_labels(labels, [a for a in answers if isinstance(a, ImageRecord)])
-    else:
-        answers = inspect_images(
-            root,
-            labelled,
-            max_pixels=settings.max_pixels,
-            expected_size_px=settings.expected_size_px,
-            stated_bars_px=_list_stated_bars(labels),
-            bit_depth=settings.bit_depth,
-            metadata_format=settings.metadata_format,
-            instruments=dict(labels["instrument"]) if "instrument" in labels else None,
-        )
+    answers, labels = reading.inspect(root, labelled, labels, settings)
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
     rejects += _note_sidecars(records)
@@ -128,11 +114,7 @@ def build_manifest(
     dtypes = find_dtypes(settings.labels.columns)
     extra = [c for c in labels.columns if c not in dtypes]
     extra_types: dict[str, str] = dict.fromkeys(extra, "str")
-    extra_types |= {c: "int64" for c in extra if c == "slice"}
-    if settings.volumes is not None:
-        extra_types |= {TYPE_COLUMN: "str"} | dict.fromkeys(RANGE_COLUMNS, "float64")
-    elif (table[SOURCE_COLUMN] != FROM_FILE).any():
-        extra_types |= {SOURCE_COLUMN: "str"}
+    extra_types |= reading.name_columns(table)
     if table[WRITTEN_COLUMN].notna().any():
         extra_types |= {WRITTEN_COLUMN: "str"}
     extra = list(extra_types)
@@ -149,33 +131,12 @@ def build_manifest(
         log.info("dataset.where keeps %d of %d images.", len(kept), len(manifest))
     kept = name_domains(kept, settings.domains).reset_index(drop=True)
     kept = attach_grades(kept, settings.labels.grades)
-    if settings.targets is not None:
-        kept, without = _attach_targets(kept, settings.targets, root, law)
-        rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
+    kept, without = attach_targets(settings.targets, kept, root, law)
+    rejects = [*without, *rejects]  # first, since what a table lacks concerns many images
     if settings.covariates is not None:
-        predicted = settings.targets.names if settings.targets is not None else []
-        kept, without = attach_covariates(kept, settings.covariates, root, predicted)
+        kept, without = attach_covariates(kept, settings.covariates, root, settings.target_names)
         rejects = [*without, *rejects]
     return kept, as_reject_table(rejects), tabulate_frames(records, kept)
-
-
-def _attach_targets(
-    manifest: pd.DataFrame,
-    targets: CapacityTargets | QuantityTargets,
-    root: Path,
-    law: HalfCellLaw | None,
-) -> tuple[pd.DataFrame, list[Reject]]:
-    """Give every sample the numbers that models predict, from where the settings say they are."""
-    if isinstance(targets, QuantityTargets):
-        return attach_quantities(manifest, targets, root)
-    if not targets.computed:
-        return attach_capacities(manifest, targets, root)
-    if law is None:
-        raise InputError(
-            "dataset.targets.source is 'simulated', but the half-cell model's capacities are "
-            "missing; give --simulated and --physics."
-        )
-    return compute_capacities(manifest, targets, law), []
 
 
 def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Reject]:
@@ -220,14 +181,6 @@ def _tabulate(
         rows.append(row)
     columns = ["path", "pixel_digest", "class"]
     return pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=columns)
-
-
-def _list_stated_bars(labels: pd.DataFrame) -> dict[str, int]:
-    """Path → data bar height, where the labels state it."""
-    if HEIGHT_COLUMN not in labels.columns:
-        return {}
-    stated = labels[HEIGHT_COLUMN].dropna()
-    return {str(path): int(as_number(text) or 0) for path, text in stated.items()}
 
 
 def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.schema import find_dtypes
+from batteryscope.samples.choose import samples_of
 
 
 def list_columns(dataset: DatasetSettings) -> list[str] | None:
@@ -25,8 +26,7 @@ def list_columns(dataset: DatasetSettings) -> list[str] | None:
         own += table
     elif labels.pattern is not None:
         own += re.compile(labels.pattern).groupindex
-    if dataset.volumes is not None:
-        own += ["volume", "slice"]
+    own += samples_of(dataset).columns
     return list(dict.fromkeys([*find_dtypes(labels.columns), *own]))
 
 

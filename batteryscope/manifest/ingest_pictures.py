@@ -1,5 +1,6 @@
-"""Read a data set of pictures or scans: from its folder to the sample table."""
+"""Read a data set of pictures: from its folder to the sample table."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,13 @@ from batteryscope.core.counted import count_of
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.computed_targets import HalfCellLaw
 from batteryscope.manifest.ingested import Ingested
+from batteryscope.manifest.reading import PICTURES, Reading
 from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.manifest.summary import summarise_manifest
-from batteryscope.readers.scan import scan_images
-from batteryscope.readers.volumes import find_volumes
+from batteryscope.readers.scan import FolderScan, scan_images
+from batteryscope.samples.choose import samples_of
+
+COMPUTED = "The capacities are computed by the half-cell model, not measured."
 
 
 def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | None) -> Ingested:
@@ -34,21 +38,30 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
     InputError
         If too few samples are usable, or labels do not fit.
     """
+    return read_dataset(PICTURES, scan_images, settings, dataset, simulated, physics)
+
+
+def read_dataset(
+    reading: Reading,
+    find_files: Callable[[Path], FolderScan],
+    settings: str,
+    dataset: Path,
+    simulated: Path | None,
+    physics: str | None,
+) -> Ingested:
+    """Read all files that ``find_files`` finds; the other parameters as of :func:`ingest`."""
     asked = read_settings(DatasetSettings, settings)
-    find_files = scan_images if asked.volumes is None else find_volumes
     files = find_files(dataset)
     law = None
     if simulated is not None and physics is not None:
         cell = read_settings(HalfCellSettings, physics)
         law = HalfCellLaw(pd.read_csv(simulated), cell)
-    manifest, rejects, frames = build_manifest(files, asked, dataset, law)
-    quantities = asked.targets.names if asked.targets is not None else []
-    summary = summarise_manifest(manifest, rejects, asked.labels.columns, quantities)
+    manifest, rejects, frames = build_manifest(files, asked, dataset, law, reading)
+    summary = summarise_manifest(manifest, rejects, asked.labels.columns, asked.target_names)
     is_note = rejects["reason"].isin(NOTED_REASONS)
     parts = {"rejects": rejects[~is_note], "notes": rejects[is_note]}
-    computed = asked.targets is not None and asked.targets.computed
     told = (
-        count_of(summary["images"], "image" if asked.volumes is None else "slice"),
+        count_of(summary["images"], samples_of(asked).noun),
         count_of(len(summary["classes"]), "class", "classes"),
     )
     return Ingested(
@@ -59,7 +72,7 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
             word: [f"{row.path}: {row.detail} ({row.reason})" for row in part.itertuples()]
             for word, part in parts.items()
         },
-        ["The capacities are computed by the half-cell model, not measured."] if computed else [],
+        [COMPUTED] if asked.computes_targets else [],
         f"{told[0]} in {told[1]}, {summary['rejected']} rejected",
         frames,
     )

@@ -13,6 +13,7 @@ from batteryscope.manifest.label_table import read_rows_of_table, spell_cell
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.table_lines import name_option, name_setting
 from batteryscope.readers.table_numbers import NumberStyle, find_styles, with_lines
+from batteryscope.samples.choose import samples_in
 
 log = logging.getLogger("batteryscope")
 
@@ -23,7 +24,7 @@ KEYS: dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]] = {
     "scan": lambda m: m["volume"],
     "name of the scan": lambda m: m["volume"].str.rpartition("/")[2],
     "name without ending": lambda m: (
-        (m["volume"] if "volume" in m else m["path"])
+        m[samples_in(m.columns).file_column]
         .str.rpartition("/")[2]
         .str.replace(r"\.[A-Za-z][A-Za-z0-9]*$", "", regex=True)
     ),

@@ -63,7 +63,7 @@ def inspect_volumes(
         used a Reject; and a Reject with the reason ``missing_slices`` for a scan with gaps,
         whose slices are used, or ``left_out`` for files of it that are not.
     """
-    chosen = settings.volumes or VolumeSettings()
+    chosen = settings.slices
     answers: list[ImageRecord | Reject] = []
     seen: dict[str, ScanLevels] = {}
     orders: Counter[str] = Counter()

@@ -2,19 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from batteryscope.config.preprocess import CoatingCropSettings, CtSlicesSettings, PreprocessSettings
+from batteryscope.answers.choose import answer_of
+from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.study import StudySettings
-from batteryscope.core.baseline_catalogue import (
-    OF_CAPACITIES,
-    OF_CLASSES,
-    OF_QUANTITIES,
-    Baseline,
-    Need,
-)
+from batteryscope.core.baseline_catalogue import Baseline, Need
 from batteryscope.errors import ConfigError
-
-FOR_CLASSES = ("survey", "survey_format", "paper_classes", "paper_accuracy")
-FOR_NUMBERS = ("coverage",)
+from batteryscope.samples.choose import samples_cut_by
 
 
 def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: str) -> None:
@@ -38,14 +31,15 @@ def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: st
     if "baselines" in written:
         wanted = study.evaluate.baselines
         offered = list_offered(study, preprocess)
-        _check_baselines(wanted, find_baselines(study), offered, f"{key}.baselines")
-    targets = study.dataset.targets
-    useless, what = (FOR_NUMBERS, "classes") if targets is None else (FOR_CLASSES, "numbers")
-    for name in useless:
+        known = answer_of(study.dataset).find_baselines(study.dataset)
+        _check_baselines(wanted, known, offered, f"{key}.baselines")
+    answer = answer_of(study.dataset)
+    for name in answer.useless:
         value = getattr(study.evaluate, name)
         if name in written and value != type(study.evaluate).model_fields[name].default:
             raise ConfigError(
-                f"{key}.{name}: it has no effect in a study that predicts {what}; leave it out."
+                f"{key}.{name}: it has no effect in a study that predicts {answer.noun}; leave "
+                "it out."
             )
     if study.evaluate.paper_accuracy is not None and not study.evaluate.paper_classes:
         raise ConfigError(
@@ -54,24 +48,10 @@ def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: st
         )
 
 
-def find_baselines(study: StudySettings) -> Mapping[str, Baseline]:
-    """Return the baselines that a study knows, by name."""
-    targets = study.dataset.targets
-    if targets is None:
-        return OF_CLASSES
-    return OF_CAPACITIES if all(q.axis for q in targets.listed) else OF_QUANTITIES
-
-
 def list_offered(study: StudySettings, preprocess: PreprocessSettings) -> set[Need]:
     """List what baselines can get in a study of pictures."""
-    offered: set[Need] = {"labels", "grey_levels", "metadata", "texture"}
-    if isinstance(preprocess, CoatingCropSettings):
-        offered |= {"thresholds", "thickness"}
-    if study.dataset.volumes is not None and isinstance(preprocess, CtSlicesSettings):
-        offered.add("windings")
-    if study.dataset.covariates is not None:
-        offered.add("covariates")
-    return offered
+    offered = set(samples_cut_by(preprocess).offers)
+    return offered if study.dataset.covariates is None else offered | {"covariates"}
 
 
 def _check_baselines(

@@ -1,8 +1,10 @@
 """What an external data set must have in common with the data set of its study."""
 
+from batteryscope.answers.choose import answer_of
 from batteryscope.config.covariates import Covariate, CovariateTable
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import ConfigError
+from batteryscope.samples.choose import samples_of
 
 
 def check_external(data: DatasetSettings, external: DatasetSettings, key: str) -> None:
@@ -30,24 +32,10 @@ def check_external(data: DatasetSettings, external: DatasetSettings, key: str) -
             f"{key}.labels.grades: the models know the order of the classes, so it has no effect "
             "on an external data set; leave it out."
         )
-    if data.volumes is not None or external.volumes is not None:
-        raise ConfigError(
-            f"{key}: scans cannot be an external data set yet; leave it out, and judge other scans "
-            "with predict_images.py."
-        )
-    if data.targets is None:
-        return
-    if data.path is not None and external.path is None:
-        raise ConfigError(
-            f"{key}: it is generated, but the images of the study are your own ('{data.path}'), so "
-            "it would prove nothing; name a folder in path, or write 'external: null'."
-        )
-    known = [] if external.targets is None else external.targets.names
-    if lacking := [name for name in data.targets.names if name not in known]:
-        raise ConfigError(
-            f"{key}.targets: '{lacking[0]}' is missing; an external data set needs "
-            f"{data.targets.described}."
-        )
+    for dataset in (data, external):
+        if why := samples_of(dataset).not_external:
+            raise ConfigError(f"{key}: {why}")
+    answer_of(data).check_external(data, external, key)
 
 
 def check_external_covariates(

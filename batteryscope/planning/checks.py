@@ -8,8 +8,8 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from batteryscope.config.dataset import CrossSectionGenerator, CtCellGenerator, DatasetSettings
-from batteryscope.config.preprocess import CtSlicesSettings, SemTilesSettings, SemWholeSettings
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
@@ -23,6 +23,7 @@ from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
 from batteryscope.planning.origin import find_origin
 from batteryscope.readers.folder import list_files
+from batteryscope.samples.choose import samples_of
 
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
@@ -163,16 +164,8 @@ def _check_pulled(path: Path, key: str) -> None:
 
 def _check_arm(plan: StudyPlan, arm: ArmPlan, key: str) -> None:
     dataset, preprocess = plan.settings.dataset, arm.recipe.preprocess
-    if dataset.volumes is None and isinstance(preprocess, CtSlicesSettings):
-        raise ConfigError(
-            f"{key}.preprocess.method: 'ct_slices' (arm '{arm.name}') needs scans; add "
-            "'volumes: {}' to the data set, or choose another method."
-        )
-    if dataset.volumes is not None and not isinstance(preprocess, CtSlicesSettings):
-        raise ConfigError(
-            f"{key}.preprocess.method: found '{preprocess.method}' (arm '{arm.name}'), but the "
-            "data set holds scans; set it to 'ct_slices', or leave dataset.volumes out."
-        )
+    if misfit := samples_of(dataset).explain_misfit(preprocess.method, arm.name):
+        raise ConfigError(f"{key}.preprocess.method: {misfit}")
     if isinstance(preprocess, SemTilesSettings):
         _check_tiles(plan, preprocess, arm.name, key)
     if isinstance(preprocess, SemWholeSettings):
@@ -220,7 +213,7 @@ def _check_bar(plan: StudyPlan, whole: SemWholeSettings, name: str, key: str) ->
 
 def _check_groups(dataset: DatasetSettings, arm: ArmPlan, key: str) -> None:
     split = arm.recipe.split
-    unit = find_unit(dataset, split.group)
+    unit = samples_of(dataset).find_unit(dataset, split.group)
     smallest = find_smallest_class(dataset, unit)
     if smallest is None or not (split.stratify or split.scheme == "ordered"):
         return
@@ -244,9 +237,8 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
     counts: single small images are left to the rejects.
     """
     if dataset.path is None and dataset.generator is not None:
-        if isinstance(dataset.generator, CrossSectionGenerator):
-            return None  # the height depends on the thickness of the coating
-        return dataset.generator.width_px, dataset.generator.height_px
+        size = dataset.generator.frame_px
+        return size if all(size) else None
     if dataset.expected_size_px is not None or dataset.path is None:
         return dataset.expected_size_px
     from batteryscope.readers.picture import PictureError
@@ -261,22 +253,6 @@ def find_frame_size(dataset: DatasetSettings) -> tuple[int, int] | None:
     return max(sizes, key=min, default=None)
 
 
-def find_unit(dataset: DatasetSettings, group: str) -> str:
-    """Return what a split will keep together: ``specimen``, ``session`` or ``image``.
-
-    Names in a label table are not looked up; there ``auto`` counts as images. Scans are ``cell``
-    or ``slice``.
-    """
-    if dataset.volumes is not None:
-        return "slice" if group in ("image", "slice") else "cell"
-    if dataset.path is None and isinstance(dataset.generator, CrossSectionGenerator):
-        return "specimen" if group in ("auto", "specimen") else "image"
-    pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
-    named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
-    wanted = ("specimen", "session") if group == "auto" else (group,)
-    return next((unit for unit in wanted if f"{unit}_id" in named), "image")
-
-
 def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[str, int] | None:
     """Return name and size of the smallest class as far as it can be told without reading files.
 
@@ -285,21 +261,13 @@ def find_smallest_class(dataset: DatasetSettings, unit: str = "image") -> tuple[
     dataset
         Settings of the data set.
     unit
-        What is counted, as :func:`find_unit` names it.
+        What is counted, as :meth:`~batteryscope.samples.kind.Samples.find_unit` names it.
     """
-    generator = dataset.generator
-    if dataset.path is None and isinstance(generator, CtCellGenerator):
-        return "each", generator.cells_per_state * (1 if unit == "cell" else generator.slices)
-    if dataset.path is None and isinstance(generator, CrossSectionGenerator):
-        by_specimen = unit == "specimen"
-        return "each", generator.electrodes_per_porosity if by_specimen else (
-            generator.images_per_class
-        )
     if dataset.path is None and dataset.generator is not None:
-        return "each", dataset.generator.images_per_class
+        return "each", dataset.generator.count_in_class(unit)
     if dataset.labels.source != "folders" or dataset.path is None or dataset.where:
         return None
-    if dataset.volumes is not None:  # scans are not counted before they are opened
+    if not samples_of(dataset).are_files:
         return None
     by_folder = _list_pictures(dataset.path)
     if dataset.only_class:

@@ -22,8 +22,7 @@ def check_conditions(study: StudySettings, key: str) -> None:
     _check(study.dataset, _list_reading(study.dataset, f"{key}.dataset"), [])
     if study.external is not None:
         _check(study.external, _list_reading(study.external, f"{key}.evaluate.external"), [])
-    targets = study.dataset.targets
-    _check(study.dataset, _list_choosing(study, key), targets.names if targets else [])
+    _check(study.dataset, _list_choosing(study, key), study.dataset.target_names)
 
 
 def _check(dataset: DatasetSettings, conditions: Iterator[Condition], further: list[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from batteryscope.config.dataset import CrossSectionGenerator, DatasetSettings
+from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.sweep import resolve_values
 from batteryscope.errors import ConfigError
 from batteryscope.plan import PlannedPoint
@@ -86,12 +86,7 @@ def list_frames(dataset: DatasetSettings, key: str = "dataset") -> list[Frame]:
     that begins.
     """
     if dataset.path is None:
-        generator = dataset.generator
-        if generator is None:
-            return []
-        if isinstance(generator, CrossSectionGenerator):  # as high as the coating is thick
-            return [("each", (generator.width_px, 0))]
-        return [("each", (generator.width_px, generator.height_px))]
+        return [] if dataset.generator is None else [("each", dataset.generator.frame_px)]
     from batteryscope.readers.picture import PictureError
     from batteryscope.readers.registry import is_picture_name, read_size
 

@@ -1,178 +1,38 @@
-"""Where the pieces of a study lie: the only place that knows the paths below ``work/<study>``.
+"""Which pieces a study has, and where they lie: the only place that knows the paths of a plan.
 
-Rules, programs and the report ask it. A layout whose root is a pattern (``work/{study}``) gives the
-patterns of Snakemake's rules; one with a plan also says which pieces a study has.
+Rules, programs and the report ask it. Layouts of pictures and of rows answer the same questions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batteryscope.answers.choose import answer_of
+from batteryscope.answers.kind import Answer
+from batteryscope.answers.study_modules import StudyModules, join_modules
+from batteryscope.config.json_text import read_settings
 from batteryscope.config.project import read_study
 from batteryscope.config.study import StudySettings, list_published_arms
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.config.targets import Quantity
 from batteryscope.plan import ArmPlan, StudyPlan, plan_study
 from batteryscope.planning.grey_mismatches import list_mismatches
-from batteryscope.planning.piece_layouts import (
-    ArmLayout,
-    DatasetLayout,
-    SearchLayout,
-    SplitLayout,
-)
+from batteryscope.planning.piece_layouts import ArmLayout, DatasetLayout, SplitLayout
 from batteryscope.planning.plan_table_sweeps import TableSweepPlan, plan_table_sweeps
-from batteryscope.planning.study_modules import CLASSES, NUMBERS, ROWS, StudyModules
-
-# The only folders outside of work/ that the workflow writes to; DVC versions them.
-MODELS, REPORTS = Path("models"), Path("reports")
+from batteryscope.planning.study_layout import StudyLayout
+from batteryscope.readers.folder import find_data_version, find_table_version
+from batteryscope.samples.choose import samples_of
+from batteryscope.samples.kind import Samples
 
 
 @dataclass(frozen=True)
-class StudyLayout:
-    """The pieces that have a place of their own, whatever the plan of the study.
+class PointSettings:
+    """What the points of sweeps are measured by: labels, quantities, and the network of an arm."""
 
-    Parameters
-    ----------
-    root
-        ``work/<study>``.
-    """
-
-    root: Path
-
-    def dataset(self, source: str) -> DatasetLayout:
-        """The data set (``data``) or the external one (``external``)."""
-        return DatasetLayout(self.root / source)
-
-    @property
-    def data(self) -> DatasetLayout:
-        """The study's own data set."""
-        return self.dataset("data")
-
-    @property
-    def settings(self) -> Path:
-        """Files with the settings of jobs, named after their content."""
-        return self.root / "settings"
-
-    def log(self, job: str) -> Path:
-        """The log of a job."""
-        return self.root / "logs" / f"{job}.log"
-
-    def benchmark(self, job: str) -> Path:
-        """What a job used."""
-        return self.root / "benchmarks" / f"{job}.tsv"
-
-    @property
-    def capacities(self) -> Path:
-        """The table of the half-cell model."""
-        return self.root / "physics" / "capacities.csv"
-
-    def tiles(self, tiles: str) -> Path:
-        """A tile store."""
-        return self.root / "tiles" / tiles
-
-    def split(self, split: str = "") -> SplitLayout:
-        """A division; rows have one that needs no name."""
-        return SplitLayout(self.root / "splits" / split)
-
-    def check(self, check: str) -> Path:
-        """The proof that a network, its weights and the devices can be had."""
-        return self.root / "checks" / f"{check}.json"
-
-    def balance(self, balance: str) -> Path:
-        """On which tiles a stage trains, and how often."""
-        return self.root / "balance" / f"{balance}.parquet"
-
-    def stage(self, chain: str) -> Path:
-        """A trained stage."""
-        return self.root / "stages" / chain
-
-    def stage_part(self, chain: str, part: int | str) -> Path:
-        """A share of its finished fits."""
-        return self.stage(chain) / f"part{part}"
-
-    def state(self, name: str) -> Path:
-        """What survives a killed job; no rule declares it."""
-        return self.root / "state" / name
-
-    def baselines(self, split: str) -> Path:
-        """Predictions of the baselines of one division."""
-        return self.root / "baselines" / split / "predictions.parquet"
-
-    @property
-    def predicted(self) -> Path:
-        """What the arms predict, a folder each."""
-        return self.root / "predicted"
-
-    def mismatched(self, arm: str) -> Path:
-        """Predictions of test tiles with other grey levels than the arm was trained with."""
-        return self.root / "mismatched" / arm / "predictions.parquet"
-
-    @property
-    def networks(self) -> Path:
-        """All networks of a study of rows."""
-        return self.root / "networks"
-
-    @property
-    def comparison(self) -> Path:
-        """Tables and findings of the comparison."""
-        return self.root / "comparison"
-
-    @property
-    def explained(self) -> Path:
-        """What the networks of all arms look at."""
-        return self.root / "explained"
-
-    @property
-    def proposals(self) -> Path:
-        """Proposed settings of the process."""
-        return self.root / "proposals"
-
-    @property
-    def sweep_comparison(self) -> Path:
-        """The points of all sweeps, compared."""
-        return self.root / "sweeps" / "comparison"
-
-    @property
-    def sweep_tracked(self) -> Path:
-        """What of them was recorded in MLflow."""
-        return self.root / "sweeps" / "tracked.json"
-
-    def sweep_split(self, split: str) -> SplitLayout:
-        """A division of rows that only points of a sweep use."""
-        return SplitLayout(self.root / "sweeps" / "splits" / split)
-
-    def sweep_predicted(self, arm: str) -> ArmLayout:
-        """A point of a sweep whose capacities were predicted."""
-        return ArmLayout(self.root / "sweeps" / "predicted" / arm)
-
-    def sweep_networks(self, arm: str) -> Path:
-        """The networks of a point of a sweep."""
-        return self.root / "sweeps" / "networks" / arm
-
-    @property
-    def search(self) -> SearchLayout:
-        """The search for settings."""
-        return SearchLayout(self.root / "search")
-
-    @property
-    def bundle(self) -> Path:
-        """The models, ready for new data."""
-        return self.root / "bundle"
-
-    @property
-    def report(self) -> Path:
-        """Page, figures and tables."""
-        return self.root / "report"
-
-    @property
-    def tracked(self) -> Path:
-        """What was recorded in MLflow."""
-        return self.root / "tracked.json"
-
-    @property
-    def published(self) -> Path:
-        """What was copied to :data:`MODELS` and :data:`REPORTS`."""
-        return self.root / "published.json"
+    label_columns: list[str]
+    quantities: list[Quantity]
+    backbones: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -301,6 +161,29 @@ class PictureLayout(StudyLayout):
         """Return the folders of the fits that predict for an arm."""
         return self.list_parts(self.plan.every_arm[arm].chains[-1])
 
+    @property
+    def point_arms(self) -> dict[str, ArmPlan]:
+        """The arms that do the work of all points of sweeps, each once, by name."""
+        arms = self.plan.every_arm
+        return {name: arms[name] for name in sorted({point.arm for point in self.plan.points})}
+
+    def list_point_fits(self) -> dict[str, list[Path]]:
+        """Return the folders with the histories of the fits of points, by arm."""
+        return {name: self.list_fits(name) for name in self.point_arms}
+
+    def list_point_splits(self) -> dict[str, Path]:
+        """Return the divisions of points, by arm."""
+        return {name: self.split(arm.split).roles for name, arm in self.point_arms.items()}
+
+    def describe_points(self) -> PointSettings:
+        """Return what is measured of points."""
+        dataset = self.plan.settings.dataset
+        return PointSettings(
+            dataset.labels.columns,
+            dataset.quantities,
+            {name: arm.recipe.model.backbone for name, arm in self.point_arms.items()},
+        )
+
     def list_point_inputs(self) -> list[Path]:
         """Return the predictions of all points, or the folder of those that are one output."""
         arms = {point.arm for point in self.plan.points}
@@ -308,10 +191,30 @@ class PictureLayout(StudyLayout):
             {self.arm(arm).root if arm in self.plan.point_arms else self.predicted for arm in arms}
         )
 
+    def list_recipes(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of every arm, those of points of sweeps included."""
+        arms = self.plan.every_arm
+        return {name: arm.recipe.model_dump(mode="json") for name, arm in arms.items()}
+
+    @property
+    def samples(self) -> Samples:
+        """What it looks at."""
+        return samples_of(self.plan.settings)
+
+    @property
+    def answer(self) -> Answer:
+        """What it predicts."""
+        return answer_of(self.plan.settings.dataset)
+
     @property
     def modules(self) -> StudyModules:
         """Who does what for this kind of study."""
-        return NUMBERS if self.plan.settings.dataset.targets else CLASSES
+        return join_modules(self.samples, self.answer)
+
+    @property
+    def data_version(self) -> str:
+        """The hash by which DVC knows the data; empty if it does not."""
+        return find_data_version(self.plan.settings.dataset.path)
 
     def list_learnt(self) -> list[Path]:
         """Return the folders of finished fits of all stages of all arms."""
@@ -333,10 +236,34 @@ class RowLayout(StudyLayout):
         """The networks that predict for an arm: a point's own, or those of the study."""
         return ArmLayout(self.sweep_networks(arm) if arm in self.plan.work else self.networks)
 
+    def list_recipes(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of every arm, those of points of sweeps included."""
+        settings, wanted = self.plan.settings, {"split", "networks", "train"}
+        own: dict[str, TableStudySettings] = dict.fromkeys(settings.arms, settings)
+        return {
+            name: {"arm": name} | point.model_dump(mode="json", include=wanted)
+            for name, point in (own | self.plan.work).items()
+        }
+
+    @property
+    def samples(self) -> Samples:
+        """What it looks at."""
+        return samples_of(self.plan.settings)
+
+    @property
+    def answer(self) -> Answer:
+        """What it predicts."""
+        return answer_of(self.plan.settings.dataset)
+
     @property
     def modules(self) -> StudyModules:
         """Who does what for this kind of study."""
-        return ROWS
+        return join_modules(self.samples, self.answer)
+
+    @property
+    def data_version(self) -> str:
+        """The hash by which DVC knows the data; empty if it does not."""
+        return find_table_version([file.path for file in self.plan.settings.dataset.files])
 
     def list_learnt(self) -> list[Path]:
         """Return the folder of all networks."""
@@ -390,9 +317,41 @@ class RowLayout(StudyLayout):
         own = self.plan.split_of.get(arm)
         return self.sweep_split(own) if own else self.split()
 
+    def list_point_fits(self) -> dict[str, list[Path]]:
+        """Return nothing: all networks of a point are trained together."""
+        return {}
+
+    def list_point_splits(self) -> dict[str, Path]:
+        """Return nothing: scores of rows come from predictions alone."""
+        return {}
+
+    def describe_points(self) -> PointSettings:
+        """Return what is measured of points, which their predictions tell."""
+        return PointSettings([], [], {})
+
+    @property
+    def simulated(self) -> Path | None:
+        """The table of the half-cell model, which rows do without."""
+        return None
+
     def list_point_inputs(self) -> list[Path]:
         """Return the networks that predict for all points."""
         return sorted({self.arm(point.arm).root for point in self.plan.points})
+
+
+def _lay_out_pictures(root: Path, study: str, settings: Any) -> PictureLayout:
+    return PictureLayout(root, plan_study(study, settings))
+
+
+def _lay_out_rows(root: Path, study: str, settings: Any) -> RowLayout:
+    return RowLayout(root, plan_table_sweeps(study, settings))
+
+
+# By what networks are trained on.
+PLANNERS: Mapping[str, Callable[[Path, str, Any], PictureLayout | RowLayout]] = {
+    "tiles": _lay_out_pictures,
+    "rows": _lay_out_rows,
+}
 
 
 def lay_out_study(
@@ -405,9 +364,7 @@ def lay_out_study(
     ConfigError
         If the settings cannot be planned.
     """
-    if isinstance(settings, TableStudySettings):
-        return RowLayout(root, plan_table_sweeps(study, settings))
-    return PictureLayout(root, plan_study(study, settings))
+    return PLANNERS[samples_of(settings).learnt_from](root, study, settings)
 
 
 def open_study(root: Path, study: str, settings: str) -> PictureLayout | RowLayout:
@@ -419,3 +376,14 @@ def open_study(root: Path, study: str, settings: str) -> PictureLayout | RowLayo
         If the settings cannot be read or planned.
     """
     return lay_out_study(root, study, read_study(settings))
+
+
+def open_rows(root: Path, study: str, settings: str) -> RowLayout:
+    """Say the same of a study that can only be one of rows.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be read or planned.
+    """
+    return _lay_out_rows(root, study, read_settings(TableStudySettings, settings))

@@ -145,16 +145,13 @@ def count_training_tiles(
     With ``tiles_per_class`` it is enough for the smallest training part that the split leaves of
     the image's class in its domain; balancing takes as many of them as are wanted.
     """
-    if isinstance(settings, CoatingCropSettings):
-        return [settings.training_crops] * len(manifest)
-    if isinstance(settings, SemWholeSettings):
-        return [0] * len(manifest)
-    if settings.tiles_per_class is None:
-        return [settings.tiles_per_image or 0] * len(manifest)
+    per_image, per_class = settings.training_tiles
+    if per_class is None:
+        return [per_image] * len(manifest)
     sizes = manifest.groupby(["class", "domain"])["class"].transform("size")
     divide = split or SplitSettings()
     trained = [divide.count_training_samples(int(size)) for size in sizes]
-    return [-(-settings.tiles_per_class // n) for n in trained]
+    return [-(-per_class // n) for n in trained]
 
 
 def _cut_image(

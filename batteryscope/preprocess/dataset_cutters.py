@@ -11,6 +11,7 @@ from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.preprocess.cut_scans import cut_scans
+from batteryscope.samples.choose import samples_cut_by
 
 DatasetCutter = Callable[[pd.DataFrame, Path, Any, Path, int], tuple[pd.DataFrame, pd.DataFrame]]
 
@@ -22,6 +23,5 @@ def find_dataset_cutter(
 
     ``split`` tells how few images of a class may have to give all its training tiles.
     """
-    if settings.method == "ct_slices":
-        return cut_scans
-    return partial(cut_dataset, split=split)
+    whole = partial(cut_dataset, split=split)
+    return whole if samples_cut_by(settings).are_files else cut_scans

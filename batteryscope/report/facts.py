@@ -12,7 +12,7 @@ from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import NOTHING, format_count, format_duration, format_percent
 from batteryscope.report.words import REJECT_REASONS
-from batteryscope.splits.slices import holds_slices
+from batteryscope.samples.choose import samples_in
 
 WINDINGS = (
     ("pitch_um", "layer pitch, µm", 0),
@@ -51,7 +51,7 @@ def show_data(evidence: StudyEvidence) -> ShownTable | None:
     manifest = evidence.manifest
     if manifest is None or manifest.empty:
         return None
-    samples = "slices" if holds_slices(manifest) else "images"
+    samples = samples_in(manifest.columns).plural
     facts = {f"{samples} read": format_count(len(manifest))}
     if "class" in manifest:
         sizes = manifest["class"].value_counts()
@@ -185,8 +185,7 @@ def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
 
 def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | None:
     """Make the table of what training took, over all stages of an arm where those are known."""
-    is_scans = evidence.manifest is not None and holds_slices(evidence.manifest)
-    samples = "slices" if is_scans else "images"
+    samples = samples_in(evidence.manifest if evidence.manifest is not None else ()).plural
     rows = []
     for name, arm in evidence.arms.items():
         chains = plan.arms[name].chains if plan is not None and name in plan.arms else ()

@@ -26,7 +26,7 @@ from batteryscope.report.tables import (
     order_arms,
     select_rows,
 )
-from batteryscope.splits.slices import holds_slices
+from batteryscope.samples.choose import samples_in
 from batteryscope.tilestore import take_plane
 
 SAMPLES_SHOWN = 9
@@ -226,7 +226,7 @@ def _class_sizes(evidence: StudyEvidence) -> Picture | None:
     manifest = evidence.manifest
     if manifest is None or "class" not in manifest or manifest.empty:
         return None
-    samples = "slices" if holds_slices(manifest) else "images"
+    samples = samples_in(manifest.columns).plural
     if evidence.split is not None and len(evidence.split):
         counts = count_roles(evidence.split, manifest)
         folds = len(evidence.split[["repeat", "fold"]].drop_duplicates())

@@ -13,6 +13,7 @@ from batteryscope.report.html import make_environment
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_figures import draw_losses, draw_scatter
 from batteryscope.report.regression_map_figures import draw_methods, draw_outputs
+from batteryscope.samples.choose import samples_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def say_quantities(evidence: RegressionEvidence) -> str:
         )
     specimens = tested["specimen_id"].replace("", np.nan).nunique()
     unit = f"{specimens} specimens" if specimens else f"{tested['sample_id'].nunique()} images"
-    sample = "a scan" if evidence.settings.dataset.volumes is not None else "a picture"
+    sample = samples_of(evidence.settings).origin
     return f"From {sample} the network predicts {' and '.join(parts)} for {unit} not seen before."
 
 
@@ -115,6 +116,6 @@ def render_quantity_report(
         "external": tables.show_external_quantities(evidence),
         "maps": [name for name in pictures if name.startswith(("methods_", "outputs_"))],
         "trainings": [name for name in pictures if name.startswith("training_")],
-        "samples": "slices" if evidence.settings.dataset.volumes is not None else "images",
+        "samples": samples_of(evidence.settings).plural,
     }
     return make_environment().get_template("quantity_study.html.j2").render(context)

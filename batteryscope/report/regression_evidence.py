@@ -94,8 +94,7 @@ class RegressionEvidence:
     @property
     def truth(self) -> str:
         """Where the capacities come from, in a word: ``measured`` or ``computed``."""
-        targets = self.settings.dataset.targets
-        return "computed" if targets is not None and targets.computed else "measured"
+        return "computed" if self.settings.dataset.computes_targets else "measured"
 
     @property
     def external_truth(self) -> str:
@@ -103,13 +102,12 @@ class RegressionEvidence:
         external = self.settings.external
         if external is None:
             return ""
-        return "computed" if external.targets and external.targets.computed else "measured"
+        return "computed" if external.computes_targets else "measured"
 
     @property
     def quantities(self) -> list[Quantity]:
         """What is predicted."""
-        targets = self.settings.dataset.targets
-        return [] if targets is None else targets.listed
+        return self.settings.dataset.quantities
 
     @property
     def has_axis(self) -> bool:

@@ -1,6 +1,7 @@
 """Settings and reason codes in plain words."""
 
 from collections.abc import Iterable, Mapping
+from functools import singledispatch
 from typing import Any
 
 from batteryscope.config.learning import BalanceSettings, ModelSettings
@@ -14,6 +15,7 @@ from batteryscope.config.preprocess import (
 )
 from batteryscope.config.split import SplitSettings
 from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
+from batteryscope.samples.choose import samples_cut_by
 
 REJECT_REASONS = {
     "unreadable": "cannot be read as a picture",
@@ -58,7 +60,7 @@ FINDING_TITLES = {
 
 def name_samples(preprocess: PreprocessSettings) -> str:
     """Return what the samples of a study are, in the plural."""
-    return "slices" if isinstance(preprocess, CtSlicesSettings) else "images"
+    return samples_cut_by(preprocess).plural
 
 
 def describe_baselines(arms: Iterable[str], samples: str) -> str:
@@ -76,7 +78,7 @@ def describe_map_shape(shape: tuple[int, int], preprocess: PreprocessSettings) -
     """Return how coarse the maps of a network are, before they are enlarged to the tile."""
     rows, columns = shape
     text = f"The network's own map has {rows} × {columns} cells"
-    if isinstance(preprocess, CtSlicesSettings) and preprocess.unroll:
+    if preprocess.unrolls:
         return (
             f"{text} (radii × directions), enlarged to the tile; the mean over several "
             "beginnings of the tile smooths the directions. Finer detail is interpolation."
@@ -104,6 +106,19 @@ def grade_finding(finding: Mapping[str, Any]) -> str:
     return "plain" if kind in ("survey", "external") else "warning"
 
 
+@singledispatch
+def describe_tiles(preprocess: PreprocessSettings) -> str:
+    """Return how pictures or scans became tiles.
+
+    Raises
+    ------
+    NotImplementedError
+        Nobody has said it of this method.
+    """
+    raise NotImplementedError(preprocess.method)
+
+
+@describe_tiles.register
 def _describe_slices(preprocess: CtSlicesSettings) -> str:
     sentence = (
         "In every slice the can (a circle) and the hollow core were found, and the centre of the "
@@ -138,10 +153,14 @@ def _describe_slices(preprocess: CtSlicesSettings) -> str:
     )
 
 
+@singledispatch
 def describe_preview(preprocess: PreprocessSettings) -> str:
     """Return the caption of the picture that preprocessing left."""
-    if not isinstance(preprocess, CtSlicesSettings):
-        return "How the pictures were cut."
+    return "How the pictures were cut."
+
+
+@describe_preview.register
+def _describe_slice_preview(preprocess: CtSlicesSettings) -> str:
     seen = "the unrolled windings within the chosen radii, core above"
     return (
         "How the slices were cut: slice, square around the core, and windings unrolled up to the "
@@ -198,7 +217,7 @@ def describe_group(
     preprocess
         What the samples are made by; None for images.
     """
-    noun = "image" if preprocess is None else name_samples(preprocess).removesuffix("s")
+    noun = "image" if preprocess is None else samples_cut_by(preprocess).noun
     if groups == samples and split.group == "slice":
         return (
             "Every slice is a group of its own: neighbouring slices of one cell, nearly the same "
@@ -242,14 +261,8 @@ def describe_balance(stages: Iterable[BalanceSettings]) -> str:
     return " ".join(texts)
 
 
-def describe_tiles(preprocess: PreprocessSettings) -> str:
-    """Return how pictures or scans became tiles."""
-    if isinstance(preprocess, CtSlicesSettings):
-        return _describe_slices(preprocess)
-    if isinstance(preprocess, CoatingCropSettings):
-        return _describe_coating(preprocess)
-    if isinstance(preprocess, SemWholeSettings):
-        return _describe_whole(preprocess)
+@describe_tiles.register
+def _describe_frames(preprocess: SemTilesSettings) -> str:
     sentence = (
         f"Square tiles of {preprocess.crop_px} pixels were cut from the frames, never from the "
         f"data bar, and resized to {preprocess.input_px} pixels. "
@@ -277,6 +290,7 @@ def _describe_scales(preprocess: SemTilesSettings) -> str:
     return f"{each} of {edges} pixels, resized alike"
 
 
+@describe_tiles.register
 def _describe_whole(preprocess: SemWholeSettings) -> str:
     edge = preprocess.input_px
     sentence = (
@@ -309,6 +323,7 @@ def describe_vote(unit: str, preprocess: PreprocessSettings) -> str:
     return f"{who} is judged by soft vote: the mean of the probabilities of its tiles decides."
 
 
+@describe_tiles.register
 def _describe_coating(preprocess: CoatingCropSettings) -> str:
     """Tell which crops trained and which judge a picture."""
     size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"

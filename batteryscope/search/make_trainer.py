@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from batteryscope.core.named_function import load_function
 from batteryscope.search.candidate import CandidateTrainer
 from batteryscope.search.plan import SearchPlan, Strategy
-from batteryscope.search.plan_search import StageSearch
-from batteryscope.search.plan_table_search import TableSearch
-from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
-from batteryscope.search.table_candidate import TableTrainer, keep_seen_rows
-from batteryscope.tilestore import TileStore
 
 
 def open_data(
@@ -31,14 +27,8 @@ def open_data(
         Parts of the stage that the searched one continues; empty if there is none.
     """
     samples, roles = pd.read_parquet(manifest), pd.read_parquet(split)
-    if isinstance(plan, TableSearch):
-        import torch
-
-        torch.set_num_threads(1)  # more threads only slow down networks of this size
-        rows = keep_seen_rows(samples, roles)
-        return lambda strategy: TableTrainer(plan, rows, strategy)
-    assert isinstance(plan, StageSearch)
-    assert tiles is not None
-    store = TileStore.open(tiles)
-    data = keep_seen_part(samples, roles, store.index, store.tiles)
-    return lambda strategy: StageTrainer(plan, data, tuple(parents))
+    open_trainer = load_function(plan.trainer, "open_trainer")
+    make: Callable[[Strategy], CandidateTrainer] = open_trainer(
+        plan, samples, roles, tiles, parents
+    )
+    return make

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.style import Picture
 from batteryscope.report.html import make_environment
 from batteryscope.report.shown_table import show_table
 from batteryscope.report.tables import format_duration
+from batteryscope.search.plan import SearchPlan
 from batteryscope.search.results import STATES, name_metric
 
 SHOWN_CANDIDATES = 15
@@ -20,7 +20,7 @@ SHOWN_CANDIDATES = 15
 def render_search(
     study: str,
     settings: StudySettings | TableStudySettings,
-    search: SearchSettings,
+    plan: SearchPlan,
     sentence: str,
     strategies: pd.DataFrame,
     candidates: pd.DataFrame,
@@ -31,8 +31,8 @@ def render_search(
 
     Parameters
     ----------
-    study, settings, search
-        Name and settings of the study, and of its search.
+    study, settings, plan
+        Name and settings of the study, and its search.
     sentence
         What was found.
     strategies, candidates
@@ -42,6 +42,7 @@ def render_search(
     overlay
         The best settings as YAML.
     """
+    search = plan.settings
     rising = search.is_error
     order = candidates.assign(rank=candidates["state"].map({"complete": 0}).fillna(1))
     top = order.sort_values(["rank", "value"], ascending=[True, rising]).head(SHOWN_CANDIDATES)
@@ -71,18 +72,10 @@ def render_search(
         "candidates": show_table(shown, "", ("",)),
         "pictures": {picture.name: picture for picture in pictures},
         "overlay": overlay,
-        **_describe_data(settings),
+        "plan": plan,
+        "generated": settings.dataset.generated,
     }
     return make_environment().get_template("search.html.j2").render(context)
-
-
-def _describe_data(settings: StudySettings | TableStudySettings) -> dict[str, bool]:
-    """Tell of what kind the data are, and whether what chose is tested elsewhere in the study."""
-    if isinstance(settings, TableStudySettings):
-        generated, shares = not settings.dataset.files, settings.split.repeats > 1
-        return {"has_rows": True, "generated": generated, "shares_samples": shares}
-    generated, shares = settings.dataset.path is None, settings.split.scheme == "kfold"
-    return {"has_rows": False, "generated": generated, "shares_samples": shares}
 
 
 def _show(value: Any) -> str:

@@ -51,11 +51,21 @@ class SearchPlan(ABC):
     arm: str
 
     recipe: ClassVar[type[BaseModel]]
+    # Named as text: who plans a search need not import what trains candidates.
+    trainer: ClassVar[str]
+    # How candidates were judged, as a part of the page, and what generated data are.
+    note: ClassVar[str]
+    generated_words: ClassVar[str]
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
         """The searches to run: ASHA, and random search to compare it with."""
         return STRATEGIES if self.settings.random else STRATEGIES[:1]
+
+    @property
+    @abstractmethod
+    def shares_samples(self) -> bool:
+        """Whether samples that chose a candidate are tested elsewhere in the study."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batteryscope.answers.choose import answer_of
 from batteryscope.config.base import validate_settings
 from batteryscope.config.covariates import COVARIATE_PREFIX, list_inputs
 from batteryscope.config.project import change_settings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Arm, Recipe, StudySettings
 from batteryscope.errors import ConfigError
-from batteryscope.plan import StagePlan, StageSettings, StudyPlan
+from batteryscope.plan import StagePlan, StageSettings, StudyPlan, plan_study
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import digest_training_code
 from batteryscope.search.plan import SearchInputs, SearchPlan
@@ -28,6 +29,14 @@ class StageSearch(SearchPlan):
     stage: StagePlan
 
     recipe = Recipe
+    trainer = "batteryscope.search.stage_candidate"
+    note = "search_of_pictures.html.j2"
+    generated_words = "A program drew these pictures; no instrument took them."
+
+    @property
+    def shares_samples(self) -> bool:
+        """Whether images that chose are test images of other folds."""
+        return self.owner.split.scheme == "kfold"
 
     def describe(self) -> dict[str, Any]:
         """Return the settings of the stage as configured."""
@@ -71,6 +80,17 @@ class StageSearch(SearchPlan):
         return {"studies": {self.study: {"arms": shown}}}
 
 
+def find_search(study: str, settings: StudySettings) -> StageSearch | None:
+    """Plan the search of a study of pictures; None if it has none.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`plan_search`.
+    """
+    return plan_search(plan_study(study, settings))
+
+
 def plan_search(plan: StudyPlan) -> StageSearch | None:
     """Find what a study's search trains; None if it has no search.
 
@@ -98,13 +118,12 @@ def plan_search(plan: StudyPlan) -> StageSearch | None:
 
 def _name_metric(search: SearchSettings, stage: StagePlan, study: str) -> SearchSettings:
     """Return the search with the metric that its stage has."""
-    own = "val_mape" if stage.settings.targets else "val_accuracy"
-    own = "val_loss" if stage.settings.zero_targets else own
+    answer = answer_of(stage.settings)
+    own = answer.find_metric(stage.settings)
     if search.metric not in (None, own, "val_loss"):
-        what = "numbers" if stage.settings.targets else "classes"
         raise ConfigError(
             f"params.yaml: studies.{study}.search.metric: found '{search.metric}', but the arm "
-            f"predicts {what}; take '{own}' or 'val_loss', or leave it out."
+            f"predicts {answer.noun}; take '{own}' or 'val_loss', or leave it out."
         )
     return search.model_copy(update={"metric": search.metric or own})
 

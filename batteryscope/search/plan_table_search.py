@@ -21,6 +21,14 @@ class TableSearch(SearchPlan):
     owner: TableStudySettings
 
     recipe = TableRecipe
+    trainer = "batteryscope.search.table_candidate"
+    note = "search_of_rows.html.j2"
+    generated_words = "A program made these rows; nobody measured them."
+
+    @property
+    def shares_samples(self) -> bool:
+        """Whether rows that chose are test rows of other repeats."""
+        return self.owner.split.repeats > 1
 
     def change(self, values: Mapping[str, Any], where: str = "candidate") -> TableStudySettings:
         """Return what a candidate trains: the arm with its values, and no ablations.
@@ -82,6 +90,11 @@ class TableSearch(SearchPlan):
                 place = place[part]
             found += [place] if place not in found else []
         return found
+
+
+def find_search(study: str, settings: TableStudySettings) -> TableSearch | None:
+    """Plan the search of a study of rows; as :func:`plan_table_search`."""
+    return plan_table_search(study, settings)
 
 
 def plan_table_search(study: str, settings: TableStudySettings) -> TableSearch | None:

@@ -1,7 +1,7 @@
 """Trains a stage of an arm as a candidate, on tiles from which the test part was taken away."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.balance import balance_stage
+from batteryscope.errors import InputError
 from batteryscope.models.weights_file import digest_weights
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_training_code
 from batteryscope.search.candidate import TrainedCandidate
+from batteryscope.search.plan import Strategy
 from batteryscope.search.plan_search import StageSearch, change_stage
-from batteryscope.tilestore import JUDGING_KINDS, TRAINING_KINDS
+from batteryscope.tilestore import JUDGING_KINDS, TRAINING_KINDS, TileStore
 from batteryscope.training.callbacks import EpochListener
 from batteryscope.training.fit import FitTask, is_finished
 from batteryscope.training.stage import plan_fits, train_fit
@@ -61,8 +63,10 @@ def keep_seen_part(
     return SearchData(manifest, own, kept.assign(tile=np.arange(len(kept))), seen)
 
 
-def plan_candidate(data: SearchData, settings: StageSettings, parent: Path | None) -> FitTask:
-    """Decide what a candidate trains on; its balance may be part of the search."""
+def plan_candidate(
+    data: SearchData, settings: StageSettings, parent: Path | None
+) -> tuple[list[str], FitTask]:
+    """Decide what a candidate learns, and on what; its balance may be part of the search."""
     balance = balance_stage(
         data.manifest, data.split, data.index, settings.balance, settings.where,
         settings.stage, settings.train.seed, tiles_per_class=settings.tiles_per_class,
@@ -70,10 +74,31 @@ def plan_candidate(data: SearchData, settings: StageSettings, parent: Path | Non
     pair = (int(data.split["repeat"].iloc[0]), int(data.split["fold"].iloc[0]))
     parents = {f"r{pair[0]}_f{pair[1]}": parent} if parent else {}
     code = digest_training_code() + digest_weights(settings.model)
-    _, tasks = plan_fits(
+    outputs, tasks = plan_fits(
         settings, data.manifest, data.split, balance, data.index, data.tiles, [pair], code, parents
     )
-    return tasks[0]
+    return outputs, tasks[0]
+
+
+def open_trainer(
+    plan: StageSearch,
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    tiles: Path | None,
+    parents: Sequence[Path],
+) -> Callable[[Strategy], "StageTrainer"]:
+    """Open what candidates see, and return what makes the trainer of a strategy.
+
+    Raises
+    ------
+    InputError
+        The tile store is missing.
+    """
+    if tiles is None:
+        raise InputError("--tiles is missing: candidates of this study learn from tiles.")
+    store = TileStore.open(tiles)
+    data = keep_seen_part(manifest, split, store.index, store.tiles)
+    return lambda strategy: StageTrainer(plan, data, tuple(parents))
 
 
 @dataclass(frozen=True)
@@ -106,8 +131,7 @@ class StageTrainer:
         """
         search, stage, data = self.plan.settings, self.plan.stage.settings, self.data
         settings = change_stage(stage, values, search)
-        task = plan_candidate(data, settings, self._find_parent())
-        outputs = stage.targets or sorted(data.manifest["class"].unique())
+        outputs, task = plan_candidate(data, settings, self._find_parent())
         label = f"{settings.study} candidate {slot}"
         if not is_finished(folder, task.identity):
             train_fit(task, settings, outputs, data.tiles, folder, label, listener)

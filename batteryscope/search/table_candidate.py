@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,25 @@ def keep_seen_rows(manifest: pd.DataFrame, split: pd.DataFrame) -> SearchRows:
     own = own[own["role"] != "test"]
     seen = manifest[manifest["sample_id"].isin(own["sample_id"])]
     return SearchRows(seen.reset_index(drop=True), own.reset_index(drop=True))
+
+
+def open_trainer(
+    plan: TableSearch,
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    tiles: Path | None,
+    parents: Sequence[Path],
+) -> Callable[[Strategy], "TableTrainer"]:
+    """Keep what candidates see, and return what makes the trainer of a strategy.
+
+    Rows have neither ``tiles`` nor ``parents``.
+    """
+    import torch
+
+    del tiles, parents
+    torch.set_num_threads(1)  # more threads only slow down networks of this size
+    rows = keep_seen_rows(manifest, split)
+    return lambda strategy: TableTrainer(plan, rows, strategy)
 
 
 class TableCandidate:

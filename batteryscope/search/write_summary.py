@@ -73,9 +73,7 @@ def write_summary(
         "settings": search.model_dump(mode="json"),
     }
     pictures = list(draw_search(next(iter(searches.values())), progress, str(search.metric)))
-    page = render_search(
-        study, settings, search, sentence, strategies, candidates, pictures, overlay
-    )
+    page = render_search(study, settings, plan, sentence, strategies, candidates, pictures, overlay)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     candidates.to_csv(out / "candidates.csv", index=False)
     names = ["strategy", "candidate", "epoch", "value"]

@@ -10,8 +10,8 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import describe_conditions, select_samples
+from batteryscope.samples.choose import samples_in
 from batteryscope.splits.order import order_groups
-from batteryscope.splits.slices import holds_slices
 from batteryscope.splits.take_part import (
     count_members,
     rank_by_lot,
@@ -311,9 +311,8 @@ def _check_enough_groups(
 
 
 def _name_unit(manifest: pd.DataFrame, groups: pd.Series) -> str:
-    if groups.is_unique:
-        return "slice" if holds_slices(manifest) else "image"
-    return "cell" if holds_slices(manifest) else "group"
+    samples = samples_in(manifest.columns)
+    return samples.noun if groups.is_unique else samples.group
 
 
 def _check_training(split: pd.DataFrame, classes: pd.Series) -> None:

@@ -1,6 +1,6 @@
 """The division of pictures: groups, near-duplicates, roles, and what the audit found."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups, merge_groups
 from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
 from batteryscope.splits.order import order_samples
-from batteryscope.splits.slices import holds_slices, pair_neighbours, warn_of_straddling
+from batteryscope.splits.slices import warn_of_straddling
 
 
 def divide(
     settings: str, manifest: Path, frames: Path | None, features: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Divide pictures by settings as JSON text or a file.
+
+    Pairs that must not be in different parts are those that look alike.
 
     Parameters
     ----------
@@ -44,16 +46,26 @@ def divide(
         If a table cannot be read, or there are too few groups.
     """
     del features
+    return divide_by_pairs(_pair_overlaps, settings, manifest, frames)
+
+
+def _pair_overlaps(samples: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    return find_overlaps(get_thumbnails(measured), measured["sample_id"].tolist())
+
+
+def divide_by_pairs(
+    find_pairs: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame],
+    settings: str,
+    manifest: Path,
+    frames: Path | None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Divide samples, given samples and measurements → pairs; the rest as of :func:`divide`."""
     asked = read_settings(SplitSettings, settings)
     samples = read_manifest(manifest)
     if frames is None:
         raise InputError("--frames is missing: near-duplicates are looked for in its thumbnails.")
     groups = find_groups(samples, asked.group)
-    measured = read_frames(frames, samples)
-    if holds_slices(samples):
-        pairs = pair_neighbours(samples)
-    else:
-        pairs = find_overlaps(get_thumbnails(measured), measured["sample_id"].tolist())
+    pairs = find_pairs(samples, read_frames(frames, samples))
     if asked.near_duplicates == "group":
         twins = select_near_duplicates(pairs, asked.near_duplicate_share)
         groups = merge_groups(groups, twins)

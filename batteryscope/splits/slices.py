@@ -2,14 +2,10 @@
 
 import pandas as pd
 
+from batteryscope.samples.choose import samples_in
 from batteryscope.splits.near_duplicates import PAIR_COLUMNS
 
 FIT = ["repeat", "fold"]
-
-
-def holds_slices(manifest: pd.DataFrame) -> bool:
-    """Tell whether the samples are slices of scans."""
-    return "volume" in manifest and "slice" in manifest
 
 
 def pair_neighbours(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +64,7 @@ def find_straddling_specimens(split: pd.DataFrame, manifest: pd.DataFrame) -> pd
 def warn_of_straddling(split: pd.DataFrame, manifest: pd.DataFrame) -> str:
     """Say in words that slices of one cell are in training and test; "" if they are not."""
     found = find_straddling_specimens(split, manifest)
-    if found.empty or not holds_slices(manifest):
+    if found.empty or samples_in(manifest.columns).are_files:
         return ""
     tested = split[split["role"] == "test"]
     share = len(found) / len(tested)

@@ -18,7 +18,8 @@ from batteryscope.core.names import (
 )
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan
-from batteryscope.planning.layout import PictureLayout, StudyLayout
+from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.study_layout import StudyLayout
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.local_files import (
     hash_split,
@@ -257,7 +258,7 @@ def _describe_data(layout: PictureLayout, data_version: str) -> dict[str, str]:
         "config_hash": digest_json(settings.model_dump(mode="json")),
         "data_name": settings.dataset.name,
         "data_version": find_data_version(layout, data_version),
-        "generated": str(settings.dataset.path is None).lower(),
+        "generated": str(settings.dataset.generated).lower(),
     }
     return {key: value for key, value in tags.items() if value}
 
@@ -275,7 +276,7 @@ def _make_dataset(layout: PictureLayout, data_version: str) -> DatasetRecord:
     return DatasetRecord(
         name=dataset.name,
         digest=find_data_version(layout, data_version)[:MAX_DATASET_DIGEST],
-        source=dataset.path or "generated",
+        source=dataset.origin or "generated",
         profile=describe_data_profile(layout.data.summary),
     )
 

@@ -1,6 +1,7 @@
 """What goes into and comes out of a bundle as an MLflow model: code, signature, example."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,21 +40,40 @@ def describe_interface(bundle: Path) -> ModelInterface:
     path = bundle / "bundle.json"
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("kind") == "table":
-            features = [str(feature["name"]) for feature in values["features"]]
-            signature = make_table_signature(features, [t["name"] for t in values["targets"]])
-            return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
-        crop_px = int(values["preprocess"].get("crop_px", DEFAULT_EXAMPLE_PX))
-        if "targets" in values:
-            names = [str(target["name"]) for target in values["targets"]]
-            signature = make_number_signature(names)
-            return ModelInterface(IMAGE_CODE, signature, read_example(bundle, crop_px))
-        signature = make_signature([str(name) for name in values["classes"]])
+        return INTERFACES[str(values.get("kind", ""))](bundle, values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: cannot be read as a bundle's description ({first_line(error)})."
         ) from None
-    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, crop_px))
+
+
+def _describe_rows(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    features = [str(feature["name"]) for feature in values["features"]]
+    signature = make_table_signature(features, [t["name"] for t in values["targets"]])
+    return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
+
+
+def _describe_numbers(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    signature = make_number_signature([str(target["name"]) for target in values["targets"]])
+    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, _find_edge(values)))
+
+
+def _describe_classes(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    signature = make_signature([str(name) for name in values["classes"]])
+    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, _find_edge(values)))
+
+
+def _find_edge(values: Mapping[str, Any]) -> int:
+    return int(values["preprocess"].get("crop_px", DEFAULT_EXAMPLE_PX))
+
+
+# By what bundle.json calls itself; one of classes has no such key.
+INTERFACES: Mapping[str, Callable[[Path, Mapping[str, Any]], ModelInterface]] = {
+    "": _describe_classes,
+    "capacity": _describe_numbers,
+    "quantities": _describe_numbers,
+    "table": _describe_rows,
+}
 
 
 def make_signature(classes: list[str]) -> "ModelSignature":

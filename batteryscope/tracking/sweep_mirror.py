@@ -5,9 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.config.study import StudySettings
 from batteryscope.config.sweep import resolve_values
-from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.names import flatten_settings
 from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
@@ -38,14 +36,14 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
         ``dataset.where.<column>``. Metrics are those of an arm, and what an epoch took.
     """
     study, settings, comparison = layout.plan.study, layout.plan.settings, layout.sweep_comparison
-    recipes = _list_recipes(layout)
+    recipes = layout.list_recipes()
     table = pd.read_csv(comparison / "sweeps.csv", keep_default_na=False)
     metrics = read_json(comparison / "metrics.json")
     version = find_data_version(layout, data_version)
     dataset = DatasetRecord(
         settings.dataset.name,
         version[:MAX_DATASET_DIGEST],
-        _find_source(settings),
+        settings.dataset.origin or GENERATED,
         describe_data_profile(layout.data.summary),
     )
     moment = modified_ms(comparison / "sweeps.csv")
@@ -69,7 +67,7 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
                     "sweep": str(first["sweep"]),
                     "swept": ", ".join(swept),
                     "data_version": version,
-                    "generated": str(_find_source(settings) == GENERATED).lower(),
+                    "generated": str(settings.dataset.generated).lower(),
                 },
                 params=flatten_settings(recipe) | flatten_settings(swept),
                 metrics=(*list_numbers(mine), *list_numbers(costs, "cost.")),
@@ -79,23 +77,3 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
             )
         )
     return records
-
-
-def _list_recipes(layout: PictureLayout | RowLayout) -> dict[str, dict[str, Any]]:
-    """Settings of every arm that does the work of a point."""
-    if isinstance(layout, PictureLayout):
-        arms = layout.plan.every_arm
-        return {name: arm.recipe.model_dump(mode="json") for name, arm in arms.items()}
-    settings = layout.plan.settings
-    own: dict[str, TableStudySettings] = dict.fromkeys(settings.arms, settings)
-    wanted = {"split", "networks", "train"}
-    return {
-        name: {"arm": name} | point.model_dump(mode="json", include=wanted)
-        for name, point in (own | layout.plan.work).items()
-    }
-
-
-def _find_source(settings: StudySettings | TableStudySettings) -> str:
-    if isinstance(settings, StudySettings):
-        return settings.dataset.path or GENERATED
-    return ", ".join(file.path for file in settings.dataset.files) or GENERATED

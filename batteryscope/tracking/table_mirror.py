@@ -122,7 +122,7 @@ def _make_dataset(layout: RowLayout, data_version: str) -> DatasetRecord:
     return DatasetRecord(
         name=dataset.name,
         digest=data_version[:MAX_DATASET_DIGEST],
-        source=", ".join(file.path for file in dataset.files) or "generated",
+        source=dataset.origin or "generated",
         profile=describe_data_profile(layout.data.summary),
     )
 

@@ -1,0 +1,1 @@
+"""What is predicted: classes, which may have an order, or quantities."""

@@ -1,0 +1,30 @@
+"""Which answer settings and bundles speak of: the only place that decides it."""
+
+from typing import Protocol
+
+from batteryscope.answers.classes import CLASSES
+from batteryscope.answers.kind import Answer
+from batteryscope.answers.quantities import QUANTITIES
+
+ANSWERS: tuple[Answer, ...] = (CLASSES, QUANTITIES)
+
+
+class NamesTargets(Protocol):
+    """Settings that may name numbers to predict: of a data set, or of a training stage."""
+
+    @property
+    def targets(self) -> object:
+        """The numbers; None or empty if classes are predicted."""
+
+
+def answer_of(settings: NamesTargets) -> Answer:
+    """Return what a data set is for, or what a training stage learns."""
+    return QUANTITIES if settings.targets else CLASSES
+
+
+def answer_called(kind: str) -> Answer:
+    """Return what a bundle of pictures predicts whose description says so of itself.
+
+    Anything unknown counts as classes, whose reader says what is wrong with it.
+    """
+    return next((answer for answer in ANSWERS if kind in answer.bundle_kinds), CLASSES)

@@ -1,0 +1,77 @@
+"""Classes, with an order or without: grades are classes in order, and differ by their head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batteryscope.answers.kind import Answer, AnswerModules, LearntStage
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.core.baseline_catalogue import OF_CLASSES, Baseline
+
+OUTPUTS = ("class", "grades")
+LOSSES_OF_NUMBERS = ("mape", "mae", "mse")
+
+
+@dataclass(frozen=True)
+class Classes(Answer):
+    """One of a few names for every sample."""
+
+    monitors = ("val_accuracy", "val_loss")
+    others = "numbers"
+    useless = ("coverage",)
+    bundle_kinds = ("",)
+    needs_all_classes = True
+
+    def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
+        """Return the baselines of classes."""
+        return OF_CLASSES
+
+    def find_metric(self, stage: LearntStage) -> str:
+        """Return the accuracy."""
+        return "val_accuracy"
+
+    def check_stage(self, stage: LearntStage) -> None:
+        """Refuse what is for numbers."""
+        is_other = stage.model.outputs not in OUTPUTS
+        if is_other or stage.train.loss in LOSSES_OF_NUMBERS:
+            found = (
+                f"model.outputs '{stage.model.outputs}'"
+                if is_other
+                else f"train.loss '{stage.train.loss}'"
+            )
+            raise ValueError(
+                f"{found} is for numbers; name them in dataset.targets and model.outputs, or "
+                "take model.outputs 'class' and train.loss 'cross_entropy'."
+            )
+        self.check_monitor(stage.train.monitor)
+        if stage.grades and stage.train.method == "discriminant":
+            raise ValueError(
+                "train.method 'discriminant' solves one output per class; train grades by "
+                "'gradient'."
+            )
+        if stage.train.penalty != "none" or stage.train.adversarial_noise:
+            raise ValueError(
+                "train.penalty and train.adversarial_noise are for numbers; leave them out."
+            )
+
+    def check_external(self, data: DatasetSettings, external: DatasetSettings, key: str) -> None:
+        """Refuse nothing: the labels of both are compared for all answers."""
+
+
+CLASSES = Classes(
+    name="classes",
+    noun="classes",
+    modules={
+        "tiles": AnswerModules(
+            evaluate="batteryscope.evaluation.calibration",
+            baselines="batteryscope.evaluation.baselines",
+            compare="batteryscope.evaluation.class_study",
+            explain="batteryscope.explain.class_study",
+            report="batteryscope.report.write",
+            bundle="batteryscope.bundle.write",
+            track="batteryscope.tracking.mirror",
+            score_points="batteryscope.evaluation.class_points",
+            external="batteryscope.bundle.external",
+            apply="batteryscope.bundle.apply_classes",
+        )
+    },
+)

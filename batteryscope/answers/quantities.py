@@ -1,0 +1,103 @@
+"""Quantities: numbers with names and units, points of a curve or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batteryscope.answers.kind import Answer, AnswerModules, LearntStage
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES, Baseline
+from batteryscope.errors import ConfigError
+
+LOSSES = ("mape", "mae", "mse")
+
+
+@dataclass(frozen=True)
+class Quantities(Answer):
+    """One or several numbers for every sample."""
+
+    monitors = ("val_loss", "val_mape")
+    others = "classes"
+    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy")
+    bundle_kinds = ("capacity", "quantities")
+    needs_all_classes = False
+
+    def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
+        """Return the baselines of capacities, which are points of a curve, or of others."""
+        return OF_CAPACITIES if all(q.axis for q in dataset.quantities) else OF_QUANTITIES
+
+    def find_metric(self, stage: LearntStage) -> str:
+        """Return the mean percentage error, the loss where a number may be 0."""
+        return "val_loss" if stage.zero_targets else "val_mape"
+
+    def check_stage(self, stage: LearntStage) -> None:
+        """Refuse what is for classes, and percentages of 0."""
+        if stage.train.loss not in LOSSES:
+            raise ValueError(
+                f"train.loss '{stage.train.loss}' is for classes, but model.outputs is "
+                f"'{stage.model.outputs}'; choose mape, mae or mse."
+            )
+        self.check_monitor(stage.train.monitor)
+        if stage.train.method == "discriminant":
+            raise ValueError(
+                "train.method 'discriminant' is for classes; train numbers by 'gradient'."
+            )
+        if stage.zero_targets:
+            _refuse_percentages(stage)
+
+    def check_external(self, data: DatasetSettings, external: DatasetSettings, key: str) -> None:
+        """Refuse generated pictures beside measured ones, and a set without the numbers."""
+        if data.path is not None and external.path is None:
+            raise ConfigError(
+                f"{key}: it is generated, but the images of the study are your own "
+                f"('{data.path}'), so it would prove nothing; name a folder in path, or write "
+                "'external: null'."
+            )
+        known = [quantity.name for quantity in external.quantities]
+        if lacking := [q.name for q in data.quantities if q.name not in known]:
+            raise ConfigError(
+                f"{key}.targets: '{lacking[0]}' is missing; an external data set needs "
+                f"{data.described_targets}."
+            )
+
+
+def _refuse_percentages(stage: LearntStage) -> None:
+    used = {"train.loss": stage.train.loss == "mape"}
+    used["train.monitor"] = stage.train.monitor == "val_mape"
+    for key, is_percentage in used.items():
+        if is_percentage:
+            other = "mae or mse" if key == "train.loss" else "val_loss"
+            raise ValueError(
+                f"{key} is a percentage of the true value, but '{stage.zero_targets[0]}' may be "
+                f"0; choose {other}, or state a range of it (low above 0) in "
+                "dataset.targets.quantities."
+            )
+
+
+QUANTITIES = Quantities(
+    name="quantities",
+    noun="numbers",
+    modules={
+        "tiles": AnswerModules(
+            evaluate="batteryscope.evaluation.regression_predictions",
+            baselines="",
+            compare="batteryscope.evaluation.regression_study",
+            explain="batteryscope.explain.regression_study",
+            report="batteryscope.report.regression_report",
+            bundle="batteryscope.bundle.capacity_write",
+            track="batteryscope.tracking.mirror",
+            score_points="batteryscope.evaluation.number_points",
+            external="batteryscope.bundle.external_capacity",
+            apply="batteryscope.bundle.apply_numbers",
+        ),
+        "rows": AnswerModules(
+            evaluate="",  # training leaves predictions
+            baselines="",
+            compare="batteryscope.tables.compare_study",
+            explain="batteryscope.tables.explain_study",
+            report="batteryscope.report.table_report",
+            bundle="batteryscope.tables.bundle_write",
+            track="batteryscope.tracking.table_mirror",
+            score_points="batteryscope.tables.score_points",
+        ),
+    },
+)

@@ -1,0 +1,39 @@
+"""Coatings in polished cross-sections under a light microscope."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from batteryscope.samples.kind import SampleModules, Samples
+
+
+@dataclass(frozen=True)
+class Coatings(Samples):
+    """Pictures whose generated specimens have names."""
+
+    def find_unit(self, dataset: Any, group: str) -> str:
+        """Return what a split will keep together: generated pictures name their electrodes."""
+        if dataset.path is None:
+            return self.unit if group in ("auto", self.unit) else self.noun
+        return super().find_unit(dataset, group)
+
+
+COATING = Coatings(
+    name="coating",
+    noun="image",
+    plural="images",
+    origin="a picture",
+    goes_in="A picture",
+    levels=("tile", "image", "specimen"),
+    unit="specimen",
+    group="group",
+    learnt_from="tiles",
+    modules=SampleModules(
+        generate="batteryscope.demo.write_dataset",
+        ingest="batteryscope.manifest.ingest_pictures",
+        split="batteryscope.splits.divide_pictures",
+        search="batteryscope.search.plan_search",
+        predict="batteryscope.bundle.predict_pictures",
+    ),
+    methods=("coating_crop", "sem_tiles", "sem_whole"),
+    offers=frozenset({"labels", "grey_levels", "metadata", "texture", "thresholds", "thickness"}),
+)

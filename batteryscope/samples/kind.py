@@ -1,0 +1,107 @@
+"""What the rest of the house asks about samples, whatever they are."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from batteryscope.core.baseline_catalogue import Need
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleModules:
+    """Who does what depends on the samples alone, as text: a program loads what it needs.
+
+    Attributes
+    ----------
+    generate
+        Its ``generate(settings, out, workers, capacities)`` makes data; returns what, in words.
+    ingest
+        Its ``ingest(settings, dataset, simulated, physics)`` returns an
+        :class:`~batteryscope.manifest.ingested.Ingested`.
+    split
+        Its ``divide(settings, manifest, frames, features)`` returns split and audit.
+    search
+        Its ``find_search(study, settings)`` plans the search for settings; None if there is none.
+    predict
+        Its ``predict_images(asked, record)`` applies a published model to them.
+    """
+
+    generate: str
+    ingest: str
+    split: str
+    search: str
+    predict: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One kind of thing that is looked at.
+
+    Attributes
+    ----------
+    name
+        What kind it is.
+    noun, plural
+        What one sample is called, and several.
+    origin, goes_in
+        What a user gives for a prediction, such as ``a picture``; at the start of a sentence, and
+        of a model's card.
+    levels
+        At which samples are judged, from the smallest part to the independent unit.
+    unit, group
+        What the parts of one thing are called that a split must keep together: in settings, and in
+        sentences about groups that were found.
+    learnt_from
+        What networks are trained on: ``tiles`` of pictures or ``rows``. Who describes, compares
+        and explains answers depends on it (:attr:`batteryscope.answers.kind.Answer.modules`).
+    modules
+        Who makes, reads, divides and searches them.
+    methods
+        Values of ``preprocess.method`` that fit.
+    offers
+        What baselines can be given.
+    columns
+        Columns of the manifest that only these samples have.
+    file_column
+        The one that names their file.
+    are_files
+        Whether one file is one sample, so that files can be counted before they are read.
+    not_external
+        Why they cannot be an external data set; empty if they can.
+    """
+
+    name: str
+    noun: str
+    plural: str
+    origin: str
+    goes_in: str
+    levels: tuple[str, ...]
+    unit: str
+    group: str
+    learnt_from: str
+    modules: SampleModules
+    methods: tuple[str, ...] = ()
+    offers: frozenset[Need] = field(default_factory=frozenset)
+    columns: tuple[str, ...] = ()
+    file_column: str = "path"
+    are_files: bool = True
+    not_external: str = ""
+
+    def find_unit(self, dataset: Any, group: str) -> str:
+        """Return what a split will keep together, as far as settings tell.
+
+        Names in a label table are not looked up; there ``auto`` counts as single samples.
+        """
+        pattern = dataset.labels.pattern if dataset.labels.source == "folders" else None
+        named = re.compile(pattern).groupindex if pattern and dataset.path is not None else {}
+        wanted = (self.unit, "session") if group == "auto" else (group,)
+        return next((unit for unit in wanted if f"{unit}_id" in named), self.noun)
+
+    def explain_misfit(self, method: str, arm: str) -> str:
+        """Say why ``preprocess.method`` does not fit; empty if it does."""
+        if method in self.methods:
+            return ""
+        return (
+            f"'{method}' (arm '{arm}') needs scans; add 'volumes: {{}}' to the data set, or choose "
+            "another method."
+        )

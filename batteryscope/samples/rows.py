@@ -1,0 +1,22 @@
+"""Rows of a table."""
+
+from batteryscope.samples.kind import SampleModules, Samples
+
+ROWS = Samples(
+    name="rows",
+    noun="row",
+    plural="rows",
+    origin="a row",
+    goes_in="A row",
+    levels=("row",),
+    unit="group",
+    group="group",
+    learnt_from="rows",
+    modules=SampleModules(
+        generate="batteryscope.demo.write_table",
+        ingest="batteryscope.tables.ingest_rows",
+        split="batteryscope.tables.divide_rows",
+        search="batteryscope.search.plan_table_search",
+    ),
+    offers=frozenset({"labels", "rows"}),
+)
