@@ -1,6 +1,7 @@
 """Read a data set of pictures or scans: from its folder to the sample table."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from batteryscope.manifest.ingested import Ingested
 from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.scan import scan_images
+from batteryscope.readers.table_decisions import TableDecisions, collect_decisions, simplify_signs
 from batteryscope.readers.volumes import find_volumes
 
 
@@ -41,9 +43,11 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
     if simulated is not None and physics is not None:
         cell = read_settings(HalfCellSettings, physics)
         law = HalfCellLaw(pd.read_csv(simulated), cell)
-    manifest, rejects, frames = build_manifest(files, asked, dataset, law)
+    with collect_decisions() as decisions:
+        manifest, rejects, frames = build_manifest(files, asked, dataset, law)
     quantities = asked.targets.names if asked.targets is not None else []
     summary = summarise_manifest(manifest, rejects, asked.labels.columns, quantities)
+    summary |= _name_decisions(decisions, dataset)
     is_note = rejects["reason"].isin(NOTED_REASONS)
     parts = {"rejects": rejects[~is_note], "notes": rejects[is_note]}
     computed = asked.targets is not None and asked.targets.computed
@@ -63,3 +67,16 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
         f"{told[0]} in {told[1]}, {summary['rejected']} rejected",
         frames,
     )
+
+
+def _name_decisions(decisions: TableDecisions, dataset: Path) -> dict[str, Any]:
+    """Return what was decided about the tables beside the pictures, for the summary."""
+
+    def name(place: str) -> str:
+        path = Path(place)
+        return path.relative_to(dataset).as_posix() if path.is_relative_to(dataset) else place
+
+    signs = {name(place): simplify_signs(s) for place, s in decisions.decimal_signs.items()}
+    orders = {name(place): order for place, order in decisions.date_orders.items()}
+    found = {"decimal_signs": signs, "date_orders": orders}
+    return {key: values for key, values in found.items() if values}
