@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.raw_raster import cut_passes, pack_run_lengths, write_raw_bmp, write_raw_png
 from tests.raw_tiff import pack_bits, write_raw_tiff
 
 Grey = NDArray[np.uint8]
@@ -168,13 +170,29 @@ def _turned_png(path: Path) -> None:
     Image.fromarray(store_turned(FRAME, 6)).save(path, exif=exif)
 
 
-def _bmp_from_top(path: Path) -> None:
-    """A BMP whose height is negative: its first row is the top."""
-    palette = b"".join(bytes([i, i, i, 0]) for i in range(256))
-    header = struct.pack("<IiiHHIIiiII", 40, WIDTH, -HEIGHT, 1, 8, 0, 0, 0, 0, 256, 0)
-    offset = 14 + len(header) + len(palette)
-    start = b"BM" + struct.pack("<IHHI", offset + FRAME.size, 0, 0, offset)
-    path.write_bytes(start + header + palette + FRAME.tobytes())
+def _raw_png(values: Any = FRAME, depth: int = 8, **more: Any) -> Callable[[Path], None]:
+    rows = [pack_bits(row[None], depth) for row in values]
+    return lambda path: write_raw_png(path, rows, (WIDTH, HEIGHT), depth, **more)
+
+
+def _bmp(data: bytes, bits: int = 8, height: int = HEIGHT, **more: Any) -> Callable[[Path], None]:
+    greys = more.pop("greys", range(256))
+    return lambda path: write_raw_bmp(path, data, (WIDTH, height), bits, greys=greys, **more)
+
+
+def _odd_tiles(path: Path) -> None:
+    """Tiles whose edges are no multiples of 16, the last ones of which hang over the edge."""
+    across, down = 24, 18
+    wide = np.pad(FRAME, ((0, -HEIGHT % down), (0, -WIDTH % across)))
+    tiles = [
+        wide[y : y + down, x : x + across].tobytes()
+        for y in range(0, HEIGHT, down)
+        for x in range(0, WIDTH, across)
+    ]
+    counts = [len(tile) for tile in tiles]
+    places = np.cumsum([8, *counts])[:-1].tolist()
+    tags = {322: [across], 323: [down], 324: places, 325: counts}
+    write_raw_tiff(path, tiles, (WIDTH, HEIGHT), more=tags, without=[273, 278, 279])
 
 
 def _rgb(values: Any = FRAME) -> NDArray[Any]:
@@ -291,7 +309,8 @@ def _list_cases() -> Iterator[tuple[str, Case]]:
     yield "8.bmp", Case(_save(), ("pillow",))
     yield "24.bmp", Case(_save("RGB"), ("pillow",))
     yield "palette.bmp", Case(_save_palette, ("pillow",))
-    yield "from_top.bmp", Case(_bmp_from_top, ("pillow",))
+    yield "from_top.bmp", Case(_bmp(FRAME.tobytes(), height=-HEIGHT), ("pillow",))
+    yield from _list_rare_cases()
     # Refused, each with a sentence.
     yield "no_photometric.tif", Case(_raw(photometric=None), refused="whether 0 is black")
     yield (
@@ -328,6 +347,51 @@ def _list_cases() -> Iterator[tuple[str, Case]]:
             _raw(more={273: [8, 100, 200, 300], 279: [92, 100, 100, 100]}), refused="shorter than"
         ),
     )
+
+
+def _list_rare_cases() -> Iterator[tuple[str, Case]]:
+    """What few programs write."""
+    for bits in (10, 14):
+        deep = FRAME.astype(np.uint16) << (bits - 8) | 3
+        yield f"{bits}_packed.tif", Case(_packed(deep, bits, 1))
+    yield "odd_tiles.tif", Case(_odd_tiles, BOTH)
+    planes = [row.tobytes() for _ in range(3) for row in np.array_split(FRAME, 4)]
+    how = {"bits": (8, 8, 8), "photometric": 2, "more": {284: [2], 278: [10]}}
+    write = partial(write_raw_tiff, strips=planes, size=(WIDTH, HEIGHT), **how)
+    yield "planes_in_strips.tif", Case(write, ("libtiff",))
+    yield "shown_up_to.tif", Case(_tif(DEEP, extratags=[(341, 3, 1, 4000, False)]), ("libtiff",))
+    curve = [(301, 3, 256, tuple(v * v for v in range(256)), False)]
+    yield "transfer_function.tif", Case(_tif(extratags=curve), BOTH)
+    yield "jpeg2000.tif", Case(_tif(DEEP, compression="jpeg2000"))
+    how = {"compression": "lzw", "predictor": True, "byteorder": ">"}
+    yield "predictor_big_endian.tif", Case(_tif(DEEP, **how), ("libtiff",))
+    for bits in (2, 4):
+        few, shown = _spread(bits)
+        yield f"{bits}.png", Case(_raw_png(few, bits), ("pillow",), shown=shown)
+        indices, colours, shown = _palette(bits)
+        levels = bytes(level >> 8 for level in colours[: 2**bits] for _ in range(3))
+        hidden = (b"tRNS", bytes(2**bits))
+        write = _raw_png(indices, bits, colour=3, chunks=[(b"PLTE", levels), hidden])
+        yield f"hidden_palette_{bits}.png", Case(write, ("pillow",), shown=shown)
+    hidden = (b"tRNS", struct.pack(">H", int(DEEP[0, 0])))
+    yield "16_hidden.png", Case(_raw_png(DEEP, 16, chunks=[hidden]), ("pillow",))
+    hidden = (b"tRNS", struct.pack(">3H", *[int(DEEP[0, 0])] * 3))
+    deep = _rgb(DEEP).reshape(HEIGHT, -1)
+    yield "16_rgb_hidden.png", Case(_raw_png(deep, 16, colour=2, chunks=[hidden]))
+    gamma = (b"gAMA", struct.pack(">I", 100_000))
+    yield "gamma.png", Case(_raw_png(chunks=[gamma]), ("pillow",))
+    how = {"rows": cut_passes(FRAME), "size": (WIDTH, HEIGHT), "interlaced": True}
+    yield "interlaced.png", Case(partial(write_raw_png, **how), ("pillow",))
+    yield "run_lengths.bmp", Case(_bmp(pack_run_lengths(FRAME), kind=1), ("pillow",))
+    few, shown = _spread(4)
+    nibbles = pack_bits(few[::-1], 4)
+    yield "4.bmp", Case(_bmp(nibbles, 4, greys=range(0, 256, 17)), ("pillow",), shown=shown)
+    black = np.pad(FRAME[::-1] <= 100, ((0, 0), (0, 8)))  # rows end at multiples of four bytes
+    shown = np.where(FRAME <= 100, 0, 255).astype(np.uint8)
+    write = _bmp(pack_bits(black, 1), 1, greys=[255, 0])
+    yield "1_white_first.bmp", Case(write, ("pillow",), shown=shown)
+    dull = np.dstack([FRAME[::-1]] * 3 + [np.zeros_like(FRAME)])
+    yield "32.bmp", Case(_bmp(dull.tobytes(), 32, greys=[]), ("pillow",))
 
 
 CASES: dict[str, Case] = dict(_list_cases())

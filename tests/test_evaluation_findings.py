@@ -219,5 +219,10 @@ def test_unusable_surveys_give_a_sentence(manifest, tmp_path):
         path.write_text(f"image,expert,answer\n{line}\n")
         with pytest.raises(InputError, match=words):
             compare_with_survey(read_survey(path), images, manifest, "fit")
+    rows = f"{first},Kim,{CLASSES[0]}\n{first},,{CLASSES[0]}\nx.png,Kim,new\n{first},Lee,new\n"
+    path.write_text(f"image,expert,answer\n{rows}{first},Ann,a,b\n")
+    usable = compare_with_survey(read_survey(path), images, manifest, "fit").set_index("who")
+    assert usable.loc["mean of experts", "n"] == 1
+    assert set(usable.index) >= {"Kim", "model"}
     path.write_text(f"image,expert,answer\n{tmp_path}/data/{first},Kim,{CLASSES[0]}\n")
     assert read_survey(path, tmp_path / "data")["image"].item() == first

@@ -18,7 +18,7 @@ from batteryscope.manifest.reading import PICTURES as PICTURES_READ
 from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes
 from tests.dicom_scans import write_series
-from tests.picture_corpus import store_turned
+from tests.picture_corpus import CASES, store_turned
 from tests.raw_tiff import pack_bits, write_raw_tiff
 
 PICTURES: dict[str, Any] = {"name": "x", "path": "x", "labels": {}}
@@ -189,3 +189,31 @@ def test_voxels_in_the_units_that_programs_write(tmp_path: Path) -> None:
     kept, _ = ingest(tmp_path, SCANS)
     assert len(kept) == 21
     np.testing.assert_allclose(kept["pixel_size_um"], 2.5, rtol=1e-3)
+
+
+def test_what_is_shown_otherwise_elsewhere_is_told(tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "a").mkdir()
+    CASES["gamma.png"].write(tmp_path / "a" / "bent.png")
+    for i in range(2):
+        frame = (200 * np.roll(draw(), 9 * i, 1)).astype(np.uint8)
+        path = tmp_path / "a" / f"wide_{i}.tif"
+        tifffile.imwrite(path, frame, imagej=True, resolution=(0.4, 0.2), metadata={"unit": "um"})
+    with caplog.at_level(logging.WARNING, "batteryscope"):
+        logging.getLogger("batteryscope").propagate = True
+        kept, notes = ingest(tmp_path, PICTURES)
+    assert len(kept) == 3
+    assert "stands in 1 picture, such as a/bent.png (gamma 1). It is not applied" in caplog.text
+    assert kept["pixel_size_um"].isna().all()
+    assert notes["reason"].tolist() == ["unclear_metadata"]
+    assert "2.5 µm wide and 5 µm high (2 pictures of this kind)" in notes["detail"][0]
+
+
+def test_scans_whose_voxels_are_no_squares_are_told(tmp_path: Path) -> None:
+    scan = np.random.default_rng(2).integers(0, 60_000, (3, 24, 32), dtype=np.uint16)
+    (tmp_path / "old").mkdir()
+    path = tmp_path / "old" / "cell.tif"
+    described = {"unit": "um", "axes": "ZYX"}
+    tifffile.imwrite(path, scan, imagej=True, resolution=(0.4, 0.2), metadata=described)
+    kept, notes = ingest(tmp_path, SCANS)
+    assert len(kept) == 3
+    assert notes[["path", "reason"]].to_numpy().tolist() == [["old/cell.tif", "unclear_metadata"]]

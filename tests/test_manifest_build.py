@@ -493,6 +493,20 @@ def test_program(dataset, tmp_path, capsys):
     assert json.loads((tmp_path / "summary.json").read_text())["rejects"] == {"unreadable": 23}
 
 
+def test_what_was_decided_about_a_table_stands_in_the_summary(tmp_path):
+    for i in range(3):
+        write_image(tmp_path / "data" / f"{i}.png", i)
+    rows = ["file;state;magnification;voltage_kv;acquired_at", "0.png;a;1.500;5;01/02/2024 10:00"]
+    rows += ["1.png;a;1.250,5;5;31/02/2024 10:00", "2.png;b;900;10;13/02/2024 10:00"]
+    labels = write_table(tmp_path / "data", "\n".join(rows))
+    settings = {"name": "a", "path": "data", "labels": labels}
+    assert run(tmp_path / "data", tmp_path, settings) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["decimal_signs"] == {"labels.csv": ","}
+    assert summary["date_orders"] == {"labels.csv": "day_first"}
+    assert summary["magnifications"] == {"900": 1, "1500": 1}
+
+
 def test_program_explains_what_is_wrong(tmp_path, capsys):
     assert run(tmp_path / "gone", tmp_path, {"name": "a", "path": "b"}) == 1
     printed = capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_samples_without_a_good_value_are_rejected_with_row_and_reason(tmp_path)
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ("file,porosity\n1.png,10\n1.png,20\n", r"row 3: '1\.png' already stands in row 2"),
+        ("file,porosity\n1.png,10\n1.png,20\n", r"rows 2 and 3 of '1\.png' contradict; keep one"),
         ("file,porosity\nz,10\n", r"\(such as 'z'\) names no file, scan or specimen"),
         ("file,porosty\n1.png,10\n", "did you mean 'porosty'"),
         ('file,porosity\n1.png,"1,5"\n2.png,2.5\n', "write all with one decimal sign"),
@@ -197,6 +197,18 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, rows, sentence):
     (tmp_path / "q.csv").write_text(rows)
     with pytest.raises(InputError, match=sentence):
         attach_quantities(make_manifest(), make_targets(), tmp_path)
+
+
+def test_a_sample_with_two_rows_costs_itself_if_they_contradict(tmp_path):
+    (tmp_path / "q.csv").write_text("file,porosity\n1.png,10\n2.png,20\n2.png,20\n1.png,11\n")
+    found, rejects = attach_quantities(make_manifest(), make_targets(), tmp_path)
+    assert found.set_index("path")["porosity"].to_dict() == {"a/2.png": 20}
+    assert [(r.path, r.reason, r.detail) for r in rejects[:3]] == [
+        ("q.csv", "wrong_label", "row 4: '2.png' already stands in row 3; delete one of them"),
+        ("q.csv", "wrong_label", "row 5: '1.png' already stands in row 2; delete one of them"),
+        ("a/1.png", "no_quantity",
+         "q.csv: rows 2 and 5 of '1.png' contradict; keep one, such as their mean."),
+    ]  # fmt: skip
 
 
 def test_ambiguous_file_names_are_refused(tmp_path):

@@ -16,7 +16,7 @@ REFUSED = {name: case for name, case in CASES.items() if case.refused}
 # What scans read although pictures do not: their grey levels may be signed or floats.
 OF_SCANS_ONLY = ("float.tif", "signed.tif")
 # What could be several slices is no slice: open_volume says so.
-OF_PICTURES_ONLY = ("rgb_planes.tif", "first_page_is_thumbnail.tif")
+OF_PICTURES_ONLY = ("rgb_planes.tif", "planes_in_strips.tif", "first_page_is_thumbnail.tif")
 
 
 def same(found: np.ndarray, case: Case) -> None:
@@ -131,6 +131,46 @@ def test_channels_are_no_slices(tmp_path: Path) -> None:
     five = np.random.default_rng(1).integers(0, 255, (1, 3, 1, 16, 20), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "z.tif", five, imagej=True, metadata={"axes": "TZCYX"})
     np.testing.assert_array_equal(open_volume(tmp_path / "z.tif").read_slice(1), five[0, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["gamma.png", "transfer_function.tif"])
+def test_scans_say_what_screens_should_do(tmp_path: Path, name: str) -> None:
+    for z in range(2):
+        CASES[name].write(tmp_path / f"s_{z}{Path(name).suffix}")
+    (words,) = open_volume(tmp_path).left_out
+    assert words.endswith("which its slices state, is left out: levels count as stored.")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_numbers_with_a_sign_from_imagej_are_those_that_it_shows(
+    tmp_path: Path, compression: str | None
+) -> None:
+    # It adds 32768 and says so in its calibration: Fiji shows what the scanner measured.
+    scan = np.random.default_rng(3).integers(-3000, 9000, (3, 12, 20)).astype(np.int16)
+    lifted = (scan.astype(np.int32) + 32_768).astype(np.uint16)
+    (tmp_path / "slices").mkdir()
+
+    def write(path: Path, values: np.ndarray, intercept: float, slope: float = 1.0) -> None:
+        n = 1 if values.ndim == 2 else len(values)
+        words = f"ImageJ=1.54f\nimages={n}\nslices={n}\ncf=0\nc0={intercept}\nc1={slope}\n"
+        how = {"photometric": "minisblack", "metadata": None, "compression": compression}
+        tifffile.imwrite(path, values, description=words, **how)
+
+    write(tmp_path / "scan.tif", lifted, -32_768)
+    for z in range(3):
+        write(tmp_path / "slices" / f"s_{z}.tif", lifted[z], -32_768)
+    for name in ("scan.tif", "slices"):
+        volume = open_volume(tmp_path / name)
+        assert volume.dtype == np.int16
+        for z in range(3):
+            np.testing.assert_array_equal(volume.read_slice(z), scan[z])
+    # Hounsfield units after a DICOM series, and any other line that rises.
+    for intercept, slope in ((-33_792, 1.0), (0.5, 0.25)):
+        write(tmp_path / "scan.tif", lifted, intercept, slope)
+        expected = (lifted[1] * slope + intercept).astype(np.float32)
+        np.testing.assert_array_equal(open_volume(tmp_path / "scan.tif").read_slice(1), expected)
+    with pytest.raises(PictureError, match="numbers with a sign, as ImageJ stores them"):
+        read_picture(tmp_path / "slices" / "s_0.tif", max_pixels=1000)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png"])

@@ -10,6 +10,7 @@ from pydicom.pixels import apply_modality_lut, apply_presentation_lut, pixel_arr
 
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.pixels import to_luminance
+from batteryscope.readers.volume import find_grey_range
 from batteryscope.readers.volumes import find_volumes, open_volume
 from tests.dicom_scans import SCAN, make_slice, write_enhanced, write_series
 
@@ -70,11 +71,11 @@ def test_colours_are_read_in_grey(tmp_path: Path, planar: int, model: str) -> No
     assert near.max() <= (0 if model == "RGB" else 2)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_palettes_are_looked_up(tmp_path: Path, bits: int) -> None:
+@pytest.mark.parametrize(("bits", "step"), [(8, 1), (16, 257), (16, 1)])
+def test_palettes_are_looked_up(tmp_path: Path, bits: int, step: int) -> None:
     scan = (SCAN >> 4).astype(np.uint8)
     greys = np.random.default_rng(2).permutation(256).astype(np.uint16)
-    entries = greys.astype(np.uint8) if bits == 8 else greys * 257
+    entries = greys.astype(np.uint8) if bits == 8 else greys * np.uint16(step)
 
     def mark(dataset: Any, i: int) -> None:
         dataset.PhotometricInterpretation = "PALETTE COLOR"
@@ -235,4 +236,39 @@ def test_grey_levels_by_a_table_are_refused(tmp_path: Path) -> None:
 
     write_series(tmp_path / "d", change=table)
     with pytest.raises(PictureError, match="by a table"):
+        open_volume(tmp_path / "d")
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_what_lies_outside_of_the_picture_is_dark(tmp_path: Path, kind: str, signed: bool) -> None:
+    scan = SCAN.astype(np.int16) - 2000 if signed else SCAN + np.uint16(100)
+    scan[:, :3] = -32768 if signed else 0
+    scan[:, 3] = -32000 if signed else 7
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.PhotometricInterpretation = kind
+        dataset.PixelPaddingValue = int(scan.min())
+        dataset.PixelPaddingRangeLimit = int(scan[0, 3, 0])
+
+    write_series(tmp_path / "d", scan, change=mark)
+    volume = open_volume(tmp_path / "d")
+    found = volume.read_slice(2)
+    seen = scan[2, 4:] if kind == "MONOCHROME2" else np.invert(scan[2, 4:])
+    np.testing.assert_array_equal(found[4:], seen)
+    assert set(found[:4].ravel()) == {seen.min()}
+    if signed:  # so the range of grey levels is that of the picture
+        shown = scan[:, 4:] if kind == "MONOCHROME2" else np.invert(scan[:, 4:])
+        low, high = find_grey_range(volume)
+        assert shown.min() <= low
+        assert high - low <= 4000
+
+
+def test_bits_at_another_place_are_refused(tmp_path: Path) -> None:
+    def lift(dataset: Any, i: int) -> None:
+        dataset.BitsStored, dataset.HighBit = 12, 15
+        dataset.PixelData = (SCAN[i] << 4).astype(np.uint16).tobytes()
+
+    write_series(tmp_path / "d", change=lift)
+    with pytest.raises(PictureError, match=r"12 bits end at bit 15 \(HighBit\)"):
         open_volume(tmp_path / "d")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batteryscope.readers.metadata_values import ValueReader
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import describe_unequal
 from batteryscope.readers.registry import read_metadata
 from batteryscope.readers.volumes import open_volume
 from batteryscope.readers.written_values import LENGTHS_MM, find_um_per_unit
@@ -58,6 +59,36 @@ def test_units_of_ome(tmp_path: Path, unit: str | None, size: float) -> None:
     assert volume.voxel_size_um == pytest.approx(2.5)
     assert volume.slice_spacing_um == pytest.approx(5)
     np.testing.assert_array_equal(volume.read_slice(2), SCAN[2])
+
+
+OME = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">
+<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="32" SizeY="24"
+ SizeZ="{n}" SizeC="1" SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels>
+</Image></OME>"""
+PLANE = '<TiffData IFD="{page}" FirstZ="{z}" FirstC="0" FirstT="0" PlaneCount="1">{more}</TiffData>'
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_ome_says_which_page_is_which_slice(tmp_path: Path, compression: str | None) -> None:
+    def write(name: str, places: dict[int, int], more: str = "", n: int = 3) -> Path:
+        planes = "".join(PLANE.format(page=p, z=z, more=more) for z, p in places.items())
+        text = OME.format(n=n, planes=planes)
+        with tifffile.TiffWriter(tmp_path / name) as file:
+            for i, page in enumerate(SCAN):
+                how = {"photometric": "minisblack", "compression": compression, "metadata": None}
+                file.write(page, description=None if i else text, contiguous=False, **how)
+        return tmp_path / name
+
+    volume = open_volume(write("turned.ome.tif", {0: 2, 1: 0, 2: 1}))
+    for z, page in enumerate((2, 0, 1)):
+        np.testing.assert_array_equal(volume.read_slice(z), SCAN[page])
+    with pytest.raises(PictureError, match="announces 3 slices, but number 2 is not there"):
+        open_volume(write("gap.ome.tif", {0: 0, 1: 1}))
+    write("other.ome.tif", {0: 0, 1: 1, 2: 2})
+    elsewhere = '<UUID FileName="other.ome.tif">urn:uuid:2</UUID>'
+    with pytest.raises(PictureError, match=r"slices in another file .* export them into one file"):
+        open_volume(write("set.ome.tif", {0: 0, 1: 1, 2: 2}, elsewhere))
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -109,6 +140,80 @@ def test_ome_zarr_with_channels_is_refused(tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "empty.zarr", mode="w")
     with pytest.raises(PictureError, match="is a zarr group; name the folder of the array"):
         open_volume(tmp_path / "empty.zarr")
+
+
+def test_axes_in_another_order_are_refused(tmp_path: Path) -> None:
+    import zarr
+
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    group.create_array("0", shape=SCAN.T.shape, dtype="uint16")[:] = SCAN.T
+    axes = [{"name": name} for name in "xyz"]
+    group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    with pytest.raises(PictureError, match="axes in the order x, y, z; write it with z, y, x last"):
+        open_volume(tmp_path / "x.zarr")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("how", [{}, {"shards": (1, 24, 32)}])
+def test_chunks_that_are_lost_are_told(tmp_path: Path, version: int, how: dict[str, Any]) -> None:
+    import zarr
+
+    if how and version == 2:
+        return  # it knows no shards
+    path = tmp_path / "scan.zarr"
+    chunks = (1, 12, 32)
+    array = zarr.create_array(
+        path, shape=SCAN.shape, chunks=chunks, dtype="u2", zarr_format=version, **how
+    )
+    array[:] = SCAN
+    assert open_volume(path).missing == ()
+    keys = [array.metadata.encode_chunk_key((z, 0, 0)) for z in range(3)]
+    (path / keys[1]).unlink()
+    volume = open_volume(path)
+    of = 3 if how else 6
+    assert f"of its {of} chunks 1 are not there, the first in slice 1" in volume.missing[0]
+    np.testing.assert_array_equal(volume.read_slice(2), SCAN[2])
+    for file in path.rglob("*"):
+        if file.is_file() and not file.name.startswith((".z", "zarr")):
+            file.unlink()
+    with pytest.raises(PictureError, match=f"holds none of its {of} chunks; copy it again"):
+        open_volume(path)
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome", "resolution", "dicom", "isq", "zarr"])
+def test_pixels_that_are_no_squares_have_no_size(tmp_path: Path, kind: str) -> None:
+    import zarr
+
+    from tests.dicom_scans import write_series
+    from tests.test_readers_volumes import write_isq
+
+    path = tmp_path / {"dicom": "d", "isq": "c.ISQ", "zarr": "c.zarr"}.get(kind, "c.ome.tif")
+    if kind == "imagej":
+        described = {"unit": "um", "spacing": 5, "axes": "ZYX"}
+        tifffile.imwrite(path, SCAN, imagej=True, resolution=(0.4, 0.2), metadata=described)
+    elif kind == "ome":
+        sizes = {"axes": "ZYX", "PhysicalSizeX": 2.5, "PhysicalSizeY": 5, "PhysicalSizeZ": 5}
+        tifffile.imwrite(path, SCAN, metadata=sizes)
+    elif kind == "resolution":
+        path = tmp_path / "c.tif"
+        more = {"resolution": (4000, 2000), "resolutionunit": 3, "metadata": None}
+        tifffile.imwrite(path, SCAN, photometric="minisblack", **more)
+    elif kind == "dicom":
+        write_series(path, change=lambda d, i: setattr(d, "PixelSpacing", [0.005, 0.0025]))
+    elif kind == "isq":
+        write_isq(path, SCAN.astype(np.int16), edges_um=(2.5, 5, 5))
+    else:
+        group = zarr.open_group(path, mode="w")
+        group.create_array("0", shape=SCAN.shape, dtype="uint16")[:] = SCAN
+        step = {"type": "scale", "scale": [5, 5, 2.5]}
+        axes = [{"name": name, "unit": "micrometer"} for name in "zyx"]
+        data = [{"path": "0", "coordinateTransformations": [step]}]
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": data}]}
+    volume = open_volume(path)
+    assert volume.voxel_size_um is None
+    assert volume.size.unequal_um == pytest.approx((2.5, 5), rel=1e-3)
+    words = describe_unequal((2.5, 5.0))
+    assert words.startswith("pixel_size_um is left out: its pixels are 2.5 µm wide and 5 µm high;")
 
 
 @pytest.mark.parametrize("kind", ["npy", "zarr"])

@@ -19,13 +19,20 @@ from batteryscope.readers.volumes import find_volumes, open_volume
 SCAN: NDArray[np.uint16] = np.random.default_rng(1).integers(0, 60000, (5, 12, 9)).astype(np.uint16)
 
 
-def write_isq(path: Path, scan: NDArray[np.int16], data_offset: int = 0) -> None:
+def write_isq(
+    path: Path,
+    scan: NDArray[np.int16],
+    data_offset: int = 0,
+    edges_um: tuple[float, float, float] = (20, 20, 40),
+) -> None:
     """Write a Scanco file as the notes on the header say: offset × 512 bytes, padded blocks."""
     header = bytearray(512 * (data_offset + 1))
     header[:16] = b"CTDATA-HEADER_V1"
     nz, ny, nx = scan.shape
     struct.pack_into("<i", header, 16, 3)
-    struct.pack_into("<6i", header, 44, nx, ny, nz, nx * 20, ny * 20, nz * 40)
+    dx, dy, dz = edges_um
+    sizes = [round(n * um) for n, um in ((nx, dx), (ny, dy), (nz, dz))]
+    struct.pack_into("<6i", header, 44, nx, ny, nz, *sizes)
     struct.pack_into("<i", header, 508, data_offset)
     body = scan.astype("<i2").tobytes()
     path.write_bytes(bytes(header) + body + b"\0" * (-len(body) % 512))

@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import io
+import logging
 import zipfile
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.readers.table_lines import name_option, read_table_lines
 from batteryscope.readers.table_numbers import (
     NumberStyle,
+    explain_no_number,
     find_styles,
     parse_measure,
     parse_number,
@@ -150,6 +153,28 @@ def test_excel_sheet_by_name_and_number(tmp_path):
         read_table(TableFile(path="a.xlsx", sheet="data"), make_settings(), tmp_path)
     with pytest.raises(InputError, match="the table is empty"):
         read_table(TableFile(path="a.xlsx"), make_settings(), tmp_path)
+
+
+def test_a_hidden_sheet_is_not_the_first(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("batteryscope"), "propagate", True)
+    book = openpyxl.Workbook()
+    book.active.title = "lists"
+    book.active.sheet_state = "hidden"
+    for page in (book.active, book.create_sheet("rows")):
+        page.append(["a", "b"])
+        page.append([1, page.title])
+    book.save(tmp_path / "a.xlsx")
+    assert read_table_lines(tmp_path / "a.xlsx", TableFormat(), name_option).rows == [
+        (2, [1, "rows"])
+    ]
+    assert "its first sheet 'lists' is hidden; 'rows' is read" in caplog.text
+    stated = TableFormat(sheet="lists")
+    assert read_table_lines(tmp_path / "a.xlsx", stated, name_option).rows == [(2, [1, "lists"])]
+
+
+def test_a_number_that_became_a_date_says_so():
+    words = explain_no_number("gap", datetime(2024, 5, 1))
+    assert "a date or time (perhaps a number such as 1.5 that Excel took for one)" in words
 
 
 def test_parquet_and_other_files(tmp_path):

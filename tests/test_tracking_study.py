@@ -171,6 +171,36 @@ def test_pending_studies_are_uploaded(tmp_path, uri, monkeypatch, capsys):
     assert "No runs wait" in capsys.readouterr().err
 
 
+class BreakingClient:
+    """A client whose store goes away after so many calls."""
+
+    def __init__(self, client, calls):
+        self.client, self.left = client, calls
+
+    def __getattr__(self, name):
+        if self.left == 0:
+            raise ConnectionError("the store is gone")
+        self.left -= 1
+        return getattr(self.client, name)
+
+
+@pytest.mark.parametrize("calls", [5, 30])
+def test_what_a_lost_store_has_of_a_study_is_replaced_later(tmp_path, uri, monkeypatch, calls):
+    results = build_study(tmp_path / "work")
+    out = tmp_path / "tracked.json"
+    with monkeypatch.context() as broken:
+        broken.setattr(study, "open_client", lambda _: BreakingClient(open_client(uri), calls))
+        status, tracked = track(results, uri, out)
+    assert (status, tracked["status"], tracked["runs"]) == (0, "pending", {})
+    assert 0 < len(find_runs(uri)) < N_RUNS
+    status, tracked = track(results, uri, out)
+    client = open_client(uri)
+    runs = list_runs(client, find_experiment(client, uri, STUDY))
+    assert (status, tracked["status"]) == (0, "complete")
+    assert {run.info.run_id for run in runs} == set(tracked["runs"].values())
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
 def test_disabled_study_touches_nothing(tmp_path):
     results = build_study(tmp_path / "work")
     arguments = spell_arguments(results, f"sqlite:///{tmp_path}/m.db", tmp_path / "tracked.json")

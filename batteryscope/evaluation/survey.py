@@ -1,10 +1,12 @@
 """People against the model, on the same pictures."""
 
+import logging
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from batteryscope.config.table_format import TableFormat
+from batteryscope.core.counted import count_of
 from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
@@ -16,6 +18,8 @@ from batteryscope.readers.table_lines import (
 )
 from batteryscope.readers.table_sheets import FormulaWithoutResult
 
+log = logging.getLogger("batteryscope")
+
 SURVEY_COLUMNS = ["image", "expert", "answer"]
 SAY_SURVEY = name_setting("evaluate.survey_format")
 
@@ -24,6 +28,8 @@ def read_survey(
     path: Path, dataset: Path | None = None, written: TableFormat | None = None
 ) -> pd.DataFrame:
     """Read a survey: a table with the columns ``image, expert, answer``.
+
+    A line that cannot be used is left out, with a warning.
 
     Parameters
     ----------
@@ -38,7 +44,7 @@ def read_survey(
     Raises
     ------
     InputError
-        If the file or a column is missing, a title stands over several, or a cell is empty.
+        If the file or a column is missing, a title stands over several, or no line can be used.
     """
     titles, lines, too_long = read_table_lines(path, written or TableFormat(), SAY_SURVEY)
     if missing := [c for c in SURVEY_COLUMNS if c not in titles]:
@@ -47,15 +53,21 @@ def read_survey(
             f"expected {', '.join(SURVEY_COLUMNS)}."
         )
     refuse_repeated([title for title in titles if title in SURVEY_COLUMNS], path)
-    for line, words in too_long.items():
-        raise InputError(f"{path}: line {line} {words}.")
+    wrong = dict(too_long)
     rows = []
     for line, cells in lines:
         found = dict(zip(titles, cells, strict=False))
         row = [found.get(column) for column in SURVEY_COLUMNS]
         if any(is_empty(cell) or isinstance(cell, FormulaWithoutResult) for cell in row):
-            raise InputError(f"{path}: line {line} has an empty cell; fill it or delete the line.")
-        rows.append([str(cell).strip() for cell in row])
+            wrong[line] = "has an empty cell; fill it or delete the line"
+        else:
+            rows.append([str(cell).strip() for cell in row])
+    if wrong:
+        line, words = min(wrong.items())
+        sentence = f"{path}: line {line} {words}."
+        if not rows:
+            raise InputError(sentence)
+        log.warning("%s %s left out of the survey.", sentence, _tell_answers(len(wrong)))
     table = pd.DataFrame(rows, columns=SURVEY_COLUMNS, dtype="str")
     table["image"] = [_relative_name(name, dataset) for name in table["image"]]
     return table
@@ -95,7 +107,7 @@ def compare_with_survey(
     """
     truth = manifest.drop_duplicates("path").set_index("path")
     classes = sorted(manifest["class"].unique())
-    _check_survey(survey, set(truth.index), classes)
+    survey = _keep_usable(survey, set(truth.index), classes)
     mine = images[images["arm"] == arm]
     verdicts = pool_fits(mine).set_index("sample_id")["y_pred"] if len(mine) else pd.Series()
     answers = survey.assign(
@@ -148,25 +160,42 @@ def _score(answers: pd.DataFrame, right: str) -> dict[str, float]:
     }
 
 
-def _check_survey(survey: pd.DataFrame, paths: set[str], classes: list[str]) -> None:
+def _keep_usable(survey: pd.DataFrame, paths: set[str], classes: list[str]) -> pd.DataFrame:
+    """Leave out answers that cannot be compared, with a warning; of two by one expert both."""
     if unknown := sorted(set(survey["image"]) - paths):
-        raise InputError(
+        sentence = (
             f"The survey names the image '{unknown[0]}', which the manifest lacks "
             f"({len(unknown)} of {survey['image'].nunique()} are unknown); "
             "give paths relative to the data set, such as "
             f"'{min(paths, default='class/image.jpg')}'."
         )
+        survey = _keep(survey, survey["image"].isin(paths), sentence)
     if wrong := sorted(set(survey["answer"]) - set(classes)):
-        raise InputError(
+        sentence = (
             f"The survey holds the answer '{wrong[0]}', which is no class; expected one of "
             f"{', '.join(classes)}."
         )
-    twice = survey[survey.duplicated(["image", "expert"])]
-    if len(twice):
-        first = twice.iloc[0]
-        raise InputError(
+        survey = _keep(survey, survey["answer"].isin(classes), sentence)
+    twice = survey.duplicated(["image", "expert"], keep=False)
+    if twice.any():
+        first = survey[twice].iloc[0]
+        sentence = (
             f"The survey holds two answers of '{first['expert']}' for '{first['image']}'; keep one."
         )
+        survey = _keep(survey, ~twice, sentence)
+    return survey
+
+
+def _keep(survey: pd.DataFrame, good: "pd.Series[bool]", sentence: str) -> pd.DataFrame:
+    """Return the good answers; with none of them the sentence is an error, else a warning."""
+    if not good.any():
+        raise InputError(sentence)
+    log.warning("%s %s left out.", sentence, _tell_answers(int((~good).sum())))
+    return survey[good]
+
+
+def _tell_answers(number: int) -> str:
+    return f"{count_of(number, 'answer')} {'is' if number == 1 else 'are'}"
 
 
 def _relative_name(name: str, dataset: Path | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.attach_targets import attach_targets
 from batteryscope.manifest.computed_targets import HalfCellLaw
@@ -38,6 +39,7 @@ from batteryscope.manifest.schema import (
 from batteryscope.manifest.select import select_samples
 from batteryscope.manifest.stated_values import convert_stated
 from batteryscope.manifest.writing_style import SeenWriting, note_unclear
+from batteryscope.readers.pixel_size import describe_unequal
 from batteryscope.readers.scan import FolderScan, natural_key
 
 log = logging.getLogger("batteryscope")
@@ -99,8 +101,10 @@ def build_manifest(
     rejects += [answer for answer in answers if isinstance(answer, Reject)]
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
     rejects += _note_sidecars(records)
+    rejects += _note_unequal_edges(records)
     rejects += note_unclear([_as_seen(record, labels) for record in records])
     _warn_about_pages(records)
+    _warn_about_curves(records)
 
     table = _tabulate(records, labels, settings.labels.columns)
     rejects += find_duplicates(table)
@@ -215,6 +219,16 @@ def _note_sidecars(records: Sequence[ImageRecord]) -> list[Reject]:
     return [Reject(name, "foreign_file", detail)]
 
 
+def _note_unequal_edges(records: Sequence[ImageRecord]) -> list[Reject]:
+    """Note, once, that pixels are no squares and no other source states their size."""
+    found = [r for r in records if r.metadata.unequal_edges_um and not r.metadata.pixel_size_um]
+    if not found:
+        return []
+    more = f" ({count_of(len(found), 'picture')} of this kind)" if len(found) > 1 else ""
+    detail = describe_unequal(found[0].metadata.unequal_edges_um or (0, 0), more)
+    return [Reject(found[0].path, "unclear_metadata", detail)]
+
+
 def _warn_about_pages(records: Sequence[ImageRecord]) -> None:
     several = [record for record in records if record.n_pages > 1]
     if several:
@@ -224,6 +238,19 @@ def _warn_about_pages(records: Sequence[ImageRecord]) -> None:
             len(several),
             several[0].path,
             several[0].n_pages,
+        )
+
+
+def _warn_about_curves(records: Sequence[ImageRecord]) -> None:
+    bent = [record for record in records if record.curve]
+    if bent:
+        log.warning(
+            "A gamma or transfer function stands in %s, such as %s (%s). It is not applied: grey "
+            "levels are read as they are stored, so a browser may show them brighter or darker. "
+            "Convert these pictures if others of the data set were saved without.",
+            count_of(len(bent), "picture"),
+            bent[0].path,
+            bent[0].curve,
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from batteryscope.config.covariates import (
 )
 from batteryscope.config.targets import Quantity
 from batteryscope.errors import InputError
-from batteryscope.manifest.join_table import name_scans, read_values
+from batteryscope.manifest.join_table import name_scans, read_cells, read_values
 from batteryscope.manifest.label_table import spell_cell
 from batteryscope.manifest.quantities import read_value
 from batteryscope.manifest.schema import Reject
@@ -99,19 +100,16 @@ def find_values(
     units = {c.column: None if c.categories else c.unit for c in listed}
     written = read_values(manifest, settings, units, root, key, NO_COVARIATE)
     rejects = list(written.rejects)
-    values = {name: np.full(len(manifest), np.nan) for c in listed for name in c.inputs}
+    values = {}
     for covariate in listed:
         style = written.styles.get(covariate.column, NumberStyle())
-        cells = written.cells[covariate.column]
-        for i, (cell, place) in enumerate(zip(cells, written.places, strict=True)):
-            if not place:  # it has no row, which is said already
-                continue
-            encoded, problem = encode_value(cell, covariate, style)
-            if problem:
-                detail = f"{place}: {covariate.column} {problem}"
-                rejects.append(Reject(str(manifest["path"].iloc[i]), NO_COVARIATE, detail))
-            for name, value in zip(covariate.inputs, encoded, strict=False):
-                values[name][i] = value
+        read = partial(encode_value, covariate=covariate, style=style)
+        n_inputs = len(covariate.inputs)
+        numbers, wrong = read_cells(
+            manifest, written, covariate.column, n_inputs, read, lambda _: NO_COVARIATE
+        )
+        rejects += wrong
+        values |= dict(zip(covariate.inputs, numbers.T, strict=True))
     return pd.DataFrame(values, index=manifest.index), name_scans(rejects, manifest)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from batteryscope.manifest.reading import PICTURES, Reading
 from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.scan import FolderScan, scan_images
+from batteryscope.readers.table_decisions import TableDecisions, collect_decisions, simplify_signs
 from batteryscope.samples.choose import samples_of
 
 COMPUTED = "The capacities are computed by the half-cell model, not measured."
@@ -56,8 +58,10 @@ def read_dataset(
     if simulated is not None and physics is not None:
         cell = read_settings(HalfCellSettings, physics)
         law = HalfCellLaw(pd.read_csv(simulated), cell)
-    manifest, rejects, frames = build_manifest(files, asked, dataset, law, reading)
+    with collect_decisions() as decisions:
+        manifest, rejects, frames = build_manifest(files, asked, dataset, law, reading)
     summary = summarise_manifest(manifest, rejects, asked.labels.columns, asked.target_names)
+    summary |= _name_decisions(decisions, dataset)
     is_note = rejects["reason"].isin(NOTED_REASONS)
     parts = {"rejects": rejects[~is_note], "notes": rejects[is_note]}
     told = (
@@ -76,3 +80,16 @@ def read_dataset(
         f"{told[0]} in {told[1]}, {summary['rejected']} rejected",
         frames,
     )
+
+
+def _name_decisions(decisions: TableDecisions, dataset: Path) -> dict[str, Any]:
+    """Return what was decided about the tables beside the pictures, for the summary."""
+
+    def name(place: str) -> str:
+        path = Path(place)
+        return path.relative_to(dataset).as_posix() if path.is_relative_to(dataset) else place
+
+    signs = {name(place): simplify_signs(s) for place, s in decisions.decimal_signs.items()}
+    orders = {name(place): order for place, order in decisions.date_orders.items()}
+    found = {"decimal_signs": signs, "date_orders": orders}
+    return {key: values for key, values in found.items() if values}

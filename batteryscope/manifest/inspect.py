@@ -41,7 +41,8 @@ class ImageRecord:
     so that memory stays small. ``levels`` is what a 16-bit picture proves about its bits in use
     (None of others); of scans ``grey_range`` is what becomes 0 and 255, ``stored_type`` the type
     of the numbers, and both are None of pictures. ``written_as`` says how values of the metadata
-    were read that could be read in two ways, None if there were none.
+    were read that could be read in two ways, None if there were none; ``curve`` is that of
+    :class:`batteryscope.readers.picture.Picture`.
     """
 
     path: str
@@ -58,6 +59,7 @@ class ImageRecord:
     grey_range: tuple[float, float] | None = None
     stored_type: str | None = None
     written_as: str | None = None
+    curve: str = ""
 
 
 def inspect_images(
@@ -257,4 +259,5 @@ def _measure(
         metadata=picture.metadata,
         measured=measure_frame(picture.pixels_8bit, stated_bar_px),
         levels=None if picture.pixels.dtype == np.uint8 else picture.levels,
+        curve=picture.curve,
     )

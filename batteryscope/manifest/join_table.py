@@ -1,11 +1,13 @@
 """Values of samples from a table with a row for each, or from what the labels and files say."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.errors import InputError
@@ -79,6 +81,48 @@ def read_values(
     return _take_from_table(manifest, settings, units, root, key, missing)
 
 
+def read_cells(
+    manifest: pd.DataFrame,
+    written: Written,
+    column: str,
+    n_numbers: int,
+    read: Callable[[object], tuple[float | Sequence[float] | None, str]],
+    name_reason: Callable[[str], str],
+) -> tuple[NDArray[np.float64], list[Reject]]:
+    """Turn the cells of a column into numbers.
+
+    Parameters
+    ----------
+    manifest, written
+        Samples and what is written of them.
+    column
+        Title of the column.
+    n_numbers
+        How many numbers a cell gives.
+    read
+        Returns the numbers of a cell and "", or anything and what is wrong with it.
+    name_reason
+        The reason with which a sample is rejected, by what is wrong.
+
+    Returns
+    -------
+    numbers, rejects
+        Shape (samples, n_numbers), NaN where a sample has no row or a cell that is rejected.
+    """
+    numbers = np.full((len(manifest), n_numbers), np.nan)
+    rejects = []
+    for i, (cell, place) in enumerate(zip(written.cells[column], written.places, strict=True)):
+        if not place:  # it has no row, which is said already
+            continue
+        found, problem = read(cell)
+        if problem:
+            path, detail = str(manifest["path"].iloc[i]), f"{place}: {column} {problem}"
+            rejects.append(Reject(path, name_reason(problem), detail))
+        else:
+            numbers[i] = found
+    return numbers, rejects
+
+
 def remove_unit(cell: object, unit: str | None) -> object:
     """Return a cell without the unit that may stand behind its number."""
     return cell.strip().removesuffix(unit).strip() if unit and isinstance(cell, str) else cell
@@ -136,14 +180,11 @@ def _take_from_table(
         for line in names.index[names.isna()]
     }
     names = names.dropna()
-    if names.duplicated().any():
-        row = names.index[names.duplicated()][0]
-        first = names.index[names == names[row]][0]
-        raise InputError(
-            f"{root / table}, row {row}: '{names[row]}' already stands in row {first}; leave one "
-            "row for every sample, such as their mean."
-        )
+    repeated = _find_repeated(rows, names, list(units))
+    wrong |= repeated.wrong
     kind, own = _match_samples(manifest, set(names), f"{root / table}: its column '{key}'")
+    names = names.drop(index=list(repeated.wrong))
+    names = names[~names.isin(list(repeated.conflicts))]
     row_of = {str(name): row for row, name in names.items()}
     found = [row_of.get(str(name)) for name in own]
     if len(manifest) > 1:
@@ -161,18 +202,42 @@ def _take_from_table(
             f"files of them, or write their names like those of the samples ('{own.iloc[0]}')."
         )
         rejects.append(Reject(table, "no_images", detail))
-    rejects += [
-        Reject(
-            str(path),
-            missing,
-            f"{table} has no row of '{name}'; add it, or leave the sample out.",
-        )
-        for path, name, row in zip(manifest["path"], own, found, strict=True)
-        if row is None
-    ]
+    without = [n for n, row in zip(own, found, strict=True) if row is None]
+    details = {n: f"{table} has no row of '{n}'; add it, or leave the sample out." for n in without}
+    details |= {n: f"{table}: {words}" for n, words in repeated.conflicts.items() if n in details}
+    told = sorted(
+        zip(own, manifest["path"], strict=True), key=lambda s: s[0] not in repeated.conflicts
+    )
+    rejects += [Reject(str(path), missing, details[name]) for name, path in told if name in details]
     written = rows.reindex([-1 if row is None else row for row in found])
     places = ["" if row is None else f"{table}, row {row}" for row in found]
     return Written(written, places, styles, rejects)
+
+
+class _Repeated(NamedTuple):
+    """Line → why its row is left out; name → which of its rows contradict."""
+
+    wrong: dict[int, str]
+    conflicts: dict[str, str]
+
+
+def _find_repeated(
+    rows: pd.DataFrame, names: "pd.Series[str]", columns: Sequence[str]
+) -> _Repeated:
+    """Find names that several rows have: equal rows count once, contradicting ones not at all."""
+    found = _Repeated({}, {})
+    cells = {line: [spell_cell(cell) for cell in row] for line, row in rows[columns].iterrows()}
+    first_of: dict[str, int] = {}
+    for line, name in names.items():
+        assert isinstance(line, int)
+        first = first_of.setdefault(name, line)
+        if first == line:
+            continue
+        found.wrong[line] = f"'{name}' already stands in row {first}; delete one of them"
+        if cells[line] != cells[first]:
+            words = f"rows {first} and {line} of '{name}' contradict; keep one, such as their mean."
+            found.conflicts.setdefault(name, words)
+    return found
 
 
 def _match_samples(

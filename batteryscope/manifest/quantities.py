@@ -1,5 +1,6 @@
 """Numbers to predict, from a table or from the labels, beside the samples."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from batteryscope.config.targets import Quantity, QuantityTargets
 from batteryscope.errors import InputError
-from batteryscope.manifest.join_table import name_scans, read_values, remove_unit
+from batteryscope.manifest.join_table import name_scans, read_cells, read_values, remove_unit
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.table_numbers import NumberStyle, is_missing, parse_number
 
@@ -47,26 +48,17 @@ def attach_quantities(
         The table cannot be used, or no sample is left.
     """
     units = {settings.columns[q.name]: q.unit for q in settings.listed}
-    written, places, styles, rejects = read_values(
-        manifest, settings, units, root, "dataset.targets", NO_VALUE
-    )
+    written = read_values(manifest, settings, units, root, "dataset.targets", NO_VALUE)
+    rejects = list(written.rejects)
     values = manifest.copy()
     good = pd.Series(True, index=manifest.index)
     for quantity in settings.listed:
         column = settings.columns[quantity.name]
-        numbers = np.full(len(manifest), np.nan)
-        for i, (text, place) in enumerate(zip(written[column], places, strict=True)):
-            if not place:  # it has no row, which is said already
-                continue
-            value, problem = read_value(text, quantity, styles[column])
-            if value is None:
-                reason = OUTSIDE if "outside" in problem else NO_VALUE
-                detail = f"{place}: {column} {problem}"
-                rejects.append(Reject(str(manifest["path"].iloc[i]), reason, detail))
-            else:
-                numbers[i] = value
-        values[quantity.name] = numbers
-        good &= ~np.isnan(numbers)
+        read = partial(read_value, quantity=quantity, style=written.styles[column])
+        numbers, wrong = read_cells(manifest, written, column, 1, read, _name_reason)
+        rejects += wrong
+        values[quantity.name] = numbers[:, 0]
+        good &= ~np.isnan(numbers[:, 0])
     rejects = name_scans(rejects, manifest)
     if not good.any():
         first = next(r for r in rejects if r.reason in (NO_VALUE, OUTSIDE))
@@ -75,6 +67,10 @@ def attach_quantities(
             f"one, {first.path}: {first.detail}"
         )
     return values[good].reset_index(drop=True), rejects
+
+
+def _name_reason(problem: str) -> str:
+    return OUTSIDE if "outside" in problem else NO_VALUE
 
 
 def read_value(

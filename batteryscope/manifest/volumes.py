@@ -19,6 +19,7 @@ from batteryscope.manifest.inspect import ImageRecord, reject_unexpected
 from batteryscope.manifest.measure import make_thumbnail, measure_grey_levels
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.picture import AcquisitionMetadata, PictureError
+from batteryscope.readers.pixel_size import describe_unequal
 from batteryscope.readers.volume import Volume, find_extremes, show_with_8_bits
 from batteryscope.readers.volumes import open_volume
 
@@ -81,6 +82,8 @@ def inspect_volumes(
         orders[volume.order] += 1
         answers += [Reject(path, "missing_slices", gap) for gap in volume.missing]
         answers += [Reject(path, "left_out", words) for words in volume.left_out]
+        if edges_um := volume.size.unequal_um:
+            answers.append(Reject(path, "unclear_metadata", describe_unequal(edges_um)))
     for order, n_scans in sorted(orders.items()):
         if order:
             log.info("Slices of %s are sorted by %s.", count_of(n_scans, "scan"), order)

@@ -10,6 +10,7 @@ from typing import Any
 
 from batteryscope.readers.dicom_rescale import GROUPS, TAGS
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import PixelSize, measure_pixel
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # storage class of a DICOMDIR
 _DEFLATED = "1.2.840.10008.1.2.1.99"  # transfer syntax
@@ -18,7 +19,8 @@ _TAGS = [
     "ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames",
     "ManufacturerModelName", "Manufacturer", "PhotometricInterpretation", "SamplesPerPixel",
-    "BitsAllocated", "ModalityLUTSequence",
+    "BitsAllocated", "HighBit", "ModalityLUTSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit",
     *[f"{c}PaletteColorLookupTable{kind}" for c in ("Red", "Green", "Blue")
       for kind in ("Data", "Descriptor")],
     *[f"Segmented{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")],
@@ -73,7 +75,7 @@ class Frame:
     number
         Instance number, or the number of the frame within its stack; None if not stated.
     spacing_mm
-        Edge of a pixel; None if not stated.
+        Height and width of a pixel; None if not stated.
     thickness_mm
         Distance of slices as stated; None if not.
     """
@@ -83,7 +85,7 @@ class Frame:
     position: list[float]
     orientation: list[float]
     number: int | None
-    spacing_mm: float | None
+    spacing_mm: tuple[float, float] | None
     thickness_mm: float | None
 
     @property
@@ -143,9 +145,12 @@ def list_frames(header: Header) -> list[Frame]:
     ]
 
 
-def find_voxel_size(frame: Frame) -> float | None:
-    """Return the edge of a pixel in µm."""
-    return None if frame.spacing_mm is None else 1000 * frame.spacing_mm
+def find_voxel_size(frame: Frame, slice_spacing_um: float | None) -> PixelSize:
+    """Return the size of a pixel."""
+    if frame.spacing_mm is None:
+        return PixelSize(spacing_um=slice_spacing_um)
+    down, across = (1000 * edge for edge in frame.spacing_mm)  # first the distance of rows
+    return measure_pixel(across, down, slice_spacing_um)
 
 
 def find_instrument(header: Header) -> str | None:
@@ -179,7 +184,7 @@ def _read_frame(header: Header, index: int | None, groups: list[Any]) -> Frame:
         position if len(position) == 3 else [],
         orientation if len(orientation) == 6 else [],
         int(number[0]) if number else None,
-        spacing[0] if spacing and spacing[0] > 0 else None,
+        (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
         between[0] if between and between[0] > 0 else None,
     )
 

@@ -81,7 +81,8 @@ class AcquisitionMetadata:
     of the text strip at the lower edge. ``brightness`` and ``contrast`` are detector
     settings in the vendor's own units. ``original`` keeps every entry as it was written.
     ``unread_sidecar`` names a text file beside the picture in which nothing was understood,
-    ``writing`` how numbers and dates are written and which were left out.
+    ``unequal_edges_um`` width and height of a pixel that is no square, ``writing`` how numbers and
+    dates are written and which were left out.
     """
 
     pixel_size_um: float | None = None
@@ -96,6 +97,7 @@ class AcquisitionMetadata:
     instrument: str | None = None
     original: dict[str, str] = field(default_factory=dict)
     unread_sidecar: str | None = None
+    unequal_edges_um: tuple[float, float] | None = None
     writing: WritingEvidence = WritingEvidence()
 
     def complete_with(self, other: "AcquisitionMetadata") -> "AcquisitionMetadata":
@@ -131,6 +133,9 @@ class Picture:
         Whether the file showed colours, not only grey written in three channels.
     stated_bit_depth
         Bits in use after the file itself, None if it says nothing.
+    curve
+        What the file says about how a screen should bend its grey levels, which is not done:
+        ``gamma 1``, ``a transfer function``; "" if nothing.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -139,6 +144,7 @@ class Picture:
     n_pages: int = 1
     is_coloured: bool = False
     stated_bit_depth: int | None = None
+    curve: str = ""
 
     @property
     def levels(self) -> GreyLevels:
@@ -155,12 +161,14 @@ class Picture:
 class DecodedPage:
     """What a format's decoder returns: (H, W) or (H, W, 3) uint8 or uint16, before any scaling.
 
-    ``stated_bit_depth`` is what the file says about the bits in use, None if nothing.
+    ``stated_bit_depth`` is what the file says about the bits in use, None if nothing; ``curve``
+    as of :class:`Picture`.
     """
 
     array: npt.NDArray[Any]
     n_pages: int = 1
     stated_bit_depth: int | None = None
+    curve: str = ""
 
 
 @dataclass(frozen=True)

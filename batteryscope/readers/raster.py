@@ -27,6 +27,7 @@ _CLASSES: dict[str, Any] = {
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "BMP": b""}
 _MARKER_WITHIN_BYTES = 64
 _ORIENTATION = 274  # EXIF
+_USUAL_GAMMA = 0.05  # as near as this is the same, for libpng too
 _LATE_EXIF_WITHIN_BYTES = 100_000
 
 
@@ -92,7 +93,15 @@ def _decode(path: Path, name: str) -> DecodedPage:
         check_packing(path, image.size, len(image.getbands()))
         stored = _decode_stored(path, name, image)
         rules = PixelRules(orientation=_read_orientation(image, path, name))
-        return DecodedPage(show_as_viewer(stored, rules))
+        return DecodedPage(show_as_viewer(stored, rules), curve=_find_gamma(image))
+
+
+def _find_gamma(image: ImageFile.ImageFile) -> str:
+    """Say which gamma a PNG file states, if it is not that of every screen (sRGB, about 1/2.2)."""
+    gamma = image.info.get("gamma")
+    named = {"srgb", "icc_profile"} & set(image.info)  # these go before it
+    usual = named or not isinstance(gamma, float) or abs(2.2 * gamma - 1) < _USUAL_GAMMA
+    return "" if usual else f"gamma {gamma:g}"
 
 
 def _decode_stored(path: Path, name: str, image: ImageFile.ImageFile) -> Any:

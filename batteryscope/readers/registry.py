@@ -114,6 +114,7 @@ def read_picture(
         decoded.n_pages,
         shows_colour(decoded.array),
         decoded.stated_bit_depth,
+        decoded.curve,
     )
     return picture if bit_depth is None else use_bit_depth(path, picture, bit_depth)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from batteryscope.config.table_format import AUTO
 from batteryscope.errors import InputError
+from batteryscope.readers.table_decisions import note_date_order
 from batteryscope.readers.table_numbers import Cell
 from batteryscope.readers.table_text import Say
 from batteryscope.readers.written_values import EITHER_ORDER, parse_date_time
@@ -38,6 +39,15 @@ def find_date_order(
     InputError
         No date proves an order, or two prove different ones.
     """
+    is_day_first = _decide_order(name, cells, stated, where, say)
+    if any(isinstance(cell, str) and EITHER_ORDER.match(cell.strip()) for _, cell in cells):
+        note_date_order(where, "day_first" if is_day_first else "month_first")
+    return is_day_first
+
+
+def _decide_order(
+    name: str, cells: Sequence[Cell], stated: str, where: Path | str, say: Say
+) -> bool:
     if stated != AUTO:
         return stated == "day_first"
     day_first: Cell | None = None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
@@ -21,6 +22,7 @@ from batteryscope.readers.number_text import (
     read_decimal,
     tidy_number,
 )
+from batteryscope.readers.table_decisions import note_decimal_signs
 from batteryscope.readers.table_sheets import FormulaWithoutResult, Percentage
 from batteryscope.readers.table_text import Say
 
@@ -72,6 +74,19 @@ def find_styles(
     InputError
         A column could be read in two ways, or holds both signs. The sentence says what to write.
     """
+    styles = _decide_styles(columns, stated, where, say)
+    signs: dict[str, str] = {
+        name: styles[name].decimal
+        for name, cells in columns.items()
+        if any(isinstance(cell, str) and not is_missing(cell) for _, cell in cells)
+    }
+    note_decimal_signs(where, signs)
+    return styles
+
+
+def _decide_styles(
+    columns: Mapping[str, Sequence[Cell]], stated: str, where: Path | str, say: Say
+) -> dict[str, NumberStyle]:
     if stated != AUTO:
         return dict.fromkeys(columns, NumberStyle("," if stated == "," else ".", grouped=True))
     styles: dict[str, NumberStyle] = {}
@@ -136,6 +151,11 @@ def explain_no_number(name: str, cell: Any, style: NumberStyle | None = None) ->
     if isinstance(cell, FormulaWithoutResult):
         return (
             f"{name} is a formula without a stored result ({cell}); open and save the file in Excel"
+        )
+    if isinstance(cell, datetime | date | time | timedelta):
+        return (
+            f"{name} is '{cell}', a date or time (perhaps a number such as 1.5 that Excel took for "
+            "one); write the number"
         )
     style = style or NumberStyle()
     words = f"{name} is '{cell}', not a number with a decimal '{style.decimal}'"

@@ -58,7 +58,8 @@ def read_excel_lines(path: Path, sheet: str | int, say: Say) -> list[Line]:
     lines = list(cells.items())
     hidden = sum(page.row_dimensions[n].hidden for n, _ in lines if n in page.row_dimensions)
     if hidden:
-        log.warning("%s: %s are read like the others.", path, count_of(hidden, "hidden row"))
+        are = "is" if hidden == 1 else "are"
+        log.warning("%s: %s %s read like the others.", path, count_of(hidden, "hidden row"), are)
     return lines
 
 
@@ -111,7 +112,14 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
             f"{path}: there is no sheet {sheet!r}; give a name or a number from 0 "
             f"({say('sheet', '…')}): {', '.join(f'{i} {name}' for i, name in enumerate(names))}."
         )
-    return book.worksheets[names.index(sheet) if isinstance(sheet, str) else sheet]
+    page = book.worksheets[names.index(sheet) if isinstance(sheet, str) else sheet]
+    shown = [other for other in book.worksheets if other.sheet_state == "visible"]
+    if sheet == 0 and page not in shown and shown:  # people open the file and see another one
+        if computed:
+            words = "%s: its first sheet '%s' is hidden; '%s' is read (else state the name)."
+            log.warning(words, path, page.title, shown[0].title)
+        return shown[0]
+    return page
 
 
 def _describe(error: Exception) -> str:

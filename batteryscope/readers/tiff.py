@@ -16,6 +16,7 @@ from batteryscope.readers.picture import (
     PictureFormat,
     WritingStyle,
 )
+from batteryscope.readers.pixel_size import UNKNOWN_SIZE
 from batteryscope.readers.pixels import turn_size
 from batteryscope.readers.tescan_tags import TESCAN_TAG, find_tescan_text
 from batteryscope.readers.text_sidecar import LONGEST_TEXT_BYTES, decode_text
@@ -24,12 +25,14 @@ from batteryscope.readers.tiff_page import (
     choose_page,
     decode_page,
     open_tiff,
+    read_calibration,
     read_orientation,
 )
 from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.vendor_sidecars import interpret_vendor
 from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
 
+_SIGN_OFFSET = 32_768  # by which ImageJ stores numbers with a sign too high
 _ZEISS_TAGS, _FEI_TAGS = (34118,), (34680, 34682)
 
 
@@ -57,6 +60,12 @@ def _decode(path: Path, number: int) -> DecodedPage:
                 f"holds numbers of type {page.dtype}; save it as grey or RGB with 8 or 16 bits."
             )
             raise PictureError(path, "unsupported", detail)
+        if read_calibration(page).intercept <= -_SIGN_OFFSET:
+            detail = (
+                "holds numbers with a sign, as ImageJ stores them; save it as grey with 8 or 16 "
+                "bits."
+            )
+            raise PictureError(path, "unsupported", detail)
         return replace(decode_page(path, file, page), n_pages=n_pages)
 
 
@@ -75,11 +84,13 @@ def _read_metadata(
                     return found
             # A plain resolution tag is a print setting; only these two state a measured scale.
             measured = file.is_imagej or file.is_ome
-            pixel_um = find_voxel_size(file)[0] if measured else None
+            size = find_voxel_size(file) if measured else UNKNOWN_SIZE
         except Exception as error:  # a broken vendor tag must not cost the picture
             return AcquisitionMetadata(original={"vendor tag": f"not readable: {error}"})
         texts = {tag.name: tag.value for tag in page.tags if isinstance(tag.value, str)}
-        return AcquisitionMetadata(pixel_size_um=pixel_um, original=texts)
+        return AcquisitionMetadata(
+            pixel_size_um=size.edge_um, unequal_edges_um=size.unequal_um, original=texts
+        )
 
 
 def _read_text_tag(file: tifffile.TiffFile, codes: tuple[int, ...]) -> str:

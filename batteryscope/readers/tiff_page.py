@@ -19,14 +19,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from batteryscope.core.safe_text import first_line
+from batteryscope.readers.dicom_rescale import Rescale
 from batteryscope.readers.picture import MOST_PACKED, SMALL_BYTES, DecodedPage, PictureError
 from batteryscope.readers.pixels import PixelRules, show_as_viewer
+from batteryscope.readers.written_values import as_number
 
 # tifffile logs what it finds wrong with a file; here that becomes a reason to reject it.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_SAMPLE_VALUE, _ORIENTATION, _PHOTOMETRIC = 281, 274, 262
+_CURVES = (291, 301)  # GrayResponseCurve, TransferFunction
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
 _BYTE_COUNTS = (279, 325, 514)  # of strips, tiles, old JPEG
 _JPEG_COMPRESSIONS = (6, 7)
@@ -143,7 +146,8 @@ def decode_page(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) ->
         raise _damaged(
             path, f"decodes to the shape {array.shape}, not {size[1]} × {size[0]} pixels"
         )
-    return DecodedPage(apply_rules(path, array, rules), stated_bit_depth=find_stated_bits(page))
+    shown = apply_rules(path, array, rules)
+    return DecodedPage(shown, stated_bit_depth=find_stated_bits(page), curve=find_curve(page))
 
 
 def read_rules(path: Path, page: tifffile.TiffPage) -> PixelRules:
@@ -168,6 +172,22 @@ def read_rules(path: Path, page: tifffile.TiffPage) -> PixelRules:
         palette=palette,
         orientation=read_orientation(page),
     )
+
+
+def read_calibration(page: tifffile.TiffPage) -> Rescale:
+    """Return by which line ImageJ turns the numbers of a page into those that it shows.
+
+    TIFF files of ImageJ hold numbers with a sign 32768 too high, and the line says so.
+    """
+    file = page.parent
+    described = file.imagej_metadata if file.is_imagej else None
+    grey = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and page.bitspersample == 16
+    if not described or not grey or page.dtype is None or page.dtype.kind != "u":
+        return Rescale()
+    intercept, slope = (as_number(described.get(name)) for name in ("c0", "c1"))
+    if described.get("cf") != 0 or intercept is None or not slope or slope < 0:
+        return Rescale()
+    return Rescale(slope, intercept)
 
 
 def apply_rules(path: Path, array: NDArray[Any], rules: PixelRules) -> NDArray[Any]:
@@ -203,6 +223,11 @@ def find_stated_bits(page: tifffile.TiffPage) -> int | None:
     # Some programs write the highest value of the picture instead; that says nothing.
     is_limit = 255 <= highest < 2**16 and highest & (highest + 1) == 0
     return highest.bit_length() if is_limit else None
+
+
+def find_curve(page: tifffile.TiffPage) -> str:
+    """Say by what a screen should bend the grey levels; "" if by nothing."""
+    return "a transfer function" if any(tag in page.tags for tag in _CURVES) else ""
 
 
 def check_segments(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) -> None:

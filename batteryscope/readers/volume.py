@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from batteryscope.core.counted import count_of
 from batteryscope.readers.grey_scale import choose_bits
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import UNKNOWN_SIZE, PixelSize
 
 # Grey levels that CT reconstructions are written with; Scanco and DICOM files are signed.
 KNOWN_TYPES = ("uint8", "uint16", "int16", "float32")
@@ -31,10 +32,8 @@ class Volume:
         Of the grey levels, one of :data:`KNOWN_TYPES`.
     load
         Reads slice z, counted from 0; use :meth:`read_slice`, which checks what comes.
-    voxel_size_um
-        Edge of a voxel within the slice; None if the file does not say.
-    slice_spacing_um
-        Distance of neighbouring slices; None if the file does not say.
+    size
+        Edge of a voxel within the slice, and distance of neighbouring slices, as the file says.
     instrument
         Scanner, if stated.
     missing
@@ -52,13 +51,22 @@ class Volume:
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     load: Callable[[int], NDArray[Any]]
-    voxel_size_um: float | None = None
-    slice_spacing_um: float | None = None
+    size: PixelSize = UNKNOWN_SIZE
     instrument: str | None = None
     missing: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     order: str = ""
     stated_bits: int | None = None
+
+    @property
+    def voxel_size_um(self) -> float | None:
+        """Edge of a voxel within the slice; None if the file does not say, or it is no square."""
+        return self.size.edge_um
+
+    @property
+    def slice_spacing_um(self) -> float | None:
+        """Distance of neighbouring slices; None if the file does not say."""
+        return self.size.spacing_um
 
     def read_slice(self, z: int) -> NDArray[Any]:
         """Return slice ``z`` as (rows, columns).
@@ -97,6 +105,13 @@ class Volume:
         return values
 
 
+def describe_curve(curve: str) -> tuple[str, ...]:
+    """Say that what a screen should do to grey levels is not done; nothing if it is nothing."""
+    return (
+        (f"{curve}, which its slices state, is left out: levels count as stored.",) if curve else ()
+    )
+
+
 def check_type(path: Path, dtype: DTypeLike) -> np.dtype[Any]:
     """Return the type of grey levels in the byte order of this machine.
 
@@ -122,8 +137,7 @@ def make_raw_volume(
     dtype: DTypeLike,
     kind: str,
     convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
-    voxel_size_um: float | None = None,
-    slice_spacing_um: float | None = None,
+    size: PixelSize = UNKNOWN_SIZE,
     instrument: str | None = None,
 ) -> Volume:
     """Describe slices that lie one after the other in a file.
@@ -145,7 +159,7 @@ def make_raw_volume(
         Name of the format, for messages.
     convert
         What is done to the numbers of a slice.
-    voxel_size_um, slice_spacing_um, instrument
+    size, instrument
         As in :class:`Volume`.
 
     Raises
@@ -156,12 +170,12 @@ def make_raw_volume(
     stored, native = np.dtype(dtype), check_type(path, dtype)
     n_pixels = shape[1] * shape[2]
     slice_bytes = n_pixels * stored.itemsize
-    size = path.stat().st_size
-    if size < offset + shape[0] * slice_bytes:
-        whole = max(0, size - offset) // max(1, slice_bytes)
+    present = path.stat().st_size
+    if present < offset + shape[0] * slice_bytes:
+        whole = max(0, present - offset) // max(1, slice_bytes)
         detail = (
             f"this {kind} file ends in the middle: its header announces {shape[0]} slices, "
-            f"{whole} are complete ({size} of {offset + shape[0] * slice_bytes} bytes); "
+            f"{whole} are complete ({present} of {offset + shape[0] * slice_bytes} bytes); "
             "copy it again."
         )
         raise PictureError(path, "truncated", detail)
@@ -176,7 +190,7 @@ def make_raw_volume(
         values = values.reshape(shape[1:]).astype(native, copy=False)
         return values if convert is None else convert(values)
 
-    return Volume(path, shape, native, load, voxel_size_um, slice_spacing_um, instrument)
+    return Volume(path, shape, native, load, size, instrument)
 
 
 def find_extremes(volume: Volume) -> tuple[float, float]:

@@ -1,12 +1,17 @@
 """Volumes that programs saved as arrays: NumPy files and zarr stores, axes (slice, row, column)."""
 
+import math
+import os
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from batteryscope.core.counted import count_of
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import UNKNOWN_SIZE, PixelSize, measure_pixel
 from batteryscope.readers.pixels import keep_axes
 from batteryscope.readers.volume import Volume, check_type, make_raw_volume
 from batteryscope.readers.written_values import as_positive, find_um_per_unit
@@ -55,10 +60,10 @@ def open_zarr(path: Path) -> Volume:
 
     try:
         store: Any = zarr.open(path, mode="r")
-        scale: Sequence[float | None] = (None, None)
+        size = UNKNOWN_SIZE
         names: Sequence[str] | None = None
         if not hasattr(store, "shape"):
-            store, names, scale = _open_finest(path, store)
+            store, names, size = _open_finest(path, store)
         full = tuple(int(n) for n in store.shape)
         chunks = tuple(int(n) for n in store.chunks)
     except PictureError:
@@ -75,6 +80,10 @@ def open_zarr(path: Path) -> Volume:
         raise PictureError(path, "unsupported", detail)
     shape, native = _check_axes(path, full), check_type(path, store.dtype)
     axis = _find_slice_axis(full, shape)
+    lost = _count_lost_chunks(path / store.path, store, axis)
+    if lost.chunks == lost.of:
+        detail = f"holds none of its {lost.of} chunks; copy it again."
+        raise PictureError(path, "truncated", detail)
     if np.prod([min(c, n) for c, n in zip(chunks, full, strict=True)]) > 2**28:
         detail = f"is written in chunks of {chunks} numbers; write it with one slice per chunk."
         raise PictureError(path, "too_large", detail)
@@ -89,13 +98,40 @@ def open_zarr(path: Path) -> Volume:
             raise PictureError(path, "truncated", detail) from None
         return values.reshape(shape[1:]).astype(native, copy=False)
 
-    return Volume(path, shape, native, load, scale[0], scale[1])
+    missing = (lost.describe(store.fill_value),) if lost.chunks else ()
+    return Volume(path, shape, native, load, size, missing=missing)
 
 
-def _open_finest(
-    path: Path, group: Any
-) -> tuple[Any, Sequence[str] | None, tuple[float | None, float | None]]:
-    """Return the first array of an OME-Zarr group, its axes, and pixel and slice size in µm."""
+class _LostChunks(NamedTuple):
+    """How many chunks of a store have no file, of how many, and the first slice that lacks some."""
+
+    chunks: int
+    of: int
+    first: int
+
+    def describe(self, level: Any) -> str:
+        return (
+            f"of its {count_of(self.of, 'chunk')} {self.chunks} are not there, the first in slice "
+            f"{self.first}; their grey levels count as {level}. Copy the store again, unless "
+            "nothing was measured there (programs leave out chunks without any content)."
+        )
+
+
+def _count_lost_chunks(folder: Path, store: Any, axis: int) -> _LostChunks:
+    """Look for the file of every chunk; without one zarr answers with its fill value."""
+    edges = store.shards or store.chunks
+    grid = [range(-(-length // edge)) for length, edge in zip(store.shape, edges, strict=True)]
+    lost = [
+        place
+        for place in product(*grid)
+        if not os.path.exists(f"{folder}/{store.metadata.encode_chunk_key(place)}")  # noqa: PTH110
+    ]
+    first = min((place[axis] * edges[axis] for place in lost), default=0)
+    return _LostChunks(len(lost), math.prod(map(len, grid)), first)
+
+
+def _open_finest(path: Path, group: Any) -> tuple[Any, Sequence[str], PixelSize]:
+    """Return the first array of an OME-Zarr group, its axes, and pixel and slice size."""
     attributes = dict(group.attrs)
     described = attributes.get("ome", attributes)
     scales = described.get("multiscales") if isinstance(described, Mapping) else None
@@ -111,6 +147,10 @@ def _open_finest(
     names = [str(a["name"] if isinstance(a, Mapping) else a).lower() for a in axes]
     if len(names) != len(array.shape):
         detail = f"names {len(names)} axes, but its array has {len(array.shape)}; write it again."
+        raise PictureError(path, "unsupported", detail)
+    in_space = "".join(name for name in names if name in ("x", "y", "z"))
+    if in_space not in ("zyx", "yx"):
+        detail = f"has its axes in the order {', '.join(names)}; write it with z, y, x last."
         raise PictureError(path, "unsupported", detail)
     sizes = [1.0] * len(names)
     known = False
@@ -128,7 +168,7 @@ def _open_finest(
         um = find_um_per_unit(units[place])
         return None if um is None else as_positive(sizes[place] * um)
 
-    return array, names, (find("x"), find("z"))
+    return array, names, measure_pixel(find("x"), find("y"), find("z"))
 
 
 def _find_slice_axis(full: tuple[int, ...], shape: tuple[int, int, int]) -> int:

@@ -103,11 +103,14 @@ def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) 
     first = _read_pixels(frames[0].header, frames[0].index)
     tags = frames[0].header.tags
     dtype = choose_type(first.dtype, tags, steps)
+    padding = [_find_padding(frame.header, first.dtype) for frame in frames]
 
     def load(z: int) -> NDArray[Any]:
         shown = _read_pixels(frames[z].header, frames[z].index)
-        # A slice that is stored otherwise is left as it is: read_slice refuses it.
-        return steps[z].apply(shown, dtype) if shown.dtype == first.dtype else shown
+        if shown.dtype != first.dtype:
+            return shown  # a slice that is stored otherwise is left as it is: read_slice refuses it
+        levels = steps[z].apply(shown, dtype)
+        return levels if padding[z] is None else _darken(levels, shown, padding[z])
 
     bits = tags.get("BitsStored")
     plain = first.dtype == np.uint16 and all(step == Rescale() for step in steps)
@@ -117,14 +120,37 @@ def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) 
         (len(frames), *first.shape),
         check_type(path, dtype),
         load,
-        find_voxel_size(frames[0]),
-        ordered.spacing_um,
+        find_voxel_size(frames[0], ordered.spacing_um),
         find_instrument(frames[0].header),
         ordered.missing,
         (*left_out, *ordered.left_out),
         ordered.order,
         stated,
     )
+
+
+def _find_padding(header: Header, dtype: np.dtype[Any]) -> tuple[int, int] | None:
+    """Return which numbers, as :func:`_read_pixels` gives them, stand for no measurement."""
+    kind = str(header.tags.get("PhotometricInterpretation", "")).strip()
+    ends = [header.numbers(f"PixelPadding{name}")[:1] for name in ("Value", "RangeLimit")]
+    values = np.array([int(number) for end in ends for number in end])
+    bits = header.integer("BitsStored") or 8 * dtype.itemsize
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.kind == "i" else (0, 2**bits - 1)
+    if not ends[0] or dtype.kind not in "iu" or not kind.startswith("MONOCHROME"):
+        return None
+    if values.min() < low or values.max() > high:
+        return None  # no pixel can hold it
+    if kind == "MONOCHROME1":
+        values = invert(values.astype(dtype), bits)
+    return int(values.min()), int(values.max())
+
+
+def _darken(levels: NDArray[Any], shown: NDArray[Any], padding: tuple[int, int]) -> NDArray[Any]:
+    """Make what stands for no measurement as dark as the darkest level of the slice."""
+    outside = (shown >= padding[0]) & (shown <= padding[1])
+    if not outside.any() or outside.all():
+        return levels
+    return np.where(outside, levels[~outside].min(), levels)
 
 
 def _read_rescale(header: Header) -> list[Rescale]:
@@ -142,6 +168,13 @@ def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     size = header.integer("Columns"), header.integer("Rows")
+    bits = header.integer("BitsStored")
+    if bits and header.numbers("HighBit") not in ([], [bits - 1]):
+        detail = (
+            f"its {bits} bits end at bit {header.integer('HighBit')} (HighBit), which is not read; "
+            "export it again."
+        )
+        raise PictureError(header.file, "unsupported", detail)
     n_bytes = header.integer("BitsAllocated", 8) // 8 * header.integer("SamplesPerPixel", 1)
     check_packing(header.file, size, max(1, n_bytes))
     try:
@@ -171,7 +204,7 @@ def _read_pixels(header: Header, frame: int | None) -> NDArray[Any]:
     try:
         if kind == "PALETTE COLOR":
             colours = apply_color_lut(stored, header.tags)[..., :3]
-            wide = colours.dtype.itemsize > 1
+            wide = int(colours.max(initial=0)) > 255  # some programs wrote 8 bits into the 16
             return to_luminance((colours >> 8 if wide else colours).astype(np.uint8))
         if stored.ndim == 3 and stored.shape[2] == 3:
             return to_luminance(stored)

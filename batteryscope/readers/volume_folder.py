@@ -13,8 +13,8 @@ from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.pixels import to_luminance
 from batteryscope.readers.registry import is_picture_name, read_page, read_size
-from batteryscope.readers.volume import Volume, check_type
-from batteryscope.readers.volume_tiff import read_slice_facts, read_tiff_slice
+from batteryscope.readers.volume import Volume, check_type, describe_curve
+from batteryscope.readers.volume_tiff import SliceFacts, read_slice_facts, read_tiff_slice
 
 _LAST_NUMBER = re.compile(r"^(.*?)([0-9]+)([^0-9]*)$")
 _COPY = re.compile(
@@ -70,17 +70,18 @@ def open_slice_folder(path: Path, names: Sequence[str] | None = None) -> Volume:
             raise PictureError(path, "wrong_size", detail)
     first = _read(files[0])
     is_tiff = files[0].suffix.lower() in _TIFF_SUFFIXES
-    voxel_um, stated_bits = read_slice_facts(files[0]) if is_tiff else (None, None)
+    facts = read_slice_facts(files[0]) if is_tiff else SliceFacts(curve=read_page(files[0]).curve)
+    left_out += describe_curve(facts.curve)
     return Volume(
         path,
         (len(files), *first.shape),
         first.dtype,
         lambda z: _read(files[z]),
-        voxel_um,
+        facts.size,
         missing=find_gaps(ordered),
         left_out=tuple(left_out),
         order="file name",
-        stated_bits=stated_bits,
+        stated_bits=facts.stated_bits,
     )
 
 

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import measure_pixel
 from batteryscope.readers.volume import Volume, make_raw_volume
 
 SIGNATURE = b"CTDATA-HEADER_V1"
@@ -39,9 +40,7 @@ def open_isq(path: Path) -> Volume:
             "export it again."
         )
         raise PictureError(path, "unsupported", detail)
-    dx_um, _, dz_um = (
-        um / n if um > 0 else None for um, n in zip(sizes_um, (nx, ny, nz), strict=True)
-    )
+    edges_um = (um / n if um > 0 else None for um, n in zip(sizes_um, (nx, ny, nz), strict=True))
     # What lies behind the last slice fills the last block.
     return make_raw_volume(
         path,
@@ -49,7 +48,6 @@ def open_isq(path: Path) -> Volume:
         (nz, ny, nx),
         "<i2",
         "ISQ",
-        voxel_size_um=dx_um,
-        slice_spacing_um=dz_um,
+        size=measure_pixel(*edges_um),
         instrument=f"Scanco scanner {scanner}",
     )

@@ -4,13 +4,15 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from batteryscope.readers.dicom_rescale import choose_type
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.pixel_size import UNKNOWN_SIZE, PixelSize
 from batteryscope.readers.pixels import to_luminance, turn_size
 from batteryscope.readers.tiff_page import (
     apply_rules,
@@ -18,13 +20,15 @@ from batteryscope.readers.tiff_page import (
     choose_page,
     decode_page,
     explain_errors,
+    find_curve,
     find_stated_bits,
     list_full_pages,
     open_tiff,
+    read_calibration,
     read_rules,
 )
 from batteryscope.readers.tiff_units import find_voxel_size
-from batteryscope.readers.volume import Volume, check_type, make_raw_volume
+from batteryscope.readers.volume import Volume, check_type, describe_curve, make_raw_volume
 
 _SEPARATE = 2  # TIFF tag 284: colours in planes
 _COLOURS = (2, 6)  # TIFF tag 262: RGB, YCbCr
@@ -87,7 +91,7 @@ def open_tiff_stack(path: Path) -> Volume:
 
 def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
     first = as_page(file, 0)
-    voxel_um, spacing_um = find_voxel_size(file)
+    size = find_voxel_size(file)
     if _has_planes(first):
         raise PictureError(path, "unsupported", _describe_planes(first))
     full = list_full_pages(file)
@@ -99,6 +103,7 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
             _check_one_size(path, file, full)
             detail = f"holds {len(series)} series of pages; export each into a file of its own."
             raise PictureError(path, "unsupported", detail)
+        full = _list_ome_pages(path, file, series[0]) if file.is_ome else full
         is_coloured = int(first.photometric) in _COLOURS
         shape = _find_slice_shape(path, series[0], is_coloured)
         offset = None if is_coloured else series[0].dataoffset
@@ -106,19 +111,20 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
     rules = read_rules(path, page)
     narrow = rules.palette is not None or page.bitspersample < 8
     stored: Any = np.uint8 if narrow else page.dtype
-    dtype = check_type(path, stored)
+    step = read_calibration(page)
+    dtype = choose_type(check_type(path, stored), {}, [step])
     depth, height, width = shape
     turned = (depth, *turn_size((height, width), rules.orientation))
-    bits = find_stated_bits(page)
+    bits, curve = find_stated_bits(page), describe_curve(find_curve(page))
     if offset is not None:
         stored = np.dtype(page.dtype).newbyteorder(file.byteorder)
 
         def convert(values: NDArray[Any]) -> NDArray[Any]:
-            return to_luminance(apply_rules(path, values, rules))
+            return step.apply(to_luminance(apply_rules(path, values, rules)), dtype)
 
         raw = make_raw_volume(path, int(offset), shape, stored, "TIFF", convert)
         # The numbers of a palette have another type than its colours.
-        return Volume(path, turned, dtype, raw.load, voxel_um, spacing_um, stated_bits=bits)
+        return Volume(path, turned, dtype, raw.load, size, left_out=curve, stated_bits=bits)
     if len(full) < depth:
         detail = f"announces {depth} slices but holds {len(full)} pages; copy it again."
         raise PictureError(path, "truncated", detail)
@@ -129,7 +135,7 @@ def _describe_stack(path: Path, file: tifffile.TiffFile) -> Volume:
         with lock, explain_errors(path):
             return _decode(path, kept, as_page(kept, full[z]))
 
-    return Volume(path, turned, dtype, load, voxel_um, spacing_um, stated_bits=bits)
+    return Volume(path, turned, dtype, load, size, left_out=curve, stated_bits=bits)
 
 
 def _find_slice_shape(path: Path, series: Any, is_coloured: bool) -> tuple[int, int, int]:
@@ -150,6 +156,23 @@ def _find_slice_shape(path: Path, series: Any, is_coloured: bool) -> tuple[int, 
         "one channel of one time."
     )
     raise PictureError(path, "unsupported", detail)
+
+
+def _list_ome_pages(path: Path, file: tifffile.TiffFile, series: Any) -> list[int]:
+    """Return the pages in the order of the slices, which OME-XML may say (TiffData)."""
+    numbers = []
+    for z, page in enumerate(series.pages):
+        if page is None:
+            detail = (
+                f"announces {len(series.pages)} slices, but number {z} is not there; copy it again."
+            )
+            raise PictureError(path, "truncated", detail)
+        if page.parent is not file:
+            other = page.parent.filehandle.name
+            detail = f"has slices in another file ({other}); export them into one file."
+            raise PictureError(path, "unsupported", detail)
+        numbers.append(int(page.index))
+    return numbers
 
 
 def _check_one_size(path: Path, file: tifffile.TiffFile, numbers: Sequence[int]) -> tuple[int, int]:
@@ -193,12 +216,22 @@ def read_tiff_slice(path: Path) -> NDArray[Any]:
         return _decode(path, file, choose_page(file)[0])
 
 
-def read_slice_facts(path: Path) -> tuple[float | None, int | None]:
-    """Return pixel size in µm and the bits in use that a TIFF slice states."""
+class SliceFacts(NamedTuple):
+    """What a slice says of itself: its size, the bits in use, how a screen should bend levels."""
+
+    size: PixelSize = UNKNOWN_SIZE
+    stated_bits: int | None = None
+    curve: str = ""
+
+
+def read_slice_facts(path: Path) -> SliceFacts:
+    """Return what a TIFF slice states."""
     with open_tiff(path) as file:
-        return find_voxel_size(file)[0], find_stated_bits(choose_page(file)[0])
+        page = choose_page(file)[0]
+        return SliceFacts(find_voxel_size(file), find_stated_bits(page), find_curve(page))
 
 
 def _decode(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage) -> NDArray[Any]:
     values = to_luminance(decode_page(path, file, page).array)
-    return values.astype(check_type(path, values.dtype), copy=False)
+    step = read_calibration(page)
+    return step.apply(values, choose_type(check_type(path, values.dtype), {}, [step]))

@@ -19,6 +19,7 @@ from batteryscope.config.table_data import (
 )
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_json
+from batteryscope.readers.table_decisions import simplify_signs
 from batteryscope.readers.table_lines import LostCell
 from batteryscope.readers.table_numbers import (
     NumberStyle,
@@ -129,14 +130,13 @@ def list_decimal_signs(
     """Tell the decimal sign that was decided for every file with text: one, or one per column."""
     signs: dict[str, str | dict[str, str]] = {}
     for file, table in tables:
-        found = {
+        found: dict[str, str] = {
             name: style.decimal
             for name, style in find_file_styles(file, table, settings).items()
             if any(isinstance(cell, str) and not is_missing(cell) for cell in table[name])
         }
         if found:
-            one = len(set(found.values())) == 1
-            signs[file.path] = next(iter(found.values())) if one else dict(found)
+            signs[file.path] = simplify_signs(found)
     return signs
 
 
