@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
+from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure, order_colours
 from batteryscope.evaluation.regression_metrics import read_target
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
         unit = mine["unit"].iloc[0]
         physics = curves[(curves["arm"] == "physics") & (curves["unit"] == unit)]
         names = sorted(set(mine["class"]), key=_as_number, reverse=True)
-        for number, name in enumerate(names):
-            colour = SERIES[number % len(SERIES)]
+        for name, colour in zip(names, order_colours(len(names)), strict=True):
             part = mine[mine["class"] == name].sort_values("c_rate")
             axes.plot(part["c_rate"], part["predicted"], "-", color=colour, label=f"{name}")
             axes.fill_between(
@@ -157,12 +156,13 @@ def draw_trade_off(
         for row, (arm, unit) in enumerate(((by_mass, "Ah/kg"), (by_volume, "Ah/L"))):
             axes = panels[row, column]
             mine = curves[(curves["arm"] == arm) & (curves["unit"] == unit)]
-            for number, (rate, part) in enumerate(mine.groupby("c_rate")):
+            rates = list(mine.groupby("c_rate"))
+            for (rate, part), colour in zip(rates, order_colours(len(rates)), strict=True):
                 x = part["class"].map(_as_number)
                 order = np.argsort(x.to_numpy())
                 axes.plot(
                     x.to_numpy()[order], part[value].to_numpy()[order], "-o", ms=3,
-                    color=SERIES[number % len(SERIES)], label=f"{float(str(rate)):g}C",
+                    color=colour, label=f"{float(str(rate)):g}C",
                 )  # fmt: skip
             axes.set_ylim(bottom=0)
             axes.grid(axis="y")

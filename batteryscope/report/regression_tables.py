@@ -39,6 +39,22 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
 
 
+def find_best_baseline(evidence: RegressionEvidence) -> tuple[str, float] | None:
+    """Return name and MAPE (percent) of the best baseline at what the main arm predicts."""
+    own = evidence.comparison[evidence.comparison["arm"] == evidence.main_arm]
+    targets = sorted(set(own["target"]) - {""})
+    errors = {
+        baseline.in_sentence: [
+            pick(evidence.comparison, BASELINE_PREFIX + name, target=target)[0]
+            for target in targets
+        ]
+        for name, baseline in OF_CAPACITIES.items()
+    }
+    means = {name: float(np.mean(of_targets)) for name, of_targets in errors.items() if of_targets}
+    known = {name: mean for name, mean in means.items() if np.isfinite(mean)}
+    return min(known.items(), key=lambda item: item[1]) if known else None
+
+
 def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
     """Errors of networks, proxies and physics on the same test images, unit by unit."""
     images = evidence.images[evidence.images["role"] == "test"]
