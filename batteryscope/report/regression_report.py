@@ -12,7 +12,7 @@ from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import find_git_commit
 from batteryscope.report import regression_tables as tables
@@ -107,7 +107,7 @@ def say_result(evidence: RegressionEvidence) -> str:
     arm = evidence.main_arm
     mape, sd = pick(evidence.comparison, arm)
     mae, _ = pick(evidence.comparison, arm, "mae")
-    unit = evidence.plan.main.recipe.model.outputs
+    unit = show_unit(str(evidence.plan.main.recipe.model.outputs))
     spread = f" ± {sd:.1f}" if sd == sd else ""
     n = evidence.images.loc[
         (evidence.images["arm"] == arm) & (evidence.images["role"] == "test"), "specimen_id"
