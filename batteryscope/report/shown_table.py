@@ -9,7 +9,8 @@ import pandas as pd
 LETTER_EM = 0.65
 TABLE_REM = 0.92
 PADDING_EM = 1.2
-NUMBER_PADDING_EM = 1.7
+NUMBER_PADDING_EM = 1.9
+BAR_EM = 6.0  # as in base.css.j2
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
 TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 84, 100, 130)
@@ -34,7 +35,11 @@ class ShownTable:
     @property
     def widths_em(self) -> tuple[float, ...]:
         """For every column the least width of its content, at which nothing is cut."""
-        return tuple(round(LETTER_EM * self._count_letters(i), 2) for i in range(len(self.columns)))
+        barred = {column for _, column in self.bars or ()}
+        return tuple(
+            round(max(LETTER_EM * self._count_letters(i), BAR_EM if i in barred else 0), 2)
+            for i in range(len(self.columns))
+        )
 
     @property
     def need(self) -> int:
