@@ -22,8 +22,8 @@ from batteryscope.config.learning import (
     ModelSettings,
     TrainSettings,
 )
+from batteryscope.config.merge import change_settings
 from batteryscope.config.preprocess import PreprocessSettings
-from batteryscope.config.project import change_settings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
 from batteryscope.config.targets import choose_targets

@@ -27,6 +27,7 @@ from batteryscope.planning.layout import lay_out_study
 from batteryscope.answers.study_modules import TRACK_SEARCH, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
+from batteryscope.core.run_options import RUN_OPTIONS, describe_options
 from batteryscope.core.safe_text import show_controls
 from batteryscope.core.disk_space import (
     check_free_space,
@@ -43,6 +44,7 @@ from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
 from batteryscope.workflow.run_claim import claim_folder, describe_release
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
+from batteryscope.workflow.replaced_results import Publication, check_replaced
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 # With one of these Snakemake shows something and does no work.
@@ -121,6 +123,13 @@ try:
             wanted,
             ASKED.targets,
         )
+    if IS_RUN or (ASKED.dryrun and workflow.is_main_process):
+        origins = {
+            name: Publication(study.data_origin, study.paper_role == "source")
+            for name, study in PROJECT.studies.items()
+        }
+        for told in check_replaced(REPORTS, origins, ASKED.targets, PROJECT.replace):
+            print(show_controls(told), file=sys.stderr)
 except BatteryscopeError as error:
     refuse(error)
 
@@ -151,6 +160,12 @@ if PROJECT.tracking.enabled:
     os.environ[ADDRESS] = pass_credentials(address)
 else:
     os.environ[ADDRESS] = ""
+
+# Reports say how to repeat a run; other words for the same settings make no report anew.
+if workflow.is_main_process:
+    os.environ[RUN_OPTIONS] = describe_options(
+        workflow.config_settings.configfiles, ASKED.config or [], Path.cwd()
+    )
 
 for study_name in STUDIES:
     forget_stale_publication(

@@ -81,16 +81,42 @@ def note_end():
             note_results(list_outputs(workflow.dag.finished_jobs) + list_fits())
 
 
+def list_pages():
+    """What a person reads of all that was asked for: reports of studies, pages of searches."""
+    pages = []
+    for job in workflow.dag.jobs:
+        if job.rule.name == "publish_study":
+            pages.append(REPORTS / job.wildcards.study / "report.html")
+        elif job.rule.name == "summarise_search":
+            pages.append(Path(job.output.summary) / "search.html")
+    return [page for page in sorted(pages) if page.is_file()]
+
+
+SUCCEEDED = []  # filled by a run that did its work
+
+
 def finish_run():
     """End a run that seems to have succeeded with a sentence and a status if it has not."""
     note_end()
     if gaps := find_gaps():
         sys.exit(f"ERROR: {gaps}")
+    SUCCEEDED.append(True)
+
+
+def tell_pages():
+    """Name the pages, after everything that Snakemake says: the last line is what people want."""
+    pages = list_pages()
+    if len(pages) > 1 and (REPORTS / "index.html").is_file():
+        pages.append(REPORTS / "index.html")
+    for page in pages:
+        print(f"Report: {show_controls(page.as_posix())}", file=sys.stderr, flush=True)
 
 
 def finish_idle_run():
     """The same where nothing had to be done, for which Snakemake has no hook."""
     dag = workflow.dag
+    if SUCCEEDED and os.getpid() == MAIN_PROCESS:
+        return tell_pages()
     idle = dag is not None and not any(dag.needrun_jobs(exclude_finished=False))
     if not idle or os.getpid() != MAIN_PROCESS:
         return
@@ -98,6 +124,7 @@ def finish_idle_run():
     if gaps := find_gaps():
         print(f"ERROR: {gaps}", file=sys.stderr, flush=True)
         os._exit(1)  # the status is decided already
+    tell_pages()
 
 
 MAIN_PROCESS = os.getpid()

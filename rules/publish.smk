@@ -23,6 +23,6 @@ rule publish_study:
     message:
         "{wildcards.study}: publish models and report"
     shell:
-        "python workflow_scripts/publish_study.py --study {wildcards.study:q} "
+        "python workflow_scripts/publish_study.py --study {wildcards.study:q} --settings {params.study:q} "
         "--bundle {input.bundle:q} --report {input.report:q} --models models --reports reports "
         "--out {output.published:q} --log {log:q}"

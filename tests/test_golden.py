@@ -7,8 +7,11 @@ numbers or sentences renews what is stored, in a commit of its own::
     python -m tests.golden.renew
 """
 
+from pathlib import Path
+
 import pytest
 
+from tests.browser_pages import find_chromium, measure_pages
 from tests.conftest import Sandbox
 from tests.golden.project import (
     STUDIES,
@@ -20,6 +23,7 @@ from tests.golden.project import (
     run_programs,
 )
 
+WIDTHS_PX = (400, 1000, 1400)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -37,6 +41,20 @@ def test_a_study_publishes_what_is_stored(
     run_programs(sandbox.root, programs[study])
     lines = list_differences(read_stored(study), collect_results(sandbox.root, study))
     assert not lines, "\n".join([f"{study}: {len(lines)} differences", *lines[:20]])
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+def test_no_cell_is_cut_at_any_width_or_on_paper(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]], tmp_path: Path
+) -> None:
+    reports = planned[0].root / "reports"
+    pages = {p.parent.name: p.read_text() for p in sorted(reports.glob("*/report.html"))}
+    assert pages
+    for found in measure_pages(pages, WIDTHS_PX, tmp_path):
+        assert found["cells"] > 20, found
+        assert not found["cut"], found
+        assert not found["column"], found
+        assert found["wide"] <= 0, found
 
 
 def test_a_difference_is_told_by_its_place() -> None:

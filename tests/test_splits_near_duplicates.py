@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from batteryscope.errors import LeakageError
+from batteryscope.config.split import SplitSettings
+from batteryscope.errors import InputError, LeakageError
 from batteryscope.manifest.frames import write_frames
 from batteryscope.manifest.measure import make_thumbnail
 from batteryscope.splits.audit import audit_split, check_unseen
+from batteryscope.splits.kept_together import advise_on_twins, split_together
 from batteryscope.splits.near_duplicates import (
     PAIR_COLUMNS,
     find_overlaps,
@@ -207,3 +209,30 @@ def test_program(tmp_path, capsys):
     assert run(tmp_path, manifest, '{"scheme": "ordered", "near_duplicates": "ignore"}') == 0
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert any("not known for all images of a, b" in text for text in audit["warnings"])
+
+
+@pytest.mark.parametrize("linked", [[1, 2], [1, 2, 3, 4, 5]])
+def test_advice_on_near_duplicates_is_tried_before_it_is_given(linked):
+    names = [f"{c}{i}" for c in "ab" for i in range(6)]
+    samples = pd.DataFrame({"sample_id": names, "class": [name[0] for name in names]})
+    groups = pd.Series(names, index=names, name="group_id")
+    pairs = pd.DataFrame(
+        [("a0", f"a{i}", 0.99, 0.99) for i in linked],
+        columns=["sample_a", "sample_b", "similarity", "shared_field"],
+    )
+    settings = SplitSettings()
+    advice = advise_on_twins(samples, groups, pairs, settings)
+    if len(linked) == 2:
+        assert "it was tried: the groups suffice" in advice
+        split = split_together(samples, groups, pairs, settings)
+        assert len(set(split.loc[split["sample_id"].isin(["a0", "a1", "a2"]), "role"])) == 1
+        return
+    assert "the 6 images of the class 'a' become one group" in advice
+    assert "near_duplicates: ignore" in advice
+    with pytest.raises(InputError, match="leaves too few groups") as error:
+        split_together(samples, groups, pairs, settings)
+    assert "split.group" not in str(error.value)
+    # Where there are too few images anyway, near-duplicates are not to blame.
+    few = samples[samples["sample_id"].isin(["a0", "a1", "b0", "b1"])]
+    with pytest.raises(InputError, match="has only 2 images"):
+        split_together(few, groups[few["sample_id"]], pairs[:1], settings)

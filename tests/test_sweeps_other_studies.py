@@ -142,7 +142,7 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     [picture] = draw_sweeps(result, generated=True)
     assert "mean absolute percentage error of test images" in picture.caption
     [shown] = show_sweeps(result)
-    assert "MAE (Ah/kg)" in shown.columns
+    assert "MAE (mAh/g)" in shown.columns
     assert shown.rows[0][1] == "6.0 ± 2.8 %"
 
 

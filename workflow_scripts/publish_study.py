@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
     parser.add_argument("--bundle", type=Path, required=True, help="folder of its bundle")
     parser.add_argument("--report", type=Path, required=True, help="folder of its report")
     parser.add_argument("--models", type=Path, required=True, help="folder of all published models")
@@ -26,16 +27,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def publish(arguments: argparse.Namespace) -> None:
     """Publish both folders, refresh the index of reports, write the note."""
+    from batteryscope.config.project import read_study
     from batteryscope.report.html import render_index
     from batteryscope.workflow.publication import publish_folder
 
+    origin = read_study(arguments.settings).data_origin
     digests = {}
     for source, parent in (
         (arguments.bundle, arguments.models),
         (arguments.report, arguments.reports),
     ):
         target = parent / arguments.study
-        digests[target.as_posix()] = publish_folder(source, target)["digest"]
+        digests[target.as_posix()] = publish_folder(source, target, origin)["digest"]
     index = arguments.reports / "index.html"
     index.write_text(render_index(arguments.reports), encoding="utf-8")
     note = json.dumps({"digests": digests}, indent=1, sort_keys=True)

@@ -10,6 +10,7 @@ from batteryscope.bundle.capacity_record import (
     read_capacity_record,
 )
 from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
+from batteryscope.evaluation.regression_metrics import show_unit
 
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place
@@ -65,7 +66,7 @@ def draw_rate_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("C-rate")
-        axes.set_ylabel(f"predicted capacity / {unit}")
+        axes.set_ylabel(f"predicted capacity / {show_unit(unit)}")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
     handles, labels = figure.axes[0].get_legend_handles_labels()

@@ -101,6 +101,8 @@ class EvaluateSettings(Settings):
     and the outcome is told in the comparison alone: a mismatch of training and test.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.
+    ``paper_data``: the folders with the data of the paper. Its values stand beside no others,
+    unless an overlay states values of its own.
     """
 
     baselines: list[PictureBaseline] = ["majority", "grey_levels", "metadata"]
@@ -113,6 +115,7 @@ class EvaluateSettings(Settings):
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None
+    paper_data: list[str] = []
 
     @model_validator(mode="after")
     def _format_of_a_survey(self) -> Self:

@@ -1,6 +1,5 @@
 """The whole configuration: params.yaml, the demo scale and overlays."""
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,9 +7,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from batteryscope.config.base import Settings, name_alternative, validate_settings
+from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.choose_sweeps import choose_sweeps
 from batteryscope.config.json_text import read_values
+from batteryscope.config.merge import merge_settings
+from batteryscope.config.own_study import check_names, complete_studies, keep_to_own_data
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import ConfigError
@@ -48,6 +49,7 @@ class Project(Settings):
     scale: Literal["demo", "paper"] = "demo"
     tracking: TrackingSettings = TrackingSettings()
     sweeps: list[str] | str = []  # which sweeps of the studies to run; ``all``
+    replace: list[str] | str = []  # studies whose published results may make room for other data
     studies: dict[Name, AnyStudy] = Field(min_length=1)
 
     @field_validator("studies")
@@ -89,7 +91,9 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
     """Read, scale, overlay and validate the configuration.
 
     The order of precedence, lowest first: a study's settings, its ``demo`` section
-    (at ``scale: demo``), the overlay, the overlay's ``demo`` section.
+    (at ``scale: demo``), the overlay, the overlay's ``demo`` section. A study that is
+    ``based_on`` another one then takes that one's design
+    (:func:`~batteryscope.config.own_study.complete_studies`).
 
     Parameters
     ----------
@@ -112,6 +116,8 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
     if not isinstance(studies, dict):
         raise ConfigError(f"{where}: studies is missing or not a mapping; name at least one study.")
     overlaid = (overlay or {}).get("studies", {}) or {}
+    known = base.get("studies") or {}
+    check_names(studies, known, where)
     for name, study in studies.items():
         if isinstance(study, dict):
             if not isinstance(study.get("demo") or {}, dict):
@@ -119,8 +125,14 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
                     f"{where}: studies.{name}.demo: found {study['demo']!r}; "
                     "expected a mapping of settings."
                 )
-            base_study = (base.get("studies") or {}).get(name) or {}
-            raw["studies"][name] = _scale_study(base_study, overlaid.get(name) or {}, scale)
+            raw["studies"][name] = _scale_study(
+                known.get(name) or {}, overlaid.get(name) or {}, scale
+            )
+    raw["studies"] = complete_studies(raw["studies"], overlaid, where)
+    for name, study in raw["studies"].items():
+        if isinstance(study, dict) and isinstance(known.get(name), dict):
+            given = overlaid.get(name) or {}
+            raw["studies"][name] = keep_to_own_data(study, known[name], given)
     choose_sweeps(raw["studies"], raw.get("sweeps"))
     return _drop_idle_sweeps(validate_settings(Project, raw, where))
 
@@ -152,55 +164,6 @@ def read_study(text: str, where: str = "--settings") -> StudySettings | TableStu
         known = ", ".join(map(repr, STUDY_KINDS))
         raise ConfigError(f"{where}: kind: found {found!r}; expected one of {known}.")
     return validate_settings(STUDY_KINDS[found], values, where)
-
-
-def merge_settings(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``change`` merged in, mapping by mapping; inputs stay as they are.
-
-    A value of null in ``change`` replaces. Some mappings replace as a whole: ``arms`` and
-    the ``space`` of a search, so that an overlay can drop arms and keys, and any mapping that
-    names another ``kind`` or ``method`` of alternatives than the base does. One of two
-    alternative keys (:func:`~batteryscope.config.base.name_alternative`) takes the other's place.
-    """
-    merged = copy.deepcopy(dict(base))
-    for key, value in change.items():
-        if value is not None and change.get(name_alternative(key)) is None:
-            _forget(merged, name_alternative(key))
-        old = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(old, dict) and _may_merge(key, old, value):
-            merged[key] = merge_settings(old, value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
-
-
-def change_settings(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply dotted keys (``{"model.grey_levels": "clahe"}``) to nested settings."""
-    changed = copy.deepcopy(dict(values))
-    for dotted, value in change.items():
-        *parents, last = dotted.split(".")
-        target = changed
-        for parent in parents:
-            if not isinstance(target.get(parent), dict):
-                target[parent] = {}  # an impossible key, which validation explains
-            target = target[parent]
-        if value is not None and change.get(name_alternative(dotted)) is None:
-            _forget(target, name_alternative(last))
-        target[last] = copy.deepcopy(value)
-    return changed
-
-
-def _forget(values: dict[str, Any], key: str) -> None:
-    """Set a key to nothing if it is there."""
-    if key in values:
-        values[key] = None
-
-
-def _may_merge(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    same_kind = all(
-        old.get(tag) == new.get(tag, old.get(tag)) for tag in ("kind", "method") if tag in old
-    )
-    return key not in ("arms", "space") and same_kind
 
 
 def _scale_study(

@@ -1,5 +1,6 @@
 """A study: everything between raw pictures and a published report."""
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -83,14 +84,18 @@ class StudySettings(Settings):
     ``demo`` is an overlay of the same shape that applies at ``scale: demo``. ``physics``: the
     half-cell model whose capacities stand beside the learnt ones. ``published_arms``: where
     several arms predict different targets, those whose models are bundled together; the
-    ``main_arm`` is always one of them.
+    ``main_arm`` is always one of them. ``based_on``: the study whose design this one takes, with
+    data of its own (:mod:`batteryscope.config.own_study`). ``paper_role``: whether the data are
+    the paper's, too (or generated after them), or its design alone; told by the data if not stated.
     Of the ``sweeps``
     only those that ``run_sweeps`` names are run; ``--config sweeps=…`` names them, too.
     """
 
     kind: Literal["image"] = "image"
+    based_on: str | None = None
     title: str
     paper: str = ""
+    paper_role: Literal["source", "design"] = "source"
     paper_doi: str = ""
     dataset: DatasetSettings
     preprocess: PreprocessSettings
@@ -175,6 +180,16 @@ class StudySettings(Settings):
                 SEARCHED_SECTIONS, lambda key: check_key(key, Recipe), list(self.arms)
             )
         return self
+
+    @property
+    def data_origin(self) -> str:
+        """Where the user's pictures lie; "" where they are generated."""
+        return "" if self.dataset.path is None else os.path.normpath(self.dataset.path)
+
+    @property
+    def paper_of_data(self) -> str:
+        """The paper whose data these are, or that generated ones imitate; "" if there is none."""
+        return self.paper if self.paper_role == "source" else ""
 
     @property
     def external(self) -> DatasetSettings | None:

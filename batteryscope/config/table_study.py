@@ -1,5 +1,6 @@
 """A study of tables: transfer between domains with very small networks."""
 
+import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -99,7 +100,10 @@ class TableRecipe(Settings):
 
 
 class TableEvaluateSettings(Settings):
-    """Baselines, coverage of the intervals, published values."""
+    """Baselines, coverage of the intervals, published values.
+
+    ``paper_data``: the files that the ``paper`` took its values from; they stand beside no others.
+    """
 
     baselines: list[RowBaseline] = [
         "mean",
@@ -111,6 +115,7 @@ class TableEvaluateSettings(Settings):
     ]
     coverage: Share = 0.9
     paper: list[PaperValue] = []
+    paper_data: list[str] = []
 
 
 class TableExplainSettings(Settings):
@@ -146,12 +151,16 @@ class TableStudySettings(Settings):
     that applies at ``scale: demo``. ``sweeps`` take settings of ``split``, ``networks`` and
     ``train``: ``networks.nodes`` changes the networks of all targets,
     ``networks.<target>.nodes`` that of one. A sweep follows one ``arm``, and the source network
-    behind it; so does the ``search``, among settings of ``networks`` and ``train``.
+    behind it; so does the ``search``, among settings of ``networks`` and ``train``. ``based_on``:
+    the study whose design this one takes (:mod:`batteryscope.config.own_study`). ``paper_role``:
+    whether the data are the paper's, too, or its design alone; told by the data if not stated.
     """
 
     kind: Literal["table"]
+    based_on: str | None = None
     title: str
     paper: str = ""
+    paper_role: Literal["source", "design"] = "source"
     paper_doi: str = ""
     dataset: TableDatasetSettings
     split: TableSplitSettings = TableSplitSettings()
@@ -211,6 +220,16 @@ class TableStudySettings(Settings):
             if key.startswith(f"networks.{target}."):
                 key = key.replace(f"{target}.", "", 1)
         check_key(key, TableRecipe)
+
+    @property
+    def data_origin(self) -> str:
+        """Where the user's tables lie; "" where they are generated."""
+        return "; ".join(sorted({os.path.normpath(file.path) for file in self.dataset.files}))
+
+    @property
+    def paper_of_data(self) -> str:
+        """The paper whose data these are, or that generated ones imitate; "" if there is none."""
+        return self.paper if self.paper_role == "source" else ""
 
     @property
     def sweep_points(self) -> list[SweepPoint]:

@@ -80,6 +80,13 @@ def house_style(function: F) -> F:
 
 
 @house_style
+def order_colours(n: int) -> list[tuple[float, ...]]:
+    """Return colours for ``n`` values in an order, dark to bright, all of them different."""
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.88 * i / max(1, n - 1)) for i in range(n)]
+
+
 def make_figure(width_in: float, height_in: float) -> "Figure":
     """Return an empty figure of the given size in inches, free of pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,5 +1,8 @@
 """Whether 90 % sure means right nine times out of ten, and one number that makes it so."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -10,10 +13,12 @@ from batteryscope.evaluation.metrics import (
     SMALLEST_PROBABILITY,
     find_confidence_bins,
     index_classes,
+    measure_calibration_error,
 )
 from batteryscope.evaluation.predictions import FIT, PREFIX, find_classes, get_probabilities
 
 TEMPERATURE_RANGE = (0.05, 20.0)
+SINGLE_FIT_PARTS = 5  # of the validation images of a single fit, which test a temperature
 
 
 def fit_temperature(probabilities: NDArray[np.floating], y: ArrayLike) -> float:
@@ -104,30 +109,98 @@ def tabulate_reliability(
         )
 
 
-def calibrate_votes(predictions: pd.DataFrame) -> tuple[float, int]:
-    """Fit one temperature to the image votes of the validation parts of all fits.
+@dataclass(frozen=True)
+class VoteCalibration:
+    """One temperature for the votes of an arm, and whether it is any good.
+
+    ``fitted`` is the temperature that makes all ``n_images`` validation votes most likely.
+    ``log_loss`` and ``gap`` (mean distance of confidence and accuracy) of these votes are as
+    predicted; ``scaled_log_loss`` and ``scaled_gap`` with temperatures that were fitted to other
+    images each. They are NaN where there are too few images for that.
+    """
+
+    fitted: float
+    n_images: int
+    log_loss: float = float("nan")
+    scaled_log_loss: float = float("nan")
+    gap: float = float("nan")
+    scaled_gap: float = float("nan")
+
+    @property
+    def helps(self) -> bool:
+        """Whether a temperature made votes more likely that it was not fitted to."""
+        return self.scaled_log_loss < self.log_loss and self.scaled_gap <= self.gap
+
+    @property
+    def temperature(self) -> float:
+        """What is published: 1, which changes nothing, unless the temperature helps."""
+        return self.fitted if self.helps else 1.0
+
+
+def calibrate_votes(predictions: pd.DataFrame) -> VoteCalibration:
+    """Fit one temperature to the image votes of the validation parts of all fits, and test it.
+
+    The test is a cross-fit: the votes of every fit are scaled by a temperature from the validation
+    parts of the other fits, without the images of its own; those of a single fit by one from the
+    other fifths of its validation part.
 
     Parameters
     ----------
     predictions
         Tile-level predictions of one arm.
-
-    Returns
-    -------
-    temperature
-        For the image votes; 1 without validation images.
-    n_images
-        Number of votes that it was fitted to.
     """
     images = aggregate_to_images(predictions[predictions["role"] == "validation"])
     index = index_classes(images["y_true"], find_classes(images))
-    return fit_temperature(get_probabilities(images), index), len(images)
+    votes = get_probabilities(images)
+    fitted = fit_temperature(votes, index)
+    scaled = np.full_like(votes, np.nan)
+    samples = images["sample_id"].to_numpy()
+    for part in _divide_votes(images):
+        others = ~np.isin(samples, samples[part])
+        if others.any():
+            temperature = fit_temperature(votes[others], index[others])
+            scaled[part] = apply_temperature(votes[part], temperature)
+    if not len(votes) or np.isnan(scaled).any():
+        return VoteCalibration(fitted, len(images))
+    return VoteCalibration(
+        fitted,
+        len(images),
+        _find_log_loss(votes, index),
+        _find_log_loss(scaled, index),
+        measure_calibration_error(votes, index),
+        measure_calibration_error(scaled, index),
+    )
 
 
-def describe_predictions(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+def _divide_votes(images: pd.DataFrame) -> list[NDArray[np.intp]]:
+    """Return the places of the votes of every fit; of a single one those of its fifths."""
+    fits = images.groupby(FIT, sort=True).ngroup().to_numpy(copy=True)
+    if fits.size and fits.max() == 0:
+        # Every class goes round the parts.
+        order = np.lexsort((images["sample_id"].to_numpy(), images["y_true"].to_numpy()))
+        fits[order] = np.arange(len(order)) % SINGLE_FIT_PARTS
+    return [np.flatnonzero(fits == part) for part in np.unique(fits)]
+
+
+def _find_log_loss(probabilities: NDArray[np.floating], index: NDArray[np.intp]) -> float:
+    likely = probabilities[np.arange(len(index)), index]
+    return float(-np.log(np.clip(likely, SMALLEST_PROBABILITY, 1.0)).mean())
+
+
+def describe_predictions(predictions: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Say how the votes of an arm are calibrated, as the content of ``calibration.json``."""
-    temperature, n_images = calibrate_votes(predictions)
-    return {"calibration.json": {"temperature": round(temperature, 6), "n_images": n_images}}
+    votes = calibrate_votes(predictions)
+    numbers = {
+        "temperature": votes.temperature,
+        "fitted_temperature": votes.fitted,
+        "log_loss": votes.log_loss,
+        "scaled_log_loss": votes.scaled_log_loss,
+        "gap": votes.gap,
+        "scaled_gap": votes.scaled_gap,
+    }
+    rounded = {k: None if np.isnan(v) else round(v, 6) for k, v in numbers.items()}
+    told = {"n_images": votes.n_images, "helps": votes.helps}
+    return {"calibration.json": rounded | told}
 
 
 def scale_by_validation(predictions: pd.DataFrame) -> pd.DataFrame:

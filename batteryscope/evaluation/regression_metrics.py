@@ -22,6 +22,7 @@ CURVE_COLUMNS = [
 ]  # fmt: skip
 _TARGET = re.compile(r"^capacity_(?P<rate>[0-9p.]+)c_(?P<unit>ah_kg|ah_l)$")
 _UNITS = {"ah_kg": "Ah/kg", "ah_l": "Ah/L"}
+_SHOWN_UNITS = {"Ah/kg": "mAh/g"}
 
 
 def read_target(name: str) -> tuple[float, str]:
@@ -36,6 +37,17 @@ def read_target(name: str) -> tuple[float, str]:
     if match is None:
         raise ValueError(f"'{name}' is no capacity target")
     return float(match["rate"].replace("p", ".")), _UNITS[match["unit"]]
+
+
+def show_unit(unit: str) -> str:
+    """Return a unit as people in the field write it; the numbers stay the same.
+
+    Examples
+    --------
+    >>> show_unit("Ah/kg")
+    'mAh/g'
+    """
+    return _SHOWN_UNITS.get(unit, unit)
 
 
 def find_quantity(name: str, quantities: Sequence[Quantity] = ()) -> Quantity:

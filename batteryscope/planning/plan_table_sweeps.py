@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batteryscope.config.base import validate_settings
-from batteryscope.config.project import change_settings
+from batteryscope.config.merge import change_settings
 from batteryscope.config.sweep import resolve_values
 from batteryscope.config.table_study import TableSplitSettings, TableStudySettings
 from batteryscope.plan import PlannedPoint

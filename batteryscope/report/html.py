@@ -11,11 +11,15 @@ import jinja2
 import pandas as pd
 import yaml
 
+from batteryscope.core.run_options import read_options
 from batteryscope.core.style import Picture
 from batteryscope.errors import InputError
 from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
+from batteryscope.report.finding_cards import gather_findings
 from batteryscope.report.headline import Headline
+from batteryscope.report.reliability import describe_temperature
+from batteryscope.report.shown_table import TABLE_STEPS
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 
@@ -98,7 +102,7 @@ def render_report(
             for name, arm in evidence.arms.items()
             if name in evidence.settings.arms and not arm.explanations
         ],
-        "calibration": dict(main.calibration) if main else {},
+        "calibration_text": describe_temperature(main.calibration if main else {}),
         "data": facts.show_data(evidence),
         "rejects": rejects,
         "rejected_files": rejected_files,
@@ -205,6 +209,9 @@ def make_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals["run_options"] = read_options()
+    environment.globals["table_steps"] = TABLE_STEPS
+    environment.filters["gather"] = gather_findings
     environment.filters["embed"] = _embed
     environment.filters["width_px"] = _shown_width_px
     environment.filters["percent"] = format_percent

@@ -14,6 +14,7 @@ from batteryscope.core.style import (
     house_style,
     make_figure,
 )
+from batteryscope.report.scale_bars import draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,10 @@ def choose_bars(probabilities: Mapping[str, float], y_true: str) -> list[tuple[s
 
 @house_style
 def draw_mistakes(
-    rows: pd.DataFrame, pictures: Sequence[np.ndarray | None], unit: str = "tile"
+    rows: pd.DataFrame,
+    pictures: Sequence[np.ndarray | None],
+    unit: str = "tile",
+    widths_um: Mapping[int, float] | None = None,
 ) -> "Figure":
     """Draw one card per mistake: the picture and the probabilities of the classes.
 
@@ -67,6 +71,8 @@ def draw_mistakes(
         Per row a grey picture (2-D uint8), or None where there is none.
     unit
         What a row is, for the placeholder.
+    widths_um
+        Width of a picture by its ``tile``, as far as known, for a scale bar.
     """
     lines = -(-len(rows) // COLUMNS)
     figure = make_figure(9.2, 1.62 * lines + 0.25)
@@ -81,6 +87,8 @@ def draw_mistakes(
             image_axes.text(0.5, 0.5, f"no picture\nof this {unit}", ha="center", color=SOFT_INK)
         else:
             image_axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            if widths_um and (width_um := widths_um.get(int(row["tile"]))):
+                draw_scale_bar(image_axes, picture.shape[1], width_um)
         bars_axes = figure.add_subplot(grid[line, 2 * place + 1])
         probabilities = {name[2:]: float(row[name]) for name in names if pd.notna(row[name])}
         _draw_bars(bars_axes, probabilities, str(row["y_true"]), str(row["y_pred"]))

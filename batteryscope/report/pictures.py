@@ -17,6 +17,7 @@ from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
+from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.tables import (
@@ -134,10 +135,10 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
     several = ", one per image as long as there are enough" if level == "tile" else ""
     caption = (
         f"The {len(chosen)} most confident of {len(rows)} mistakes among the test "
-        f"{LEVEL_NAMES[level]}s{several}. Green: the true class; red: the model's answer; "
+        f"{LEVEL_NAMES[level]}s{several}. Green: the true class; orange-red: the model's answer; "
         "the bars are the model's probabilities."
     )
-    figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level])
+    figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level], find_widths_um(evidence))
     return encode_picture(figure, "misclassified", caption, evidence.generated)
 
 
@@ -171,7 +172,7 @@ def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
         figure = draw_samples(chosen.loc[list(pictures)], list(pictures.values()))
         caption = (
             f"{len(pictures)} test slices drawn by lot, with the model's answer and its "
-            "confidence. Green: right; red: wrong, with the true class."
+            "confidence. Green: right; orange-red: wrong, with the true class."
         )
         yield encode_picture(figure, "samples", caption, evidence.generated)
     caption = "How sure the model is of its answers, per true class of the test slices."
@@ -193,22 +194,26 @@ def _reliability(evidence: StudyEvidence) -> Picture | None:
     scaled = None
     if "scaled" in bins:
         is_scaled = bins["scaled"].astype(str).str.lower() == "true"
-        scaled = bins[is_scaled] if is_scaled.any() else None
+        main = evidence.arms.get(evidence.main_arm)
+        published = main is None or main.calibration.get("helps", True)
+        scaled = bins[is_scaled] if is_scaled.any() and published else None
         bins = bins[~is_scaled] if (~is_scaled).any() else bins
     caption = (
         "Left: how often the model is right, over how sure it is; on the dashed line a confidence "
-        f"of 80 % is right in 80 % of the cases. Larger dots hold more test {unit}; red lines are "
-        "the gap. Right: how often each confidence occurs, as predicted."
+        f"of 80 % is right in 80 % of the cases. Larger dots hold more test {unit}; orange-red "
+        "lines are the gap. Right: how often each confidence occurs, as predicted."
     )
-    caption += f" The mean gap is {format_percent(calculate_calibration_error(bins))}"
+    caption += f" The mean gap is {format_percent(gap := calculate_calibration_error(bins))}"
     if scaled is not None:
-        caption += f", {format_percent(calculate_calibration_error(scaled))} when scaled"
-    caption += "."
-    if scaled is not None:
+        scaled_gap = calculate_calibration_error(scaled)
         caption += (
-            " Temperature scaling divides the network's outputs by one number, chosen on the "
-            "validation part, so that its confidence fits better; the answers stay the same."
+            f", {format_percent(scaled_gap)} when scaled. Temperature scaling divides the "
+            "network's outputs by one number, chosen on the validation part; the answers stay "
+            "the same"
         )
+        if scaled_gap > gap:
+            caption += f". On these test {unit} it made the gap larger"
+    caption += "."
     figure = draw_reliability(bins, unit, scaled)
     return encode_picture(figure, "reliability", caption, evidence.generated)
 

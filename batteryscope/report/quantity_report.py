@@ -42,10 +42,18 @@ def say_quantities(evidence: RegressionEvidence) -> str:
         parts.append(
             f"{quantity.label} with a mean error of {mae:.3g}{spread} {quantity.unit}{explained}"
         )
+    best = [
+        f"{name} with {error:.3g} {quantity.unit}".rstrip() + f" for {quantity.label}"
+        for quantity in evidence.quantities
+        for name, error in [tables.find_best_baseline(evidence, quantity.name)]
+        if name
+    ]
+    beside = f" The best baseline errs like this: {' and '.join(best)}." if best else ""
     specimens = tested["specimen_id"].replace("", np.nan).nunique()
     unit = f"{specimens} specimens" if specimens else f"{tested['sample_id'].nunique()} images"
     sample = samples_of(evidence.settings).origin
-    return f"From {sample} the network predicts {' and '.join(parts)} for {unit} not seen before."
+    told = f"From {sample} the network predicts {' and '.join(parts)} for {unit} not seen before."
+    return told + beside
 
 
 def list_quantity_numbers(evidence: RegressionEvidence) -> dict[str, float]:

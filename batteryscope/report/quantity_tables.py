@@ -6,6 +6,7 @@ import pandas as pd
 from batteryscope.config.targets import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.evaluation.metric_catalogue import METRICS
+from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 
@@ -129,6 +130,16 @@ def name_arm(evidence: RegressionEvidence, arm: str) -> str:
     """Return what the report calls a network or a baseline."""
     known = OF_QUANTITIES.get(arm.removeprefix(BASELINE_PREFIX))
     return known.label if known else evidence.label(arm)
+
+
+def find_best_baseline(evidence: RegressionEvidence, quantity: str) -> tuple[str, float]:
+    """Return name and mean absolute error of a quantity's best baseline; no name without any."""
+    errors = {
+        baseline.in_sentence: pick(evidence.comparison, BASELINE_PREFIX + name, "mae", quantity)[0]
+        for name, baseline in OF_QUANTITIES.items()
+    }
+    known = {name: error for name, error in errors.items() if np.isfinite(error)}
+    return min(known.items(), key=lambda item: item[1]) if known else ("", float("nan"))
 
 
 def _list_arms(evidence: RegressionEvidence, rows: pd.DataFrame) -> list[str]:

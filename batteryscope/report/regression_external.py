@@ -4,7 +4,7 @@ import pandas as pd
 
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_external import say_external_coverage
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 
@@ -24,7 +24,7 @@ def show_external_capacities(evidence: RegressionEvidence) -> list[ShownTable]:
             _list_cells(part.set_index("metric")["value"], str(target), evidence)
             for target, part in mine.groupby("target", sort=False)
         ]
-        unit = next((read_target(str(t))[1] for t in mine["target"] if t), "")
+        unit = show_unit(next((read_target(str(t))[1] for t in mine["target"] if t), ""))
         columns = [
             "C-rate", "MAPE / %", f"MAE / {unit}", "R²", "inside the interval", "wanted",
             f"mean width / {unit}", "spread between networks",

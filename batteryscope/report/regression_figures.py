@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure, order_colours
+from batteryscope.evaluation.regression_metrics import read_target, show_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def draw_parity(images: pd.DataFrame, arms: Sequence[str], truth: str = "measure
     figure = make_figure(3.7 * len(arms) + 0.8, 3.6)
     for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
         mine = images[(images["arm"] == arm) & (images["role"] == "test")]
-        unit = read_target(mine["target"].iloc[0])[1]
+        unit = show_unit(read_target(mine["target"].iloc[0])[1])
         high = 1.05 * max(mine["y_true"].max(), mine["y_pred"].max())
         axes.plot([0, high], [0, high], ":", color=GREY)
         for colour, (target, part) in zip(SERIES, mine.groupby("target", sort=False), strict=False):
@@ -86,8 +86,7 @@ def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
         unit = mine["unit"].iloc[0]
         physics = curves[(curves["arm"] == "physics") & (curves["unit"] == unit)]
         names = sorted(set(mine["class"]), key=_as_number, reverse=True)
-        for number, name in enumerate(names):
-            colour = SERIES[number % len(SERIES)]
+        for name, colour in zip(names, order_colours(len(names)), strict=True):
             part = mine[mine["class"] == name].sort_values("c_rate")
             axes.plot(part["c_rate"], part["predicted"], "-", color=colour, label=f"{name}")
             axes.fill_between(
@@ -102,7 +101,7 @@ def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
             said = physics[physics["class"] == name].sort_values("c_rate")
             axes.plot(said["c_rate"], said["predicted"], ":", color=colour, lw=1)
         _label_rates(axes, mine["c_rate"])
-        axes.set_ylabel(f"capacity / {unit}")
+        axes.set_ylabel(f"capacity / {show_unit(unit)}")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.legend(title="porosity / %", loc="lower left", ncols=2)
@@ -133,7 +132,7 @@ def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
         axes.set_xticks(range(values.shape[1]), [f"{read_target(t)[0]:g}C" for t in table.columns])
         axes.set_yticks(range(values.shape[0]), [str(name) for name in table.index])
         axes.set_ylabel("porosity / %")
-        unit = read_target(str(table.columns[0]))[1]
+        unit = show_unit(read_target(str(table.columns[0]))[1])
         axes.set_title(f"MAPE / %, {unit}")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -157,17 +156,18 @@ def draw_trade_off(
         for row, (arm, unit) in enumerate(((by_mass, "Ah/kg"), (by_volume, "Ah/L"))):
             axes = panels[row, column]
             mine = curves[(curves["arm"] == arm) & (curves["unit"] == unit)]
-            for number, (rate, part) in enumerate(mine.groupby("c_rate")):
+            rates = list(mine.groupby("c_rate"))
+            for (rate, part), colour in zip(rates, order_colours(len(rates)), strict=True):
                 x = part["class"].map(_as_number)
                 order = np.argsort(x.to_numpy())
                 axes.plot(
                     x.to_numpy()[order], part[value].to_numpy()[order], "-o", ms=3,
-                    color=SERIES[number % len(SERIES)], label=f"{float(str(rate)):g}C",
+                    color=colour, label=f"{float(str(rate)):g}C",
                 )  # fmt: skip
             axes.set_ylim(bottom=0)
             axes.grid(axis="y")
             if column == 0:
-                axes.set_ylabel(f"capacity / {unit}")
+                axes.set_ylabel(f"capacity / {show_unit(unit)}")
             if row == 0:
                 axes.set_title(title)
             else:

@@ -12,7 +12,7 @@ from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import find_git_commit
 from batteryscope.report import regression_tables as tables
@@ -89,7 +89,7 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
         "title": evidence.settings.title,
         "headline": sentence,
         "generated": evidence.generated,
-        "paper": evidence.settings.paper,
+        "paper": evidence.settings.paper_of_data,
         "paper_doi": evidence.settings.paper_doi,
         "figure": "figures/key_figure.png",
         "numbers": numbers,
@@ -107,7 +107,7 @@ def say_result(evidence: RegressionEvidence) -> str:
     arm = evidence.main_arm
     mape, sd = pick(evidence.comparison, arm)
     mae, _ = pick(evidence.comparison, arm, "mae")
-    unit = evidence.plan.main.recipe.model.outputs
+    unit = show_unit(str(evidence.plan.main.recipe.model.outputs))
     spread = f" ± {sd:.1f}" if sd == sd else ""
     n = evidence.images.loc[
         (evidence.images["arm"] == arm) & (evidence.images["role"] == "test"), "specimen_id"
@@ -116,8 +116,19 @@ def say_result(evidence: RegressionEvidence) -> str:
         f"From a cross-section the network predicts the capacity at "
         f"{len(evidence.maps[arm].targets) if arm in evidence.maps else 'all'} C-rates with a mean "
         f"error of {mape:.1f}{spread} % ({mae:.1f} {unit}) for {n} electrodes that it has not seen."
+        + _say_best_baseline(evidence, mape)
         + (" The capacities were computed, not measured." if evidence.truth == "computed" else "")
     )
+
+
+def _say_best_baseline(evidence: RegressionEvidence, mape: float) -> str:
+    """Name the baseline that errs least, whether or not it errs less than the network."""
+    best = tables.find_best_baseline(evidence)
+    if best is None:
+        return ""
+    name, error = best
+    verdict = "" if error > mape else ", no more than the network"
+    return f" The best baseline, {name}, errs by {error:.1f} %{verdict}."
 
 
 def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> dict[str, Picture]:

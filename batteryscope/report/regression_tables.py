@@ -6,7 +6,12 @@ import pandas as pd
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CAPACITIES
 from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_metrics import measure_errors, measure_fits, read_target
+from batteryscope.evaluation.regression_metrics import (
+    measure_errors,
+    measure_fits,
+    read_target,
+    show_unit,
+)
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_map_figures import METHOD_NAMES
@@ -23,7 +28,7 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
         if arm == evidence.main_arm:
             marked.append(len(rows))
         unit = _unit_of(evidence, arm)
-        cells = [evidence.label(arm), unit]
+        cells = [evidence.label(arm), show_unit(unit)]
         for metric, digits in (("mape", 2), ("mae", 2), ("r2", 3)):
             cells.append(_format(*pick(evidence.comparison, arm, metric), digits))
             if metric == "mape":
@@ -37,6 +42,22 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
         "paper  ", "training / s per fit",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
+
+
+def find_best_baseline(evidence: RegressionEvidence) -> tuple[str, float] | None:
+    """Return name and MAPE (percent) of the best baseline at what the main arm predicts."""
+    own = evidence.comparison[evidence.comparison["arm"] == evidence.main_arm]
+    targets = sorted(set(own["target"]) - {""})
+    errors = {
+        baseline.in_sentence: [
+            pick(evidence.comparison, BASELINE_PREFIX + name, target=target)[0]
+            for target in targets
+        ]
+        for name, baseline in OF_CAPACITIES.items()
+    }
+    means = {name: float(np.mean(of_targets)) for name, of_targets in errors.items() if of_targets}
+    known = {name: mean for name, mean in means.items() if np.isfinite(mean)}
+    return min(known.items(), key=lambda item: item[1]) if known else None
 
 
 def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
@@ -65,7 +86,7 @@ def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
                 sd = values.std(ddof=1) if len(values) > 1 else float("nan")
                 cells.append(_format(float(values.mean()), float(sd), 2) if len(values) else "")
         rows.append(cells)
-    columns = ["who", *(f"{m}, {u}" for u in units for m in ("MAPE / %", "MAE"))]
+    columns = ["who", *(f"{m}, {u}" for u in map(show_unit, units) for m in ("MAPE / %", "MAE"))]
     return show_table(pd.DataFrame(rows, columns=columns), marked=[0])
 
 
@@ -83,7 +104,7 @@ def show_by_rate(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
                 _format(*r2, 3) or "hardly varies",
             ]
         )
-    columns = ["C-rate", "MAPE / %", f"MAE / {_unit_of(evidence, arm)}", "R²"]
+    columns = ["C-rate", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, arm))}", "R²"]
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
@@ -105,8 +126,8 @@ def show_by_porosity(evidence: RegressionEvidence, arm: str) -> ShownTable | Non
             ]
         )
     columns = [
-        "porosity / %", "MAPE / %", f"MAE / {_unit_of(evidence, arm)}", "R² over the C-rates",
-        "predicted too high (+) or low (−)",
+        "porosity / %", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, arm))}",
+        "R² over the C-rates", "predicted too high (+) or low (−)",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
@@ -147,9 +168,9 @@ def show_capacity_intervals(evidence: RegressionEvidence) -> ShownTable | None:
         spread = (folds["sd_folds"] / folds["predicted"]).mean()
         rows.append(
             [
-                f"{rate:g}C, {unit}",
+                f"{rate:g}C, {show_unit(unit)}",
                 f"± {100 * wide:.1f} %" if np.isfinite(wide) else "too few electrodes",
-                f"± {row['mean_half_width']:.1f} {unit}" if np.isfinite(wide) else "",
+                f"± {row['mean_half_width']:.1f} {show_unit(unit)}" if np.isfinite(wide) else "",
                 f"{100 * row['coverage_measured']:.0f} %"
                 if pd.notna(row["coverage_measured"])
                 else "",
@@ -281,7 +302,7 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
     if len(rows) < 2:
         return None
     columns = [
-        "penalty", "noise", "MAPE / %", f"MAE / {_unit_of(evidence, evidence.main_arm)}",
+        "penalty", "noise", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, evidence.main_arm))}",
         "Grad-RAM per area on artefacts",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns))
@@ -296,7 +317,7 @@ def show_data(evidence: RegressionEvidence) -> ShownTable | None:
         part = manifest[manifest["class"] == name]
         cells = [name, str(part["specimen_id"].nunique()), str(len(part))]
         rows.append([*cells, *(f"{part[t].mean():.0f}" for t in targets)])
-    titles = [f"{read_target(t)[0]:g}C / {read_target(t)[1]}" for t in targets]
+    titles = [f"{read_target(t)[0]:g}C / {show_unit(read_target(t)[1])}" for t in targets]
     columns = ["porosity / %", "electrodes", "images", *titles]
     return show_table(pd.DataFrame(rows, columns=columns))
 

@@ -1,6 +1,7 @@
 """Calibration: whether a confidence of 80 % means right in 80 % of the cases."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,47 @@ def calculate_calibration_error(bins: pd.DataFrame) -> float:
         return float("nan")
     gap = (filled["confidence"] - filled["accuracy"]).abs()
     return float(np.average(gap, weights=filled["count"]))
+
+
+def describe_temperature(calibration: Mapping[str, Any]) -> str:
+    """Say which temperature the published model carries, and why; "" if nothing is known.
+
+    Parameters
+    ----------
+    calibration
+        The content of ``calibration.json``.
+    """
+    if "temperature" not in calibration:
+        return ""
+    if calibration.get("helps", True):
+        temperature = float(calibration["temperature"])
+        text = f"The published model carries the temperature {temperature:.2f}: "
+        if temperature > 1.02:
+            text += "above 1, it was too sure of itself on the validation part."
+        elif temperature < 0.98:
+            text += "below 1, it was not sure enough on the validation part."
+        else:
+            text += "its confidence needs no correction."
+        return text + _tell_losses(calibration)
+    text = (
+        "The published model carries no temperature: its confidence is that of the network. One "
+        f"fitted to the validation images ({float(calibration['fitted_temperature']):.2f}) "
+    )
+    if calibration.get("scaled_log_loss") is None:
+        return text + "could not be tested on images that it was not fitted to."
+    return text + "does not fit better where it was not fitted." + _tell_losses(calibration)
+
+
+def _tell_losses(calibration: Mapping[str, Any]) -> str:
+    if calibration.get("scaled_log_loss") is None:
+        return ""
+    before, after = float(calibration["log_loss"]), float(calibration["scaled_log_loss"])
+    gaps = [100 * float(calibration[key]) for key in ("gap", "scaled_gap")]
+    return (
+        " On validation images that the temperature was not fitted to, the log loss is "
+        f"{after:.3f} with and {before:.3f} without it, the mean gap of confidence and accuracy "
+        f"{gaps[1]:.1f} and {gaps[0]:.1f} %."
+    )
 
 
 @house_style

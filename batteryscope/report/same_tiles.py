@@ -19,6 +19,7 @@ from batteryscope.core.style import (
 )
 from batteryscope.explain.preference import summarise_preference
 from batteryscope.report.evidence import ArmEvidence, StudyEvidence
+from batteryscope.report.scale_bars import draw_scale_bar, find_widths_um
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import format_count, format_percent
 from batteryscope.tilestore import take_plane
@@ -68,6 +69,8 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
     if len(seen) == 1 < len(arms):
         return None
     rows: list[tuple[str, list[Panel]]] = []
+    known = find_widths_um(evidence)
+    widths_um = [known.get(int(tile)) for tile in shown["tile"]]
     for row in shown.to_dict("records"):
         truth = str(row["y_true"])
         panels = [_show_tile(evidence, int(row["tile"]))]
@@ -75,11 +78,11 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
         rows.append((truth.replace("_", " "), panels))
     if not rows:
         return None
-    figure = draw_panels(rows, ["tile", *(arm.label for arm in seen.values())])
+    figure = draw_panels(rows, ["tile", *(arm.label for arm in seen.values())], widths_um)
     caption = (
         "What speaks for each strategy's answer, on the same tiles of test images that were chosen "
         "by lot. A row is an image, with its true class; the answer for the tile stands below each "
-        "picture (green: right, red: wrong)"
+        "picture (green: right, orange-red: wrong)"
     )
     if show_preference(evidence) is not None:
         caption += (
@@ -94,7 +97,11 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
 
 
 @house_style
-def draw_panels(rows: Sequence[tuple[str, Sequence[Panel]]], titles: Sequence[str]) -> "Figure":
+def draw_panels(
+    rows: Sequence[tuple[str, Sequence[Panel]]],
+    titles: Sequence[str],
+    widths_um: Sequence[float | None] = (),
+) -> "Figure":
     """Draw a grid of small pictures.
 
     Parameters
@@ -103,6 +110,8 @@ def draw_panels(rows: Sequence[tuple[str, Sequence[Panel]]], titles: Sequence[st
         Name of each row and its pictures; a picture that is None leaves its place empty.
     titles
         Of the columns.
+    widths_um
+        Width of the first picture of every row, as far as known, for a scale bar.
     """
     figure = make_figure(1.25 * len(titles) + 0.5, 1.45 * len(rows) + 0.5)
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
@@ -116,6 +125,10 @@ def draw_panels(rows: Sequence[tuple[str, Sequence[Panel]]], titles: Sequence[st
                 continue
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_xlabel(text, fontsize=6.5, color=GREEN if is_right else VERMILLION)
+    for line, (_, panels), width_um in zip(grid, rows, widths_um, strict=False):
+        picture = panels[0][0]
+        if picture is not None and width_um:
+            draw_scale_bar(line[0], picture.shape[1], width_um)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(textwrap.fill(title, 19), fontsize=7, fontweight="normal")
     return figure

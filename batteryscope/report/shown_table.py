@@ -5,6 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+# Widths are told in em of the table's letters, for the widest of the fonts that a page may get.
+LETTER_EM = 0.65
+TABLE_REM = 0.92
+PADDING_EM = 1.2
+NUMBER_PADDING_EM = 1.9
+BAR_EM = 6.0  # as in base.css.j2
+LONGEST_WORD = 26  # longer ones, such as paths, are broken
+COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
+TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 84, 100, 130)
+
 
 @dataclass(frozen=True)
 class ShownTable:
@@ -16,6 +26,38 @@ class ShownTable:
     rows: tuple[tuple[str, ...], ...]
     marked: frozenset[int] = frozenset()
     bars: Mapping[tuple[int, int], float] | None = None
+
+    @property
+    def name(self) -> str:
+        """What a screen reader calls the table."""
+        return self.title or f"Table: {', '.join(filter(None, self.columns))}"
+
+    @property
+    def widths_em(self) -> tuple[float, ...]:
+        """For every column the least width of its content, at which nothing is cut."""
+        barred = {column for _, column in self.bars or ()}
+        return tuple(
+            round(max(LETTER_EM * self._count_letters(i), BAR_EM if i in barred else 0), 2)
+            for i in range(len(self.columns))
+        )
+
+    @property
+    def need(self) -> int:
+        """The width in rem below which rows are set as lists, since columns would be cut."""
+        paddings = [NUMBER_PADDING_EM if numeric else PADDING_EM for numeric in self.numeric]
+        wide = TABLE_REM * (sum(self.widths_em) + sum(paddings))
+        return next((step for step in TABLE_STEPS if wide <= step), TABLE_STEPS[-1])
+
+    def _count_letters(self, column: int) -> int:
+        """Letters that stand in one line at least."""
+        cells = [row[column] for row in self.rows]
+        heading = max((len(word) for word in self.columns[column].split()), default=0)
+        longest = max(map(len, cells), default=0)
+        if self.numeric[column]:
+            return max(heading, longest)
+        word = max((len(w) for cell in cells for w in cell.split()), default=0)
+        comfortable = min(longest, COMFORTABLE if column else COMFORTABLE_FIRST)
+        return max(min(max(heading, word), LONGEST_WORD), comfortable)
 
 
 def show_table(

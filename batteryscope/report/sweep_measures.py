@@ -85,7 +85,7 @@ def select_series(rows: pd.DataFrame, level: str, place: str) -> pd.DataFrame:
 
 def find_capacity_unit(targets: pd.Series) -> str:
     """Return the unit that all capacity targets of a table share, in brackets; else nothing."""
-    known = {"_ah_kg": " (Ah/kg)", "_ah_l": " (Ah/L)"}
+    known = {"_ah_kg": " (mAh/g)", "_ah_l": " (Ah/L)"}
     names = set(targets.dropna()) - {""}
     units = {unit for name in names for end, unit in known.items() if str(name).endswith(end)}
     return units.pop() if len(units) == 1 else ""

@@ -148,6 +148,7 @@ def choose_intervals(evidence: TableEvidence) -> pd.DataFrame:
     return rows[rows["arm"] == answering]
 
 
+MOST_COLUMNS = 8  # as many proposals stand side by side
 PROPOSAL_HEADINGS = {
     "max_deviation_percent": "largest miss (% of the wish)",
     "within_tolerance": "near enough",
@@ -156,7 +157,7 @@ PROPOSAL_HEADINGS = {
 
 
 def show_proposals(evidence: TableEvidence) -> ShownTable | None:
-    """Make the table of proposed settings, with units in the headings."""
+    """Make the table of proposed settings: a row per setting with its unit, as they are many."""
     if evidence.proposals is None:
         return None
     dataset = evidence.settings.dataset
@@ -172,7 +173,11 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
             suffix = name.removeprefix(f"{target}_").replace("_percent", " (%)").replace("_", " ")
             heading = f"{name_column(target, columns[target])}, {suffix}"
         frame[heading] = [_show_value(value) for value in values.tolist()]
-    return show_table(frame)
+    if len(frame) > MOST_COLUMNS:
+        return show_table(frame)
+    turned = frame.T.reset_index()
+    turned.columns = pd.Index(["proposal", *map(str, range(1, len(frame) + 1))])
+    return show_table(turned)
 
 
 def _show_value(value: object) -> str:

@@ -101,7 +101,7 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         "title": evidence.settings.title,
         "headline": headline.sentence,
         "generated": evidence.generated,
-        "paper": evidence.settings.paper,
+        "paper": evidence.settings.paper_of_data,
         "paper_doi": evidence.settings.paper_doi,
         "figure": "figures/key_figure.png" if "key_figure" in pictures else None,
         "numbers": dict(headline.numbers),

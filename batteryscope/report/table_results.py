@@ -105,9 +105,20 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
             f" A simple baseline does at least as well in {len(lost)} of {len(parts)} cases: "
             f"{_join(lost)}."
             if lost
-            else f" It {_say_lead(evidence)}."
+            else f" It {_say_lead(evidence)}: {_say_best_baselines(evidence)}."
         )
     return TableHeadline(question, sentence, numbers)
+
+
+def _say_best_baselines(evidence: TableEvidence) -> str:
+    """Name the best baseline of every case, with its error."""
+    best = [
+        f"{name_arm(row['arm'])} with {format_error(evidence, row)} for "
+        f"{name_target(evidence, target)} of {name_domain(domain)}"
+        for target, domain in _list_cases(evidence)
+        if (row := find_best_baseline(evidence, target, domain)) is not None
+    ]
+    return f"the best, {_join(best)}"
 
 
 def _say_lead(evidence: TableEvidence) -> str:

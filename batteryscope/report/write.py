@@ -90,7 +90,7 @@ def summarise_report(evidence: StudyEvidence, headline: Headline | None) -> dict
         "title": evidence.settings.title,
         "headline": headline.sentence if headline else "No result was measured.",
         "generated": evidence.generated,
-        "paper": evidence.settings.paper,
+        "paper": evidence.settings.paper_of_data,
         "paper_doi": evidence.settings.paper_doi,
         "figure": "figures/key_figure.png",
         "numbers": headline.as_numbers() if headline else {},

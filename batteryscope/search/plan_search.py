@@ -7,7 +7,7 @@ from typing import Any
 from batteryscope.answers.choose import answer_of
 from batteryscope.config.base import validate_settings
 from batteryscope.config.covariates import COVARIATE_PREFIX, list_inputs
-from batteryscope.config.project import change_settings
+from batteryscope.config.merge import change_settings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Arm, Recipe, StudySettings
 from batteryscope.errors import ConfigError

@@ -1,6 +1,6 @@
 """Whether training and test data of a split are as separate as they should be."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pandas as pd
@@ -19,6 +19,7 @@ def audit_split(
     pairs: pd.DataFrame,
     near_duplicates: str = "error",
     near_duplicate_share: float = 0.95,
+    advise: Callable[[], str] = lambda: "Keep such images on one side.",
 ) -> dict[str, Any]:
     """Check that no role shares anything with another one.
 
@@ -34,6 +35,8 @@ def audit_split(
         ``ignore`` only reports near-duplicates in different roles; otherwise they are an error.
     near_duplicate_share
         Share of the field of view (0 to 1) from which on two images count as near-duplicates.
+    advise
+        Says what to do about near-duplicates in different roles; asked only if there are any.
 
     Returns
     -------
@@ -57,10 +60,7 @@ def audit_split(
     if len(straddling):
         text = _describe_twins(straddling, paths)
         if near_duplicates != "ignore":
-            raise LeakageError(
-                f"{text} Set split.near_duplicates: group to keep such images together, or "
-                "remove one image of each pair."
-            )
+            raise LeakageError(f"{text} {advise()}")
         warnings.append(f"{text} The results are too good by an unknown amount.")
     overlaps, warning = _measure_overlaps(split, pairs)
     warnings += warning + _find_empty_roles(table)

@@ -13,8 +13,9 @@ from batteryscope.manifest.frames import get_thumbnails, read_frames
 from batteryscope.manifest.schema import read_manifest
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
-from batteryscope.splits.groups import find_groups, merge_groups
-from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
+from batteryscope.splits.groups import find_groups
+from batteryscope.splits.kept_together import advise_on_twins, split_together
+from batteryscope.splits.near_duplicates import find_overlaps
 from batteryscope.splits.order import order_samples
 from batteryscope.splits.slices import warn_of_straddling
 
@@ -67,13 +68,20 @@ def divide_by_pairs(
     groups = find_groups(samples, asked.group)
     pairs = find_pairs(samples, read_frames(frames, samples))
     if asked.near_duplicates == "group":
-        twins = select_near_duplicates(pairs, asked.near_duplicate_share)
-        groups = merge_groups(groups, twins)
-    split = split_samples(samples, groups, asked)
+        split = split_together(samples, groups, pairs, asked)
+    else:
+        split = split_samples(samples, groups, asked)
     # Who asks for slices one by one gets them, and a warning instead of an error.
     by_slice = asked.group == "slice"
     treatment = "ignore" if by_slice else asked.near_duplicates
-    audit = audit_split(split, samples, pairs, treatment, asked.near_duplicate_share)
+    audit = audit_split(
+        split,
+        samples,
+        pairs,
+        treatment,
+        asked.near_duplicate_share,
+        advise=lambda: advise_on_twins(samples, groups, pairs, asked),
+    )
     if by_slice and (text := warn_of_straddling(split, samples)):
         audit["warnings"] = [text]
     if asked.scheme == "ordered" and (unknown := order_samples(samples)[1]):

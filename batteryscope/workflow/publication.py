@@ -30,15 +30,22 @@ def describe_contents(folder: Path, only: Sequence[str] | None = None) -> dict[s
     return {"digest": digest_json(contents), "files": contents}
 
 
-def publish_folder(source: Path, target: Path) -> dict[str, Any]:
+def publish_folder(source: Path, target: Path, origin: str | None = None) -> dict[str, Any]:
     """Replace ``target`` by a copy of ``source`` and leave a sidecar that tells what it holds.
+
+    Parameters
+    ----------
+    source, target
+        The folder to copy, and the one to replace.
+    origin
+        Where the data lie that it was made from, "" if generated: ``data`` of the sidecar.
 
     Returns
     -------
     dict
         The sidecar: ``digest`` over names and contents, and the SHA-256 of every ``files``.
     """
-    sidecar = describe_contents(source)
+    sidecar = describe_contents(source) | ({} if origin is None else {"data": origin})
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name in sidecar["files"]:

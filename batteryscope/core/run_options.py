@@ -1,0 +1,43 @@
+"""With which options a run was started, so that its reports can say how to repeat it."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+RUN_OPTIONS = "BATTERYSCOPE_RUN_OPTIONS"
+NO_SETTINGS_OF_RESULTS = ("tracking", "replace")  # where runs are recorded may hold a password
+
+
+def describe_options(overlays: Sequence[Path], settings: Sequence[str], folder: Path) -> str:
+    """Return the options of Snakemake by which a run's results depend on more than params.yaml.
+
+    Parameters
+    ----------
+    overlays
+        Files given by ``--configfile``, in their order.
+    settings
+        Pairs ``key=value`` given by ``--config``.
+    folder
+        The project's folder, from which paths are told.
+
+    Returns
+    -------
+    str
+        As it would be typed, quoted for the shell; "" where there are none.
+
+    Examples
+    --------
+    >>> describe_options([Path("/p/my own.yaml")], ["scale=paper", "tracking={}"], Path("/p"))
+    "--configfile 'my own.yaml' --config scale=paper"
+    """
+    files = [path.relative_to(folder) if path.is_relative_to(folder) else path for path in overlays]
+    kept = [s for s in settings if s.partition("=")[0].strip() not in NO_SETTINGS_OF_RESULTS]
+    words = ["--configfile", *map(Path.as_posix, files)] if files else []
+    words += ["--config", *kept] if kept else []
+    return shlex.join(words)
+
+
+def read_options() -> str:
+    """Return the options of the run that this program belongs to; "" if there are none."""
+    return os.environ.get(RUN_OPTIONS, "")

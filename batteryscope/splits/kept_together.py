@@ -1,0 +1,74 @@
+"""Near-duplicates on one side of a split: advice that was tried to its end before it is given."""
+
+import pandas as pd
+
+from batteryscope.config.split import SplitSettings
+from batteryscope.errors import InputError
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.groups import merge_groups
+from batteryscope.splits.near_duplicates import select_near_duplicates
+
+OTHERWISE = (
+    "Add images of other places, or set split.near_duplicates: ignore; the results are then too "
+    "good by an unknown amount, and the report says so."
+)
+
+
+def split_together(
+    samples: pd.DataFrame, groups: pd.Series, pairs: pd.DataFrame, settings: SplitSettings
+) -> pd.DataFrame:
+    """Divide samples so that near-duplicates stay on one side.
+
+    Parameters
+    ----------
+    samples
+        Sample table: ``sample_id``, ``class``.
+    groups
+        Group by ``sample_id``, near-duplicates not yet joined.
+    pairs
+        Images that show the same place; see ``find_overlaps``.
+    settings
+        Of the split.
+
+    Raises
+    ------
+    InputError
+        There are too few groups; if so only since near-duplicates are joined, it says that.
+    """
+    joined = merge_groups(groups, select_near_duplicates(pairs, settings.near_duplicate_share))
+    try:
+        return split_samples(samples, joined, settings)
+    except InputError:
+        split_samples(samples, groups, settings)  # too few anyway: its sentence says so
+        raise InputError(
+            "Keeping near-duplicates together (split.near_duplicates: group) leaves too few "
+            f"groups to divide: {_count_groups(samples, joined)}. {OTHERWISE}"
+        ) from None
+
+
+def advise_on_twins(
+    samples: pd.DataFrame, groups: pd.Series, pairs: pd.DataFrame, settings: SplitSettings
+) -> str:
+    """Say what to do about near-duplicates in different parts; see :func:`split_together`."""
+    try:
+        split_together(samples, groups, pairs, settings)
+    except InputError:
+        joined = merge_groups(groups, select_near_duplicates(pairs, settings.near_duplicate_share))
+        return (
+            "Keeping such images together (split.near_duplicates: group) was tried, but leaves "
+            f"too few groups to divide: {_count_groups(samples, joined)}. {OTHERWISE}"
+        )
+    return (
+        "Set split.near_duplicates: group to keep such images together (it was tried: the groups "
+        "suffice), or remove one image of each pair."
+    )
+
+
+def _count_groups(samples: pd.DataFrame, groups: pd.Series) -> str:
+    """Name the class that has the fewest groups, with its images."""
+    table = samples[["sample_id", "class"]].assign(group=samples["sample_id"].map(groups))
+    counted = table.groupby("class").agg(images=("sample_id", "size"), groups=("group", "nunique"))
+    name = counted["groups"].idxmin()
+    images, found = int(counted.loc[name, "images"]), int(counted.loc[name, "groups"])
+    become = f"become {found} groups" if found > 1 else "become one group"
+    return f"the {images} images of the class '{name}' {become}"

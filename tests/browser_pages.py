@@ -1,0 +1,108 @@
+"""Pages of reports in a headless Chromium: which cells are cut at which width, and in print."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# A4 without Chromium's margins of a centimetre, at 96 pixels an inch.
+PRINT_WIDTH_PX = 717
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-quic", "--hide-scrollbars",
+)  # fmt: skip
+# A cell is cut if its own content, or what holds it, is wider than what is seen of it.
+MEASURE = """
+<script>
+function measure(frame, name) {
+  const page = frame.contentDocument;
+  page.querySelectorAll('details').forEach(d => d.open = true);
+  const cut = [];
+  let cells = 0, scrolled = 0;
+  page.querySelectorAll('th, td').forEach(cell => {
+    const box = cell.getBoundingClientRect();
+    if (!box.width) return;
+    cells += 1;
+    const holder = cell.closest('.scroll').getBoundingClientRect();
+    const range = page.createRange();
+    range.selectNodeContents(cell);
+    const text = range.getBoundingClientRect();
+    const over = Math.max(text.right - box.right, box.right - holder.right,
+                          cell.scrollWidth - cell.clientWidth);
+    const place = cell.closest('section').id + ': ' + cell.textContent.slice(0, 40);
+    if (over > 1) cut.push(`${place} (+${Math.round(over)})`);
+  });
+  const column = [...page.querySelectorAll('tbody td:first-child')].filter(cell => {
+    const words = cell.textContent.trim().split(/\\s+/).length;
+    const line = parseFloat(getComputedStyle(cell).lineHeight);
+    return words > 3 && cell.getBoundingClientRect().height / line > words - 0.5;
+  }).map(cell => cell.textContent.slice(0, 40));
+  return {name, cells, cut, column, wide: page.documentElement.scrollWidth - frame.clientWidth};
+}
+window.onload = () => {
+  const found = [...document.querySelectorAll('iframe')].map(f => measure(f, f.title));
+  document.body.textContent = '';
+  const told = document.body.appendChild(document.createElement('pre'));
+  told.textContent = JSON.stringify(found);
+};
+</script>
+"""
+
+
+def find_chromium() -> str | None:
+    """Return the program, or None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def as_printed(page: str) -> str:
+    """Return a page whose rules for paper hold on the screen."""
+    return page.replace("@media print", "@media all")
+
+
+def strip_pictures(page: str) -> str:
+    """Return a page with tiny pictures: their bytes take time and no test looks at them."""
+    return re.sub(r'src="data:image/png;base64,[^"]*"', 'src="data:,"', page)
+
+
+def measure_pages(
+    pages: Mapping[str, str], widths_px: Sequence[int], folder: Path
+) -> list[dict[str, Any]]:
+    """Lay pages out at several widths and on paper, all in one start of the browser.
+
+    Returns
+    -------
+    list of dict
+        For every page and width: ``name``, number of ``cells``, texts of those ``cut``, texts of
+        first cells that break after every word (``column``), and by how many pixels the page is
+        ``wide`` beyond its window.
+    """
+    frames = []
+    for name, page in pages.items():
+        plain = strip_pictures(page)
+        shown = [(f"{width} px", width, plain) for width in widths_px]
+        for label, width, text in [*shown, ("A4", PRINT_WIDTH_PX, as_printed(plain))]:
+            frames.append(
+                f'<iframe title="{name}, {label}" style="width:{width}px;height:900px;border:0" '
+                f'srcdoc="{html.escape(text)}"></iframe>'
+            )
+    harness = folder / "harness.html"
+    harness.write_text(
+        f'<!DOCTYPE html><meta charset="utf-8">{MEASURE}<body>{"".join(frames)}</body>',
+        encoding="utf-8",
+    )
+    program = find_chromium()
+    assert program is not None
+    done = subprocess.run(
+        [program, *FLAGS, f"--user-data-dir={folder / 'browser'}", "--timeout=60000", "--dump-dom",
+         harness.as_uri()],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
+    assert found is not None, done.stderr[-2000:]
+    return list(json.loads(html.unescape(found.group(1))))
