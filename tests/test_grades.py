@@ -43,12 +43,28 @@ def test_far_scores_stay_finite_with_gradients():
     assert [CLASSES[i] for i in logits.argmax(dim=1)] == ["new", "dead"]
 
 
-def test_all_grades_start_equally_likely_in_the_order_of_the_classes():
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_every_grade_can_be_the_likeliest_from_the_start(count):
+    names = [f"grade {i}" for i in range(count)]
+    link = CumulativeLink(names[::-1], names)
+    thresholds = link.thresholds.detach()
+    assert (thresholds.diff() > 0).all()
+    torch.testing.assert_close(thresholds, -thresholds.flip(0))
+    ends = torch.tensor([-9.0, 9.0])
+    scores = torch.cat([ends[:1], (thresholds[1:] + thresholds[:-1]) / 2, ends[1:]])
+    found = link(scores[:, None]).argmax(dim=1)
+    assert [names[::-1][i] for i in found] == names
+    # A new head gives 0: about the loss of equally likely grades.
+    at_zero = -link(torch.zeros(1, 1)).mean().item()
+    assert at_zero < np.log(count) + 0.2
+
+
+def test_thresholds_of_older_networks_are_read_as_they_were():
     link = CumulativeLink(CLASSES, GRADES)
-    torch.testing.assert_close(link(torch.zeros(1, 1)).exp(), torch.full((1, 3), 1 / 3))
-    assert (link.thresholds.diff() > 0).all()
-    middle = link(link.thresholds.mean().reshape(1, 1)).exp()[0]
-    assert CLASSES[int(middle.argmax())] == "aged"
+    older = {"lowest_threshold": torch.tensor([-0.7]), "distances": torch.tensor([0.4])}
+    link.load_state_dict(older)
+    expected = [-0.7, -0.7 + np.log1p(np.exp(0.4))]
+    torch.testing.assert_close(link.thresholds, torch.tensor(expected, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("change", [{}, {"pooling": "stage_statistics"}, {"head_units": 8}])

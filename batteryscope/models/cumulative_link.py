@@ -6,6 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+# Next to the first or last grade, one whose thresholds are less than 2 ln 2 apart is never the
+# likeliest, whatever the score. New thresholds are a little further apart, around the score of 0
+# that new heads give.
+FIRST_DISTANCE = 1.5
+# Thresholds are learnt in this unit: an optimiser that moves every weight by about the learning
+# rate would need hundreds of steps to move them by the few units that separate sure grades.
+STRIDE = 10.0
+
 
 class CumulativeLink(nn.Module):
     """Turns one score into the probabilities of all grades.
@@ -26,20 +34,37 @@ class CumulativeLink(nn.Module):
     def __init__(self, classes: Sequence[str], grades: Sequence[str]) -> None:
         super().__init__()
         self.places = [list(grades).index(name) for name in classes]
-        # With a score of 0, which new heads begin with, all grades are equally likely.
-        thresholds = torch.logit(torch.arange(1, len(grades)) / len(grades))
-        self.lowest_threshold = nn.Parameter(thresholds[:1].clone())
-        self.distances = nn.Parameter(torch.expm1(thresholds.diff()).log())  # of softplus
+        gaps = len(grades) - 2
+        first = torch.full((gaps,), FIRST_DISTANCE / STRIDE)
+        self.lowest = nn.Parameter(-first.sum()[None] / 2)
+        self.gaps = nn.Parameter(_invert_softplus(first))
+        self.register_load_state_dict_pre_hook(_read_older_weights)
 
     @property
     def thresholds(self) -> Tensor:
         """(K - 1,): where one grade ends and the next begins on the scale of the score, rising."""
-        steps = functional.softplus(self.distances).cumsum(0)
-        return torch.cat([self.lowest_threshold, self.lowest_threshold + steps])
+        steps = functional.softplus(self.gaps).cumsum(0)
+        return STRIDE * torch.cat([self.lowest, self.lowest + steps])
 
     def forward(self, score: Tensor) -> Tensor:
         """Return (B, K) logarithms of probabilities of (B, 1) scores, in the classes' order."""
         return find_grade_logits(score.float(), self.thresholds)[:, self.places]
+
+
+def _invert_softplus(values: Tensor) -> Tensor:
+    return torch.expm1(values).log()
+
+
+def _read_older_weights(
+    module: nn.Module, weights: dict[str, Tensor], prefix: str, *others: object
+) -> None:
+    """Convert the thresholds of networks that were saved when they had no stride."""
+    lowest = weights.pop(f"{prefix}lowest_threshold", None)
+    distances = weights.pop(f"{prefix}distances", None)
+    if lowest is not None and distances is not None:
+        weights[f"{prefix}lowest"] = lowest / STRIDE
+        gaps = functional.softplus(distances) / STRIDE
+        weights[f"{prefix}gaps"] = _invert_softplus(gaps)
 
 
 class ScoreByGrade(nn.Module):
