@@ -15,6 +15,8 @@ from batteryscope.evaluation import baselines, sample_features
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers import registry
 from batteryscope.readers.picture import PictureError
+from batteryscope.report import shared_figures
+from batteryscope.report.html import make_environment
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -69,6 +71,20 @@ def test_a_baseline(monkeypatch):
     assert set(found["arm"]) == {"baseline_brightness"}
     assert (found["y_true"] == found["y_pred"]).all()
     assert len(found) == 8
+
+
+def test_a_figure(monkeypatch):
+    draw_counts = run_section("A figure")["draw_counts"]
+    monkeypatch.setattr(shared_figures, "FIGURES", [*shared_figures.FIGURES, draw_counts])
+    comparison = pd.DataFrame({"arm": ["net", "net", "baseline_mean"], "n": [7, 9, 9]})
+    evidence = shared_figures.SharedEvidence(comparison, None, generated=True)
+    [picture] = shared_figures.draw_shared_figures(evidence)
+    page = make_environment().get_template("page.html.j2")
+    settings = {"title": "any study"}
+    shown = page.render(pictures={picture.name: picture}, settings=settings)
+    assert shown.count("Samples by which each arm is judged.") == 2  # for eyes and ears
+    assert "More figures" in shown
+    assert "More figures" not in page.render(settings=settings)
 
 
 def test_a_study():

@@ -18,8 +18,8 @@ from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.scale_bars import find_widths_um
+from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
-from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.tables import (
     LEVEL_NAMES,
     as_fraction,
@@ -53,6 +53,7 @@ def draw_pictures(
         ``misclassified``, ``reliability``, ``class_sizes``, ``survey``, ``sweep_<name>`` and
         ``curves_<chain>`` for every trained stage.
     """
+    shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
         lambda: _key_figure(evidence, headline),
         lambda: show_learning_curve(evidence, headline),
@@ -63,7 +64,7 @@ def draw_pictures(
         lambda: _reliability(evidence),
         lambda: _class_sizes(evidence),
         lambda: _survey(evidence, headline),
-        lambda: draw_sweeps(evidence.sweeps, evidence.generated),
+        lambda: iter(draw_shared_figures(shared)),
         lambda: _slices(evidence),
         lambda: _curves(evidence),
     ]

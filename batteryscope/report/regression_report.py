@@ -48,7 +48,7 @@ from batteryscope.report.regression_map_figures import (
     draw_shares,
 )
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.sweep_figures import draw_sweeps
+from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_flips, describe_tiles
 
@@ -141,8 +141,8 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
         return encode_picture(figure(), name, caption, evidence.generated)
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    swept = draw_sweeps(evidence.sweeps, evidence.generated)
-    return {picture.name: picture for picture in [*drawn, *swept]}
+    shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
+    return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
 
 
 def _list_rate_figures(evidence: RegressionEvidence) -> Figures:

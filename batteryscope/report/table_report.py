@@ -14,7 +14,7 @@ from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
 from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.sweep_figures import draw_sweeps
+from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.table_evidence import TableEvidence, collect_table_evidence
 from batteryscope.report.table_pictures import draw_table_pictures
@@ -93,8 +93,8 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
     """
     headline = table_results.find_table_headline(evidence)
     pictures = draw_table_pictures(evidence)
-    swept = draw_sweeps(name_places(evidence), evidence.generated)
-    pictures |= {picture.name: picture for picture in swept}
+    shared = SharedEvidence(evidence.comparison, name_places(evidence), evidence.generated)
+    pictures |= {picture.name: picture for picture in draw_shared_figures(shared)}
     html = render_table_report(evidence, headline, pictures)
     summary = {
         "study": evidence.study,

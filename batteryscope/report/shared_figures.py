@@ -1,0 +1,40 @@
+"""Figures that every report has, whatever was looked at and predicted: one entry each."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from batteryscope.core.style import Picture
+from batteryscope.report.sweep_figures import draw_sweeps
+
+
+@dataclass(frozen=True)
+class SharedEvidence:
+    """What all reports are made from.
+
+    Attributes
+    ----------
+    comparison
+        ``comparison.csv``: arm, level, target, domain, metric, mean, sd, n.
+    sweeps
+        Points of sweeps, if there are any, called as on the page.
+    generated
+        Whether a program made the data, which figures then say.
+    """
+
+    comparison: pd.DataFrame
+    sweeps: pd.DataFrame | None
+    generated: bool
+
+
+# A picture whose name begins with ``more_`` stands at the end of the page; others have a place of
+# their own in the templates.
+FIGURES: list[Callable[[SharedEvidence], Iterable[Picture]]] = [
+    lambda evidence: draw_sweeps(evidence.sweeps, evidence.generated)
+]
+
+
+def draw_shared_figures(evidence: SharedEvidence) -> list[Picture]:
+    """Draw the figures that every report has, as far as the evidence allows."""
+    return [picture for draw in FIGURES for picture in draw(evidence)]
