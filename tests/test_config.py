@@ -9,12 +9,8 @@ import yaml
 from PIL import Image
 from snakemake.utils import update_config
 
-from batteryscope.config.project import (
-    Project,
-    change_settings,
-    load_project,
-    merge_settings,
-)
+from batteryscope.config.merge import change_settings, merge_settings
+from batteryscope.config.project import Project, load_project
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project

@@ -70,7 +70,7 @@ def test_page_shows_every_section(reported: Path) -> None:
         "The mean gap is 3.9 %, 2.7 % when scaled.",
         "1 h 05 min",
         "doi:10.1234/example",
-        "snakemake demo",
+        "snakemake -- demo",
         "34.0 %",
         "State &amp; composition",
         "A shortcut may explain the result",

@@ -149,7 +149,10 @@ def test_headline_names_the_baseline_that_wins() -> None:
     )
     assert "at least as well in 1 of 1 cases: ridge regression for density of NMC." in sentence
     won = make_evidence({("adapter", "nmc"): 8.0, ("baseline_mean", "nmc"): 30.0}, None)
-    assert find_table_headline(won).sentence.endswith("It errs less than every simple baseline.")
+    assert find_table_headline(won).sentence.endswith(
+        "It errs less than every simple baseline. The best of these: mean of the training rows "
+        "with 30.0 % for density of NMC."
+    )
     pair = {"first": "adapter", "second": "baseline_mean", "target": "density", "domain": "nmc"}
     for outcome, said in {
         "beaten": "It beats every simple baseline.",
@@ -168,7 +171,7 @@ def test_headline_of_a_target_that_is_zero_somewhere_tells_the_absolute_error() 
     zero = replace(zero, comparison=rows)
     headline = find_table_headline(zero)
     assert "off by 0.003 ± 0.0002 V for density of NMC (MAE, mean" in headline.sentence
-    assert headline.sentence.endswith("It errs less than every simple baseline.")
+    assert "It errs less than every simple baseline. The best of these" in headline.sentence
     assert headline.numbers == {"density.nmc": 0.003}
     [shown] = show_results(zero)
     assert shown.title.endswith(": mean absolute error")

@@ -163,8 +163,12 @@ def test_changed_publication_is_noticed_and_restored(sandbox):
     before = report.read_bytes()
     report.write_text("somebody else's")
     assert set(sandbox.planned_rules()) - {"all"} == {"publish_study"}
-    sandbox.snakemake("trivial")
+    output = sandbox.snakemake("trivial").stdout
     assert report.read_bytes() == before
+    # The last line is what a person looks for, also where nothing had to be done.
+    last = "Report: reports/trivial/report.html"
+    assert output.strip().splitlines()[-1] == last
+    assert sandbox.snakemake("trivial").stdout.strip().splitlines()[-1] == last
 
 
 def test_two_clean_runs_give_identical_metrics(sandbox, make_sandbox):

@@ -11,6 +11,7 @@ TABLE_REM = 0.92
 PADDING_EM = 1.2
 NUMBER_PADDING_EM = 1.9
 BAR_EM = 6.0  # as in base.css.j2
+LONGEST_NUMBER = 36
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
 TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 84, 100, 130)
@@ -60,6 +61,11 @@ class ShownTable:
         return max(min(max(heading, word), LONGEST_WORD), comfortable)
 
 
+def is_long(cell: str) -> bool:
+    """Whether a cell holds a sentence, which may be broken, and no number."""
+    return len(cell) > LONGEST_NUMBER
+
+
 def show_table(
     frame: pd.DataFrame,
     title: str = "",
@@ -68,7 +74,7 @@ def show_table(
 ) -> ShownTable | None:
     """Turn a table of texts into a :class:`ShownTable`; None if it is empty.
 
-    All columns but ``text_columns`` and the first are aligned as numbers.
+    All columns but ``text_columns``, the first, and those with long texts are aligned as numbers.
     """
     if frame.empty:
         return None
@@ -76,7 +82,10 @@ def show_table(
     return ShownTable(
         title=title,
         columns=columns,
-        numeric=tuple(i > 0 and c not in text_columns for i, c in enumerate(columns)),
+        numeric=tuple(
+            i > 0 and c not in text_columns and not frame.iloc[:, i].astype(str).map(is_long).any()
+            for i, c in enumerate(columns)
+        ),
         rows=tuple(tuple(str(v) for v in row) for row in frame.itertuples(index=False)),
         marked=frozenset(marked),
     )

@@ -175,7 +175,7 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
         frame[heading] = [_show_value(value) for value in values.tolist()]
     if len(frame) > MOST_COLUMNS:
         return show_table(frame)
-    turned = frame.T.reset_index()
+    turned = frame.drop(columns="proposal", errors="ignore").T.reset_index()
     turned.columns = pd.Index(["proposal", *map(str, range(1, len(frame) + 1))])
     return show_table(turned)
 

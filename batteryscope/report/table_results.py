@@ -105,7 +105,7 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
             f" A simple baseline does at least as well in {len(lost)} of {len(parts)} cases: "
             f"{_join(lost)}."
             if lost
-            else f" It {_say_lead(evidence)}: {_say_best_baselines(evidence)}."
+            else f" It {_say_lead(evidence)}. {_say_best_baselines(evidence)}."
         )
     return TableHeadline(question, sentence, numbers)
 
@@ -118,7 +118,7 @@ def _say_best_baselines(evidence: TableEvidence) -> str:
         for target, domain in _list_cases(evidence)
         if (row := find_best_baseline(evidence, target, domain)) is not None
     ]
-    return f"the best, {_join(best)}"
+    return f"The best of these: {_join(best)}"
 
 
 def _say_lead(evidence: TableEvidence) -> str:
