@@ -3,6 +3,7 @@
 import re
 import struct
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,16 @@ def test_a_preprocessing():
     assert batch.table.loc[0, ["x_px", "y_px", "crop_px"]].tolist() == [3, 1, 4]
     with pytest.raises(UnusablePictureError, match=r"has 10×6 px, less than preprocess\.crop_px 8"):
         names["cut_middle"](pixels, {}, settings.model_copy(update={"crop_px": 8}))
+
+
+def test_an_answer():
+    tags = run_section("An answer")["TAGS"]
+    assert tags.find_baselines(None).keys() == {"majority", "grey_levels"}
+    train = SimpleNamespace(loss="cross_entropy", monitor="val_accuracy")
+    with pytest.raises(ValueError, match="'val_accuracy' is for single classes; tags have 'val_l"):
+        tags.check_stage(SimpleNamespace(train=train))
+    train.monitor = "val_loss"
+    tags.check_stage(SimpleNamespace(train=train))
 
 
 def test_a_baseline(monkeypatch):
