@@ -3,21 +3,25 @@
 import re
 import struct
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from batteryscope.answers.classes import CLASSES
+from batteryscope.answers.study_modules import join_modules
 from batteryscope.config.project import load_project
 from batteryscope.core import baseline_catalogue
+from batteryscope.core.named_function import load_function
 from batteryscope.evaluation import baselines, sample_features
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers import registry
 from batteryscope.readers.picture import PictureError
 from batteryscope.report import shared_figures
 from batteryscope.report.html import make_environment
+from batteryscope.samples.ct import CT
+from batteryscope.samples.sem import SEM
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -51,19 +55,26 @@ def test_a_preprocessing():
     pixels = np.arange(60, dtype=np.uint8).reshape(6, 10)
     batch = names["cut_middle"](pixels, {}, settings)
     np.testing.assert_array_equal(batch.tiles, pixels[None, 1:5, 3:7])
+    assert settings.tile_shape == batch.tiles.shape[1:]
     assert batch.table.loc[0, ["x_px", "y_px", "crop_px"]].tolist() == [3, 1, 4]
     with pytest.raises(UnusablePictureError, match=r"has 10×6 px, less than preprocess\.crop_px 8"):
         names["cut_middle"](pixels, {}, settings.model_copy(update={"crop_px": 8}))
 
 
+def test_a_kind_of_samples():
+    separators = run_section("A kind of samples")["SEPARATOR"]
+    modules = join_modules(separators, CLASSES)
+    for module, function in ((modules.ingest, "ingest"), (modules.split, "divide")):
+        assert callable(load_function(module, function))
+    assert separators.explain_misfit(SEM, "sem_tiles", "a") == ""
+    assert "needs scans" in separators.explain_misfit(CT, "ct_slices", "a")
+
+
 def test_an_answer():
-    tags = run_section("An answer")["TAGS"]
-    assert tags.find_baselines(None).keys() == {"majority", "grey_levels"}
-    train = SimpleNamespace(loss="cross_entropy", monitor="val_accuracy")
-    with pytest.raises(ValueError, match="'val_accuracy' is for single classes; tags have 'val_l"):
-        tags.check_stage(SimpleNamespace(train=train))
-    train.monitor = "val_loss"
-    tags.check_stage(SimpleNamespace(train=train))
+    masks = run_section("An answer")["MASKS"]
+    assert join_modules(SEM, masks).compare == "batteryscope.evaluation.mask_study"
+    with pytest.raises(ValueError, match="for classes of whole pictures; masks have 'val_loss'"):
+        masks.check_monitor("val_accuracy")
 
 
 def test_a_baseline(monkeypatch):

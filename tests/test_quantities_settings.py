@@ -156,6 +156,7 @@ def test_a_row_names_a_scan_and_rejects_count_it_once(tmp_path):
     manifest = make_manifest(
         path=["x/cell_1.tif#0", "x/cell_1.tif#1", "y/cell_2#0"],
         volume=["x/cell_1.tif", "x/cell_1.tif", "y/cell_2"],
+        slice=[0, 1, 0],
     )
     for first, second in (("x/cell_1.tif", "y/cell_2"), ("cell_1", "cell_2")):
         (tmp_path / "q.csv").write_text(f"file,porosity\n{first},10\n{second},30\n")

@@ -23,7 +23,7 @@ from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
 from batteryscope.planning.origin import find_origin
 from batteryscope.readers.folder import list_files
-from batteryscope.samples.choose import samples_of
+from batteryscope.samples.choose import samples_cut_by, samples_of
 
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
@@ -164,7 +164,8 @@ def _check_pulled(path: Path, key: str) -> None:
 
 def _check_arm(plan: StudyPlan, arm: ArmPlan, key: str) -> None:
     dataset, preprocess = plan.settings.dataset, arm.recipe.preprocess
-    if misfit := samples_of(dataset).explain_misfit(preprocess.method, arm.name):
+    cut = samples_cut_by(preprocess)
+    if misfit := samples_of(dataset).explain_misfit(cut, preprocess.method, arm.name):
         raise ConfigError(f"{key}.preprocess.method: {misfit}")
     if isinstance(preprocess, SemTilesSettings):
         _check_tiles(plan, preprocess, arm.name, key)

@@ -16,7 +16,7 @@ from batteryscope.samples.sem import SEM
 
 KINDS = (SEM, CT, COATING, ROWS)
 # What a method of preprocessing is for.
-CUT_BY = {"sem_tiles": SEM, "sem_whole": SEM, "ct_slices": CT, "coating_crop": COATING}
+CUT_BY = {method: kind for kind in KINDS for method in kind.methods}
 
 
 def samples_of(

@@ -34,6 +34,6 @@ COATING = Coatings(
         search="batteryscope.search.plan_search",
         predict="batteryscope.bundle.predict_pictures",
     ),
-    methods=("coating_crop", "sem_tiles", "sem_whole"),
+    methods=("coating_crop",),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture", "thresholds", "thickness"}),
 )

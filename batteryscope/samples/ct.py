@@ -14,9 +14,9 @@ class Slices(Samples):
         """Return what a split will keep together: every slice belongs to a cell."""
         return self.noun if group in ("image", self.noun) else self.unit
 
-    def explain_misfit(self, method: str, arm: str) -> str:
-        """Say why ``preprocess.method`` does not fit; empty if it does."""
-        if method in self.methods:
+    def explain_misfit(self, cut: Samples, method: str, arm: str) -> str:
+        """Say why a method that is for other samples does not fit; empty if it does."""
+        if cut.name == self.name:
             return ""
         return (
             f"found '{method}' (arm '{arm}'), but the data set holds scans; set it to "

@@ -57,7 +57,7 @@ class Samples:
     modules
         Who makes, reads, divides and searches them.
     methods
-        Values of ``preprocess.method`` that fit.
+        Values of ``preprocess.method`` that are for them.
     offers
         What baselines can be given.
     columns
@@ -97,9 +97,12 @@ class Samples:
         wanted = (self.unit, "session") if group == "auto" else (group,)
         return next((unit for unit in wanted if f"{unit}_id" in named), self.noun)
 
-    def explain_misfit(self, method: str, arm: str) -> str:
-        """Say why ``preprocess.method`` does not fit; empty if it does."""
-        if method in self.methods:
+    def explain_misfit(self, cut: "Samples", method: str, arm: str) -> str:
+        """Say why a method that is for the samples ``cut`` does not fit; empty if it does.
+
+        Any picture may be cut as any other one.
+        """
+        if cut.are_files == self.are_files:
             return ""
         return (
             f"'{method}' (arm '{arm}') needs scans; add 'volumes: {{}}' to the data set, or choose "

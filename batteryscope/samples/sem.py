@@ -19,6 +19,6 @@ SEM = Samples(
         search="batteryscope.search.plan_search",
         predict="batteryscope.bundle.predict_pictures",
     ),
-    methods=("sem_tiles", "sem_whole", "coating_crop"),
+    methods=("sem_tiles", "sem_whole"),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture"}),
 )
