@@ -159,7 +159,7 @@ def test_headline_names_the_baseline_that_wins() -> None:
         "chance": "but in 1 of 1 cases that may be chance.",
     }.items():
         paired = replace(won, paired=pd.DataFrame([{**pair, "outcome": outcome}]))
-        assert find_table_headline(paired).sentence.endswith(said)
+        assert said in find_table_headline(paired).sentence
     assert find_table_headline(won).numbers == {"density.nmc": 8.0}
 
 

@@ -67,8 +67,9 @@ def advise_on_twins(
 def _count_groups(samples: pd.DataFrame, groups: pd.Series) -> str:
     """Name the class that has the fewest groups, with its images."""
     table = samples[["sample_id", "class"]].assign(group=samples["sample_id"].map(groups))
-    counted = table.groupby("class").agg(images=("sample_id", "size"), groups=("group", "nunique"))
-    name = counted["groups"].idxmin()
-    images, found = int(counted.loc[name, "images"]), int(counted.loc[name, "groups"])
+    counted = [
+        (part["group"].nunique(), str(name), len(part)) for name, part in table.groupby("class")
+    ]
+    found, name, images = min(counted)
     become = f"become {found} groups" if found > 1 else "become one group"
     return f"the {images} images of the class '{name}' {become}"
