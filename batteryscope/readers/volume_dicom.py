@@ -110,7 +110,8 @@ def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) 
         if shown.dtype != first.dtype:
             return shown  # a slice that is stored otherwise is left as it is: read_slice refuses it
         levels = steps[z].apply(shown, dtype)
-        return levels if padding[z] is None else _darken(levels, shown, padding[z])
+        outside = padding[z]
+        return levels if outside is None else _darken(levels, shown, outside)
 
     bits = tags.get("BitsStored")
     plain = first.dtype == np.uint16 and all(step == Rescale() for step in steps)
