@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batteryscope.config.covariates import (
     COVARIATE_PREFIX,
@@ -100,7 +101,7 @@ def find_values(
     units = {c.column: None if c.categories else c.unit for c in listed}
     written = read_values(manifest, settings, units, root, key, NO_COVARIATE)
     rejects = list(written.rejects)
-    values = {}
+    values: dict[str, NDArray[np.float64]] = {}
     for covariate in listed:
         style = written.styles.get(covariate.column, NumberStyle())
         read = partial(encode_value, covariate=covariate, style=style)

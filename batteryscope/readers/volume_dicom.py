@@ -110,7 +110,8 @@ def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) 
         if shown.dtype != first.dtype:
             return shown  # a slice that is stored otherwise is left as it is: read_slice refuses it
         levels = steps[z].apply(shown, dtype)
-        return levels if padding[z] is None else _darken(levels, shown, padding[z])
+        unused = padding[z]
+        return levels if unused is None else _darken(levels, shown, unused)
 
     bits = tags.get("BitsStored")
     plain = first.dtype == np.uint16 and all(step == Rescale() for step in steps)

@@ -69,6 +69,6 @@ def _count_groups(samples: pd.DataFrame, groups: pd.Series) -> str:
     table = samples[["sample_id", "class"]].assign(group=samples["sample_id"].map(groups))
     counted = table.groupby("class").agg(images=("sample_id", "size"), groups=("group", "nunique"))
     name = counted["groups"].idxmin()
-    images, found = int(counted.loc[name, "images"]), int(counted.loc[name, "groups"])
+    images, found = (int(count) for count in counted[counted.index == name].iloc[0])
     become = f"become {found} groups" if found > 1 else "become one group"
     return f"the {images} images of the class '{name}' {become}"
