@@ -48,7 +48,7 @@ def predict_baselines(
     names = [n for n, own in OF_CLASSES.items() if n in wanted or not own.is_asked_for]
     features: dict[str, pd.DataFrame | None] = dict(gather_features(sources, names))
     if "majority" in names:
-        features = {"majority": None} | features
+        features = {"majority": None, **features}
     tables = [
         predict_baseline(name, seen, sources.manifest, split, seed, jobs)
         for name, seen in features.items()

@@ -92,8 +92,8 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     main = pieces.arms[pieces.main_arm]
     # Capacities have the baselines of coatings, whatever else is wanted.
     wanted = [] if has_axis else study.evaluate.baselines
-    needs_frames = "grey_levels" in wanted and pieces.frames is not None
-    frames = pd.read_parquet(pieces.frames) if needs_frames else None
+    seen = pieces.frames if "grey_levels" in wanted else None
+    frames = None if seen is None else pd.read_parquet(seen)
     sources = FeatureSources(manifest, frames, Path(main["tiles"]))
     features = choose_features(sources, OF_CAPACITIES if has_axis else OF_QUANTITIES, wanted)
     suffixes = list_protocols(pieces.arms, pieces.main_arm)

@@ -185,8 +185,8 @@ def plan_or_none(evidence: StudyEvidence) -> StudyPlan | None:
 
 def show_cost(evidence: StudyEvidence, plan: StudyPlan | None) -> ShownTable | None:
     """Make the table of what training took, over all stages of an arm where those are known."""
-    columns = [] if evidence.manifest is None else evidence.manifest.columns
-    samples = samples_in(columns).plural
+    known = evidence.manifest
+    samples = samples_in([] if known is None else list(known.columns)).plural
     rows = []
     for name, arm in evidence.arms.items():
         chains = plan.arms[name].chains if plan is not None and name in plan.arms else ()
