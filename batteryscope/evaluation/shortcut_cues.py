@@ -97,7 +97,4 @@ def divide_by_session(manifest: pd.DataFrame) -> pd.DataFrame | None:
 def take_arms(predictions: pd.DataFrame, prefix: str) -> Mapping[CueName, pd.DataFrame]:
     """Return the predictions of every cue whose arm begins so, by the name of the cue."""
     arms = [arm for arm in dict.fromkeys(predictions["arm"]) if arm.startswith(prefix)]
-    return {
-        arm.removeprefix(prefix): predictions[predictions["arm"] == arm]  # type: ignore[misc]
-        for arm in arms
-    }
+    return {arm.removeprefix(prefix): predictions[predictions["arm"] == arm] for arm in arms}

@@ -27,7 +27,7 @@ from batteryscope.audit.verdict import (
     judge_sessions,
     sum_up,
 )
-from batteryscope.core.finding import Finding
+from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.aggregate import (
     aggregate_to_images,
     aggregate_to_specimens,
@@ -125,8 +125,10 @@ def audit_shortcuts(
     taken = take_arms(predictions, CUE_PREFIX)
     cues = {name: score(taken[name]) for name in CUES if name in taken}
     left_out = {n: score(part) for n, part in take_arms(predictions, LEFT_OUT_PREFIX).items()}
-    changed = {} if perturbed is None else {n: score(p) for n, p in perturbed.groupby("arm")}
-    changed = {name: changed[name] for name in PERTURBATION_LABELS if name in changed}
+    changed: dict[str, Score] = {}
+    if perturbed is not None:
+        asked = [name for name in PERTURBATION_LABELS if (perturbed["arm"] == name).any()]
+        changed = {name: score(perturbed[perturbed["arm"] == name]) for name in asked}
     own = None if model is None else score_verdicts(keep_first_repeat(model))
     relation = relate_sessions(manifest)
     factors = list_factors(manifest, data_bar_px)
@@ -201,10 +203,10 @@ def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
 def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     """Return the few numbers of an audit that stand among the metrics; 0 quiet to 2 alarm."""
     found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
-    for name, own in audit.cues.items():
+    scores = {str(name): own for name, own in audit.cues.items()}
+    scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
+    for name, own in scores.items():
         found[f"{METRIC_PREFIX}.{name}.balanced_accuracy"] = round(own.balanced, DIGITS)
-    for name, own in audit.perturbed.items():
-        found[f"{METRIC_PREFIX}.network_{name}.balanced_accuracy"] = round(own.balanced, DIGITS)
     return found
 
 
@@ -221,5 +223,5 @@ def tell_verdict(audit: ShortcutAudit) -> Finding:
         "relation": audit.relation.relation,
         "labels": PERTURBATION_LABELS,
     }
-    severity = "good" if audit.level == "quiet" else "warning"
+    severity: Severity = "good" if audit.level == "quiet" else "warning"
     return Finding("shortcut", severity, facts, {"level": FINDING_LEVELS[audit.level]})

@@ -59,7 +59,8 @@ def _say(row: "pd.Series") -> tuple[str, ...]:
 
 
 def _show_cues(told: pd.DataFrame, evidence: StudyEvidence) -> ShownTable | None:
-    rows, marked = [], []
+    rows: list[tuple[str, ...]] = []
+    marked: list[int] = []
     for what, suffix in (("model", ""), ("cue", ""), ("session_left_out", ", unseen sessions")):
         for _, row in told[told["what"] == what].iterrows():
             is_model = what == "model"
