@@ -76,13 +76,18 @@ rule evaluate_grey_levels:
         treatments=lambda w: json.dumps(
             {m.name: m.tested for m in list_mismatches(plan_of(w)) if m.arm == w.arm}
         ),
+        audit=lambda w: (
+            w.arm if layout_of(w).is_audited and w.arm == plan_of(w).main.name else ""
+        ),
+        seed=lambda w: plan_of(w).arms[w.arm].recipe.split.seed,
         accelerator=lambda w: plan_of(w).arms[w.arm].recipe.train.accelerator,
     message:
-        "{wildcards.study}: test {wildcards.arm} with other grey levels than in training"
+        "{wildcards.study}: test {wildcards.arm} with other tiles than in training"
     shell:
         "python workflow_scripts/evaluate_grey_levels.py --manifest {input.manifest:q} "
         "--split {input.split:q} --where {params.where:q} --tiles {input.tiles:q} "
         "--fits {input.fits:q} --treatments {params.treatments:q} "
+        "--audit {params.audit:q} --seed {params.seed:q} "
         "--accelerator {params.accelerator:q} --predictions {output.predictions:q} --log {log:q}"
 
 
@@ -95,6 +100,7 @@ rule evaluate_baselines:
         code=code_of("evaluate_baselines"),
     output:
         predictions=WORK.baselines("{split}"),
+        shortcuts=WORK.shortcuts("{split}"),
     log:
         WORK.log("evaluate_baselines_{split}"),
     benchmark:
@@ -108,7 +114,10 @@ rule evaluate_baselines:
         settings=lambda w: settings_file(
             w.study,
             "baselines",
-            {"baselines": PROJECT.studies[w.study].evaluate.baselines},
+            {
+                "baselines": PROJECT.studies[w.study].evaluate.baselines,
+                "shortcut_audit": PROJECT.studies[w.study].evaluate.shortcut_audit,
+            },
         ),
         seed=lambda w: plan_of(w).splits[w.split].seed,
         where=lambda w: json.dumps(plan_of(w).splits[w.split].test_where),
@@ -119,7 +128,7 @@ rule evaluate_baselines:
         "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
         "--where {params.where:q} --seed {params.seed:q} {params.tiles:q} "
-        "--out {output.predictions:q} --log {log:q}"
+        "--out {output.predictions:q} --shortcuts {output.shortcuts:q} --log {log:q}"
 
 
 rule compare_arms:

@@ -91,6 +91,23 @@ class StudyOnDisk:
             *extra,
         ]  # fmt: skip
 
+    def _write_audit(self, folder: Path) -> None:
+        """Write numbers of a shortcut audit, as the comparison does."""
+        names = ["grey_levels", "data_bar", "thumbnail", "grey_levels", "intact", "standardised"]
+        what = ["cue", "cue", "cue", "session_left_out", "network", "network"]
+        told = pd.DataFrame({"what": [*what, "model"], "name": [*names, "raw"]})
+        told[["n", "accuracy", "low", "high", "balanced", "chance"]] = [30, 0.5, 0.3, 0.7, 0.5, 0.1]
+        told[["skill", "skill_low", "skill_high"]] = [0.4, 0.2, 0.6]
+        told.to_csv(folder / "shortcuts.csv", index=False)
+        factors = pd.DataFrame(
+            [("day", 2, 1.0, 1.1, 0.9), ("size", 2, 1.0, 0.0, np.nan)],
+            columns=["factor", "values", "known", "mutual_information_nats", "share_of_label"],
+        )
+        factors.to_csv(folder / "confounding.csv", index=False)
+        rows = [("day", f"2024-01-0{i + 1}", name, 3 + i) for i in (0, 1) for name in self.classes]
+        counts = pd.DataFrame(rows, columns=["factor", "value", "class", "count"])
+        counts.to_csv(folder / "confounding_counts.csv", index=False)
+
     def _folder(self, *parts: str) -> Path:
         folder = self.root.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
@@ -281,6 +298,7 @@ class StudyOnDisk:
             {"kind": "shortcut", "text": "Each of the sessions holds one class only."},
         ]
         (folder / "findings.json").write_text(json.dumps(findings))
+        self._write_audit(folder)
         people = [[f"expert {i}", "expert", v, 20] for i, v in enumerate((0.2, 0.45, 0.3))]
         people += [
             ["mean of experts", "mean", 0.317, 20],

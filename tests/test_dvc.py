@@ -22,6 +22,7 @@ def params(epochs: int) -> dict:
             dataset={"name": "check", "path": DATA, "generator": None},
             train={"epochs": epochs},
             explain={"tiles_per_class": 1, "misclassified_tiles": 0},
+            evaluate={"shortcut_audit": False},
         )
     )
 

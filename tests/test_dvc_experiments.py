@@ -22,7 +22,7 @@ def make_study() -> dict:
         preprocess={"tiles_per_image": 5, "grid_tiles": 1},
         train={"epochs": 1},
         explain={"tiles_per_class": 1, "misclassified_tiles": 0},
-        evaluate={"baselines": ["majority"]},
+        evaluate={"baselines": ["majority"], "shortcut_audit": False},
         demo={"preprocess": {"crop_px": 64}},
     )
 

@@ -17,7 +17,6 @@ from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
 from batteryscope.evaluation.verdicts import (
-    audit_shortcuts,
     collect_findings,
     count_unjudged,
     judge_against_baselines,
@@ -82,27 +81,6 @@ def test_verdict_of_several_fits_agrees_with_its_counts(manifest):
     assert pair["difference"] == pytest.approx(
         (pair["only_model_right"] - pair["only_baseline_right"]) / pair["n"]
     )
-
-
-def test_shortcut_audit(manifest):
-    bad = manifest["sample_id"]
-    fit = make_arm(manifest, "fit", bad[:2])
-    near = make_arm(manifest, "baseline_grey_levels", bad[:5], tiles=1)
-    far = make_arm(manifest, "baseline_grey_levels", bad[::2], tiles=1)
-    metadata = make_arm(manifest, "baseline_metadata", bad[::3], tiles=1)
-    warned = audit_shortcuts(judge(manifest, fit, near)[0], manifest, "fit")
-    assert len(warned) == 1
-    assert "grey levels without shapes alone classify 87.5 % of 40" in SENTENCES.tell(warned[0])
-    assert "confounded" in SENTENCES.tell(warned[0])
-    assert audit_shortcuts(judge(manifest, fit, far)[0], manifest, "fit") == []
-    by_metadata = audit_shortcuts(judge(manifest, fit, far, metadata)[0], manifest, "fit")
-    assert "acquisition metadata alone classify 65.0 %" in SENTENCES.tell(by_metadata[0])
-    sessions = manifest.assign(session_id=manifest["class"] + "_day")
-    table = judge(manifest, fit, far)[0]
-    (by_session,) = audit_shortcuts(table, sessions, "fit")
-    assert "4 acquisition sessions" in SENTENCES.tell(by_session)
-    mixed = manifest.assign(session_id=manifest["number"].astype(str))
-    assert audit_shortcuts(table, mixed, "fit") == []
 
 
 def test_findings_name_leaks_and_single_fits(manifest):

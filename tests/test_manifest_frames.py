@@ -79,7 +79,11 @@ def test_the_data_bar_does_not_count():
     image, bar = draw_image(128, 200, 3), draw_bar(BAR_PX, 200)
     measured = measure_frame(np.vstack([image, bar]))
     assert measured["data_bar_px"] == BAR_PX
-    assert measured == {**measure_frame(image), "data_bar_px": BAR_PX}
+    without = measure_frame(image)
+    assert measured == {**without, "data_bar_px": BAR_PX, "data_bar": measured["data_bar"]}
+    assert not any(without["data_bar"])  # no bar, nothing to see
+    shown, brighter = (measure_frame(np.vstack([image, b]))["data_bar"] for b in (bar, bar // 2))
+    assert shown == measured["data_bar"] != brighter
     assert measured["mean"] == pytest.approx(image.mean())
 
 
@@ -163,6 +167,7 @@ def test_wrong_tables_are_explained(dataset, tmp_path):
         (lambda t: t.assign(mean=np.nan), "mean"),
         (lambda t: t.assign(sample_id="twice"), "sample_id"),
         (lambda t: t.assign(thumbnail=b"short"), "thumbnail.*48 x 64 bytes"),
+        (lambda t: t.assign(data_bar=b"short"), "data_bar.*8 x 64 bytes"),
     ],
 )
 def test_broken_contracts_name_the_column(change, name):

@@ -73,7 +73,9 @@ def test_page_shows_every_section(reported: Path) -> None:
         "snakemake -- demo",
         "34.0 %",
         "State &amp; composition",
-        "A shortcut may explain the result",
+        "Could a shortcut explain it?",
+        "every tile standardised",
+        "day of acquisition",
     ):
         assert piece in text, piece
 

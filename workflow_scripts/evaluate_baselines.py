@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the fits (default: 1)")
     parser.add_argument("--threads", type=int, default=2, help="of the fits (default: 2)")
     parser.add_argument("--out", type=Path, required=True, help="predictions table (parquet)")
+    parser.add_argument("--shortcuts", type=Path, help="the same by cues of shortcuts (parquet)")
     return run_program(evaluate, parser, argv)
 
 
@@ -35,10 +36,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from batteryscope.config.evaluate import EvaluateSettings
     from batteryscope.evaluation.baselines import predict_baselines
     from batteryscope.evaluation.sample_features import FeatureSources
+    from batteryscope.evaluation.shortcut_cues import predict_from_cues
     from batteryscope.manifest.frames import read_frames
     from batteryscope.manifest.select import keep_samples, select_samples
 
-    wanted = read_settings(EvaluateSettings, arguments.settings).baselines
+    settings = read_settings(EvaluateSettings, arguments.settings)
+    wanted = settings.baselines
     manifest = pd.read_parquet(arguments.manifest)
     frames = read_frames(arguments.frames, manifest)
     where = json.loads(arguments.where)
@@ -48,6 +51,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     predictions = predict_baselines(sources, split, wanted, arguments.seed, arguments.threads)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(arguments.out, index=False)
+    if arguments.shortcuts is not None:
+        cues = predictions[:0]
+        if settings.shortcut_audit:
+            seed, threads = arguments.seed, arguments.threads
+            cues = predict_from_cues(manifest, split, frames, predictions, seed, threads)
+        cues.to_parquet(arguments.shortcuts, index=False)
     log.info("%d baseline predictions for %d images", len(predictions), len(manifest))
 
 

@@ -1,4 +1,4 @@
-"""Ask an arm's networks about test tiles with other grey levels than they were trained with."""
+"""Ask an arm's networks about test tiles that are otherwise than those that they learnt from."""
 
 import argparse
 import json
@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--treatments", type=json.loads, required=True, help="JSON: name of a test → grey levels"
     )
+    parser.add_argument("--audit", default="", help="name of the arm, for the shortcut audit")
+    parser.add_argument("--seed", type=int, default=1, help="of the audit (default: 1)")
     parser.add_argument("--accelerator", default="auto", help="auto, cpu or gpu")
     parser.add_argument("--predictions", type=Path, required=True, help="table (parquet) to write")
     return run_program(evaluate, parser, argv, heavy=True)
@@ -31,21 +33,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from batteryscope.evaluation.forward import choose_device, load_fit
-    from batteryscope.evaluation.predict_mismatched import predict_mismatched
+    from batteryscope.evaluation.predict_mismatched import predict_mismatched, predict_perturbed
     from batteryscope.manifest.select import keep_samples
     from batteryscope.tilestore import TileStore
 
     manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
     roles = keep_samples(split, manifest, json.loads(arguments.where))
     store, device = TileStore.open(arguments.tiles), choose_device(arguments.accelerator)
-    tables = []
+    tables, asked = [], arguments.treatments
     for folder in sorted(fit for part in arguments.fits for fit in part.glob("r*_f*")):
         record = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         own = (roles["repeat"] == record["repeat"]) & (roles["fold"] == record["fold"])
+        is_audited = bool(arguments.audit) and record["repeat"] == roles["repeat"].min()
+        if not asked and not is_audited:
+            continue
         model = load_fit(folder).to(device)
-        tables.append(predict_mismatched(model, store, manifest, roles[own], arguments.treatments))
+        if asked:
+            tables.append(predict_mismatched(model, store, manifest, roles[own], asked))
+        if is_audited:
+            arm, seed = arguments.audit, arguments.seed
+            tables.append(predict_perturbed(model, store, manifest, roles[own], arm, seed))
     pd.concat(tables, ignore_index=True).to_parquet(arguments.predictions, index=False)
-    log.info("%d networks tested as %s.", len(tables), ", ".join(arguments.treatments))
+    told = [*asked, *(["shortcut audit"] if arguments.audit else [])]
+    log.info("Networks tested otherwise than they were trained: %s.", ", ".join(told))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Quantities(Answer):
 
     monitors = ("val_loss", "val_mape")
     others = "classes"
-    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy")
+    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy", "shortcut_audit")
     bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False
 

@@ -99,6 +99,9 @@ class EvaluateSettings(Settings):
     ``grey_levels_at_test``: the trained networks of every strategy are asked about the test tiles
     once more, these treated so instead of by ``model.grey_levels``. Nothing is trained for it,
     and the outcome is told in the comparison alone: a mismatch of training and test.
+    ``shortcut_audit``: report whether something else than the material tells the class (grey
+    levels, microscope settings, data bar, order, session), and what the main arm's networks still
+    know of changed tiles; ``docs/trust.md``.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.
     ``paper_data``: the folders with the data of the paper. Its values stand beside no others,
@@ -112,6 +115,7 @@ class EvaluateSettings(Settings):
     learning_curve: LearningCurveSettings | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     grey_levels_at_test: list[GreyLevels] = []
+    shortcut_audit: bool = True
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None

@@ -66,6 +66,7 @@ def predict_baseline(
     split: pd.DataFrame,
     seed: int,
     jobs: int = 1,
+    trees: int | None = None,
 ) -> pd.DataFrame:
     """Fit one baseline on the training images and predict the test images of every fit.
 
@@ -81,6 +82,8 @@ def predict_baseline(
         One row per sample: numbers, or names as text. None: it looks at nothing.
     manifest, split, seed, jobs
         As for :func:`predict_baselines`.
+    trees
+        Of the forest; as many as baselines have if not given.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def predict_baseline(
                 f"The split has no training image in repeat {repeat}, fold {fold}; split again."
             )
         chance = derive_seed(seed, arm, "repeat", repeat, "fold", fold)
-        model = _make_prior() if features is None else _make_forest(features, chance, jobs)
+        model = _make_prior() if features is None else _make_forest(features, chance, jobs, trees)
         model.fit(seen.loc[train], labels.loc[train].to_numpy(dtype=object))
         probabilities = np.zeros((len(test), len(classes)))
         known = [classes.index(name) for name in model.classes_]
@@ -141,14 +144,14 @@ def _make_prior() -> Any:
     return DummyClassifier(strategy="prior")
 
 
-def _make_forest(features: pd.DataFrame, seed: int, jobs: int) -> Any:
+def _make_forest(features: pd.DataFrame, seed: int, jobs: int, trees: int | None) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
 
-    forest = RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=jobs)
+    forest = RandomForestClassifier(n_estimators=trees or TREES, random_state=seed, n_jobs=jobs)
     names = [c for c in features if not pd.api.types.is_numeric_dtype(features[c])]
     if not names and not features.isna().to_numpy().any():
         return forest

@@ -20,11 +20,20 @@ from batteryscope.evaluation.misclassified import list_misclassified
 from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.predictions import read_all_predictions
 from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.evaluation.shortcut_study import (
+    ShortcutAudit,
+    audit_shortcuts,
+    flatten_audit,
+    read_cues,
+    read_perturbed,
+    tabulate_audit,
+    tell_verdict,
+)
 from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
 from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.grades import list_grades
-from batteryscope.manifest.select import keep_samples
+from batteryscope.manifest.select import keep_samples, select_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.layout import PictureLayout
@@ -59,6 +68,9 @@ class ComparedArms:
         Arm with covariates → the same without, or None.
     survey, dataset
         Table with image, expert, answer; folder of the images.
+    shortcuts, frames, perturbed
+        For the shortcut audit: predictions by what may stand in for the class, table of frames,
+        predictions of changed tiles. None: there is no audit.
     """
 
     manifest: Path
@@ -77,6 +89,9 @@ class ComparedArms:
     covariates: Mapping[str, str | None] = field(default_factory=dict)
     survey: Path | None = None
     dataset: Path | None = None
+    shortcuts: Path | None = None
+    frames: Path | None = None
+    perturbed: Sequence[Path] = ()
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -112,6 +127,9 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         covariates=list_covariate_pairs(plan),
         survey=Path(survey) if survey else None,
         dataset=layout.find_dataset(),
+        shortcuts=layout.shortcuts(plan.main.split) if layout.is_audited else None,
+        frames=layout.data.frames,
+        perturbed=[layout.mismatched(plan.main.name)] if layout.is_audited else [],
     )
     compare_arms(pieces, plan.settings.evaluate, out)
 
@@ -158,6 +176,13 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
         "paired": pairs,
         "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
     }
+    audit_numbers: dict[str, float | int] = {}
+    if pieces.shortcuts is not None:
+        found = _audit(pieces, manifest, judged, unit)
+        # Beside the verdict on the baselines, which it puts into perspective.
+        findings.insert(1, tell_verdict(found))
+        tables |= tabulate_audit(found)
+        audit_numbers = flatten_audit(found)
     if pieces.survey:
         answers = read_survey(pieces.survey, pieces.dataset, asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
@@ -168,5 +193,23 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     }
     own |= {name: own[arm] for name, arm in bases.items() if arm in own}
     ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
-    metrics = flatten_metrics(table, ratios)
-    write_comparison(out, tables, metrics, findings, SENTENCES)
+    metrics = flatten_metrics(table, ratios) | audit_numbers
+    write_comparison(out, tables, dict(sorted(metrics.items())), findings, SENTENCES)
+
+
+def _audit(
+    pieces: ComparedArms, manifest: pd.DataFrame, judged: pd.DataFrame, unit: str
+) -> ShortcutAudit:
+    assert pieces.shortcuts is not None
+    bars = None
+    if pieces.frames is not None:
+        bars = pd.read_parquet(pieces.frames, columns=["sample_id", "data_bar_px"])
+    return audit_shortcuts(
+        select_samples(manifest, pieces.where),
+        read_cues(pieces.shortcuts),
+        judged[judged["arm"] == pieces.main_arm],
+        read_perturbed(pieces.perturbed, pieces.main_arm),
+        None if bars is None else bars.set_index("sample_id")["data_bar_px"],
+        unit,
+        pieces.main_arm,
+    )

@@ -10,7 +10,11 @@ import pandas as pd
 from batteryscope.config.evaluate import GreyMismatch
 from batteryscope.core.finding import Finding
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.predictions import join_predictions, read_predictions
+from batteryscope.evaluation.predictions import (
+    join_predictions,
+    read_predictions,
+    split_perturbed,
+)
 from batteryscope.evaluation.verdicts import find_judged_level, find_pooled_accuracy
 
 MISMATCH = "grey_levels_at_test"  # kind of the finding
@@ -38,7 +42,7 @@ def read_mismatched(
     tests = [GreyMismatch.model_validate(test) for test in given.get("tests", [])]
     if not tests:
         return [], predictions
-    tables = [read_predictions(Path(path)) for path in given["predictions"]]
+    tables = [split_perturbed(read_predictions(Path(path)))[0] for path in given["predictions"]]
     return tests, join_predictions([predictions, *tables])
 
 

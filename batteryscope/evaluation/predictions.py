@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.audit.perturb import PERTURBED
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.errors import InputError
 
@@ -115,6 +116,12 @@ def read_predictions(path: Path, arm: str | None = None) -> pd.DataFrame:
     table = _read_table(path)
     check_predictions(table, str(path))
     return table if arm is None else table.assign(arm=arm)
+
+
+def split_perturbed(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide predictions of arms into those of tiles as they are and those of perturbed tiles."""
+    is_perturbed = predictions["arm"].str.contains(PERTURBED, regex=False)
+    return predictions[~is_perturbed], predictions[is_perturbed]
 
 
 def join_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

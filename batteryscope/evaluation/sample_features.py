@@ -30,6 +30,7 @@ NUMERIC_METADATA = (
     "voltage_kv",
     "magnification",
     "working_distance_mm",
+    "pixel_size_um",
     "bit_depth",
     "width_px",
     "height_px",

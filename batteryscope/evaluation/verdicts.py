@@ -20,8 +20,6 @@ from batteryscope.evaluation.predictions import FIT, is_baseline
 from batteryscope.evaluation.sample_features import list_informative_metadata
 from batteryscope.samples.choose import samples_in
 
-SHORTCUTS = ("baseline_grey_levels", "baseline_metadata")
-CLOSE_TO_MODEL = 0.10
 INDEPENDENT = ("specimen", "slice")  # levels above which nothing is shared, the best one first
 
 
@@ -82,63 +80,6 @@ def judge_against_baselines(
     }
 
 
-def audit_shortcuts(
-    comparison: pd.DataFrame, manifest: pd.DataFrame, main_arm: str
-) -> list[Finding]:
-    """Look for signs that classes can be told apart without looking at the material.
-
-    Parameters
-    ----------
-    comparison
-        Table of :func:`compare_arms`.
-    manifest
-        Manifest, for the number of classes and the acquisition sessions.
-    main_arm
-        The arm whose accuracy the shortcuts are compared with.
-
-    Returns
-    -------
-    list of Finding
-        Of the kind ``shortcut``; empty without any sign. A baseline is a sign when it is
-        far above chance (twice the larger of 1/classes and the majority baseline, or half
-        way from there to 1, whichever is lower) and within 10 points of the model; metadata
-        already when far above chance. So is a session column in which every session holds
-        a single class.
-    """
-    accuracy, n = find_pooled_accuracy(comparison, main_arm)
-    arms = set(comparison["arm"])
-    chance = 1 / manifest["class"].nunique()
-    if "baseline_majority" in arms:
-        chance = max(chance, find_pooled_accuracy(comparison, "baseline_majority")[0])
-    far_above_chance = min(2 * chance, (1 + chance) / 2)
-    unit = find_judged_level(comparison, main_arm)
-    findings: list[Finding] = []
-    for name in SHORTCUTS:
-        if name not in arms:
-            continue
-        other, n = find_pooled_accuracy(comparison, name)
-        near = other >= accuracy - CLOSE_TO_MODEL
-        if other > far_above_chance and (near or name == "baseline_metadata"):
-            facts = {
-                "near": near,
-                "baseline": find_words(name, OF_CLASSES).in_sentence,
-                "reached": other,
-                "n": n,
-                "unit": unit,
-                "main_arm": main_arm,
-                "accuracy": accuracy,
-                "chance": chance,
-            }
-            findings.append(Finding("shortcut", None, facts))
-    sessions = (
-        manifest[manifest["session_id"].notna()] if "session_id" in manifest else manifest[:0]
-    )
-    classes_per_session = sessions.groupby("session_id")["class"].nunique()
-    if len(classes_per_session) > 1 and (classes_per_session == 1).all():
-        findings.append(Finding("shortcut", None, {"sessions": len(classes_per_session)}))
-    return findings
-
-
 def collect_findings(
     comparison: pd.DataFrame,
     images: pd.DataFrame,
@@ -150,14 +91,13 @@ def collect_findings(
 ) -> list[Finding]:
     """Collect everything a reader must know beside the numbers.
 
-    Kinds: ``baselines`` (verdict, with a severity: good or warning), ``shortcut``, ``metadata``
+    Kinds: ``baselines`` (verdict, with a severity: good or warning), ``metadata``
     (baseline without information), ``leakage`` (warnings of the split's audit), ``unjudged``,
     ``single_fit``. ``judged`` are the test predictions at the level of
     :func:`find_judged_level`, if that is another than that of ``images``.
     """
     verdict = judge_against_baselines(comparison, images if judged is None else judged, main_arm)
     findings = [Finding("baselines", "good" if verdict["beats_all"] else "warning", verdict)]
-    findings += audit_shortcuts(comparison, manifest, main_arm)
     if "baseline_metadata" in set(comparison["arm"]) and not list_informative_metadata(manifest):
         findings.append(Finding("metadata", None))
     findings += [Finding("leakage", None, {"warning": str(w)}) for w in audit.get("warnings", [])]

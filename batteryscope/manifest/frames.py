@@ -12,6 +12,7 @@ from batteryscope.manifest.contract import check_contract, read_ingested
 
 NAME = "table of frames"
 THUMBNAIL_PX = (48, 64)  # (height, width)
+DATA_BAR_PX = (8, 64)  # small: what is written there blurs, but not where, how much and how bright
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 GREY_LEVEL_COLUMNS = (
     "mean",
@@ -26,6 +27,7 @@ FRAME_DTYPES: dict[str, str] = {
     "data_bar_px": "int64",
     **dict.fromkeys(GREY_LEVEL_COLUMNS, "float64"),
     "thumbnail": "object",
+    "data_bar": "object",
 }
 
 
@@ -33,16 +35,19 @@ def make_frames_schema() -> Any:
     """Return the pandera schema of the table of frames."""
     import pandera.pandas as pa
 
-    def has_size(thumbnails: pd.Series) -> bool:
-        # One answer for all: pandera would quote the bytes of every thumbnail that fails.
-        n_bytes = THUMBNAIL_PX[0] * THUMBNAIL_PX[1]
-        return all(isinstance(t, bytes) and len(t) == n_bytes for t in thumbnails)
+    def check_size(height: int, width: int) -> Any:
+        def has_size(pictures: pd.Series) -> bool:
+            # One answer for all: pandera would quote the bytes of every picture that fails.
+            return all(isinstance(p, bytes) and len(p) == height * width for p in pictures)
+
+        return pa.Check(has_size, name=f"{height} x {width} bytes")
 
     checks = {
         "pixel_digest": pa.Check.str_matches(r"^[0-9a-f]{64}$"),
         "data_bar_px": pa.Check.ge(0),
         "sd": pa.Check.ge(0),
-        "thumbnail": pa.Check(has_size, name="48 x 64 bytes"),
+        "thumbnail": check_size(*THUMBNAIL_PX),
+        "data_bar": check_size(*DATA_BAR_PX),
     }
     columns = {
         name: pa.Column(dtype, checks=checks.get(name), unique=name == "sample_id")
@@ -106,3 +111,8 @@ def get_grey_levels(frames: pd.DataFrame) -> pd.DataFrame:
 def get_thumbnails(frames: pd.DataFrame) -> list[NDArray[np.uint8]]:
     """Return the thumbnails as arrays of :data:`THUMBNAIL_PX`, in the order of the rows."""
     return [np.frombuffer(t, np.uint8).reshape(THUMBNAIL_PX) for t in frames["thumbnail"]]
+
+
+def get_data_bars(frames: pd.DataFrame) -> list[NDArray[np.uint8]]:
+    """Return small pictures of the data bars, (8, 64) each, all 0 where there is none."""
+    return [np.frombuffer(bar, np.uint8).reshape(DATA_BAR_PX) for bar in frames["data_bar"]]

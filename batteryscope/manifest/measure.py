@@ -7,8 +7,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batteryscope.errors import InputError
-from batteryscope.manifest.frames import GREY_LEVEL_COLUMNS, PERCENTILES, THUMBNAIL_PX
+from batteryscope.manifest.frames import (
+    DATA_BAR_PX,
+    GREY_LEVEL_COLUMNS,
+    PERCENTILES,
+    THUMBNAIL_PX,
+)
 from batteryscope.readers.data_bar import find_data_bar
+
+NO_BAR = np.zeros(DATA_BAR_PX, np.uint8)
 
 
 def measure_frame(
@@ -28,12 +35,25 @@ def measure_frame(
     -------
     dict
         ``data_bar_px`` (found height), the statistics of :func:`measure_grey_levels` and
-        ``thumbnail`` (bytes), both of the frame without its data bar.
+        ``thumbnail`` (bytes), both of the frame without its data bar, and ``data_bar`` (bytes),
+        the bar alone.
     """
-    bar_px = find_data_bar(pixels, stated_data_bar_px)
-    frame = pixels[: len(pixels) - bar_px]
-    thumbnail = make_thumbnail(frame).tobytes()
-    return {"data_bar_px": bar_px, **measure_grey_levels(frame), "thumbnail": thumbnail}
+    return _measure(pixels, find_data_bar(pixels, stated_data_bar_px))
+
+
+def measure_slice(pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    """Measure a slice of a scan, (height, width), as :func:`measure_frame` does; it has no bar."""
+    return _measure(pixels, 0)
+
+
+def _measure(pixels: NDArray[np.uint8], bar_px: int) -> dict[str, Any]:
+    frame, bar = np.split(pixels, [len(pixels) - bar_px])
+    return {
+        "data_bar_px": bar_px,
+        **measure_grey_levels(frame),
+        "thumbnail": make_thumbnail(frame).tobytes(),
+        "data_bar": (_shrink(bar, DATA_BAR_PX) if bar_px else NO_BAR).tobytes(),
+    }
 
 
 def make_thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -45,7 +65,11 @@ def make_thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (height, width), without the data bar, which would make all frames of one
         microscope alike.
     """
-    height, width = THUMBNAIL_PX
+    return _shrink(frame, THUMBNAIL_PX)
+
+
+def _shrink(frame: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size_px
     picture = Image.fromarray(np.ascontiguousarray(frame))
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 

@@ -16,7 +16,7 @@ from batteryscope.core.counted import count_of
 from batteryscope.core.progress import show_progress
 from batteryscope.manifest.grey_scale import ScanLevels, decide_grey_ranges
 from batteryscope.manifest.inspect import ImageRecord, reject_unexpected
-from batteryscope.manifest.measure import make_thumbnail, measure_grey_levels
+from batteryscope.manifest.measure import measure_slice
 from batteryscope.manifest.schema import Reject
 from batteryscope.readers.picture import AcquisitionMetadata, PictureError
 from batteryscope.readers.pixel_size import describe_unequal
@@ -152,11 +152,6 @@ def _inspect_slices(
         pixels = volume.read_slice(z)
         digest = digest_slice(pixels)
         shown = show_with_8_bits(pixels, grey_range)
-        measured = {
-            "data_bar_px": 0,
-            **measure_grey_levels(shown),
-            "thumbnail": make_thumbnail(shown).tobytes(),
-        }
         yield ImageRecord(
             path=name_slice(path, z),
             sha256=digest,
@@ -166,7 +161,7 @@ def _inspect_slices(
             bit_depth=8 * volume.dtype.itemsize,
             n_pages=1,
             metadata=metadata,
-            measured=measured,
+            measured=measure_slice(shown),
             grey_range=grey_range,
             stored_type=volume.dtype.name,
         )

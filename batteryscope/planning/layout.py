@@ -102,13 +102,24 @@ class PictureLayout(StudyLayout):
 
     def list_compared(self) -> list[Path]:
         """Return what stands beside the arms: baselines, survey, physics, other grey levels."""
-        settings, tests = self.plan.settings, list_mismatches(self.plan)
-        found = [self.mismatched(arm) for arm in dict.fromkeys(test.arm for test in tests)]
+        settings = self.plan.settings
+        arms = [test.arm for test in list_mismatches(self.plan)]
+        found: list[Path] = []
+        if self.is_audited:
+            arms.append(self.plan.main.name)
+            found += [self.data.frames, self.shortcuts(self.plan.main.split)]
+        found += [self.mismatched(arm) for arm in dict.fromkeys(arms)]
         if self.modules.baselines:
             found.append(self.baselines(self.plan.main.split))
         if settings.evaluate.survey:
             found.append(Path(settings.evaluate.survey))
         return found if self.simulated is None else [*found, self.simulated]
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether shortcuts are looked for."""
+        is_possible = "shortcut_audit" not in self.answer.useless
+        return is_possible and self.plan.settings.evaluate.shortcut_audit
 
     def list_published(self) -> list[Path]:
         """Return what becomes the bundle: fits of the published arms, and what calibrates them."""

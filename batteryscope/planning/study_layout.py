@@ -85,13 +85,17 @@ class StudyLayout:
         """Predictions of the baselines of one division."""
         return self.root / "baselines" / split / "predictions.parquet"
 
+    def shortcuts(self, split: str) -> Path:
+        """Predictions by what may stand in for the class, for the shortcut audit."""
+        return self.root / "baselines" / split / "shortcuts.parquet"
+
     @property
     def predicted(self) -> Path:
         """What the arms predict, a folder each."""
         return self.root / "predicted"
 
     def mismatched(self, arm: str) -> Path:
-        """Predictions of test tiles with other grey levels than the arm was trained with."""
+        """Predictions of test tiles that are otherwise than those that the arm was trained with."""
         return self.root / "mismatched" / arm / "predictions.parquet"
 
     @property

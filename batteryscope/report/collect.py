@@ -22,6 +22,7 @@ COPIED = (
     "comparison.csv", "metrics.json", "paired.csv", "per_class.csv", "class_measures.csv",
     "specimens.csv", "confusion.csv", "misclassified.csv",
     "images.csv", "reliability.csv", "findings.json", "survey.csv",
+    "shortcuts.csv", "confounding.csv", "confounding_counts.csv",
 )  # fmt: skip
 
 
@@ -92,6 +93,9 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         external=None if layout.external is None else read_table(layout.external.metrics),
         sweeps=sweeps,
         class_measures=read_table(layout.comparison / "class_measures.csv"),
+        shortcuts=read_table(layout.comparison / "shortcuts.csv"),
+        confounding=read_table(layout.comparison / "confounding.csv"),
+        confounding_counts=read_table(layout.comparison / "confounding_counts.csv"),
         cells=read_table(tiles / "cells.csv"),
         files=files,
         data_hash=_identify_data(layout.data.summary, manifest),

@@ -86,6 +86,9 @@ class StudyEvidence:
     external: pd.DataFrame | None = None
     sweeps: pd.DataFrame | None = None
     class_measures: pd.DataFrame | None = None
+    shortcuts: pd.DataFrame | None = None
+    confounding: pd.DataFrame | None = None
+    confounding_counts: pd.DataFrame | None = None
     cells: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""

@@ -14,7 +14,15 @@ import yaml
 from batteryscope.core.run_options import read_options
 from batteryscope.core.style import Picture
 from batteryscope.errors import InputError
-from batteryscope.report import backbones, class_tables, facts, results, same_tiles, words
+from batteryscope.report import (
+    backbones,
+    class_tables,
+    facts,
+    results,
+    same_tiles,
+    shortcuts,
+    words,
+)
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.finding_cards import gather_findings
 from batteryscope.report.headline import Headline
@@ -78,6 +86,7 @@ def render_report(
             (words.grade_finding(f), words.title_finding(str(f.get("kind", ""))), f.get("text", ""))
             for f in evidence.findings or ()
         ],
+        "shortcuts": shortcuts.show_shortcuts(evidence),
         "comparison": results.show_comparison(evidence),
         "paper": results.show_paper(evidence),
         "classes": class_tables.show_classes(evidence, headline),

@@ -19,6 +19,7 @@ from batteryscope.report.reliability import calculate_calibration_error, draw_re
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
+from batteryscope.report.shortcuts import show_shortcut_picture
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.tables import (
     LEVEL_NAMES,
@@ -50,8 +51,8 @@ def draw_pictures(
     -------
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
-        ``misclassified``, ``reliability``, ``class_sizes``, ``survey``, ``sweep_<name>`` and
-        ``curves_<chain>`` for every trained stage.
+        ``misclassified``, ``reliability``, ``class_sizes``, ``shortcuts``, ``survey``,
+        ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
     """
     shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
@@ -63,6 +64,7 @@ def draw_pictures(
         lambda: _misclassified(evidence),
         lambda: _reliability(evidence),
         lambda: _class_sizes(evidence),
+        lambda: show_shortcut_picture(evidence),
         lambda: _survey(evidence, headline),
         lambda: iter(draw_shared_figures(shared)),
         lambda: _slices(evidence),

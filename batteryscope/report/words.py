@@ -44,7 +44,7 @@ FINDING_TITLES = {
     "baselines": "Baselines",
     "confounding": "Confounding",
     "leakage": "Training and test data",
-    "shortcut": "A shortcut may explain the result",
+    "shortcut": "Could a shortcut explain it?",
     "metadata": "Microscope settings",
     "single_fold": "Trained once",
     "single_fit": "Trained once",

@@ -18,7 +18,12 @@ from PIL import Image
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.study import StudySettings, list_published_arms
 from batteryscope.evaluation.regression_predictions import PRED, TRUE
-from batteryscope.manifest.frames import FRAME_DTYPES, GREY_LEVEL_COLUMNS, THUMBNAIL_PX
+from batteryscope.manifest.frames import (
+    DATA_BAR_PX,
+    FRAME_DTYPES,
+    GREY_LEVEL_COLUMNS,
+    THUMBNAIL_PX,
+)
 from batteryscope.manifest.schema import find_dtypes
 from batteryscope.manifest.select import keep_samples
 from batteryscope.manifest.summary import summarise_manifest
@@ -185,6 +190,7 @@ def _make_frames(manifest: pd.DataFrame) -> pd.DataFrame:
     frames["pixel_digest"] = [digest_text(sample) for sample in manifest["sample_id"]]
     frames["data_bar_px"] = 0
     frames["thumbnail"] = [bytes(THUMBNAIL_PX[0] * THUMBNAIL_PX[1])] * n
+    frames["data_bar"] = [bytes(DATA_BAR_PX[0] * DATA_BAR_PX[1])] * n
     return frames[list(FRAME_DTYPES)]
 
 

@@ -1,0 +1,227 @@
+"""The shortcut audit of a study of classes: tables, numbers, and one finding with the verdict."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.audit.confounding import (
+    TOLD,
+    count_crossings,
+    list_factors,
+    measure_confounding,
+)
+from batteryscope.audit.cues import CUES, CueName
+from batteryscope.audit.perturb import PERTURBATION_LABELS, PERTURBED
+from batteryscope.audit.score import Score, score_answers
+from batteryscope.audit.sessions import SessionRelation, relate_sessions
+from batteryscope.audit.verdict import (
+    LEVELS,
+    TELLS_MUCH,
+    Level,
+    Sign,
+    judge_cues,
+    judge_perturbed,
+    judge_sessions,
+    sum_up,
+)
+from batteryscope.core.finding import Finding, Severity
+from batteryscope.evaluation.aggregate import (
+    aggregate_to_images,
+    aggregate_to_specimens,
+    pool_fits,
+)
+from batteryscope.evaluation.flat_metrics import DIGITS
+from batteryscope.evaluation.predictions import (
+    check_predictions,
+    read_predictions,
+    split_perturbed,
+)
+from batteryscope.evaluation.shortcut_cues import (
+    CUE_PREFIX,
+    LEFT_OUT_PREFIX,
+    keep_first_repeat,
+    take_arms,
+)
+
+METRIC_PREFIX = "shortcuts"
+FINDING_LEVELS: Mapping[Level, str] = {"quiet": "good", "warning": "warning", "alarm": "alarm"}
+SCORE_COLUMNS = [
+    "n", "accuracy", "low", "high", "balanced", "chance", "skill", "skill_low", "skill_high"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShortcutAudit:
+    """What the audit measured and decided.
+
+    Attributes
+    ----------
+    level, signs
+        The verdict, and what led to it, the gravest first.
+    cues, left_out, perturbed
+        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles.
+    model
+        Score of the main arm.
+    relation
+        How classes and sessions hang together.
+    confounding, crossings
+        How much of the label each circumstance tells; counts.
+    unit
+        What is counted: image, slice or specimen.
+    """
+
+    level: Level
+    signs: list[Sign]
+    cues: Mapping[CueName, Score]
+    left_out: Mapping[CueName, Score]
+    perturbed: Mapping[str, Score]
+    model: Score | None
+    relation: SessionRelation
+    confounding: pd.DataFrame
+    crossings: pd.DataFrame
+    unit: str = "image"
+    main_arm: str = ""
+
+
+def audit_shortcuts(
+    manifest: pd.DataFrame,
+    predictions: pd.DataFrame,
+    model: pd.DataFrame | None = None,
+    perturbed: pd.DataFrame | None = None,
+    data_bar_px: "pd.Series[int] | None" = None,
+    unit: str = "image",
+    main_arm: str = "",
+) -> ShortcutAudit:
+    """Audit a study: what alone tells the class, and what the network goes by.
+
+    Parameters
+    ----------
+    manifest
+        Samples that can be tested.
+    predictions
+        Of :func:`batteryscope.evaluation.shortcut_cues.predict_from_cues`.
+    model
+        Test predictions of the main arm per ``unit``; None without a network.
+    perturbed
+        Predictions of tiles with one thing taken away; arms are names of perturbations.
+    data_bar_px
+        Height of the data bar found in every frame, by sample.
+    unit
+        What counts as independent: ``image``, ``slice`` or ``specimen``.
+    main_arm
+        Whose network it is.
+    """
+    specimens = manifest.set_index("sample_id")["specimen_id"]
+
+    def score(table: pd.DataFrame) -> Score:
+        images = aggregate_to_images(table[table["role"] == "test"])
+        if unit == "specimen":
+            images = aggregate_to_specimens(images, specimens)
+        return score_verdicts(images)
+
+    taken = take_arms(predictions, CUE_PREFIX)
+    cues = {name: score(taken[name]) for name in CUES if name in taken}
+    left_out = {n: score(part) for n, part in take_arms(predictions, LEFT_OUT_PREFIX).items()}
+    changed: dict[str, Score] = {}
+    if perturbed is not None:
+        asked = [name for name in PERTURBATION_LABELS if (perturbed["arm"] == name).any()]
+        changed = {name: score(perturbed[perturbed["arm"] == name]) for name in asked}
+    own = None if model is None else score_verdicts(keep_first_repeat(model))
+    relation = relate_sessions(manifest)
+    factors = list_factors(manifest, data_bar_px)
+    labels = manifest.set_index("sample_id")["class"].astype(str)
+    confounding = measure_confounding(factors, labels)
+    telling = confounding[confounding["share_of_label"] >= TELLS_MUCH]["factor"]
+    words = [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
+    signs = [
+        *judge_cues(cues, own, words),
+        *judge_sessions(relation, cues, left_out),
+        *judge_perturbed(changed, cues),
+    ]
+    level, signs = sum_up(signs, cues)
+    return ShortcutAudit(
+        level=level,
+        signs=signs,
+        cues=cues,
+        left_out=left_out,
+        perturbed=changed,
+        model=own,
+        relation=relation,
+        confounding=confounding,
+        crossings=count_crossings(factors, labels),
+        unit=unit,
+        main_arm=main_arm,
+    )
+
+
+def score_verdicts(verdicts: pd.DataFrame) -> Score:
+    """Score verdicts per unit; one that several fits tested counts once, by their vote."""
+    pooled = pool_fits(verdicts)
+    return score_answers(pooled["y_true"], pooled["y_pred"])
+
+
+def read_cues(path: Path) -> pd.DataFrame:
+    """Read the predictions by cues; the table may hold none."""
+    table = pd.read_parquet(path)
+    if len(table):
+        check_predictions(table, str(path))
+    return table
+
+
+def read_perturbed(paths: Sequence[Path], main_arm: str) -> pd.DataFrame | None:
+    """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
+    tables = [split_perturbed(read_predictions(path))[1] for path in paths]
+    found = [table[table["arm"].str.startswith(f"{main_arm}{PERTURBED}")] for table in tables]
+    joined = pd.concat(found) if found else pd.DataFrame()
+    if joined.empty:
+        return None
+    return joined.assign(arm=joined["arm"].str.removeprefix(f"{main_arm}{PERTURBED}"))
+
+
+def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
+    """Return the tables of an audit by the name of their file."""
+    rows: list[dict[str, Any]] = []
+    groups = (("cue", audit.cues), ("session_left_out", audit.left_out))
+    for what, scores in groups:
+        rows += [{"what": what, "name": n, **s.as_dict()} for n, s in scores.items()]
+    rows += [
+        {"what": "network", "name": name, **own.as_dict()} for name, own in audit.perturbed.items()
+    ]
+    if audit.model is not None:
+        rows.append({"what": "model", "name": audit.main_arm, **audit.model.as_dict()})
+    told = pd.DataFrame(rows, columns=["what", "name", *SCORE_COLUMNS])
+    return {
+        "shortcuts": told,
+        "confounding": audit.confounding,
+        "confounding_counts": audit.crossings,
+    }
+
+
+def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
+    """Return the few numbers of an audit that stand among the metrics; 0 quiet to 2 alarm."""
+    found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
+    scores = {str(name): own for name, own in audit.cues.items()}
+    scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
+    for name, own in scores.items():
+        found[f"{METRIC_PREFIX}.{name}.balanced_accuracy"] = round(own.balanced, DIGITS)
+    return found
+
+
+def tell_verdict(audit: ShortcutAudit) -> Finding:
+    """Return the verdict as a finding."""
+    best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
+    facts = {
+        "verdict": audit.level,
+        "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
+        "unit": audit.unit,
+        "main_arm": audit.main_arm,
+        "model": audit.model and audit.model.as_dict(),
+        "best": best and {"phrase": CUES[best].phrase, **audit.cues[best].as_dict()},
+        "relation": audit.relation.relation,
+        "labels": PERTURBATION_LABELS,
+    }
+    severity: Severity = "good" if audit.level == "quiet" else "warning"
+    return Finding("shortcut", severity, facts, {"level": FINDING_LEVELS[audit.level]})

@@ -1,0 +1,150 @@
+"""The section of a report on shortcuts: the verdict's numbers as tables and a figure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.audit.confounding import TOLD
+from batteryscope.audit.cues import CUES
+from batteryscope.audit.perturb import PERTURBATION_LABELS
+from batteryscope.core.style import (
+    BLUE,
+    GREY,
+    INK,
+    SKY,
+    SOFT_INK,
+    Picture,
+    encode_picture,
+    house_style,
+    make_figure,
+    percent_axis,
+)
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.shown_table import ShownTable, show_table
+from batteryscope.report.tables import NOTHING, format_count, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_VALUES = 12  # of a circumstance whose counts are shown
+WORTH_COUNTING = 0.5  # share of the label that it tells
+
+
+def show_shortcuts(evidence: StudyEvidence) -> list[ShownTable]:
+    """Make the tables of the audit: cues, changed tiles, circumstances, counts of the worst one."""
+    tables = []
+    told = evidence.shortcuts
+    if told is not None:
+        tables.append(_show_cues(told, evidence))
+        tables.append(_show_changed_tiles(told[told["what"] == "network"]))
+    if evidence.confounding is not None and len(evidence.confounding):
+        tables.append(_show_confounding(evidence.confounding))
+        tables.append(_show_counts(evidence))
+    return [table for table in tables if table is not None]
+
+
+SAID = ("right", "95 % interval", "mean over classes", "above chance", "n")
+
+
+def _say(row: "pd.Series") -> tuple[str, ...]:
+    return (
+        format_percent(row["accuracy"]),
+        f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
+        format_percent(row["balanced"]),
+        f"{max(row['skill'], 0):.2f}",
+        format_count(row["n"]),
+    )
+
+
+def _show_cues(told: pd.DataFrame, evidence: StudyEvidence) -> ShownTable | None:
+    rows: list[tuple[str, ...]] = []
+    marked: list[int] = []
+    for what, suffix in (("model", ""), ("cue", ""), ("session_left_out", ", unseen sessions")):
+        for _, row in told[told["what"] == what].iterrows():
+            is_model = what == "model"
+            name = evidence.label_of(row["name"]) if is_model else CUES[row["name"]].label
+            marked += [len(rows)] if is_model else []
+            seen = NOTHING if is_model else ("yes" if CUES[row["name"]].is_seen else "no")
+            rows.append((f"{name}{suffix}", seen, *_say(row)))
+    table = pd.DataFrame(rows, columns=["what is known", "in the picture", *SAID])
+    return show_table(table, "What alone tells the class", ("in the picture",), marked)
+
+
+def _show_changed_tiles(told: pd.DataFrame) -> ShownTable | None:
+    rows = [(PERTURBATION_LABELS[row["name"]], *_say(row)) for _, row in told.iterrows()]
+    table = pd.DataFrame(rows, columns=["test tiles", *SAID])
+    return show_table(table, "What the network still knows of changed tiles")
+
+
+def _show_confounding(table: pd.DataFrame) -> ShownTable | None:
+    rows = [
+        (
+            TOLD.get(row["factor"], row["factor"]),
+            format_count(row["values"]),
+            format_percent(row["known"], 0),
+            f"{row['mutual_information_nats']:.2f}",
+            format_percent(row["share_of_label"], 0),
+        )
+        for _, row in table.iterrows()
+    ]
+    columns = ["circumstance", "values", "known of", "information (nats)", "of the label it tells"]
+    return show_table(pd.DataFrame(rows, columns=columns), "How the pictures were taken")
+
+
+def _show_counts(evidence: StudyEvidence) -> ShownTable | None:
+    """Count images of each class at each value of the circumstance that tells most."""
+    counts, table = evidence.confounding_counts, evidence.confounding
+    if counts is None or table is None or not len(table):
+        return None
+    few = table[(table["values"] <= MOST_VALUES) & (table["share_of_label"] >= WORTH_COUNTING)]
+    if few.empty:
+        return None
+    factor = few.iloc[0]["factor"]
+    own = counts[counts["factor"] == factor]
+    crossed = own.pivot_table(index="class", columns="value", values="count", fill_value=0)
+    crossed = crossed.astype(int).astype(str).rename_axis(None, axis=1).reset_index()
+    crossed["class"] = crossed["class"].str.replace("_", " ")
+    return show_table(crossed, f"Images per class and {TOLD.get(factor, factor)}")
+
+
+def show_shortcut_picture(evidence: StudyEvidence) -> Picture | None:
+    """Draw how far each cue and each changed tile is above chance, beside the network."""
+    told = evidence.shortcuts
+    if told is None or told[told["what"].isin(["cue", "network"])].empty:
+        return None
+    rows = []
+    for what, colour in (("model", BLUE), ("cue", GREY), ("network", SKY)):
+        for _, row in told[told["what"] == what].iterrows():
+            label = {
+                "model": lambda name: f"network: {evidence.label_of(name)}",
+                "cue": lambda name: f"only {CUES[name].label}",
+                "network": lambda name: f"network, {PERTURBATION_LABELS[name].split(':')[0]}",
+            }[what](row["name"])
+            rows.append((label, row["skill"], row["skill_low"], row["skill_high"], colour))
+    caption = (
+        "How far from chance (0 %) to perfect (100 %): the published network, each cue alone "
+        "(grey), and the network on changed tiles (light blue). Whiskers: 95 % interval."
+    )
+    return encode_picture(draw_skills(rows), "shortcuts", caption, evidence.generated)
+
+
+@house_style
+def draw_skills(rows: Sequence[tuple[str, float, float, float, str]]) -> "Figure":
+    """Draw horizontal bars with intervals: label, value, low, high (shares), colour."""
+    figure = make_figure(7.2, 0.8 + 0.26 * len(rows))
+    axes = figure.add_subplot()
+    places = np.arange(len(rows))
+    values = np.clip([row[1] for row in rows], 0, 1)
+    low = values - np.clip([row[2] for row in rows], 0, 1)
+    high = np.clip([row[3] for row in rows], 0, 1) - values
+    axes.barh(places, values, height=0.6, color=[row[4] for row in rows])
+    ends = np.maximum([low, high], 0)
+    axes.errorbar(values, places, xerr=ends, fmt="none", ecolor=INK, capsize=2, lw=0.9)
+    axes.set_yticks(places, [row[0] for row in rows])
+    axes.invert_yaxis()
+    percent_axis(axes, "x", 1.0)
+    axes.grid(axis="x")
+    axes.set_xlabel("of the way from chance to perfect (mean over the classes)", color=SOFT_INK)
+    return figure

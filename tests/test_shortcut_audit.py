@@ -1,0 +1,337 @@
+"""The shortcut audit: known answers of its parts, and verdicts on planted shortcuts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.audit.confounding import list_factors, measure_confounding
+from batteryscope.audit.cues import (
+    describe_file_order,
+    describe_thumbnails,
+    list_cues,
+    strip_class,
+)
+from batteryscope.audit.perturb import PERTURBATIONS, UsualLevels
+from batteryscope.audit.score import score_answers
+from batteryscope.audit.sessions import leave_sessions_out, relate_sessions
+from batteryscope.audit.verdict import judge_cues, judge_perturbed, judge_sessions, sum_up
+from batteryscope.demo.sem_frame import render_sem_frame
+from batteryscope.evaluation import predict_mismatched, shortcut_cues, shortcut_study
+from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.manifest.frames import FRAME_DTYPES
+from batteryscope.manifest.measure import measure_frame
+from batteryscope.seeds import derive_rng
+from batteryscope.tilestore import TileStore
+from tests.test_grey_mismatch import BrightnessThreshold, make_manifest, make_roles, make_store
+
+USUAL = UsualLevels(mean=120.0, sd=40.0)
+PER_CLASS, PER_DAY, FOLDS, TREES = 12, 6, 2, 10
+STATES = ("pristine", "100cycles")
+
+
+def perturb(name, tiles):
+    return PERTURBATIONS[name](tiles, USUAL, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("shape", [(5, 64, 64), (3, 2, 32, 70)])
+def test_changed_tiles_keep_what_they_should(shape):
+    tiles = np.random.default_rng(1).integers(60, 140, shape).astype(np.uint8)
+    before = tiles.copy()
+    shuffled = perturb("shuffled", tiles)
+    assert (shuffled != tiles).mean() > 0.5
+    np.testing.assert_array_equal(np.sort(shuffled.reshape(len(tiles), -1)),
+                                  np.sort(tiles.reshape(len(tiles), -1)))  # fmt: skip
+    standard = perturb("standardised", tiles).astype(float)
+    axes = tuple(range(1, tiles.ndim))
+    np.testing.assert_allclose(standard.mean(axis=axes), USUAL.mean, atol=0.5)
+    np.testing.assert_allclose(standard.std(axis=axes), USUAL.sd, atol=0.5)
+    other = perturb("brightness", tiles)
+    for own, changed in zip(tiles, other, strict=True):  # the same picture, darker or brighter
+        assert np.corrcoef(own.ravel(), changed.ravel())[0, 1] > 0.98
+    assert np.ptp(other.mean(axis=axes)) > 10
+    np.testing.assert_array_equal(perturb("intact", tiles), tiles)
+    np.testing.assert_array_equal(tiles, before)
+
+
+def test_channels_are_shuffled_alike_and_blocks_stay_whole():
+    numbers = np.arange(64, dtype=np.uint8).reshape(8, 8).repeat(4, 0).repeat(4, 1)
+    changed = perturb("shuffled", np.stack([numbers, numbers])[None])[0]
+    np.testing.assert_array_equal(changed[0], changed[1])
+    blocks = changed[0].reshape(8, 4, 8, 4).transpose(0, 2, 1, 3).reshape(64, 16)
+    assert (blocks == blocks[:, :1]).all()
+    assert sorted(blocks[:, 0]) == list(range(64))
+
+
+def test_edges_forget_brightness_and_contrast():
+    step = np.zeros((1, 32, 32), np.uint8)
+    step[..., 16:] = 50
+    edges, brighter = perturb("edges", step), perturb("edges", 3 * step + 70)
+    np.testing.assert_array_equal(edges, brighter)
+    assert set(np.flatnonzero(edges[0, 5] > USUAL.mean + USUAL.sd)) == {15, 16}
+
+
+def test_skill_does_not_depend_on_the_sizes_of_classes():
+    perfect = score_answers(["a", "b", "c"] * 20, ["a", "b", "c"] * 20)
+    assert (perfect.accuracy, perfect.skill, perfect.chance) == (1.0, 1.0, pytest.approx(1 / 3))
+    assert 0.8 < perfect.skill_low < 1.0
+    majority = score_answers(["a"] * 90 + ["b"] * 10, ["a"] * 100)
+    assert (majority.accuracy, majority.balanced, majority.skill) == (0.9, 0.5, 0.0)
+    half = score_answers(["a"] * 100 + ["b"] * 100, ["a"] * 150 + ["b"] * 50)
+    assert half.skill == pytest.approx(0.5)
+    # Right shares 1 and 0.5, with one right and one wrong more: closed formula.
+    sd = np.sqrt((101 / 102 * 1 / 102 + 51 / 102 * 51 / 102) / 100) / 2
+    assert half.skill_low == pytest.approx(2 * (0.75 - 1.959964 * sd) - 1)
+
+
+def test_what_a_circumstance_tells_of_the_label():
+    rng = np.random.default_rng(0)
+    labels = pd.Series(np.repeat(["a", "b", "c"], 100), index=[f"s{i}" for i in range(300)])
+    factors = {
+        "same": labels.map({"a": "x", "b": "y", "c": "z"}),
+        "coarse": labels.map({"a": "x", "b": "y", "c": "y"}),
+        "chance": pd.Series(rng.integers(0, 20, 300).astype(str), index=labels.index),
+        "own": pd.Series(labels.index, index=labels.index),
+    }
+    found = measure_confounding(factors, labels).set_index("factor")
+    assert found["share_of_label"]["same"] == pytest.approx(1.0)
+    assert found["mutual_information_nats"]["same"] == pytest.approx(np.log(3))
+    # One of three classes is told: ln 3 − 2/3 ln 2.
+    told = np.log(3) - 2 / 3 * np.log(2)
+    assert found["mutual_information_nats"]["coarse"] == pytest.approx(told)
+    assert found["share_of_label"]["coarse"] == pytest.approx(told / np.log(3), abs=0.01)
+    assert found["mutual_information_nats"]["chance"] > 0.03  # uncorrected, it seems to tell
+    assert found["share_of_label"]["chance"] < 0.03
+    assert np.isnan(found["share_of_label"]["own"])
+    assert found.index[0] == "same"
+
+
+def describe(classes, **columns):
+    table = pd.DataFrame({"class": classes})
+    table["sample_id"] = [f"{i:016x}" for i in range(len(table))]
+    return table.assign(
+        path=[f"{c}/{i}.png" for i, c in enumerate(classes)],
+        **({"session_id": None, "acquired_at": pd.NaT} | columns),
+    )
+
+
+def times(minutes):
+    return pd.Timestamp("2024-01-08 09:00") + pd.to_timedelta(minutes, unit="min")
+
+
+def test_how_classes_and_sessions_hang_together():
+    classes = np.repeat(["a", "b", "c"], 8)
+    places = np.arange(24)
+    known = {
+        "one": {"session_id": np.repeat(["x", "y", "z"], 8)},
+        "partly": {"session_id": ["x"] * 8 + ["y", "z"] * 8},
+        "nested": {"session_id": (places // 4).astype(str)},
+        "shared": {"session_id": ["x"] * 16 + ["x", "y"] * 4},
+        "crossed": {"session_id": (places % 2).astype(str)},
+        "unknown": {},
+    }
+    found = {name: relate_sessions(describe(classes, **columns)) for name, columns in known.items()}
+    assert {name: own.relation for name, own in found.items()} == {name: name for name in known}
+    assert found["partly"].bound_classes == ("a",)
+    assert [n for n, own in found.items() if own.can_leave_out] == ["nested", "crossed"]
+    # Frames of one day, class after class: the block of time is the session.
+    in_turn = relate_sessions(describe(classes, acquired_at=times(places)))
+    assert (in_turn.relation, in_turn.by, in_turn.n_blocks) == ("one", "day", 3)
+    signs = judge_sessions(in_turn, {}, {})
+    told = shortcut_study.ShortcutAudit(
+        "alarm", signs, {}, {}, {}, None, in_turn, pd.DataFrame(), pd.DataFrame()
+    )
+    assert "each of the 3 classes was taken in one block of time, on 1 day in all" in say(told)
+    mixed = relate_sessions(describe(classes, acquired_at=times(places % 8 * 3 + places // 8)))
+    assert (mixed.relation, mixed.n_blocks) == ("shared", 24)
+    days = times(places % 4 * 1440 + places // 4)
+    assert relate_sessions(describe(classes, acquired_at=days)).relation == "crossed"
+
+
+def test_left_out_sessions_are_never_trained_on():
+    sessions = pd.Series(np.repeat(list("abcdefg"), 3), index=[f"s{i}" for i in range(21)])
+    parts = leave_sessions_out(sessions)
+    assert len(parts) == 5
+    assert sorted(s for _, test in parts for s in test) == sorted(sessions.index)
+    for train, test in parts:
+        assert not set(sessions[train]) & set(sessions[test])
+
+
+def test_order_of_file_names_knows_no_class():
+    assert strip_class("NCM811_Pristine_7", "811_pristine") == "NCM__7"
+    names = ["811_x/811 x 9.png", "622_y/622 y 10.png", "811_x/811 x 10.png", "622_y/622 y 9.png"]
+    manifest = describe(["811_x", "622_y", "811_x", "622_y"]).assign(path=names)
+    assert describe_file_order(manifest)["place"].tolist() == [0.0, 1.0, 1.0, 0.0]
+    assert describe_file_order(manifest.assign(path="one.png")) is None
+
+
+# Verdicts -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def drawn(request):
+    """Generated frames of two states, whose brightness does not depend on the state."""
+    rows, frames = [], []
+    for state in STATES:
+        for i in range(PER_CLASS):
+            rng = derive_rng(request.param, "audit", state, i)
+            frame = render_sem_frame("622", state, rng=rng, width_px=240, height_px=180)
+            frames.append(frame.pixels)
+            rows.append({"class": state, "path": f"{state}/{i}.png"})
+    rng = np.random.default_rng(request.param)
+    day = np.arange(len(rows)) % PER_CLASS // PER_DAY
+    turn = np.zeros(len(rows))
+    for one in np.unique(day):  # every state every day, in any order
+        turn[day == one] = rng.permutation((day == one).sum())
+    manifest = pd.DataFrame(rows).assign(
+        sample_id=[f"{i:016x}" for i in range(len(rows))],
+        specimen_id=None, session_id=None, acquired_at=times(1440 * day + 2 * turn),
+        width_px=240, height_px=180, bit_depth=8, brightness=50.0, detector="SE",
+    )  # fmt: skip
+    return manifest, frames
+
+
+def audit(manifest, pixels, monkeypatch, leave_out=False):
+    if not leave_out:
+        monkeypatch.setattr(shortcut_cues, "divide_by_session", lambda _: None)
+    monkeypatch.setattr(shortcut_cues, "TREES", TREES)
+    monkeypatch.setattr("batteryscope.evaluation.baselines.TREES", TREES)
+    rows = [{"sample_id": s, "pixel_digest": "0" * 64, **measure_frame(p)}
+            for s, p in zip(manifest["sample_id"], pixels, strict=True)]  # fmt: skip
+    frames = pd.DataFrame(rows).astype(FRAME_DTYPES)
+    fold = np.arange(len(manifest)) % FOLDS
+    split = pd.concat(
+        manifest[["sample_id"]].assign(repeat=0, fold=k, role=np.where(fold == k, "test", "train"))
+        for k in range(FOLDS)
+    )
+    nothing = pd.DataFrame(columns=["sample_id", "repeat", "fold", "role", "arm"])
+    cues = shortcut_cues.predict_from_cues(manifest, split, frames, nothing, seed=1)
+    bars = frames.set_index("sample_id")["data_bar_px"]
+    return shortcut_study.audit_shortcuts(manifest, cues, data_bar_px=bars)
+
+
+def say(found):
+    (told,) = SENTENCES.record([shortcut_study.tell_verdict(found)])
+    return told["text"]
+
+
+def name_signs(found):
+    return {sign.facts.get("cue", sign.kind) for sign in found.signs}
+
+
+def test_generated_frames_are_quiet(drawn, monkeypatch):
+    found = audit(*drawn, monkeypatch, leave_out=True)
+    assert found.level == "quiet", say(found)
+    assert "no shortcut" in say(found)
+    assert found.left_out  # every state was there on every day
+    assert shortcut_study.flatten_audit(found)["shortcuts.verdict"] == 0
+
+
+def test_brightness_that_follows_the_class_is_named(drawn, monkeypatch):
+    manifest, pixels = drawn
+    is_aged = manifest["class"].eq(STATES[1]).to_numpy()
+    bright = [np.clip(p.astype(int) + 70 * a, 0, 255).astype(np.uint8)
+              for p, a in zip(pixels, is_aged, strict=True)]  # fmt: skip
+    settings = manifest.assign(brightness=50.0 + 10 * is_aged)
+    found = audit(settings, bright, monkeypatch)
+    assert found.level == "alarm"
+    assert {"grey_levels", "metadata"} <= name_signs(found)
+    assert "grey levels alone classify" in say(found)
+    assert "above all brightness (detector)" in say(found)
+
+
+def test_data_bar_that_follows_the_class_is_named(drawn, monkeypatch):
+    manifest, pixels = drawn
+    shown = [p if c == STATES[0] else p[:-12] for p, c in zip(pixels, manifest["class"])]  # noqa: B905
+    found = audit(manifest, shown, monkeypatch)
+    assert found.level == "alarm"
+    assert name_signs(found) == {"data_bar"}
+    assert "the data bar below the picture alone classifies" in say(found)
+
+
+def test_one_session_per_class_is_named(drawn, monkeypatch):
+    manifest, pixels = drawn
+    bound = manifest.assign(session_id=manifest["class"])
+    found = audit(bound, pixels, monkeypatch, leave_out=True)
+    assert found.level == "alarm"
+    assert name_signs(found) == {"one_session"}
+    assert "class and session are one: 2 classes in 2 sessions" in say(found)
+    assert shortcut_cues.divide_by_session(bound) is None
+
+
+def make_score(skill, n=400):
+    right = round(n * (1 + skill) / 2)
+    true = np.array(["a", "b"] * (n // 2))
+    other = np.where(true == "a", "b", "a")
+    return score_answers(true, np.where(np.arange(n) < right, true, other))
+
+
+def judge(cues, model=None):
+    scored = {name: make_score(skill) for name, skill in cues.items()}
+    return {s.facts["cue"]: s.level for s in judge_cues(scored, model and make_score(model))}
+
+
+def test_thresholds():
+    assert judge({"grey_levels": 0.4}, model=0.95) == {}
+    assert judge({"grey_levels": 0.6}, model=0.95) == {"grey_levels": "warning"}
+    assert judge({"grey_levels": 0.9}, model=0.95) == {"grey_levels": "alarm"}
+    assert judge({"thumbnail": 0.4}, model=0.42) == {"thumbnail": "warning"}
+    assert judge({"metadata": 0.4}, model=0.95) == {"metadata": "warning"}
+    assert judge({"data_bar": 0.9}) == {"data_bar": "alarm"}
+    assert judge({"file_order": 1.0}) == {}  # nothing in the picture goes with it
+    assert judge({"file_order": 1.0, "grey_levels": 0.4}) == {"file_order": "warning"}
+    few = {"data_bar": make_score(0.6, n=10)}
+    assert judge_cues(few, None) == []  # chance explains it
+
+
+def test_grey_levels_alarm_where_classes_have_sessions_of_their_own():
+    sessions = np.repeat(["x", "y"], 8)
+    bound = relate_sessions(describe(np.repeat(["a", "b"], 8), session_id=sessions))
+    cues = {"grey_levels": make_score(0.6)}
+    signs = [*judge_cues(cues, make_score(0.95)), *judge_sessions(bound, cues, {})]
+    level, found = sum_up(signs, cues)
+    assert level == "alarm"
+    assert [s.level for s in found] == ["alarm", "alarm"]
+
+
+def test_marks_that_sessions_leave():
+    crossed = relate_sessions(describe(["a", "b"] * 8, session_id=np.repeat(["x", "y"], 8)))
+    cues, unseen = {"thumbnail": make_score(0.8)}, {"thumbnail": make_score(0.1)}
+    (sign,) = judge_sessions(crossed, cues, unseen)
+    assert (sign.kind, sign.level) == ("session_mark", "warning")
+    assert judge_sessions(crossed, cues, {"thumbnail": make_score(0.7)}) == []
+
+
+def test_a_fall_on_changed_tiles_counts_where_grey_levels_tell_the_class():
+    scores = {"intact": 0.9, "brightness": 0.1, "standardised": 0.8, "shuffled": 0.8, "edges": 0.0}
+    changed = {name: make_score(skill) for name, skill in scores.items()}
+    signs = judge_perturbed(changed, {"grey_levels": make_score(0.6)})
+    assert [s.facts["name"] for s in signs] == ["brightness", "shuffled"]
+    assert judge_perturbed(changed, {"grey_levels": make_score(0.1)}) == []
+
+
+def test_a_network_that_goes_by_brightness_falls_on_standardised_tiles_alone():
+    manifest = make_manifest()
+    store, roles, model = make_store(manifest), make_roles(manifest), BrightnessThreshold()
+    table = predict_mismatched.predict_perturbed(model, store, manifest, roles, "raw", most=12)
+    intact = table[table["arm"] == "raw_perturbed_intact"]
+    assert len(intact) == 12
+    assert intact["sample_id"].is_unique
+    tested = set(roles.loc[roles["role"] == "test", "sample_id"])
+    assert set(table["sample_id"]) <= tested
+    again = predict_mismatched.predict_perturbed(model, store, manifest, roles, "raw", most=12)
+    pd.testing.assert_frame_equal(table, again)
+    right = (table["y_true"] == table["y_pred"]).groupby(table["arm"]).mean()
+    assert right["raw_perturbed_intact"] == right["raw_perturbed_shuffled"] == 1.0
+    assert right["raw_perturbed_standardised"] < 0.8
+    assert right["raw_perturbed_brightness"] == 1.0  # 40 levels more or less are still told apart
+    no_tiles = TileStore(store.tiles, store.index.assign(used=False))
+    assert predict_mismatched.predict_perturbed(model, no_tiles, manifest, roles, "raw").empty
+
+
+def test_cues_that_say_nothing_are_left_out(drawn):
+    manifest, pixels = drawn
+    rows = [{"sample_id": s, **measure_frame(pixels[0])} for s in manifest["sample_id"]]
+    same = pd.DataFrame(rows)
+    assert set(list_cues(manifest, same)) == {"acquired_at", "file_order"}
+    assert describe_thumbnails(same).shape == (len(same), 256)
+    assert set(list_factors(manifest)) == {"day"}
