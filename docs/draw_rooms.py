@@ -39,6 +39,7 @@ PURPOSES = {
     "core": "what all use: progress, style, names",
     "plan": "stages and arms by their hashes",
     "augment": "augmentation",
+    "audit": "what stands in for the class",
     "balance": "copies and weights of classes",
     "tilestore": "tiles on disk",
     "provenance": "digests of code and data",
