@@ -272,3 +272,14 @@ def test_bits_at_another_place_are_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "d", change=lift)
     with pytest.raises(PictureError, match=r"12 bits end at bit 15 \(HighBit\)"):
         open_volume(tmp_path / "d")
+
+
+def test_a_damaged_tag_of_a_later_slice_is_a_sentence(tmp_path: Path) -> None:
+    write_series(tmp_path / "d")
+    file = tmp_path / "d" / "IM2.dcm"
+    high_bit = b"\x28\0\x02\x01US"
+    content = file.read_bytes()
+    assert content.count(high_bit) == 1
+    file.write_bytes(content.replace(high_bit, high_bit[:-1] + b"\x14"))
+    with pytest.raises(PictureError, match=r"its DICOM header is damaged .* copy it again"):
+        open_volume(tmp_path / "d").read_slice(1)

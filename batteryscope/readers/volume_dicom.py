@@ -1,6 +1,7 @@
 """DICOM series: one file per slice in a folder, or one file with many frames."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,16 @@ def open_dicom(path: Path, names: Sequence[str] | None = None) -> Volume:
         A file is damaged or states an impossible rescaling; the folder holds several series,
         orientations or sizes, or two pictures of one place.
     """
-    try:
+    with _explain_damage(path):
         return _open(path, names)
-    except PictureError:
+
+
+@contextmanager
+def _explain_damage(path: Path) -> Iterator[None]:
+    """Turn what a damaged header raises into a PictureError."""
+    try:
+        yield
+    except (PictureError, MemoryError):
         raise
     except Exception as error:  # a tag is interpreted when it is asked for, and may raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -106,7 +114,8 @@ def _make_volume(path: Path, ordered: OrderedFrames, left_out: tuple[str, ...]) 
     padding = [_find_padding(frame.header, first.dtype) for frame in frames]
 
     def load(z: int) -> NDArray[Any]:
-        shown = _read_pixels(frames[z].header, frames[z].index)
+        with _explain_damage(frames[z].header.file):
+            shown = _read_pixels(frames[z].header, frames[z].index)
         if shown.dtype != first.dtype:
             return shown  # a slice that is stored otherwise is left as it is: read_slice refuses it
         levels = steps[z].apply(shown, dtype)
