@@ -56,9 +56,11 @@ def list_fits():
 
 def renew_dates():
     """Let no input be dated later than the clock, which Snakemake takes for a failure of its job."""
-    jobs = workflow.dag.needrun_jobs()
+    dag = workflow.dag
+    read = [str(path) for job in dag.needrun_jobs() for path in job.input]
+    kept = [str(path) for job in dag.jobs for path in (*job.input, *job.output)]
     try:
-        if changed := bring_to_present(str(path) for job in jobs for path in job.input):
+        if changed := bring_to_present(read, kept=kept):
             print(show_controls(describe_change(changed)), file=sys.stderr)
     except BatteryscopeError as error:
         sys.exit(f"ERROR: {show_controls(str(error))}")

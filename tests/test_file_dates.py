@@ -39,6 +39,16 @@ def test_own_files_get_the_present_date_and_their_order_stays():
     assert describe_change(changed).startswith("batteryscope/module.py and 3 more: dated later")
 
 
+def test_finished_work_does_not_become_newer_than_what_a_run_renews():
+    read = write_file("work/tiles.npy", NOW_S + 86400)
+    before = write_file("work/manifest.parquet", NOW_S + 80000)
+    mine = write_file("data/raw/a.png", NOW_S + 90000)
+    changed = bring_to_present([str(read)], NOW_S, kept=[str(before), str(mine)])
+    assert changed == ["work/manifest.parquet", "work/tiles.npy"]
+    assert before.stat().st_mtime == read.stat().st_mtime == NOW_S
+    assert mine.stat().st_mtime == NOW_S + 90000
+
+
 def test_files_of_users_are_not_changed_but_named_with_what_to_type():
     mine = write_file("data/raw/my lines.csv", NOW_S + 86400)
     with pytest.raises(

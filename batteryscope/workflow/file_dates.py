@@ -18,7 +18,9 @@ _FOLDER_DATE = ".snakemake_timestamp"  # in folders that jobs have left; it coun
 _MOST_NAMES = 20
 
 
-def bring_to_present(inputs: Iterable[str], now_s: float | None = None) -> list[str]:
+def bring_to_present(
+    inputs: Iterable[str], now_s: float | None = None, kept: Iterable[str] = ()
+) -> list[str]:
     """Give the workflow's own files that are dated later than the clock the present date.
 
     Whatever was older stays older, so that no job counts as outdated because of this.
@@ -29,6 +31,9 @@ def bring_to_present(inputs: Iterable[str], now_s: float | None = None) -> list[
         What the jobs of a run read; what is not there yet is left alone.
     now_s
         The time (s since 1970); that of the clock if not given.
+    kept
+        What finished jobs read and left. Only the workflow's own files among it are looked at: with
+        a date in the future they would count as newer than what this run renews.
 
     Returns
     -------
@@ -42,7 +47,8 @@ def bring_to_present(inputs: Iterable[str], now_s: float | None = None) -> list[
     """
     now_s = time.time() if now_s is None else now_s
     changed, others = [], []
-    for name in sorted(set(inputs)):
+    own = {name for name in kept if Path(name).parts[0] in OWN_FOLDERS}
+    for name in sorted({*inputs, *own}):
         path = _find_dated(Path(name))
         if not path.exists() or path.stat().st_mtime <= now_s:
             continue
