@@ -157,7 +157,8 @@ def test_left_out_sessions_are_never_trained_on():
 
 
 def test_order_of_file_names_knows_no_class():
-    assert strip_class("NCM811_Pristine_7", "811_pristine") == "NCM__7"
+    assert strip_class("NCM811_Pristine_7", "811_pristine") == "NCM 7"
+    assert strip_class("cycle_aged_07", "cycle_aged") == strip_class("new_07", "new") == "07"
     names = ["811_x/811 x 9.png", "622_y/622 y 10.png", "811_x/811 x 10.png", "622_y/622 y 9.png"]
     manifest = describe(["811_x", "622_y", "811_x", "622_y"]).assign(path=names)
     assert describe_file_order(manifest)["place"].tolist() == [0.0, 1.0, 1.0, 0.0]
