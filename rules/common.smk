@@ -25,6 +25,7 @@ from batteryscope.planning.study_layout import (
 )
 from batteryscope.planning.layout import lay_out_study
 from batteryscope.answers.study_modules import TRACK_SEARCH, TRACK_SWEEPS
+from batteryscope.config.own_study import check_recipes
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.core.run_options import RUN_OPTIONS, describe_options
@@ -99,6 +100,9 @@ try:
     }
     check_project(PROJECT, {n: LAYOUTS[n].plan for n in PROJECT.image_studies})
     DATA_VERSIONS = {n: layout.data_version for n, layout in LAYOUTS.items()}
+    if workflow.is_main_process:
+        designs = {name: study.based_on for name, study in PROJECT.studies.items()}
+        check_recipes(config.get("studies") or {}, designs, ASKED.targets)
     wanted = workflow.config_settings.config.get("sweeps")
     if wanted and workflow.is_main_process:
         # Snakemake itself has not looked at the targets yet.

@@ -9,6 +9,7 @@ import yaml
 from snakemake.cli import get_argument_parser
 
 from batteryscope.config.merge import merge_settings
+from batteryscope.config.own_study import check_recipes, complete_studies
 from batteryscope.config.project import Project, load_project
 from batteryscope.core.run_options import describe_options
 from batteryscope.errors import ConfigError
@@ -79,6 +80,22 @@ def test_a_recipe_that_overlays_change_is_no_study_of_the_run():
     alone = load("sem_ncm.yaml")
     assert "cathode_state" in alone.studies
     assert mine.train == alone.studies["cathode_state"].train
+
+
+def test_what_a_study_of_params_builds_on_stays_when_overlays_change_it():
+    base, mine = {"kind": "image", "train": {}}, own("data/a", "base")
+    both = {"base": base, "mine": mine}
+    assert set(complete_studies(both, {"base": {"train": {}}}, "params.yaml")) == {"base", "mine"}
+    assert set(complete_studies(both, both, "params.yaml")) == {"mine"}
+
+
+def test_a_recipe_as_a_target_gives_a_sentence():
+    studies = {"mine": "cathode_state", "gdl_tortuosity": None}
+    overlaid = {"mine": {}, "cathode_state": {}}
+    check_recipes(overlaid, studies, ["mine", "all", "search_mine", "work/mine/published.json"])
+    for target in ("cathode_state", "search_cathode_state", "work/cathode_state/published.json"):
+        with pytest.raises(ConfigError, match="name mine as the target"):
+            check_recipes(overlaid, studies, [target])
 
 
 def test_own_arms_bring_no_main_arm_of_others():
@@ -257,3 +274,12 @@ def test_a_run_is_told_as_it_was_typed_without_where_it_was_recorded():
         given, ["sweeps=all", "tracking={'uri': 'http://me:secret@x'}"], here
     ) == ("--configfile configs/sem_ncm.yaml '/home/me/my own.yaml' --config sweeps=all")
     assert describe_options([], ["replace=mine"], here) == ""
+
+
+def test_a_told_run_holds_no_password():
+    storage = "studies={cathode_state: {search: {storage: postgresql://u:pw@h/d}}}"
+    told = describe_options([], [storage], Path("/p"))
+    assert "pw" not in told
+    assert "postgresql://***@h/d" in told
+    plain = "studies={cathode_state: {seed: 3}}"
+    assert plain in describe_options([], [plain], Path("/p"))
