@@ -25,6 +25,7 @@ from batteryscope.planning.study_layout import (
 )
 from batteryscope.planning.layout import lay_out_study
 from batteryscope.answers.study_modules import TRACK_SEARCH, TRACK_SWEEPS
+from batteryscope.config.own_study import check_recipes
 from batteryscope.config.project import load_project
 from batteryscope.config.source import name_source, read_overlays
 from batteryscope.core.run_options import RUN_OPTIONS, describe_options
@@ -45,28 +46,12 @@ from batteryscope.workflow.run_claim import claim_folder, describe_release
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.workflow.replaced_results import Publication, check_replaced
+from batteryscope.workflow.kinds_of_run import may_publish, shows_only
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
-# With one of these Snakemake shows something and does no work.
-SHOWING = (
-    "dryrun",
-    "lint",
-    "list_rules",
-    "list_target_rules",
-    "list_changes",
-    "list_input_changes",
-    "list_params_changes",
-    "list_untracked",
-    "print_compilation",
-    "dag",
-    "rulegraph",
-    "filegraph",
-    "d3dag",
-    "summary",
-    "detailed_summary",
-)
 ASKED = get_argument_parser().parse_known_args()[0]
-IS_RUN = workflow.is_main_process and not any(getattr(ASKED, n) for n in SHOWING)
+IS_RUN = workflow.is_main_process and not shows_only(ASKED)
+MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
 STARTED = time.time()
@@ -115,6 +100,9 @@ try:
     }
     check_project(PROJECT, {n: LAYOUTS[n].plan for n in PROJECT.image_studies})
     DATA_VERSIONS = {n: layout.data_version for n, layout in LAYOUTS.items()}
+    if workflow.is_main_process:
+        designs = {name: study.based_on for name, study in PROJECT.studies.items()}
+        check_recipes(config.get("studies") or {}, designs, ASKED.targets)
     wanted = workflow.config_settings.config.get("sweeps")
     if wanted and workflow.is_main_process:
         # Snakemake itself has not looked at the targets yet.
@@ -123,9 +111,11 @@ try:
             wanted,
             ASKED.targets,
         )
-    if IS_RUN or (ASKED.dryrun and workflow.is_main_process):
+    if MAY_PUBLISH:
         origins = {
-            name: Publication(study.data_origin, study.paper_role == "source")
+            name: Publication(
+                study.data_origin, study.paper_role == "source", study.based_on
+            )
             for name, study in PROJECT.studies.items()
         }
         for told in check_replaced(REPORTS, origins, ASKED.targets, PROJECT.replace):

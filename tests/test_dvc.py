@@ -135,7 +135,7 @@ def test_story(project):
     project.run("git", "checkout", "-q", "--force", second)
     assert "publish_study" in project.planned_rules("check")
 
-    # Restored from DVC's run cache, then a parameter changes: the models are the new ones.
+    # Checked out, then a parameter changes: the models are the new ones.
     project.run("dvc", "checkout", "-q", "--force")
     project.repro()
     assert project.model_digest == second_model
@@ -185,3 +185,14 @@ def test_story(project):
     assert project.metrics["per_image.image.log_loss"] == pytest.approx(
         float(experiment["per_image.image.log_loss"]), abs=1e-5
     )
+
+    # Results of other data: DVC leaves them where they are, and the workflow refuses.
+    models, sidecar = project.model_digest, project.root / "reports/check/digest.json"
+    told = json.loads(sidecar.read_text()) | {"data": "data/raw/other"}
+    sidecar.write_text(json.dumps(told))
+    project.write_params(params(epochs=1))
+    refused = project.run("dvc", "repro", check=False)
+    assert refused.returncode != 0
+    assert "results of the data in data/raw/other" in refused.stdout
+    assert project.model_digest == models
+    assert json.loads(sidecar.read_text()) == told

@@ -6,13 +6,26 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.cli import get_argument_parser
 
 from batteryscope.config.merge import merge_settings
+from batteryscope.config.own_study import check_recipes, complete_studies
 from batteryscope.config.project import Project, load_project
 from batteryscope.core.run_options import describe_options
 from batteryscope.errors import ConfigError
+from batteryscope.workflow.kinds_of_run import (
+    NOT_PUBLISHING,
+    SHOWING,
+    may_publish,
+    shows_only,
+)
 from batteryscope.workflow.publication import publish_folder
-from batteryscope.workflow.replaced_results import Publication, check_replaced, read_origin
+from batteryscope.workflow.replaced_results import (
+    UNKNOWN_PLACE,
+    Publication,
+    check_replaced,
+    read_origin,
+)
 from tests.conftest import ROOT
 
 PARAMS = ROOT / "params.yaml"
@@ -67,6 +80,22 @@ def test_a_recipe_that_overlays_change_is_no_study_of_the_run():
     alone = load("sem_ncm.yaml")
     assert "cathode_state" in alone.studies
     assert mine.train == alone.studies["cathode_state"].train
+
+
+def test_what_a_study_of_params_builds_on_stays_when_overlays_change_it():
+    base, mine = {"kind": "image", "train": {}}, own("data/a", "base")
+    both = {"base": base, "mine": mine}
+    assert set(complete_studies(both, {"base": {"train": {}}}, "params.yaml")) == {"base", "mine"}
+    assert set(complete_studies(both, both, "params.yaml")) == {"mine"}
+
+
+def test_a_recipe_as_a_target_gives_a_sentence():
+    studies = {"mine": "cathode_state", "gdl_tortuosity": None}
+    overlaid = {"mine": {}, "cathode_state": {}}
+    check_recipes(overlaid, studies, ["mine", "all", "search_mine", "work/mine/published.json"])
+    for target in ("cathode_state", "search_cathode_state", "work/cathode_state/published.json"):
+        with pytest.raises(ConfigError, match="name mine as the target"):
+            check_recipes(overlaid, studies, [target])
 
 
 def test_own_arms_bring_no_main_arm_of_others():
@@ -159,6 +188,54 @@ def test_results_are_not_replaced_by_those_of_other_data(tmp_path):
         assert check_replaced(reports, study, [], "mine") == []
 
 
+def test_results_whose_place_was_not_noted_are_those_of_a_user(tmp_path):
+    publish(tmp_path, "mine", None, generated=False)  # published before origins were noted
+    reports = tmp_path / "reports"
+    assert read_origin(reports / "mine") == UNKNOWN_PLACE
+    with pytest.raises(ConfigError, match=r"data of your own, .*name the overlay"):
+        check_replaced(reports, {"mine": Publication("")}, [])
+    [told] = check_replaced(reports, {"mine": Publication("data/a", False)}, [])
+    assert "replaces them by those of the data in data/a" in told
+
+
+def test_the_same_data_are_known_however_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    publish(tmp_path, "mine", "data/a.csv")
+    reports = tmp_path / "reports"
+    same = ("data/a.csv; data/b.csv", str(tmp_path / "data/a.csv"), "link/a.csv")
+    for origin in same:
+        assert check_replaced(reports, {"mine": Publication(origin, False)}, []) == []
+    for origin in ("data/b.csv", ""):
+        with pytest.raises(ConfigError):
+            check_replaced(reports, {"mine": Publication(origin, False)}, [])
+    publish(tmp_path, "two", "data/a.csv; data/b.csv")
+    with pytest.raises(ConfigError):  # one table less
+        check_replaced(reports, {"two": Publication("data/a.csv", False)}, [])
+
+
+def test_advice_can_be_followed(tmp_path):
+    publish(tmp_path, "mine", "data/gone")
+    publish(tmp_path, "there", str(tmp_path))
+    reports = tmp_path / "reports"
+    study = Publication("data/b", False, "cathode_state")
+    with pytest.raises(ConfigError) as error:
+        check_replaced(reports, {"mine": study}, [])
+    assert "another name (based_on: cathode_state)" in str(error.value)  # not on this study
+    assert "where the same data were moved" in str(error.value)
+    with pytest.raises(ConfigError) as error:
+        check_replaced(reports, {"there": study}, [])
+    assert "moved" not in str(error.value)
+
+
+def test_an_own_study_may_begin_with_generated_data(tmp_path):
+    publish(tmp_path, "mine", "")
+    study = {"mine": Publication("data/a", False, "cathode_state")}
+    [told] = check_replaced(tmp_path / "reports", study, [])
+    assert "results of generated data" in told
+
+
 def test_generated_results_make_room_for_the_papers_data_alone(tmp_path):
     publish(tmp_path, "demo", None, generated=True)  # published before origins were noted
     reports = tmp_path / "reports"
@@ -170,6 +247,26 @@ def test_generated_results_make_room_for_the_papers_data_alone(tmp_path):
         check_replaced(reports, {"demo": Publication("data/mine", is_papers=False)}, ["demo"])
 
 
+def ask(*words: str) -> Any:
+    return get_argument_parser().parse_known_args([*words])[0]
+
+
+def test_only_what_publishes_is_kept_from_replacing_results():
+    assert {*SHOWING, *NOT_PUBLISHING} <= {a.dest for a in get_argument_parser()._actions}
+    for words in ([], ["mine"], ["-n"], ["-F", "mine"], ["--rerun-incomplete"]):
+        assert may_publish(ask("--cores", "1", *words)), words
+    for words in (
+        ["--unlock"],
+        ["--report"],
+        ["--touch"],
+        ["--cleanup-metadata", "a"],
+        ["--delete-all-output"],
+        ["--lint"],
+    ):
+        assert not may_publish(ask(*words)), words
+    assert [shows_only(ask(word)) for word in ("-n", "--lint", "--unlock")] == [True, True, False]
+
+
 def test_a_run_is_told_as_it_was_typed_without_where_it_was_recorded():
     here = Path("/p")
     given = [here / "configs/sem_ncm.yaml", Path("/home/me/my own.yaml")]
@@ -177,3 +274,12 @@ def test_a_run_is_told_as_it_was_typed_without_where_it_was_recorded():
         given, ["sweeps=all", "tracking={'uri': 'http://me:secret@x'}"], here
     ) == ("--configfile configs/sem_ncm.yaml '/home/me/my own.yaml' --config sweeps=all")
     assert describe_options([], ["replace=mine"], here) == ""
+
+
+def test_a_told_run_holds_no_password():
+    storage = "studies={cathode_state: {search: {storage: postgresql://u:pw@h/d}}}"
+    told = describe_options([], [storage], Path("/p"))
+    assert "pw" not in told
+    assert "postgresql://***@h/d" in told
+    plain = "studies={cathode_state: {seed: 3}}"
+    assert plain in describe_options([], [plain], Path("/p"))

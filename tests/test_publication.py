@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+import yaml
+
 from batteryscope.workflow.publication import forget_stale_publication, is_published, publish_folder
+from tests.conftest import ROOT
 
 
 def publish(tmp_path, text="one"):
@@ -49,3 +53,26 @@ def test_missing_or_changed_file_is_noticed(tmp_path):
 
 def test_same_content_gives_the_same_digest(tmp_path):
     assert publish(tmp_path / "x")[1] == publish(tmp_path / "y")[1]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+def test_results_that_are_links_into_a_cache_make_room_and_leave_it_alone(tmp_path, kind):
+    target, _, _ = publish(tmp_path, "one")
+    cached = tmp_path / "cache"
+    (target / "a.txt").replace(cached)
+    cached.chmod(0o444)
+    if kind == "symlink":
+        (target / "a.txt").symlink_to(cached)
+    else:
+        (target / "a.txt").hardlink_to(cached)
+    target, digest, _ = publish(tmp_path, "two")
+    assert is_published(target, digest)
+    assert not (target / "a.txt").is_symlink()
+    assert cached.read_text() == "one"
+
+
+def test_dvc_deletes_no_result_before_the_workflow_has_seen_it():
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["study"]["do"]
+    for out in (*stage["outs"], *stage["metrics"]):
+        assert isinstance(out, dict), out
+        assert [flags["persist"] for flags in out.values()] == [True]

@@ -3,7 +3,8 @@
 import copy
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from batteryscope.config.merge import merge_settings
@@ -61,6 +62,7 @@ def complete_studies(studies: Mapping[str, Any], overlaid: Mapping[str, Any], wh
     overlaid
         By name, what overlays say. A study that overlays change *and* build on is a recipe: it is
         no study of this run, so that a recipe neither needs its data nor replaces its results.
+        What a study of params.yaml builds on stays a study.
     where
         How the user knows params.yaml.
 
@@ -93,9 +95,40 @@ def complete_studies(studies: Mapping[str, Any], overlaid: Mapping[str, Any], wh
                 "name one of the same kind."
             )
         completed[name] = merge_settings(_take_design(base, study), study)
-        if base_name in overlaid:
+        if base_name in overlaid and name in overlaid:
             recipes.add(base_name)
     return {name: study for name, study in completed.items() if name not in recipes}
+
+
+def check_recipes(
+    overlaid: Mapping[str, Any], studies: Mapping[str, str | None], targets: Iterable[str]
+) -> None:
+    """Refuse to build a study that is a recipe of this run: Snakemake would not know it.
+
+    Parameters
+    ----------
+    overlaid
+        By name, what overlays say.
+    studies
+        By name, the study that each study of this run is based on.
+    targets
+        What is to be built: studies, their searches, or files below folders with their names.
+
+    Raises
+    ------
+    ConfigError
+        Naming the study that is built in its place, and what to do.
+    """
+    for target in targets:
+        for recipe in overlaid.keys() - studies.keys():
+            if recipe not in PurePath(target.removeprefix("search_")).parts:
+                continue
+            built = " and ".join(sorted(n for n, base in studies.items() if base == recipe))
+            raise ConfigError(
+                f"studies.{recipe}: '{target}' cannot be built in this run, whose overlays change "
+                f"this study only as the design of {built}; name {built} as the target, or leave "
+                f"out the overlay with {built} to build '{recipe}'."
+            )
 
 
 def _take_design(base: Mapping[str, Any], study: Mapping[str, Any]) -> Raw:

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from batteryscope.core.names import hide_password
+
 RUN_OPTIONS = "BATTERYSCOPE_RUN_OPTIONS"
 NO_SETTINGS_OF_RESULTS = ("tracking", "replace")  # where runs are recorded may hold a password
 
@@ -24,7 +26,8 @@ def describe_options(overlays: Sequence[Path], settings: Sequence[str], folder: 
     Returns
     -------
     str
-        As it would be typed, quoted for the shell; "" where there are none.
+        As it would be typed, quoted for the shell, but without passwords in addresses, which a
+        report is no place for; "" where there are none.
 
     Examples
     --------
@@ -34,7 +37,7 @@ def describe_options(overlays: Sequence[Path], settings: Sequence[str], folder: 
     files = [path.relative_to(folder) if path.is_relative_to(folder) else path for path in overlays]
     kept = [s for s in settings if s.partition("=")[0].strip() not in NO_SETTINGS_OF_RESULTS]
     words = ["--configfile", *map(Path.as_posix, files)] if files else []
-    words += ["--config", *kept] if kept else []
+    words += ["--config", *map(hide_password, kept)] if kept else []
     return shlex.join(words)
 
 

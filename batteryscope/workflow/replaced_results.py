@@ -1,6 +1,7 @@
 """Whether a run would publish one data set's results in place of another's."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -10,6 +11,7 @@ from batteryscope.errors import ConfigError
 from batteryscope.workflow.publication import SIDECAR
 
 GENERATED = ""  # the origin of data that a program made
+UNKNOWN_PLACE = "?"  # of a user's data whose results were published before origins were noted
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,20 @@ class Publication:
     """What a study of this run publishes.
 
     ``origin`` says where the user's data lie (``GENERATED`` where they are made); ``is_papers``
-    whether they are those of the study's paper, or made after it.
+    whether they are those of the study's paper, or made after it; ``base`` which study's design it
+    takes, if it is one of the user's own.
     """
 
     origin: str
     is_papers: bool = True
+    base: str | None = None
 
 
 def read_origin(report: Path) -> str | None:
-    """Return where the data of a published report lie; None if nothing is there that tells."""
+    """Return where the data of a published report lie; None if nothing is there that tells.
+
+    ``GENERATED``, or ``UNKNOWN_PLACE`` where all that is known is that they are a user's.
+    """
     for name, key in ((SIDECAR, "data"), ("summary.json", "generated")):
         try:
             told = json.loads((report / name).read_text(encoding="utf-8"))[key]
@@ -33,8 +40,8 @@ def read_origin(report: Path) -> str | None:
             continue
         if key == "data" and isinstance(told, str):
             return told
-        if key == "generated" and told is True:
-            return GENERATED
+        if key == "generated" and isinstance(told, bool):
+            return GENERATED if told else UNKNOWN_PLACE
     return None
 
 
@@ -60,7 +67,8 @@ def check_replaced(
     Returns
     -------
     list of str
-        What a user should know: results of generated data are replaced by those of the paper's.
+        What a user should know: which results are replaced without being asked for, those of
+        generated data or of a user's whose place was not noted.
 
     Raises
     ------
@@ -72,26 +80,54 @@ def check_replaced(
     told = []
     for name, study in studies.items():
         published = read_origin(reports / name)
-        if published in (None, study.origin) or name in free or not _is_built(name, asked):
+        if published is None or name in free or not _is_built(name, asked):
+            continue
+        if _is_kept(published, study.origin):
             continue
         what = (
             f"{(reports / name).as_posix()} and the models of this study are results of "
             f"{_name_data(published)}"
         )
         ours = _name_data(study.origin)
-        if published == GENERATED and study.is_papers:
+        if _makes_room(published, study):
             told.append(f"{name}: {what}; this run replaces them by those of {ours}.")
             continue
-        way = (
-            "name the overlay that belongs to them (--configfile …)"
-            if study.origin == GENERATED
-            else f"give these data a study of their own (based_on: {name}; docs/your_data.md)"
-        )
         raise ConfigError(
             f"studies.{name}: {what}; this run would replace them by those of {ours}. Build other "
-            f"studies only, {way}, or let them be replaced: --config replace={name}"
+            f"studies only, {_advise(name, study)}, or let them be replaced"
+            f"{_ask_if_moved(published, study)}: --config replace={name}"
         )
     return told
+
+
+def _is_kept(published: str, origin: str) -> bool:
+    """Whether data are those that were published, or tables to which some were added."""
+    if GENERATED in (published, origin):
+        return published == origin
+    places = [{os.path.realpath(p) for p in o.split("; ")} for o in (published, origin)]
+    return places[0] <= places[1]
+
+
+def _makes_room(published: str, study: Publication) -> bool:
+    """Whether what is published is worth less than what would come, or not known well enough."""
+    if published == GENERATED:
+        return study.is_papers or study.base is not None
+    return published == UNKNOWN_PLACE and study.origin != GENERATED
+
+
+def _advise(name: str, study: Publication) -> str:
+    """Say how both results can stay."""
+    if study.origin == GENERATED:
+        return "name the overlay that belongs to them (--configfile …)"
+    if study.base:
+        return f"give the study of these data another name (based_on: {study.base})"
+    return f"give these data a study of their own (based_on: {name}; docs/your_data.md)"
+
+
+def _ask_if_moved(published: str, study: Publication) -> str:
+    """Name the one harmless reason why a place is another, where it can be that."""
+    gone = not all(Path(place).exists() for place in published.split("; "))
+    return " (also where the same data were moved)" if gone and study.origin else ""
 
 
 def _is_built(name: str, asked: Sequence[str]) -> bool:
@@ -102,4 +138,6 @@ def _is_built(name: str, asked: Sequence[str]) -> bool:
 
 
 def _name_data(origin: str | None) -> str:
+    if origin == UNKNOWN_PLACE:
+        return "data of your own, published before it was noted where they lie"
     return f"the data in {origin}" if origin else "generated data"
