@@ -9,7 +9,7 @@ from batteryscope.audit.cues import (
     describe_file_order,
     describe_thumbnails,
     list_cues,
-    strip_class,
+    strip_classes,
 )
 from batteryscope.audit.perturb import PERTURBATIONS, UsualLevels
 from batteryscope.audit.score import score_answers
@@ -19,6 +19,7 @@ from batteryscope.demo.sem_frame import render_sem_frame
 from batteryscope.evaluation import predict_mismatched, shortcut_cues, shortcut_study
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.manifest.frames import FRAME_DTYPES
+from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.seeds import derive_rng
 from batteryscope.tilestore import TileStore
@@ -157,8 +158,11 @@ def test_left_out_sessions_are_never_trained_on():
 
 
 def test_order_of_file_names_knows_no_class():
-    assert strip_class("NCM811_Pristine_7", "811_pristine") == "NCM 7"
-    assert strip_class("cycle_aged_07", "cycle_aged") == strip_class("new_07", "new") == "07"
+    classes = ["811_pristine", "cycle_aged", "new"]
+    assert strip_classes("NCM811_Pristine_7", classes) == "NCM 7"
+    assert strip_classes("cycle_aged_07", classes) == strip_classes("new_07", classes) == "07"
+    assert strip_classes("newer (811)", classes) == "newer"
+    assert strip_classes("frame_010", ["a", "1", "0"]) == "frame 010"
     names = ["811_x/811 x 9.png", "622_y/622 y 10.png", "811_x/811 x 10.png", "622_y/622 y 9.png"]
     manifest = describe(["811_x", "622_y", "811_x", "622_y"]).assign(path=names)
     assert describe_file_order(manifest)["place"].tolist() == [0.0, 1.0, 1.0, 0.0]
@@ -185,6 +189,39 @@ def drawn(request):
         turn[day == one] = rng.permutation((day == one).sum())
     manifest = pd.DataFrame(rows).assign(
         sample_id=[f"{i:016x}" for i in range(len(rows))],
+    assert describe_file_order(manifest.assign(path=[f"{i}²{i}.png" for i in range(4)])) is not None
+
+
+def find_skill_of_file_order(classes, stem):
+    """Skill of a forest on the place alone, for pictures that are numbered as they come."""
+    folders = classes.tolist()
+    table = describe(folders).assign(path=[f"{c}/{stem(c, i)}.png" for i, c in enumerate(folders)])
+    fold = np.random.default_rng(1).permutation(len(table)) % FOLDS
+    split = pd.concat(
+        table[["sample_id"]].assign(repeat=0, fold=k, role=np.where(fold == k, "test", "train"))
+        for k in range(FOLDS)
+    )
+    seen = describe_file_order(table)
+    answers = predict_baseline("order", seen, table, split, 1, trees=TREES)
+    return score_answers(answers["y_true"], answers["y_pred"]).skill
+
+
+@pytest.mark.parametrize("names", ["ab", "01", ["811", "333"], ["cycle_aged", "new"]])
+@pytest.mark.parametrize(
+    "stem",
+    [
+        lambda _, i: f"frame_{i:03d}",
+        lambda _, i: f"frame{i}",
+        lambda _, i: f"{i}",
+        lambda c, i: f"NCM_{c}_{i}",
+    ],
+)
+def test_order_of_file_names_tells_no_class_unless_classes_stand_in_order(names, stem):
+    classes = np.repeat(list(names), 250)
+    assert find_skill_of_file_order(classes, stem) > 0.95
+    drawn = [np.random.default_rng(seed).permutation(classes) for seed in range(3)]
+    skills = [find_skill_of_file_order(own, stem) for own in drawn]
+    assert abs(np.mean(skills)) < 0.1
         specimen_id=None, session_id=None, acquired_at=times(1440 * day + 2 * turn),
         width_px=240, height_px=180, bit_depth=8, brightness=50.0, detector="SE",
     )  # fmt: skip
