@@ -150,13 +150,33 @@ def test_how_classes_and_sessions_hang_together():
 
 def test_left_out_sessions_are_never_trained_on():
     sessions = pd.Series(np.repeat(list("abcdefg"), 3), index=[f"s{i}" for i in range(21)])
-    parts = leave_sessions_out(sessions)
+    classes = pd.Series(list("xyx") * 7, index=sessions.index)
+    parts = leave_sessions_out(sessions, classes)
     assert len(parts) == 5
     assert sorted(s for _, test in parts for s in test) == sorted(sessions.index)
     for train, test in parts:
         assert not set(sessions[train]) & set(sessions[test])
 
 
+    few = sessions.isin(["a", "b", "c"])
+    assert len(leave_sessions_out(sessions[few], classes)) == 3  # each by itself
+
+
+def test_no_class_is_untrained_where_sessions_are_left_out():
+    classes = ["a"] * 8 + ["b"] * 32
+    sessions = np.repeat([f"{i}" for i in range(10)], 4)  # two of a, eight of b
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        order, names = rng.permutation(40), rng.permutation(10)
+        table = describe(np.array(classes)[order])
+        table["session_id"] = names[sessions[order].astype(int)].astype(str)
+        roles = shortcut_cues.divide_by_session(table).merge(table, on="sample_id")
+        tested = roles[roles["role"] == "test"]
+        assert sorted(tested["sample_id"]) == sorted(table["sample_id"])
+        trained = roles[roles["role"] == "train"].groupby("fold")["class"].nunique()
+        assert trained.eq(2).all()
+    pair = pd.Series(["x", "x", "y", "y"], index=list("abcd"))
+    assert leave_sessions_out(pair, pd.Series(["1", "1", "2", "2"], index=pair.index)) == []
 def test_order_of_file_names_knows_no_class():
     classes = ["811_pristine", "cycle_aged", "new"]
     assert strip_classes("NCM811_Pristine_7", classes) == "NCM 7"
