@@ -36,7 +36,6 @@ from batteryscope.evaluation.aggregate import (
 from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.predictions import (
     check_predictions,
-    read_predictions,
     split_perturbed,
 )
 from batteryscope.evaluation.shortcut_cues import (
@@ -164,7 +163,7 @@ def score_verdicts(verdicts: pd.DataFrame) -> Score:
 
 
 def read_cues(path: Path) -> pd.DataFrame:
-    """Read the predictions by cues; the table may hold none."""
+    """Read predictions that an audit asked for; the table may hold none."""
     table = pd.read_parquet(path)
     if len(table):
         check_predictions(table, str(path))
@@ -173,7 +172,7 @@ def read_cues(path: Path) -> pd.DataFrame:
 
 def read_perturbed(paths: Sequence[Path], main_arm: str) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    tables = [split_perturbed(read_predictions(path))[1] for path in paths]
+    tables = [split_perturbed(read_cues(path))[1] for path in paths]
     found = [table[table["arm"].str.startswith(f"{main_arm}{PERTURBED}")] for table in tables]
     joined = pd.concat(found) if found else pd.DataFrame()
     if joined.empty:
