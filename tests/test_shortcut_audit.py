@@ -17,9 +17,9 @@ from batteryscope.audit.sessions import leave_sessions_out, relate_sessions
 from batteryscope.audit.verdict import judge_cues, judge_perturbed, judge_sessions, sum_up
 from batteryscope.demo.sem_frame import render_sem_frame
 from batteryscope.evaluation import predict_mismatched, shortcut_cues, shortcut_study
+from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.manifest.frames import FRAME_DTYPES
-from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.seeds import derive_rng
 from batteryscope.tilestore import TileStore
@@ -156,8 +156,6 @@ def test_left_out_sessions_are_never_trained_on():
     assert sorted(s for _, test in parts for s in test) == sorted(sessions.index)
     for train, test in parts:
         assert not set(sessions[train]) & set(sessions[test])
-
-
     few = sessions.isin(["a", "b", "c"])
     assert len(leave_sessions_out(sessions[few], classes)) == 3  # each by itself
 
@@ -177,6 +175,8 @@ def test_no_class_is_untrained_where_sessions_are_left_out():
         assert trained.eq(2).all()
     pair = pd.Series(["x", "x", "y", "y"], index=list("abcd"))
     assert leave_sessions_out(pair, pd.Series(["1", "1", "2", "2"], index=pair.index)) == []
+
+
 def test_order_of_file_names_knows_no_class():
     classes = ["811_pristine", "cycle_aged", "new"]
     assert strip_classes("NCM811_Pristine_7", classes) == "NCM 7"
@@ -187,28 +187,6 @@ def test_order_of_file_names_knows_no_class():
     manifest = describe(["811_x", "622_y", "811_x", "622_y"]).assign(path=names)
     assert describe_file_order(manifest)["place"].tolist() == [0.0, 1.0, 1.0, 0.0]
     assert describe_file_order(manifest.assign(path="one.png")) is None
-
-
-# Verdicts -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def drawn(request):
-    """Generated frames of two states, whose brightness does not depend on the state."""
-    rows, frames = [], []
-    for state in STATES:
-        for i in range(PER_CLASS):
-            rng = derive_rng(request.param, "audit", state, i)
-            frame = render_sem_frame("622", state, rng=rng, width_px=240, height_px=180)
-            frames.append(frame.pixels)
-            rows.append({"class": state, "path": f"{state}/{i}.png"})
-    rng = np.random.default_rng(request.param)
-    day = np.arange(len(rows)) % PER_CLASS // PER_DAY
-    turn = np.zeros(len(rows))
-    for one in np.unique(day):  # every state every day, in any order
-        turn[day == one] = rng.permutation((day == one).sum())
-    manifest = pd.DataFrame(rows).assign(
-        sample_id=[f"{i:016x}" for i in range(len(rows))],
     assert describe_file_order(manifest.assign(path=[f"{i}²{i}.png" for i in range(4)])) is not None
 
 
@@ -242,13 +220,35 @@ def test_order_of_file_names_tells_no_class_unless_classes_stand_in_order(names,
     drawn = [np.random.default_rng(seed).permutation(classes) for seed in range(3)]
     skills = [find_skill_of_file_order(own, stem) for own in drawn]
     assert abs(np.mean(skills)) < 0.1
+
+
+# Verdicts -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def drawn(request):
+    """Generated frames of two states, whose brightness does not depend on the state."""
+    rows, frames = [], []
+    for state in STATES:
+        for i in range(PER_CLASS):
+            rng = derive_rng(request.param, "audit", state, i)
+            frame = render_sem_frame("622", state, rng=rng, width_px=240, height_px=180)
+            frames.append(frame.pixels)
+            rows.append({"class": state, "path": f"{state}/{i}.png"})
+    rng = np.random.default_rng(request.param)
+    day = np.arange(len(rows)) % PER_CLASS // PER_DAY
+    turn = np.zeros(len(rows))
+    for one in np.unique(day):  # every state every day, in any order
+        turn[day == one] = rng.permutation((day == one).sum())
+    manifest = pd.DataFrame(rows).assign(
+        sample_id=[f"{i:016x}" for i in range(len(rows))],
         specimen_id=None, session_id=None, acquired_at=times(1440 * day + 2 * turn),
         width_px=240, height_px=180, bit_depth=8, brightness=50.0, detector="SE",
     )  # fmt: skip
     return manifest, frames
 
 
-def audit(manifest, pixels, monkeypatch, leave_out=False):
+def audit(manifest, pixels, monkeypatch, leave_out=False, predict_only=False):
     if not leave_out:
         monkeypatch.setattr(shortcut_cues, "divide_by_session", lambda _: None)
     monkeypatch.setattr(shortcut_cues, "TREES", TREES)
@@ -263,6 +263,8 @@ def audit(manifest, pixels, monkeypatch, leave_out=False):
     )
     nothing = pd.DataFrame(columns=["sample_id", "repeat", "fold", "role", "arm"])
     cues = shortcut_cues.predict_from_cues(manifest, split, frames, nothing, seed=1)
+    if predict_only:
+        return cues
     bars = frames.set_index("sample_id")["data_bar_px"]
     return shortcut_study.audit_shortcuts(manifest, cues, data_bar_px=bars)
 
@@ -314,6 +316,16 @@ def test_one_session_per_class_is_named(drawn, monkeypatch):
     assert name_signs(found) == {"one_session"}
     assert "class and session are one: 2 classes in 2 sessions" in say(found)
     assert shortcut_cues.divide_by_session(bound) is None
+
+
+def test_cues_of_specimens_that_nobody_knows_are_left_out(drawn, monkeypatch):
+    manifest, pixels = drawn
+    predictions = audit(manifest, pixels, monkeypatch, predict_only=True)
+    assert set(shortcut_study.audit_shortcuts(manifest, predictions).cues)
+    unknown = shortcut_study.audit_shortcuts(manifest, predictions, unit="specimen")
+    assert (unknown.cues, unknown.level) == ({}, "quiet")
+    half = manifest.assign(specimen_id=["one", None] * (len(manifest) // 2))
+    assert shortcut_study.audit_shortcuts(half, predictions, unit="specimen").cues
 
 
 def make_score(skill, n=400):

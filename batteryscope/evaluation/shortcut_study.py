@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -45,6 +45,8 @@ from batteryscope.evaluation.shortcut_cues import (
     take_arms,
 )
 
+Name = TypeVar("Name", bound=str)  # of a cue or of a perturbation
+
 METRIC_PREFIX = "shortcuts"
 FINDING_LEVELS: Mapping[Level, str] = {"quiet": "good", "warning": "warning", "alarm": "alarm"}
 SCORE_COLUMNS = [
@@ -61,7 +63,8 @@ class ShortcutAudit:
     level, signs
         The verdict, and what led to it, the gravest first.
     cues, left_out, perturbed
-        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles.
+        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles;
+        what was asked about no ``unit`` is left out.
     model
         Score of the main arm.
     relation
@@ -115,20 +118,24 @@ def audit_shortcuts(
     """
     specimens = manifest.set_index("sample_id")["specimen_id"]
 
-    def score(table: pd.DataFrame) -> Score:
-        images = aggregate_to_images(table[table["role"] == "test"])
-        if unit == "specimen":
-            images = aggregate_to_specimens(images, specimens)
-        return score_verdicts(images)
+    def score(tables: Mapping[Name, pd.DataFrame]) -> dict[Name, Score]:
+        found = {}
+        for name, table in tables.items():
+            units = aggregate_to_images(table[table["role"] == "test"])
+            if unit == "specimen":
+                units = aggregate_to_specimens(units, specimens)
+            if len(units):  # else no specimen is known
+                found[name] = score_verdicts(units)
+        return found
 
     taken = take_arms(predictions, CUE_PREFIX)
-    cues = {name: score(taken[name]) for name in CUES if name in taken}
-    left_out = {n: score(part) for n, part in take_arms(predictions, LEFT_OUT_PREFIX).items()}
+    cues = score({name: taken[name] for name in CUES if name in taken})
+    left_out = score(take_arms(predictions, LEFT_OUT_PREFIX))
     changed: dict[str, Score] = {}
     if perturbed is not None:
-        asked = [name for name in PERTURBATION_LABELS if (perturbed["arm"] == name).any()]
-        changed = {name: score(perturbed[perturbed["arm"] == name]) for name in asked}
-    own = None if model is None else score_verdicts(keep_first_repeat(model))
+        changed = score({name: perturbed[perturbed["arm"] == name] for name in PERTURBATION_LABELS})
+    first = None if model is None else keep_first_repeat(model)
+    own = None if first is None or first.empty else score_verdicts(first)
     relation = relate_sessions(manifest)
     factors = list_factors(manifest, data_bar_px)
     labels = manifest.set_index("sample_id")["class"].astype(str)
