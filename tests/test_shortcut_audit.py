@@ -1,5 +1,7 @@
 """The shortcut audit: known answers of its parts, and verdicts on planted shortcuts."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -316,6 +318,21 @@ def test_one_session_per_class_is_named(drawn, monkeypatch):
     assert name_signs(found) == {"one_session"}
     assert "class and session are one: 2 classes in 2 sessions" in say(found)
     assert shortcut_cues.divide_by_session(bound) is None
+
+
+def test_sentences_name_classes_and_strategies_as_the_report_does():
+    manifest = describe(["811_aged"] * 6 + ["622_new"] * 12)
+    manifest["session_id"] = ["x"] * 6 + ["y", "z"] * 6
+    told = shortcut_study.ShortcutAudit(
+        "alarm", judge_sessions(relate_sessions(manifest), {}, {}), {"data_bar": make_score(0.1)},
+        {}, {}, make_score(0.9), relate_sessions(manifest), pd.DataFrame(), pd.DataFrame(),
+        main_arm="per_image",
+    )  # fmt: skip
+    assert "811 aged: taken in one session of its own" in say(told)
+    quiet = dataclasses.replace(told, level="quiet", signs=[])
+    assert "(guessing 50.0 %; “per image” 95.0 %)" in say(quiet)
+    (named,) = SENTENCES.record([shortcut_study.tell_verdict(quiet, "Each image by itself")])
+    assert "; “Each image by itself” 95.0 %)" in named["text"]
 
 
 def test_cues_of_specimens_that_nobody_knows_are_left_out(drawn, monkeypatch):

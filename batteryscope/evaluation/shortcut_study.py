@@ -216,14 +216,22 @@ def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     return found
 
 
-def tell_verdict(audit: ShortcutAudit) -> Finding:
-    """Return the verdict as a finding."""
+def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:
+    """Return the verdict as a finding.
+
+    Parameters
+    ----------
+    audit
+        What was measured.
+    main_label
+        What a report calls the main arm; by its name if not given.
+    """
     best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
     facts = {
         "verdict": audit.level,
         "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
         "unit": audit.unit,
-        "main_arm": audit.main_arm,
+        "main_label": main_label or audit.main_arm.replace("_", " "),
         "model": audit.model and audit.model.as_dict(),
         "best": best and {"phrase": CUES[best].phrase, **audit.cues[best].as_dict()},
         "relation": audit.relation.relation,
