@@ -21,8 +21,9 @@ from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.forward import predict_fit
 from batteryscope.evaluation.grey_mismatch import MISMATCH, judge_mismatches
 from batteryscope.evaluation.predict_mismatched import predict_mismatched
-from batteryscope.evaluation.predictions import join_predictions
+from batteryscope.evaluation.predictions import KEYS, join_predictions
 from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.evaluation.shortcut_study import read_perturbed
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.models.grey_input import GreyInput
 from batteryscope.plan import plan_study
@@ -152,6 +153,27 @@ def test_other_grey_levels_are_those_that_a_network_could_have_been_trained_with
         expected = expected[expected["role"] == "test"].reset_index(drop=True)
         mine = written[written["arm"] == name].reset_index(drop=True)
         pd.testing.assert_frame_equal(mine.drop(columns="arm"), expected)
+
+
+def test_without_a_fit_that_was_asked_the_table_is_empty(tmp_path):
+    manifest = make_manifest()
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    make_roles(manifest).to_parquet(tmp_path / "split.parquet")
+    store = make_store(manifest)
+    np.save(tmp_path / "tiles.npy", store.tiles)
+    store.index.to_parquet(tmp_path / "index.parquet")
+    fit = tmp_path / "part0" / "r1_f0"  # of another repeat
+    fit.mkdir(parents=True)
+    (fit / "fit.json").write_text('{"repeat": 1, "fold": 0}')
+    out = tmp_path / "out.parquet"
+    assert program.main(
+        ["--manifest", str(tmp_path / "manifest.parquet"), "--tiles", str(tmp_path),
+         "--split", str(tmp_path / "split.parquet"), "--where", "{}", "--fits", str(fit.parent),
+         "--treatments", "{}", "--audit", "raw", "--predictions", str(out),
+         "--log", str(tmp_path / "log.txt")]
+    ) == 0  # fmt: skip
+    assert pd.read_parquet(out).columns.tolist() == [*KEYS, "p_bright", "p_dark"]
+    assert read_perturbed([out], "raw") is None
 
 
 def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(tested):

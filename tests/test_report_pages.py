@@ -135,6 +135,19 @@ def test_a_temperature_is_published_if_it_helps_where_it_was_not_fitted(folds):
     assert right.temperature == 1.0
 
 
+def test_repeats_with_the_same_validation_images_test_a_temperature_too():
+    rng = np.random.default_rng(7)
+    honest = rng.dirichlet([0.6] * 3, 800)
+    y = (honest.cumsum(axis=1) > rng.random((800, 1))).argmax(axis=1)
+    once = make_votes(apply_temperature(honest, 0.4), y, 1)
+    single = calibrate_votes(once)
+    twice = calibrate_votes(pd.concat([once, once.assign(repeat=1)], ignore_index=True))
+    assert twice.helps
+    assert twice.temperature == pytest.approx(single.temperature, rel=1e-2)
+    assert twice.scaled_log_loss == pytest.approx(single.scaled_log_loss, rel=1e-2)
+    assert np.isnan(calibrate_votes(once[:1]).scaled_log_loss)
+
+
 def test_what_is_said_of_a_temperature_follows_from_what_it_does():
     sure = np.full((12, 3), 0.001) + 0.997 * np.eye(3)[np.arange(12) % 3]
     facts = describe_predictions(make_votes(sure, np.arange(12) % 3, 2))["calibration.json"]

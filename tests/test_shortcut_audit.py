@@ -1,5 +1,7 @@
 """The shortcut audit: known answers of its parts, and verdicts on planted shortcuts."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from batteryscope.audit.cues import (
     describe_file_order,
     describe_thumbnails,
     list_cues,
-    strip_class,
+    strip_classes,
 )
 from batteryscope.audit.perturb import PERTURBATIONS, UsualLevels
 from batteryscope.audit.score import score_answers
@@ -17,6 +19,7 @@ from batteryscope.audit.sessions import leave_sessions_out, relate_sessions
 from batteryscope.audit.verdict import judge_cues, judge_perturbed, judge_sessions, sum_up
 from batteryscope.demo.sem_frame import render_sem_frame
 from batteryscope.evaluation import predict_mismatched, shortcut_cues, shortcut_study
+from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.manifest.frames import FRAME_DTYPES
 from batteryscope.manifest.measure import measure_frame
@@ -149,20 +152,76 @@ def test_how_classes_and_sessions_hang_together():
 
 def test_left_out_sessions_are_never_trained_on():
     sessions = pd.Series(np.repeat(list("abcdefg"), 3), index=[f"s{i}" for i in range(21)])
-    parts = leave_sessions_out(sessions)
+    classes = pd.Series(list("xyx") * 7, index=sessions.index)
+    parts = leave_sessions_out(sessions, classes)
     assert len(parts) == 5
     assert sorted(s for _, test in parts for s in test) == sorted(sessions.index)
     for train, test in parts:
         assert not set(sessions[train]) & set(sessions[test])
+    few = sessions.isin(["a", "b", "c"])
+    assert len(leave_sessions_out(sessions[few], classes)) == 3  # each by itself
+
+
+def test_no_class_is_untrained_where_sessions_are_left_out():
+    classes = ["a"] * 8 + ["b"] * 32
+    sessions = np.repeat([f"{i}" for i in range(10)], 4)  # two of a, eight of b
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        order, names = rng.permutation(40), rng.permutation(10)
+        table = describe(np.array(classes)[order])
+        table["session_id"] = names[sessions[order].astype(int)].astype(str)
+        roles = shortcut_cues.divide_by_session(table).merge(table, on="sample_id")
+        tested = roles[roles["role"] == "test"]
+        assert sorted(tested["sample_id"]) == sorted(table["sample_id"])
+        trained = roles[roles["role"] == "train"].groupby("fold")["class"].nunique()
+        assert trained.eq(2).all()
+    pair = pd.Series(["x", "x", "y", "y"], index=list("abcd"))
+    assert leave_sessions_out(pair, pd.Series(["1", "1", "2", "2"], index=pair.index)) == []
 
 
 def test_order_of_file_names_knows_no_class():
-    assert strip_class("NCM811_Pristine_7", "811_pristine") == "NCM 7"
-    assert strip_class("cycle_aged_07", "cycle_aged") == strip_class("new_07", "new") == "07"
+    classes = ["811_pristine", "cycle_aged", "new"]
+    assert strip_classes("NCM811_Pristine_7", classes) == "NCM 7"
+    assert strip_classes("cycle_aged_07", classes) == strip_classes("new_07", classes) == "07"
+    assert strip_classes("newer (811)", classes) == "newer"
+    assert strip_classes("frame_010", ["a", "1", "0"]) == "frame 010"
     names = ["811_x/811 x 9.png", "622_y/622 y 10.png", "811_x/811 x 10.png", "622_y/622 y 9.png"]
     manifest = describe(["811_x", "622_y", "811_x", "622_y"]).assign(path=names)
     assert describe_file_order(manifest)["place"].tolist() == [0.0, 1.0, 1.0, 0.0]
     assert describe_file_order(manifest.assign(path="one.png")) is None
+    assert describe_file_order(manifest.assign(path=[f"{i}²{i}.png" for i in range(4)])) is not None
+
+
+def find_skill_of_file_order(classes, stem):
+    """Skill of a forest on the place alone, for pictures that are numbered as they come."""
+    folders = classes.tolist()
+    table = describe(folders).assign(path=[f"{c}/{stem(c, i)}.png" for i, c in enumerate(folders)])
+    fold = np.random.default_rng(1).permutation(len(table)) % FOLDS
+    split = pd.concat(
+        table[["sample_id"]].assign(repeat=0, fold=k, role=np.where(fold == k, "test", "train"))
+        for k in range(FOLDS)
+    )
+    seen = describe_file_order(table)
+    answers = predict_baseline("order", seen, table, split, 1, trees=TREES)
+    return score_answers(answers["y_true"], answers["y_pred"]).skill
+
+
+@pytest.mark.parametrize("names", ["ab", "01", ["811", "333"], ["cycle_aged", "new"]])
+@pytest.mark.parametrize(
+    "stem",
+    [
+        lambda _, i: f"frame_{i:03d}",
+        lambda _, i: f"frame{i}",
+        lambda _, i: f"{i}",
+        lambda c, i: f"NCM_{c}_{i}",
+    ],
+)
+def test_order_of_file_names_tells_no_class_unless_classes_stand_in_order(names, stem):
+    classes = np.repeat(list(names), 250)
+    assert find_skill_of_file_order(classes, stem) > 0.95
+    drawn = [np.random.default_rng(seed).permutation(classes) for seed in range(3)]
+    skills = [find_skill_of_file_order(own, stem) for own in drawn]
+    assert abs(np.mean(skills)) < 0.1
 
 
 # Verdicts -------------------------------------------------------------------------------------
@@ -191,7 +250,7 @@ def drawn(request):
     return manifest, frames
 
 
-def audit(manifest, pixels, monkeypatch, leave_out=False):
+def audit(manifest, pixels, monkeypatch, leave_out=False, predict_only=False):
     if not leave_out:
         monkeypatch.setattr(shortcut_cues, "divide_by_session", lambda _: None)
     monkeypatch.setattr(shortcut_cues, "TREES", TREES)
@@ -206,6 +265,8 @@ def audit(manifest, pixels, monkeypatch, leave_out=False):
     )
     nothing = pd.DataFrame(columns=["sample_id", "repeat", "fold", "role", "arm"])
     cues = shortcut_cues.predict_from_cues(manifest, split, frames, nothing, seed=1)
+    if predict_only:
+        return cues
     bars = frames.set_index("sample_id")["data_bar_px"]
     return shortcut_study.audit_shortcuts(manifest, cues, data_bar_px=bars)
 
@@ -257,6 +318,31 @@ def test_one_session_per_class_is_named(drawn, monkeypatch):
     assert name_signs(found) == {"one_session"}
     assert "class and session are one: 2 classes in 2 sessions" in say(found)
     assert shortcut_cues.divide_by_session(bound) is None
+
+
+def test_sentences_name_classes_and_strategies_as_the_report_does():
+    manifest = describe(["811_aged"] * 6 + ["622_new"] * 12)
+    manifest["session_id"] = ["x"] * 6 + ["y", "z"] * 6
+    told = shortcut_study.ShortcutAudit(
+        "alarm", judge_sessions(relate_sessions(manifest), {}, {}), {"data_bar": make_score(0.1)},
+        {}, {}, make_score(0.9), relate_sessions(manifest), pd.DataFrame(), pd.DataFrame(),
+        main_arm="per_image",
+    )  # fmt: skip
+    assert "811 aged: taken in one session of its own" in say(told)
+    quiet = dataclasses.replace(told, level="quiet", signs=[])
+    assert "(guessing 50.0 %; “per image” 95.0 %)" in say(quiet)
+    (named,) = SENTENCES.record([shortcut_study.tell_verdict(quiet, "Each image by itself")])
+    assert "; “Each image by itself” 95.0 %)" in named["text"]
+
+
+def test_cues_of_specimens_that_nobody_knows_are_left_out(drawn, monkeypatch):
+    manifest, pixels = drawn
+    predictions = audit(manifest, pixels, monkeypatch, predict_only=True)
+    assert set(shortcut_study.audit_shortcuts(manifest, predictions).cues)
+    unknown = shortcut_study.audit_shortcuts(manifest, predictions, unit="specimen")
+    assert (unknown.cues, unknown.level) == ({}, "quiet")
+    half = manifest.assign(specimen_id=["one", None] * (len(manifest) // 2))
+    assert shortcut_study.audit_shortcuts(half, predictions, unit="specimen").cues
 
 
 def make_score(skill, n=400):

@@ -34,12 +34,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from batteryscope.evaluation.forward import choose_device, load_fit
     from batteryscope.evaluation.predict_mismatched import predict_mismatched, predict_perturbed
+    from batteryscope.evaluation.predictions import KEYS, PREFIX
     from batteryscope.manifest.select import keep_samples
     from batteryscope.tilestore import TileStore
 
     manifest, split = pd.read_parquet(arguments.manifest), pd.read_parquet(arguments.split)
     roles = keep_samples(split, manifest, json.loads(arguments.where))
     store, device = TileStore.open(arguments.tiles), choose_device(arguments.accelerator)
+    columns = [*KEYS, *[PREFIX + name for name in sorted(manifest["class"].unique())]]
     tables, asked = [], arguments.treatments
     for folder in sorted(fit for part in arguments.fits for fit in part.glob("r*_f*")):
         record = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
@@ -53,7 +55,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if is_audited:
             arm, seed = arguments.audit, arguments.seed
             tables.append(predict_perturbed(model, store, manifest, roles[own], arm, seed))
-    pd.concat(tables, ignore_index=True).to_parquet(arguments.predictions, index=False)
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    found.to_parquet(arguments.predictions, index=False)
     told = [*asked, *(["shortcut audit"] if arguments.audit else [])]
     log.info("Networks tested otherwise than they were trained: %s.", ", ".join(told))
 

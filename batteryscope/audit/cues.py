@@ -1,7 +1,7 @@
 """What a classifier could go by without seeing the material: one table of features per cue."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from batteryscope.manifest.frames import get_data_bars, get_grey_levels, get_thu
 
 SMALL_PX = 16  # edge of the thumbnail: particles and cracks are gone, large shades are not
 SECONDS_PER_DAY = 86400.0
+RUN = re.compile(r"[^\W\d_]+|\d+")  # of letters or of digits
 
 CueName = Literal[
     "metadata", "acquired_at", "grey_levels", "data_bar", "thumbnail", "file_order"
@@ -115,19 +116,19 @@ def describe_times(manifest: pd.DataFrame) -> pd.DataFrame | None:
 def describe_file_order(manifest: pd.DataFrame) -> pd.DataFrame | None:
     """Return each sample's place in the natural order of the file names.
 
-    Folders do not count, nor do the words of the class within a name: labels come from there.
-    Equal names share a place.
+    Folders do not count, nor do the words of the classes within a name: labels come from there.
+    The words of all classes go from all names, so that what is left of a name does not depend on
+    its class. Equal names share a place.
 
     Returns
     -------
     DataFrame or None
-        Column ``place`` from 0 to 1; None where names differ by nothing but the class. Slices
+        Column ``place`` from 0 to 1; None where names differ by nothing but the classes. Slices
         share the place of their scan.
     """
-    keys = [
-        split_naturally(strip_class(path.rpartition("/")[2].rpartition(".")[0], class_name))
-        for path, class_name in zip(manifest["path"], manifest["class"], strict=True)
-    ]
+    classes = manifest["class"].astype(str).unique()
+    stems = [path.rpartition("/")[2].rpartition(".")[0] for path in manifest["path"]]
+    keys = [split_naturally(strip_classes(stem, classes)) for stem in stems]
     places = {key: place for place, key in enumerate(sorted(set(keys)))}
     if len(places) < 2:
         return None
@@ -135,32 +136,32 @@ def describe_file_order(manifest: pd.DataFrame) -> pd.DataFrame | None:
     return pd.DataFrame({"place": values}, index=manifest["sample_id"].to_numpy())
 
 
-def strip_class(stem: str, class_name: str) -> str:
-    """Return a file name without the words of its class, and with spaces for what divides words.
+def strip_classes(stem: str, classes: Collection[str]) -> str:
+    """Return a file name without the words of any class, and with spaces for what divides words.
 
-    Separators go too: a class of two words leaves more of them behind than a class of one.
+    Only whole runs of letters or digits are words: class ``a`` takes nothing from ``frame``, nor
+    class ``1`` from ``012``. Separators go too: a class of two words leaves more of them behind
+    than a class of one.
 
     Examples
     --------
-    >>> strip_class("ncm811 pristine (12)", "811_pristine")
+    >>> strip_classes("ncm811 pristine (12)", ["811_pristine", "622_aged"])
     'ncm 12'
     """
-    for word in sorted(class_name.split("_"), key=len, reverse=True):
-        if word:
-            stem = re.sub(re.escape(word), "", stem, flags=re.IGNORECASE)
-    return re.sub(r"[\W_]+", " ", stem).strip()
+    words = {run.casefold() for name in classes for run in RUN.findall(name)}
+    return " ".join(run for run in RUN.findall(stem) if run.casefold() not in words)
 
 
 def split_naturally(stem: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key by which 9 comes before 10.
+    """Return a key by which 9 comes before 10: the runs of letters and of digits.
 
     Examples
     --------
     >>> split_naturally("a_9") < split_naturally("a_10")
     True
     """
-    parts = re.findall(r"[0-9]+|[^0-9]+", stem)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p.lower()) for p in parts)
+    runs = RUN.findall(stem)
+    return tuple((0, int(r), "") if r.isdecimal() else (1, 0, r.casefold()) for r in runs)
 
 
 def _shrink(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """How classes and sessions at the instrument hang together."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,7 +134,7 @@ def relate_sessions(manifest: pd.DataFrame) -> SessionRelation:
 
 
 def leave_sessions_out(
-    sessions: "pd.Series[str]", most: int = 5
+    sessions: "pd.Series[str]", classes: "pd.Series[str]", most: int = 5
 ) -> list[tuple[NDArray[np.object_], NDArray[np.object_]]]:
     """Divide samples so that no session stands in training and test.
 
@@ -141,17 +142,31 @@ def leave_sessions_out(
     ----------
     sessions
         Session by ``sample_id``.
+    classes
+        Class by ``sample_id``.
     most
-        With more sessions than this, several are left out together, so often.
+        With more sessions than this, several are left out together, so often. The sessions of a
+        class are spread over the turns as evenly as can be.
 
     Returns
     -------
     list of (train, test)
-        Sample ids; every sample is tested once.
+        Sample ids; every sample is tested once, by a training part that knows all classes. Empty
+        if there is no such division.
     """
-    from sklearn.model_selection import GroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
-    turns = min(most, sessions.nunique())
     samples = sessions.index.to_numpy(dtype=object)
-    parts = GroupKFold(turns).split(samples, groups=sessions.to_numpy())
-    return [(samples[train], samples[test]) for train, test in parts]
+    own = classes.loc[samples].to_numpy(dtype=str)
+    names, counts = np.unique(own, return_counts=True)
+    turns = min(most, sessions.nunique(), int(counts.max(initial=0)))
+    if turns < 2:
+        return []
+    divider = StratifiedGroupKFold(turns)
+    with warnings.catch_warnings():
+        # A class with fewer samples than turns is tested in some of them only.
+        warnings.simplefilter("ignore", UserWarning)
+        parts = list(divider.split(samples, own, groups=sessions.to_numpy()))
+    if any(len(np.unique(own[train])) < len(names) for train, _ in parts):
+        return []
+    return [(samples[train], samples[test]) for train, test in parts if len(test)]

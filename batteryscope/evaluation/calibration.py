@@ -18,7 +18,7 @@ from batteryscope.evaluation.metrics import (
 from batteryscope.evaluation.predictions import FIT, PREFIX, find_classes, get_probabilities
 
 TEMPERATURE_RANGE = (0.05, 20.0)
-SINGLE_FIT_PARTS = 5  # of the validation images of a single fit, which test a temperature
+IMAGE_PARTS = 5  # of validation images that all fits share, which test a temperature
 
 
 def fit_temperature(probabilities: NDArray[np.floating], y: ArrayLike) -> float:
@@ -141,8 +141,9 @@ def calibrate_votes(predictions: pd.DataFrame) -> VoteCalibration:
     """Fit one temperature to the image votes of the validation parts of all fits, and test it.
 
     The test is a cross-fit: the votes of every fit are scaled by a temperature from the validation
-    parts of the other fits, without the images of its own; those of a single fit by one from the
-    other fifths of its validation part.
+    parts of the other fits, without the images of its own. Where that leaves none, as with a
+    single fit or with the same validation images in every repeat, the images are divided into
+    fifths, and the votes on each are scaled by a temperature from the others.
 
     Parameters
     ----------
@@ -173,13 +174,20 @@ def calibrate_votes(predictions: pd.DataFrame) -> VoteCalibration:
 
 
 def _divide_votes(images: pd.DataFrame) -> list[NDArray[np.intp]]:
-    """Return the places of the votes of every fit; of a single one those of its fifths."""
-    fits = images.groupby(FIT, sort=True).ngroup().to_numpy(copy=True)
-    if fits.size and fits.max() == 0:
+    """Return the places of the votes of every fit; of fifths of the images if no others are left.
+
+    All votes on an image stand in the same fifth.
+    """
+    samples = images["sample_id"]
+    parts = images.groupby(FIT, sort=True).ngroup().to_numpy()
+    counts = samples.groupby(parts).nunique()
+    if len(samples) and (counts == samples.nunique()).any():
         # Every class goes round the parts.
-        order = np.lexsort((images["sample_id"].to_numpy(), images["y_true"].to_numpy()))
-        fits[order] = np.arange(len(order)) % SINGLE_FIT_PARTS
-    return [np.flatnonzero(fits == part) for part in np.unique(fits)]
+        once = images[["y_true", "sample_id"]].drop_duplicates("sample_id")
+        order = once.sort_values(["y_true", "sample_id"])["sample_id"]
+        fifths = pd.Series(np.arange(len(order)) % IMAGE_PARTS, index=order.to_numpy())
+        parts = samples.map(fifths).to_numpy()
+    return [np.flatnonzero(parts == part) for part in np.unique(parts)]
 
 
 def _find_log_loss(probabilities: NDArray[np.floating], index: NDArray[np.intp]) -> float:

@@ -180,7 +180,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     if pieces.shortcuts is not None:
         found = _audit(pieces, manifest, judged, unit)
         # Beside the verdict on the baselines, which it puts into perspective.
-        findings.insert(1, tell_verdict(found))
+        findings.insert(1, tell_verdict(found, pieces.labels.get(main_arm, "")))
         tables |= tabulate_audit(found)
         audit_numbers = flatten_audit(found)
     if pieces.survey:

@@ -46,9 +46,9 @@ def predict_from_cues(
     Returns
     -------
     DataFrame
-        Predictions with the arms ``shortcut_<cue>``; where sessions are known and every class
-        stays when any is left out, also ``left_out_<cue>``, where no session stands in training
-        and test.
+        Predictions with the arms ``shortcut_<cue>``; where sessions are known and can be left out
+        so that every class stays in training, also ``left_out_<cue>``, where no session stands in
+        training and test.
     """
     first = keep_first_repeat(split)
     known = list_cues(manifest, frames)
@@ -86,9 +86,12 @@ def divide_by_session(manifest: pd.DataFrame) -> pd.DataFrame | None:
     if not relate_sessions(manifest).can_leave_out:
         return None
     _, sessions = find_sessions(manifest)
+    parts = leave_sessions_out(sessions, manifest.set_index("sample_id")["class"])
+    if not parts:
+        return None
     tables = [
         pd.DataFrame({"sample_id": samples, "role": role}).assign(repeat=0, fold=fold)
-        for fold, (train, test) in enumerate(leave_sessions_out(sessions))
+        for fold, (train, test) in enumerate(parts)
         for role, samples in (("train", train), ("test", test))
     ]
     return pd.concat(tables, ignore_index=True)[["sample_id", *FIT, "role"]]

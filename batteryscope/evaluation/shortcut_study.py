@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -36,7 +36,6 @@ from batteryscope.evaluation.aggregate import (
 from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.predictions import (
     check_predictions,
-    read_predictions,
     split_perturbed,
 )
 from batteryscope.evaluation.shortcut_cues import (
@@ -45,6 +44,8 @@ from batteryscope.evaluation.shortcut_cues import (
     keep_first_repeat,
     take_arms,
 )
+
+Name = TypeVar("Name", bound=str)  # of a cue or of a perturbation
 
 METRIC_PREFIX = "shortcuts"
 FINDING_LEVELS: Mapping[Level, str] = {"quiet": "good", "warning": "warning", "alarm": "alarm"}
@@ -62,7 +63,8 @@ class ShortcutAudit:
     level, signs
         The verdict, and what led to it, the gravest first.
     cues, left_out, perturbed
-        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles.
+        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles;
+        what was asked about no ``unit`` is left out.
     model
         Score of the main arm.
     relation
@@ -116,20 +118,24 @@ def audit_shortcuts(
     """
     specimens = manifest.set_index("sample_id")["specimen_id"]
 
-    def score(table: pd.DataFrame) -> Score:
-        images = aggregate_to_images(table[table["role"] == "test"])
-        if unit == "specimen":
-            images = aggregate_to_specimens(images, specimens)
-        return score_verdicts(images)
+    def score(tables: Mapping[Name, pd.DataFrame]) -> dict[Name, Score]:
+        found = {}
+        for name, table in tables.items():
+            units = aggregate_to_images(table[table["role"] == "test"])
+            if unit == "specimen":
+                units = aggregate_to_specimens(units, specimens)
+            if len(units):  # else no specimen is known
+                found[name] = score_verdicts(units)
+        return found
 
     taken = take_arms(predictions, CUE_PREFIX)
-    cues = {name: score(taken[name]) for name in CUES if name in taken}
-    left_out = {n: score(part) for n, part in take_arms(predictions, LEFT_OUT_PREFIX).items()}
+    cues = score({name: taken[name] for name in CUES if name in taken})
+    left_out = score(take_arms(predictions, LEFT_OUT_PREFIX))
     changed: dict[str, Score] = {}
     if perturbed is not None:
-        asked = [name for name in PERTURBATION_LABELS if (perturbed["arm"] == name).any()]
-        changed = {name: score(perturbed[perturbed["arm"] == name]) for name in asked}
-    own = None if model is None else score_verdicts(keep_first_repeat(model))
+        changed = score({name: perturbed[perturbed["arm"] == name] for name in PERTURBATION_LABELS})
+    first = None if model is None else keep_first_repeat(model)
+    own = None if first is None or first.empty else score_verdicts(first)
     relation = relate_sessions(manifest)
     factors = list_factors(manifest, data_bar_px)
     labels = manifest.set_index("sample_id")["class"].astype(str)
@@ -164,7 +170,7 @@ def score_verdicts(verdicts: pd.DataFrame) -> Score:
 
 
 def read_cues(path: Path) -> pd.DataFrame:
-    """Read the predictions by cues; the table may hold none."""
+    """Read predictions that an audit asked for; the table may hold none."""
     table = pd.read_parquet(path)
     if len(table):
         check_predictions(table, str(path))
@@ -173,7 +179,7 @@ def read_cues(path: Path) -> pd.DataFrame:
 
 def read_perturbed(paths: Sequence[Path], main_arm: str) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    tables = [split_perturbed(read_predictions(path))[1] for path in paths]
+    tables = [split_perturbed(read_cues(path))[1] for path in paths]
     found = [table[table["arm"].str.startswith(f"{main_arm}{PERTURBED}")] for table in tables]
     joined = pd.concat(found) if found else pd.DataFrame()
     if joined.empty:
@@ -210,14 +216,22 @@ def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     return found
 
 
-def tell_verdict(audit: ShortcutAudit) -> Finding:
-    """Return the verdict as a finding."""
+def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:
+    """Return the verdict as a finding.
+
+    Parameters
+    ----------
+    audit
+        What was measured.
+    main_label
+        What a report calls the main arm; by its name if not given.
+    """
     best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
     facts = {
         "verdict": audit.level,
         "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
         "unit": audit.unit,
-        "main_arm": audit.main_arm,
+        "main_label": main_label or audit.main_arm.replace("_", " "),
         "model": audit.model and audit.model.as_dict(),
         "best": best and {"phrase": CUES[best].phrase, **audit.cues[best].as_dict()},
         "relation": audit.relation.relation,

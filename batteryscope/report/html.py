@@ -30,6 +30,7 @@ from batteryscope.report.reliability import describe_temperature
 from batteryscope.report.shown_table import TABLE_STEPS
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
+from batteryscope.samples.choose import samples_cut_by
 
 GALLERY_WIDTH_PX = 800
 PREVIEW_WIDTH_PX = 1400
@@ -81,6 +82,7 @@ def render_report(
         "pictures": pictures,
         "unit": (unit := LEVEL_NAMES[headline.level] if headline else "image"),
         "samples": words.name_samples(preprocess),
+        "sample": samples_cut_by(preprocess).noun,
         "main_label": evidence.label_of(evidence.main_arm),
         "findings": [
             (words.grade_finding(f), words.title_finding(str(f.get("kind", ""))), f.get("text", ""))
