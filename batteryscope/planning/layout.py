@@ -36,7 +36,34 @@ class PointSettings:
 
 
 @dataclass(frozen=True)
-class PictureLayout(StudyLayout):
+class PlannedLayout(StudyLayout):
+    """The pieces of a study whose plan is known, whatever it looks at."""
+
+    plan: StudyPlan | TableSweepPlan
+
+    @property
+    def samples(self) -> Samples:
+        """What it looks at."""
+        return samples_of(self.plan.settings)
+
+    @property
+    def answer(self) -> Answer:
+        """What it predicts."""
+        return answer_of(self.plan.settings.dataset)
+
+    @property
+    def modules(self) -> StudyModules:
+        """Who does what for this kind of study."""
+        return join_modules(self.samples, self.answer)
+
+    @property
+    def sweeps(self) -> Path | None:
+        """The compared points of sweeps, where any are run."""
+        return self.sweep_comparison if self.plan.points else None
+
+
+@dataclass(frozen=True)
+class PictureLayout(PlannedLayout):
     """The pieces of a study of pictures, whose arms share tiles, splits and stages."""
 
     plan: StudyPlan
@@ -62,11 +89,6 @@ class PictureLayout(StudyLayout):
     def external(self) -> DatasetLayout | None:
         """The external data set, where the study has one."""
         return None if self.plan.settings.evaluate.external is None else self.dataset("external")
-
-    @property
-    def sweeps(self) -> Path | None:
-        """The compared points of sweeps, where any are run."""
-        return self.sweep_comparison if self.plan.points else None
 
     @property
     def wanted_proposals(self) -> Path | None:
@@ -208,21 +230,6 @@ class PictureLayout(StudyLayout):
         return {name: arm.recipe.model_dump(mode="json") for name, arm in arms.items()}
 
     @property
-    def samples(self) -> Samples:
-        """What it looks at."""
-        return samples_of(self.plan.settings)
-
-    @property
-    def answer(self) -> Answer:
-        """What it predicts."""
-        return answer_of(self.plan.settings.dataset)
-
-    @property
-    def modules(self) -> StudyModules:
-        """Who does what for this kind of study."""
-        return join_modules(self.samples, self.answer)
-
-    @property
     def data_version(self) -> str:
         """The hash by which DVC knows the data; empty if it does not."""
         return find_data_version(self.plan.settings.dataset.path)
@@ -233,15 +240,10 @@ class PictureLayout(StudyLayout):
 
 
 @dataclass(frozen=True)
-class RowLayout(StudyLayout):
+class RowLayout(PlannedLayout):
     """The pieces of a study of rows."""
 
     plan: TableSweepPlan
-
-    @property
-    def sweeps(self) -> Path | None:
-        """The compared points of sweeps, where any are run."""
-        return self.sweep_comparison if self.plan.points else None
 
     def arm(self, arm: str) -> ArmLayout:
         """The networks that predict for an arm: a point's own, or those of the study."""
@@ -255,21 +257,6 @@ class RowLayout(StudyLayout):
             name: {"arm": name} | point.model_dump(mode="json", include=wanted)
             for name, point in (own | self.plan.work).items()
         }
-
-    @property
-    def samples(self) -> Samples:
-        """What it looks at."""
-        return samples_of(self.plan.settings)
-
-    @property
-    def answer(self) -> Answer:
-        """What it predicts."""
-        return answer_of(self.plan.settings.dataset)
-
-    @property
-    def modules(self) -> StudyModules:
-        """Who does what for this kind of study."""
-        return join_modules(self.samples, self.answer)
 
     @property
     def data_version(self) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from batteryscope.samples.kind import SampleModules, Samples
+from batteryscope.samples.kind import PICTURE_MODULES, Samples
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,7 @@ COATING = Coatings(
     unit="specimen",
     group="group",
     learnt_from="tiles",
-    modules=SampleModules(
-        generate="batteryscope.demo.write_dataset",
-        ingest="batteryscope.manifest.ingest_pictures",
-        split="batteryscope.splits.divide_pictures",
-        search="batteryscope.search.plan_search",
-        predict="batteryscope.bundle.predict_pictures",
-    ),
+    modules=PICTURE_MODULES,
     methods=("coating_crop",),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture", "thresholds", "thickness"}),
 )

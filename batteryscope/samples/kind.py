@@ -33,6 +33,16 @@ class SampleModules:
     predict: str = ""
 
 
+# Pictures of whatever kind are made, read, divided and answered by the same modules.
+PICTURE_MODULES = SampleModules(
+    generate="batteryscope.demo.write_dataset",
+    ingest="batteryscope.manifest.ingest_pictures",
+    split="batteryscope.splits.divide_pictures",
+    search="batteryscope.search.plan_search",
+    predict="batteryscope.bundle.predict_pictures",
+)
+
+
 @dataclass(frozen=True)
 class Samples:
     """One kind of thing that is looked at.

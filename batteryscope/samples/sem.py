@@ -1,6 +1,6 @@
 """Top views under an electron microscope, and all other pictures without a kind of their own."""
 
-from batteryscope.samples.kind import SampleModules, Samples
+from batteryscope.samples.kind import PICTURE_MODULES, Samples
 
 SEM = Samples(
     name="sem",
@@ -12,13 +12,7 @@ SEM = Samples(
     unit="specimen",
     group="group",
     learnt_from="tiles",
-    modules=SampleModules(
-        generate="batteryscope.demo.write_dataset",
-        ingest="batteryscope.manifest.ingest_pictures",
-        split="batteryscope.splits.divide_pictures",
-        search="batteryscope.search.plan_search",
-        predict="batteryscope.bundle.predict_pictures",
-    ),
+    modules=PICTURE_MODULES,
     methods=("sem_tiles", "sem_whole"),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture"}),
 )
