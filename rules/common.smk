@@ -335,6 +335,14 @@ def parent_parts(wildcards):
     return layout_of(wildcards).list_parts(parent) if parent else []
 
 
+def fair_cores(wildcards):
+    """All cores in a run of one study; a share of them beside others, whose jobs fill the machine better."""
+    if not workflow.local_exec:
+        return ALL_CORES
+    wanted = set(ASKED.targets) & set(STUDIES) if ASKED.targets else STUDIES
+    return max(1, (workflow.cores or ALL_CORES) // max(1, len(wanted)))
+
+
 def training_threads(wildcards):
     """As many as the settings say; else all cores, divided among the jobs of a stage."""
     train = stage_of(wildcards).settings.train

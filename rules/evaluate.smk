@@ -67,7 +67,7 @@ rule evaluate_grey_levels:
         WORK.benchmark("evaluate_grey_levels_{arm}")
     conda:
         "../environment.yml"
-    threads: 2
+    threads: lambda w: min(2, fair_cores(w))
     resources:
         mem_mb=4000,
         gpu=1,

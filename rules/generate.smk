@@ -19,8 +19,9 @@ rule generate_dataset:
         WORK.benchmark("generate_dataset_{source}")
     conda:
         "../environment.yml"
-    # Those pictures are few, and nothing waits for them as long as models train.
-    threads: lambda w: ALL_CORES if w.source == "data" else 1
+    # Everything waits for pictures; those of an external set are few and come last.
+    priority: lambda w: 60 if w.source == "data" else 0
+    threads: lambda w: fair_cores(w) if w.source == "data" else 1
     resources:
         mem_mb=2000,
     params:
@@ -50,7 +51,8 @@ use rule generate_dataset as generate_table with:
         WORK.benchmark("generate_table")
     wildcard_constraints:
         study=TABLE_STUDIES,
-    threads: ALL_CORES
+    priority: 60
+    threads: fair_cores
     params:
         settings=lambda w: settings_file(
             w.study, "generator", table_study(w).dataset.generator

@@ -21,7 +21,7 @@ rule ingest_dataset:
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"
-    threads: 2
+    threads: lambda w: min(2, fair_cores(w))
     resources:
         mem_mb=2000,
     params:

@@ -15,7 +15,7 @@ rule preprocess_images:
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"
-    threads: 2
+    threads: lambda w: min(2, fair_cores(w))
     resources:
         mem_mb=3000,
     params:

@@ -23,7 +23,7 @@ rule report_study:
         WORK.benchmark("report_study")
     conda:
         "../environment.yml"
-    threads: 2  # figures are drawn side by side
+    threads: lambda w: min(2, fair_cores(w))  # figures are drawn side by side
     resources:
         mem_mb=2000,
     params:

@@ -36,7 +36,7 @@ def write_fit_predictions(
     accelerator
         ``auto``, ``cpu`` or ``gpu``.
     """
-    model = fold_batch_norm(load_fit(folder), as_batch(store.tiles[:1]))
+    model = fold_batch_norm(load_fit(folder), as_batch(store.tiles[[0]]))
     model = model.to(choose_device(accelerator))
     table = _predict(model, store, manifest, roles)
     table.to_parquet(folder / FIT_PREDICTIONS, index=False)
