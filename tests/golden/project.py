@@ -144,6 +144,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
+        "headline.json": _read_json(reports / "headline.json"),
     with path.open(encoding="utf-8", newline="") as stream:
         return [{k: _as_number(v) for k, v in row.items()} for row in csv.DictReader(stream)]
 
