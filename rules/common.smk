@@ -61,11 +61,12 @@ os.environ[RUN_PROCESS] = str(os.getpid())
 
 
 def refuse(error):
-    """Stop with a sentence, without lines of these files, which an exception would bring along."""
+    """Stop with a sentence for each mistake, without lines of these files, as an exception has."""
     given = workflow.config_settings
     overlays = read_overlays(given.configfiles, given.config)
     params = Path(workflow.basedir) / "params.yaml"
-    sys.exit(f"ERROR: {show_controls(name_source(str(error), params, overlays))}")
+    named = [name_source(line, params, overlays) for line in str(error).splitlines()]
+    sys.exit("\n".join(f"ERROR: {show_controls(line)}" for line in named))
 
 
 WORKPLACES = (Path("work"), Path(".snakemake"), Path(tempfile.gettempdir()))
