@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -78,9 +79,8 @@ class Project(Sandbox):
 
 
 def rules_in(output: str) -> set[str]:
-    return {
-        line.split("(Rule: ")[1].rstrip(")") for line in output.splitlines() if "(Rule: " in line
-    }
+    """Jobs that ended, by the lines of the run."""
+    return set(re.findall(r"^[\d:]+ \[\d+ of \d+\] .*\((\w+), [^()]*\)$", output, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
