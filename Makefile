@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test fuzz test-kills bench bench-fastai lint ui repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills bench bench-fastai lint ui repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ dry-run: $(STAMP) ## show what `make run` would do
 
 test: $(STAMP) ## run the tests
 	@python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-docs: $(STAMP) ## follow the pages in docs/ to the letter, on generated data (some minutes)
+	@python -m pytest tests/test_docs_pages.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
+from snakemake.logging import logger as snakemake_logger
 
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
@@ -47,10 +48,13 @@ from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.workflow.replaced_results import Publication, check_replaced
 from batteryscope.workflow.kinds_of_run import may_publish, shows_only
+from batteryscope.workflow.run_log import shorten_run_log
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 ASKED = get_argument_parser().parse_known_args()[0]
 IS_RUN = workflow.is_main_process and not shows_only(ASKED)
+if IS_RUN:
+    shorten_run_log(snakemake_logger, workflow.output_settings)
 MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
@@ -61,11 +65,12 @@ os.environ[RUN_PROCESS] = str(os.getpid())
 
 
 def refuse(error):
-    """Stop with a sentence, without lines of these files, which an exception would bring along."""
+    """Stop with a sentence for each mistake, without lines of these files, as an exception has."""
     given = workflow.config_settings
     overlays = read_overlays(given.configfiles, given.config)
     params = Path(workflow.basedir) / "params.yaml"
-    sys.exit(f"ERROR: {show_controls(name_source(str(error), params, overlays))}")
+    named = [name_source(line, params, overlays) for line in str(error).splitlines()]
+    sys.exit("\n".join(f"ERROR: {show_controls(line)}" for line in named))
 
 
 WORKPLACES = (Path("work"), Path(".snakemake"), Path(tempfile.gettempdir()))

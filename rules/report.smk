@@ -1,4 +1,14 @@
-# One folder that a person can read: figures, tables, report.html.
+# One folder that a person can read: figures, tables, report.html. `snakemake --report figures.zip` gathers the figures.
+
+
+def label_figure(wildcards):
+    """What a list of figures says of one; maps of single tiles have no caption of their own."""
+    captions = layout_of(wildcards).report / "figures" / "captions.json"
+    told = (
+        json.loads(captions.read_text(encoding="utf-8")) if captions.is_file() else {}
+    )
+    name = wildcards.figure.replace("_", " ")
+    return {"figure": name, "caption": told.get(wildcards.figure, "")}
 
 
 rule report_study:
@@ -16,7 +26,13 @@ rule report_study:
         code=code_of("report_study"),
         doer=doer_code("report"),
     output:
-        report=directory(WORK.report),
+        report=report(
+            directory(WORK.report),
+            patterns=["figures/{figure}.png"],
+            caption="figure.rst",
+            category=lambda w: PROJECT.studies[w.study].title or w.study,
+            labels=label_figure,
+        ),
     log:
         WORK.log("report_study"),
     benchmark:

@@ -42,7 +42,14 @@ function measure(frame, name) {
     const line = parseFloat(getComputedStyle(cell).lineHeight);
     return words > 3 && cell.getBoundingClientRect().height / line > words - 0.5;
   }).map(cell => cell.textContent.slice(0, 40));
-  return {name, cells, cut, column, wide: page.documentElement.scrollWidth - frame.clientWidth};
+  // Of letters the smallest, and figures that are shown smaller than their letters allow.
+  const written = [...page.querySelectorAll('body *')].filter(
+    e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
+  const smallest = Math.min(...written.map(e => parseFloat(getComputedStyle(e).fontSize)));
+  const shrunk = [...page.querySelectorAll('.wide img[width]')].filter(
+    img => getComputedStyle(img).maxWidth !== 'none').length;
+  const wide = page.documentElement.scrollWidth - frame.clientWidth;
+  return {name, cells, cut, column, smallest, shrunk, wide};
 }
 window.onload = () => {
   const found = [...document.querySelectorAll('iframe')].map(f => measure(f, f.title));
@@ -79,8 +86,9 @@ def measure_pages(
     -------
     list of dict
         For every page and width: ``name``, number of ``cells``, texts of those ``cut``, texts of
-        first cells that break after every word (``column``), and by how many pixels the page is
-        ``wide`` beyond its window.
+        first cells that break after every word (``column``), size in pixels of the ``smallest``
+        letters, number of figures that may be ``shrunk`` to the width, and by how many pixels the
+        page is ``wide`` beyond its window.
     """
     frames = []
     for name, page in pages.items():

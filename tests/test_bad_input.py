@@ -238,7 +238,7 @@ def test_disk_runs_full_while_tiles_are_cut(sandbox):
     # 3 MB of tiles do not fit where 2 MB are free.
     sandbox.write_params(params(preprocess={"tiles_per_image": 112}))
     done = run_on_small_disk(sandbox, "2m", "snakemake --until preprocess_images")
-    assert "Finished jobid: " in done.stdout  # of the manifest, for which there was room
+    assert "(ingest_dataset, " in done.stdout  # of the manifest, for which there was room
     assert_stops_with(
         done,
         rf"No space is left on the disk that holds {sandbox.root}/work/check/\S+; "

@@ -4,13 +4,17 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from PIL import Image
 from snakemake.utils import update_config
 
 from batteryscope.config.merge import change_settings, merge_settings
-from batteryscope.config.project import Project, load_project
+from batteryscope.config.project import load_project
+from batteryscope.config.schema import describe_setting, list_settings_classes, make_schema
+from batteryscope.config.setting_words import WORDS
+from batteryscope.config.study import StudySettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project
@@ -224,11 +228,62 @@ def test_dotted_changes():
     assert change_settings({"a": {"b": 1, "c": 2}}, {"a.b": 5}) == {"a": {"b": 5, "c": 2}}
 
 
+def test_all_mistakes_are_told_at_once_a_line_each():
+    with pytest.raises(ConfigError) as error:
+        load(
+            train={"epochs": "many", "optimiser": "adman"},
+            preprocess={"data_bar": "top"},  # two alternatives, one mistake
+            modle={},
+        )
+    lines = str(error.value).splitlines()
+    assert all(line.startswith("params.yaml: studies.cathode_state.") for line in lines)
+    assert [line.split(": ")[1].rpartition(".")[2] for line in lines] == [
+        "data_bar", "epochs", "optimiser", "modle"
+    ]  # fmt: skip
+    assert lines[2].endswith("; did you mean 'adam'.")
+    assert "did you mean 'model'?" in lines[3]
+
+
+def test_tables_without_networks_have_one_for_every_target():
+    overlay = yaml.safe_load((ROOT / "configs" / "nmc811_heterogeneity.yaml").read_text())
+    name, study = next(iter(overlay["studies"].items()))
+    study.pop("networks", None)
+    for key in ("sweeps", "search", "demo"):
+        study.pop(key, None)
+    found = load_project(PARAMS, overlay).studies[name]
+    assert set(found.networks) == set(found.dataset.targets)
+    assert {network.nodes for network in found.networks.values()} == {3}
+
+
 def test_schema_in_docs_is_up_to_date():
     written = json.loads((ROOT / "docs" / "params.schema.json").read_text(encoding="utf-8"))
-    assert written == json.loads(json.dumps(Project.model_json_schema(), sort_keys=True)), (
-        "run `make schema`"
-    )
+    assert written == json.loads(json.dumps(make_schema(), sort_keys=True)), "run `make schema`"
+
+
+def test_schema_describes_every_setting():
+    schema = make_schema()
+    parts = [schema, *schema["$defs"].values()]
+    told = {k: v["description"] for part in parts for k, v in part.get("properties", {}).items()}
+    assert all(len(text) > 10 for text in told.values()), told
+    classes = list_settings_classes()
+    known = {f"{cls.__name__}.{key}" for cls in classes for key in cls.model_fields}
+    assert set(WORDS) <= known | {name.partition(".")[2] for name in known}  # none of old keys
+    assert told["early_stopping_epochs"].startswith("Training ends after so many epochs")
+    assert describe_setting(StudySettings, "based_on").startswith("based_on: the study whose")
+
+
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_schema_accepts_whole_files_and_overlays(path):
+    text = path.read_text(encoding="utf-8")
+    head = f"$schema={'' if path.parent == ROOT else '../'}docs/params.schema.json"
+    assert text.startswith(f"# yaml-language-server: {head}\n")
+    check = jsonschema.Draft202012Validator(make_schema())
+    assert list(check.iter_errors(yaml.safe_load(text))) == []
+    wrong = {"studies": {"x": {"train": {"epoch": 3}}}}
+    assert list(check.iter_errors(wrong))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)

@@ -64,7 +64,7 @@ def test_one_experiment_per_value(project):
     rows = [row for row in csv.DictReader(io.StringIO(table)) if row["Experiment"]]
     [experiment] = [row for row in rows if row["typ"] == "branch_base"]
     assert int(experiment[KEY]) in CROPS
-    assert 0 <= float(experiment["per_image.image.accuracy"]) <= 1
+    assert 0 <= float(experiment["check.accuracy"]) <= 1
     # It ran in a place of its own: here nothing was changed or made.
     assert project.params["studies"]["check"]["demo"]["preprocess"]["crop_px"] == 64
     assert project.run("git", "status", "--porcelain").stdout == ""

@@ -7,6 +7,7 @@ numbers or sentences renews what is stored, in a commit of its own::
     python -m tests.golden.renew
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.browser_pages import find_chromium, measure_pages
 from tests.conftest import Sandbox
 from tests.golden.project import (
+    LETTERS,
     STUDIES,
     build_project,
     collect_results,
@@ -22,6 +24,7 @@ from tests.golden.project import (
     read_stored,
     run_programs,
 )
+from tests.report_texts import SLIPS, list_slips
 
 WIDTHS_PX = (400, 1000, 1400)
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -55,6 +58,31 @@ def test_no_cell_is_cut_at_any_width_or_on_paper(
         assert not found["cut"], found
         assert not found["column"], found
         assert found["wide"] <= 0, found
+        assert found["smallest"] >= 10, found
+        assert not found["shrunk"] or not found["name"].endswith("400 px"), found
+
+
+def test_reports_are_written_as_people_write(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]],
+) -> None:
+    pages = sorted((planned[0].root / "reports").glob("*/report.html"))
+    assert pages
+    slips = {page.parent.name: list_slips(page.read_text(encoding="utf-8")) for page in pages}
+    assert not any(slips.values()), slips
+
+
+def test_slips_in_writing_are_found() -> None:
+    page = "<p>One.Two (a) <b>three</b>(b) , -5 % and x-5, file(s).</p><pre>-1</pre>"
+    assert [slip.split(":")[0] for slip in list_slips(page)] == list(SLIPS)
+
+
+def test_letters_of_figures_can_be_read(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]],
+) -> None:
+    """A report shows a figure with 105 pixels an inch: 7 points are 10 pixels."""
+    lines = (planned[0].root / LETTERS).read_text(encoding="utf-8").splitlines()
+    assert len(lines) > 30
+    assert [line for line in lines if json.loads(line)[0] < 7] == []
 
 
 def test_a_difference_is_told_by_its_place() -> None:

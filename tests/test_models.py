@@ -2,16 +2,21 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from skimage.exposure import match_histograms
 
 from batteryscope.augment import TileAugmentation
 from batteryscope.config.learning import AugmentSettings, ModelSettings
-from batteryscope.errors import BatteryscopeError
+from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.models import known_weights
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.models.grey_input import GreyInput
+from batteryscope.models.known_weights import KnownWeights
 from batteryscope.provenance import digest_file
+
+INPUT = {"input_mean": 0.449, "input_sd": 0.226}  # a file of unknown content must state them
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def test_weights_from_a_local_file_fill_all_but_the_head(tmp_path):
     path = tmp_path / "weights.safetensors"
     origin = save_backbone(path)
     settings = ModelSettings(
-        backbone="test_resnet", weights=str(path), weights_sha256=digest_file(path)
+        backbone="test_resnet", weights=str(path), weights_sha256=digest_file(path), **INPUT
     )
     model = build_classifier(settings, ["a", "b"], 48, seed=1)
     assert torch.equal(model.backbone.conv1[0].weight, origin.backbone.conv1[0].weight)
@@ -104,7 +109,7 @@ def test_weights_from_a_local_file_fill_all_but_the_head(tmp_path):
 def test_summed_stem_equals_three_grey_channels(tmp_path, tiles):
     path = tmp_path / "weights.safetensors"
     save_backbone(path)
-    common = {"backbone": "test_resnet", "weights": str(path)}
+    common = {"backbone": "test_resnet", "weights": str(path), **INPUT}
     three = build_classifier(ModelSettings(**common), ["a", "b"], 48, seed=1).eval()
     one = build_classifier(
         ModelSettings(**common, grey_input="sum_stem"), ["a", "b"], 48, seed=1
@@ -142,16 +147,44 @@ def test_first_layer_groups_can_be_frozen():
 def test_mistakes_are_one_sentence(tmp_path, change, words):
     path = tmp_path / "weights.safetensors"
     save_backbone(path)
-    values = {"backbone": "test_resnet", "weights": str(path)} | change
+    values = {"backbone": "test_resnet", "weights": str(path), **INPUT} | change
     with pytest.raises(BatteryscopeError, match=words) as error:
         build_classifier(ModelSettings(**values), ["a", "b"], 48, seed=1)
     assert "\n" not in str(error.value)
 
 
+def test_a_weights_file_brings_its_input_or_that_must_be_stated(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    save_backbone(path)
+    settings = ModelSettings(backbone="test_resnet", weights=str(path))
+    with pytest.raises(ConfigError, match=r"state model\.input_mean and model\.input_sd as in"):
+        build_classifier(settings, ["a", "b"], 48, seed=1)
+    known = KnownWeights("ours", 0.25, 0.75, "same")
+    monkeypatch.setitem(known_weights.KNOWN, digest_file(path), known)
+    model = build_classifier(settings, ["a", "b"], 48, seed=1)
+    assert (model.description.mean, model.description.sd) == (0.25, 0.75)
+    # What somebody states stands, and some backbones leave no choice of padding.
+    padded = settings.model_copy(update={"backbone": "mobilenetv2_100", "input_mean": 0.5})
+    found = known_weights.complete_input(padded)
+    assert (found.input_mean, found.input_sd) == (0.5, 0.75)
+    assert found.backbone_options == {"pad_type": "same"}
+    plain = {"normalisation": "none", "input_mean": None, "backbone_options": {"pad_type": ""}}
+    padded = padded.model_copy(update=plain)
+    assert known_weights.complete_input(padded) is padded
+
+
+def test_families_with_a_choice_of_padding_are_those_of_timm():
+    own = [n for part in ("efficientnet", "mobilenetv3") for n in timm.list_models(module=part)]
+    named = [name for name in own if not name.startswith("tf_")]
+    others = set(timm.list_models()) - set(own)
+    assert [name for name in named if not name.startswith(known_weights.PADDED_FAMILIES)] == []
+    assert [name for name in sorted(others) if name.startswith(known_weights.PADDED_FAMILIES)] == []
+
+
 def test_weights_file_with_code_in_it_is_refused(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"a": print}, path)
-    settings = ModelSettings(backbone="test_resnet", weights=str(path))
+    settings = ModelSettings(backbone="test_resnet", weights=str(path), **INPUT)
     with pytest.raises(BatteryscopeError, match="not a readable weights file"):
         build_classifier(settings, ["a", "b"], 48, seed=1)
 

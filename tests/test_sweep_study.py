@@ -182,7 +182,7 @@ def test_points_are_runs_with_their_swept_keys(workshop, tmp_path, monkeypatch):
         (r.data.params["preprocess.crop_px"], r.data.params["train.learning_rate"]) for r in runs
     }
     assert swept == {(c, r) for c in ("48", "64") for r in ("0.001", "0.005")}
-    assert all("image.accuracy" in run.data.metrics for run in runs)
+    assert all("image/accuracy" in run.data.metrics for run in runs)
 
 
 def test_settings_of_the_study_survive_the_way_to_the_programs(tmp_path):

@@ -41,6 +41,6 @@ def test_a_changed_value_trains_its_own_point_alone(make_sandbox):
     assert after.items() > before.items()
     assert len(after) == 3
     assert rules_in(output) == {"train_stage", "evaluate_point", "compare_sweeps"}
-    assert output.count("(Rule: train_stage)") == 1
+    assert output.count("(train_stage, ") == 1
     table = pd.read_csv(box.root / COMPARISON / "sweeps.csv")
     assert set(table["point"]) == {"rate_0p005", "rate_0p002"}

@@ -244,7 +244,7 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
     runs = sweep_mirror.plan_runs(layout)
     assert [run.params["networks.nodes"] for run in runs] == ["4", "6"]
     assert runs[1].params["networks.density.nodes"] == "6"
-    assert ("row.nmc.density.mape", 5.0) in [(m[0], round(m[1], 3)) for m in runs[1].metrics]
+    assert ("row/nmc.density.mape", 5.0) in [(m[0], round(m[1], 3)) for m in runs[1].metrics]
 
 
 def test_two_swept_keys_of_several_places_give_a_map_each():

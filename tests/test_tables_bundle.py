@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
+from batteryscope.config.table_data import Condition
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
+from batteryscope.tables.predict_query import read_query
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_models import main as bundle_models
 from workflow_scripts.predict_table import main as predict_table
@@ -256,3 +258,26 @@ def test_the_command_and_the_table_must_not_contradict_each_other(
     command = ["--bundle", str(published), "--table", str(table), "--domain", "graphite"]
     assert predict_table([*command, "--out", str(tmp_path / "answer.csv")]) == 1
     assert "line 2 belongs to 'nmc', but --domain says 'graphite'" in capsys.readouterr().err
+
+
+def test_domains_are_told_by_the_conditions_of_the_study(published: Path, tmp_path: Path) -> None:
+    told = load_table_bundle(published).record
+    rules = {
+        "graphite": {"solids": Condition(max=250), "Material": Condition(values=["C", 12])},
+        "nmc": {"Material": Condition(values=["NMC"])},
+    }
+    domains = [d.model_copy(update={"conditions": rules[d.name]}) for d in told.domains]
+    record = told.model_copy(update={"domains": domains})
+    lines = ("2,20,200,5,c", "2,20,300,5,C", "2,20,200,5,nmc", "2,20,200,5,12")
+    rows = "\n".join(["gap,speed,solids,width,material", *lines, ""])
+    query = read_query(write(tmp_path, rows), record)
+    assert list(query["domain"]) == ["graphite", "", "nmc", "graphite"]
+    assert "it meets those of none of graphite, nmc" in query["reason"][1]
+    assert list(query["reason"])[2:] == ["", ""]
+    # What is said aloud comes first, and without the column somebody has to say it.
+    assert set(read_query(write(tmp_path, rows), record, "nmc")["domain"]) == {"nmc"}
+    with pytest.raises(InputError, match=r"Material.* --domain or a column 'domain'"):
+        read_query(write(tmp_path, "gap,speed,solids,width\n2,20,200,5\n"), record)
+    record = told.model_copy(update={"domains": [domains[0], told.domains[1]]})
+    with pytest.raises(InputError, match="nothing tells which domain"):
+        read_query(write(tmp_path, rows), record)

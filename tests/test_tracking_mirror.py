@@ -1,5 +1,7 @@
 """What is mirrored: names, settings, and the plan of a study's runs; all without MLflow."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,12 @@ from batteryscope.core.names import (
 )
 from batteryscope.errors import InputError
 from batteryscope.plan import plan_study
+from batteryscope.tracking.first_view import (
+    describe_experiment,
+    describe_run,
+    name_run,
+    spell_view,
+)
 from batteryscope.tracking.local_files import hash_split
 from batteryscope.tracking.mirror import plan_runs
 from tests.tracking_study import METRICS, ROOT, SETTINGS, build_study, write_json
@@ -79,10 +87,11 @@ def test_plan_lists_every_fit_below_its_arm(tmp_path):
     assert (fit.tags["repeat"], fit.tags["fold"], fit.tags["stage"]) == ("0", "0", "fit")
     assert len(fit.tags["split_hash"]) == 64
     assert fit.params["train.epochs"] == "40"
-    assert [m for m in fit.metrics if m[0] == "train_loss"] == [
-        ("train_loss", pytest.approx(1 / (e + 1)), e) for e in range(3)
+    assert [m for m in fit.metrics if m[0] == "epochs/train_loss"] == [
+        ("epochs/train_loss", pytest.approx(1 / (e + 1)), e) for e in range(3)
     ]
-    assert ("best_epoch", 1.0, 0) in fit.metrics
+    assert fit.name == "scratch, fit, repeat 0, fold 0"
+    assert ("fit/best_epoch", 1.0, 0) in fit.metrics
     assert fit.ended_ms - fit.started_ms == 2000
 
 
@@ -90,8 +99,17 @@ def test_plan_of_arms(tmp_path):
     by_key = {r.key: r for r in plan_runs(build_study(tmp_path, bundle=True))}
     main, other = by_key["cells/transfer"], by_key["cells/scratch"]
     assert {n: v for n, v, _ in main.metrics} == {
-        "tile.accuracy": 0.9, "image.state.macro_f1": 0.75, "cost.seconds": 3.5
+        "tile/accuracy": 0.9, "image/state.macro_f1": 0.75, "cost/seconds": 3.5,
+        "image/pooled_accuracy": 0.8, "image/pooled_accuracy_low": 0.6,
+        "image/pooled_accuracy_high": 0.9, "Headline/accuracy": 0.8,
+        "Headline/accuracy_low": 0.6, "Headline/accuracy_high": 0.9,
+        "Headline/best_baseline_accuracy": 0.25,
     }  # fmt: skip
+    assert main.name == "transfer: 80.0 % (60.0 to 90.0 %)"
+    assert "best baseline 25.0 %" in main.tags["mlflow.note.content"]
+    assert main.metrics[0] == ("Headline/accuracy", 0.8, 0)
+    assert not re.search(r"-[0-9a-f]{8}\b", " ".join(main.params.values()))
+    assert other.name == "scratch"
     assert main.params["model.backbone"] == "resnet18"
     assert other.params["model.backbone"] == "tf_efficientnet_lite0"
     assert main.bundle is not None
@@ -101,7 +119,11 @@ def test_plan_of_arms(tmp_path):
         ("comparison.csv", "tables"), ("cost.json", "tables"), ("images.csv", "tables"),
         ("metrics.json", "tables"),
     ]  # fmt: skip
-    assert by_key["cells/baseline_majority"].metrics == (("image.accuracy", 0.25, 0),)
+    baseline = by_key["cells/baseline_majority"]
+    assert baseline.name == "baseline: always the most frequent class: 25.0 %"
+    assert set(baseline.metrics) == {
+        ("Headline/accuracy", 0.25, 0), ("image/pooled_accuracy", 0.25, 0)
+    }  # fmt: skip
     assert len(main.dataset.digest) <= 36
 
 
@@ -113,7 +135,7 @@ def test_external_scores_are_metrics_of_their_arm(tmp_path):
         (external / name).write_text("file\n")
     records = {r.key: r for r in plan_runs(layout)}
     main, other = records["cells/transfer"], records["cells/scratch"]
-    assert ("external.image.accuracy", 0.8, 0) in main.metrics
+    assert ("external/image.accuracy", 0.8, 0) in main.metrics
     assert ("predictions.csv", "external") in [(p.name, f) for p, f in main.artifacts]
     assert not any(folder == "external" for _, folder in other.artifacts)
 
@@ -124,16 +146,16 @@ def test_fits_of_the_last_stage_carry_their_test_score(tmp_path):
     assert [r.tags["run"] for r in transfer] == ["arm", *["fit"] * 4]
     assert {r.tags["backbone"] for r in transfer} == {"resnet18"}
     scores = {
-        (r.tags["stage"], r.tags["fold"]): {n: v for n, v, _ in r.metrics if n.startswith("test.")}
+        (r.tags["stage"], r.tags["fold"]): {n: v for n, v, _ in r.metrics if n.startswith("test/")}
         for r in transfer[1:]
     }
     assert scores["source", "0"] == {}
     # 333: two of two found, one wrongly given: F1 4/5; 811: one of two: F1 2/3.
     assert scores["target", "0"] == {
-        "test.image.accuracy": 0.75, "test.image.macro_f1": round((4 / 5 + 2 / 3) / 2, 6),
-        "test.image.n": 4,
+        "test/image.accuracy": 0.75, "test/image.macro_f1": round((4 / 5 + 2 / 3) / 2, 6),
+        "test/image.n": 4,
     }  # fmt: skip
-    assert scores["target", "1"]["test.image.accuracy"] == 1
+    assert scores["target", "1"]["test/image.accuracy"] == 1
 
 
 def test_digest_follows_content_only(tmp_path):
@@ -174,6 +196,32 @@ def test_bad_local_files_are_named(tmp_path, caplog):
     shutil.rmtree(layout.stage(chain))
     with pytest.raises(InputError, match=rf"holds no fit .* train '{chain}' again"):
         plan_runs(layout)
+
+
+def test_the_table_begins_with_what_a_study_is_judged_by(tmp_path):
+    view = json.loads(spell_view(plan_runs(build_study(tmp_path))))
+    assert view["orderByAsc"] is False
+    assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`Headline/accuracy`"
+    assert view["selectedColumns"][3] == "metrics.`Headline/best_baseline_accuracy`"
+    assert spell_view([]) == ""
+    (tmp_path / "report" / "summary.json").write_text('{"headline": "Nine of ten."}')
+    assert "**Cells**\n\nNine of ten." in describe_experiment("Cells", tmp_path / "report")
+
+
+def test_several_cases_are_told_in_the_description():
+    metrics = {
+        "a.row.nmc.density.mape": 2.5, "a.row.nmc.density.mape_low": 2.0,
+        "a.row.nmc.density.mape_high": 3.0, "a.row.nmc.load.mae": 0.25,
+        "baseline_mean.row.nmc.density.mape": 9.0,
+    }  # fmt: skip
+    assert name_run("with transfer", metrics, "a") == "with transfer"
+    assert describe_run(metrics, "a")["mlflow.note.content"].splitlines() == [
+        "- MAPE of nmc, density: 2.5 % (2.0 to 3.0 %); best baseline 9.0 %",
+        "- MAE of nmc, load: 0.25",
+        "",
+        "In brackets: 95 % interval",
+    ]
+    assert describe_run(metrics, "b") == {}
 
 
 def test_planning_never_imports_mlflow():

@@ -15,6 +15,7 @@ import pytest
 
 from batteryscope.config.study import StudySettings
 from batteryscope.tracking import study
+from batteryscope.tracking.first_view import list_views
 from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
@@ -73,13 +74,18 @@ def test_study_is_mirrored(tmp_path, uri):
     assert child.data.tags["stage"] == "target"
     assert child.info.status == "FINISHED"
     assert child.info.end_time - child.info.start_time == 2000
-    assert parent.data.metrics["tile.accuracy"] == 0.9
+    assert parent.data.metrics["tile/accuracy"] == 0.9
     assert parent.data.params["model.backbone"] == "resnet18"
     [used] = parent.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("trivial", "0" * 36)
     client = open_client(uri)
-    history = client.get_metric_history(child.info.run_id, "train_loss")
+    history = client.get_metric_history(child.info.run_id, "epochs/train_loss")
     assert [m.step for m in history] == [0, 1, 2, 3, 4]
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.tags["mlflow.note.content"].startswith("**Cells**")
+    [(name, path)] = list_views(uri)
+    assert (name, experiment.experiment_id in path) == (STUDY, True)
     files = {f.path for f in client.list_artifacts(parent.info.run_id, "figures")}
     files |= {f.path for f in client.list_artifacts(parent.info.run_id, "tables")}
     assert "figures/confusion.png" in files
@@ -104,7 +110,7 @@ def test_repeating_keeps_and_a_change_replaces(tmp_path, uri):
     assert changed == {"cells/scratch", "cells/transfer"}  # both hold metrics.json
     runs = find_runs(uri)
     assert {key: run.info.run_id for key, run in runs.items()} == third["runs"]
-    assert runs["cells/scratch"].data.metrics["tile.accuracy"] == 0.6
+    assert runs["cells/scratch"].data.metrics["tile/accuracy"] == 0.6
     fit = runs[f"cells/scratch/{results.plan.arms['scratch'].chains[0]}/r0_f0"]
     assert fit.data.tags["mlflow.parentRunId"] == third["runs"]["cells/scratch"]
 

@@ -37,7 +37,10 @@ METRICS = {
     "scratch.tile.accuracy": 0.5,
     "transfer.image.state.macro_f1": 0.75,
     "transfer.tile.accuracy": 0.9,
-    "baseline_majority.image.accuracy": 0.25,
+    "transfer.image.pooled_accuracy": 0.8,
+    "transfer.image.pooled_accuracy_low": 0.6,
+    "transfer.image.pooled_accuracy_high": 0.9,
+    "baseline_majority.image.pooled_accuracy": 0.25,
 }
 
 

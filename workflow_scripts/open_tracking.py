@@ -24,6 +24,7 @@ def open_tracking(arguments: argparse.Namespace) -> None:
     """Replace this program by MLflow's server; a server that runs elsewhere is only named."""
     from batteryscope.config.project import load_project
     from batteryscope.core.names import hide_password
+    from batteryscope.tracking.first_view import SWITCHED_OFF, list_views
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or load_project(arguments.params).tracking.uri
     if uri.startswith(("http://", "https://")):
@@ -31,7 +32,10 @@ def open_tracking(arguments: argparse.Namespace) -> None:
         return
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise InputError(f"{uri}: no run was recorded there yet; type make run first.")
-    log.info("Open http://%s:%d in a browser; stop with Ctrl-C.", arguments.host, arguments.port)
+    place = f"http://{arguments.host}:{arguments.port}"
+    log.info("Open %s in a browser; stop with Ctrl-C. The table of each study:", place)
+    for name, path in list_views(uri):
+        log.info("  %s: %s%s", name, place, path)
     os.execvpe(
         sys.executable,
         [
@@ -39,7 +43,7 @@ def open_tracking(arguments: argparse.Namespace) -> None:
             *("--host", arguments.host, "--port", str(arguments.port)),
         ],
         # Not on the command line, which everybody on the machine can read.
-        os.environ | {"MLFLOW_BACKEND_STORE_URI": uri},
+        SWITCHED_OFF | os.environ | {"MLFLOW_BACKEND_STORE_URI": uri},
     )
 
 

@@ -33,6 +33,7 @@ def track(arguments: argparse.Namespace) -> None:
     """Mirror what lies in the study's folder and write tracked.json."""
     from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
+    from batteryscope.tracking.first_view import describe_experiment
     from batteryscope.tracking.study import track_runs, write_tracked
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
@@ -44,6 +45,8 @@ def track(arguments: argparse.Namespace) -> None:
         arguments.uri,
         arguments.enabled,
         command,
+        # Sweeps and searches are guests in the experiment of their study.
+        "" if arguments.by else describe_experiment(layout.plan.settings.title, layout.report),
     )
     write_tracked(arguments.out, outcome)
 

@@ -1,4 +1,4 @@
-"""Write the JSON schema of params.yaml, which editors use for completion and checks."""
+"""Write the JSON schema of params.yaml and overlays, for completion and checks in editors."""
 
 import argparse
 import json
@@ -18,9 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def write(arguments: argparse.Namespace) -> None:
     """Write the schema, sorted."""
-    from batteryscope.config.project import Project
+    from batteryscope.config.schema import make_schema
 
-    schema = json.dumps(Project.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False)
+    schema = json.dumps(make_schema(), indent=2, sort_keys=True, ensure_ascii=False)
     arguments.out.write_text(schema + "\n", encoding="utf-8")
 
 

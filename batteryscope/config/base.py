@@ -23,7 +23,7 @@ S = TypeVar("S", bound="Settings")
 _MAPPING_WORDS = re.compile(r"valid dictionary( or (instance of \w+|object to .*))?")
 
 
-def validate_settings(model: type[S], values: Any, where: str) -> S:
+def validate_settings(model: type[S], values: Any, where: str, *, tell_all: bool = False) -> S:
     """Validate ``values`` and turn the first problem into one sentence.
 
     Parameters
@@ -34,6 +34,8 @@ def validate_settings(model: type[S], values: Any, where: str) -> S:
         Mapping as read from YAML or JSON.
     where
         How the user knows this part, for example ``params.yaml: studies.cathode_state``.
+    tell_all
+        One line for every key with a problem, of somebody's own file; otherwise the first alone.
 
     Raises
     ------
@@ -43,7 +45,11 @@ def validate_settings(model: type[S], values: Any, where: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_sentence(model, values, error.errors()[0], where)) from None
+        problems = error.errors() if tell_all else error.errors()[:1]
+        # Every alternative of a value has a problem of its own; the first says enough.
+        first = {tuple(_written_location(values, p)): p for p in reversed(problems)}
+        sentences = [_sentence(model, values, problem, where) for problem in first.values()]
+        raise ConfigError("\n".join(reversed(sentences))) from None
 
 
 def _sentence(model: type[BaseModel], values: Any, problem: Any, where: str) -> str:
@@ -66,6 +72,10 @@ def _sentence(model: type[BaseModel], values: Any, problem: Any, where: str) -> 
     if problem["type"] in ("value_error", "assertion_error"):
         return f"{key}: {message}"
     message = _MAPPING_WORDS.sub("mapping of settings", message)
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        if near := difflib.get_close_matches(problem["input"], known, n=1, cutoff=0.6):
+            message += f"; did you mean '{near[0]}'"
     return f"{key}: found {problem['input']!r}; {message[0].lower()}{message[1:]}."
 
 

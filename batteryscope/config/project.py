@@ -106,7 +106,7 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
     Raises
     ------
     ConfigError
-        One sentence naming the key, what was found and what was expected.
+        A sentence, and a line, for every key with a problem: what was found, what was expected.
     """
     where = params_path.name
     base = _read_yaml(params_path)
@@ -134,7 +134,17 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
             given = overlaid.get(name) or {}
             raw["studies"][name] = keep_to_own_data(study, known[name], given)
     choose_sweeps(raw["studies"], raw.get("sweeps"))
-    return _drop_idle_sweeps(validate_settings(Project, raw, where))
+    raw["studies"] = {name: _give_networks(study) for name, study in raw["studies"].items()}
+    return _drop_idle_sweeps(validate_settings(Project, raw, where, tell_all=True))
+
+
+def _give_networks(study: Any) -> Any:
+    """Give every target of a study of tables that states no networks one of the usual size."""
+    if not isinstance(study, dict) or study.get("kind") != "table" or "networks" in study:
+        return study
+    dataset = study.get("dataset")
+    targets = dataset.get("targets") if isinstance(dataset, dict) else None
+    return study | {"networks": {name: {} for name in targets}} if targets else study
 
 
 def _drop_idle_sweeps(project: Project) -> Project:

@@ -23,6 +23,7 @@ def explain_tiles(
     tiles: NDArray[np.uint8],
     paths: "pd.Series[str]",
     settings: ExplainSettings,
+    widths_um: Mapping[int, float] | None = None,
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Explain chosen tiles, loading the model of each fit once.
 
@@ -38,6 +39,8 @@ def explain_tiles(
         Path of each image within the data set by ``sample_id``, for the titles.
     settings
         Method and batch size.
+    widths_um
+        Width of tiles (µm), where it is known.
 
     Yields
     ------
@@ -57,7 +60,8 @@ def explain_tiles(
         entry = _describe(row, row["class_number"], paths)
         fine = None if maps.guided_grad_cam is None else maps.guided_grad_cam[0]
         title = f"{entry['title']}\n{Path(paths[row['sample_id']]).name}"
-        yield entry, draw_overlay(tile, maps.grad_cam[0], fine, title)
+        width_um = (widths_um or {}).get(int(row["tile"]))
+        yield entry, draw_overlay(tile, maps.grad_cam[0], fine, title, width_um)
 
 
 def attribute_chosen(

@@ -10,6 +10,7 @@ import pandas as pd
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.progress import log, show_progress
+from batteryscope.core.scale_bar import measure_tile_widths
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.predictions import read_predictions
 from batteryscope.explain import polar_arm
@@ -96,7 +97,9 @@ def explain_arm(arm: ExplainedArm, settings: ExplainSettings, out: Path) -> None
 
     out.mkdir(parents=True, exist_ok=True)
     entries = []
-    pictures = explain_tiles(chosen, fits, store.tiles, manifest["path"], settings)
+    unrolls = arm.cut is not None and arm.cut.unrolls
+    widths_um = {} if unrolls else measure_tile_widths(store.index, manifest.reset_index())
+    pictures = explain_tiles(chosen, fits, store.tiles, manifest["path"], settings, widths_um)
     try:
         for entry, png in show_progress(
             pictures, f"explaining {arm.name}", total=len(chosen), unit="tile"

@@ -6,6 +6,7 @@ import textwrap
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import house_style, make_figure
 from batteryscope.tilestore import take_plane
 
@@ -22,6 +23,7 @@ def draw_overlay(
     grad_cam: NDArray[np.floating],
     guided_grad_cam: NDArray[np.floating] | None,
     title: str,
+    width_um: float | None = None,
 ) -> bytes:
     """Draw the tile, its Grad-CAM and, if given, its guided Grad-CAM side by side.
 
@@ -34,6 +36,8 @@ def draw_overlay(
         smoothed by a Gaussian of 1 px, for the drawing only.
     title
         True and predicted class, probability.
+    width_um
+        Width of the tile, for a scale bar.
 
     Returns
     -------
@@ -48,14 +52,17 @@ def draw_overlay(
     if guided_grad_cam is not None:
         smooth = gaussian(np.asarray(guided_grad_cam, np.float64), FINE_SMOOTHING_PX)
         panels.append(("guided Grad-CAM", smooth))
-    figure = make_figure(2.35 * len(panels) + 0.6, 3.0)
+    # Reports show it some 400 pixels wide: a small figure has large letters there.
+    figure = make_figure(1.5 * len(panels) + 0.5, 2.1)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, values) in zip(all_axes, panels, strict=True):
         picture = to_rgb(tile) if values is None else blend(tile, values)
         axes.imshow(picture, interpolation="nearest")
         axes.set_title(name, fontweight="normal")
+        if values is None and width_um:
+            draw_scale_bar(axes, picture.shape[1], width_um)
         axes.set_axis_off()
-    lines = [textwrap.fill(line, 34 * len(panels)) for line in title.splitlines()]
+    lines = [textwrap.fill(line, 22 * len(panels)) for line in title.splitlines()]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=9)
     bar = figure.colorbar(
         ScalarMappable(cmap=colormaps[COLOUR_MAP]), ax=all_axes[1:].tolist(), shrink=0.75, pad=0.02
@@ -63,7 +70,7 @@ def draw_overlay(
     bar.set_ticks([0.0, 1.0], labels=["none", "most"])
     bar.set_label("speaks for the class")
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
     return png.getvalue()
 
 

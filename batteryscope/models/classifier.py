@@ -21,6 +21,7 @@ from batteryscope.models import (  # noqa: F401 (they make their networks known 
 from batteryscope.models.covariate_input import HIDDEN_UNITS, CovariateInput
 from batteryscope.models.cumulative_link import CumulativeLink
 from batteryscope.models.grey_input import GreyInput
+from batteryscope.models.known_weights import complete_input
 from batteryscope.models.layer_groups import freeze_groups
 from batteryscope.models.new_head import choose_dropout, initialise_head
 from batteryscope.models.packaged_weights import MEAN, SD, find_packaged_weights
@@ -241,6 +242,7 @@ def build_classifier(
         with one input channel.
     """
     check_backbone_name(settings.backbone)
+    settings = complete_input(settings)
     channels = 1 if settings.grey_input == "sum_stem" else 3
     if tile_channels not in (1, channels):
         raise ConfigError(

@@ -14,6 +14,7 @@ from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.models.known_weights import complete_input
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
 from batteryscope.planning.check_evaluate import check_evaluate
@@ -64,6 +65,7 @@ def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
             if weights not in ("random", "imagenet"):
                 try:
                     check_weights_file(Path(weights), stage.settings.model.weights_sha256)
+                    complete_input(stage.settings.model)
                 except BatteryscopeError as error:
                     raise type(error)(f"{key}: {error}") from None
 

@@ -55,14 +55,14 @@ def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
         axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
         for row, column in np.argwhere(counts > 0):
             axes.text(
-                column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=6,
+                column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=7,
                 color="white" if shares[row, column] > 0.55 else INK,
             )  # fmt: skip
         names = [str(name).replace("_", " ") for name in matrix.index]
         is_lowest = place + columns >= len(matrices)
-        axes.set_xticks(range(len(names)), names if is_lowest else [], rotation=90, fontsize=6.5)
+        axes.set_xticks(range(len(names)), names if is_lowest else [], rotation=90, fontsize=7)
         axes.set_xlabel("predicted class" if is_lowest else "")
-        axes.set_yticks(range(len(names)), names, fontsize=6.5)
+        axes.set_yticks(range(len(names)), names, fontsize=7)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(textwrap.fill(label, round(13 * edge)), fontsize=8)

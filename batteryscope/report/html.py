@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from batteryscope.report.tables import LEVEL_NAMES, format_percent
 from batteryscope.samples.choose import samples_cut_by
 
 GALLERY_WIDTH_PX = 800
+_HYPHEN_AS_MINUS = re.compile(r"(?<![\w.\-/])-(?=\.?\d)")
 PREVIEW_WIDTH_PX = 1400
 THUMBNAIL_WIDTH_PX = 760
 
@@ -219,6 +221,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_set_minus,
     )
     environment.globals["run_options"] = read_options()
     environment.globals["table_steps"] = TABLE_STEPS
@@ -231,6 +234,13 @@ def make_environment() -> jinja2.Environment:
     )
     environment.filters["class_name"] = lambda name: str(name).replace("_", " ")
     return environment
+
+
+def _set_minus(value: Any) -> Any:
+    """Write numbers below 0 with a minus sign; settings and commands (several lines) stay."""
+    if type(value) is not str or "-" not in value or "\n" in value:
+        return value
+    return _HYPHEN_AS_MINUS.sub("−", value)
 
 
 def _embed(png: bytes | None) -> str:

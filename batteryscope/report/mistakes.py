@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
     GREY,
@@ -14,7 +15,6 @@ from batteryscope.core.style import (
     house_style,
     make_figure,
 )
-from batteryscope.report.scale_bars import draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

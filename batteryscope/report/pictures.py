@@ -151,14 +151,18 @@ def _tile_picture(evidence: StudyEvidence, tile: float) -> np.ndarray | None:
     return take_plane(np.asarray(evidence.tiles[int(tile)]))
 
 
-def _find_pictures(evidence: StudyEvidence, rows: pd.DataFrame) -> list[np.ndarray | None]:
-    """The tile of every row; where the row is a whole sample, that sample's tile."""
+def _find_tiles(evidence: StudyEvidence, rows: pd.DataFrame) -> list[int]:
+    """The tile of every row; where the row is a whole sample, that sample's tile, -1 without."""
     whole: dict[str, int] = {}
     if evidence.tile_index is not None:
         used = evidence.tile_index[evidence.tile_index["kind"] == "whole"]
         whole = dict(zip(used["sample_id"], used["tile"], strict=True))
     pairs = zip(rows["sample_id"], rows["tile"], strict=True)
-    return [_tile_picture(evidence, t if t >= 0 else whole.get(s, -1)) for s, t in pairs]
+    return [int(t if t >= 0 else whole.get(s, -1)) for s, t in pairs]
+
+
+def _find_pictures(evidence: StudyEvidence, rows: pd.DataFrame) -> list[np.ndarray | None]:
+    return [_tile_picture(evidence, tile) for tile in _find_tiles(evidence, rows)]
 
 
 def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
@@ -172,7 +176,9 @@ def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
     found = zip(chosen.index, _find_pictures(evidence, chosen), strict=True)
     pictures = {i: picture for i, picture in found if picture is not None}
     if pictures:
-        figure = draw_samples(chosen.loc[list(pictures)], list(pictures.values()))
+        shown, known = chosen.loc[list(pictures)], find_widths_um(evidence)
+        widths = [known.get(tile) for tile in _find_tiles(evidence, shown)]
+        figure = draw_samples(shown, list(pictures.values()), widths)
         caption = (
             f"{len(pictures)} test slices drawn by lot, with the model's answer and its "
             "confidence. Green: right; orange-red: wrong, with the true class."

@@ -94,7 +94,9 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
         "figure": "figures/key_figure.png",
         "numbers": numbers,
     }
-    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    page = write_report_folder(
+        out, html, summary, pictures.values(), evidence.files, evidence.main_arm
+    )
     for arm, histories in evidence.histories.items():
         for number, history in enumerate(histories):
             path = out / "tables" / f"history_{arm}_{number}.csv"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
     VERMILLION,
@@ -19,7 +20,7 @@ from batteryscope.core.style import (
 )
 from batteryscope.explain.preference import summarise_preference
 from batteryscope.report.evidence import ArmEvidence, StudyEvidence
-from batteryscope.report.scale_bars import draw_scale_bar, find_widths_um
+from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import format_count, format_percent
 from batteryscope.tilestore import take_plane
@@ -124,7 +125,7 @@ def draw_panels(
             if picture is None:
                 continue
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_xlabel(text, fontsize=6.5, color=GREEN if is_right else VERMILLION)
+            axes.set_xlabel(text, fontsize=7, color=GREEN if is_right else VERMILLION)
     for line, (_, panels), width_um in zip(grid, rows, widths_um, strict=False):
         picture = panels[0][0]
         if picture is not None and width_um:

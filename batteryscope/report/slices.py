@@ -1,12 +1,14 @@
 """Figures of single slices: samples with their verdict, and how sure the model is per class."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
     VERMILLION,
@@ -42,7 +44,11 @@ def choose_samples(verdicts: pd.DataFrame, count: int, seed: int) -> pd.DataFram
 
 
 @house_style
-def draw_samples(rows: pd.DataFrame, pictures: Sequence[NDArray[np.uint8]]) -> "Figure":
+def draw_samples(
+    rows: pd.DataFrame,
+    pictures: Sequence[NDArray[np.uint8]],
+    widths_um: Sequence[float | None] = (),
+) -> "Figure":
     """Draw slices with the model's answer and confidence, three to a row.
 
     Parameters
@@ -51,14 +57,19 @@ def draw_samples(rows: pd.DataFrame, pictures: Sequence[NDArray[np.uint8]]) -> "
         ``y_true, y_pred, confidence``, one row per slice, at least one.
     pictures
         Grey pictures, (rows, columns).
+    widths_um
+        How wide each of them is, for scale bars; None where that is not known.
     """
     n_rows = -(-len(rows) // 3)
     figure = make_figure(6.6, 2.35 * n_rows)
     panels = figure.subplots(n_rows, 3, squeeze=False).ravel()
     for panel in panels:
         panel.set_axis_off()
-    for panel, row, picture in zip(panels, rows.to_dict("records"), pictures, strict=False):
+    shown = zip_longest(rows.to_dict("records"), pictures, widths_um)
+    for panel, (row, picture, width_um) in zip(panels, shown, strict=False):
         panel.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        if width_um:
+            draw_scale_bar(panel, picture.shape[1], width_um)
         right = row["y_true"] == row["y_pred"]
         title = f"{row['y_pred']}, {100 * row['confidence']:.0f} %".replace("_", " ")
         if not right:

@@ -106,7 +106,9 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         "figure": "figures/key_figure.png" if "key_figure" in pictures else None,
         "numbers": dict(headline.numbers),
     }
-    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    page = write_report_folder(
+        out, html, summary, pictures.values(), evidence.files, evidence.settings.main_arm
+    )
     tables = out / "tables"
     list_errors(evidence.errors).to_csv(tables / "errors.csv", index=False, float_format="%.6g")
     if evidence.histories is not None:

@@ -47,7 +47,9 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
-    page = write_report_folder(out, html, summary, pictures.values(), evidence.files)
+    page = write_report_folder(
+        out, html, summary, pictures.values(), evidence.files, evidence.main_arm
+    )
     figures, tables = out / "figures", out / "tables"
     for arm in evidence.arms.values():
         for explanation in arm.explanations:

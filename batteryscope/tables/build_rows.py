@@ -118,7 +118,7 @@ def find_file_styles(
     asked = [*settings.features, *settings.targets]
     if not file.domain:
         for rule in settings.domains.values():
-            asked += [name for name, condition in rule.items() if _asks_numbers(condition)]
+            asked += [name for name, condition in rule.items() if asks_numbers(condition)]
     lines = table.index.tolist()
     cells = {name: with_lines(lines, table[name].tolist()) for name in dict.fromkeys(asked)}
     return find_styles(cells, file.decimal, file.path, say_file(file))
@@ -206,14 +206,17 @@ def find_domains(
     if not settings.domains:
         name = spell_domain(_spell(values[DOMAIN_COLUMN]))
         return [name] if re.fullmatch(DOMAIN_PATTERN, name) else []
-    return [
-        domain
-        for domain, rule in settings.domains.items()
-        if all(
-            _meets(values[name], condition, styles.get(name, NumberStyle()))
-            for name, condition in rule.items()
-        )
-    ]
+    return [domain for domain, rule in settings.domains.items() if meets_rule(values, rule, styles)]
+
+
+def meets_rule(
+    values: Mapping[str, Any], rule: Mapping[str, Condition], styles: Mapping[str, NumberStyle]
+) -> bool:
+    """Whether a row meets all conditions of a domain, by column."""
+    return all(
+        _meets(values[name], condition, styles.get(name, NumberStyle()))
+        for name, condition in rule.items()
+    )
 
 
 def explain_range(name: str, value: float, column: ColumnSettings) -> str:
@@ -230,7 +233,7 @@ def explain_range(name: str, value: float, column: ColumnSettings) -> str:
     return text
 
 
-def _asks_numbers(condition: Condition) -> bool:
+def asks_numbers(condition: Condition) -> bool:
     """Whether a condition compares numbers; names such as 1.025 need no decimal sign."""
     named = condition.values or []  # noqa: PD011 (a list, not a pandas object)
     limits = condition.min is not None or condition.max is not None

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from batteryscope.bundle.record import RECORD_FILE, Digest, Licence, read_json
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.table_data import Condition
 from batteryscope.errors import ConfigError, InputError
 
 FORMAT_VERSION = 1
@@ -77,9 +78,13 @@ class TargetRecord(Settings):
 
 
 class DomainRecord(Settings):
-    """One domain: rows of the data set, and lowest and highest value of every feature."""
+    """One domain: rows of the data set, and lowest and highest value of every feature.
+
+    ``conditions`` (by column) told which rows belong to it, where the study has such.
+    """
 
     name: str
+    conditions: dict[str, Condition] = Field(default={}, exclude_if=lambda value: not value)
     rows: PositiveInt
     ranges: dict[str, tuple[float, float]]
 

@@ -142,7 +142,7 @@ def write_table_bundle(
             )
             for name, column in dataset.targets.items()
         ],
-        domains=[_describe_domain(domain, manifest, list(dataset.features)) for domain in domains],
+        domains=[_describe_domain(domain, manifest, dataset) for domain in domains],
         coverage=settings.evaluate.coverage,
         half_widths=_arrange(half_widths, dataset, domains),
         measured_coverages=_arrange(coverages, dataset, domains),
@@ -182,9 +182,13 @@ def _describe_features(dataset: TableDatasetSettings) -> list[FeatureRecord]:
     return records
 
 
-def _describe_domain(domain: str, manifest: pd.DataFrame, features: list[str]) -> DomainRecord:
+def _describe_domain(
+    domain: str, manifest: pd.DataFrame, dataset: TableDatasetSettings
+) -> DomainRecord:
     rows = manifest[manifest["domain"] == domain]
-    return DomainRecord(name=domain, rows=len(rows), ranges=find_ranges(rows, features))
+    ranges = find_ranges(rows, list(dataset.features))
+    conditions = dataset.domains.get(domain, {})
+    return DomainRecord(name=domain, conditions=conditions, rows=len(rows), ranges=ranges)
 
 
 def _describe_member(line: Mapping[Any, Any], networks: Mapping[str, Any]) -> TableMember:

@@ -27,6 +27,12 @@ from batteryscope.tables.build_rows import explain_range
 from batteryscope.tables.bundle_record import FeatureRecord, TableBundleRecord
 from batteryscope.tables.ensemble import TableEnsemble
 from batteryscope.tables.intervals import find_outside_range
+from batteryscope.tables.query_domains import (
+    find_condition_columns,
+    list_number_columns,
+    list_rules,
+    tell_domain,
+)
 from batteryscope.tables.read_table import find_columns
 
 DIGITS = 6  # significant ones
@@ -48,8 +54,8 @@ def read_query(
     record
         Features with their titles, and the domains.
     domain
-        Domain of all rows; without it the table needs a column ``domain``. With it, such a column
-        must not say otherwise.
+        Domain of all rows; without it a column ``domain`` tells, or the conditions by which the
+        study's own rows were told apart. With it, such a column must not say otherwise.
     written
         How the file is written; what is not stated is found in it.
 
@@ -81,7 +87,10 @@ def read_query(
     titles = {f.name: _choose_title(header, f, path) for f in record.features}
     places = find_columns(header, titles, path)
     has_domains = _loosen(DOMAIN_COLUMN) in {_loosen(title) for title in header}
-    if domain is None or has_domains:
+    rules = {} if domain is not None or has_domains else list_rules(record)
+    if rules:
+        places |= find_condition_columns(header, rules, titles, path)
+    elif domain is None or has_domains:
         places |= _find_domain_column(header, record, path)
     cells = [
         {name: row[place] if place < len(row) else None for name, place in places.items()}
@@ -91,15 +100,19 @@ def read_query(
         _check_same_domain(lines, cells, found, path)
     columns = {
         name: [(line, row[name]) for (line, _), row in zip(lines, cells, strict=True)]
-        for name in titles
+        for name in [*titles, *list_number_columns(rules)]
     }
     styles = find_styles(columns, written.decimal, path, name_option)
     unknown = {feature.name: np.nan for feature in record.features}
     checked: list[dict[str, Any]] = []
     for (number, _), row in zip(lines, cells, strict=True):
         values, reason = _read_row(row, record, titles, styles)
-        name = found if domain is not None else find_domain(row["domain"], record.domain_names)
-        if name is None:
+        if rules:
+            name, why = tell_domain(row | values, rules, styles)
+            reason = reason or why
+        elif domain is not None:
+            name = found
+        elif (name := find_domain(row["domain"], record.domain_names)) is None:
             shown = "empty" if is_missing(row["domain"]) else f"'{row['domain']}'"
             known = ", ".join(record.domain_names)
             reason = f"unknown_domain: domain is {shown}, the model knows {known}"

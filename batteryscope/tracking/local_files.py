@@ -34,8 +34,8 @@ def read_history(path: Path) -> list[MetricValue]:
     Returns
     -------
     list of (name, value, epoch)
-        Of all numeric columns. Empty cells are NaN (a diverged loss stands so in the
-        file); infinite values are left out, since MLflow would store 1.8e308.
+        Of all numeric columns, called ``epochs/<column>``. Empty cells are NaN (a diverged loss
+        stands so in the file); infinite values are left out, since MLflow would store 1.8e308.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_history(path: Path) -> list[MetricValue]:
         raise InputError(f"{path}: has no column 'epoch'; found {', '.join(table.columns)}.")
     columns = [c for c in table.columns if c != "epoch" and table[c].dtype.kind in "fiu"]
     return [
-        (make_legal_name(column), float(value), int(epoch))
+        (make_legal_name(f"epochs/{column}"), float(value), int(epoch))
         for column in columns
         for epoch, value in zip(table["epoch"], table[column], strict=True)
         if not math.isinf(value)
@@ -72,8 +72,8 @@ def read_fit_scores(path: Path) -> dict[tuple[str, int, int], list[MetricValue]]
     Returns
     -------
     dict
-        (arm, repeat, fold) → ``test.image.accuracy``, ``test.image.macro_f1`` (over the true
-        classes) and ``test.image.n``.
+        (arm, repeat, fold) → ``test/image.accuracy``, ``test/image.macro_f1`` (over the true
+        classes) and ``test/image.n``.
     """
     import pandas as pd
 
@@ -100,7 +100,7 @@ def read_fit_scores(path: Path) -> dict[tuple[str, int, int], list[MetricValue]]
         )
         values = {"accuracy": right.mean(), "macro_f1": f1.mean(), "n": len(rows)}
         scores[str(arm), int(repeat), int(fold)] = [
-            (f"test.image.{name}", round(float(value), 6), 0) for name, value in values.items()
+            (f"test/image.{name}", round(float(value), 6), 0) for name, value in values.items()
         ]
     return scores
 

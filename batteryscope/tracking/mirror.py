@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from batteryscope.core.baseline_catalogue import find_words
 from batteryscope.core.names import (
     MAX_TAG_CHARACTERS,
     cut_text,
@@ -21,6 +22,12 @@ from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.planning.study_layout import StudyLayout
 from batteryscope.provenance import digest_file, digest_json
+from batteryscope.tracking.first_view import (
+    describe_run,
+    group_metrics,
+    list_headlines,
+    name_run,
+)
 from batteryscope.tracking.local_files import (
     hash_split,
     list_numbers,
@@ -120,15 +127,15 @@ def _plan_arm(
         artifacts += [f for f in figures if is_main or f[0].stem in COMMON_FIGURES]
     if is_main:
         artifacts += [(p, "report") for p in sorted(layout.report.glob("*.html"))]
-    values = _pick_metrics(metrics, arm)
+    values = [*list_headlines(metrics, arm), *group_metrics(metrics, arm)]
     for path in (place.calibration, place.cost):
         if path.is_file():
-            values += list_numbers(read_json(path), f"{path.stem}.")
+            values += list_numbers(read_json(path), f"{path.stem}/")
     return RunRecord(
         key=f"{layout.plan.study}/{arm}",
         parent=None,
-        name=arm,
-        tags=tags | {"main_arm": str(is_main).lower()},
+        name=name_run(_name_arm(plan, arm), metrics, arm),
+        tags=tags | {"main_arm": str(is_main).lower()} | describe_run(metrics, arm),
         params=_describe_arm(plan, arm),
         metrics=tuple(values),
         artifacts=tuple(artifacts),
@@ -160,12 +167,14 @@ def _plan_baseline(
     dataset: DatasetRecord,
 ) -> RunRecord:
     moment = modified_ms(layout.comparison / "metrics.json")
+    known = layout.answer.find_baselines(layout.plan.settings.dataset)
+    label = f"baseline: {find_words(name, known).label}"
     return RunRecord(
         key=f"{layout.plan.study}/{name}",
         parent=None,
-        name=name,
-        tags=tags,
-        metrics=tuple(_pick_metrics(metrics, name)),
+        name=name_run(label, metrics, name),
+        tags=tags | describe_run(metrics, name),
+        metrics=(*list_headlines(metrics, name), *group_metrics(metrics, name)),
         dataset=dataset,
         started_ms=moment,
         ended_ms=moment,
@@ -194,14 +203,14 @@ def _plan_fit(
         for key, value in sorted(fit.items())
         if isinstance(value, str)
     }
-    numbers = list_numbers({k: v for k, v in fit.items() if k not in ("repeat", "fold")})
+    numbers = list_numbers({k: v for k, v in fit.items() if k not in ("repeat", "fold")}, "fit/")
     tested = scores.get((arm, int(fit.get("repeat", 0)), int(fit.get("fold", 0))), [])
     ended_ms = modified_ms(folder / "fit.json")
     seconds = fit.get("wall_seconds", fit.get("seconds", 0.0))
     return RunRecord(
         key=f"{plan.study}/{arm}/{chain}/{folder.name}",
         parent=f"{plan.study}/{arm}",
-        name=f"{arm} {stage} {folder.name}",
+        name=f"{_name_arm(plan, arm)}, {stage}, repeat {own.get('repeat')}, fold {own.get('fold')}",
         tags=tags | own,
         params=params,
         metrics=(*read_history(folder / "history.csv"), *numbers, *tested),
@@ -225,9 +234,8 @@ def _list_fits(stage: Path) -> Iterator[Path]:
             log.warning("%s: fit.json or history.csv is missing; not tracked.", folder)
 
 
-def _pick_metrics(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
-    mine = {k.removeprefix(f"{arm}."): v for k, v in metrics.items() if k.startswith(f"{arm}.")}
-    return list_numbers(mine)
+def _name_arm(plan: StudyPlan, arm: str) -> str:
+    return plan.arms[arm].label if arm in plan.arms else arm.replace("_", " ")
 
 
 def _describe_place(plan: StudyPlan, arm: str) -> dict[str, str]:
@@ -247,7 +255,8 @@ def _describe_arm(plan: StudyPlan, arm: str) -> dict[str, str]:
     shown = {key: settings[key] for key in ("title", "paper", "paper_doi", "dataset", "evaluate")}
     if arm in plan.arms:
         shown |= plan.arms[arm].recipe.model_dump(mode="json")
-        shown["stages"] = list(plan.arms[arm].chains)
+        # Their names alone: the hashes that follow in names of folders tell people nothing.
+        shown["stages"] = [chain.rpartition("-")[0] for chain in plan.arms[arm].chains]
     return flatten_settings({key: value for key, value in shown.items() if value != ""})
 
 

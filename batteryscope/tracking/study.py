@@ -10,6 +10,7 @@ from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import InputError
 from batteryscope.provenance import find_git_commit
 from batteryscope.tracking.address import pass_credentials
+from batteryscope.tracking.first_view import show_experiment
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import reconcile_runs
 from batteryscope.tracking.store import find_experiment, hold_store, open_client, resolve_uri
@@ -26,6 +27,7 @@ def track_runs(
     uri: str,
     enabled: bool,
     command: Sequence[str],
+    description: str = "",
 ) -> dict[str, Any]:
     """Mirror a study and describe the outcome.
 
@@ -41,6 +43,8 @@ def track_runs(
         False: MLflow is neither imported nor asked.
     command
         Name of the program and its arguments, kept to repeat this call for a later upload.
+    description
+        What MLflow shall say of the experiment; empty: it stays as it is, and so does its table.
 
     Returns
     -------
@@ -64,6 +68,8 @@ def track_runs(
         experiment = find_experiment(client, uri, study)
         with hold_store(uri):
             runs = reconcile_runs(client, resolve_uri(uri), experiment, records, find_git_commit())
+            if description:
+                show_experiment(client, experiment, description, records)
     except InputError:
         raise
     except Exception as error:  # whatever MLflow raises, the results are safe on disk

@@ -8,6 +8,7 @@ import pandas as pd
 from batteryscope.config.sweep import resolve_values
 from batteryscope.core.names import flatten_settings
 from batteryscope.planning.layout import PictureLayout, RowLayout
+from batteryscope.tracking.first_view import group_metrics, list_headlines
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import (
     MAX_DATASET_DIGEST,
@@ -52,8 +53,6 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
         first: dict[str, Any] = {str(k): v for k, v in rows.iloc[0].items()}
         recipe = recipes[first["arm"]]
         swept = resolve_values(json.loads(first["values"]))
-        own = f"{name}."
-        mine = {k.removeprefix(own): v for k, v in metrics.items() if k.startswith(own)}
         costs = {k: float(first[k]) for k in ("fits", "epochs", "seconds_per_epoch") if first[k]}
         seconds = costs.get("seconds_per_epoch", 0) * costs.get("epochs", 0) * costs.get("fits", 0)
         records.append(
@@ -70,7 +69,11 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
                     "generated": str(settings.dataset.generated).lower(),
                 },
                 params=flatten_settings(recipe) | flatten_settings(swept),
-                metrics=(*list_numbers(mine), *list_numbers(costs, "cost.")),
+                metrics=(
+                    *list_headlines(metrics, str(name)),
+                    *group_metrics(metrics, str(name)),
+                    *list_numbers(costs, "cost/"),
+                ),
                 dataset=dataset,
                 started_ms=moment - int(1000 * seconds),
                 ended_ms=moment,

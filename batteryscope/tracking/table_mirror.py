@@ -8,11 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.names import flatten_settings, make_legal_name
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
+from batteryscope.tables.labels import name_arm
+from batteryscope.tracking.first_view import (
+    describe_run,
+    group_metrics,
+    list_headlines,
+    name_run,
+)
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import (
     MAX_DATASET_DIGEST,
@@ -54,7 +62,7 @@ def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
                 RunRecord(
                     key=f"{layout.plan.study}/{arm}/r{repeat}",
                     parent=f"{layout.plan.study}/{arm}",
-                    name=f"{arm} repeat {repeat}",
+                    name=f"{name_arm(arm)}, repeat {repeat}",
                     tags=tags | {"arm": arm, "repeat": str(repeat), "fold": "0"},
                     params=_describe_arm(layout, arm),
                     metrics=(*_list_scores(part), *_list_curves(curves)),
@@ -74,6 +82,9 @@ def _plan_arm(
 ) -> RunRecord:
     """One arm: settings, mean errors; the main arm also tables, figures, report and model."""
     is_main = arm == layout.plan.settings.main_arm
+    label = name_arm(arm)
+    if arm.startswith(BASELINE_PREFIX):
+        label = f"baseline: {label}"
     artifacts: list[tuple[Path, str]] = []
     if is_main:
         tables = sorted(layout.comparison.glob("*.csv"))
@@ -82,15 +93,14 @@ def _plan_arm(
     if is_main:
         artifacts += list_figures(layout.report)
         artifacts += [(page, "report") for page in sorted(layout.report.glob("*.html"))]
-    own = {k.removeprefix(f"{arm}."): v for k, v in metrics.items() if k.startswith(f"{arm}.")}
     moment = modified_ms(layout.comparison / "metrics.json")
     return RunRecord(
         key=f"{layout.plan.study}/{arm}",
         parent=None,
-        name=arm,
-        tags=tags | {"main_arm": str(is_main).lower()},
+        name=name_run(label, metrics, arm),
+        tags=tags | {"main_arm": str(is_main).lower()} | describe_run(metrics, arm),
         params=_describe_arm(layout, arm),
-        metrics=tuple(list_numbers(own)),
+        metrics=(*list_headlines(metrics, arm), *group_metrics(metrics, arm)),
         artifacts=tuple(artifacts),
         dataset=dataset,
         bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
@@ -128,18 +138,18 @@ def _make_dataset(layout: RowLayout, data_version: str) -> DatasetRecord:
 
 
 def _list_scores(scores: "pd.DataFrame") -> list[MetricValue]:
-    """Scores of one repeat as ``<domain>.<target>.<metric>``."""
+    """Scores of one repeat as ``test/<domain>.<target>.<metric>``."""
     values = {
-        f"{row['domain']}.{row['target']}.{row['metric']}": float(row["score"])
+        f"test/{row['domain']}.{row['target']}.{row['metric']}": float(row["score"])
         for row in scores.to_dict("records")
     }
     return list_numbers(values)
 
 
 def _list_curves(histories: "pd.DataFrame") -> list[MetricValue]:
-    """Training and validation errors by epoch as ``<domain>.<target>.train_mape``."""
+    """Training and validation errors by epoch as ``epochs/<domain>.<target>.train_mape``."""
     return [
-        (make_legal_name(f"{domain}.{target}.{column}"), float(value), int(epoch))
+        (make_legal_name(f"epochs/{domain}.{target}.{column}"), float(value), int(epoch))
         for (domain, target), curve in histories.groupby(["domain", "target"])
         for column in ("train_mape", "validation_mape")
         for epoch, value in zip(curve["epoch"], curve[column], strict=True)

@@ -108,8 +108,18 @@ def run_programs(root: Path, programs: list[list[str]]) -> None:
             assert status == 0, f"{file} {shlex.join(arguments)}"
 
 
+# In the project's folder: the smallest letters of every figure, in points, and what they say.
+LETTERS = "letters.jsonl"
+
+
 def _save_blank(figure: Any, target: Any, **options: Any) -> None:
     """Write a white pixel instead of a figure: drawing takes most of the time of a report."""
+    texts = [t for t in figure.findobj(_is_text) if t.get_text().strip() and t.get_visible()]
+    if texts:
+        smallest = min(texts, key=lambda text: text.get_fontsize())
+        told = [float(smallest.get_fontsize()), smallest.get_text()]
+        with Path(LETTERS).open("a", encoding="utf-8") as stream:  # figures are drawn in forks
+            stream.write(json.dumps(told) + "\n")
     if options.get("format") == "svg":
         target.write(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     else:
@@ -134,9 +144,14 @@ def collect_results(root: Path, study: str) -> dict[str, Any]:
         "comparison.csv": _read_rows(comparison / "comparison.csv"),
         "findings.json": _read_json(comparison / "findings.json"),
         "bundle.json": {k: v for k, v in record.items() if "version" not in k},
+        "headline.json": _read_json(reports / "headline.json"),
         "summary.json": _read_json(reports / "summary.json"),
         "published.json": dict(sorted(published.items())),
     }
+
+
+def _is_text(artist: Any) -> bool:
+    return hasattr(artist, "get_fontsize")
 
 
 def _read_json(path: Path) -> Any:

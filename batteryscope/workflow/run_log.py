@@ -1,0 +1,135 @@
+"""What a run says on the terminal: a line per job, and what went wrong; all else is in a file.
+
+Snakemake's paragraphs (why a job runs, its files and resources, tables of jobs) stand in its own
+log below ``.snakemake/log``, and on the terminal for those who ask (``--verbose``,
+``--printshellcmds``).
+"""
+
+import logging
+import time
+from contextlib import nullcontext
+from threading import Timer
+from typing import Any, TextIO
+
+# Paragraphs of Snakemake by the name of their event; jobs have lines of their own here.
+_LEFT_OUT = {"workflow_started", "resources_info", "job_started", "shellcmd", "group_info"}
+# Beginnings of what it says without an event.
+_NOISE = (
+    "Assuming unrestricted", "Building DAG", "Conda environments: ignored", "Group jobs: inactive",
+    "Select jobs", "Updating checkpoint", "Using shell",
+)  # fmt: skip
+LONG_JOB_S = 10.0
+
+
+class RunLogHandler(logging.Handler):
+    """Handles the messages of Snakemake: short lines for jobs, the rest as it is.
+
+    Parameters
+    ----------
+    standard
+        The handler of Snakemake, for errors, warnings and what is said once.
+    stream
+        Where lines go.
+    long_job_s
+        A job that takes longer (s) is also told of while it runs, so that nobody waits in vain.
+    """
+
+    def __init__(
+        self, standard: logging.Handler, stream: TextIO, long_job_s: float = LONG_JOB_S
+    ) -> None:
+        super().__init__(standard.level)
+        self._standard, self._stream, self._long_job_s = standard, stream, long_job_s
+        self._running: dict[int, tuple[str, str, float, Timer]] = {}
+        self._ended: list[int] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what is to be said of one message."""
+        event = str(getattr(record, "event", None) or "")
+        if event == "job_info":
+            self._note_start(record)
+        elif event == "job_finished":
+            self._ended.append(int(getattr(record, "job_id", -1)))
+        elif event == "progress":
+            self._tell_ends(record)
+        elif event == "run_info":
+            total = (getattr(record, "stats", None) or {}).get("total")
+            self._write(f"{total} jobs" if total else record.getMessage())
+        elif event in _LEFT_OUT or (not event and self._is_noise(record)):
+            return
+        else:
+            if event == "job_error":
+                self._forget(int(getattr(record, "jobid", -1)))
+            self._standard.handle(record)
+
+    def _note_start(self, record: logging.LogRecord) -> None:
+        number, rule = int(getattr(record, "jobid", -1)), str(getattr(record, "rule_name", ""))
+        what = str(getattr(record, "rule_msg", None) or rule)
+        self._forget(number)
+        timer = Timer(self._long_job_s, self._tell_running, [number])
+        timer.daemon = True
+        self._running[number] = what, rule, time.monotonic(), timer
+        timer.start()
+
+    def _tell_running(self, number: int) -> None:
+        with self.lock or nullcontext():
+            if number in self._running:
+                self._write(f"{self._running[number][0]} …")
+
+    def _tell_ends(self, record: logging.LogRecord) -> None:
+        done, total = getattr(record, "done", 0), getattr(record, "total", 0)
+        for number in self._ended:
+            started = self._forget(number)
+            if started is not None:
+                what, rule, since = started
+                seconds = spell_duration(time.monotonic() - since)
+                self._write(f"[{done} of {total}] {what} ({rule}, {seconds})")
+        self._ended = []
+
+    def _forget(self, number: int) -> tuple[str, str, float] | None:
+        known = self._running.pop(number, None)
+        if known is None:
+            return None
+        known[3].cancel()
+        return known[:3]
+
+    def _is_noise(self, record: logging.LogRecord) -> bool:
+        return record.levelno <= logging.INFO and record.getMessage().startswith(_NOISE)
+
+    def _write(self, text: str) -> None:
+        print(time.strftime("%H:%M:%S"), text, file=self._stream, flush=True)
+
+
+def spell_duration(seconds: float) -> str:
+    """Return a duration as people say it.
+
+    Examples
+    --------
+    >>> [spell_duration(s) for s in (0.2, 59.4, 90, 5400)]
+    ['0.2 s', '59 s', '1.5 min', '1.5 h']
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def shorten_run_log(logger: logging.Logger, shown: Any) -> None:
+    """Let Snakemake's logger write a line per job instead of paragraphs.
+
+    Parameters
+    ----------
+    logger
+        Its logger, whose handler of the terminal is replaced.
+    shown
+        What a user asked to see: with ``quiet``, ``verbose``, ``printshellcmds``, ``debug_dag`` or
+        a logger of their own everything stays as Snakemake has it.
+    """
+    asked = ("quiet", "verbose", "printshellcmds", "debug_dag", "log_handler_settings")
+    if any(getattr(shown, name, None) for name in asked):
+        return
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler" and isinstance(handler, logging.StreamHandler):
+            logger.removeHandler(handler)
+            logger.addHandler(RunLogHandler(handler, handler.stream))
+            return
