@@ -344,3 +344,60 @@ def test_the_program_writes_once_and_checks_without_writing(tmp_path, monkeypatc
 
 def test_a_choice_knows_its_reason():
     assert write_choices({"a": Choice(3, "three")}) == "a: 3 # three\n"
+
+
+# Scans and cross-sections.
+def make_scans(root: Path, cells: dict[str, int], slices: int = 4) -> Path:
+    rng = np.random.default_rng(3)
+    for state, count in cells.items():
+        (root / state).mkdir(parents=True)
+        for i in range(count):
+            scan = rng.integers(0, 255, (slices, 40, 44), dtype=np.uint8)
+            np.save(root / state / f"cell_{i}.npy", scan)
+    return root
+
+
+def test_scans_are_divided_by_cell(tmp_path):
+    started, study = plan_scans(make_scans(tmp_path / "a", {"pristine": 4, "cycle_aged": 5}))
+    assert started.overlay is not None, started.problems
+    assert (study["split"]["group"], study["split"]["folds"]) == ("specimen", 4)
+    assert study["preprocess"]["method"] == "ct_slices"
+    assert study["dataset"]["volumes"] == {"first": 0, "step": 1}
+    one, _ = plan_scans(make_scans(tmp_path / "b", {"pristine": 4, "cycle_aged": 1}))
+    assert one.overlay is None
+    assert "Slices of one cell cannot test" in one.problems[-1].text
+
+
+def plan_scans(folder: Path) -> tuple[Started, dict]:
+    return plan(folder, images=None, scans=folder)
+
+
+def draw_section(seed: int) -> np.ndarray:
+    """Draw resin, a coating of discs, and a bright foil below it."""
+    coating = draw_discs(7, 0.5, (150, 320), seed)
+    rng = np.random.default_rng(seed)
+    resin, foil = rng.normal(30, 4, (60, 320)), rng.normal(240, 4, (30, 320))
+    return np.clip(np.vstack([resin, coating * 0.8, foil]), 0, 255).astype(np.uint8)
+
+
+def test_cross_sections_with_capacities_are_recognised(tmp_path):
+    rows = ["electrode,c_rate,capacity,unit"]
+    for porosity in (20, 35, 50):
+        for electrode in (1, 2, 3):
+            name = f"p{porosity}_e{electrode}"
+            (tmp_path / name).mkdir()
+            for i in range(2):
+                picture = draw_section(100 * porosity + 10 * electrode + i)
+                Image.fromarray(picture).save(tmp_path / name / f"{i}.png")
+            rows += [f"{name},{rate},{160 - rate},mAh/g" for rate in (0.2, 1)]
+    (tmp_path / "capacities.csv").write_text("\n".join(rows))
+    started, study = plan(tmp_path)
+    assert started.overlay is not None, started.problems
+    assert study["based_on"] == "rate_capability"
+    assert study["dataset"]["targets"]["c_rates"] == [0.2, 1]
+    crop = study["preprocess"]
+    assert crop["method"] == "coating_crop"
+    assert 60 <= crop["crop_height_px"] <= 150
+    assert crop["crop_width_px"] <= 320
+    assert study["split"]["group"] == "specimen"
+    assert study["physics"] == {"porosity_column": "porosity"}
