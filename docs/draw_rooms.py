@@ -24,6 +24,7 @@ PURPOSES = {
     "answers": "what is predicted",
     "bundle": "published models, and asking them",
     "explain": "where networks look",
+    "start": "from a folder to a study",
     "evaluation": "scores, comparisons, findings",
     "training": "the one training engine",
     "planning": "what a study needs, its checks and paths",

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.choose_curve import choose_curve
 from batteryscope.config.choose_sweeps import choose_sweeps
 from batteryscope.config.json_text import read_values
 from batteryscope.config.merge import merge_settings
@@ -49,6 +50,7 @@ class Project(Settings):
     scale: Literal["demo", "paper"] = "demo"
     tracking: TrackingSettings = TrackingSettings()
     sweeps: list[str] | str = []  # which sweeps of the studies to run; ``all``
+    curve: bool | int | str | list[int] = False  # a learning curve for studies that have none
     replace: list[str] | str = []  # studies whose published results may make room for other data
     studies: dict[Name, AnyStudy] = Field(min_length=1)
 
@@ -134,6 +136,7 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
             given = overlaid.get(name) or {}
             raw["studies"][name] = keep_to_own_data(study, known[name], given)
     choose_sweeps(raw["studies"], raw.get("sweeps"))
+    choose_curve(raw["studies"], raw.get("curve"))
     raw["studies"] = {name: _give_networks(study) for name, study in raw["studies"].items()}
     return _drop_idle_sweeps(validate_settings(Project, raw, where, tell_all=True))
 

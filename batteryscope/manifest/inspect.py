@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batteryscope.config.table_format import MetadataFormat
 from batteryscope.core.progress import note_traceback, show_progress
@@ -28,6 +29,7 @@ from batteryscope.readers.grey_scale import GreyLevels
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
 from batteryscope.readers.registry import read_metadata, read_picture
 
+Measure = Callable[[NDArray[np.uint8], int | None], dict[str, Any]]
 _WORKERS = 4  # decoders release Python's lock; more workers would hold more pictures in memory
 
 
@@ -72,6 +74,7 @@ def inspect_images(
     bit_depth: int | Mapping[str, int] | None = None,
     metadata_format: MetadataFormat | None = None,
     instruments: Mapping[str, str] | None = None,
+    measure: Measure = measure_frame,
 ) -> list[ImageRecord | Reject]:
     """Read images in parallel; the answers have the order of ``paths``.
 
@@ -97,11 +100,15 @@ def inspect_images(
         How tags and text files are written, where the user states it.
     instruments
         Path → instrument that the labels state; goes before what the file says.
+    measure
+        Gets grey levels and the stated height of the data bar; what it returns holds at least what
+        :func:`~batteryscope.manifest.measure.measure_frame` does.
     """
     bars_px = stated_bars_px or {}
 
     def inspect(path: str, depth: int | None = None) -> ImageRecord | Reject:
-        return _inspect_image(root, path, max_pixels, expected_size_px, bars_px.get(path), depth)
+        bar_px = bars_px.get(path)
+        return _inspect_image(root, path, max_pixels, expected_size_px, bar_px, measure, depth)
 
     answers = _inspect_all(inspect, paths)
     named = {path: name for path, name in (instruments or {}).items() if isinstance(name, str)}
@@ -208,13 +215,14 @@ def _inspect_image(
     max_pixels: int,
     expected_size_px: tuple[int, int] | None,
     stated_bar_px: int | None,
+    measure: Measure,
     bit_depth: int | None = None,
 ) -> ImageRecord | Reject:
     file = root / path
     try:
         picture = read_picture(file, max_pixels=max_pixels, bit_depth=bit_depth)
         sha256 = digest_file(file)
-        return _measure(path, picture, sha256, expected_size_px, stated_bar_px)
+        return _measure(path, picture, sha256, expected_size_px, stated_bar_px, measure)
     except PictureError as error:
         return Reject(path, error.reason, error.detail)
     except Exception as error:  # whatever it is, it costs this picture only
@@ -238,6 +246,7 @@ def _measure(
     sha256: str,
     expected_size_px: tuple[int, int] | None,
     stated_bar_px: int | None,
+    measure: Measure,
 ) -> ImageRecord | Reject:
     height, width = picture.pixels.shape
     if expected_size_px is not None and (width, height) != tuple(expected_size_px):
@@ -257,7 +266,7 @@ def _measure(
         bit_depth=picture.bit_depth,
         n_pages=picture.n_pages,
         metadata=picture.metadata,
-        measured=measure_frame(picture.pixels_8bit, stated_bar_px),
+        measured=measure(picture.pixels_8bit, stated_bar_px),
         levels=None if picture.pixels.dtype == np.uint8 else picture.levels,
         curve=picture.curve,
     )

@@ -8,7 +8,8 @@ import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.manifest.grey_scale import FROM_FILE, SOURCE_COLUMN
-from batteryscope.manifest.inspect import ImageRecord, inspect_images
+from batteryscope.manifest.inspect import ImageRecord, Measure, inspect_images
+from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.schema import Reject
 from batteryscope.manifest.stated_values import HEIGHT_COLUMN
 from batteryscope.readers.written_values import as_number
@@ -38,9 +39,14 @@ class Reading:
     whole_paths: bool
 
 
-def _inspect_pictures(
-    root: Path, paths: Sequence[str], labels: pd.DataFrame, settings: DatasetSettings
+def inspect_pictures(
+    root: Path,
+    paths: Sequence[str],
+    labels: pd.DataFrame,
+    settings: DatasetSettings,
+    measure: Measure = measure_frame,
 ) -> tuple[Answers, pd.DataFrame]:
+    """Read pictures, and ``measure`` each while it is decoded; see :class:`Reading`."""
     answers = inspect_images(
         root,
         paths,
@@ -50,6 +56,7 @@ def _inspect_pictures(
         bit_depth=settings.bit_depth,
         metadata_format=settings.metadata_format,
         instruments=dict(labels["instrument"]) if "instrument" in labels else None,
+        measure=measure,
     )
     return answers, labels
 
@@ -67,4 +74,4 @@ def _name_picture_columns(table: pd.DataFrame) -> dict[str, str]:
     return {SOURCE_COLUMN: "str"} if (table[SOURCE_COLUMN] != FROM_FILE).any() else {}
 
 
-PICTURES = Reading(_inspect_pictures, _name_picture_columns, whole_paths=False)
+PICTURES = Reading(inspect_pictures, _name_picture_columns, whole_paths=False)

@@ -12,6 +12,11 @@ from batteryscope.core.style import (
     make_figure,
     percent_axis,
 )
+from batteryscope.evaluation.extrapolate import (
+    Outlook,
+    describe_outlook,
+    extrapolate_accuracy,
+)
 from batteryscope.manifest.select import select_samples
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.facts import plan_or_none
@@ -23,7 +28,9 @@ if TYPE_CHECKING:
 
 
 @house_style
-def draw_learning_curve(points: pd.DataFrame, chance: float, unit: str) -> "Figure":
+def draw_learning_curve(
+    points: pd.DataFrame, chance: float, unit: str, outlook: Outlook | None = None
+) -> "Figure":
     """Draw one line per arm, with ± one standard deviation over the fits.
 
     Parameters
@@ -35,6 +42,8 @@ def draw_learning_curve(points: pd.DataFrame, chance: float, unit: str) -> "Figu
         Share that guessing gets right, drawn as a dotted line.
     unit
         What the accuracy counts, for the axis.
+    outlook
+        What more images would bring to the first arm, drawn open with its interval.
     """
     figure = make_figure(5.4, 3.2)
     axes = figure.subplots()
@@ -44,9 +53,16 @@ def draw_learning_curve(points: pd.DataFrame, chance: float, unit: str) -> "Figu
             ordered["images_per_class"], ordered["mean"], yerr=ordered["sd"].fillna(0),
             color=colour, marker="o", ms=4, capsize=2, label=label,
         )  # fmt: skip
+    if outlook is not None:
+        reach = [outlook.accuracy - outlook.low, outlook.high - outlook.accuracy]
+        axes.errorbar(
+            outlook.images, outlook.accuracy, yerr=reach, color=SERIES[0], marker="o", ms=4,
+            mfc="none", ls=":", capsize=2, label="expected with more",
+        )  # fmt: skip
     axes.axhline(chance, color="0.5", ls=":", lw=1)
     axes.set_xscale("log")
-    ticks = sorted(set(points["images_per_class"]))
+    more = [] if outlook is None else outlook.images.tolist()
+    ticks = sorted({*points["images_per_class"], *more})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("training images per class")
@@ -76,7 +92,11 @@ def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> P
         caption += (
             " All points have the same number of epochs, so fewer images also mean fewer steps."
         )
-    figure = draw_learning_curve(points, headline.chance, unit)
+    main = points[points["label"] == points["label"].iloc[0]]
+    outlook = extrapolate_accuracy(main["images_per_class"], main["mean"], main["n"])
+    if outlook is not None:
+        caption += " " + describe_outlook(outlook, full)
+    figure = draw_learning_curve(points, headline.chance, unit, outlook)
     return encode_picture(figure, "learning_curve", caption, evidence.generated)
 
 
@@ -102,6 +122,7 @@ def tabulate_points(evidence: StudyEvidence, level: str, full: float) -> pd.Data
             "images_per_class": images,
             "mean": row["mean"],
             "sd": row["sd"],
+            "n": row["n"],
         }
         for arm, (base, images) in {**bases, **curve_arms}.items()
         for row in found[found["arm"] == arm].to_dict("records")

@@ -1,0 +1,249 @@
+"""Looks at a folder of pictures: every file once, with all that a plan needs."""
+
+import re
+import shlex
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batteryscope.audit.sessions import relate_sessions
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.errors import InputError
+from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.frames import get_thumbnails
+from batteryscope.manifest.inspect import ImageRecord
+from batteryscope.manifest.measure import measure_frame
+from batteryscope.manifest.reading import PICTURES, Answers, inspect_pictures
+from batteryscope.preprocess.quality import measure_local_sd
+from batteryscope.readers.scan import FolderScan, scan_images
+from batteryscope.samples.coating import COATING
+from batteryscope.samples.kind import Samples
+from batteryscope.samples.sem import SEM
+from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
+from batteryscope.start.class_names import NamedClasses, understand_names
+from batteryscope.start.find_tables import find_beside
+from batteryscope.start.look_coating import measure_coatings, shows_coatings
+from batteryscope.start.particle_size import measure_particles, summarise_sizes
+from batteryscope.start.seen import Seen, name_path
+
+BLOCK_PX = 30  # as preprocess.block_px
+DAMAGED = ("unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size")
+MIN_SHARE = 0.95  # of the field of view, as split.near_duplicate_share
+_STAGE_KEY = re.compile(
+    r"(?:^|[^a-z])stage(?:[ _]?at)?[ _]?([xy])$|^\[?stage\]?[ ._/]*stage([xy])$", re.I
+)
+
+
+@dataclass
+class _Looks:
+    """Keeps what was measured beyond the table of frames."""
+
+    records: list[ImageRecord] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def inspect(
+        self, root: Path, paths: Sequence[str], labels: pd.DataFrame, settings: DatasetSettings
+    ) -> tuple[Answers, pd.DataFrame]:
+        before = time.process_time()
+        answers, labels = inspect_pictures(root, paths, labels, settings, _measure)
+        self.cpu_seconds = time.process_time() - before
+        self.records = [answer for answer in answers if isinstance(answer, ImageRecord)]
+        return answers, labels
+
+
+def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
+    """Read every picture of a folder once.
+
+    Parameters
+    ----------
+    folder
+        Of the data set.
+    targets
+        Columns of a table beside the pictures that shall be predicted; without any, classes are.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds no picture, or none can be used.
+    """
+    files = scan_images(folder)
+    folders = {PurePosixPath(path).parent.as_posix() for path in files.images}
+    names = understand_names(sorted(folders))
+    beside = find_beside(folder, files, targets, names)
+    dataset = {"path": name_path(folder)} | _say_labels(names) | beside.settings
+    loose = [path for path in files.images if "/" not in path]
+    if loose and not beside.settings and names.pattern is None and len(folders) == 1:
+        raise InputError(
+            f"{folder}: all {len(loose)} pictures lie directly in this folder, so nothing says "
+            "which class they are of; put them into a folder for each class, or a table with the "
+            "columns file and class (labels.csv) beside them."
+        )
+    looks = _Looks()
+    settings = DatasetSettings.model_validate({"name": "seen"} | dataset)
+    reading = replace(PICTURES, inspect=looks.inspect)
+    manifest, rejects, frames = build_manifest(files, settings, folder, reading=reading)
+    pairs = find_overlaps(get_thumbnails(frames), frames["sample_id"].tolist())
+    facts = _list_facts(files, manifest, rejects, frames, pairs, looks, names)
+    if "targets" in dataset:
+        facts["coating"] = measure_coatings(folder, manifest)
+    return Seen(
+        folder, _say_command(folder, targets), dataset, names, manifest, rejects, frames, pairs,
+        facts | beside.facts,
+        beside.problems,
+        looks.cpu_seconds / max(1, len(files.images)),
+    )  # fmt: skip
+
+
+def _say_command(folder: Path, targets: Sequence[str]) -> str:
+    return " ".join(
+        ["--images", shlex.quote(str(folder)), *(["--targets", *targets] if targets else [])]
+    )
+
+
+def tell_samples(seen: Seen) -> Samples:
+    """Return what the pictures show: coatings in cross-section have a foil, and numbers to learn.
+
+    A top view has no foil; a picture with a bright band may still be one, so that folders of
+    classes count as top views.
+    """
+    targets = seen.dataset.get("targets", {})
+    is_coating = "c_rates" in targets or (bool(targets) and shows_coatings(seen.facts["coating"]))
+    return COATING if is_coating else SEM
+
+
+def _measure(pixels: NDArray[np.uint8], stated_bar_px: int | None) -> dict[str, Any]:
+    found = measure_frame(pixels, stated_bar_px)
+    frame = pixels[: len(pixels) - found["data_bar_px"]]
+    found["particle_px"] = measure_particles(frame)
+    found["local_sd"] = measure_local_sd(np.ascontiguousarray(frame), BLOCK_PX)
+    return found
+
+
+def _say_labels(names: NamedClasses) -> dict[str, Any]:
+    if names.pattern is None:
+        return {}
+    return {"labels": {"pattern": names.pattern, "columns": list(names.columns)}}
+
+
+def _list_facts(
+    files: FolderScan,
+    manifest: pd.DataFrame,
+    rejects: pd.DataFrame,
+    frames: pd.DataFrame,
+    pairs: pd.DataFrame,
+    looks: _Looks,
+    names: NamedClasses,
+) -> dict[str, Any]:
+    by_path = {record.path: record for record in looks.records}
+    records = [by_path[path] for path in manifest["path"]]
+    middle, low, high = summarise_sizes([r.measured["particle_px"] for r in records])
+    sizes_um = np.asarray(manifest["pixel_size_um"], dtype=float)
+    bars = Counter(int(record.measured["data_bar_px"]) for record in records)
+    twins = select_near_duplicates(pairs, MIN_SHARE)
+    local = np.asarray([record.measured["local_sd"] for record in records])
+    return {
+        "files": len(files.images),
+        "usable": len(manifest),
+        "formats": dict(Counter(PurePosixPath(p).suffix.lower() for p in manifest["path"])),
+        "sizes_px": dict(Counter(f"{r.width_px}x{r.height_px}" for r in records)),
+        "bit_depths": dict(Counter(str(r.bit_depth) for r in records)),
+        "pixel_sizes_um": count_numbers(sizes_um),
+        "magnifications": count_numbers(np.asarray(manifest["magnification"], dtype=float)),
+        "voltages_kv": count_numbers(np.asarray(manifest["voltage_kv"], dtype=float)),
+        "instruments": count_texts(manifest["instrument"]),
+        "parts_of_names": {column: list(found) for column, found in names.parts.items()},
+        "classes": dict(sorted(Counter(manifest["class"]).items())),
+        "specimens": int(manifest["specimen_id"].nunique()),
+        "sessions": describe_sessions(manifest),
+        "data_bars_px": {str(height): n for height, n in bars.most_common()},
+        "grey_levels": {
+            "mean": show_spread(frames["mean"]),
+            "sd": show_spread(frames["sd"]),
+            "mean_by_class": _by_class(manifest, frames),
+        },
+        "local_sd": {"lowest_tenth": round(float(np.quantile(local, 0.1)), 1)},
+        "particle_px": None if np.isnan(middle) else {
+            "median": round(middle, 1), "quartiles": [round(low, 1), round(high, 1)],
+        },
+        "damaged": list_rejects(rejects, DAMAGED),
+        "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
+        "near_duplicates": len(twins),
+        "overlaps": len(pairs),
+        "places_twice": _count_places(looks.records),
+    }  # fmt: skip
+
+
+def describe_sessions(manifest: pd.DataFrame) -> dict[str, Any]:
+    """Say when the pictures were taken, with the longest break, and how classes and days go."""
+    relation = relate_sessions(manifest)
+    times = manifest["acquired_at"].dropna().sort_values()
+    told: dict[str, Any] = {
+        "told_by": relation.by, "count": relation.n_sessions, "and_classes": relation.relation,
+        "with_time": len(times),
+    }  # fmt: skip
+    if len(times):
+        gaps = times.diff().dropna()
+        longest = gaps.max() if len(gaps) else pd.Timedelta(0)
+        told |= {
+            "first": times.iloc[0].isoformat(sep=" ", timespec="minutes"),
+            "last": times.iloc[-1].isoformat(sep=" ", timespec="minutes"),
+            "longest_gap_hours": round(longest.total_seconds() / 3600, 1),
+        }
+    return told
+
+
+def count_numbers(values: NDArray[np.float64]) -> dict[str, int]:
+    """Count numbers as they are shown; what is not stated stands under ""."""
+    known = values[np.isfinite(values)]
+    counts: dict[str, int] = dict(Counter(f"{value:.4g}" for value in known).most_common())
+    return counts | ({"": len(values) - len(known)} if len(known) < len(values) else {})
+
+
+def count_texts(column: "pd.Series[str]") -> dict[str, int]:
+    """Count texts; what is not stated is left out."""
+    return dict(Counter(column.dropna().astype(str)).most_common())
+
+
+def show_spread(column: "pd.Series[float]") -> dict[str, float]:
+    """Return median, lowest and highest value."""
+    values = np.asarray(column, dtype=float)
+    return {
+        "median": round(float(np.median(values)), 1),
+        "from": round(float(values.min()), 1),
+        "to": round(float(values.max()), 1),
+    }
+
+
+def _by_class(manifest: pd.DataFrame, frames: pd.DataFrame) -> dict[str, float]:
+    means = frames.set_index("sample_id")["mean"].loc[manifest["sample_id"]].to_numpy()
+    grouped = pd.Series(means).groupby(manifest["class"].to_numpy()).median()
+    return {str(name): round(float(value), 1) for name, value in grouped.items()}
+
+
+def list_rejects(rejects: pd.DataFrame, reasons: Sequence[str]) -> list[str]:
+    """Return the files that are left out for these reasons, a line each."""
+    kept = rejects[rejects["reason"].isin(reasons)]
+    return [f"{row.path}: {row.detail} ({row.reason})" for row in kept.itertuples()]
+
+
+def _count_places(records: Sequence[ImageRecord]) -> dict[str, int] | None:
+    """Count how many pictures state where the stage stood, and how often it stood there before."""
+    places = [place for record in records if (place := _find_place(record.metadata.original))]
+    if not places:
+        return None
+    return {"stated": len(places), "again": len(places) - len(set(places))}
+
+
+def _find_place(original: Mapping[str, str]) -> tuple[str, ...] | None:
+    found = {}
+    for key, text in original.items():
+        if match := _STAGE_KEY.search(key.strip()):
+            found[(match[1] or match[2]).lower()] = text.strip()
+    return (found["x"], found["y"]) if {"x", "y"} <= found.keys() else None

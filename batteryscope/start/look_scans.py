@@ -1,0 +1,104 @@
+"""Looks at a folder of CT scans."""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.ingest_scans import SCANS
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.volumes import find_volumes, open_volume
+from batteryscope.splits.slices import pair_neighbours
+from batteryscope.start.class_names import understand_names
+from batteryscope.start.find_tables import find_beside
+from batteryscope.start.look_pictures import (
+    DAMAGED,
+    count_numbers,
+    count_texts,
+    list_rejects,
+    show_spread,
+)
+from batteryscope.start.seen import Problem, Seen, name_path
+
+MOST_SLICES = 40  # of a scan: neighbours are nearly the same picture
+
+
+def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
+    """Read some slices of every scan.
+
+    Parameters
+    ----------
+    folder
+        Of the data set.
+    targets
+        Columns of a table beside the scans that shall be predicted.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds no scan, or none can be used.
+    """
+    files = find_volumes(folder)
+    names = understand_names(list(files.images), whole_paths=True)
+    counts = _count_slices(folder, files.images)
+    step = max(1, -(-max(counts.values(), default=1) // MOST_SLICES))
+    beside = find_beside(folder, files, targets, names)
+    dataset: dict[str, Any] = {"path": name_path(folder), "volumes": {"first": 0, "step": step}}
+    problems = list(beside.problems)
+    if names.pattern is not None:
+        dataset["labels"] = {"pattern": names.pattern, "columns": list(names.columns)}
+    elif not beside.settings:
+        dataset["labels"] = {"pattern": "^(?P<state>.*)$", "columns": ["state"]}
+        problems.append(
+            Problem(
+                "No folder names the state of a scan; put the scans into a folder for each state, "
+                "such as pristine/cell_01.tif.",
+                prevents=True,
+            )
+        )
+    settings = DatasetSettings.model_validate({"name": "seen"} | dataset | beside.settings)
+    before = time.process_time()
+    manifest, rejects, frames = build_manifest(files, settings, folder, reading=SCANS)
+    seconds = (time.process_time() - before) / max(1, len(manifest))
+    per_scan = np.array(list(counts.values()) or [0])
+    sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
+    looked = f"every {step}. is looked at ({len(manifest)})"
+    facts = {
+        "files": len(files.images),
+        "usable": int(manifest["volume"].nunique()),
+        "formats": dict(Counter(Path(p).suffix.lower() or "folder" for p in files.images)),
+        "slices": f"{per_scan.min()} to {per_scan.max()}, {looked}",
+        "sizes_px": dict(Counter(sizes)),
+        "bit_depths": dict(Counter(manifest["bit_depth"].astype(str))),
+        "pixel_sizes_um": count_numbers(np.asarray(manifest["pixel_size_um"], dtype=float)),
+        "instruments": count_texts(manifest["instrument"]),
+        "parts_of_names": {column: list(found) for column, found in names.parts.items()},
+        "classes": dict(sorted(Counter(manifest["class"]).items())),
+        "specimens": int(manifest["specimen_id"].nunique()),
+        "grey_levels": {"mean": show_spread(frames["mean"]), "sd": show_spread(frames["sd"])},
+        "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
+        "damaged": list_rejects(rejects, DAMAGED),
+    }  # fmt: skip
+    given = " ".join(
+        ["--scans", shlex.quote(str(folder)), *(["--targets", *targets] if targets else [])]
+    )
+    return Seen(
+        folder, given, dataset | beside.settings, names, manifest, rejects, frames,
+        pair_neighbours(manifest), facts | beside.facts, problems, seconds,
+    )  # fmt: skip
+
+
+def _count_slices(folder: Path, paths: Sequence[str]) -> dict[str, int]:
+    counts = {}
+    for path in paths:
+        try:
+            counts[path] = int(open_volume(folder / path).shape[0])
+        except PictureError:
+            continue  # reading it will say what is wrong
+    return counts

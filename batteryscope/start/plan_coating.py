@@ -1,0 +1,124 @@
+"""A plan for cross-sections of coatings, of which numbers are predicted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.errors import InputError
+from batteryscope.start.choices import Choice, Choices, add_reasons
+from batteryscope.start.machine import Machine, time_network
+from batteryscope.start.plan_pictures import plan_dataset
+from batteryscope.start.plan_split import plan_split
+from batteryscope.start.planned import Planned, expect_seconds, keep_usable
+from batteryscope.start.seen import Problem, Seen
+
+FRACTION = 0.2  # of the rest validates, as in params.yaml
+SMALLEST_CROP_PX = 48
+OTHERS = "electrodes that no network may see: docs/your_cross_sections.md, step 5"
+REASONS = {
+    "shrink": "crops are shrunk so many times: fast without a GPU",
+    "training_crops": "at random places between collector and surface",
+    "judging_crops": "from collector to surface; one alone sees a part of the coating",
+    "augment.rotation_deg": "the crops lie at random places already",
+    "augment.flips": "left and right are alike",
+    "model.grey_input": "one grey channel: a third of the work in the first layer",
+    "train.epochs": "of which the best on the validation part is kept",
+    "train.parallel_jobs": "folds at a time",
+}
+
+
+def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
+    """Plan a study of cross-sections; parameters and errors as of top views."""
+    found = seen.facts["coating"]
+    kept = keep_usable(seen, predicts_numbers=True)
+    split = plan_split(kept.manifest, seen.pairs, FRACTION)
+    preprocess = _plan_crop(found, recommended["preprocess"], machine)
+    model = dict(recommended["model"]) | {"outputs": _name_outputs(seen)}
+    train = dict(recommended["train"])
+    crops = split.training_samples * int(preprocess["training_crops"].value)
+    train["tiles_per_epoch"] = min(train["tiles_per_epoch"], crops)
+    train["batch_size"] = min(train["batch_size"], max(4, crops // 8))
+    train["parallel_jobs"] = 1 if machine.gpu else min(split.settings["folds"], machine.cores)
+    shrink = int(preprocess["shrink"].value)
+    shape = tuple(int(preprocess[f"crop_{e}_px"].value) // shrink for e in ("height", "width"))
+    cost = time_network({"backbone": "rate_cnn"} | model, shape, 1, machine)  # type: ignore[arg-type]
+    folds, epochs = split.settings["folds"], train["epochs"]
+    judged = len(kept.manifest) * int(preprocess["judging_crops"].value)
+    seconds = expect_seconds(
+        cost, machine,
+        trained_tiles=folds * epochs * train["tiles_per_epoch"],
+        judged_tiles=int(judged * (2 + folds * epochs * FRACTION)),
+        read_seconds=seen.read_seconds * len(seen.manifest), jobs=train["parallel_jobs"],
+    )  # fmt: skip
+    sections = {"augment": recommended["augment"], "model": model, "train": train}
+    study: Choices = {
+        "dataset": plan_dataset(seen, kept),
+        "preprocess": preprocess,
+        "split": add_reasons(split.settings, split.reasons),
+        **add_reasons(sections, REASONS),  # type: ignore[dict-item]
+        "arms": {"all": {"label": Choice("one network")}},
+        "main_arm": Choice("all"),
+        "published_arms": Choice(["all"]),
+        "evaluate": {"external": Choice(None, OTHERS)},
+        "physics": _plan_physics(seen),
+    }  # fmt: skip
+    remarks = [*kept.problems, *(Problem(text) for text in split.warnings)]
+    name = seen.place.resolve().name.replace("_", " ")
+    return Planned(study, f"{_describe(seen)} from the cross-sections in {name}", remarks, seconds)
+
+
+def _plan_crop(
+    found: Mapping[str, Any], recommended: Mapping[str, Any], machine: Machine
+) -> dict[str, Choice]:
+    """Choose the largest crop of the paper's shape that the thinnest coating holds."""
+    usual = CoatingCropSettings()
+    shrink = 1 if machine.gpu else int(recommended["shrink"])
+    limits = {
+        "height": min(usual.crop_height_px, int(found["height_px"])),
+        "width": min(usual.crop_width_px, int(found["width_px"]), int(found["piece_px"])),
+    }
+    edges = {name: limit // shrink * shrink for name, limit in limits.items()}
+    if min(edges.values()) < SMALLEST_CROP_PX:
+        raise InputError(
+            f"The thinnest coating allows crops of {edges['width']}×{edges['height']} px only, and "
+            f"at least {SMALLEST_CROP_PX} are needed; take pictures with more pixels, or leave the "
+            "thinnest coatings out."
+        )
+    low, high = found["thickness_px"]
+    whys = {
+        "height": f"coatings are {low} to {high} px thick; the thinnest usable one of "
+        f"{found['pictures']} pictures holds {found['height_px']} rows",
+        "width": f"of {found['piece_px']} px wide pictures",
+    }
+    crop = {f"crop_{name}_px": Choice(edge, whys[name]) for name, edge in edges.items()}
+    others = {k: Choice(v, REASONS.get(k, "")) for k, v in recommended.items() if k not in crop}
+    return {
+        "method": Choice(usual.method),
+        **crop,
+        **others,
+        "shrink": Choice(shrink, REASONS["shrink"]),
+    }
+
+
+def _name_outputs(seen: Seen) -> str:
+    """One unit of capacities at a time, as in the paper; all quantities together."""
+    units = seen.dataset["targets"].get("units")
+    return str(units[0]) if units else "all"
+
+
+def _describe(seen: Seen) -> str:
+    targets = seen.dataset["targets"]
+    if "units" in targets:
+        return "Capacities"
+    return "Quantities"
+
+
+def _plan_physics(seen: Seen) -> Choices | Choice:
+    if "porosity" in seen.names.columns and "units" in seen.dataset["targets"]:
+        return {
+            "porosity_column": Choice(
+                "porosity",
+                "the half-cell model stands beside; check loading and material in params.yaml",
+            )
+        }
+    return Choice(None, "no half-cell model: porosities are not named")

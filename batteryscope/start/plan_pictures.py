@@ -1,0 +1,319 @@
+"""A plan for pictures that are cut into square tiles."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from batteryscope.audit.sessions import relate_sessions
+from batteryscope.config.dataset import DatasetSettings
+from batteryscope.core.counted import count_of
+from batteryscope.start.choices import Choice, Choices, add_reasons
+from batteryscope.start.machine import LARGER, Machine, can_have_weights, time_network
+from batteryscope.start.plan_split import SplitPlan, plan_split
+from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable
+from batteryscope.start.seen import Problem, Seen
+
+PARTICLES_ACROSS = 12  # side by side; the public set was told best by crops of ten to fifteen
+FEWEST_ACROSS = 4  # about ten in the square
+PACKED = 0.6  # share of the area that particles of a coating cover
+LARGEST_SHARE = 0.42  # of the shorter edge: crops of one picture shall differ
+PIXELS_ACROSS = 12  # of a particle, in the tile that the network sees
+SMALLEST_CROP_PX = 64
+UNEQUAL = 1.25  # largest class over smallest
+BLANK_SD = 9.0  # preprocess.min_local_sd of coatings at full contrast
+
+REASONS = {
+    "augment.flips": "a top view has no left, right, up or down",
+    "augment.quarter_turns": "not needed beside flips, and slower to learn",
+    "model.weights": "they come with the installation",
+    "model.freeze": "the first layers stay as they are: faster, and better on later frames",
+    "model.flips_at_test": "every crop is judged together with its mirror image",
+    "train.method": "fine-tuned; more accurate than a layer on fixed features",
+    "train.epochs": "with averaged weights; more gained nothing on the public set",
+    "train.learning_rate": "the top of one cycle",
+    "train.averaging": "the mean of the latest steps judges",
+    "train.monitor": "smoother than the accuracy of few validation samples",
+    "train.label_smoothing": "less sure of single labels",
+    "preprocess.grid_tiles": "evenly spaced crops by which a picture is judged",
+}
+
+
+def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
+    """Plan a study of top views.
+
+    Parameters
+    ----------
+    seen
+        What the folder holds.
+    machine
+        Where it will run.
+    recommended
+        Settings that are recommended for these samples, from which every choice begins.
+
+    Raises
+    ------
+    InputError
+        Nothing can be divided, or told apart.
+    """
+    data = DatasetSettings.model_validate({"name": "seen"} | dict(seen.dataset))
+    of_classes = not data.target_names
+    kept = keep_usable(seen, predicts_numbers=not of_classes)
+    fraction = float(recommended["split"]["validation_fraction"])
+    split = plan_split(kept.manifest, _pairs_of(seen, kept), fraction)
+    preprocess, warnings = _plan_tiles(seen, kept, machine, recommended["preprocess"])
+    model = _plan_model(seen, machine, recommended["model"], of_classes)
+    n_tiles = preprocess["tiles_per_image"].value
+    train = _plan_training(machine, recommended["train"], split, n_tiles, of_classes)
+    balance = _plan_balance(kept) if of_classes else Choice("none", "numbers have no classes")
+    plain = {key: choice.value for key, choice in model.items()}
+    edge = int(preprocess["input_px"].value)
+    cost = time_network(plain, (edge, edge), 1, machine)
+    folds, flips = split.settings["folds"], 2
+    judged = len(kept.manifest) * preprocess["grid_tiles"].value
+    epochs, per_epoch = train["epochs"].value, train["tiles_per_epoch"].value
+    seconds = expect_seconds(
+        cost, machine,
+        trained_tiles=folds * epochs * per_epoch,
+        judged_tiles=int(judged * flips * (2 + folds * epochs * fraction)),
+        read_seconds=seen.read_seconds * len(seen.manifest),
+        jobs=train["parallel_jobs"].value,
+    )  # fmt: skip
+    arm, label = ("raw", "grey levels as they are") if of_classes else ("together", "one network")
+    evaluate: dict[str, Choices | Choice] = {
+        "external": Choice(
+            None, "another folder of electrodes, if you have one: docs/your_data.md"
+        ),
+        "grey_levels_at_test": Choice(
+            ["per_image"] if of_classes else [],
+            "what the network says of frames that are treated otherwise" if of_classes else "",
+        ),
+    } | ({} if of_classes else {"baselines": Choice(["grey_levels", "metadata"])})
+    study: Choices = {
+        "dataset": plan_dataset(seen, kept),
+        "preprocess": preprocess,
+        "split": add_reasons(split.settings, split.reasons),
+        "balance": {"method": balance},
+        "augment": add_reasons({"augment": recommended["augment"]}, REASONS)["augment"],
+        "model": model,
+        "train": train,
+        "arms": {arm: {"label": Choice(label)}},
+        "main_arm": Choice(arm),
+        "evaluate": evaluate,
+    }  # fmt: skip
+    remarks = [*kept.problems, *(Problem(text) for text in [*split.warnings, *warnings])]
+    also = {}
+    if of_classes:
+        remarks += _look_at_sessions(kept)
+        also["arms"] = (
+            "per_image: { label: each tile standardised by itself, "
+            "change: { model.grey_levels: per_image } }"
+        )
+    return Planned(study, _title(seen, of_classes), remarks, seconds, also)
+
+
+def _pairs_of(seen: Seen, kept: Kept) -> Any:
+    names = set(kept.manifest["sample_id"])
+    return seen.pairs[seen.pairs["sample_a"].isin(names) & seen.pairs["sample_b"].isin(names)]
+
+
+def plan_dataset(seen: Seen, kept: Kept) -> Choices:
+    """Return where the data lie, their labels and which are used."""
+    found = dict(seen.dataset)
+    chosen: dict[str, Choice | Choices] = {"path": Choice(found.pop("path"))}
+    labels = found.pop("labels", None)
+    if labels:
+        parts = "; ".join(f"{c}: {', '.join(v[:8])}" for c, v in seen.names.parts.items())
+        reasons = {
+            "pattern": f"please check what it finds in the names of folders: {parts}",
+            "columns": "together they are the class",
+        }
+        chosen["labels"] = add_reasons(labels, reasons)
+    else:
+        chosen["labels"] = {"source": Choice("folders", "every folder is a class")}
+    if kept.where:
+        chosen["where"] = add_reasons(kept.where, dict.fromkeys(kept.where, kept.why))
+    sizes = seen.facts["sizes_px"]
+    if len(sizes) == 1:
+        size = [int(edge) for edge in next(iter(sizes)).split("x")]
+        chosen["expected_size_px"] = Choice(size, "of every picture; another one would be rejected")
+    return chosen | add_reasons(found, {})
+
+
+def _plan_tiles(
+    seen: Seen, kept: Kept, machine: Machine, recommended: Mapping[str, Any]
+) -> tuple[dict[str, Choice], list[str]]:
+    facts, warnings = seen.facts, []
+    heights = np.asarray(kept.manifest["height_px"] - kept.manifest["sample_id"].map(
+        seen.frames.set_index("sample_id")["data_bar_px"]  # type: ignore[union-attr]
+    ))  # fmt: skip
+    edge = int(np.quantile(np.minimum(heights, kept.manifest["width_px"]), 0.05))
+    particle = facts["particle_px"]
+    largest = max(SMALLEST_CROP_PX, int(edge * LARGEST_SHARE))
+    if particle is None:
+        crop = min(int(recommended["crop_px"]), largest)
+        why = "the size of the particles could not be measured; make it hold ten or more"
+    else:
+        size = float(particle["median"])
+        crop = _round(min(max(PARTICLES_ACROSS * size, SMALLEST_CROP_PX), largest))
+        held = PACKED * (crop / size) ** 2
+        why = (
+            f"{_in_um(crop, facts)}particles measure about {size:.0f} px"
+            f"{_in_um(size, facts, ' = ')} (autocorrelation), so a crop holds about {held:.0f}"
+        )
+        if crop < FEWEST_ACROSS * size:
+            warnings.append(
+                f"Particles of {size:.0f} px are large for pictures of {edge} px: a crop holds "
+                f"only about {held:.0f}. Take pictures at a lower magnification if you can."
+            )
+    input_px = _plan_input(crop, particle, machine, int(recommended["input_px"]))
+    per_image = int(np.clip(round(12_000 / len(kept.manifest) / 10) * 10, 10, 60))
+    bars = {int(h): n for h, n in facts["data_bars_px"].items()}
+    n_bars = sum(n for height, n in bars.items() if height)
+    blank = _plan_blank(facts)
+    return {
+        "method": Choice("sem_tiles"),
+        "data_bar": Choice(
+            "auto",
+            f"found in {n_bars} of {sum(bars.values())} pictures"
+            + (
+                f", {max(bars, key=lambda h: (bars[h], h) if h else (0, 0))} rows" if n_bars else ""
+            ),
+        ),
+        "crop_px": Choice(crop, why),
+        "input_px": input_px,
+        "tiles_per_image": Choice(per_image, "random crops of every training picture to draw from"),
+        "grid_tiles": Choice(int(recommended["grid_tiles"]), REASONS["preprocess.grid_tiles"]),
+        "min_local_sd": blank,
+    }, warnings
+
+
+def _plan_input(crop: int, particle: Any, machine: Machine, usual: int) -> Choice:
+    if machine.gpu:
+        return Choice(224, "what the network was pretrained with; the GPU is fast enough")
+    wanted = 0.0 if particle is None else crop * PIXELS_ACROSS / float(particle["median"])
+    edge = int(np.clip(math.ceil(wanted / 32) * 32, 96, 192))
+    edge = min(max(edge, min(usual, math.ceil(crop / 32) * 32)), max(96, math.ceil(crop / 32) * 32))
+    across = (
+        ""
+        if particle is None
+        else f"; a particle has {edge * particle['median'] / crop:.0f} px there"
+    )
+    return Choice(edge, f"crops are shrunk to it: fast without a GPU{across}")
+
+
+def _plan_blank(facts: Mapping[str, Any]) -> Choice:
+    lowest = float(facts["local_sd"]["lowest_tenth"])
+    if lowest >= 1.5 * BLANK_SD:
+        return Choice(
+            BLANK_SD,
+            f"flatter crops show no coating; nine of ten pictures have {lowest:.0f} or more",
+        )
+    return Choice(
+        float(f"{lowest / 2:.2g}"),
+        f"flatter crops show no coating; contrast is low here (one in ten: {lowest:.0f})",
+    )
+
+
+def _plan_balance(kept: Kept) -> Choice:
+    sizes = kept.manifest["class"].value_counts()
+    if sizes.max() <= UNEQUAL * sizes.min():
+        return Choice("none", f"classes are alike ({sizes.min()} to {sizes.max()} pictures)")
+    return Choice(
+        "class_balanced",
+        f"classes have {sizes.min()} to {sizes.max()} pictures; all are drawn equally often",
+    )
+
+
+def _plan_model(
+    seen: Seen, machine: Machine, recommended: Mapping[str, Any], of_classes: bool
+) -> dict[str, Choice]:
+    found = {
+        key: Choice(value, REASONS.get(f"model.{key}", "")) for key, value in recommended.items()
+    }
+    found["backbone"] = Choice(
+        recommended["backbone"],
+        f"small and pretrained: the best that {machine.described} train in minutes",
+    )
+    if machine.gpu and can_have_weights(LARGER):
+        found["backbone"] = Choice(LARGER, f"larger, since there is a GPU ({machine.gpu})")
+        found["freeze"] = Choice("none", "a GPU trains all layers")
+    n = len(seen.facts["instruments"])
+    raw = n < 2
+    found["grey_levels"] = Choice(
+        "raw" if raw else "per_image",
+        "as they are: one instrument took all pictures"
+        if raw and n
+        else "as they are; right as often as standardised ones on the public set"
+        if raw
+        else f"each crop standardised by itself, since {n} instruments differ in brightness",
+    )
+    if not of_classes:
+        found["outputs"] = Choice("all", "one network predicts all quantities")
+    return found
+
+
+def _plan_training(
+    machine: Machine,
+    recommended: Mapping[str, Any],
+    split: SplitPlan,
+    tiles_per_image: int,
+    of_classes: bool,
+) -> dict[str, Choice]:
+    found = {
+        key: Choice(value, REASONS.get(f"train.{key}", "")) for key, value in recommended.items()
+    }
+    usual, there = int(recommended["tiles_per_epoch"]), split.training_samples * tiles_per_image
+    found["tiles_per_epoch"] = Choice(
+        min(usual, there), "drawn anew for every epoch" if there > usual else "all that there are"
+    )
+    jobs = 1 if machine.gpu else max(1, min(split.settings["folds"], machine.cores))
+    found["parallel_jobs"] = Choice(
+        jobs, f"folds at a time, of {split.settings['folds']} on {machine.described}"
+    )
+    if machine.gpu:
+        found["batch_size"] = Choice(64, "the GPU holds it")
+        found["precision"] = Choice("bf16-mixed", "half precision on the GPU")
+    if not of_classes:
+        found["loss"] = Choice("mse", "in units of each quantity's standard deviation")
+        found["label_smoothing"] = Choice(0.0, "numbers have no labels")
+    return found
+
+
+def _look_at_sessions(kept: Kept) -> list[Problem]:
+    relation = relate_sessions(kept.manifest)
+    if relation.relation not in ("one", "partly"):
+        return []
+    told = "Every class was" if relation.relation == "one" else (
+        f"{count_of(len(relation.bound_classes), 'class', 'classes')} were each"
+    )  # fmt: skip
+    return [
+        Problem(
+            f"{told} photographed in a session of its own, so a network may learn the session "
+            "instead of the material. Read the shortcut audit of the report, and take some "
+            "pictures of every class on another day."
+        )
+    ]
+
+
+def _title(seen: Seen, of_classes: bool) -> str:
+    name = seen.place.resolve().name.replace("_", " ")
+    if not of_classes:
+        return f"Quantities from the pictures in {name}"
+    columns = list(seen.dataset.get("labels", {}).get("columns", ["class"]))
+    words = " and ".join(column.replace("_", " ") for column in columns)
+    return f"{words[:1].upper()}{words[1:]} from the pictures in {name}"
+
+
+def _round(pixels: float) -> int:
+    step = 50 if pixels >= 150 else 10
+    return max(step, int(pixels / step + 0.5) * step)
+
+
+def _in_um(pixels: float, facts: Mapping[str, Any], before: str = "") -> str:
+    known = [float(text) for text in facts["pixel_sizes_um"] if text]
+    if len(known) != 1:
+        return ""
+    length = f"{pixels * known[0]:.3g} µm"
+    return f"{before}{length}" if before else f"{length} wide: "

@@ -1,0 +1,58 @@
+"""A plan for tables with a row for each electrode."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from batteryscope.start.choices import Choice, Choices, add_reasons
+from batteryscope.start.machine import Machine
+from batteryscope.start.planned import Planned
+from batteryscope.start.seen import Seen
+
+SECONDS_PER_NETWORK = 0.5  # of one core; hundreds train in one stack
+REPEATS = 5
+FEW_ROWS = 30  # with fewer a network of three nodes has more weights than rows to learn from
+
+
+def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
+    """Plan a study of rows; parameters as of top views."""
+    del recommended  # the defaults are the paper's
+    counts = seen.facts["classes"]
+    source = str(seen.dataset["source"])
+    others = {name: n for name, n in counts.items() if name != source}
+    targets = list(seen.dataset["targets"])
+    reasons = {
+        "source": f"the material with most rows ({counts[source]}) teaches; the others have "
+        + ", ".join(f"{name} {n}" for name, n in others.items()),
+    }
+    dataset = dict(seen.dataset)
+    ranges = "ranges are what was seen and half as wide again: rows outside are rejected"
+    dataset_choices: dict[str, Choice | Choices] = {}
+    for key, value in dataset.items():
+        if key in ("features", "targets") or key == "domains":
+            dataset_choices[key] = {name: Choice(own) for name, own in value.items()}
+        else:
+            dataset_choices[key] = Choice(value, reasons.get(key, ""))
+    first = next(iter(dataset["features"]))
+    features = dict(dataset_choices["features"])  # type: ignore[arg-type]
+    features[first] = Choice(dataset["features"][first], ranges)
+    dataset_choices["features"] = features
+    fewest = min(others.values(), default=0)
+    rows = [n for n in (5, 10, 20, 40) if n < 0.6 * fewest]
+    study: Choices = {
+        "kind": Choice("table"),
+        "dataset": dataset_choices,
+        "split": add_reasons(
+            {"repeats": REPEATS, "test_fraction": 0.3, "validation_fraction": 0.1},
+            {"repeats": "divisions by lot; intervals come from the test rows of the others"},
+        ),
+        "networks": {
+            name: Choice(
+                {"hidden_layers": 3, "nodes": 3}, "very small, for few rows" if i == 0 else ""
+            )
+            for i, name in enumerate(targets)
+        },
+        "ablations": {"target_rows": Choice(rows, "how many rows of a new material are needed?")},
+    }
+    networks = REPEATS * len(targets) * (1 + 4 * len(others) * (1 + len(rows)))
+    seconds = networks * SECONDS_PER_NETWORK / machine.cores if machine.timed else None
+    return Planned(study, f"{', '.join(targets)} from {seen.place.name}", [], seconds)
