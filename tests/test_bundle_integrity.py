@@ -161,6 +161,13 @@ def test_damaged_sets_are_refused_in_a_sentence(sets: dict, said: str, tmp_path:
     assert ("need 9 independent units to calibrate" in bundle.closing_note) != is_usable
 
 
+def test_sets_that_held_too_little_come_with_a_caution(tmp_path: Path) -> None:
+    folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
+    low = LIMIT | {"coverage_measured": 0.7, "coverage_high": 0.85}
+    change(folder / "bundle.json", sets={"coverage": 0.9, "levels": {"image": low}})
+    assert "held it of only 70 % in the test" in load(folder).closing_note
+
+
 def test_a_bundle_from_before_has_no_sets_and_says_so() -> None:
     bundle = load(BUNDLES / "classes_of_images" / "bundle")
     assert "prediction_set" not in bundle.columns

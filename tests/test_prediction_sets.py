@@ -165,7 +165,7 @@ def test_sets_that_hold_too_little_are_told_with_their_classes():
     )  # fmt: skip
     (told,) = SENTENCES.record(judge_sets(sets))
     assert "only 80 % hold the true class" in told["text"]
-    assert "x 1 (60 %, n = 50)" in told["text"]
+    assert "Least often for x 1 (60 %, n = 50)." in told["text"]
     assert " y (" not in told["text"]
     flat = flatten_sets(sets, "main")
     assert flat["main.image.set_coverage"] == 0.8

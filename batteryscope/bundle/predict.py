@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from batteryscope.bundle.ensemble import group_models, predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
-from batteryscope.bundle.prediction_set import describe_set, explain_no_sets, list_set_columns
+from batteryscope.bundle.prediction_set import caution_of_sets, describe_set, list_set_columns
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.bundle.vote import Verdict, take_vote
 from batteryscope.models.classifier import TileClassifier
@@ -61,8 +61,8 @@ class Bundle(PictureBundle[BundleRecord]):
 
     @property
     def closing_note(self) -> str:
-        """Why there are no sets of classes, if there are none."""
-        return explain_no_sets(self.record)
+        """Why there are no sets of classes, or that they held too little."""
+        return caution_of_sets(self.record)
 
     @property
     def number_columns(self) -> list[str]:

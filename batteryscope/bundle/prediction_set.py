@@ -76,15 +76,21 @@ def describe_set(verdict: Verdict, record: BundleRecord, of_scan: bool = False) 
     return dict(zip(SET_FIELDS, (names, sets.coverage), strict=True))
 
 
-def explain_no_sets(record: BundleRecord) -> str:
-    """Say why a bundle gives no sets of classes; "" if it does."""
+def caution_of_sets(record: BundleRecord) -> str:
+    """Say why a bundle gives no sets of classes, or that they held too little; else ""."""
     if record.sets is None:
         return (
             "This model gives one class and no set of possible ones: it was published before there "
             "were any; publish it again for them."
         )
     if record.sets.is_usable:
-        return ""
+        low = [limit for limit in record.sets.levels.values() if _is_low(limit, record.sets)]
+        return "" if not low else (
+            f"Sets of possible classes were to hold the true class of "
+            f"{100 * record.sets.coverage:g} %, but held it of only "
+            f"{100 * min(limit.coverage_measured or 0 for limit in low):.0f} % in the test; "
+            "expect as little of new images."
+        )  # fmt: skip
     needed = count_needed_rows(record.sets.coverage)
     most = max(limit.n_groups for limit in record.sets.levels.values())
     return (
@@ -92,6 +98,10 @@ def explain_no_sets(record: BundleRecord) -> str:
         f"{100 * record.sets.coverage:g} % need {needed} independent units to calibrate, "
         f"its study had {most}."
     )
+
+
+def _is_low(limit: SetLimit, sets: PublishedSets) -> bool:
+    return limit.coverage_high is not None and limit.coverage_high < sets.coverage
 
 
 def check_sets(folder: Path, record: BundleRecord) -> None:
