@@ -108,6 +108,21 @@ class StudyOnDisk:
         counts = pd.DataFrame(rows, columns=["factor", "value", "class", "count"])
         counts.to_csv(folder / "confounding_counts.csv", index=False)
 
+    def _write_confidence(self, folder: Path, n: int) -> None:
+        """Write sets of classes and the risk-coverage curve, as the comparison does."""
+        sets = pd.DataFrame({"class": ["", *self.classes], "level": "image"})
+        sets = sets.assign(
+            coverage_wanted=0.9, coverage_measured=0.92, low=0.8, high=0.97, n_groups=n, n=n,
+            mean_size=1.25, single_share=0.8, empty_share=0.0, threshold=0.6, n_calibration=n,
+            calibrated_on="test",
+        )  # fmt: skip
+        sets.to_csv(folder / "sets.csv", index=False)
+        kept = np.arange(n, 0, -1)
+        accuracy = 1 - 0.1 * kept / n
+        risk = pd.DataFrame({"given_away": 1 - kept / n, "kept": kept, "accuracy": accuracy})
+        risk = risk.assign(low=accuracy - 0.05, high=1.0, confidence=np.linspace(0.3, 1, n))
+        risk.to_csv(folder / "risk_coverage.csv", index=False)
+
     def _folder(self, *parts: str) -> Path:
         folder = self.root.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
@@ -250,6 +265,7 @@ class StudyOnDisk:
         ] = 0.996  # fmt: skip
         comparison.to_csv(folder / "comparison.csv", index=False)
         (folder / "metrics.json").write_text('{"raw.image.accuracy": 0.94}')
+        self._write_confidence(folder, n)
         per_class, confusion, wrong = [], [], []
         k = len(self.classes)
         for i, name in enumerate(self.classes):

@@ -100,6 +100,24 @@ def test_bundle_holds_all_that_its_use_needs(study: Study) -> None:
     assert set(record["metrics"]) == {k for k in METRICS if not k.startswith("other")}
 
 
+def test_a_set_of_possible_classes_stands_beside_the_answer(study: Study) -> None:
+    bundle = load_bundle(study.bundle)
+    frames = [draw_picture("set", i) for i in range(6)]
+    table = bundle.predict_frames(frames)
+    assert (table["set_coverage"] == 0.9).all()
+    names = [f"p_{name}" for name in bundle.record.classes]
+    for _, row in table.iterrows():
+        likely = row[names].astype(float).sort_values(ascending=False)
+        before = likely.cumsum().shift(fill_value=0)
+        before[likely.index[0]] = 0.0
+        expected = [name.removeprefix("p_") for name in likely.index[(before <= 0.3).to_numpy()]]
+        assert row["prediction_set"].split(" | ") == expected
+        assert expected[0] == row["class"]
+    assert bundle.closing_note == ""
+    card = (study.bundle / "MODEL_CARD.md").read_text()
+    assert "| image | 90 % | 93.8 % | 70.0 % to 99.0 % | 1.50 | 16 | 16 test |" in card
+
+
 def test_training_images_are_listed_with_hash_and_role(study: Study) -> None:
     table = pd.read_csv(study.bundle / "training_images.csv", dtype=str)
     assert list(table.columns) == [

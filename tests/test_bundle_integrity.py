@@ -125,6 +125,55 @@ def test_another_temperature_is_noticed(value: str, tmp_path: Path) -> None:
         load(folder)
 
 
+LIMIT = {
+    "threshold": 0.5, "n_groups": 20, "calibrated_on": "test", "coverage_measured": 0.9,
+    "coverage_low": 0.8, "coverage_high": 0.95, "n_measured": 20, "mean_size": 1.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ({}, ""),
+        ({"levels": {"image": LIMIT | {"threshold": None}}}, ""),
+        ({"levels": {"image": LIMIT | {"threshold": float("nan")}}}, "not a finite number"),
+        ({"levels": {"image": LIMIT | {"threshold": 1.5}}}, "sets.levels.image.threshold"),
+        ({"levels": {"image": LIMIT | {"threshold": -0.1}}}, "sets.levels.image.threshold"),
+        ({"levels": {"image": LIMIT | {"coverage_high": 2}}}, "coverage_high"),
+        ({"levels": {"image": LIMIT | {"calibrated_on": "train"}}}, "calibrated_on"),
+        ({"levels": {"tile": LIMIT}}, "sets.levels"),
+        ({"levels": {}}, "sets.levels"),
+        ({"coverage": 1.2}, "sets.coverage"),
+        ({"grades": ["new", "old"]}, "sets.grades names new, old, but the classes are"),
+    ],
+)
+def test_damaged_sets_are_refused_in_a_sentence(sets: dict, said: str, tmp_path: Path) -> None:
+    folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
+    change(folder / "bundle.json", sets={"coverage": 0.9, "levels": {"image": LIMIT}} | sets)
+    if said:
+        with pytest.raises(InputError, match=said) as caught:
+            load(folder)
+        assert "\n" not in str(caught.value)
+        return
+    bundle = load(folder)
+    is_usable = not sets
+    assert ("prediction_set" in bundle.columns) == is_usable
+    assert ("need 9 independent units to calibrate" in bundle.closing_note) != is_usable
+
+
+def test_sets_that_held_too_little_come_with_a_caution(tmp_path: Path) -> None:
+    folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
+    low = LIMIT | {"coverage_measured": 0.7, "coverage_high": 0.85}
+    change(folder / "bundle.json", sets={"coverage": 0.9, "levels": {"image": low}})
+    assert "held it of only 70 % in the test" in load(folder).closing_note
+
+
+def test_a_bundle_from_before_has_no_sets_and_says_so() -> None:
+    bundle = load(BUNDLES / "classes_of_images" / "bundle")
+    assert "prediction_set" not in bundle.columns
+    assert "published before there were any" in bundle.closing_note
+
+
 def test_reversed_classes_are_noticed(tmp_path: Path) -> None:
     folder = copy_bundle("classes_of_images", tmp_path, sealed=False)
     for path in (folder / "bundle.json", *folder.glob("fold_*.json")):

@@ -36,7 +36,6 @@ def test_what_the_project_asks_for_has_an_effect(study):
         ("rate_capability", {"baselines": ["majority"]}, "'majority' has no effect here"),
         ("rate_capability", {"survey": "experts.csv"}, "evaluate.survey: it has no effect"),
         ("cathode_state", {"baselines": ["winding"]}, "'winding' needs scans of cells"),
-        ("cathode_state", {"coverage": 0.8}, "no effect in a study that predicts classes"),
         ("cathode_state", {"paper_accuracy": "recall"}, "the table paper_classes, which is not"),
     ],
 )  # fmt: skip

@@ -257,7 +257,7 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     for folder in ("one", "two"):
         class_study.compare_arms(pieces, settings, tmp_path / folder)
     names = "comparison paired per_class class_measures confusion misclassified images "
-    names += "reliability survey"
+    names += "reliability sets risk_coverage survey"
     expected = [*[f"{n}.csv" for n in names.split()], "metrics.json", "findings.json"]
     written = sorted(f.name for f in (tmp_path / "one").iterdir())
     assert written == sorted(expected)
@@ -267,7 +267,7 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     assert list(comparison.columns) == COLUMNS
     assert list(dict.fromkeys(comparison["arm"]))[:2] == ["fit", "copy"]
     findings = json.loads((tmp_path / "one" / "findings.json").read_text())
-    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey"}
+    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey", "sets"}
     assert {f["kind"] for f in findings} == kinds
 
     table[:0].to_parquet(baselines)

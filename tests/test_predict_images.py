@@ -284,7 +284,9 @@ def test_external_set_is_scored_by_composition_and_overall(study: Study, tmp_pat
     both = (judged["y_pred"] == judged["y_true"]).mean()
     assert overall.loc["", "accuracy"] == pytest.approx(both, abs=1e-6)
     flat = json.loads((tmp_path / "metrics.json").read_text())
-    assert len(flat) == 3
+    assert len([name for name in flat if name.endswith(".accuracy")]) == 3
+    # 90 % of the sets were to hold the true class; those of random weights hold it more seldom.
+    assert flat["main.external.image.set_coverage"] == overall.loc["", "set_coverage"]
     assert next(iter(flat.values())) == pytest.approx(both, abs=1e-6)
 
 
@@ -310,7 +312,7 @@ def test_help_is_quick_and_says_what_it_does(capsys) -> None:
 
 def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     from batteryscope.planning.layout import open_study
-    from tests.bundled_study import METRICS, make_settings
+    from tests.bundled_study import METRICS, SET_NUMBERS, make_settings
     from tests.small_params import small_study
     from workflow_scripts.bundle_models import main as bundle_models
 
@@ -334,6 +336,10 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     calibration.write_text(json.dumps({"temperature": 1.3, "n_tiles": 9}))
     (layout.comparison / "metrics.json").write_text(json.dumps(METRICS))
     (layout.comparison / "findings.json").write_text(json.dumps([finding]))
+    sets = {"level": "image", "class": "", "coverage_wanted": 0.9, **SET_NUMBERS}
+    sets |= {"low": 0.7, "high": 0.99, "n_calibration": 16, "calibrated_on": "test"}
+    table = pd.DataFrame([sets, sets | {"class": "333_pristine"}]).assign(n_groups=16)
+    table.to_csv(layout.comparison / "sets.csv", index=False)
     [part] = layout.list_fits("main")
     part.parent.mkdir(parents=True)
     part.symlink_to(study.root / "part0")

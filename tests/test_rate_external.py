@@ -18,10 +18,7 @@ from batteryscope.evaluation.regression_external import (
     say_external_coverage,
     score_capacities,
 )
-from batteryscope.evaluation.regression_intervals import (
-    find_grouped_quantile,
-    measure_capacity_intervals,
-)
+from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.planning.check_external import check_external
 
@@ -107,13 +104,13 @@ def test_electrodes_of_the_training_are_refused():
 def test_quantile_gives_every_electrode_the_same_weight():
     one_each = np.arange(1.0, 11.0)
     groups = [f"e{i}" for i in range(10)]
-    assert find_grouped_quantile(one_each, groups, 0.9) == find_conformal_quantile(one_each, 0.9)
+    assert find_conformal_quantile(one_each, 0.9, groups) == find_conformal_quantile(one_each, 0.9)
     # Nine electrodes with one image, one with many large errors: still one of ten.
     scores = np.concatenate([np.arange(1.0, 10.0), np.full(50, 100.0)])
     names = [*groups[:9], *["e9"] * 50]
-    assert find_grouped_quantile(scores, names, 0.8) == 9
-    assert find_grouped_quantile(scores, names, 0.9) == 100
-    assert find_grouped_quantile(np.ones(80), np.repeat(groups[:8], 10), 0.9) == np.inf
+    assert find_conformal_quantile(scores, 0.8, names) == 9
+    assert find_conformal_quantile(scores, 0.9, names) == 100
+    assert find_conformal_quantile(np.ones(80), 0.9, np.repeat(groups[:8], 10)) == np.inf
 
 
 def test_intervals_come_from_test_images_of_other_electrodes():

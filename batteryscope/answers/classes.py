@@ -17,7 +17,7 @@ class Classes(Answer):
 
     monitors = ("val_accuracy", "val_loss")
     others = "numbers"
-    useless = ("coverage",)
+    useless = ()
     bundle_kinds = ("",)
     needs_all_classes = True
 

@@ -1,8 +1,10 @@
 """A labelled data set from elsewhere beside a bundle: does it fit, is it really from elsewhere."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -93,20 +95,33 @@ class ExternalClasses:
         return score_external(judged, manifest, self.bundle.class_labels, self.label_columns)
 
     def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
-        """Return ``<arm>.external.image[.<label column>].accuracy`` → value."""
+        """Return ``<arm>.external.image[.<label column>].accuracy`` → value, and of sets."""
         arm = self.bundle.record.arm
+        names = ["accuracy", *[c for c in scores if str(c).startswith("set_coverage")]]
         return {
-            ".".join([arm, "external", "image", *([t] if t else []), "accuracy"]): round(a, 6)
-            for t, a in _list_overall(scores)[["target", "accuracy"]].itertuples(index=False)
-        }
+            ".".join([arm, "external", "image", *([t] if (t := row["target"]) else []), str(name)]):
+                round(float(row[name]), 6)
+            for row in _list_overall(scores).to_dict("records")
+            for name in names
+            if pd.notna(row[name])
+        }  # fmt: skip
 
     def describe(self, scores: pd.DataFrame) -> list[str]:
         """Say the main numbers in lines for the terminal."""
         return [
             f"{row['target'] or 'all label columns together'}: {100 * row['accuracy']:.1f} % of "
-            f"{row['n']} external images."
+            f"{row['n']} external images{_tell_sets(row, self.bundle.record)}."
             for row in _list_overall(scores).to_dict("records")
         ]
+
+
+def _tell_sets(row: Mapping[Any, Any], record: BundleRecord) -> str:
+    if record.sets is None or pd.isna(row.get("set_coverage", np.nan)):
+        return ""
+    return (
+        f"; {100 * row['set_coverage']:.1f} % of their sets for "
+        f"{100 * record.sets.coverage:g} % hold the true one"
+    )
 
 
 def _list_overall(scores: pd.DataFrame) -> pd.DataFrame:

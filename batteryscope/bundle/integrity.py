@@ -24,7 +24,9 @@ TOLERANCES = {"cpu": 1e-3}
 TOLERANCE_ELSEWHERE = 2e-2
 _MEMBER_COLUMN = re.compile(r"(\w+_)?r\d+_f\d+")
 # They tell of the file, or jump where two networks are almost of one opinion.
-_NOT_COMPARED = {"file", "note", "reason", "seen_in_training", "fold_disagreement"}
+_NOT_COMPARED = {
+    "file", "note", "reason", "seen_in_training", "fold_disagreement", "prediction_set",
+}  # fmt: skip
 
 
 def seal_bundle(folder: Path) -> None:

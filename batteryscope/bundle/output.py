@@ -10,6 +10,7 @@ from typing import Any
 from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_row
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 
 DEFAULT_TABLE = "predictions.csv"
 
@@ -30,6 +31,8 @@ class Summary:
     n_cells: int = 0
     n_cells_rejected: int = 0
     noun: str = "image"
+    n_unsure: int = 0
+    first_set: str = ""
 
     @property
     def of_scans(self) -> bool:
@@ -51,6 +54,9 @@ class Summary:
             self.n_noted += bool(row["note"])
         if is_ok and level != "slice" and "class" in row:
             self.per_class[str(row["class"])] += 1
+            if SET_SEPARATOR in (possible := str(row.get("prediction_set") or "")):
+                self.n_unsure += 1
+                self.first_set = self.first_set or f"{row['file']}: {possible}"
 
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
@@ -66,6 +72,9 @@ class Summary:
             lost = [str(self.n_rejected)]
         lines = [f"{what} predicted."]
         lines += [f"  {name}: {count}" for name, count in sorted(self.per_class.items())]
+        if self.n_unsure:
+            unsure = count_of(self.n_unsure, "cell" if self.of_scans else noun)
+            lines.append(f"  more than one class possible: {unsure} (the first: {self.first_set})")
         if lost:
             lines.append(f"  rejected: {', '.join(lost)} (the first: {self.first_reason})")
         were = "was" if self.n_seen == 1 else "were"

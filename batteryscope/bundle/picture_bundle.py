@@ -51,6 +51,8 @@ class PictureBundle(ABC, Generic[R]):
     """
 
     given: GivenCovariates | None = None
+    # What a user should know of all rows, at the end; "" if nothing.
+    closing_note: str = ""
 
     def __init__(
         self, record: R, training_images: pd.DataFrame, device: torch.device | str = "cpu"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from batteryscope.bundle.ensemble import group_models, predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
+from batteryscope.bundle.prediction_set import caution_of_sets, describe_set, list_set_columns
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.bundle.vote import Verdict, take_vote
 from batteryscope.models.classifier import TileClassifier
@@ -22,6 +23,8 @@ class Bundle(PictureBundle[BundleRecord]):
     ``p_<class>`` are these means, temperature-scaled, ``confidence`` is the highest.
     ``fold_disagreement`` is the share of models whose own verdict differs, ``confidence_sd`` the
     standard deviation of ``confidence`` over the models (both None with a single model).
+    ``prediction_set`` names the possible classes, the likeliest first, and holds the true one of
+    ``set_coverage`` of new images.
     """
 
     def __init__(
@@ -53,7 +56,13 @@ class Bundle(PictureBundle[BundleRecord]):
             *[f"p_{name}" for name in self.record.classes],
             "fold_disagreement",
             "confidence_sd",
+            *list_set_columns(self.record),
         ]
+
+    @property
+    def closing_note(self) -> str:
+        """Why there are no sets of classes, or that they held too little."""
+        return caution_of_sets(self.record)
 
     @property
     def number_columns(self) -> list[str]:
@@ -75,13 +84,15 @@ class Bundle(PictureBundle[BundleRecord]):
 
     def describe(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all tiles of a picture."""
-        return describe_verdict(take_vote(asked, self.record.temperature), self.record)
+        verdict = take_vote(asked, self.record.temperature)
+        return describe_verdict(verdict, self.record) | describe_set(verdict, self.record)
 
     def describe_scan(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all slices; some of these may disagree with the outcome."""
         verdict = take_vote(asked, self.record.temperature)
         agreeing = float((asked.mean(axis=0).argmax(axis=1) == verdict.winner).mean())
-        return describe_verdict(verdict, self.record) | {"slices_agreeing": round(agreeing, DIGITS)}
+        row = describe_verdict(verdict, self.record) | describe_set(verdict, self.record, True)
+        return row | {"slices_agreeing": round(agreeing, DIGITS)}
 
 
 def describe_verdict(verdict: Verdict, record: BundleRecord) -> Row:

@@ -65,6 +65,8 @@ def predict_images(asked: Asked, record: Any) -> None:
     summary = write_rows(asked.out, bundle.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
+    if bundle.closing_note:
+        log.info("%s", bundle.closing_note)
     if drawn := load_function(find_applier(asked.bundle), "draw_beside")(asked.bundle, asked.out):
         log.info("%s", drawn)
     if summary.n_rejected == summary.n_files:

@@ -78,6 +78,8 @@ def predict_folder(
     summary = write_rows(out, list_columns(bundle), rows, noun)
     for line in summary.describe():
         log.info("%s", line)
+    if bundle.closing_note:
+        log.info("%s", bundle.closing_note)
     if summary.n_cells == 0:
         raise InputError(
             f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "

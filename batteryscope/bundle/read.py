@@ -21,6 +21,7 @@ from batteryscope.bundle.integrity import (
 )
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.predict import Bundle
+from batteryscope.bundle.prediction_set import check_sets
 from batteryscope.bundle.record import (
     EXAMPLE_INPUT_FILE,
     EXAMPLE_OUTPUT_FILE,
@@ -78,6 +79,7 @@ def load_bundle(
     record = read_record(folder)
     images = _read_training_images(folder, record.members)
     check_record(folder, record, images)
+    check_sets(folder, record)
     tiles = _draw_tiles(record.preprocess)
     models = [
         fold_batch_norm(

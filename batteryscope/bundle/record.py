@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -26,6 +26,7 @@ LARGEST_JSON_BYTES = 64_000_000
 RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BundleSettings(Settings):
@@ -141,6 +142,47 @@ class PictureRecord(Settings):
     covariates: list[TrainedCovariate] = Field(default=[], exclude_if=lambda value: not value)
 
 
+class SetLimit(Settings):
+    """From where on a class is in the set of possible ones, at one level.
+
+    ``threshold`` is null if ``n_groups`` independent units were too few to calibrate;
+    ``coverage_measured`` is the share of sets of test images that held the true class, with the
+    ends of its 95 % interval, which rests on ``n_measured`` units; null if it was not measured.
+    """
+
+    threshold: Share | None
+    n_groups: NonNegativeInt
+    calibrated_on: Literal["test", "validation"]
+    coverage_measured: Share | None
+    coverage_low: Share | None
+    coverage_high: Share | None
+    n_measured: NonNegativeInt
+    mean_size: Annotated[float, Field(ge=0)] | None
+
+
+class PublishedSets(Settings):
+    """Sets that hold the true class of ``coverage`` of new images, slices and specimens.
+
+    A class is in the set if the probability of all that join before it is at most the threshold
+    (``batteryscope.evaluation.prediction_sets``); ``grades`` is the order of classes that have one.
+    """
+
+    coverage: Annotated[float, Field(gt=0.5, lt=1)]
+    levels: dict[Literal["image", "slice", "specimen"], SetLimit] = Field(min_length=1)
+    grades: list[str] = []
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a set at any level that predictions have."""
+        limits = (self.find_limit(of_scan) for of_scan in (False, True))
+        return any(limit is not None and limit.threshold is not None for limit in limits)
+
+    def find_limit(self, of_scan: bool) -> SetLimit | None:
+        """Return the limit for a scan, or for an image or slice."""
+        single = self.levels.get("image") or self.levels.get("slice")
+        return self.levels.get("specimen") if of_scan else single
+
+
 class BundleRecord(PictureRecord):
     """The whole of bundle.json of models that predict classes."""
 
@@ -150,6 +192,7 @@ class BundleRecord(PictureRecord):
     class_labels: dict[str, dict[str, str]]
     input_px: PositiveInt
     temperature: PositiveFloat
+    sets: PublishedSets | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 R = TypeVar("R", bound=PictureRecord)

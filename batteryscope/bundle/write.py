@@ -16,6 +16,7 @@ from batteryscope.bundle.contents import (
 from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
 from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.prediction_set import read_sets
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import (
     CARD_FILE,
@@ -24,6 +25,7 @@ from batteryscope.bundle.record import (
     BundleRecord,
     BundleSettings,
     Member,
+    PublishedSets,
     write_json,
 )
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
@@ -31,6 +33,7 @@ from batteryscope.core.safe_text import guard_table
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.manifest.frames import read_frames
+from batteryscope.manifest.grades import list_grades
 from batteryscope.planning.layout import PictureLayout
 
 
@@ -55,6 +58,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> BundleRecord:
         read_result(layout.arm(arm).calibration)["temperature"],
         read_result(layout.comparison / "metrics.json"),
         read_result(layout.comparison / "findings.json"),
+        read_sets(layout.comparison / "sets.csv", list_grades(manifest)),
     )
 
 
@@ -69,6 +73,7 @@ def write_bundle(
     temperature: float,
     metrics: Mapping[str, float],
     findings: Sequence[Mapping[str, str]] = (),
+    sets: PublishedSets | None = None,
 ) -> BundleRecord:
     """Write a bundle; the same input gives the same bytes.
 
@@ -91,6 +96,8 @@ def write_bundle(
         are kept.
     findings
         What a reader must know beside the numbers, as ``{kind, text}``.
+    sets
+        Sets of classes beside the answer; None: the bundle gives none.
 
     Raises
     ------
@@ -116,6 +123,7 @@ def write_bundle(
         temperature=temperature,
         members=members,
         covariates=list_trained_covariates(out_dir, members),
+        sets=sets,
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
     flips = description.get("flips_at_test", "none")

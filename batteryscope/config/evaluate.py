@@ -95,7 +95,8 @@ class EvaluateSettings(Settings):
     it has ``targets``. ``survey``: a table (CSV, Excel) with the columns
     ``image, expert, answer`` of a human survey (``image`` is the path within the data set),
     ``survey_format`` how it is written where that cannot be told from it. ``coverage`` is the
-    share of capacities that shall lie in the intervals that are predicted for them.
+    share of numbers that shall lie in the intervals that are predicted for them, and of images
+    whose class shall be in the set of classes that is predicted beside the answer.
     ``grey_levels_at_test``: the trained networks of every strategy are asked about the test tiles
     once more, these treated so instead of by ``model.grey_levels``. Nothing is trained for it,
     and the outcome is told in the comparison alone: a mismatch of training and test.

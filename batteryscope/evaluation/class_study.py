@@ -13,6 +13,7 @@ from batteryscope.evaluation import comparison, verdicts
 from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
 from batteryscope.evaluation.calibration import tabulate_arm_reliability
 from batteryscope.evaluation.class_measures import tabulate_measures
+from batteryscope.evaluation.confidence_study import read_temperature, study_confidence
 from batteryscope.evaluation.covariate_findings import judge_class_covariates, name_covariates
 from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
@@ -71,6 +72,8 @@ class ComparedArms:
     shortcuts, frames, perturbed
         For the shortcut audit: predictions by what may stand in for the class, table of frames,
         predictions of changed tiles. None: there is no audit.
+    calibration
+        Temperature of the main arm; without it votes are as predicted.
     """
 
     manifest: Path
@@ -92,6 +95,7 @@ class ComparedArms:
     shortcuts: Path | None = None
     frames: Path | None = None
     perturbed: Sequence[Path] = ()
+    calibration: Path | None = None
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -130,6 +134,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         shortcuts=layout.shortcuts(plan.main.split) if layout.is_audited else None,
         frames=layout.data.frames,
         perturbed=[layout.mismatched(plan.main.name)] if layout.is_audited else [],
+        calibration=layout.arm(plan.main.name).calibration,
     )
     compare_arms(pieces, plan.settings.evaluate, out)
 
@@ -176,6 +181,17 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
         "paired": pairs,
         "specimens": levels.get("specimen"),  # by vote, with the share of agreeing images
     }
+    sure = study_confidence(
+        predictions[predictions["arm"] == main_arm],
+        judged[judged["arm"] == main_arm],
+        list(dict.fromkeys([level, unit])),
+        manifest,
+        splits.get(main_arm, split),
+        asked.coverage,
+        read_temperature(pieces.calibration),
+    )
+    findings += sure.findings
+    tables |= {"sets": sure.sets, "risk_coverage": sure.risk}
     audit_numbers: dict[str, float | int] = {}
     if pieces.shortcuts is not None:
         found = _audit(pieces, manifest, judged, unit)
@@ -193,7 +209,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     }
     own |= {name: own[arm] for name, arm in bases.items() if arm in own}
     ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
-    metrics = flatten_metrics(table, ratios) | audit_numbers
+    metrics = flatten_metrics(table, ratios) | sure.metrics | audit_numbers
     write_comparison(out, tables, dict(sorted(metrics.items())), findings, SENTENCES)
 
 

@@ -1,5 +1,8 @@
 """The quantile of conformal prediction, and the errors that it is taken of.
 
+One implementation serves classes, quantities of pictures and tables. Libraries (crepes 0.9, MAPIE
+1) have no weights of calibration rows, so that an electrode with ten images would count ten times.
+
 The half-width of an interval is the finite-sample quantile of the scores of calibration samples.
 They are |y_true − y_pred| / |y_pred| where models are trained on a relative error (times |y_pred|
 afterwards), the difference alone, or that of the logarithms (the interval is then from a part to
@@ -9,11 +12,16 @@ a multiple of the prediction).
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batteryscope.evaluation.predictions import FIT
 
-def find_conformal_quantile(scores: ArrayLike, coverage: float) -> float:
-    """Return the score that a new one does not exceed with the given probability.
+
+def find_conformal_quantile(
+    scores: ArrayLike, coverage: float, groups: ArrayLike | None = None
+) -> float:
+    """Return the score that one of a new group does not exceed with the given probability.
 
     Parameters
     ----------
@@ -21,26 +29,55 @@ def find_conformal_quantile(scores: ArrayLike, coverage: float) -> float:
         (n,) scores of calibration rows, none negative.
     coverage
         Wanted probability in (0, 1).
+    groups
+        (n,) what each belongs to, such as an electrode of which there are several images; without
+        it every row is a group of its own.
 
     Returns
     -------
     float
-        The k-th smallest score with k = ceil((n + 1) · coverage); infinite if k > n,
-        because n rows are then too few for this coverage.
+        The quantile of the scores with weight 1/(K + 1) for each of the K groups, shared among its
+        rows, and the rest at infinity (hierarchical conformal prediction, Lee, Barber and Willett
+        2023); infinite if K groups are too few for this coverage. With one row per group the
+        usual k-th smallest score with k = ceil((K + 1) · coverage).
     """
-    ordered = np.sort(np.asarray(scores, dtype=np.float64))
-    rank = count_needed_rank(len(ordered), coverage)
-    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
+    values = np.asarray(scores, dtype=np.float64)
+    names = np.arange(len(values)) if groups is None else np.asarray(groups, str)
+    _, place, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    weights = 1 / (sizes[place] * (len(sizes) + 1))
+    order = np.argsort(values, kind="stable")
+    enough = np.flatnonzero(np.cumsum(weights[order]) >= coverage - 1e-9)
+    return float(values[order][enough[0]]) if len(enough) else float("inf")
+
+
+def find_cross_quantiles(
+    known: pd.DataFrame, asked: pd.DataFrame, coverage: float
+) -> NDArray[np.float64]:
+    """Return for every asked row the quantile of scores that it took no part in.
+
+    Rows of a fit are judged by the calibration rows of all groups that the fit does not test
+    (cross-conformal prediction, Vovk 2015): by those of other folds, or of the validation part.
+
+    Parameters
+    ----------
+    known
+        ``score, group`` of calibration rows.
+    asked
+        ``group, repeat, fold`` of test rows.
+    coverage
+        Wanted probability in (0, 1).
+    """
+    scores, groups = known["score"].to_numpy(np.float64), known["group"].to_numpy(str)
+    quantiles = np.full(len(asked), np.nan)
+    for rows in asked.groupby(FIT).indices.values():
+        others = ~np.isin(groups, asked["group"].to_numpy(str)[rows])
+        quantiles[rows] = find_conformal_quantile(scores[others], coverage, groups[others])
+    return quantiles
 
 
 def count_needed_rows(coverage: float) -> int:
-    """Return the smallest number of calibration rows that gives a finite interval."""
+    """Return the smallest number of calibration groups that gives a finite quantile."""
     return int(np.ceil(coverage / (1 - coverage) - 1e-9))
-
-
-def count_needed_rank(n: int, coverage: float) -> int:
-    """Return ceil((n + 1) · coverage), unharmed by the rounding of the product."""
-    return int(np.ceil((n + 1) * coverage - 1e-9))
 
 
 IntervalKind = Literal["relative", "absolute", "ratio"]

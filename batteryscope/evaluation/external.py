@@ -1,11 +1,16 @@
 """Score predictions for a data set of elsewhere, whose labels need not be the model's."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.metrics import find_wilson_interval
+from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
+
+SETS = "prediction_set"
 
 
 def score_external(
@@ -19,7 +24,7 @@ def score_external(
     Parameters
     ----------
     predictions
-        One row per image with ``sample_id, y_pred``.
+        One row per image with ``sample_id, y_pred`` and perhaps ``prediction_set``.
     labels
         The external manifest: ``sample_id``, any of the label columns, perhaps ``class``.
         A column that is absent or empty is not scored. Values that the model never met
@@ -36,7 +41,10 @@ def score_external(
         label column, or "" for all scored columns together; ``low`` and ``high`` are the
         95 % Wilson interval; ``n`` counts images. ``accuracy_known`` leaves out the images
         whose true value the model does not know and therefore cannot get right. ``group``
-        is "" for all images, then each class of the external set.
+        is "" for all images, then each class of the external set. Where predictions have sets of
+        classes, ``set_coverage`` of these ``n_known`` images is the share whose set holds a class
+        with the true labels, with its 95 % Wilson interval, and ``mean_set_size`` that of the
+        sets.
 
     Raises
     ------
@@ -49,7 +57,8 @@ def score_external(
             f"The external data set has none of the label columns {', '.join(label_columns)}; "
             f"found {', '.join(labels.columns)}. Name its columns as in the study."
         )
-    predicted = predictions[["sample_id", "y_pred"]].drop_duplicates("sample_id")
+    told = [c for c in ("sample_id", "y_pred", SETS) if c in predictions]
+    predicted = predictions[told].drop_duplicates("sample_id")
     if unknown := sorted(set(predicted["y_pred"]) - set(class_labels.index)):
         raise InputError(
             f"The predictions name the class '{unknown[0]}', which the model lacks (it has "
@@ -74,6 +83,7 @@ def score_external(
         right[column] = both[column] == both["y_pred"].map(values)
         known[column] = both[column].isin(set(values))
         labelled[column] = both[column].notna()
+    sets = _list_labels(both, class_labels)
     targets = ["", *columns] if len(columns) > 1 else [""]
     names = both["class"] if "class" in both.columns else pd.Series("", index=both.index)
     groups = ["", *sorted(set(names.dropna()) - {""})]
@@ -101,6 +111,33 @@ def score_external(
                     "n": n,
                     "accuracy_known": float(hits[knows].mean()) if knows.any() else float("nan"),
                     "n_known": int(knows.sum()),
+                    **_measure_sets(both[used][scored][knows], sets),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _list_labels(both: pd.DataFrame, class_labels: pd.DataFrame) -> "pd.Series[Any] | None":
+    """Return the labels of all classes in the set of each image; None without sets."""
+    if SETS not in both or both[SETS].fillna("").eq("").any():
+        return None
+    labels = class_labels.assign(**{str(class_labels.index.name or "class"): class_labels.index})
+    return both[SETS].map(lambda text: labels.loc[text.split(SET_SEPARATOR)])
+
+
+def _measure_sets(truth: pd.DataFrame, sets: "pd.Series[Any] | None") -> dict[str, float]:
+    if sets is None or truth.empty:
+        return {}
+    own = sets[truth.index]
+    held = [
+        bool((possible[list(truth.columns)] == row).all(axis=1).any())
+        for possible, (_, row) in zip(own, truth.iterrows(), strict=True)
+    ]
+    share = float(np.mean(held))
+    low, high = find_wilson_interval(share, len(held))
+    return {
+        "set_coverage": share,
+        "set_coverage_low": low,
+        "set_coverage_high": high,
+        "mean_set_size": float(own.map(len).mean()),
+    }

@@ -19,10 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.conformal import score_errors, span_interval
+from batteryscope.evaluation.conformal import (
+    find_conformal_quantile,
+    find_cross_quantiles,
+    score_errors,
+    span_interval,
+)
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT
 
@@ -39,33 +44,6 @@ class CapacityIntervals(NamedTuple):
 
     by_target: pd.DataFrame
     by_class: pd.DataFrame
-
-
-def find_grouped_quantile(scores: ArrayLike, groups: ArrayLike, coverage: float) -> float:
-    """Return the score that one of a new group does not exceed with the given probability.
-
-    Parameters
-    ----------
-    scores
-        (n,) scores of calibration images, none negative.
-    groups
-        (n,) the electrode of each.
-    coverage
-        Wanted probability in (0, 1).
-
-    Returns
-    -------
-    float
-        The quantile of the scores with weight 1/(K + 1) for each of the K groups, shared among its
-        images, and the rest at infinity; infinite if K groups are too few for this coverage.
-        With one image per group the usual finite-sample quantile.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    _, place, sizes = np.unique(np.asarray(groups, str), return_inverse=True, return_counts=True)
-    weights = 1 / (sizes[place] * (len(sizes) + 1))
-    order = np.argsort(values, kind="stable")
-    enough = np.flatnonzero(np.cumsum(weights[order]) >= coverage - 1e-9)
-    return float(values[order][enough[0]]) if len(enough) else float("inf")
 
 
 def measure_capacity_intervals(
@@ -104,10 +82,10 @@ def measure_capacity_intervals(
     """
     rows: list[dict[str, object]] = []
     parts = []
-    for arm, target, group, known, test in _list_calibrations(images, straddling, quantities):
-        inside = _find_inside(known, test, group, coverage)
-        parts.append(test[["class"]].assign(arm=arm, group=test[group], inside=inside))
-        width = find_grouped_quantile(known["score"], known[group], coverage)
+    for arm, target, known, test in _list_calibrations(images, straddling, quantities):
+        inside = _find_inside(known, test, coverage)
+        parts.append(test[["class", "group"]].assign(arm=arm, inside=inside))
+        width = find_conformal_quantile(known["score"], coverage, known["group"])
         kind = find_quantity(target, quantities).interval
         low, high = span_interval(kind, width, test["y_pred"])
         rows.append(
@@ -118,7 +96,7 @@ def measure_capacity_intervals(
                 f"{kind}_half_width": width,
                 "mean_half_width": float((high - low).mean()) / 2,
                 "n_calibration": len(known),
-                "n_groups": known[group].nunique(),
+                "n_groups": known["group"].nunique(),
                 "coverage_measured": float(inside.mean()),
                 "n_test": len(test),
             }
@@ -142,31 +120,23 @@ def _average_classes(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _list_calibrations(
     images: pd.DataFrame, straddling: Collection[str], quantities: Sequence[Quantity]
-) -> Iterator[tuple[str, str, str, pd.DataFrame, pd.DataFrame]]:
-    """Arm, target, column of the groups, images to calibrate with, and test images."""
-    known_group = images["specimen_id"].fillna(images["sample_id"])
-    grouped = images.assign(specimen_id=known_group).groupby(["arm", "target"], sort=False)
-    for (arm, target), rows in grouped:
+) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
+    """Arm, target, images to calibrate with, and test images, all with ``score`` and ``group``."""
+    specimen = images["specimen_id"].fillna(images["sample_id"])
+    own = specimen.mask(images["arm"].isin(straddling), images["sample_id"])
+    for (arm, target), rows in images.assign(group=own).groupby(["arm", "target"], sort=False):
         kind = find_quantity(str(target), quantities).interval
         part = rows.assign(score=score_errors(kind, rows["y_true"], rows["y_pred"]))
         test = part[part["role"] == "test"]
         single = test.groupby(FIT).ngroups == 1
         known = part[part["role"] == "validation"] if single else test
         if not known.empty and not test.empty:
-            group = "sample_id" if arm in straddling else "specimen_id"
-            yield str(arm), str(target), group, known, test
+            yield str(arm), str(target), known, test
 
 
-def _find_inside(
-    known: pd.DataFrame, test: pd.DataFrame, group: str, coverage: float
-) -> NDArray[np.float64]:
+def _find_inside(known: pd.DataFrame, test: pd.DataFrame, coverage: float) -> NDArray[np.float64]:
     """Whether every test image lies inside (1) or not (0); NaN if groups are too few."""
-    scores, groups = known["score"].to_numpy(), known[group].to_numpy(str)
-    inside = pd.Series(np.nan, index=test.index)
-    for _, asked in test.groupby(FIT):
-        others = ~np.isin(groups, asked[group].to_numpy(str))
-        width = find_grouped_quantile(scores[others], groups[others], coverage)
-        if not np.isfinite(width):
-            return np.full(len(test), np.nan)
-        inside[asked.index] = (asked["score"] <= width).astype(float)
-    return np.asarray(inside, dtype=np.float64)
+    widths = find_cross_quantiles(known, test, coverage)
+    if not np.isfinite(widths).all():
+        return np.full(len(test), np.nan)
+    return np.asarray(test["score"] <= widths, dtype=np.float64)

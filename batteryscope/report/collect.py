@@ -23,6 +23,7 @@ COPIED = (
     "specimens.csv", "confusion.csv", "misclassified.csv",
     "images.csv", "reliability.csv", "findings.json", "survey.csv",
     "shortcuts.csv", "confounding.csv", "confounding_counts.csv",
+    "sets.csv", "risk_coverage.csv",
 )  # fmt: skip
 
 
@@ -96,6 +97,8 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         shortcuts=read_table(layout.comparison / "shortcuts.csv"),
         confounding=read_table(layout.comparison / "confounding.csv"),
         confounding_counts=read_table(layout.comparison / "confounding_counts.csv"),
+        sets=read_table(layout.comparison / "sets.csv"),
+        risk=read_table(layout.comparison / "risk_coverage.csv"),
         cells=read_table(tiles / "cells.csv"),
         files=files,
         data_hash=_identify_data(layout.data.summary, manifest),

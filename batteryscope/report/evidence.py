@@ -89,6 +89,8 @@ class StudyEvidence:
     shortcuts: pd.DataFrame | None = None
     confounding: pd.DataFrame | None = None
     confounding_counts: pd.DataFrame | None = None
+    sets: pd.DataFrame | None = None
+    risk: pd.DataFrame | None = None
     cells: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""

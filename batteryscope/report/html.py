@@ -22,6 +22,7 @@ from batteryscope.report import (
     results,
     same_tiles,
     shortcuts,
+    sure_answers,
     words,
 )
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
@@ -91,6 +92,10 @@ def render_report(
             for f in evidence.findings or ()
         ],
         "shortcuts": shortcuts.show_shortcuts(evidence),
+        "sets": sure_answers.show_sets(evidence),
+        "sets_text": sure_answers.tell_sets(evidence),
+        "risk": sure_answers.show_risk(evidence),
+        "risk_text": sure_answers.tell_risk(evidence),
         "comparison": results.show_comparison(evidence),
         "paper": results.show_paper(evidence),
         "classes": class_tables.show_classes(evidence, headline),

@@ -21,6 +21,7 @@ from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.shortcuts import show_shortcut_picture
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
+from batteryscope.report.sure_answers import show_risk_picture
 from batteryscope.report.tables import (
     LEVEL_NAMES,
     as_fraction,
@@ -51,8 +52,8 @@ def draw_pictures(
     -------
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
-        ``misclassified``, ``reliability``, ``class_sizes``, ``shortcuts``, ``survey``,
-        ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
+        ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``, ``shortcuts``,
+        ``survey``, ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
     """
     shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
@@ -63,6 +64,7 @@ def draw_pictures(
         lambda: draw_same_tiles(evidence),
         lambda: _misclassified(evidence),
         lambda: _reliability(evidence),
+        lambda: show_risk_picture(evidence),
         lambda: _class_sizes(evidence),
         lambda: show_shortcut_picture(evidence),
         lambda: _survey(evidence, headline),

@@ -175,7 +175,7 @@ def show_survey(survey: pd.DataFrame | None) -> ShownTable | None:
 
 def _is_share(name: str) -> bool:
     return name in ("low", "high") or any(
-        part in name for part in ("accuracy", "f1", "precision", "recall", "jaccard")
+        part in name for part in ("accuracy", "f1", "precision", "recall", "jaccard", "coverage")
     )
 
 

@@ -49,6 +49,7 @@ FINDING_TITLES = {
     "single_fold": "Trained once",
     "single_fit": "Trained once",
     "calibration": "Calibration",
+    "sets": "Sets of classes",
     "survey": "Experts",
     "external": "External data",
     "pairs": "The strategies beside each other",
