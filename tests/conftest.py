@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -59,7 +62,9 @@ class Sandbox:
         for name in CODE:
             source = ROOT / name
             if source.is_dir():
-                ignore = shutil.ignore_patterns("__pycache__")
+                # Compiled modules come along, which every sandbox would compile anew; not those
+                # that another process of the tests is just writing.
+                ignore = shutil.ignore_patterns("*.pyc.*")
                 shutil.copytree(source, root / name, symlinks=True, ignore=ignore)
             else:
                 shutil.copy(source, root / name)
@@ -74,15 +79,10 @@ class Sandbox:
 
     def run(self, *command: str, check: bool = True, **environment: str):
         """Run a command as a user of the project would; stdout and stderr come back together."""
-        variables = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
-            **find_fork_server(),
-        }
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=variables | environment,
+            env=self.variables | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -92,6 +92,27 @@ class Sandbox:
         if check:
             assert done.returncode == 0, done.stdout[-6000:]
         return done
+
+    def start_command(self, *command: str, **environment: str) -> subprocess.Popen:
+        """Start a command in a process group of its own, to be killed."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.variables | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a command."""
+        return os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
+            **find_fork_server(),
+        }
 
     def snakemake(self, *arguments: str, check: bool = True, **environment: str):
         return self.run("snakemake", *arguments, check=check, **environment)
@@ -105,6 +126,18 @@ class Sandbox:
             if len(words) == 2 and words[1].isdigit() and words[0] != "total":
                 counts[words[0]] = int(words[1])
         return counts
+
+
+def wait_for_program(started_by: int, program: str, timeout_s: float = 240) -> psutil.Process:
+    """Wait until a program whose command line holds a word is at work, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        for child in psutil.Process(started_by).children(recursive=True):
+            with suppress(psutil.Error):  # it has just ended
+                if "python" in child.name() and program in " ".join(child.cmdline()):
+                    return child
+        time.sleep(0.05)
+    raise AssertionError(f"{program} did not begin")
 
 
 def pytest_configure(config):

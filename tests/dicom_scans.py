@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 SCAN: NDArray[np.uint16] = np.random.default_rng(4).integers(0, 4000, (6, 12, 9)).astype(np.uint16)
@@ -57,6 +58,14 @@ def write_series(
         change(dataset, i)
         name = f"IM{i + 1}.dcm" if names is None else names[i]
         dataset.save_as(folder / name, enforce_file_format=True)
+
+
+def write_packed(path: Path, syntax: UID, frame: bytes) -> None:
+    """Write the first slice as a file whose pixels are a compressed frame."""
+    dataset = make_slice(SCAN[0], 1, 0.0)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([frame])
+    dataset.save_as(path, enforce_file_format=True)
 
 
 def write_enhanced(

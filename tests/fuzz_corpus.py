@@ -137,7 +137,8 @@ def open_model(path: Path) -> str:
 
 def list_corpus() -> dict[str, Kind]:
     """Return name → kind of everything that is damaged."""
-    from tests.picture_corpus import CASES, FRAME
+    from tests.picture_corpus import CASES
+    from tests.picture_writers import FRAME
 
     corpus = {name: Kind(case.write, read_picture_or_scan) for name, case in CASES.items()}
     corpus |= {name: Kind(write, read_picture_or_scan) for name, write in _list_scans().items()}
@@ -168,7 +169,7 @@ def _write_beside(text: str) -> Callable[[Path], object]:
     def write(path: Path) -> None:
         from PIL import Image
 
-        from tests.picture_corpus import FRAME
+        from tests.picture_writers import FRAME
 
         path.mkdir()
         Image.fromarray(FRAME).save(path / "a.png")
@@ -218,9 +219,11 @@ def _list_tables() -> dict[str, Callable[[Path], object]]:
 
 
 def _list_scans() -> dict[str, Callable[[Path], object]]:
+    import imagecodecs
     import tifffile
+    from pydicom.uid import HTJ2KLossless, JPEGLosslessSV1, JPEGLSLossless
 
-    from tests.dicom_scans import write_enhanced
+    from tests.dicom_scans import SCAN, write_enhanced, write_packed
     from tests.test_readers_volumes import write_dicom, write_isq, write_zarr
 
     scan = np.random.default_rng(3).integers(0, 4000, (4, 20, 24), dtype=np.uint16)
@@ -237,6 +240,13 @@ def _list_scans() -> dict[str, Callable[[Path], object]]:
         "scan.npy": lambda p: np.save(p, scan),
         "cell.isq": lambda p: write_isq(p, small),
         "frames.dcm": lambda p: write_enhanced(p, [0.2, 0.0, 0.1]),
+        "jpegls.dcm": lambda p: write_packed(p, JPEGLSLossless, imagecodecs.jpegls_encode(SCAN[0])),
+        "lossless.dcm": lambda p: write_packed(
+            p, JPEGLosslessSV1, imagecodecs.jpeg8_encode(SCAN[0], lossless=True, bitspersample=16)
+        ),
+        "htj2k.dcm": lambda p: write_packed(
+            p, HTJ2KLossless, imagecodecs.htj2k_encode(SCAN[0], reversible=True)
+        ),
         "series": lambda p: write_dicom(p, [0.0, 0.1, 0.2]),
         "store.zarr": write_zarr,
     }

@@ -18,7 +18,8 @@ from batteryscope.manifest.reading import PICTURES as PICTURES_READ
 from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes
 from tests.dicom_scans import write_series
-from tests.picture_corpus import CASES, store_turned
+from tests.picture_corpus import CASES
+from tests.picture_writers import store_turned
 from tests.raw_tiff import pack_bits, write_raw_tiff
 
 PICTURES: dict[str, Any] = {"name": "x", "path": "x", "labels": {}}

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from batteryscope.errors import InputError
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import read_picture, read_size
-from batteryscope.readers.volumes import open_volume
-from tests.picture_corpus import CASES, READERS, Case
+from batteryscope.readers.volumes import find_volumes, open_volume
+from tests.picture_corpus import CASES
+from tests.picture_writers import READERS, Case
 
 READ = {name: case for name, case in CASES.items() if not case.refused}
 REFUSED = {name: case for name, case in CASES.items() if case.refused}
@@ -121,6 +123,31 @@ def test_no_axis_is_dropped(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "q.tif", np.zeros((2, 5, 12, 20), np.uint8))
     with pytest.raises(PictureError, match="has 2 along axis Q, 5 along axis Q"):
         open_volume(tmp_path / "q.tif")
+
+
+@pytest.mark.parametrize("how", [{"tile": (16, 32)}, {"byteorder": ">"}])
+def test_floats_are_read_with_their_predictor(tmp_path: Path, how: dict) -> None:
+    scan = np.random.default_rng(4).normal(size=(2, 40, 56)).astype(np.float32)
+    for z, levels in enumerate(scan):
+        path = tmp_path / f"s_{z}.tif"
+        tifffile.imwrite(path, levels, compression="zlib", predictor=3, metadata=None, **how)
+    np.testing.assert_array_equal(open_volume(tmp_path).read_slice(1), scan[1])
+
+
+def test_two_scans_in_one_file_are_refused(tmp_path: Path) -> None:
+    scan = np.random.default_rng(2).integers(0, 255, (3, 12, 20), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as file:
+        for part in (scan, scan[:2]):
+            file.write(part, metadata={"axes": "ZYX"}, photometric="minisblack")
+    with pytest.raises(PictureError, match="holds 2 series of pages; export each into a file"):
+        open_volume(tmp_path / "two.ome.tif")
+
+
+def test_a_folder_of_other_scans_says_what_lies_there(tmp_path: Path) -> None:
+    (tmp_path / "cell.nrrd").write_bytes(b"NRRD0004\ntype: uint16\n")
+    (tmp_path / "cell.raw").write_bytes(bytes(100))
+    with pytest.raises(InputError, match=r"holds no scan \(2 other files, such as cell\.nrrd\); "):
+        find_volumes(tmp_path)
 
 
 def test_channels_are_no_slices(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from pydicom import uid
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_presentation_lut, pixel_array
 
 from batteryscope.readers.picture import PictureError
@@ -87,12 +90,90 @@ def test_palettes_are_looked_up(tmp_path: Path, bits: int, step: int) -> None:
     np.testing.assert_array_equal(open_volume(tmp_path / "d").read_slice(5), greys[scan[5]])
 
 
+def pack_jpeg(pixels: np.ndarray, bits: int, **how: Any) -> bytes:
+    """JPEG whose components stay as they are."""
+    models = {"colorspace": "RGB", "outcolorspace": "RGB"} if pixels.ndim == 3 else {}
+    return imagecodecs.jpeg8_encode(pixels, bitspersample=bits, **models, **how)
+
+
+def pack_lossless(pixels: np.ndarray, bits: int) -> bytes:
+    return pack_jpeg(pixels, bits, lossless=True, predictor=1)
+
+
+PACKED = {  # how a frame is packed, and by how much it may differ then
+    "JPEGLSLossless": (lambda p, _: imagecodecs.jpegls_encode(p), 0),
+    "JPEGLSNearLossless": (lambda p, _: imagecodecs.jpegls_encode(p, 2), 2),
+    "JPEGLossless": (pack_lossless, 0),
+    "JPEGLosslessSV1": (pack_lossless, 0),
+    "JPEGExtended12Bit": (lambda p, bits: pack_jpeg(p, bits, level=100), 2),
+    "HTJ2KLossless": (lambda p, _: imagecodecs.htj2k_encode(p, reversible=True), 0),
+    "HTJ2KLosslessRPCL": (lambda p, _: imagecodecs.htj2k_encode(p, reversible=True), 0),
+    "HTJ2K": (lambda p, _: imagecodecs.htj2k_encode(p, reversible=True), 0),
+    "JPEG2000Lossless": (
+        lambda p, _: imagecodecs.jpeg2k_encode(p, reversible=True, codecformat="J2K"),
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["8", "12", "16", "16 signed", "13 signed", "8 colours"])
+@pytest.mark.parametrize("syntax", PACKED)
+def test_compressions_agree(tmp_path: Path, syntax: str, kind: str) -> None:
+    bits, (pack, tolerance) = int(kind.split()[0]), PACKED[syntax]
+    if syntax == "JPEGExtended12Bit" and kind not in ("8", "12"):
+        pytest.skip("this compression has at most 12 bits and no sign")
+    scan: np.ndarray = SCAN[:2] if bits > 8 else (SCAN[:2] >> 4).astype(np.uint8)
+    if "signed" in kind:
+        scan = scan.astype(np.int16) - 2000
+    if "colours" in kind:
+        scan = np.random.default_rng(1).integers(0, 255, (2, 12, 9, 3), dtype=np.uint8)
+    if kind == "8 colours" and "J2K" in syntax:
+        tolerance = 1  # its own colours are those of the screen, give or take
+
+    def mark(dataset: Any, i: int) -> None:
+        stored = scan[i]
+        if "signed" in kind:
+            stored = stored.view(np.uint16)
+        if bits == 13 and pack is pack_lossless:  # which does not store what lies above the sign
+            stored = stored & np.uint16(2**13 - 1)
+        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+        dataset.file_meta.TransferSyntaxUID = getattr(uid, syntax)
+        dataset.PixelData = encapsulate([pack(stored, bits)])
+
+    write_series(tmp_path / "d", scan, change=mark)
+    volume = open_volume(tmp_path / "d")
+    expected = scan[1] if scan.ndim == 3 else to_luminance(scan[1])
+    assert volume.dtype == expected.dtype
+    assert np.abs(volume.read_slice(1).astype(int) - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLSLossless", "JPEGLossless", "HTJ2KLossless"])
+def test_a_compressed_frame_of_another_size_is_a_sentence(tmp_path: Path, syntax: str) -> None:
+    pack, _ = PACKED[syntax]
+
+    def mark(dataset: Any, i: int) -> None:
+        dataset.file_meta.TransferSyntaxUID = getattr(uid, syntax)
+        dataset.PixelData = encapsulate([pack(np.pad(SCAN[i], 2), 16)])
+
+    write_series(tmp_path / "d", SCAN[:2], change=mark)
+    with pytest.raises(PictureError, match=r"cannot be decoded .*shape=\(16, 13\).* export it"):
+        open_volume(tmp_path / "d")
+
+
+def test_films_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    def mark(dataset: Any, i: int) -> None:
+        dataset.file_meta.TransferSyntaxUID = uid.MPEG4HP41
+        dataset.PixelData = encapsulate([bytes(64)])
+
+    write_series(tmp_path / "d", SCAN[:2], change=mark)
+    with pytest.raises(PictureError, match=r"MPEG-4 .* is not supported\); export it again"):
+        open_volume(tmp_path / "d")
+
+
 @pytest.mark.parametrize(
     "syntax", ["ExplicitVRBigEndian", "RLELossless", "DeflatedExplicitVRLittleEndian"]
 )
 def test_transfer_syntaxes_agree(tmp_path: Path, syntax: str) -> None:
-    from pydicom import uid
-
     folder = tmp_path / "d"
     folder.mkdir()
     for i, pixels in enumerate(SCAN):

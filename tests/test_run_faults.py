@@ -5,13 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from contextlib import suppress
 
 import psutil
 import pytest
 
-from tests.conftest import Sandbox
+from tests.conftest import Sandbox, wait_for_program
 from tests.small_params import small_params, small_study
 from tests.stub_programs import PAUSE, write_stub
 
@@ -37,25 +35,8 @@ class StubbedSandbox:
 
     def start(self, seconds: float) -> subprocess.Popen:
         """Start a run whose programs take so long, in a process group of its own."""
-        return subprocess.Popen(
-            ["snakemake", *COMMAND],
-            cwd=self.root,
-            env=os.environ | {"PATH": self.path, PAUSE: str(seconds)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def wait_for_job(self, process: subprocess.Popen) -> psutil.Process:
-        """Wait until a program is at work, and return it."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                with suppress(psutil.Error):  # it has just ended
-                    if "stub_programs.py" in " ".join(child.cmdline()):
-                        return child
-            time.sleep(0.05)
-        raise AssertionError("no job began")
+        environment = {"PATH": self.path, PAUSE: str(seconds)}
+        return self.box.start_command("snakemake", *COMMAND, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +91,7 @@ def test_run_that_leaves_a_gap_does_not_end_well(stubbed):
 def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
     stubbed.forget_report()
     process = stubbed.start(seconds=60)
-    job = stubbed.wait_for_job(process)
+    job = wait_for_program(process.pid, "stub_programs.py")
     # What this run is about to write is not taken for damaged by the next.
     noted = json.loads((stubbed.root / "work" / "digests.json").read_text())
     assert "work/check/comparison" in noted

@@ -200,6 +200,36 @@ def test_parquet_and_other_files(tmp_path):
         read(tmp_path, "material,Comma Gap (µm),speed,loading\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"<html><table><tr><td>material</td></tr></table>", "a web page, .*save it as .xlsx or"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "XML, .*save it as .xlsx or CSV"),
+        (b"%PDF-1.4\n%\xe2\xe3\n", "this is a PDF file, no table"),
+        (b"\x1f\x8b\x08\0abc", r"a packed file \(gzip\), no table"),
+        (b"{\\rtf1 material}", "this is RTF text, no table"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, content, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read(tmp_path, content, name="export.xls")
+
+
+def test_a_quotation_mark_that_is_never_closed_loses_no_rows_silently(tmp_path):
+    rows = "material,Comma Gap (µm),speed,loading\ngraphite,100,1,2\n"
+    with pytest.raises(InputError, match=r"opens a cell in line 3 is never closed"):
+        read(tmp_path, rows + '"graphite,200,1,2\ngraphite,300,1,2\n')
+    # Over several lines, doubled, or in the middle of a cell it is what it says.
+    rows += '"of two\nlines",200,1,2\n"3"" disc",300,1,2\n3" disc,400,1,2'
+    assert read(tmp_path, rows)["comma_gap_um"].tolist() == ["100", "200", "300", "400"]
+    assert read(tmp_path, rows)["comma_gap_um"].index.tolist() == [2, 3, 5, 6]
+
+
+def test_characters_that_nobody_sees_are_no_part_of_a_title(tmp_path):
+    text = "\ufeff\ufeffmaterial\u200b,Comma Gap\u00a0(µm),spe\u00aded,loading\ngraphite,100,1,2\n"
+    assert read(tmp_path, text)["speed"].tolist() == ["1"]
+
+
 def test_wrong_headers_of_a_file(tmp_path):
     text = "material,Comma Gap (µm),speed,loading\ngraphite,100,1,2\n"
     with pytest.raises(ConfigError, match="unknown column 'laoding'; did you mean 'loading'"):

@@ -1,12 +1,13 @@
 """JPEG, PNG and BMP pictures, decoded by Pillow."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import BmpImagePlugin, ImageFile, ImagePalette, JpegImagePlugin, PngImagePlugin
 
 from batteryscope.readers.picture import (
     AcquisitionMetadata,
@@ -26,6 +27,7 @@ _CLASSES: dict[str, Any] = {
 }
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "BMP": b""}
 _MARKER_WITHIN_BYTES = 64
+_JPEG_LS, _JPEG_LS_WITHIN_BYTES = b"\xff\xf7", 64  # its start of frame, behind a header at most
 _ORIENTATION = 274  # EXIF
 _USUAL_GAMMA = 0.05  # as near as this is the same, for libpng too
 _LATE_EXIF_WITHIN_BYTES = 100_000
@@ -45,6 +47,9 @@ def _open(path: Path, name: str) -> Iterator[ImageFile.ImageFile]:
         if isinstance(error, OSError) and error.errno is not None:
             detail = f"cannot be opened ({error.strerror}); check the file's permissions."
             raise PictureError(path, "unreadable", detail) from None
+        if other := _name_other_kind(path, name, str(error)):
+            detail = f"{other}, which is not read; save it as PNG or TIFF."
+            raise PictureError(path, "unsupported", detail) from None
         if _is_cut_off(path, name):
             detail = (
                 f"this {name} file ends too early ({path.stat().st_size} bytes); copy it again."
@@ -52,6 +57,18 @@ def _open(path: Path, name: str) -> Iterator[ImageFile.ImageFile]:
             raise PictureError(path, "truncated", detail) from None
         detail = f"this {name} file is damaged ({error}); replace it."
         raise PictureError(path, "unreadable", detail) from None
+
+
+def _name_other_kind(path: Path, name: str, error: str) -> str:
+    """Say which kind of a format Pillow does not decode; "" if that is not what went wrong."""
+    if name == "BMP" and error.startswith("Unsupported BMP"):
+        return f"is a BMP picture of a rare kind ({error.removeprefix('Unsupported BMP ')})"
+    if name != "JPEG":
+        return ""
+    if deep := re.fullmatch(r"cannot handle (\d+)-bit layers", error):
+        return f"is a JPEG picture of {deep[1]} bits"
+    with path.open("rb") as stream:
+        return "is a JPEG-LS picture" if _JPEG_LS in stream.read(_JPEG_LS_WITHIN_BYTES) else ""
 
 
 def _is_cut_off(path: Path, name: str) -> bool:
@@ -106,6 +123,8 @@ def _find_gamma(image: ImageFile.ImageFile) -> str:
 
 def _decode_stored(path: Path, name: str, image: ImageFile.ImageFile) -> Any:
     """Return grey or colours as they lie in the file."""
+    if name == "BMP":
+        _keep_indices(path, image)
     raw_mode = str(image.tile[0][3]) if image.tile else ""
     if name == "PNG" and ";16B" in raw_mode and image.mode != "I;16":
         return _decode_deep_png(path)
@@ -117,6 +136,27 @@ def _decode_stored(path: Path, name: str, image: ImageFile.ImageFile) -> Any:
     if image.mode in ("1", "LA"):
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB"))  # palette, alpha, CMYK
+
+
+def _keep_indices(path: Path, image: ImageFile.ImageFile) -> None:
+    """Let Pillow unpack the indices of a BMP file whose palette is a ramp of grey.
+
+    It takes them for grey levels, of 8 bits each (palettes from 0 in steps of 1) or of 1 bit (black
+    and white), however many bits they have in the file.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(30)
+    place = 24 if head[14] == 12 else 28  # after the length of the header (OS/2, Windows)
+    bits = int.from_bytes(head[place : place + 2], "little")
+    if image.mode not in ("1", "L") or bits == {"1": 1, "L": 8}[image.mode]:
+        return
+    ramp = (0, 255) if image.mode == "1" else range(2**bits)
+    image.palette = ImagePalette.raw("RGB", bytes(level for level in ramp for _ in "RGB"))
+    image._mode = "P"
+    tile = image.tile[0]
+    if tile.codec_name == "raw":  # run lengths are unpacked to whole bytes
+        raw_mode = "P" if bits == 8 else f"P;{bits}"
+        image.tile = [tile._replace(args=(raw_mode, *tile.args[1:]))]
 
 
 def _decode_deep_png(path: Path) -> Any:

@@ -22,6 +22,12 @@ from batteryscope.readers.tiff import TIFF
 
 FORMATS: tuple[PictureFormat, ...] = (JPEG, PNG, BMP, TIFF)
 FORMAT_OF_SUFFIX = {suffix: entry for entry in FORMATS for suffix in entry.suffixes}
+# What people rename: where in the first 16 bytes a mark stands, and the kind that it tells.
+_OTHER_KINDS = (
+    (0, b"GIF8", "GIF"), (8, b"WEBP", "WebP"), (4, b"ftypavi", "AVIF"), (4, b"ftyp", "HEIC"),
+    (4, b"JXL ", "JPEG XL"), (0, b"\xff\x0a", "JPEG XL"), (4, b"jP  ", "JPEG 2000"),
+    (0, b"%PDF", "PDF"),
+)  # fmt: skip
 SUFFIXES = tuple(sorted(FORMAT_OF_SUFFIX))
 
 
@@ -185,4 +191,8 @@ def _recognise(path: Path) -> PictureFormat:
             f"this {suffix_format.name} file ends too early ({len(start)} bytes); copy it again."
         )
         raise PictureError(path, "truncated", detail)
+    other = next((name for place, mark, name in _OTHER_KINDS if start[place:].startswith(mark)), "")
+    if other:
+        detail = f"is a {other} file, no {suffix_format.name} picture; save it as PNG or TIFF."
+        raise PictureError(path, "unsupported", detail)
     raise PictureError(path, "unreadable", f"is no {suffix_format.name} picture; replace it.")

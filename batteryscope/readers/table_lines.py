@@ -15,6 +15,7 @@ from batteryscope.readers.table_text import Line, Say, read_text_lines
 
 EXCEL_ENDINGS = (".xlsx", ".xlsm")
 KINDS = "CSV, Excel (.xlsx) or parquet"
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # characters without width
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -136,7 +137,10 @@ def _read_any(path: Path, written: TableFormat, say: Say) -> tuple[bool, list[Li
         _refuse_without_effect(path, written, "an Excel file", ("encoding", "separator"))
         return False, read_excel_lines(path, written.sheet, say)
     if start.startswith(_OLD_EXCEL):
-        raise InputError(f"{path}: tables of old Excel (.xls) are not read; save it as .xlsx.")
+        raise InputError(
+            f"{path}: tables of old Excel (.xls), and Excel files with a password, are not read; "
+            "save it as .xlsx without one."
+        )
     return True, read_text_lines(path, written, say)
 
 
@@ -161,4 +165,4 @@ def _quote(value: str) -> str:
 
 
 def _normalise(title: str) -> str:
-    return unicodedata.normalize("NFC", title).strip()
+    return unicodedata.normalize("NFC", title).translate(_UNSEEN).strip()

@@ -32,6 +32,13 @@ _MARKS = (
 # What Windows-1252 has in tables of western Europe. One such byte among ASCII is no letter of
 # UTF-8, nor of Korean, Chinese or Japanese encodings, which need two.
 _WESTERN = frozenset("ÄÖÜäöüßÀÂÇÉÈÊËÎÏÔÙÛàâçéèêëîïôùûÁÍÓÚÑáíóúñÅØåøµ°±²³·×Ω€–—’…§\u00a0")
+_NO_TABLES = (
+    (b"%PDF", "a PDF file"),
+    (b"\x1f\x8b", "a packed file (gzip)"),
+    (b"{\\rtf", "RTF text"),
+)
+_PAGE = re.compile(r"\s*<(?P<html>!doctype html|html|table|meta)|\s*<\?xml", re.I)
+_END = "\ue000"  # a line of its own behind the text; no text has this character
 # Excel's own first line, which names the separator.
 _SEPARATOR_LINE = re.compile(
     r'\s*"?sep=(?P<separator>[^\r\n"])[;,\t|]*"?[;,\t|]*(\r\n|\r|\n|$)', re.I
@@ -62,7 +69,7 @@ def read_text_lines(path: Path, written: TableFormat, say: Say) -> list[Line]:
     try:
         if separator == AUTO:
             separator = named["separator"] if named is not None else find_separator(text)
-        return list(_cut(text, separator, first))
+        return _cut_whole(text, separator, first, path)
     except csv.Error as error:
         raise InputError(f"{path}: not a readable table ({error}); save it again.") from None
 
@@ -92,6 +99,8 @@ def decode_table(content: bytes, encoding: str, path: Path, say: Say) -> str:
     ConfigError
         There is no such encoding.
     """
+    if kind := next((kind for mark, kind in _NO_TABLES if content.startswith(mark)), ""):
+        raise InputError(f"{path}: this is {kind}, no table; save the table as CSV UTF-8 or .xlsx.")
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     if marked and encoding != AUTO:
         _check_mark(marked, encoding, path)
@@ -113,6 +122,11 @@ def decode_table(content: bytes, encoding: str, path: Path, say: Say) -> str:
         raise InputError(
             f"{path}: this is no text{'' if encoding == AUTO else f' in {encoding}'}; "
             "save the table as CSV UTF-8 or .xlsx."
+        )
+    if page := _PAGE.match(text):
+        raise InputError(
+            f"{path}: this is {'a web page' if page['html'] else 'XML'}, as some programs write it "
+            "for Excel, and no table that is read; open it in Excel and save it as .xlsx or CSV."
         )
     return text.removeprefix("\ufeff")
 
@@ -170,6 +184,17 @@ def _check_mark(marked: str, encoding: str, path: Path) -> None:
             f"{path}: its mark says that its text is {marked}, but {encoding} is stated as its "
             "encoding; leave the encoding out."
         )
+
+
+def _cut_whole(text: str, separator: str, first: int, path: Path) -> list[Line]:
+    """Cut a text into rows, unless a quotation mark in it is never closed: rows would be lost."""
+    *lines, last = _cut(f"{text}\n{_END}", separator, first)
+    if last[1] != [_END]:
+        raise InputError(
+            f"{path}: the quotation mark that opens a cell in line {last[0]} is never closed, so "
+            "that the rows below it belong to this cell; close it, or take it out."
+        )
+    return lines
 
 
 def _cut(text: str, separator: str, first: int = 1) -> Iterator[Line]:

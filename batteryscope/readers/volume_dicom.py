@@ -177,6 +177,8 @@ def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
     from pydicom import dcmread
     from pydicom.pixels import pixel_array
 
+    from batteryscope.readers.dicom_decoders import add_decoders
+
     size = header.integer("Columns"), header.integer("Rows")
     bits = header.integer("BitsStored")
     if bits and header.numbers("HighBit") not in ([], [bits - 1]):
@@ -187,6 +189,7 @@ def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
         raise PictureError(header.file, "unsupported", detail)
     n_bytes = header.integer("BitsAllocated", 8) // 8 * header.integer("SamplesPerPixel", 1)
     check_packing(header.file, size, max(1, n_bytes))
+    add_decoders()
     try:
         # A deflated file has to be read as a whole; of others a single frame is looked up.
         source = dcmread(header.file) if header.is_deflated else header.file
@@ -196,7 +199,7 @@ def _read_stored(header: Header, frame: int | None) -> NDArray[Any]:
         detail = "does not fit into memory; shrink it."
         raise PictureError(header.file, "too_large", detail) from None
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         detail = (
             f"the pixels of this DICOM file cannot be decoded ({reason}); export it again "
             "without compression."

@@ -179,7 +179,7 @@ def _check_one_size(path: Path, file: tifffile.TiffFile, numbers: Sequence[int])
     """Return (rows, columns) of the pages, which must be the same for all."""
     sizes: dict[tuple[int, int], int] = {}
     for number in numbers:
-        page: Any = file.pages[number]
+        page = as_page(file, number)
         sizes.setdefault((int(page.imagelength), int(page.imagewidth)), number)
     if len(sizes) > 1:
         listed = ", ".join(sorted(f"{w} × {h}" for h, w in sizes))

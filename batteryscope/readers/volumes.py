@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
 from batteryscope.readers.folder import name_foreign
 from batteryscope.readers.picture import PictureError
@@ -79,7 +80,12 @@ def find_volumes(root: Path) -> FolderScan:
     misnamed = [path for path in found if show_name(path) != path]
     found = [path for path in found if path not in misnamed]
     if not found:
-        raise InputError(f"{root}: this folder holds no scan; put a scan there ({FORMATS}).")
+        named = (
+            f" ({count_of(len(others), 'other file')}, such as {show_name(others[0])})"
+            if others
+            else ""
+        )
+        raise InputError(f"{root}: this folder holds no scan{named}; put a scan there ({FORMATS}).")
     return FolderScan(
         tuple(sorted(found, key=natural_key)),
         tuple(sorted(map(show_name, others), key=natural_key)),
