@@ -142,7 +142,8 @@ def test_plan_gives_every_family_its_source_and_the_same_rows() -> None:
     trained = train_tasks(pair[::-1], settings.train, 1)
     alone = fit_task(pair[1], {home: fit_task(pair[0], {})})
     asked = tasks[process].validation.features
-    assert (predict_rows(trained[process].network, asked) == predict_rows(alone.network, asked)).all()
+    together = predict_rows(trained[process].network, asked)
+    assert (together == predict_rows(alone.network, asked)).all()
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +200,10 @@ def test_settings_without_effect_are_refused_and_the_main_arm_is_one_of_the_arms
     plain = make_networks_settings(arms=["adapter", "transfer_process"])
     assert (plain.main_arm, plain.network_arm) == ("transfer_process", "adapter")
     assert make_networks_settings(arms=["adapter"]).main_arm == "adapter"
+    arm = {"arm": "transfer_process"}
     for change, key in (
-        ({"sweeps": {"size": {"networks.nodes": [2, 3], "arm": "transfer_process"}}}, "size"),
-        ({"search": {"space": {"train.learning_rate": [0.1]}, "arm": "transfer_process"}}, "search"),
+        ({"sweeps": {"size": {"networks.nodes": [2, 3]} | arm}}, "size"),
+        ({"search": {"space": {"train.learning_rate": [0.1]}} | arm}, "search"),
     ):
         values = plain.model_dump(mode="json") | change
         values["run_sweeps"] = list(change.get("sweeps", {}))

@@ -235,8 +235,8 @@ class TableStudySettings(Settings):
         idle = [key for key in keys if not key.startswith("split.")]
         if arm in get_args(ProcessArm) and idle:
             raise ValueError(
-                f"{where}: '{idle[0]}' changes nothing in '{arm}', which is a Gaussian process; name "
-                "an arm of networks, for example arm: adapter."
+                f"{where}: '{idle[0]}' changes nothing in '{arm}', which is a Gaussian process; "
+                "name an arm of networks, for example arm: adapter."
             )
 
     @property

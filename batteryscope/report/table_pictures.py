@@ -58,8 +58,8 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
         yield (
             "parity",
             "Predicted over measured values of test rows of all random splits, with the "
-            f"{name_arm(find_family(arm).as_it_is)} (left) and with {name_arm(arm)} (right). On the dashed line a "
-            "prediction is exact. The axes of the two columns differ.",
+            f"{name_arm(find_family(arm).as_it_is)} (left) and with {name_arm(arm)} (right). On "
+            "the dashed line a prediction is exact. The axes of the two columns differ.",
             figures.draw_parity(
                 figures.choose_test_rows(evidence.predictions), dataset, arm, domains, means
             ),
@@ -116,8 +116,9 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"beeswarm_{target}",
                 f"What moves the prediction of {name}: one point per row, to the right if the "
-                "input raised the prediction above the mean of its domain. Its own domain explains the "
-                f"{name_arm(family.source)}, the others {name_arm(settings.main_arm)}.",
+                "input raised the prediction above the mean of its domain. The "
+                f"{name_arm(family.source)} explains its own domain, {name_arm(settings.main_arm)} "
+                "the others.",
                 figures_explain.draw_beeswarm(shap_values, dataset, target, present),
             )
             chosen = _choose_shown_rows(shap_values, evidence, present)
@@ -138,8 +139,8 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         if before is not None:
             yield (
                 f"beeswarm_before_{target}",
-                f"The same before transfer: how the {name_arm(family.as_it_is)} comes to {name} of the "
-                "other domains.",
+                f"The same before transfer: how the {name_arm(family.as_it_is)} comes to {name} "
+                "of the other domains.",
                 figures_explain.draw_beeswarm(
                     before, dataset, target, [d for d in domains if (before["domain"] == d).any()]
                 ),

@@ -36,7 +36,8 @@ def choose_answering_arms(
     Returns
     -------
     dict
-        Target → the main arm (at home the source of its family) or ``baseline_<name>``; the network if equal.
+        Target → the main arm (at home the source of its family) or
+        ``baseline_<name>``; the main arm if equal.
     """
     main = settings.main_arm
     network = find_family(main).source if domain == settings.dataset.source else main

@@ -106,7 +106,9 @@ def explain_study(layout: RowLayout, out: Path) -> None:
     tables = {
         "shap_values": shap_values,
         "ranking": ranking,
-        "rank_changes": compare_ranks(ranking, find_family(settings.main_arm).as_it_is, settings.main_arm),
+        "rank_changes": compare_ranks(
+            ranking, find_family(settings.main_arm).as_it_is, settings.main_arm
+        ),
         "partial_dependence": pd.concat([d for _, _, d in explained], ignore_index=True),
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -74,9 +74,9 @@ class StudyPlan:
     table
         One row per arm and domain in which it predicts: ``task`` (name of the task whose
         model predicts; the arms ``pretrained`` and ``pretrained_process`` have none of their
-        own and name that of the source), ``arm, target, domain, repeat, fold``, ``ablation`` (empty, ``source_rows``,
-        ``target_rows`` or ``test_fraction``) with its ``value`` (NaN without), ``parent``
-        (task whose network it builds on, or empty).
+        own and name that of the source), ``arm, target, domain, repeat, fold``, ``ablation``
+        (empty, ``source_rows``, ``target_rows`` or ``test_fraction``) with its ``value`` (NaN
+        without), ``parent`` (task whose model it builds on, or empty).
     samples
         Names of the rows, sorted, of every division, domain and role.
     """

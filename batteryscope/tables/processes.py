@@ -49,9 +49,7 @@ class GaussianProcess(nn.Module):
     output_mean: Tensor
     output_sd: Tensor
 
-    def __init__(
-        self, rows: int, n_features: int, parent: "GaussianProcess | None" = None
-    ) -> None:
+    def __init__(self, rows: int, n_features: int, parent: "GaussianProcess | None" = None) -> None:
         super().__init__()
         if parent is not None and parent.n_features != n_features:
             raise ValueError(

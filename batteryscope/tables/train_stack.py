@@ -82,6 +82,11 @@ def train_tasks(
     return {task.name: trained[task.name] for task in tasks}
 
 
+def count_fits(tasks: Sequence[NetworkTask], settings: TableTrainSettings) -> int:
+    """Count what is trained: the restarts of every network, and one fit of other models."""
+    return sum(1 if task.kind in _AT_ONCE else settings.restarts for task in tasks)
+
+
 def _check_rows(task: NetworkTask) -> None:
     for role, rows in (("training", task.train), ("validation", task.validation)):
         if not len(rows):
