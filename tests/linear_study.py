@@ -9,10 +9,12 @@ import torch
 
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.seeds import derive_rng
+from batteryscope.tables.fit_processes import fit_task
 from batteryscope.tables.network_files import write_networks
 from batteryscope.tables.network_tasks import TrainedNetwork
 from batteryscope.tables.networks import AdapterStack, NetworkStack
 from batteryscope.tables.plan_tasks import plan_tasks
+from batteryscope.tables.table_predictions import find_family
 from tests.table_networks import split_in_order
 
 FEATURES = ("gap", "speed", "solids", "width")
@@ -103,6 +105,9 @@ def write_study(root: Path, settings: TableStudySettings) -> list[str]:
     for task in plan.tasks:
         factor = 1 + SPREAD * repeats[task.name]
         intercept, slopes = LAWS[task.target]
+        if task.kind == "process":
+            trained[task.name] = fit_task(task, trained)
+            continue
         if task.kind == "adapter":
             network = AdapterStack(
                 make_linear(intercept, slopes), make_linear(0, [TRANSFER * factor])
@@ -112,15 +117,16 @@ def write_study(root: Path, settings: TableStudySettings) -> list[str]:
         trained[task.name] = TrainedNetwork(network, np.ones(1), np.ones(1), 1, 0)
     write_networks(networks, trained, plan.table, list(FEATURES))
 
+    main, home = settings.main_arm, find_family(settings.main_arm).source
     lines = [
-        ("adapter" if domain == "nmc" else "source", target, domain, repeat, width, MEASURED)
+        (main if domain == "nmc" else home, target, domain, repeat, width, MEASURED)
         for domain in ("graphite", "nmc")
         for target in LAWS
         for repeat, width in ((0, 9.0), (None, np.inf if domain == "graphite" else HALF_WIDTH))
     ]
     columns = ["arm", "target", "domain", "repeat", "relative_half_width", "coverage_measured"]
     pd.DataFrame(lines, columns=columns).to_csv(compared / "intervals.csv", index=False)
-    errors = [("adapter", t, "nmc", "mape", 4.0) for t in LAWS]
+    errors = [(main, t, "nmc", "mape", 4.0) for t in LAWS]
     names = ["arm", "target", "domain", "metric", "mean"]
     pd.DataFrame(errors, columns=names).to_csv(compared / "comparison.csv", index=False)
     metrics = {

@@ -67,6 +67,7 @@ def make_table_settings() -> TableStudySettings:
             },
             "split": {"repeats": REPEATS},
             "explain": {"background": 12},
+            "arms": ["pretrained", "adapter", "scratch", "fine_tuning"],
             "networks": {
                 "density": {"hidden_layers": 4, "nodes": 4},
                 "mass_loading": {"hidden_layers": 3, "nodes": 3},

@@ -85,5 +85,6 @@ def make_settings(**changes) -> TableStudySettings:
         "split": {"repeats": 2, "test_fraction": 0.3},
         "networks": {"density": {"hidden_layers": 2, "nodes": 4}, "loading": {}},
         "train": {"epochs": 2, "restarts": 2},
+        "arms": ["pretrained", "adapter", "scratch", "fine_tuning"],
     }
     return TableStudySettings.model_validate({**values, **changes})

@@ -1,4 +1,4 @@
-"""Train all networks of a study of tables, and predict with them."""
+"""Train all models of a study of tables, and predict with them."""
 
 import argparse
 import json
@@ -35,19 +35,19 @@ def train(arguments: argparse.Namespace) -> None:
     from batteryscope.tables.plan_tasks import plan_tasks
     from batteryscope.tables.predict_tasks import gather_histories, predict_tasks
     from batteryscope.tables.split_rows import split_rows
-    from batteryscope.tables.train_stack import train_tasks
+    from batteryscope.tables.train_stack import count_fits, train_tasks
 
     torch.set_num_threads(arguments.threads)
     manifest = pd.read_parquet(arguments.manifest)
     split = pd.read_parquet(arguments.split)
     features = list(settings.dataset.features)
     plan = plan_tasks(manifest, split, settings, split_rows)
-    n_networks = len(plan.tasks) * settings.train.restarts
-    log.info("Training %d networks for %d tasks", n_networks, len(plan.tasks))
+    n_networks = count_fits(plan.tasks, settings.train)
+    log.info("Training %d models for %d tasks", n_networks, len(plan.tasks))
     started = time.perf_counter()
     trained = train_tasks(plan.tasks, settings.train, settings.train.seed)
     seconds = round(time.perf_counter() - started, 1)
-    log.info("%d networks trained in %.0f s", n_networks, seconds)
+    log.info("%d models trained in %.0f s", n_networks, seconds)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_networks(arguments.out, trained, plan.table, features)

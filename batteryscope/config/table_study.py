@@ -1,7 +1,8 @@
 """A study of tables: transfer between domains with very small networks."""
 
 import os
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -22,6 +23,9 @@ from batteryscope.core.baseline_catalogue import RowBaseline
 SweepName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 NetworkArm = Literal["pretrained", "adapter", "scratch", "fine_tuning"]
+ProcessArm = Literal["pretrained_process", "transfer_process"]
+TableArm = NetworkArm | ProcessArm
+DEFAULT_ARM: ProcessArm = "transfer_process"
 
 
 class TableSplitSettings(Settings):
@@ -150,8 +154,10 @@ class TableStudySettings(Settings):
     ``networks`` gives every target its network. ``demo`` is an overlay of the same shape
     that applies at ``scale: demo``. ``sweeps`` take settings of ``split``, ``networks`` and
     ``train``: ``networks.nodes`` changes the networks of all targets,
-    ``networks.<target>.nodes`` that of one. A sweep follows one ``arm``, and the source network
-    behind it; so does the ``search``, among settings of ``networks`` and ``train``. ``based_on``:
+    ``networks.<target>.nodes`` that of one. A sweep follows one ``arm``, by default
+    ``network_arm``, and the source network behind it; so does the ``search``, among settings of
+    ``networks`` and ``train``. ``main_arm`` is ``adapter`` where ``arms`` are stated without
+    ``transfer_process``. ``based_on``:
     the study whose design this one takes (:mod:`batteryscope.config.own_study`). ``paper_role``:
     whether the data are the paper's, too, or its design alone; told by the data if not stated.
     """
@@ -166,8 +172,15 @@ class TableStudySettings(Settings):
     split: TableSplitSettings = TableSplitSettings()
     networks: dict[ColumnName, NetworkSettings]
     train: TableTrainSettings = TableTrainSettings()
-    arms: list[NetworkArm] = ["pretrained", "adapter", "scratch", "fine_tuning"]
-    main_arm: NetworkArm = "adapter"
+    arms: list[TableArm] = [
+        "pretrained",
+        "adapter",
+        "scratch",
+        "fine_tuning",
+        "pretrained_process",
+        "transfer_process",
+    ]
+    main_arm: TableArm = DEFAULT_ARM
     ablations: AblationSettings = AblationSettings()
     evaluate: TableEvaluateSettings = TableEvaluateSettings()
     explain: TableExplainSettings = TableExplainSettings()
@@ -176,6 +189,13 @@ class TableStudySettings(Settings):
     run_sweeps: list[str] = []
     search: TableSearchSettings | None = None
     demo: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _main_arm_is_an_arm(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "main_arm" in values or not values.get("arms"):
+            return values
+        return values if DEFAULT_ARM in values["arms"] else values | {"main_arm": "adapter"}
 
     @model_validator(mode="after")
     def _targets_match(self) -> Self:
@@ -196,15 +216,35 @@ class TableStudySettings(Settings):
             self.sweeps,
             self.run_sweeps,
             self.arms,
-            self.main_arm,
+            self.network_arm,
             self.arms,
             check=self._check_swept,
             spread=self.spread_key,
         )
+        for name in self.run_sweeps:
+            self._check_effect(self.sweeps[name].arm, self.sweeps[name].grid, f"sweeps.{name}")
         if self.search is not None:
+            self._check_effect(self.search.arm, self.search.space, "search")
             self.search.check_space(("networks", "train"), self._check_swept, self.arms)
             check_each_set_once(self.search.space, self.spread_key, "search.space: ")
         return self
+
+    def _check_effect(self, arm: str | None, keys: Iterable[str], where: str) -> None:
+        """Refuse settings of networks that a Gaussian process does not have."""
+        arm = arm or self.network_arm
+        idle = [key for key in keys if not key.startswith("split.")]
+        if arm in get_args(ProcessArm) and idle:
+            raise ValueError(
+                f"{where}: '{idle[0]}' changes nothing in '{arm}', which is a Gaussian process; "
+                "name an arm of networks, for example arm: adapter."
+            )
+
+    @property
+    def network_arm(self) -> str:
+        """The arm of sweeps and searches that name none: the main one, or a trained network."""
+        networks = [arm for arm in get_args(NetworkArm) if arm in self.arms and arm != "pretrained"]
+        is_network = self.main_arm in get_args(NetworkArm) or not networks
+        return self.main_arm if is_network else networks[0]
 
     def spread_key(self, key: str) -> list[str]:
         """Return the settings that a swept key changes: ``networks.nodes`` is of all targets."""
@@ -234,7 +274,7 @@ class TableStudySettings(Settings):
     @property
     def sweep_points(self) -> list[SweepPoint]:
         """The points of all sweeps that are switched on, in the order of ``sweeps``."""
-        return expand_sweeps(self.sweeps, self.run_sweeps, self.main_arm)
+        return expand_sweeps(self.sweeps, self.run_sweeps, self.network_arm)
 
     def keep_sections(self, *sections: str) -> Self:
         """Return these settings with only the data and some sections; the rest is as by default.

@@ -13,6 +13,7 @@ from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
 from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
 from batteryscope.tables.labels import order_domains
+from batteryscope.tables.table_predictions import find_family
 
 TEXTS = (*TEXT_COLUMNS, "ablation", "feature", "first", "second", "role_of_second", "task", "role")
 COPIED = (
@@ -81,8 +82,9 @@ class TableEvidence:
         return rows[rows["metric"] == metric]
 
     def arm_of(self, domain: str) -> str:
-        """Return the arm that answers for a domain: the main one, at home the source network."""
-        return "source" if domain == self.settings.dataset.source else self.settings.main_arm
+        """Return the arm that answers for a domain: the main one, at home its source."""
+        main = self.settings.main_arm
+        return find_family(main).source if domain == self.settings.dataset.source else main
 
 
 def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence:

@@ -14,6 +14,7 @@ from batteryscope.tables.labels import (
     name_column,
     name_domain,
 )
+from batteryscope.tables.table_predictions import ARM_ORDER, PROCESSES, find_family
 
 ROLES = {"train": "training", "validation": "validation", "test": "test"}
 REJECT_REASONS = {
@@ -87,13 +88,17 @@ def show_row_rejects(
 
 def show_networks(evidence: TableEvidence) -> ShownTable | None:
     """List the architectures with their trained parameters and how long they were trained."""
-    lines = []
+    lines, arms = [], evidence.settings.arms
+    families = dict.fromkeys(find_family(arm) for arm in arms)
+    trained = [f.source for f in families] + [a for a in arms if a != find_family(a).as_it_is]
     for target, network in evidence.settings.networks.items():
-        for arm in ("source", *(a for a in evidence.settings.arms if a != "pretrained")):
+        for arm in sorted(trained, key=ARM_ORDER.index):
             layers = f"{network.hidden_layers} × {network.nodes}"
             if arm == "adapter":
                 nodes = network.adapter_nodes or network.nodes
                 layers = f"{layers} (frozen) + 1 × {nodes}"
+            if find_family(arm) is PROCESSES:
+                layers = NOTHING
             line = {
                 "target": name_target(evidence, target),
                 "strategy": name_arm(arm),

@@ -14,7 +14,11 @@ from batteryscope.tables.attribution import choose_rows, find_named_rows
 from batteryscope.tables.figure_proposals import draw_proposals
 from batteryscope.tables.labels import name_arm
 from batteryscope.tables.proposals import Proposals
-from batteryscope.tables.table_predictions import order_table_arms, select_main_study
+from batteryscope.tables.table_predictions import (
+    find_family,
+    order_table_arms,
+    select_main_study,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,9 +57,9 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
         means = dict(zip(keys, errors["mean"], strict=True))
         yield (
             "parity",
-            "Predicted over measured values of test rows of all random splits, with the source "
-            f"network as it is (left) and with {name_arm(arm)} (right). On the dashed line a "
-            "prediction is exact. The axes of the two columns differ.",
+            "Predicted over measured values of test rows of all random splits, with the "
+            f"{name_arm(find_family(arm).as_it_is)} (left) and with {name_arm(arm)} (right). On "
+            "the dashed line a prediction is exact. The axes of the two columns differ.",
             figures.draw_parity(
                 figures.choose_test_rows(evidence.predictions), dataset, arm, domains, means
             ),
@@ -71,7 +75,7 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
 
 def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
     dataset, domains = evidence.settings.dataset, evidence.domains
-    arm = evidence.settings.main_arm
+    arm, network = evidence.settings.main_arm, evidence.settings.network_arm
     if evidence.histories is not None:
         histories = evidence.histories
         histories = select_main_study(histories.fillna({"ablation": ""}))
@@ -80,7 +84,7 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
             "Error over the epochs, mean over the random splits. Where the dashed line turns up "
             "while the full one falls, the network learns its training rows by heart.",
             figures_training.draw_learning_curves(
-                histories, dataset, list(dict.fromkeys([arm, "scratch"])), domains
+                histories, dataset, list(dict.fromkeys([network, "scratch"])), domains
             ),
         )
     if evidence.ablations is not None:
@@ -102,7 +106,7 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
 
 
 def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
-    settings = evidence.settings
+    settings, family = evidence.settings, find_family(evidence.settings.main_arm)
     dataset, domains = settings.dataset, evidence.domains
     for target in dataset.targets:
         name = name_target(evidence, target)
@@ -112,8 +116,9 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"beeswarm_{target}",
                 f"What moves the prediction of {name}: one point per row, to the right if the "
-                "input raised the prediction above the mean of its domain. The source network "
-                f"explains its own domain, {name_arm(settings.main_arm)} the others.",
+                "input raised the prediction above the mean of its domain. The "
+                f"{name_arm(family.source)} explains its own domain, {name_arm(settings.main_arm)} "
+                "the others.",
                 figures_explain.draw_beeswarm(shap_values, dataset, target, present),
             )
             chosen = _choose_shown_rows(shap_values, evidence, present)
@@ -134,8 +139,8 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         if before is not None:
             yield (
                 f"beeswarm_before_{target}",
-                f"The same before transfer: how the source network as it is comes to {name} of the "
-                "other domains.",
+                f"The same before transfer: how the {name_arm(family.as_it_is)} comes to {name} "
+                "of the other domains.",
                 figures_explain.draw_beeswarm(
                     before, dataset, target, [d for d in domains if (before["domain"] == d).any()]
                 ),
@@ -145,7 +150,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"dependence_{target}",
                 f"Mean prediction of {name} while one input is set to a value and the others "
-                "stay as they are; bands are ± one standard deviation over the networks of all "
+                "stay as they are; bands are ± one standard deviation over the models of all "
                 "random splits. An input that is constant in a domain has no curve.",
                 figures_features.draw_partial_dependence(dependence, dataset, target, domains),
             )
@@ -206,11 +211,12 @@ def _choose_shown_rows(
 
 
 def _choose_before_transfer(evidence: TableEvidence, target: str) -> pd.DataFrame | None:
-    """Choose what the source network as it is says about the other domains."""
-    table = evidence.shap_values
-    if table is None or evidence.settings.main_arm == "pretrained":
+    """Choose what the source says, as it is, about the other domains."""
+    table, main = evidence.shap_values, evidence.settings.main_arm
+    as_it_is = find_family(main).as_it_is
+    if table is None or main == as_it_is:
         return None
-    rows = table[(table["target"] == target) & (table["arm"] == "pretrained")]
+    rows = table[(table["target"] == target) & (table["arm"] == as_it_is)]
     return None if rows.empty else rows
 
 

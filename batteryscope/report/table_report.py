@@ -20,6 +20,7 @@ from batteryscope.report.table_evidence import TableEvidence, collect_table_evid
 from batteryscope.report.table_pictures import draw_table_pictures
 from batteryscope.report.table_results import TableHeadline, name_target
 from batteryscope.tables.labels import name_arm, name_domain
+from batteryscope.tables.table_predictions import PROCESSES, find_family
 
 
 def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
@@ -52,6 +53,8 @@ def render_table_report(
         "source": name_domain(settings.dataset.source),
         "names_of_arms": name_arm,
         "main_label": name_arm(settings.main_arm),
+        "source_label": name_arm(find_family(settings.main_arm).source),
+        "has_processes": any(find_family(arm) is PROCESSES for arm in settings.arms),
         "answer": table_results.show_answer(evidence),
         "findings": table_results.show_table_findings(evidence),
         "results": table_results.show_results(evidence),

@@ -11,13 +11,13 @@ from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count, format_p
 from batteryscope.tables.labels import name_arm, name_column, name_domain
-from batteryscope.tables.table_predictions import order_table_arms
+from batteryscope.tables.table_predictions import find_family, order_table_arms
 
 SEVERITIES = {"good": "good", "warning": "warning", "alarm": "alarm", "info": "plain"}
 FINDING_TITLES = {
     "baseline": "Baselines",
     "transfer": "Does transfer pay?",
-    "pretrained": "The source network as it is",
+    "pretrained": "The source as it is",
     "break_even": "How many rows transfer saves",
     "constant_feature": "A feature that never changes",
     "few_rows": "Few rows",
@@ -76,7 +76,7 @@ def find_table_headline(evidence: TableEvidence) -> TableHeadline:
     source = name_domain(evidence.settings.dataset.source)
     homes = _join([name_domain(d) + _count_rows(evidence, d) for d in evidence.target_domains])
     question = (
-        f"Can what a small network learnt about {targets} from {source}"
+        f"Can what a model learnt about {targets} from {source}"
         f"{_count_rows(evidence, evidence.settings.dataset.source)} be transferred to {homes}?"
     )
     numbers, parts, lost, metrics = {}, [], [], set()
@@ -158,16 +158,16 @@ def find_best_baseline(
 
 def show_answer(evidence: TableEvidence) -> ShownTable | None:
     """Make the short table of the first screen: every case, ours and what it must beat."""
-    lines = []
+    lines, family = [], find_family(evidence.settings.main_arm)
     for target, domain in _list_cases(evidence):
         own = find_row(evidence, evidence.settings.main_arm, target, domain)
         if own is None:
             continue
         best = find_best_baseline(evidence, target, domain)
-        before = find_row(evidence, "pretrained", target, domain)
+        before = find_row(evidence, family.as_it_is, target, domain)
         line = {
             "predicted": f"{name_target(evidence, target)} of {name_domain(domain)}",
-            name_arm("pretrained"): format_error(evidence, before or {}),
+            name_arm(family.as_it_is): format_error(evidence, before or {}),
             name_arm(evidence.settings.main_arm): format_error(evidence, own, sd="sd"),
             "best baseline": NOTHING,
             "published": format_error(evidence, own, "paper"),
@@ -183,7 +183,8 @@ def show_results(evidence: TableEvidence) -> list[ShownTable]:
 
     Where there is a published value, its own column stands beside ours.
     """
-    shown = []
+    shown, main = [], evidence.settings.main_arm
+    answering = (find_family(main).source, main)
     for target in evidence.settings.dataset.targets:
         own = pd.concat([evidence.errors_of(target, domain) for domain in evidence.domains])
         own = own[own["arm"] != PAPER_ARM]
@@ -196,7 +197,7 @@ def show_results(evidence: TableEvidence) -> list[ShownTable]:
             if here["paper"].notna().any():
                 papers = [format_error(evidence, row, "paper") for row in rows]
                 frame[f"paper, {name_domain(domain)}"] = papers
-        marked = [i for i, arm in enumerate(arms) if arm in ("source", evidence.settings.main_arm)]
+        marked = [i for i, arm in enumerate(arms) if arm in answering]
         title = f"{name_target(evidence, target)}: mean absolute "
         title += " or ".join(ERRORS[m] for m in ERRORS if (own["metric"] == m).any())
         if (table := show_table(frame, title[0].upper() + title[1:], (), marked)) is not None:

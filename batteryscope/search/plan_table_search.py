@@ -72,7 +72,7 @@ class TableSearch(SearchPlan):
         configured = [self._find_configured(key)[0] for key in found]
         points = [configured] + [p for p in [list(found.values())] if p != configured]
         sweep: dict[str, Any] = {", ".join(found): points}
-        if self.arm != self.owner.main_arm:
+        if self.arm != self.owner.network_arm:
             sweep["arm"] = self.arm
         overlay = {"sweeps": {BEST_SWEEP: sweep}, "run_sweeps": [BEST_SWEEP]}
         return {"studies": {self.study: overlay}}
@@ -108,7 +108,7 @@ def plan_table_search(study: str, settings: TableStudySettings) -> TableSearch |
     search = settings.search
     if search is None:
         return None
-    plan = TableSearch(study, search, search.arm or settings.main_arm, settings)
+    plan = TableSearch(study, search, search.arm or settings.network_arm, settings)
     for key, choices in search.space.items():
         ends = [choices.low, choices.high] if isinstance(choices, Interval) else choices
         for value in ends:

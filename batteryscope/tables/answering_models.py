@@ -14,7 +14,7 @@ from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.baselines import fit_baseline, seed_baseline
 from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, read_half_widths
 from batteryscope.tables.networks import Numbers
-from batteryscope.tables.table_predictions import SOURCE_ARM
+from batteryscope.tables.table_predictions import find_family
 
 
 def choose_answering_arms(
@@ -36,9 +36,11 @@ def choose_answering_arms(
     Returns
     -------
     dict
-        Target → the main arm (at home ``source``) or ``baseline_<name>``; the network if equal.
+        Target → the main arm (at home the source of its family) or
+        ``baseline_<name>``; the main arm if equal.
     """
-    network = SOURCE_ARM if domain == settings.dataset.source else settings.main_arm
+    main = settings.main_arm
+    network = find_family(main).source if domain == settings.dataset.source else main
     errors = comparison[comparison["domain"] == domain].dropna(subset="mean")
     if settings.propose is not None and settings.propose.model == "network":
         return dict.fromkeys(settings.dataset.targets, network)

@@ -1,6 +1,6 @@
-"""The networks of a table study in a folder that was published, opened without trust."""
+"""The models of a table study in a folder that was published, opened without trust."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,24 +114,39 @@ def _check_example(folder: Path, bundle: TableBundle) -> None:
         check_example(known, told, path, "cpu")
 
 
-def _count_weights(shape: Mapping[str, Any]) -> int:
+def _count_network(shape: Mapping[str, Any]) -> int:
     """Weights that a described network has at least, without its biases and scales."""
-    if shape["kind"] == "adapter":
-        return _count_weights(shape["frozen"]) + _count_weights(shape["adapter"])
     nodes = int(shape["nodes"])
     return int(shape["n_features"] * nodes + nodes**2 * (shape["hidden_layers"] - 1) + nodes)
+
+
+def _count_adapter(shape: Mapping[str, Any]) -> int:
+    return _count_network(shape["frozen"]) + _count_network(shape["adapter"])
+
+
+def _count_process(shape: Mapping[str, Any]) -> int:
+    """Numbers that a described process has at least: its rows, their weights, its lengths."""
+    parent = _count_process(shape["parent"]) if shape["parent"] else 0
+    return int(shape["rows"] * (shape["n_features"] + 2) + shape["n_features"]) + parent
+
+
+_COUNTS: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    "network": _count_network,
+    "adapter": _count_adapter,
+    "process": _count_process,
+}
 
 
 def _rebuild_member(
     member: TableMember, tensors: Mapping[str, torch.Tensor], n_features: int
 ) -> Stack:
     shape = member.network.model_dump()
-    inputs = shape["frozen"] if shape["kind"] == "adapter" else shape
+    inputs = shape.get("frozen", shape)
     if inputs["n_features"] != n_features:
         raise ValueError(f"{member.task} reads {inputs['n_features']} features, not {n_features}")
     keys = {key: key.rpartition("/") for key in tensors}
     own = {name: tensors[key] for key, (task, _, name) in keys.items() if task == member.task}
-    wanted = _count_weights(shape)
+    wanted = _COUNTS[shape["kind"]](shape)
     if wanted > sum(tensor.numel() for tensor in own.values()):
         raise ValueError(f"{member.task} is described with {wanted} weights, more than it has")
     stack = build_stack(shape)

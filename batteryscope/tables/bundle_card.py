@@ -1,4 +1,4 @@
-"""The model card of a table study: what a stranger must know before trusting the networks."""
+"""The model card of a table study: what a stranger must know before trusting the models."""
 
 import itertools
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.bundle_record import TableBundleRecord
 from batteryscope.tables.labels import name_arm, name_domain
-from batteryscope.tables.table_predictions import SOURCE_ARM
+from batteryscope.tables.table_predictions import find_family
 
+WHAT_ANSWERS = {"process": "Gaussian processes"}
 TEMPLATE = Path(__file__).with_name("table_card.md.j2")
 
 
@@ -39,6 +40,7 @@ def render_table_card(record: TableBundleRecord) -> str:
     return template.render(
         record=record,
         arm=name_arm(record.arm),
+        what=WHAT_ANSWERS.get(record.members[0].network.kind, "Very small neural networks"),
         scores=list_table_scores(record),
         repeats=len({(member.repeat, member.fold) for member in record.members}),
         limits=[finding["text"] for finding in record.findings if finding.get("text")],
@@ -46,11 +48,11 @@ def render_table_card(record: TableBundleRecord) -> str:
 
 
 def list_table_scores(record: TableBundleRecord) -> list[TableScore]:
-    """List the errors of the networks, and of the best baseline beside each."""
+    """List the errors of the models, and of the best baseline beside each."""
     scores = []
     for target in record.targets:
         for domain in record.domain_names:
-            arm = SOURCE_ARM if domain == record.source else record.arm
+            arm = find_family(record.arm).source if domain == record.source else record.arm
             found = _find_errors(record.metrics, domain, target.name)
             baselines = {name: error for name, error in found.items() if is_baseline(name)}
             shown = [arm] if arm in found else []
@@ -70,7 +72,7 @@ def name_better_baselines(record: TableBundleRecord) -> list[str]:
         if (ours.target, ours.domain) == (best.target, best.domain) and best.mape < ours.mape:
             sentences.append(
                 f"{ours.target} of {name_domain(ours.domain)}: {best.who} errs less than the "
-                f"networks that answer here ({best.mape:.1f} % against {ours.mape:.1f} %)."
+                f"models that answer here ({best.mape:.1f} % against {ours.mape:.1f} %)."
             )
     return sentences
 

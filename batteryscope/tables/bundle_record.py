@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from batteryscope.bundle.integrity import LARGEST_NUMBER
 from batteryscope.bundle.record import RECORD_FILE, Digest, Licence, read_json
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.table_data import Condition
@@ -37,11 +38,21 @@ class AdapterShape(Settings):
     adapter: NetworkShape
 
 
-Shape = Annotated[NetworkShape | AdapterShape, Field(discriminator="kind")]
+class ProcessShape(Settings):
+    """Shape of a Gaussian process, as ``GaussianProcess.describe`` gives it."""
+
+    kind: Literal["process"]
+    n: Literal[1]
+    n_features: Size
+    rows: Annotated[PositiveInt, Field(le=LARGEST_NUMBER)]
+    parent: "ProcessShape | None"
+
+
+Shape = Annotated[NetworkShape | AdapterShape | ProcessShape, Field(discriminator="kind")]
 
 
 class TableMember(Settings):
-    """One network: its tensors are named ``<task>/<name in the network>``."""
+    """One network or Gaussian process: its tensors are named ``<task>/<name in the network>``."""
 
     task: str
     arm: str

@@ -44,7 +44,7 @@ from batteryscope.tables.network_files import read_descriptions, read_networks, 
 from batteryscope.tables.predict_query import predict_query, read_query
 from batteryscope.tables.row_schema import read_rows
 from batteryscope.tables.summarise_rows import hash_rows
-from batteryscope.tables.table_predictions import SOURCE_ARM
+from batteryscope.tables.table_predictions import find_family
 
 EXAMPLES_PER_DOMAIN = 2
 
@@ -122,7 +122,7 @@ def write_table_bundle(
     out_dir.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out_dir / TENSORS_FILE)
 
-    own = (f"{settings.main_arm}.", f"{SOURCE_ARM}.", BASELINE_PREFIX)
+    own = (f"{settings.main_arm}.", f"{find_family(settings.main_arm).source}.", BASELINE_PREFIX)
     domains = order_domains(dataset, sorted(set(chosen["domain"])))
     record = TableBundleRecord(
         format_version=FORMAT_VERSION,

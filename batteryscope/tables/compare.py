@@ -14,7 +14,7 @@ from batteryscope.evaluation.paired import (
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.scores import find_zeros
 from batteryscope.tables.table_predictions import (
-    SOURCE_ARM,
+    find_family,
     order_table_arms,
     select_main_study,
 )
@@ -28,12 +28,12 @@ NETWORK, BASELINE, BEST_BASELINE = "network", "baseline", "best_baseline"
 
 
 def find_network_arm(table: pd.DataFrame, main_arm: str) -> str | None:
-    """Name the network that stands for a domain: the main arm, at home the source network.
+    """Name the arm that stands for a domain: the main arm, at home the source of its family.
 
     ``table`` holds the rows of one target and domain.
     """
     arms = set(table["arm"])
-    return next((arm for arm in (main_arm, SOURCE_ARM) if arm in arms), None)
+    return next((arm for arm in (main_arm, find_family(main_arm).source) if arm in arms), None)
 
 
 def compare_pairs(
@@ -49,7 +49,7 @@ def compare_pairs(
     predictions
         Networks and baselines; the test rows of the main study count.
     main_arm
-        The arm in question; in the source domain the arm ``source`` takes its place.
+        The arm in question; in the source domain the source of its family takes its place.
     ratios
         Of :func:`find_left_out_ratios`; 0 where a domain is not named.
     units

@@ -16,7 +16,7 @@ from batteryscope.tables.network_files import (
     read_plan,
 )
 from batteryscope.tables.networks import Numbers, Stack, predict_rows
-from batteryscope.tables.table_predictions import MAIN_STUDY, SOURCE_ARM
+from batteryscope.tables.table_predictions import MAIN_STUDY, find_family
 
 Place = tuple[str, str]  # domain, target
 Predict = Callable[[Numbers], Numbers]  # (rows, n_features) in their units → (rows,)
@@ -80,7 +80,7 @@ def choose_members(plan: pd.DataFrame, main_arm: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Lines of the main study: the arm ``source`` (its domain) and the main arm (the other
+        Lines of the main study: the source of the family (its domain) and the main arm (the other
         domains), sorted by ``domain, target, repeat, fold``.
 
     Raises
@@ -89,7 +89,7 @@ def choose_members(plan: pd.DataFrame, main_arm: str) -> pd.DataFrame:
         If the main arm has no network.
     """
     main = plan[plan["ablation"] == MAIN_STUDY]
-    chosen = main[main["arm"].isin([SOURCE_ARM, main_arm])]
+    chosen = main[main["arm"].isin([find_family(main_arm).source, main_arm])]
     if not (chosen["arm"] == main_arm).any():
         raise InputError(
             f"The plan of the networks has no line of the main arm '{main_arm}', only "
@@ -125,7 +125,8 @@ def _read_new_rows(path: Path, main_arm: str, column: str) -> dict[Place, float]
     """Read a column of the rows without ``repeat``, which sum up a domain and a target."""
     try:
         table = pd.read_csv(path)
-        own = table[table["repeat"].isna() & table["arm"].isin([SOURCE_ARM, main_arm])]
+        arms = [find_family(main_arm).source, main_arm]
+        own = table[table["repeat"].isna() & table["arm"].isin(arms)]
         places = zip(own["domain"], own["target"], own[column], strict=True)
         found = {(str(domain), str(target)): float(value) for domain, target, value in places}
     except (OSError, ValueError, KeyError) as error:

@@ -25,8 +25,7 @@ from batteryscope.tables.attribution import (
 from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
 from batteryscope.tables.networks import predict_rows
 from batteryscope.tables.partial_dependence import compute_partial_dependence
-
-BEFORE_TRANSFER = "pretrained"
+from batteryscope.tables.table_predictions import find_family
 
 
 @dataclass(frozen=True)
@@ -39,23 +38,23 @@ class Case:
 
 
 def list_cases(settings: TableStudySettings, domains: list[str]) -> list[Case]:
-    """List the cases: source network, and every target domain before and after transfer."""
-    source = settings.dataset.source
-    arms = dict.fromkeys([BEFORE_TRANSFER, settings.main_arm])
+    """List the cases: the source domain, and every target domain before and after transfer."""
+    source, family = settings.dataset.source, find_family(settings.main_arm)
+    arms = dict.fromkeys([family.as_it_is, settings.main_arm])
     return [
         case
         for target in settings.dataset.targets
         for case in (
-            Case("source", target, source),
+            Case(family.source, target, source),
             *(Case(arm, target, d) for d in domains if d != source for arm in arms),
         )
     ]
 
 
 def find_networks(plan: pd.DataFrame, case: Case, source: str) -> pd.DataFrame:
-    """Find the main study's networks of a case, one per repeat.
+    """Find the main study's models of a case, one per repeat.
 
-    The pretrained arm applies the networks of the source, if it has none of its own.
+    What is applied as it is are the models of the source, if the plan does not say so.
 
     Raises
     ------
@@ -64,8 +63,9 @@ def find_networks(plan: pd.DataFrame, case: Case, source: str) -> pd.DataFrame:
     """
     main = plan[(plan["target"] == case.target) & (plan["ablation"].fillna("") == "")]
     found = main[(main["arm"] == case.arm) & (main["domain"] == case.domain)]
-    if found.empty and case.arm == BEFORE_TRANSFER:
-        found = main[(main["arm"] == "source") & (main["domain"] == source)]
+    family = find_family(case.arm)
+    if found.empty and case.arm == family.as_it_is:
+        found = main[(main["arm"] == family.source) & (main["domain"] == source)]
     if found.empty:
         raise InputError(
             f"the trained networks hold none of the arm '{case.arm}' for {case.target} of "
@@ -106,7 +106,9 @@ def explain_study(layout: RowLayout, out: Path) -> None:
     tables = {
         "shap_values": shap_values,
         "ranking": ranking,
-        "rank_changes": compare_ranks(ranking, BEFORE_TRANSFER, settings.main_arm),
+        "rank_changes": compare_ranks(
+            ranking, find_family(settings.main_arm).as_it_is, settings.main_arm
+        ),
         "partial_dependence": pd.concat([d for _, _, d in explained], ignore_index=True),
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from batteryscope.core.style import (
     make_figure,
 )
 from batteryscope.tables.labels import label_column, name_arm, name_column, name_domain
+from batteryscope.tables.table_predictions import find_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,7 +167,7 @@ def draw_parity(
     dataset
         Source domain, labels and units.
     main_arm
-        The arm on the right; the left shows the source network on every domain.
+        The arm on the right; the left shows its source on every domain.
     domains
         In the order of their colours.
     errors
@@ -176,14 +177,15 @@ def draw_parity(
     figure = make_figure(7.6, 3.35 * len(targets))
     grid = figure.subplots(len(targets), 2, squeeze=False)
     marks = mark_domains(domains)
-    titles = ("source network on all domains", name_arm(main_arm))
+    source, as_it_is = find_family(main_arm)
+    titles = (f"{name_arm(source)} on all domains", name_arm(main_arm))
     for target, pair in zip(targets, grid, strict=True):
         column = dataset.targets[target]
-        for axes, arm, title in zip(pair, ("pretrained", main_arm), titles, strict=True):
+        for axes, arm, title in zip(pair, (as_it_is, main_arm), titles, strict=True):
             shown = []
             for domain in domains:
-                own = "source" if domain == dataset.source else arm
-                if own == "source" and arm != "pretrained":
+                own = source if domain == dataset.source else arm
+                if own == source and arm != as_it_is:
                     continue
                 rows = predictions[
                     (predictions["arm"] == own)

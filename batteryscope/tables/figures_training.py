@@ -36,6 +36,9 @@ ARM_COLOURS = {
     "adapter": GREEN,
     "scratch": ORANGE,
     "fine_tuning": PURPLE,
+    "source_process": INK,
+    "pretrained_process": SOFT_INK,
+    "transfer_process": VERMILLION,
 }
 RIVAL = "scratch"
 ABLATION_LABELS = {
@@ -139,9 +142,9 @@ def draw_ablation(
             with_baseline |= _draw_best_baseline(axes, own, scale)
             rows_needed, _ = find_break_even(own, main_arm, RIVAL, target, domain)
             if rows_needed is not None:
-                axes.axvline(rows_needed, color=VERMILLION, lw=1, ls=":")
+                axes.axvline(rows_needed, color=INK, lw=1, ls=":")
                 axes.text(
-                    rows_needed, 0.98, f" even from {rows_needed:.0f}", color=VERMILLION,
+                    rows_needed, 0.98, f" even from {rows_needed:.0f}", color=INK,
                     fontsize=8, va="top", transform=axes.get_xaxis_transform(),
                 )  # fmt: skip
             axes.set_title(f"{name_column(target, dataset.targets[target])}: {name_domain(domain)}")

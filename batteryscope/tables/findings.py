@@ -9,7 +9,7 @@ from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.finding import Finding
 from batteryscope.evaluation.conformal import count_needed_rows
 from batteryscope.tables.labels import name_arm, name_column, name_domain
-from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
+from batteryscope.tables.table_predictions import find_family, select_main_study
 from batteryscope.tables.verdicts import (
     find_break_evens,
     find_missing_percentages,
@@ -138,13 +138,13 @@ def find_single_answers(
 
 
 def judge_intervals(intervals: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
-    """Find where the network's intervals are impossible or cover clearly less than wanted.
+    """Find where the main arm's intervals are impossible or cover clearly less than wanted.
 
-    The network is the main arm, in the source domain the arm ``source``. Clearly is more
+    Asked are the main arm and, in the source domain, the source of its family. Clearly is more
     than two binomial standard deviations of the number of test rows.
     """
-    network = intervals["arm"].isin([settings.main_arm, SOURCE_ARM])
-    for (arm, target, domain), rows in intervals[network].groupby(
+    arms = [settings.main_arm, find_family(settings.main_arm).source]
+    for (arm, target, domain), rows in intervals[intervals["arm"].isin(arms)].groupby(
         ["arm", "target", "domain"], sort=False
     ):
         repeats, total = rows[rows["repeat"].notna()], rows[rows["repeat"].isna()].iloc[0]

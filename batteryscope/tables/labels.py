@@ -9,6 +9,9 @@ ARM_LABELS = {
     "adapter": "transfer (adapter)",
     "scratch": "from scratch",
     "fine_tuning": "fine-tuning of all weights",
+    "source_process": "source Gaussian process",
+    "pretrained_process": "source Gaussian process as it is",
+    "transfer_process": "transfer (Gaussian process)",
 }
 
 

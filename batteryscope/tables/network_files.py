@@ -41,7 +41,7 @@ def write_networks(
             "trained_parameters": sum(p.numel() for p in trainable),
             "best_epoch": result.best_epoch,
             "restart": result.restart,
-            "validation_mape": round(float(result.validation_mape[result.best_epoch - 1]), 6),
+            "validation_mape": _find_validation_error(result),
         }
     records = json.loads(plan.to_json(orient="records"))  # which writes NaN as null
     values = {
@@ -53,6 +53,13 @@ def write_networks(
     save_file(tensors, folder / TENSORS)
     text = json.dumps(values, ensure_ascii=False, indent=1)
     (folder / DESCRIPTIONS).write_text(text + "\n", encoding="utf-8")
+
+
+def _find_validation_error(result: TrainedNetwork) -> float | None:
+    """Return the validation error of the best epoch, in percent; None without epochs."""
+    if result.best_epoch == 0:
+        return None
+    return round(float(result.validation_mape[result.best_epoch - 1]), 6)
 
 
 def read_descriptions(folder: Path) -> dict[str, Any]:

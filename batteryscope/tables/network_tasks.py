@@ -6,7 +6,7 @@ from typing import Literal
 from batteryscope.config.table_study import NetworkSettings
 from batteryscope.tables.networks import Numbers, Stack
 
-TaskKind = Literal["scratch", "adapter", "fine_tuning"]
+TaskKind = Literal["scratch", "adapter", "fine_tuning", "process"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class NetworkTask:
     kind
         ``scratch``: from random weights. ``adapter``: behind the parent, which stays as it
         is. ``fine_tuning``: all weights, starting from the parent's, with its scaling.
+        ``process``: a Gaussian process, which may build on that of the parent.
     network
         Shape.
     train, validation
@@ -66,7 +67,7 @@ class NetworkTask:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """The best of the restarts of a task.
+    """The best of the restarts of a task; a Gaussian process, which has neither these nor epochs.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class TrainedNetwork:
     train_mape, validation_mape : (epochs,) float array
         Error at the end of each epoch, in percent.
     best_epoch
-        Epoch, counted from 1, whose weights these are.
+        Epoch, counted from 1, whose weights these are; 0 without epochs.
     restart
         Which initialisation it was, counted from 0.
     """

@@ -1,6 +1,6 @@
 """Very small networks for rows of a table, many of them held in one stack of tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.config.table_study import NetworkSettings
+from batteryscope.tables.processes import DTYPE, GaussianProcess, build_process
 
 Numbers = NDArray[np.float64]
-# Costs hardly more than single precision at this size, and keeps a network's training the same
-# alone and among others: rounding does not grow into a difference.
-DTYPE = torch.float64
 
 
 class NetworkStack(nn.Module):
@@ -131,7 +129,7 @@ class AdapterStack(nn.Module):
         return {"kind": "adapter", **parts}
 
 
-Stack = NetworkStack | AdapterStack
+Stack = NetworkStack | AdapterStack | GaussianProcess
 S = TypeVar("S", NetworkStack, AdapterStack)
 
 
@@ -161,15 +159,24 @@ def measure_scaling(values: Numbers) -> tuple[Numbers, Numbers]:
 
 def build_stack(description: dict[str, Any]) -> Stack:
     """Build a stack, all weights 0, from what ``describe`` returned; then load its state."""
-    if description["kind"] == "adapter":
-        frozen, adapter = (_build_network(description[part]) for part in ("frozen", "adapter"))
-        return AdapterStack(frozen, adapter)
-    return _build_network(description)
+    return _MAKERS[description["kind"]](description)
+
+
+def _build_adapter(description: dict[str, Any]) -> AdapterStack:
+    frozen, adapter = (_build_network(description[part]) for part in ("frozen", "adapter"))
+    return AdapterStack(frozen, adapter)
 
 
 def _build_network(description: dict[str, Any]) -> NetworkStack:
     sizes = {name: value for name, value in description.items() if name != "kind"}
     return NetworkStack(**sizes)
+
+
+_MAKERS: dict[str, Callable[[dict[str, Any]], Stack]] = {
+    "network": _build_network,
+    "adapter": _build_adapter,
+    "process": build_process,
+}
 
 
 def take_network(stack: S, i: int) -> S:

@@ -8,24 +8,33 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.table_study import NetworkArm, TableSplitSettings, TableStudySettings
+from batteryscope.config.table_study import TableArm, TableSplitSettings, TableStudySettings
 from batteryscope.errors import InputError
 from batteryscope.tables.network_tasks import NetworkTask, Rows, TaskKind
 from batteryscope.tables.row_order import order_rows
-from batteryscope.tables.table_predictions import MAIN_STUDY, SOURCE_ARM
+from batteryscope.tables.table_predictions import (
+    MAIN_STUDY,
+    NETWORKS,
+    PROCESSES,
+    Family,
+    find_family,
+)
 
 SplitRows = Callable[[pd.DataFrame, TableSplitSettings, Sequence[str]], pd.DataFrame]
 PLAN_COLUMNS = [
     "task", "arm", "target", "domain", "repeat", "fold", "ablation", "value", "parent",
 ]  # fmt: skip
 _KINDS: dict[str, TaskKind] = {
-    SOURCE_ARM: "scratch",
+    NETWORKS.source: "scratch",
     "adapter": "adapter",
     "scratch": "scratch",
     "fine_tuning": "fine_tuning",
+    PROCESSES.source: "process",
+    "transfer_process": "process",
 }
-_SOURCE_ROWS_ARMS: tuple[NetworkArm, ...] = ("pretrained", "adapter")
-_TARGET_ROWS_ARMS: tuple[NetworkArm, ...] = ("adapter", "scratch")
+_AS_THEY_ARE = (NETWORKS.as_it_is, PROCESSES.as_it_is)
+_SOURCE_ROWS_ARMS = (*_AS_THEY_ARE, "adapter", "transfer_process")
+_TARGET_ROWS_ARMS = ("adapter", "scratch", "transfer_process")
 
 
 class Variant(NamedTuple):
@@ -64,10 +73,10 @@ class StudyPlan:
         What is trained.
     table
         One row per arm and domain in which it predicts: ``task`` (name of the task whose
-        network predicts; the arm ``pretrained`` has none of its own and names that of the
-        source), ``arm, target, domain, repeat, fold``, ``ablation`` (empty, ``source_rows``,
-        ``target_rows`` or ``test_fraction``) with its ``value`` (NaN without), ``parent``
-        (task whose network it builds on, or empty).
+        model predicts; the arms ``pretrained`` and ``pretrained_process`` have none of their
+        own and name that of the source), ``arm, target, domain, repeat, fold``, ``ablation``
+        (empty, ``source_rows``, ``target_rows`` or ``test_fraction``) with its ``value`` (NaN
+        without), ``parent`` (task whose model it builds on, or empty).
     samples
         Names of the rows, sorted, of every division, domain and role.
     """
@@ -83,11 +92,12 @@ def plan_tasks(
     settings: TableStudySettings,
     split_rows: SplitRows,
 ) -> StudyPlan:
-    """List all networks of a study with their rows.
+    """List all models of a study with their rows.
 
-    Every target and repeat has a network of the source domain, the arm ``source``. Every
-    other domain has the arms of the settings; ``pretrained`` is the source network as it is.
-    Networks on fewer rows take the first ones of ``order_rows``, as the baselines do.
+    Every target and repeat has a network of the source domain, the arm ``source``, and for arms of
+    Gaussian processes a process, ``source_process``. Every other domain has the arms of the
+    settings; ``pretrained`` is the source network as it is, ``pretrained_process`` the source
+    process. Models on fewer rows take the first ones of ``order_rows``, as the baselines do.
 
     Parameters
     ----------
@@ -124,11 +134,11 @@ def plan_tasks(
         for fraction, repeat, fold in dict.fromkeys(key[:3] for key in samples):
             variant = Variant() if fraction is None else Variant("test_fraction", fraction)
             fit = Fit(target, variant, repeat, fold)
-            parent = planner.add_source(fit)
-            planner.add_arms(fit, targets_of, settings.arms, parent)
+            parents = planner.add_sources(fit, settings.arms)
+            planner.add_arms(fit, targets_of, settings.arms, parents)
             if fraction is None:
                 planner.add_source_rows(fit, targets_of)
-                planner.add_target_rows(fit, targets_of, parent)
+                planner.add_target_rows(fit, targets_of, parents)
     table = pd.DataFrame(planner.records, columns=PLAN_COLUMNS)
     return StudyPlan(planner.tasks, table.astype({"value": "float64"}), samples)
 
@@ -160,42 +170,49 @@ class _Planner:
         self.tasks: list[NetworkTask] = []
         self.records: list[tuple[object, ...]] = []
 
-    def add_source(self, fit: Fit, n_rows: int | None = None) -> str:
-        """Add the network of the source domain and return its name."""
-        return self._add_task(fit, self.settings.dataset.source, SOURCE_ARM, None, n_rows)
+    def add_sources(
+        self, fit: Fit, arms: Sequence[TableArm], n_rows: int | None = None
+    ) -> dict[Family, str]:
+        """Add what the arms build on in the source domain; return its name by family."""
+        source = self.settings.dataset.source
+        families = dict.fromkeys(find_family(arm) for arm in arms)
+        return {f: self._add_task(fit, source, f.source, None, n_rows) for f in families}
 
     def add_arms(
         self,
         fit: Fit,
         domains: Sequence[str],
-        arms: Sequence[NetworkArm],
-        parent: str,
+        arms: Sequence[TableArm],
+        parents: Mapping[Family, str],
         n_rows: int | None = None,
     ) -> None:
         """Add some arms of the target domains, on all or on ``n_rows`` of their training rows."""
         for domain in domains:
             for arm in arms:
-                if arm == "pretrained":
+                parent = parents[find_family(arm)]
+                if arm in _AS_THEY_ARE:
                     self._record(parent, fit, domain, arm, parent)
                 else:
                     self._add_task(fit, domain, arm, parent, n_rows)
 
     def add_source_rows(self, fit: Fit, domains: Sequence[str]) -> None:
-        """Add source networks of fewer rows, and the adapters behind them."""
+        """Add source models of fewer rows, and what is transferred from them."""
         arms = [arm for arm in _SOURCE_ROWS_ARMS if arm in self.settings.arms]
         source = self.settings.dataset.source
         for n_rows in self.settings.ablations.source_rows:
             if n_rows < len(self._take_samples(fit, source, "train")):
                 fewer = fit._replace(variant=Variant("source_rows", n_rows))
-                self.add_arms(fewer, domains, arms, self.add_source(fewer, n_rows))
+                self.add_arms(fewer, domains, arms, self.add_sources(fewer, arms, n_rows))
 
-    def add_target_rows(self, fit: Fit, domains: Sequence[str], parent: str) -> None:
-        """Add networks of the target domains that have fewer rows."""
+    def add_target_rows(
+        self, fit: Fit, domains: Sequence[str], parents: Mapping[Family, str]
+    ) -> None:
+        """Add models of the target domains that have fewer rows."""
         arms = [arm for arm in _TARGET_ROWS_ARMS if arm in self.settings.arms]
         for n_rows in self.settings.ablations.target_rows:
             larger = [d for d in domains if n_rows < len(self._take_samples(fit, d, "train"))]
             fewer = fit._replace(variant=Variant("target_rows", n_rows))
-            self.add_arms(fewer, larger, arms, parent, n_rows)
+            self.add_arms(fewer, larger, arms, parents, n_rows)
 
     def _add_task(
         self, fit: Fit, domain: str, arm: str, parent: str | None, n_rows: int | None

@@ -6,7 +6,7 @@ import pandas as pd
 from batteryscope.evaluation.sweep_points import flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
 from batteryscope.tables.scores import LEVEL, score_predictions
-from batteryscope.tables.table_predictions import SOURCE_ARM, select_main_study
+from batteryscope.tables.table_predictions import find_family, select_main_study
 
 PLACES = ["target", "domain"]
 
@@ -33,10 +33,9 @@ def score_table_points(inputs: PointInputs) -> pd.DataFrame:
     """
     scored = []
     for name, predictions in inputs.read_predictions():
-        main = select_main_study(predictions)
-        mine = main[
-            (main["role"] == "test") & main["arm"].isin([inputs.bases.get(name, name), SOURCE_ARM])
-        ]
+        main, judged = select_main_study(predictions), inputs.bases.get(name, name)
+        arms = [judged, find_family(judged).source]
+        mine = main[(main["role"] == "test") & main["arm"].isin(arms)]
         counts = mine.groupby(PLACES)["sample_id"].nunique().rename("n").reset_index()
         scores = score_predictions(mine).groupby([*PLACES, "metric"])["score"]
         summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1)}).reset_index()

@@ -12,7 +12,9 @@ from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.table_predictions import (
-    SOURCE_ARM,
+    NETWORKS,
+    PROCESSES,
+    find_family,
     order_table_arms,
     select_main_study,
 )
@@ -133,9 +135,14 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
 
 
 def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
-    """Name a network by its hidden layers: ``mlp_3x4``, with an adapter ``mlp_3x4+4``."""
+    """Name a network by its hidden layers: ``mlp_3x4``, with an adapter ``mlp_3x4+4``.
+
+    Gaussian processes are ``gaussian_process``; baselines have no name.
+    """
     if is_baseline(arm):
         return ""
+    if find_family(arm) is PROCESSES:
+        return "gaussian_process"
     network = settings.networks[target]
     name = f"mlp_{network.hidden_layers}x{network.nodes}"
     return f"{name}+{network.adapter_nodes or network.nodes}" if arm == "adapter" else name
@@ -146,8 +153,8 @@ def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: st
     alone = []
     for value in paper:
         arm = value.arm
-        if arm == "pretrained" and value.domain == source:
-            arm = SOURCE_ARM  # at home, the pretrained network is simply the source network
+        if arm == NETWORKS.as_it_is and value.domain == source:
+            arm = NETWORKS.source  # at home, the pretrained network is simply the source network
         beside = comparison["arm"] == arm if arm else ~comparison["arm"].map(is_baseline)
         for column in ("metric", "target", "domain"):
             beside &= comparison[column] == getattr(value, column)

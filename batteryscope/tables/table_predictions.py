@@ -1,6 +1,7 @@
 """The predictions table of a table study, which networks and baselines both write."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,19 @@ COLUMNS = [
     "ablation", "value", "y_true", "y_pred",
 ]  # fmt: skip
 SOURCE_ARM = "source"
-NETWORK_ORDER = (SOURCE_ARM, "pretrained", "adapter", "scratch", "fine_tuning")
+
+
+class Family(NamedTuple):
+    """The arms of one kind of model that transfer starts from: at home, and applied as it is."""
+
+    source: str
+    as_it_is: str
+
+
+NETWORKS = Family(SOURCE_ARM, "pretrained")
+PROCESSES = Family("source_process", "pretrained_process")
+_FAMILIES = dict.fromkeys((*PROCESSES, "transfer_process"), PROCESSES)
+ARM_ORDER = (*NETWORKS, "adapter", "scratch", "fine_tuning", *PROCESSES, "transfer_process")
 MAIN_STUDY = ""
 
 
@@ -57,9 +70,14 @@ def check_table_predictions(
         )
 
 
+def find_family(arm: str) -> Family:
+    """Return the family of an arm, which says what answers in the source domain beside it."""
+    return _FAMILIES.get(arm, NETWORKS)
+
+
 def name_source_arm(predictions: pd.DataFrame, source: str) -> pd.DataFrame:
     """Call the pretrained network ``source`` in its own domain, where nothing is transferred."""
-    at_home = (predictions["domain"] == source) & (predictions["arm"] == "pretrained")
+    at_home = (predictions["domain"] == source) & (predictions["arm"] == NETWORKS.as_it_is)
     return predictions.assign(arm=predictions["arm"].mask(at_home, SOURCE_ARM))
 
 
@@ -69,7 +87,7 @@ def select_main_study(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def order_table_arms(table: pd.DataFrame) -> list[str]:
-    """List the arms: networks from the source on, then baselines as first met."""
-    known = {arm: place for place, arm in enumerate(NETWORK_ORDER)}
+    """List the arms: those that are taught from the source on, then baselines as first met."""
+    known = {arm: place for place, arm in enumerate(ARM_ORDER)}
     arms = list(dict.fromkeys(table["arm"]))
     return sorted(arms, key=lambda a: (is_baseline(a), known.get(a, len(known))))

@@ -2,13 +2,14 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from batteryscope.config.table_study import TableTrainSettings
 from batteryscope.errors import InputError
 from batteryscope.seeds import derive_rng
+from batteryscope.tables.fit_processes import fit_task
 from batteryscope.tables.fit_stack import Examples, StackHistory, StackTraining, count_steps
 from batteryscope.tables.network_tasks import NetworkTask, Rows, TrainedNetwork
 from batteryscope.tables.networks import (
@@ -22,6 +23,11 @@ from batteryscope.tables.networks import (
 )
 
 log = logging.getLogger("batteryscope")
+
+# Kinds of models that are fitted one by one, without epochs.
+_AT_ONCE: dict[str, Callable[[NetworkTask, Mapping[str, TrainedNetwork]], TrainedNetwork]] = {
+    "process": fit_task
+}
 
 
 def train_tasks(
@@ -65,11 +71,20 @@ def train_tasks(
             raise ValueError(f"'{waiting[0].parent}', parent of '{waiting[0].name}', is no task.")
         names = {task.name for task in ready}
         waiting = [task for task in waiting if task.name not in names]
-        for group in start_groups(ready, trained, settings, seed):
+        for task in ready:
+            if fit := _AT_ONCE.get(task.kind):
+                trained[task.name] = fit(task, trained)
+        networks = [task for task in ready if task.name not in trained]
+        for group in start_groups(networks, trained, settings, seed):
             group.advance(settings.epochs)
             trained |= group.finish()
-        log.info("%d of %d networks trained", len(trained), len(tasks))
+        log.info("%d of %d models trained", len(trained), len(tasks))
     return {task.name: trained[task.name] for task in tasks}
+
+
+def count_fits(tasks: Sequence[NetworkTask], settings: TableTrainSettings) -> int:
+    """Count what is trained: the restarts of every network, and one fit of other models."""
+    return sum(1 if task.kind in _AT_ONCE else settings.restarts for task in tasks)
 
 
 def _check_rows(task: NetworkTask) -> None:
@@ -190,7 +205,7 @@ def _find_parent(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> Ne
         return None
     network = trained[task.parent].network
     if not isinstance(network, NetworkStack):
-        raise ValueError(f"{task.name}: its parent '{task.parent}' is an adapter, not a network.")
+        raise ValueError(f"{task.name}: its parent '{task.parent}' is no plain network.")
     return network
 
 

@@ -14,7 +14,7 @@ from batteryscope.tables.ablations import find_break_even
 from batteryscope.tables.compare import BASELINE, BEST_BASELINE
 from batteryscope.tables.labels import name_column, name_domain
 from batteryscope.tables.scores import select_mape
-from batteryscope.tables.table_predictions import SOURCE_ARM
+from batteryscope.tables.table_predictions import find_family
 
 FAILS_TIMES = 2.0
 NAMES_IN_SENTENCES = {
@@ -23,6 +23,9 @@ NAMES_IN_SENTENCES = {
     "adapter": "the adapter network",
     "scratch": "the network trained from scratch",
     "fine_tuning": "the fine-tuned network",
+    "source_process": "the source Gaussian process",
+    "pretrained_process": "the source Gaussian process as it is",
+    "transfer_process": "the Gaussian process with transfer",
 }
 
 
@@ -86,24 +89,24 @@ def judge_transfer(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterato
 
 
 def judge_pretrained(scores: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
-    """Find where the pretrained network fails without adaptation, or needs none.
+    """Find where what the source has taught fails without adaptation, or needs none.
 
     It fails where its mean MAPE is above that of the mean of the target's training rows
     or, without that baseline, above twice that of the main arm.
     """
-    mape = select_mape(scores)
+    mape, family = select_mape(scores), find_family(settings.main_arm)
     means = mape.groupby(["target", "domain", "arm"])["score"].mean()
     for (target, domain), here in mape.groupby(["target", "domain"], sort=False):
         of = here.groupby("arm")["score"].mean()
-        if "pretrained" not in of or domain == settings.dataset.source:
+        if family.as_it_is not in of or domain == settings.dataset.source:
             continue
-        as_is = of["pretrained"]
+        as_is = of[family.as_it_is]
         guess, adapted = of.get("baseline_mean"), of.get(settings.main_arm)
         if guess is not None and as_is > guess:
             case = "worse than the mean"
         elif guess is None and adapted is not None and as_is > FAILS_TIMES * adapted:
             case = "worse than adapted"
-        elif adapted is not None and settings.main_arm != "pretrained" and as_is <= adapted:
+        elif adapted is not None and settings.main_arm != family.as_it_is and as_is <= adapted:
             case = "needs none"
         else:
             continue
@@ -111,10 +114,11 @@ def judge_pretrained(scores: pd.DataFrame, settings: TableStudySettings) -> Iter
             "case": case,
             "place": name_place(target, domain, settings),
             "as_is": as_is,
-            "at_home": means.get((target, settings.dataset.source, SOURCE_ARM)),
+            "at_home": means.get((target, settings.dataset.source, family.source)),
             "guess": guess,
             "adapted": adapted,
             "ours": name_in_sentence(settings.main_arm),
+            "asked": name_in_sentence(family.source),
         }
         yield Finding("pretrained", "info" if case == "needs none" else "warning", facts)
 
