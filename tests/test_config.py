@@ -99,8 +99,8 @@ def load_and_check(**study):
 @pytest.mark.parametrize(
     ("study", "words"),
     [
-        ({"preprocess": {"crop_px": 1000}}, ["crop_px", "1000", "640×480"]),
-        ({"split": {"scheme": "kfold", "folds": 99}}, ["folds", "99", "14 images"]),
+        ({"preprocess": {"crop_px": 1000}}, ["crop_px", "1000", "512×384"]),
+        ({"split": {"scheme": "kfold", "folds": 99}}, ["folds", "99", "15 images"]),
         ({"dataset": {"path": "data/raw/nowhere"}}, ["dataset.path", "data/raw/nowhere"]),
         (
             {"evaluate": {"paper": [{"metric": "accuracy", "value": 99.6}]}},

@@ -69,7 +69,7 @@ def test_an_arm_may_change_any_section():
 
 
 def test_one_way_to_count_tiles_takes_the_place_of_the_other():
-    assert plan().main.recipe.preprocess.tiles_per_class == 120
+    assert plan().main.recipe.preprocess.tiles_per_class == 108
     tiles = plan(preprocess={"tiles_per_image": 9}).main.recipe.preprocess
     assert (tiles.tiles_per_image, tiles.tiles_per_class) == (9, None)
     tiles = plan(preprocess={"tiles_per_class": None}).main.recipe.preprocess
@@ -80,7 +80,7 @@ def test_one_way_to_count_tiles_takes_the_place_of_the_other():
     two = plan(
         arms={"a": {}, "b": {"change": change}}, main_arm="a", run_sweeps=["crops_per_class"]
     )
-    assert two.arms["a"].recipe.preprocess.tiles_per_class == 120
+    assert two.arms["a"].recipe.preprocess.tiles_per_class == 108
     assert two.arms["b"].recipe.preprocess.tiles_per_class is None
     point = two.every_arm["crops_per_class_30"].recipe.preprocess
     assert (point.tiles_per_image, point.tiles_per_class) == (None, 30)
@@ -96,9 +96,9 @@ def test_tiles_per_class_depend_on_the_sizes_of_the_parts():
     assert (
         before.tiles.keys() == seed.tiles.keys() != plan(split={"test_fraction": 0.2}).tiles.keys()
     )
-    assert before.find_tile_split(before.main.tiles).test_fraction == 0.3
+    assert before.find_tile_split(before.main.tiles).test_fraction == 0.33
     [stage] = before.stages.values()
-    assert stage.balance.tiles_per_class == 120
+    assert stage.balance.tiles_per_class == 108
     fixed = plan(preprocess={"tiles_per_image": 9})
     other = plan(preprocess={"tiles_per_image": 9}, split={"test_fraction": 0.2})
     assert fixed.tiles.keys() == other.tiles.keys()
@@ -108,7 +108,7 @@ def test_tiles_per_class_depend_on_the_sizes_of_the_parts():
 def test_classes_with_the_same_number_of_tiles_need_no_balance():
     with pytest.raises(ConfigError, match=r"'oversample' .*tiles_per_class 50 .*tiles_per_image"):
         transfer(preprocess={"tiles_per_class": 50})
-    sentence = r"per_image.change \(stage 'fit'\).*'class_weights' .*tiles_per_class 120"
+    sentence = r"per_image.change \(stage 'fit'\).*'class_weights' .*tiles_per_class 108"
     with pytest.raises(ConfigError, match=sentence):
         plan(balance={"method": "class_weights"})
     plan(balance={"method": "class_weights"}, preprocess={"tiles_per_image": 9})
