@@ -45,7 +45,10 @@ WORDS = {
         "demo: small and quick, with the demo section of every study; paper: the full design."
     ),
     "Project.tracking": "Where runs are recorded for MLflow.",
-    "Project.curve": "A learning curve for studies of classes that have none: yes, or the numbers of images per class.",
+    "Project.curve": (
+        "A learning curve for studies of classes that have none: yes, or numbers of images per "
+        "class."
+    ),
     "Project.sweeps": "Names of the sweeps to run, or all.",
     "Project.replace": (
         "Studies whose published results may make room for results of other data, or all."
