@@ -15,7 +15,7 @@ from batteryscope.start.plan_split import SplitPlan, plan_split
 from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable
 from batteryscope.start.seen import Problem, Seen
 
-PARTICLES_ACROSS = 12  # side by side; the public set was told best by crops of ten to fifteen
+PARTICLES_ACROSS = 15  # side by side; on the public set crops of ten to twenty told frames best
 FEWEST_ACROSS = 4  # about ten in the square
 PACKED = 0.6  # share of the area that particles of a coating cover
 LARGEST_SHARE = 0.42  # of the shorter edge: crops of one picture shall differ
