@@ -62,7 +62,7 @@ def understand_names(folders: Sequence[str], whole_paths: bool = False) -> Named
         return NamedClasses()
     end = "/" if whole_paths else "$"
     single = rf"(?P<specimen_id>p(?P<porosity>[0-9]+)_e[0-9]+){'' if whole_paths else '$'}"
-    tries = [(("porosity",), rf"^{single}")]
+    tries: list[tuple[tuple[str, ...], str]] = [(("porosity",), rf"^{single}")]
     for columns, known in (
         (("composition", "state", "additive"), f"{COMPOSITION}[_ -]{STATE}(?:[_ -]{ADDITIVE})?"),
         (("composition", "state"), f"{COMPOSITION}[_ /-]{STATE}"),

@@ -25,8 +25,8 @@ MOST_CLASSES = 0.5  # classes per row; a column with more values describes singl
 class Beside:
     """What tables beside the files add: settings of the data set, facts, problems."""
 
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
 
 

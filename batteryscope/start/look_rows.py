@@ -94,7 +94,8 @@ def look_at_rows(paths: Sequence[Path], targets: Sequence[str] = (), domain: str
 def _join(title: str, tables: Mapping[Path, Mapping[str, Column]]) -> Column:
     columns = [each[title] for each in tables.values()]
     numbers = [column.numbers for column in columns]
-    joined = None if any(n is None for n in numbers) else np.concatenate(numbers)  # type: ignore[arg-type]
+    known = [each for each in numbers if each is not None]
+    joined = np.concatenate(known) if len(known) == len(numbers) else None
     return Column(title, [cell for column in columns for cell in column.cells], joined)
 
 
@@ -139,7 +140,8 @@ def _describe(
     problems: list[Problem],
 ) -> dict[str, Any]:
     title_of_domain, counts = domains
-    given, asked = {}, {}
+    given: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
     for title in numeric:
         column = columns[title]
         assert column.numbers is not None

@@ -69,7 +69,7 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
     per_scan = np.array(list(counts.values()) or [0])
     sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
     looked = f"every {step}. is looked at ({len(manifest)})"
-    facts = {
+    facts: dict[str, Any] = {
         "files": len(files.images),
         "usable": int(manifest["volume"].nunique()),
         "formats": dict(Counter(Path(p).suffix.lower() or "folder" for p in files.images)),

@@ -81,7 +81,7 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         jobs=train["parallel_jobs"].value,
     )  # fmt: skip
     arm, label = ("raw", "grey levels as they are") if of_classes else ("together", "one network")
-    evaluate: dict[str, Choices | Choice] = {
+    evaluate = {
         "external": Choice(
             None, "another folder of electrodes, if you have one: docs/your_data.md"
         ),
@@ -89,7 +89,9 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
             ["per_image"] if of_classes else [],
             "what the network says of frames that are treated otherwise" if of_classes else "",
         ),
-    } | ({} if of_classes else {"baselines": Choice(["grey_levels", "metadata"])})
+    }
+    if not of_classes:
+        evaluate["baselines"] = Choice(["grey_levels", "metadata"])
     study: Choices = {
         "dataset": plan_dataset(seen, kept),
         "preprocess": preprocess,
@@ -138,7 +140,7 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if len(sizes) == 1:
         size = [int(edge) for edge in next(iter(sizes)).split("x")]
         chosen["expected_size_px"] = Choice(size, "of every picture; another one would be rejected")
-    return chosen | add_reasons(found, {})
+    return {**chosen, **add_reasons(found, {})}
 
 
 def _plan_tiles(
