@@ -1,6 +1,5 @@
 """Looks at tables with a row for each electrode."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from batteryscope.core.counted import count_of
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.start.class_names import NamedClasses
 from batteryscope.start.columns import Column, find_range, read_columns, split_unit
-from batteryscope.start.seen import Problem, Seen, name_path
+from batteryscope.start.seen import Problem, Seen, name_path, say_command
 from batteryscope.tables.build_rows import build_rows
 from batteryscope.tables.read_table import read_table
 
@@ -76,15 +75,7 @@ def look_at_rows(paths: Sequence[Path], targets: Sequence[str] = (), domain: str
         "classes": {str(k): int(v) for k, v in manifest["domain"].value_counts().items()},
         "damaged": [f"{r.path}, line {r.row}: {r.detail}" for r in rejects.itertuples()],
     }  # fmt: skip
-    given = shlex.join(
-        [
-            "--table",
-            *map(str, paths),
-            "--targets",
-            *targets,
-            *(["--domain", domain] if domain else []),
-        ]
-    )
+    given = say_command("--table", paths, targets, domain)
     none = pd.DataFrame()
     return Seen(
         paths[0], given, dataset, NamedClasses(), manifest, rejects, None, none, facts, problems
