@@ -142,10 +142,8 @@ def _take_quantities(
         if numbers is None:
             raise InputError(f"{path}: the column '{title}' holds no numbers; name another target.")
         name, unit = split_unit(title)
-        low, high = find_range(numbers)
+        low, high = find_range(numbers, unit)
         own: dict[str, Any] = {"unit": unit or "1", "low": low, "high": high}
-        if unit.endswith("%") and np.nanmax(numbers) <= 100:
-            own["high"] = min(high, 100.0)
         if spans_decades(numbers):
             own["transform"] = "log"
         quantities[name] = own | ({"column": title} if name != title else {})

@@ -72,7 +72,7 @@ def look_at_rows(paths: Sequence[Path], targets: Sequence[str] = (), domain: str
             f"{manifest[name].min():g} to {manifest[name].max():g} {column.unit}".rstrip()
             for name, column in columns.items()
         ],
-        "classes": {str(k): int(v) for k, v in manifest["domain"].value_counts().items()},
+        "materials": {str(k): int(v) for k, v in manifest["domain"].value_counts().items()},
         "damaged": [f"{r.path}, line {r.row}: {r.detail}" for r in rejects.itertuples()],
     }  # fmt: skip
     given = say_command("--table", paths, targets, domain)
@@ -148,7 +148,9 @@ def _describe(
         name, unit = split_unit(title)
         own: dict[str, Any] = {"unit": unit} if unit else {}
         own |= {"header": title} if title != name else {}
-        (asked if title in targets else given)[name] = own | {"range": list(find_range(known))}
+        (asked if title in targets else given)[name] = own | {
+            "range": list(find_range(known, unit))
+        }
     if not given:
         raise InputError(f"{next(iter(tables))}: no column of numbers is left to predict from.")
     source = next(iter(counts))
