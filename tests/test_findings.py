@@ -16,8 +16,8 @@ from tests.test_provenance import names_for, names_of
 WRITTEN = {  # who may find what is told by these templates
     classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
               "covariate_findings", "shortcut_study", "prediction_sets"),
-    capacities: ("regression_findings", "covariate_findings"),
-    quantities: ("quantity_findings", "covariate_findings"),
+    capacities: ("regression_findings", "covariate_findings", "regression_study"),
+    quantities: ("quantity_findings", "covariate_findings", "regression_study"),
     rows: ("findings", "verdicts"),
 }  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}

@@ -206,6 +206,14 @@ def test_program(tmp_path, capsys):
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert audit["near_duplicates"]["pairs"] == 1
 
+    assert run(tmp_path, manifest, '{"allow_leakage": "one electrode is all we have"}') == 0
+    audit = json.loads((tmp_path / "audit.json").read_text())
+    assert audit["allowed"] == "one electrode is all we have"
+    assert audit["near_duplicates"]["across_roles"] == 1
+    assert "allowed here (split.allow_leakage): one electrode" in audit["warnings"][-1]
+    assert run(tmp_path, manifest, '{"near_duplicates": "group", "allow_leakage": "why"}') == 1
+    assert "allow_leakage has no effect" in capsys.readouterr().err
+
     assert run(tmp_path, manifest, '{"scheme": "ordered", "near_duplicates": "ignore"}') == 0
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert any("not known for all images of a, b" in text for text in audit["warnings"])

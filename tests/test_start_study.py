@@ -248,6 +248,7 @@ def test_titles_tell_names_and_units(title, name, unit):
 def test_ranges_are_wider_than_what_was_seen():
     assert find_range(np.array([10.0, 20.0, np.nan])) == (5, 25)
     assert find_range(np.array([0.0, 4.0])) == (0, 6)
+    assert find_range(np.array([50.0, 96.0]), "wt%") == (27, 100)
     assert find_range(np.array([1.0, 4.0]))[0] == 0.5
 
 

@@ -31,12 +31,12 @@ def choose_curve(studies: Mapping[str, Any], wanted: Any) -> None:
         return
     sizes = _read_sizes(wanted)
     for study in studies.values():
-        if not isinstance(study, dict) or study.get("kind", "image") != "image":
+        if not isinstance(study, dict):
             continue
         data, evaluate = study.get("dataset"), study.get("evaluate") or {}
         if not isinstance(data, Mapping) or data.get("targets") or not isinstance(evaluate, dict):
             continue
-        arms = study.get("arms")
+        arms = study.get("arms")  # of tables a list
         if isinstance(arms, Mapping) and arms and not evaluate.get("learning_curve"):
             arm = study.get("main_arm") or next(iter(arms))
             curve = {"arms": [arm], "images_per_class": sizes}

@@ -23,7 +23,9 @@ class SplitSettings(Settings):
     neighbouring slices of a cell then train and test, which the report says in words.
     ``near_duplicates`` in different parts are an ``error``, kept together (``group``) or
     only reported (``ignore``); two images are near-duplicates if they have at least
-    ``near_duplicate_share`` of their field of view in common. Only samples whose manifest
+    ``near_duplicate_share`` of their field of view in common. ``allow_leakage`` is the reason why
+    near-duplicates, or slices of one cell, may lie in different parts all the same: they are then
+    no error, and report and model card repeat the reason. Only samples whose manifest
     columns fit ``test_where``, for example ``{domain: additive}``, are tested.
     """
 
@@ -36,6 +38,7 @@ class SplitSettings(Settings):
     group: Literal["auto", "specimen", "session", "image", "slice"] = "auto"
     stratify: bool = True
     near_duplicates: Literal["error", "group", "ignore"] = "error"
+    allow_leakage: str = Field(default="", exclude_if=lambda value: not value)
     test_where: dict[str, str | float | int | bool | list[str | float | int]] = {}
     near_duplicate_share: Annotated[float, Field(ge=0.5, le=1)] = 0.95
     seed: int = 1
@@ -46,6 +49,11 @@ class SplitSettings(Settings):
             raise ValueError(
                 f"scheme '{self.scheme}' with leave_out '{self.leave_out}'; leave_one_out needs "
                 "the manifest column in leave_out, the other schemes have none."
+            )
+        if self.allow_leakage and self.near_duplicates == "group" and self.group != "slice":
+            raise ValueError(
+                "allow_leakage has no effect with near_duplicates 'group', which keeps them on one "
+                "side; leave it out, or set near_duplicates to 'ignore'."
             )
         by_fraction = self.scheme not in ("kfold", "leave_one_out")
         if by_fraction and self.test_fraction + self.validation_fraction >= 1:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from batteryscope.config.study import StudySettings
 from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES
+from batteryscope.core.finding import Finding
 from batteryscope.evaluation.covariate_findings import (
     judge_number_covariates,
     name_covariates,
@@ -155,6 +156,8 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
             comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
         )
     )
+    if reason := study.split.allow_leakage:
+        findings.insert(0, Finding("allowed_leakage", "warning", {"reason": reason}))
     findings += judge_number_covariates(
         pieces.covariates,
         images,

@@ -14,7 +14,11 @@ from batteryscope.manifest.schema import read_manifest
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups
-from batteryscope.splits.kept_together import advise_on_twins, split_together
+from batteryscope.splits.kept_together import (
+    advise_on_twins,
+    describe_allowed,
+    split_together,
+)
 from batteryscope.splits.near_duplicates import find_overlaps
 from batteryscope.splits.order import order_samples
 from batteryscope.splits.slices import warn_of_straddling
@@ -73,7 +77,8 @@ def divide_by_pairs(
         split = split_samples(samples, groups, asked)
     # Who asks for slices one by one gets them, and a warning instead of an error.
     by_slice = asked.group == "slice"
-    treatment = "ignore" if by_slice else asked.near_duplicates
+    is_allowed = by_slice or bool(asked.allow_leakage)
+    treatment = "ignore" if is_allowed else asked.near_duplicates
     audit = audit_split(
         split,
         samples,
@@ -84,6 +89,9 @@ def divide_by_pairs(
     )
     if by_slice and (text := warn_of_straddling(split, samples)):
         audit["warnings"] = [text]
+    if asked.allow_leakage:
+        audit["allowed"] = asked.allow_leakage
+        audit["warnings"].append(describe_allowed(asked.allow_leakage))
     if asked.scheme == "ordered" and (unknown := order_samples(samples)[1]):
         audit["warnings"].append(
             f"The time of acquisition is not known for all images of {', '.join(unknown)}; "

@@ -64,6 +64,11 @@ def advise_on_twins(
     )
 
 
+def describe_allowed(reason: str) -> str:
+    """Say that samples which belong together may lie in different parts, and why."""
+    return f"Leakage between training and test is allowed here (split.allow_leakage): {reason}"
+
+
 def _count_groups(samples: pd.DataFrame, groups: pd.Series) -> str:
     """Name the class that has the fewest groups, with its images."""
     table = samples[["sample_id", "class"]].assign(group=samples["sample_id"].map(groups))

@@ -53,7 +53,13 @@ def comment(text: str, indent: int = 0) -> str:
     lines = [
         wrapped
         for line in text.splitlines()
-        for wrapped in textwrap.wrap(line, WIDTH - len(before), break_on_hyphens=False) or [""]
+        for wrapped in textwrap.wrap(
+            line,
+            WIDTH - len(before),
+            break_on_hyphens=False,
+            subsequent_indent="  " if line.startswith("- ") else "",
+        )
+        or [""]
     ]
     return "".join(f"{before}{line}".rstrip() + "\n" for line in lines)
 

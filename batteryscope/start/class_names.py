@@ -62,7 +62,7 @@ def understand_names(folders: Sequence[str], whole_paths: bool = False) -> Named
         return NamedClasses()
     end = "/" if whole_paths else "$"
     single = rf"(?P<specimen_id>p(?P<porosity>[0-9]+)_e[0-9]+){'' if whole_paths else '$'}"
-    tries = [(("porosity",), rf"^{single}")]
+    tries: list[tuple[tuple[str, ...], str]] = [(("porosity",), rf"^{single}")]
     for columns, known in (
         (("composition", "state", "additive"), f"{COMPOSITION}[_ -]{STATE}(?:[_ -]{ADDITIVE})?"),
         (("composition", "state"), f"{COMPOSITION}[_ /-]{STATE}"),
@@ -99,7 +99,17 @@ def _try(columns: Sequence[str], pattern: str, names: Sequence[str]) -> NamedCla
         kept.append(column)
         parts[column] = sorted(values, key=natural_key)
     specimens = "specimen_id" in re.compile(pattern).groupindex
+    pattern = _narrow(pattern, parts)
     return NamedClasses(tuple(kept), pattern, parts, specimens)
+
+
+def _narrow(pattern: str, parts: Mapping[str, Sequence[str]]) -> str:
+    """Name the states that were found instead of all that are known: shorter, and to be checked."""
+    if "state" in parts:
+        longest_first = sorted(parts["state"], key=lambda name: (-len(name), name))
+        found = "|".join(re.escape(name).replace(r"\ ", " ") for name in longest_first)
+        pattern = pattern.replace(STATE, f"(?P<state>{found})")
+    return pattern if "additive" in parts else pattern.replace(f"(?:[_ -]{ADDITIVE})?", "")
 
 
 def _take_two_levels(names: Sequence[str]) -> NamedClasses | None:

@@ -100,13 +100,17 @@ def split_unit(title: str) -> tuple[str, str]:
     return name, unit
 
 
-def find_range(numbers: np.ndarray) -> tuple[float, float]:
-    """Return a plausible range: what was seen, half of its width wider, without changing signs."""
+def find_range(numbers: np.ndarray, unit: str = "") -> tuple[float, float]:
+    """Return a plausible range: what was seen, half of its width wider, without changing signs.
+
+    Percentages up to 100 stay below 100.
+    """
     known = numbers[np.isfinite(numbers)]
     low, high = float(known.min()), float(known.max())
     width = (high - low) / 2 or abs(high) / 2 or 1.0
     below = low - width if low < 0 or low - width > 0 else (low / 2 if low > 0 else 0.0)
-    return float(f"{below:.3g}"), float(f"{high + width:.3g}")
+    above = 100.0 if unit.endswith("%") and high <= 100 < high + width else high + width
+    return float(f"{below:.3g}"), float(f"{above:.3g}")
 
 
 def spans_decades(numbers: np.ndarray) -> bool:

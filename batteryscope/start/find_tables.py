@@ -25,8 +25,8 @@ MOST_CLASSES = 0.5  # classes per row; a column with more values describes singl
 class Beside:
     """What tables beside the files add: settings of the data set, facts, problems."""
 
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
 
 
@@ -142,10 +142,8 @@ def _take_quantities(
         if numbers is None:
             raise InputError(f"{path}: the column '{title}' holds no numbers; name another target.")
         name, unit = split_unit(title)
-        low, high = find_range(numbers)
+        low, high = find_range(numbers, unit)
         own: dict[str, Any] = {"unit": unit or "1", "low": low, "high": high}
-        if unit.endswith("%") and np.nanmax(numbers) <= 100:
-            own["high"] = min(high, 100.0)
         if spans_decades(numbers):
             own["transform"] = "log"
         quantities[name] = own | ({"column": title} if name != title else {})

@@ -147,6 +147,7 @@ _TOPICS: list[tuple[str, str, Callable[[Any], str]]] = [
     ("voltage", "voltages_kv", lambda v: _show_counts(v, " kV")),
     ("instrument", "instruments", _show_counts),
     ("classes", "classes", _show_classes),
+    ("materials", "materials", _show_classes),
     ("parts of the names", "parts_of_names", _show_parts),
     ("specimens", "specimens", lambda v: str(v) if v else "not named"),
     ("slices of a scan", "slices", str),

@@ -1,7 +1,6 @@
 """Looks at a folder of pictures: every file once, with all that a plan needs."""
 
 import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ from batteryscope.start.class_names import NamedClasses, understand_names
 from batteryscope.start.find_tables import find_beside
 from batteryscope.start.look_coating import measure_coatings, shows_coatings
 from batteryscope.start.particle_size import measure_particles, summarise_sizes
-from batteryscope.start.seen import Seen, name_path
+from batteryscope.start.seen import Seen, name_path, say_command
 
 BLOCK_PX = 30  # as preprocess.block_px
 DAMAGED = ("unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size")
@@ -93,18 +92,13 @@ def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
     facts = _list_facts(files, manifest, rejects, frames, pairs, looks, names)
     if "targets" in dataset:
         facts["coating"] = measure_coatings(folder, manifest)
+    given = say_command("--images", [folder], targets)
     return Seen(
-        folder, _say_command(folder, targets), dataset, names, manifest, rejects, frames, pairs,
+        folder, given, dataset, names, manifest, rejects, frames, pairs,
         facts | beside.facts,
         beside.problems,
         looks.cpu_seconds / max(1, len(files.images)),
     )  # fmt: skip
-
-
-def _say_command(folder: Path, targets: Sequence[str]) -> str:
-    return " ".join(
-        ["--images", shlex.quote(str(folder)), *(["--targets", *targets] if targets else [])]
-    )
 
 
 def tell_samples(seen: Seen) -> Samples:

@@ -1,6 +1,5 @@
 """Looks at tables with a row for each electrode."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from batteryscope.core.counted import count_of
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.start.class_names import NamedClasses
 from batteryscope.start.columns import Column, find_range, read_columns, split_unit
-from batteryscope.start.seen import Problem, Seen, name_path
+from batteryscope.start.seen import Problem, Seen, name_path, say_command
 from batteryscope.tables.build_rows import build_rows
 from batteryscope.tables.read_table import read_table
 
@@ -73,18 +72,10 @@ def look_at_rows(paths: Sequence[Path], targets: Sequence[str] = (), domain: str
             f"{manifest[name].min():g} to {manifest[name].max():g} {column.unit}".rstrip()
             for name, column in columns.items()
         ],
-        "classes": {str(k): int(v) for k, v in manifest["domain"].value_counts().items()},
+        "materials": {str(k): int(v) for k, v in manifest["domain"].value_counts().items()},
         "damaged": [f"{r.path}, line {r.row}: {r.detail}" for r in rejects.itertuples()],
     }  # fmt: skip
-    given = shlex.join(
-        [
-            "--table",
-            *map(str, paths),
-            "--targets",
-            *targets,
-            *(["--domain", domain] if domain else []),
-        ]
-    )
+    given = say_command("--table", paths, targets, domain)
     none = pd.DataFrame()
     return Seen(
         paths[0], given, dataset, NamedClasses(), manifest, rejects, None, none, facts, problems
@@ -94,7 +85,8 @@ def look_at_rows(paths: Sequence[Path], targets: Sequence[str] = (), domain: str
 def _join(title: str, tables: Mapping[Path, Mapping[str, Column]]) -> Column:
     columns = [each[title] for each in tables.values()]
     numbers = [column.numbers for column in columns]
-    joined = None if any(n is None for n in numbers) else np.concatenate(numbers)  # type: ignore[arg-type]
+    known = [each for each in numbers if each is not None]
+    joined = np.concatenate(known) if len(known) == len(numbers) else None
     return Column(title, [cell for column in columns for cell in column.cells], joined)
 
 
@@ -139,7 +131,8 @@ def _describe(
     problems: list[Problem],
 ) -> dict[str, Any]:
     title_of_domain, counts = domains
-    given, asked = {}, {}
+    given: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
     for title in numeric:
         column = columns[title]
         assert column.numbers is not None
@@ -155,7 +148,9 @@ def _describe(
         name, unit = split_unit(title)
         own: dict[str, Any] = {"unit": unit} if unit else {}
         own |= {"header": title} if title != name else {}
-        (asked if title in targets else given)[name] = own | {"range": list(find_range(known))}
+        (asked if title in targets else given)[name] = own | {
+            "range": list(find_range(known, unit))
+        }
     if not given:
         raise InputError(f"{next(iter(tables))}: no column of numbers is left to predict from.")
     source = next(iter(counts))

@@ -1,6 +1,5 @@
 """Looks at a folder of CT scans."""
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from batteryscope.start.look_pictures import (
     list_rejects,
     show_spread,
 )
-from batteryscope.start.seen import Problem, Seen, name_path
+from batteryscope.start.seen import Problem, Seen, name_path, say_command
 
 MOST_SLICES = 40  # of a scan: neighbours are nearly the same picture
 
@@ -69,7 +68,7 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
     per_scan = np.array(list(counts.values()) or [0])
     sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
     looked = f"every {step}. is looked at ({len(manifest)})"
-    facts = {
+    facts: dict[str, Any] = {
         "files": len(files.images),
         "usable": int(manifest["volume"].nunique()),
         "formats": dict(Counter(Path(p).suffix.lower() or "folder" for p in files.images)),
@@ -85,9 +84,7 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
         "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
         "damaged": list_rejects(rejects, DAMAGED),
     }  # fmt: skip
-    given = " ".join(
-        ["--scans", shlex.quote(str(folder)), *(["--targets", *targets] if targets else [])]
-    )
+    given = say_command("--scans", [folder], targets)
     return Seen(
         folder, given, dataset | beside.settings, names, manifest, rejects, frames,
         pair_neighbours(manifest), facts | beside.facts, problems, seconds,

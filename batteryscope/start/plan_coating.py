@@ -55,7 +55,7 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         "dataset": plan_dataset(seen, kept),
         "preprocess": preprocess,
         "split": add_reasons(split.settings, split.reasons),
-        **add_reasons(sections, REASONS),  # type: ignore[dict-item]
+        **add_reasons(sections, REASONS),
         "arms": {"all": {"label": Choice("one network")}},
         "main_arm": Choice("all"),
         "published_arms": Choice(["all"]),

@@ -15,23 +15,23 @@ from batteryscope.start.plan_split import SplitPlan, plan_split
 from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable
 from batteryscope.start.seen import Problem, Seen
 
-PARTICLES_ACROSS = 12  # side by side; the public set was told best by crops of ten to fifteen
+PARTICLES_ACROSS = 15  # side by side; on the public set crops of ten to twenty told frames best
 FEWEST_ACROSS = 4  # about ten in the square
 PACKED = 0.6  # share of the area that particles of a coating cover
 LARGEST_SHARE = 0.42  # of the shorter edge: crops of one picture shall differ
 PIXELS_ACROSS = 12  # of a particle, in the tile that the network sees
 SMALLEST_CROP_PX = 64
+MOST_EPOCHS = 20  # of small data sets, whose epochs are short
 UNEQUAL = 1.25  # largest class over smallest
 BLANK_SD = 9.0  # preprocess.min_local_sd of coatings at full contrast
 
 REASONS = {
     "augment.flips": "a top view has no left, right, up or down",
-    "augment.quarter_turns": "not needed beside flips, and slower to learn",
+    "augment.quarter_turns": "flips are enough",
     "model.weights": "they come with the installation",
     "model.freeze": "the first layers stay as they are: faster, and better on later frames",
     "model.flips_at_test": "every crop is judged together with its mirror image",
     "train.method": "fine-tuned; more accurate than a layer on fixed features",
-    "train.epochs": "with averaged weights; more gained nothing on the public set",
     "train.learning_rate": "the top of one cycle",
     "train.averaging": "the mean of the latest steps judges",
     "train.monitor": "smoother than the accuracy of few validation samples",
@@ -81,7 +81,7 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         jobs=train["parallel_jobs"].value,
     )  # fmt: skip
     arm, label = ("raw", "grey levels as they are") if of_classes else ("together", "one network")
-    evaluate: dict[str, Choices | Choice] = {
+    evaluate = {
         "external": Choice(
             None, "another folder of electrodes, if you have one: docs/your_data.md"
         ),
@@ -89,7 +89,9 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
             ["per_image"] if of_classes else [],
             "what the network says of frames that are treated otherwise" if of_classes else "",
         ),
-    } | ({} if of_classes else {"baselines": Choice(["grey_levels", "metadata"])})
+    }
+    if not of_classes:
+        evaluate["baselines"] = Choice(["grey_levels", "metadata"])
     study: Choices = {
         "dataset": plan_dataset(seen, kept),
         "preprocess": preprocess,
@@ -138,7 +140,7 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if len(sizes) == 1:
         size = [int(edge) for edge in next(iter(sizes)).split("x")]
         chosen["expected_size_px"] = Choice(size, "of every picture; another one would be rejected")
-    return chosen | add_reasons(found, {})
+    return {**chosen, **add_reasons(found, {})}
 
 
 def _plan_tiles(
@@ -176,7 +178,7 @@ def _plan_tiles(
         "method": Choice("sem_tiles"),
         "data_bar": Choice(
             "auto",
-            f"found in {n_bars} of {sum(bars.values())} pictures"
+            f"found in {n_bars or 'none'} of {sum(bars.values())} pictures"
             + (
                 f", {max(bars, key=lambda h: (bars[h], h) if h else (0, 0))} rows" if n_bars else ""
             ),
@@ -219,7 +221,7 @@ def _plan_blank(facts: Mapping[str, Any]) -> Choice:
 def _plan_balance(kept: Kept) -> Choice:
     sizes = kept.manifest["class"].value_counts()
     if sizes.max() <= UNEQUAL * sizes.min():
-        return Choice("none", f"classes are alike ({sizes.min()} to {sizes.max()} pictures)")
+        return Choice("none", f"classes are alike, {sizes.min()} pictures or a few more")
     return Choice(
         "class_balanced",
         f"classes have {sizes.min()} to {sizes.max()} pictures; all are drawn equally often",
@@ -234,7 +236,7 @@ def _plan_model(
     }
     found["backbone"] = Choice(
         recommended["backbone"],
-        f"small and pretrained: the best that {machine.described} train in minutes",
+        "small and pretrained: a few cores without a GPU train it in minutes",
     )
     if machine.gpu and can_have_weights(LARGER):
         found["backbone"] = Choice(LARGER, f"larger, since there is a GPU ({machine.gpu})")
@@ -268,6 +270,9 @@ def _plan_training(
     found["tiles_per_epoch"] = Choice(
         min(usual, there), "drawn anew for every epoch" if there > usual else "all that there are"
     )
+    per_epoch = int(found["tiles_per_epoch"].value)
+    epochs = min(MOST_EPOCHS, max(1, math.ceil(int(recommended["epochs"]) * usual / per_epoch)))
+    found["epochs"] = Choice(epochs, f"{epochs * per_epoch:,} crops in all")
     jobs = 1 if machine.gpu else max(1, min(split.settings["folds"], machine.cores))
     found["parallel_jobs"] = Choice(
         jobs, f"folds at a time, of {split.settings['folds']} on {machine.described}"

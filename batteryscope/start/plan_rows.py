@@ -16,7 +16,7 @@ FEW_ROWS = 30  # with fewer a network of three nodes has more weights than rows 
 def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
     """Plan a study of rows; parameters as of top views."""
     del recommended  # the defaults are the paper's
-    counts = seen.facts["classes"]
+    counts = seen.facts["materials"]
     source = str(seen.dataset["source"])
     others = {name: n for name, n in counts.items() if name != source}
     targets = list(seen.dataset["targets"])

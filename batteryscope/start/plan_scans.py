@@ -74,8 +74,8 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     study: Choices = {
         "dataset": plan_dataset(seen, kept),
         "split": add_reasons(split.settings, split.reasons),
-        **add_reasons(sections, REASONS),  # type: ignore[dict-item]
-        **add_reasons({"arms": arm, "main_arm": "by_cell", "evaluate": evaluate}, {}),  # type: ignore[dict-item]
+        **add_reasons(sections, REASONS),
+        **add_reasons({"arms": arm, "main_arm": "by_cell", "evaluate": evaluate}, {}),
     }
     name = seen.place.resolve().name.replace("_", " ")
     return Planned(study, f"State of the cells in {name}", remarks, seconds)

@@ -1,5 +1,6 @@
 """What was found in a folder: tables, names, and what a person should know before anything."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,14 @@ class Seen:
     facts: Mapping[str, Any]
     problems: Sequence[Problem] = field(default_factory=list)
     read_seconds: float = 0.0
+
+
+def say_command(
+    option: str, places: Sequence[Path], targets: Sequence[str], domain: str = ""
+) -> str:
+    """Return the words of the command line that name what was looked at."""
+    words = [option, *map(str, places), *(["--targets", *targets] if targets else [])]
+    return shlex.join([*words, *(["--domain", domain] if domain else [])])
 
 
 def name_path(path: Path) -> str:

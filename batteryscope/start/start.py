@@ -22,6 +22,7 @@ from batteryscope.start.machine import Machine, show_duration
 from batteryscope.start.planned import Planned
 from batteryscope.start.seen import Problem, Seen
 
+MOST_ROWS = 12  # of the fingerprint, at the head of the file
 SCHEMA = Path("docs/params.schema.json")
 
 
@@ -139,7 +140,8 @@ def _write_head(
     seen: Seen, name: str, planned: Planned, machine: Machine, root: Path, file: Path
 ) -> str:
     schema = Path(os.path.relpath(root / SCHEMA, file.absolute().parent)).as_posix()
-    rows = [f"  {topic}: {text}" for topic, text in list_rows(seen.facts)[:12]]
+    found = list_rows(seen.facts)[:MOST_ROWS]
+    rows = [f"  {topic}: {text.replace(chr(10), '; ')}" for topic, text in found]
     expected = (
         f"Expected: about {show_duration(planned.seconds)} on {machine.described}."
         if planned.seconds is not None
