@@ -24,6 +24,7 @@ PURPOSES = {
     "answers": "what is predicted",
     "bundle": "published models, and asking them",
     "explain": "where networks look",
+    "familiarity": "what is unlike the training",
     "evaluation": "scores, comparisons, findings",
     "training": "the one training engine",
     "planning": "what a study needs, its checks and paths",

@@ -15,6 +15,7 @@ from batteryscope.bundle.contents import (
 )
 from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
+from batteryscope.bundle.familiarity import add_familiarity
 from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import (
@@ -55,6 +56,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> BundleRecord:
         read_result(layout.arm(arm).calibration)["temperature"],
         read_result(layout.comparison / "metrics.json"),
         read_result(layout.comparison / "findings.json"),
+        layout.main_tiles,
     )
 
 
@@ -69,6 +71,7 @@ def write_bundle(
     temperature: float,
     metrics: Mapping[str, float],
     findings: Sequence[Mapping[str, str]] = (),
+    tiles: Path | None = None,
 ) -> BundleRecord:
     """Write a bundle; the same input gives the same bytes.
 
@@ -91,6 +94,8 @@ def write_bundle(
         are kept.
     findings
         What a reader must know beside the numbers, as ``{kind, text}``.
+    tiles
+        Tile store of the images; without it nothing is called unlike them.
 
     Raises
     ------
@@ -118,6 +123,8 @@ def write_bundle(
         covariates=list_trained_covariates(out_dir, members),
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
+    models = load_bundle(out_dir, checked=False).models
+    record = add_familiarity(out_dir, record, models, tiles, settings.false_alarms)
     flips = description.get("flips_at_test", "none")
     card = render_card(record, description["backbone"], flips)
     (out_dir / CARD_FILE).write_text(card, encoding="utf-8")
