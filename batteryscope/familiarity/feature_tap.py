@@ -144,7 +144,7 @@ def _last_of_each_size(model: nn.Module, network: nn.Module, tile: Tensor) -> li
     handles = [module.register_forward_hook(note) for module in network.modules()]
     try:
         with torch.inference_mode():
-            model(tile)
+            model(tile.to(next(model.parameters()).device))
     finally:
         for handle in handles:
             handle.remove()

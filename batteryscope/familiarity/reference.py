@@ -23,6 +23,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 Measured = Mapping[str, NDArray[np.float64]]
 MOST_DIRECTIONS = 48
 NEIGHBOURS = 5
+ROUNDING = 1e-3  # what a sample at the limit may differ by on another processor
 SMALLEST_SCALE, SMALLEST_SHARE = 1e-6, 0.01
 MOST_NUMBERS = 200_000  # of the directions of one measure
 
@@ -192,6 +193,7 @@ def calibrate_reference(
     limits = {name: find_limit(values, false_alarms)[0] for name, values in distances.items()}
     largest = np.max([distances[name] / limits[name] for name in limits], axis=0)
     limit, share = find_limit(largest, false_alarms)
+    limit *= 1 + ROUNDING
     kept = learnt[0] if every is None else {name: learn_measure(every[name]) for name in every}
     measures = {
         name: Measure(**(vars(measure) | {"limit": limits[name]})) for name, measure in kept.items()
