@@ -25,6 +25,7 @@ PURPOSES = {
     "bundle": "published models, and asking them",
     "explain": "where networks look",
     "start": "from a folder to a study",
+    "familiarity": "what is unlike the training",
     "evaluation": "scores, comparisons, findings",
     "training": "the one training engine",
     "planning": "what a study needs, its checks and paths",

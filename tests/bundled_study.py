@@ -13,6 +13,7 @@ from batteryscope.bundle.record import BundleSettings, PublishedSets
 from batteryscope.bundle.write import write_bundle
 from batteryscope.config.learning import ModelSettings
 from batteryscope.models.classifier import build_classifier
+from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
 from batteryscope.seeds import derive_rng
 from tests.measured_frames import measure_dataset
@@ -162,7 +163,17 @@ def make_study(root: Path, backbone: str = "test_resnet") -> Study:
     return Study(root, manifest.drop(columns="number"), frames, split)
 
 
-def bundle_study(study: Study, out_dir: Path | None = None, **changes: object) -> Path:
+def write_tiles(study: Study) -> Path:
+    """Cut the pictures of a study, as preprocessing does."""
+    settings = make_settings()
+    folder = study.root / "tiles"
+    cut_dataset(study.manifest, study.images, settings.preprocess, folder, settings.max_pixels)
+    return folder
+
+
+def bundle_study(
+    study: Study, out_dir: Path | None = None, tiles: Path | None = None, **changes: object
+) -> Path:
     out_dir = out_dir or study.bundle
     write_bundle(
         out_dir,
@@ -176,5 +187,6 @@ def bundle_study(study: Study, out_dir: Path | None = None, **changes: object) -
         METRICS,
         [{"kind": "shortcut", "text": "Class and acquisition session are confounded."}],
         SETS,
+        tiles,
     )
     return out_dir

@@ -13,6 +13,9 @@ import tifffile
 from safetensors.torch import save_file
 
 import batteryscope.preprocess.cut_scans as cut_scans_module
+from batteryscope.bundle.familiarity import add_familiarity
+from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
 from batteryscope.config.dataset import DatasetSettings, VolumeSettings
@@ -380,6 +383,41 @@ def test_predictions_give_a_row_per_slice_and_per_cell(
     assert predict_images([*arguments, "--images", str(scans), "--slices", "1:1:1"]) == 0
     named = pd.read_csv(out).query("level == 'cell'")["file"]
     assert set(named) == {"scans", "scans/air.npy", "scans/new.npy", "scans/old.tif"}
+
+
+def test_cells_unlike_those_of_the_training_get_no_answer(
+    study: SimpleNamespace, bundle: Path, tmp_path: Path
+) -> None:
+    known = load_bundle(shutil.copytree(bundle, tmp_path / "bundle"))
+    split = divide(study, "specimen")
+    about = add_familiarity(
+        tmp_path / "bundle", known.record, known.models, study.root / "tiles", 0.05
+    ).familiarity
+    assert about.n_held_out == int(((split["fold"] == 0) & (split["role"] == "test")).sum())
+    seal_bundle(tmp_path / "bundle")
+    scans, out = tmp_path / "scans", tmp_path / "predictions.csv"
+    scans.mkdir()
+    new, _ = render_scan(MADE.model_copy(update={"seed": 9}), CellJob("pristine", 0))
+    np.save(scans / "new.npy", new)
+    coarse = new[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)  # blocks, as no scanner makes
+    np.save(scans / "coarse.npy", coarse)
+    arguments = ["--bundle", str(tmp_path / "bundle"), "--device", "cpu", "--out", str(out)]
+    assert predict_images([*arguments, "--images", str(scans), "--answer-anyway"]) == 0
+    table = pd.read_csv(out, keep_default_na=False)
+    assert (table["status"] == "ok").all()
+    cells = table[table["level"] == "cell"].set_index("file")
+    slices = table[table["level"] == "slice"]
+    for file, own in slices.groupby("file"):
+        middle = own["unlike_training"].sort_values().iloc[len(own) // 2]
+        assert cells.loc[file, "unlike_training"] == middle
+    assert cells.loc["coarse.npy", "unlike_training"] > max(
+        1, cells.loc["new.npy", "unlike_training"]
+    )
+    assert predict_images([*arguments, "--images", str(scans)]) in (0, 1)
+    refused = pd.read_csv(out, keep_default_na=False).set_index(["file", "level"]).sort_index()
+    cell = refused.loc[("coarse.npy", "cell")].iloc[0]
+    assert cell["status"] == cell["class"] == "unlike_training"
+    assert "of its 4 slices: " in cell["unlike_reasons"]
 
 
 def test_what_cannot_work_is_told_before_anything_runs() -> None:

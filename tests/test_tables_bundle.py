@@ -74,6 +74,8 @@ def test_the_same_study_gives_the_same_bytes(published: Path, tmp_path: Path) ->
         "example_input.csv",
         "example_output.csv",
         "networks.safetensors",
+        "training_reference.safetensors",
+        "training_rows.csv",
     ]
     assert all((published / f).read_bytes() == (again / f).read_bytes() for f in files)
 
@@ -171,13 +173,39 @@ def test_a_row_with_more_cells_than_titles_is_answered_with_its_reason(
 
 
 def test_a_value_outside_the_training_range_is_noted(published: Path, tmp_path: Path) -> None:
-    answer = ask(published, write(tmp_path, PLAIN + "nmc,2,45,200,6\n")).iloc[2]
+    table = write(tmp_path, PLAIN + "nmc,2,45,200,6\n")
+    answer = ask(published, table, "--answer-anyway").iloc[2]
     assert answer["status"] == "ok"
-    assert answer["note"] == (
+    assert answer["note"].startswith(
         "speed 45 m/min is outside the training range (10 to 30 m/min); "
-        "width 6 mm is outside the training range (always 5 mm); intervals are unknown there"
+        "width 6 mm is outside the training range (always 5 mm); intervals are unknown there; "
+        "unlike the training rows: inputs "
     )
     assert np.isnan(answer["density_low"])
+
+
+def test_a_row_unlike_all_of_the_training_is_not_answered(published: Path, tmp_path: Path) -> None:
+    answer = ask(published, write(tmp_path, PLAIN + "nmc,2,45,200,6\n"))
+    assert answer["status"].tolist() == ["ok", "ok", "unlike_training"]
+    assert answer["density"][2] == ""
+    assert answer["reason"][2].startswith("unlike the training rows: inputs ")
+    assert answer["unlike_training"].astype(float).gt(1).tolist() == [False, False, True]
+    assert answer["nearest_training_row"].str.fullmatch(r"rows\.csv:\d+").all()
+    assert set(answer["trained_on"]) == {"linear"}
+    known = load_table_bundle(published).record.familiarity
+    assert known["nmc"].n_held_out == 30
+    assert known["nmc"].false_alarms_attained == pytest.approx(0.05, abs=0.02)
+
+
+def test_damaged_training_rows_are_refused(copy: Path) -> None:
+    (copy / "digest.json").unlink()
+    rows = (copy / "training_rows.csv").read_text().splitlines()
+    (copy / "training_rows.csv").write_text("\n".join(rows[:-1]))
+    with pytest.raises(InputError, match="the rows of 'nmc' are not those"):
+        load_table_bundle(copy)
+    (copy / "training_rows.csv").unlink()
+    with pytest.raises(InputError, match=r"training_rows\.csv: this file of the bundle is missing"):
+        load_table_bundle(copy)
 
 
 def test_an_unknown_width_leaves_the_interval_empty(published: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     open_external = load_function(find_judge(arguments.bundle), "open_external")
     external = open_external(arguments.bundle, arguments.label_columns, choose_device())
+    external.bundle.answer_anyway = True  # its scores are of all images, as they were asked for
     manifest = pd.read_parquet(arguments.manifest)
     external.check(manifest)
     external.bundle.given = take_given(manifest, external.bundle.record.covariates)

@@ -31,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_table_format(parser)
     parser.add_argument("--out", type=Path, help="table to write (default: a new predictions.csv)")
     parser.add_argument("--batch-size", type=int, default=64, help="tiles at a time")
+    parser.add_argument(
+        "--answer-anyway",
+        action="store_true",
+        help="answer also what is unlike all training images, with a note",
+    )
     devices = ["auto", "cpu", "gpu"]
     parser.add_argument(
         "--device", choices=devices, default="auto", help="default: a GPU if there is one"
@@ -64,6 +69,7 @@ def predict(arguments: argparse.Namespace) -> None:
         arguments.batch_size,
         arguments.collector,
         arguments.slices,
+        arguments.answer_anyway,
     )
     load_function(samples_cut_by(record.preprocess).modules.predict, "predict_images")(
         asked, record

@@ -23,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--domain", help="domain of all rows (default: what the column 'domain' says)"
     )
+    parser.add_argument(
+        "--answer-anyway",
+        action="store_true",
+        help="answer also what is unlike all training rows, with a note",
+    )
     add_table_format(parser)
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     return run_program(predict, parser, argv)
@@ -30,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Read the table, ask the networks, write."""
+    from batteryscope.bundle.unlike import UNLIKE, describe_caution
     from batteryscope.config.table_format import TableFormat
     from batteryscope.errors import InputError
     from batteryscope.tables.bundle import load_table_bundle
@@ -39,7 +45,10 @@ def predict(arguments: argparse.Namespace) -> None:
     bundle = load_table_bundle(arguments.bundle)
     written = TableFormat(**{name: getattr(arguments, name) for name in TableFormat.model_fields})
     query = read_query(arguments.table, bundle.record, arguments.domain, written)
-    answer = predict_query(query, bundle.record, bundle.ensemble)
+    known = bundle.familiarity
+    for line in describe_caution(bundle.record.data, known is not None, "rows"):
+        log.warning(line)
+    answer = predict_query(query, bundle.record, bundle.ensemble, known, arguments.answer_anyway)
     partial = arguments.out.with_name(arguments.out.name + ".partial")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
@@ -51,18 +60,29 @@ def predict(arguments: argparse.Namespace) -> None:
         ) from None
 
     rejected = answer[answer["status"] == "rejected"]
-    log.info("%d of %d rows predicted.", len(answer) - len(rejected), len(answer))
+    unlike = answer[answer["status"] == UNLIKE]
+    n_answered = len(answer) - len(rejected) - len(unlike)
+    log.info("%d of %d rows predicted.", n_answered, len(answer))
     for sentence in name_better_baselines(bundle.record):
         log.warning(sentence)
-    first = f"line {rejected['row'].iloc[0]}: {rejected['reason'].iloc[0]}" if len(rejected) else ""
-    if first:
-        log.warning("%d rejected (the first: %s).", len(rejected), first)
+    firsts = [
+        f"line {p['row'].iloc[0]}: {p['reason'].iloc[0]}" for p in (rejected, unlike) if len(p)
+    ]
+    if len(rejected):
+        log.warning("%d rejected (the first: %s).", len(rejected), firsts[0])
+    if len(unlike):
+        log.warning(
+            "%d not answered, since they are unlike the training rows (the first: %s); "
+            "--answer-anyway answers them all the same.",
+            len(unlike),
+            firsts[-1],
+        )
     if noted := int((answer["note"] != "").sum()):
         log.warning("%d are outside the training ranges or impossible (see 'note').", noted)
-    if len(rejected) == len(answer):
+    if not n_answered:
         raise InputError(
             f"{arguments.table}: none of the {len(answer)} rows could be predicted; the reasons "
-            f"are in {arguments.out}, the first is {first}."
+            f"are in {arguments.out}, the first is {firsts[0]}."
         )
 
 

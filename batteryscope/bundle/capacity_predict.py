@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from batteryscope.bundle.capacity_record import CapacityRecord, span_target
+from batteryscope.bundle.ensemble import predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation.regression_predictions import predict_values
+from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 
 DIGITS = 3  # after the point, of capacities
@@ -46,7 +48,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             chosen = record.preprocess.model_copy(update={"collector": collector})
             record = record.model_copy(update={"preprocess": chosen})
         super().__init__(record, training_images, models[0].device)
-        self._models = list(models)
+        self.models = list(models)
         self._batch_size = batch_size
 
     @property
@@ -81,18 +83,23 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         return {k: v for k, v in ranges.items() if k not in FRAME_SIZE}
 
     def ask_models(
-        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+        self,
+        tiles: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        watch: TileFeatures | None = None,
     ) -> NDArray[np.float64]:
         """Return the values of tiles from every model, (n_models, n_tiles, n_targets).
 
         NaN where the model is not of the arm that predicts the target.
         """
         targets = self.record.targets
-        values = np.full((len(self._models), len(tiles), len(targets)), np.nan)
-        for number, model in enumerate(self._models):
+        values = np.full((len(self.models), len(tiles), len(targets)), np.nan)
+        for number, model in enumerate(self.models):
             own = None if model.covariates is None else covariates
-            beside = None if own is None else np.tile(own, (len(tiles), 1))
-            predicted = predict_values(model, tiles, batch_size=self._batch_size, covariates=beside)
+            heard = None if number else watch  # of the first model alone
+            predicted = predict_ensemble(
+                [[model]], tiles, self._batch_size, own, finish=torch.Tensor.double, watch=heard
+            )[0]
             for place, target in enumerate(targets):
                 if target.arm == self.record.members[number].arm:
                     column = model.description.classes.index(target.name)

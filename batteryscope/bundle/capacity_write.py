@@ -23,6 +23,7 @@ from batteryscope.bundle.contents import (
 )
 from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
+from batteryscope.bundle.familiarity import add_familiarity
 from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.bundle.record import (
@@ -60,6 +61,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
         read_frames(layout.data.frames, manifest),
         layout.find_dataset(),
         layout.comparison,
+        layout.main_tiles,
     )
 
 
@@ -72,6 +74,7 @@ def write_capacity_bundle(
     frames: pd.DataFrame,
     dataset: Path,
     comparison: Path,
+    tiles: Path | None = None,
 ) -> CapacityRecord:
     """Write a bundle; the same input gives the same bytes.
 
@@ -91,6 +94,8 @@ def write_capacity_bundle(
         Folder of the images, of which one becomes the example.
     comparison
         Folder with ``intervals.csv``, ``metrics.json``, ``findings.json``.
+    tiles
+        Tile store of the images; without it nothing is called unlike them.
     """
     out.mkdir(parents=True, exist_ok=True)
     members: list[CapacityMember] = []
@@ -125,6 +130,8 @@ def write_capacity_bundle(
         covariates=list_trained_covariates(out, members),
     )
     write_json(out / RECORD_FILE, record.model_dump(mode="json"))
+    models = load_capacity_bundle(out, checked=False).models
+    record = add_familiarity(out, record, models, tiles, settings.false_alarms)
     (out / CARD_FILE).write_text(render_capacity_card(record), encoding="utf-8")
     bundle = load_capacity_bundle(out, checked=False)
     write_example(out, bundle, manifest, splits[published[0]], dataset)

@@ -85,6 +85,7 @@ def describe_ranges(ranges: Mapping[str, tuple[float, float]]) -> list[str]:
         "height_px": "frame height {} px",
         "magnification": "magnification {}×",
         "pixel_size_um": "pixel size {} µm",
+        "voltage_kv": "accelerating voltage {} kV",
     }
     return [
         words[key].format(f"{low:g}" if low == high else f"{low:g} to {high:g}")

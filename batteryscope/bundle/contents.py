@@ -41,6 +41,7 @@ def describe_settings(plan: StudyPlan) -> BundleSettings:
         paper=study.paper,
         paper_doi=study.paper_doi,
         quantities=study.dataset.quantities,
+        false_alarms=study.evaluate.false_alarms,
     )
 
 

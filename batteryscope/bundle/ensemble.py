@@ -1,6 +1,7 @@
 """The models of all folds asked together; what they share is computed once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from batteryscope.core.forward_threads import pass_batches
+from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import StageStatistics
@@ -15,6 +17,11 @@ from batteryscope.training.data import as_batch
 
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
 FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd", "covariates.")
+
+
+def to_probabilities(logits: Tensor) -> Tensor:
+    """Return (..., n_classes) probabilities, which add up to 1."""
+    return logits.softmax(-1)
 
 
 def group_models(models: Sequence[TileClassifier]) -> list[list[TileClassifier]]:
@@ -36,6 +43,8 @@ def predict_ensemble(
     tiles: NDArray[np.uint8],
     batch_size: int = 64,
     covariates: NDArray[np.float32] | None = None,
+    finish: Callable[[Tensor], Tensor] = to_probabilities,
+    watch: TileFeatures | None = None,
 ) -> NDArray[np.float64]:
     """Return the class probabilities of tiles from every model.
 
@@ -50,6 +59,11 @@ def predict_ensemble(
         Tiles at a time.
     covariates : (n_inputs,) array or None
         Of the sample of all tiles, where the models are given any.
+    finish
+        What is done to the (n_models, B, n_outputs) outputs before they are averaged over mirror
+        images; without it they become probabilities.
+    watch
+        Keeps the features of the tiles, if somebody wants them.
 
     Returns
     -------
@@ -64,10 +78,10 @@ def predict_ensemble(
     def ask(batch: Tensor) -> Tensor:
         own = [] if beside is None else [beside.expand(len(batch), -1)]
         logits = [scores for group in groups for scores in _score(group, batch, *own)]
-        return torch.stack(logits).double().softmax(2)
+        return finish(torch.stack(logits).double())
 
     def forward(part: slice) -> NDArray[np.float64]:
-        with torch.inference_mode():
+        with torch.inference_mode(), watch.listen(part.start) if watch else nullcontext():
             batch = as_batch(tiles[part]).to(device)
             return average_over_flips(ask, batch, flips).cpu().numpy()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from batteryscope.core.progress import note_traceback
 from batteryscope.manifest.inspect import digest_pixels
@@ -13,13 +14,17 @@ from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
 from batteryscope.readers.registry import read_picture, use_bit_depth
 
+SAME_SCALE = 0.02  # a share by which structures may be larger or smaller without a reason
 FAR_FACTOR = 1.25  # a quarter outside the training range: structures look a class bigger or smaller
 _RANGE_WORDS = {
     "width_px": ("width", "px"),
     "height_px": ("height", "px"),
     "magnification": ("magnification", "x"),
     "pixel_size_um": ("pixel size", "µm"),
+    "voltage_kv": ("voltage", "kV"),
 }
+# What is set at the microscope, in the order in which it is told.
+SETTINGS = ("voltage_kv", "pixel_size_um", "magnification")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]
         The picture.
     ranges
         Lowest and highest training value of ``width_px, height_px, magnification,
-        pixel_size_um``. What the picture or the training data do not state is not compared.
+        pixel_size_um, voltage_kv``. What the picture or the training data do not state is not
+        compared.
 
     Returns
     -------
@@ -134,23 +140,76 @@ def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]
         One phrase for each value more than a quarter below or above the range, or that could be
         read in two ways.
     """
+    phrases = []
+    outside = find_outside(frame, ranges)
+    for key in ranges:
+        if text := frame.metadata.writing.unclear.get(key):
+            phrases.append(
+                f"{_RANGE_WORDS[key][0]} '{text}' could be read in two ways, not compared"
+            )
+        phrases += [outside[key]] if key in outside else []
+    return phrases
+
+
+def find_outside(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    """Return a phrase for each value that lies outside of the range of training pictures.
+
+    Parameters as of :func:`describe_differences`.
+    """
     height, width = frame.pixels.shape
     found = {
         "width_px": width,
         "height_px": height,
         "magnification": frame.metadata.magnification,
         "pixel_size_um": frame.metadata.pixel_size_um,
+        "voltage_kv": frame.metadata.voltage_kv,
     }
-    phrases = []
+    phrases = {}
     for key, (low, high) in ranges.items():
         value = found.get(key)
-        if text := frame.metadata.writing.unclear.get(key):
-            phrases.append(
-                f"{_RANGE_WORDS[key][0]} '{text}' could be read in two ways, not compared"
-            )
         if value is None or low / FAR_FACTOR <= value <= high * FAR_FACTOR:
             continue
         name, unit = _RANGE_WORDS[key]
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        phrases.append(f"{name} {value:g} {unit}, trained on {known} {unit}")
+        phrases[key] = f"{name} {value:g} {unit}, trained on {known} {unit}"
     return phrases
+
+
+def find_other_settings(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Say which settings of the microscope lie outside of those of training pictures.
+
+    A known pixel size speaks for the magnification, which every maker counts on another screen.
+    """
+    outside = find_outside(frame, ranges)
+    if frame.metadata.pixel_size_um is not None and "pixel_size_um" in ranges:
+        outside.pop("magnification", None)
+    return [outside[key] for key in SETTINGS if key in outside]
+
+
+def rescale_frame(
+    frame: Frame, ranges: Mapping[str, tuple[float, float]], max_pixels: int
+) -> Frame:
+    """Bring a picture to the pixel size of the training pictures where both are known.
+
+    A picture within the range stays as it is, and one that would become larger than
+    ``max_pixels`` or smaller than a pixel: then its pixel size lies outside and is told.
+    """
+    value, known = frame.metadata.pixel_size_um, ranges.get("pixel_size_um")
+    if value is None or known is None or not value > 0:
+        return frame
+    target = min(max(value, known[0]), known[1])
+    factor = value / target
+    height, width = (round(edge * factor) for edge in frame.pixels.shape)
+    if abs(factor - 1) < SAME_SCALE or not 0 < height * width <= max_pixels:
+        return frame
+    way = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+    pixels = np.asarray(Image.fromarray(frame.pixels).resize((width, height), way))
+    bar = frame.metadata.data_bar_px
+    metadata = replace(
+        frame.metadata,
+        pixel_size_um=target,
+        data_bar_px=None if bar is None else round(bar * factor),
+    )
+    told = f"rescaled from {value:g} to {target:g} µm per pixel"
+    note = "; ".join(filter(None, [frame.note, told]))
+    return replace(frame, pixels=pixels, metadata=metadata, note=note)

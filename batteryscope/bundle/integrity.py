@@ -26,6 +26,7 @@ _MEMBER_COLUMN = re.compile(r"(\w+_)?r\d+_f\d+")
 # They tell of the file, or jump where two networks are almost of one opinion.
 _NOT_COMPARED = {
     "file", "note", "reason", "seen_in_training", "fold_disagreement", "prediction_set",
+    "unlike_training", "nearest_training_image", "nearest_training_row", "unlike_reasons",
 }  # fmt: skip
 
 

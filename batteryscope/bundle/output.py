@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batteryscope.bundle.unlike import UNLIKE
 from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_row
 from batteryscope.errors import ConfigError, InputError
@@ -24,12 +25,15 @@ class Summary:
 
     n_files: int = 0
     n_rejected: int = 0
+    n_unlike: int = 0
     n_seen: int = 0
     n_noted: int = 0
     per_class: Counter[str] = field(default_factory=Counter)
-    first_reason: str = ""
+    first_reject: str = ""
     n_cells: int = 0
     n_cells_rejected: int = 0
+    n_cells_unlike: int = 0
+    first_unlike: str = ""
     noun: str = "image"
     n_unsure: int = 0
     first_set: str = ""
@@ -37,19 +41,41 @@ class Summary:
     @property
     def of_scans(self) -> bool:
         """Whether scans were judged, not pictures."""
-        return self.n_cells + self.n_cells_rejected > 0
+        return self.n_all_cells > 0
+
+    @property
+    def n_all_cells(self) -> int:
+        """Cells with an answer, and without."""
+        return self.n_cells + self.n_cells_unlike + self.n_cells_rejected
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether nothing could be answered."""
+        answered = self.n_files - self.n_rejected - self.n_unlike
+        return (self.n_cells if self.of_scans else answered) == 0
+
+    @property
+    def first_reason(self) -> str:
+        """Why the first file without an answer has none."""
+        return self.first_reject or self.first_unlike
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row."""
         is_ok, level = row["status"] == "ok", row.get("level")
-        if not is_ok:
-            self.first_reason = self.first_reason or f"{row['file']}: {row['reason']}"
+        is_unlike = row["status"] == UNLIKE
+        is_rejected = not (is_ok or is_unlike)
+        if is_rejected:
+            self.first_reject = self.first_reject or f"{row['file']}: {row['reason']}"
+        if is_unlike:
+            self.first_unlike = self.first_unlike or f"{row['file']}: {row['reason']}"
         if level == "cell":
             self.n_cells += is_ok
-            self.n_cells_rejected += not is_ok
+            self.n_cells_unlike += is_unlike
+            self.n_cells_rejected += is_rejected
         else:
             self.n_files += 1
-            self.n_rejected += not is_ok
+            self.n_unlike += is_unlike
+            self.n_rejected += is_rejected
             self.n_seen += bool(row["seen_in_training"])
             self.n_noted += bool(row["note"])
         if is_ok and level != "slice" and "class" in row:
@@ -61,12 +87,12 @@ class Summary:
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
         noun = self.noun
-        n_cells = self.n_cells + self.n_cells_rejected
-        what = f"{self.n_files - self.n_rejected} of {count_of(self.n_files, noun)}"
+        n_answered = self.n_files - self.n_rejected - self.n_unlike
+        what = f"{n_answered} of {count_of(self.n_files, noun)}"
         lost = [count_of(self.n_cells_rejected, "cell")] if self.n_cells_rejected else []
         if self.of_scans:
             slices = f" ({what})" if self.n_files else ""
-            what = f"{self.n_cells} of {count_of(n_cells, 'cell')}{slices}"
+            what = f"{self.n_cells} of {count_of(self.n_all_cells, 'cell')}{slices}"
             lost += [count_of(self.n_rejected, noun)] if self.n_rejected else []
         elif self.n_rejected:
             lost = [str(self.n_rejected)]
@@ -76,7 +102,15 @@ class Summary:
             unsure = count_of(self.n_unsure, "cell" if self.of_scans else noun)
             lines.append(f"  more than one class possible: {unsure} (the first: {self.first_set})")
         if lost:
-            lines.append(f"  rejected: {', '.join(lost)} (the first: {self.first_reason})")
+            lines.append(f"  rejected: {', '.join(lost)} (the first: {self.first_reject})")
+        if n_unlike := self.n_unlike + self.n_cells_unlike:
+            own = [count_of(self.n_cells_unlike, "cell")] if self.n_cells_unlike else []
+            own += [count_of(self.n_unlike, noun)] if self.n_unlike else []
+            are = "is" if n_unlike == 1 else "are"
+            lines.append(
+                f"  not answered: {' and '.join(own)} {are} unlike the training images "
+                f"(the first: {self.first_unlike}); --answer-anyway answers them all the same."
+            )
         were = "was" if self.n_seen == 1 else "were"
         if self.n_seen:
             seen = f"{count_of(self.n_seen, noun)} {were} used to train these models"

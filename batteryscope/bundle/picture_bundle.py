@@ -1,7 +1,8 @@
 """What all published models of pictures do, whatever they predict: read, compare, cut, ask."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,16 +12,30 @@ import torch
 from numpy.typing import NDArray
 
 from batteryscope.bundle.covariates import GivenCovariates, Looked, explain_missing
+from batteryscope.bundle.familiarity import Familiarity
 from batteryscope.bundle.frame import (
     Frame,
     UnusableFrame,
     describe_differences,
+    find_other_settings,
     read_frame,
+    rescale_frame,
     scale_as_known,
     wrap_pixels,
 )
 from batteryscope.bundle.record import PictureRecord
+from batteryscope.bundle.unlike import (
+    ANSWER_COLUMNS,
+    ORIGIN_COLUMN,
+    UNLIKE,
+    Unlike,
+    describe_unlike,
+    explain_refusal,
+    name_origin,
+)
 from batteryscope.core.forward_threads import ForwardThreads
+from batteryscope.familiarity.feature_tap import TileFeatures
+from batteryscope.models.classifier import TileClassifier
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers.scan import FolderScan
@@ -44,15 +59,24 @@ class PictureBundle(ABC, Generic[R]):
         The content of bundle.json.
     training_images
         The content of training_images.csv.
+    models
+        The networks, in the order of their descriptions.
     device
         Where the models are.
     given
         Covariates of the files that will be asked about, for models that are given any.
+    familiarity
+        Tells what is unlike all that the models were trained on; None in older bundles.
+    answer_anyway
+        Whether that is answered all the same, with a note.
     """
 
+    models: list[TileClassifier]
     given: GivenCovariates | None = None
     # What a user should know of all rows, at the end; "" if nothing.
     closing_note: str = ""
+    familiarity: Familiarity | None = None
+    answer_anyway: bool = False
 
     def __init__(
         self, record: R, training_images: pd.DataFrame, device: torch.device | str = "cpu"
@@ -82,11 +106,15 @@ class PictureBundle(ABC, Generic[R]):
 
     @abstractmethod
     def ask_models(
-        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+        self,
+        tiles: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        watch: TileFeatures | None = None,
     ) -> NDArray[np.float64]:
         """Return what every model says of (n, ...) tiles, (n_models, n, n_outputs).
 
-        ``covariates``, (n_inputs,), are those of their common sample.
+        ``covariates``, (n_inputs,), are those of their common sample; ``watch`` keeps the features
+        of the tiles in the first model.
         """
 
     @abstractmethod
@@ -97,11 +125,40 @@ class PictureBundle(ABC, Generic[R]):
     def describe_scan(self, asked: NDArray[np.float64]) -> Row:
         """Put what the models said of the slices of one scan into columns."""
 
+    def refuse_answer(self) -> Row:
+        """Put into the columns of the answer that there is none."""
+        return dict.fromkeys(self.answer_columns)
+
     def answer(
-        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+        self,
+        tiles: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        settings: Sequence[str] = (),
     ) -> Row:
-        """Say what the models think of the (n, ...) tiles of one picture, n at least 1."""
-        return self.describe(self.ask_models(tiles, covariates))
+        """Say what the models think of the (n, ...) tiles of one picture, n at least 1.
+
+        ``settings`` are phrases about those of the microscope outside of the range of training.
+        """
+        watch = None if self.familiarity is None else self.familiarity.watch()
+        answer = self.describe(self.ask_models(tiles, covariates, watch))
+        if self.familiarity is None or watch is None:
+            return answer | {"status": "ok"}
+        unlike = self.familiarity.judge(tiles, watch.join())
+        return self.weigh(answer, replace(unlike, reasons=(*settings, *unlike.reasons)))
+
+    def weigh(self, answer: Row, unlike: Unlike) -> Row:
+        """Keep an answer, or refuse it as one about something that the models do not know."""
+        row = describe_unlike(unlike)
+        if not unlike.reasons:
+            return answer | row | {"status": "ok"}
+        if self.answer_anyway:
+            return answer | row | {"status": "ok", "note": explain_refusal(unlike)}
+        return self.refuse_answer() | row | {"status": UNLIKE, "reason": explain_refusal(unlike)}
+
+    @property
+    def unlike_columns(self) -> list[str]:
+        """Columns of a row that tell whether it is like the training, and what that was."""
+        return [*(ANSWER_COLUMNS if self.familiarity else ()), ORIGIN_COLUMN]
 
     def find_covariates(self, file: str) -> Looked:
         """Return what the models are given of a file beside the picture."""
@@ -115,7 +172,7 @@ class PictureBundle(ABC, Generic[R]):
     @property
     def columns(self) -> list[str]:
         """Columns of the prediction rows, in order."""
-        return ["file", *self.answer_columns, *LAST_COLUMNS]
+        return ["file", *self.answer_columns, *LAST_COLUMNS, *self.unlike_columns]
 
     @property
     def compared_ranges(self) -> dict[str, tuple[float, float]]:
@@ -188,15 +245,26 @@ class PictureBundle(ABC, Generic[R]):
         threads = ForwardThreads(self.device)
 
         def judge(item: Item) -> Row:
-            row, tiles = self._cut(read(item))
-            if tiles is None:
+            frame = prepare(item)
+            row, tiles = self._cut(frame)
+            if tiles is None or isinstance(frame, UnusableFrame):
                 return row
             beside = self.find_covariates(row["file"])
             if beside.reason:
                 return row | {"reason": beside.reason}
             row["note"] = "; ".join(filter(None, [row["note"], beside.note]))
+            others = find_other_settings(frame, self.record.data.ranges)
             with threads.turn():
-                return row | self.answer(tiles, beside.values) | {"status": "ok"}
+                answer = self.answer(tiles, beside.values, others)
+            notes = filter(None, [row["note"], answer.pop("note", "")])
+            return row | answer | {"note": "; ".join(notes)}
+
+        def prepare(item: Item) -> Frame | UnusableFrame:
+            frame = read(item)
+            known = self.familiarity is not None and self.record.preprocess.cuts_pixels
+            if isinstance(frame, UnusableFrame) or not known:
+                return frame
+            return rescale_frame(frame, self.record.data.ranges, self.record.max_pixels)
 
         return threads.map(judge, items)
 
@@ -204,6 +272,7 @@ class PictureBundle(ABC, Generic[R]):
         empty: Row = dict.fromkeys(self.columns)
         empty |= {"file": frame.file, "status": "rejected", "reason": "", "note": ""}
         empty |= {"tiles_used": 0, "seen_in_training": False}
+        empty[ORIGIN_COLUMN] = name_origin(self.record.data)
         return empty | {"reason": frame.reason} if isinstance(frame, UnusableFrame) else empty
 
     def _cut(self, frame: Frame | UnusableFrame) -> tuple[Row, NDArray[np.uint8] | None]:

@@ -10,7 +10,9 @@ from batteryscope.bundle.ensemble import group_models, predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.bundle.prediction_set import caution_of_sets, describe_set, list_set_columns
 from batteryscope.bundle.record import BundleRecord
+from batteryscope.bundle.unlike import UNLIKE
 from batteryscope.bundle.vote import Verdict, take_vote
+from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 
 DIGITS = 6
@@ -35,6 +37,7 @@ class Bundle(PictureBundle[BundleRecord]):
         batch_size: int = 64,
     ) -> None:
         super().__init__(record, training_images, models[0].device)
+        self.models = list(models)
         self._groups = group_models(models)
         self._batch_size = batch_size
 
@@ -77,15 +80,22 @@ class Bundle(PictureBundle[BundleRecord]):
         return [*own[:place], "slices_agreeing", *own[place:]]
 
     def ask_models(
-        self, tiles: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+        self,
+        tiles: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        watch: TileFeatures | None = None,
     ) -> NDArray[np.float64]:
         """Return the probabilities of tiles from every model, (n_models, n_tiles, n_classes)."""
-        return predict_ensemble(self._groups, tiles, self._batch_size, covariates)
+        return predict_ensemble(self._groups, tiles, self._batch_size, covariates, watch=watch)
 
     def describe(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all tiles of a picture."""
         verdict = take_vote(asked, self.record.temperature)
         return describe_verdict(verdict, self.record) | describe_set(verdict, self.record)
+
+    def refuse_answer(self) -> Row:
+        """Name no class but that the picture is unlike all of them."""
+        return super().refuse_answer() | {"class": UNLIKE}
 
     def describe_scan(self, asked: NDArray[np.float64]) -> Row:
         """Let all models vote on all slices; some of these may disagree with the outcome."""

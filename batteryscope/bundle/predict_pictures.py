@@ -9,6 +9,7 @@ import torch
 from batteryscope.bundle.covariates import CovariateSource
 from batteryscope.bundle.open import find_applier, open_bundle
 from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log, show_progress
 from batteryscope.errors import InputError
@@ -31,6 +32,8 @@ class Asked:
         Where the current collector is, of cross-sections; None: as in training.
     slices
         Which slices of every scan (``FIRST:LAST:STEP``); empty: all.
+    answer_anyway
+        Whether what is unlike all training images is answered all the same.
     """
 
     bundle: Path
@@ -41,6 +44,7 @@ class Asked:
     batch_size: int
     collector: str | None
     slices: str
+    answer_anyway: bool = False
 
 
 def predict_images(asked: Asked, record: Any) -> None:
@@ -57,6 +61,9 @@ def predict_images(asked: Asked, record: Any) -> None:
     if others := (*found.misnamed, *found.unsupported, *found.special):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
     bundle = open_bundle(asked.bundle, asked.device, asked.batch_size, asked.collector)
+    bundle.answer_anyway = asked.answer_anyway
+    for line in describe_caution(record.data, bundle.familiarity is not None):
+        log.warning("%s", line)
     if asked.source is not None:
         bundle.given = asked.source.read(found.images, record.covariates)
     rows = bundle.answer_folder(found, asked.images)
@@ -69,7 +76,7 @@ def predict_images(asked: Asked, record: Any) -> None:
         log.info("%s", bundle.closing_note)
     if drawn := load_function(find_applier(asked.bundle), "draw_beside")(asked.bundle, asked.out):
         log.info("%s", drawn)
-    if summary.n_rejected == summary.n_files:
+    if summary.is_unanswered:
         raise InputError(
             f"{asked.images}: none of the {summary.n_files} images could be judged; the "
             f"reasons are in {asked.out}, the first is: {summary.first_reason}"

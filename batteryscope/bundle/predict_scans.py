@@ -1,6 +1,7 @@
 """Predictions of a published model for scans: a row per slice, and a row per cell."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from batteryscope.bundle.open import open_bundle, refuse_collector
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.bundle.predict_pictures import Asked
+from batteryscope.bundle.unlike import ORIGIN_COLUMN, Unlike, describe_caution, name_origin
 from batteryscope.config.dataset import VolumeSettings, read_slices
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.counted import count_of
@@ -34,7 +36,8 @@ BATCH_SLICES = 32
 def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     """Return the columns of the rows: those of pictures, and what is a slice, what a cell."""
     last = [c for c in LAST_COLUMNS if c not in ("tiles_used", "tiles_rejected")]
-    return ["level", "file", "slice", *bundle.scan_columns, "slices_used", "slices_rejected", *last]
+    own = ["level", "file", "slice", *bundle.scan_columns, "slices_used", "slices_rejected"]
+    return [*own, *last, *bundle.unlike_columns]
 
 
 def predict_images(asked: Asked, record: Any) -> None:
@@ -42,6 +45,9 @@ def predict_images(asked: Asked, record: Any) -> None:
     refuse_collector(asked.collector, asked.bundle)
     chosen = read_slices(asked.slices, "--slices")
     model = open_bundle(asked.bundle, asked.device, asked.batch_size)
+    model.answer_anyway = asked.answer_anyway
+    for line in describe_caution(record.data, model.familiarity is not None):
+        log.warning("%s", line)
     predict_folder(model, asked.images, asked.out, chosen, asked.source)
 
 
@@ -80,7 +86,7 @@ def predict_folder(
         log.info("%s", line)
     if bundle.closing_note:
         log.info("%s", bundle.closing_note)
-    if summary.n_cells == 0:
+    if summary.is_unanswered:
         raise InputError(
             f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "
             f"is: {summary.first_reason}"
@@ -147,6 +153,7 @@ def _predict_scan(
 ) -> Iterator[Row]:
     numbers = chosen.choose(volume.shape[0])
     answers: list[NDArray[np.float64]] = []
+    judged: list[tuple[NDArray[np.float64], Unlike | None]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
     key = name_scanner(volume.instrument, volume.dtype.name)
@@ -158,7 +165,8 @@ def _predict_scan(
                 n_rejected += 1
                 reasons.append(row["reason"])
             else:
-                answers.append(found)
+                judged.append(found)
+                answers += [found[0]] if row["status"] == "ok" else []
             yield row
     row = _start_row(bundle, file, "cell") | {"slices_rejected": n_rejected}
     notes = (
@@ -170,7 +178,7 @@ def _predict_scan(
         "seen_in_training": n_seen > 0,
         "note": "; ".join(filter(None, [*notes, beside.note, *volume.missing, *volume.left_out])),
     }
-    if not answers:
+    if not judged:
         reason = (
             reasons[0]
             if reasons
@@ -180,9 +188,25 @@ def _predict_scan(
             "reason": f"none of its {count_of(len(numbers), 'slice')} can be judged; {reason}"
         }
         return
-    joined = np.concatenate(answers, axis=1)
-    row |= bundle.describe_scan(joined)
-    yield row | {"slices_used": joined.shape[1], "status": "ok"}
+    joined = np.concatenate(answers or [asked for asked, _ in judged], axis=1)
+    answer = bundle.describe_scan(joined) | {"slices_used": joined.shape[1]}
+    if (unlike := sum_up([one for _, one in judged if one is not None])) is None:
+        yield row | answer | {"status": "ok"}
+        return
+    answer = bundle.weigh(answer, unlike)
+    note = "; ".join(filter(None, [row["note"], answer.pop("note", "")]))
+    yield row | answer | {"note": note}
+
+
+def sum_up(slices: Sequence[Unlike]) -> Unlike | None:
+    """Say how unlike the training cells a cell is: as its slice in the middle; None without any."""
+    if not slices:
+        return None
+    ordered = sorted(slices, key=lambda one: one.score)
+    middle = ordered[len(ordered) // 2]
+    n_unlike = sum(bool(one.reasons) for one in slices)
+    of_slices = f"{n_unlike} of its {count_of(len(slices), 'slice')}"
+    return replace(middle, reasons=tuple(f"{of_slices}: {one}" for one in middle.reasons[:1]))
 
 
 def _cut_batches(
@@ -202,9 +226,14 @@ def _judge_slices(
     file: str,
     cuts: Sequence[tuple[CutSlice, str]],
     covariates: NDArray[np.float32] | None,
-) -> Iterator[tuple[Row, NDArray[np.float64] | None]]:
+) -> Iterator[tuple[Row, tuple[NDArray[np.float64], Unlike | None] | None]]:
     tiles = [cut.tile for cut, _ in cuts if cut.tile is not None]
-    answers = bundle.ask_models(np.stack(tiles), covariates) if tiles else None
+    known = bundle.familiarity
+    watch = None if known is None else known.watch()
+    answers = bundle.ask_models(np.stack(tiles), covariates, watch) if tiles else None
+    unlike: list[Unlike] = []
+    if known is not None and watch is not None and tiles:
+        unlike = known.judge_each(np.stack(tiles), watch.join(), np.arange(len(tiles)))
     used = 0
     for cut, digest in cuts:
         row = _start_row(bundle, file, "slice") | {"slice": cut.finding.z}
@@ -215,8 +244,12 @@ def _judge_slices(
             yield row | {"reason": f"{cut.reason}: {cut.detail}"}, None
             continue
         own = answers[:, used : used + 1]
+        told = unlike[used] if unlike else None
         used += 1
-        yield row | bundle.describe(own) | {"status": "ok"}, own
+        answer = bundle.describe(own) | {"status": "ok"}
+        answer = answer if told is None else bundle.weigh(answer, told)
+        note = "; ".join(filter(None, [row["note"], answer.pop("note", "")]))
+        yield row | answer | {"note": note}, (own, told)
 
 
 def _start_row(bundle: PictureBundle[Any], file: str, level: str) -> Row:
@@ -228,4 +261,5 @@ def _start_row(bundle: PictureBundle[Any], file: str, level: str) -> Row:
         "reason": "",
         "note": "",
         "seen_in_training": False,
+        ORIGIN_COLUMN: name_origin(bundle.record.data),
     }

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.capacity_record import read_capacity_record
 from batteryscope.bundle.covariates import check_covariates, read_example_covariates
+from batteryscope.bundle.familiarity import read_familiarity
 from batteryscope.bundle.integrity import (
     check_example,
     check_record,
@@ -88,9 +89,11 @@ def load_bundle(
         for member in record.members
     ]
     check_covariates(folder, record, models)
+    bundle = Bundle(record, models, images, batch_size)
+    bundle.familiarity = read_familiarity(folder, record.familiarity, images, models[0], tiles)
     if checked:
-        _check_answers(folder, Bundle(record, models, images, batch_size))
-    return Bundle(record, models, images, batch_size)
+        _check_answers(folder, bundle)
+    return bundle
 
 
 def load_capacity_bundle(
@@ -121,9 +124,14 @@ def load_capacity_bundle(
                     "as bundle.json says; publish or fetch the bundle again."
                 )
     check_covariates(folder, record, models)
-    if checked:
-        _check_answers(folder, CapacityBundle(record, models, images, batch_size))
-    return CapacityBundle(record, models, images, batch_size, collector)
+    known = read_familiarity(folder, record.familiarity, images, models[0], tiles)
+    bundle = CapacityBundle(record, models, images, batch_size, collector)
+    bundle.familiarity = known
+    if checked:  # as it was written: the collector where it was in training
+        example = CapacityBundle(record, models, images, batch_size)
+        example.familiarity = known
+        _check_answers(folder, example)
+    return bundle
 
 
 def _check_answers(folder: Path, bundle: PictureBundle[Any]) -> None:
@@ -137,7 +145,9 @@ def _check_answers(folder: Path, bundle: PictureBundle[Any]) -> None:
         )
     if needed := bundle.record.covariates:
         bundle.given = read_example_covariates(folder, needed)
+    bundle.answer_anyway = True
     found = next(bundle.predict_files([EXAMPLE_INPUT_FILE], folder))
+    bundle.given, bundle.answer_anyway = None, False
     check_example(stored, found, folder / EXAMPLE_OUTPUT_FILE, bundle.device.type)
 
 

@@ -23,7 +23,7 @@ EXAMPLE_OUTPUT_FILE = "example_output.json"
 EXAMPLE_COVARIATES_FILE = "example_covariates.csv"
 CARD_FILE = "MODEL_CARD.md"
 LARGEST_JSON_BYTES = 64_000_000
-RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um")
+RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um", "voltage_kv")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -43,6 +43,21 @@ class BundleSettings(Settings):
     paper: str = ""
     paper_doi: str = ""
     quantities: list[Quantity] = []
+    false_alarms: float | None = None
+
+
+class FamiliarityRecord(Settings):
+    """How the models tell what is unlike all that they were trained on.
+
+    ``false_alarms`` is the share of new samples of the same kind that should be called unlike,
+    ``false_alarms_attained`` what ``n_held_out`` samples could tell of it: few tell no small share.
+    """
+
+    measure: str
+    false_alarms: float = Field(gt=0, lt=1)
+    false_alarms_attained: float = Field(gt=0, lt=1)
+    n_held_out: PositiveInt
+    n_reference: PositiveInt
 
 
 class Member(Settings):
@@ -140,6 +155,7 @@ class PictureRecord(Settings):
     findings: list[dict[str, str]]
     licence: Licence
     covariates: list[TrainedCovariate] = Field(default=[], exclude_if=lambda value: not value)
+    familiarity: FamiliarityRecord | None = Field(default=None, exclude_if=lambda v: v is None)
 
 
 class SetLimit(Settings):

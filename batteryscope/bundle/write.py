@@ -15,6 +15,7 @@ from batteryscope.bundle.contents import (
 )
 from batteryscope.bundle.covariates import list_trained_covariates
 from batteryscope.bundle.example import write_example
+from batteryscope.bundle.familiarity import add_familiarity
 from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.prediction_set import read_sets
 from batteryscope.bundle.read import load_bundle
@@ -59,6 +60,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> BundleRecord:
         read_result(layout.comparison / "metrics.json"),
         read_result(layout.comparison / "findings.json"),
         read_sets(layout.comparison / "sets.csv", list_grades(manifest)),
+        layout.main_tiles,
     )
 
 
@@ -74,6 +76,7 @@ def write_bundle(
     metrics: Mapping[str, float],
     findings: Sequence[Mapping[str, str]] = (),
     sets: PublishedSets | None = None,
+    tiles: Path | None = None,
 ) -> BundleRecord:
     """Write a bundle; the same input gives the same bytes.
 
@@ -98,6 +101,8 @@ def write_bundle(
         What a reader must know beside the numbers, as ``{kind, text}``.
     sets
         Sets of classes beside the answer; None: the bundle gives none.
+    tiles
+        Tile store of the images; without it nothing is called unlike them.
 
     Raises
     ------
@@ -126,6 +131,8 @@ def write_bundle(
         sets=sets,
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
+    models = load_bundle(out_dir, checked=False).models
+    record = add_familiarity(out_dir, record, models, tiles, settings.false_alarms)
     flips = description.get("flips_at_test", "none")
     card = render_card(record, description["backbone"], flips)
     (out_dir / CARD_FILE).write_text(card, encoding="utf-8")

@@ -103,6 +103,8 @@ class EvaluateSettings(Settings):
     ``shortcut_audit``: report whether something else than the material tells the class (grey
     levels, microscope settings, data bar, order, session), and what the main arm's networks still
     know of changed tiles; ``docs/trust.md``.
+    ``false_alarms``: so many new samples like those of the training may be called unlike them and
+    go unanswered; the published models refuse what is further away. null: they answer everything.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
     of what it calls accuracy of a class, by which the report checks that table.
     ``paper_data``: the folders with the data of the paper. Its values stand beside no others,
@@ -117,6 +119,7 @@ class EvaluateSettings(Settings):
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     grey_levels_at_test: list[GreyLevels] = []
     shortcut_audit: bool = True
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)] | None = 0.05
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
     paper_accuracy: Literal["recall", "jaccard"] | None = None

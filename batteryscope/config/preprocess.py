@@ -24,6 +24,11 @@ class CutSettings(Settings):
         return None
 
     @property
+    def cuts_pixels(self) -> bool:
+        """Whether tiles are so many pixels of the picture, so that its pixel size matters."""
+        return False
+
+    @property
     def unrolls(self) -> bool:
         """Whether circles become straight lines."""
         return False
@@ -105,6 +110,11 @@ class SemTilesSettings(CutSettings):
     def tile_shape(self) -> tuple[int, int]:
         """Height and width in pixels: a square."""
         return self.input_px, self.input_px
+
+    @property
+    def cuts_pixels(self) -> bool:
+        """Tiles are so many pixels of the picture."""
+        return True
 
     @property
     def judging_crops_px(self) -> list[int]:
@@ -233,6 +243,11 @@ class CoatingCropSettings(CutSettings):
     def tile_shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.crop_height_px // self.shrink, self.crop_width_px // self.shrink
+
+    @property
+    def cuts_pixels(self) -> bool:
+        """Tiles are so many pixels of the picture."""
+        return True
 
     @property
     def along_collector(self) -> Self:

@@ -106,6 +106,7 @@ class TableRecipe(Settings):
 class TableEvaluateSettings(Settings):
     """Baselines, coverage of the intervals, published values.
 
+    ``false_alarms``: so many new rows like those of the training may be called unlike them.
     ``paper_data``: the files that the ``paper`` took its values from; they stand beside no others.
     """
 
@@ -118,6 +119,7 @@ class TableEvaluateSettings(Settings):
         "gaussian_process",
     ]
     coverage: Share = 0.9
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)] | None = 0.05
     paper: list[PaperValue] = []
     paper_data: list[str] = []
 

@@ -147,7 +147,7 @@ class PictureLayout(PlannedLayout):
         """Return what becomes the bundle: fits of the published arms, and what calibrates them."""
         arms = list_published_arms(self.plan.settings)
         parts = [part for arm in arms for part in self.list_fits(arm)]
-        return [*parts, self.predicted]
+        return [*parts, self.predicted, self.main_tiles]
 
     def list_data(self) -> list[Path]:
         """Return generated pictures and the measurements of all pictures."""

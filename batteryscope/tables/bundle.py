@@ -26,14 +26,16 @@ from batteryscope.tables.bundle_record import (
 from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, ask_network
 from batteryscope.tables.networks import Stack, build_stack
 from batteryscope.tables.predict_query import predict_query, read_query
+from batteryscope.tables.row_familiarity import RowFamiliarity, read_row_familiarity
 
 
 @dataclass(frozen=True)
 class TableBundle:
-    """A published model: the content of bundle.json, and its networks."""
+    """A published model: the content of bundle.json, its networks, and what rows they know."""
 
     record: TableBundleRecord
     ensemble: TableEnsemble
+    familiarity: RowFamiliarity | None = None
 
 
 def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
@@ -81,7 +83,8 @@ def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
         for target, own in record.half_widths.items()
         for domain, width in own.items()
     }
-    bundle = TableBundle(record, TableEnsemble(members, widths))
+    known = read_row_familiarity(folder, record.familiarity, len(record.features))
+    bundle = TableBundle(record, TableEnsemble(members, widths), known)
     if checked:
         check_seal(folder)
         _check_example(folder, bundle)
@@ -99,7 +102,7 @@ def _check_example(folder: Path, bundle: TableBundle) -> None:
             f"{path}: this file of the bundle {what}; publish or fetch the bundle again."
         ) from None
     query = read_query(folder / EXAMPLE_INPUT_FILE, bundle.record)
-    found = predict_query(query, bundle.record, bundle.ensemble)
+    found = predict_query(query, bundle.record, bundle.ensemble, bundle.familiarity, True)
     if len(found) != len(stored):
         raise InputError(
             f"{path}: {len(stored)} answers are stored, {len(found)} are given; publish or fetch "

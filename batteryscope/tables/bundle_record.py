@@ -6,7 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from batteryscope.bundle.integrity import LARGEST_NUMBER
-from batteryscope.bundle.record import RECORD_FILE, Digest, Licence, read_json
+from batteryscope.bundle.record import (
+    RECORD_FILE,
+    Digest,
+    FamiliarityRecord,
+    Licence,
+    read_json,
+)
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.table_data import Condition
 from batteryscope.errors import ConfigError, InputError
@@ -114,7 +120,8 @@ class TableBundleRecord(Settings):
 
     ``half_widths`` (target → domain) are shares of the prediction; None where there were
     too few rows for the wanted ``coverage``. ``measured_coverages`` (target → domain): the share
-    of test rows that intervals made in the same way held.
+    of test rows that intervals made in the same way held. ``familiarity`` (domain): how rows are
+    told that are unlike all that were trained on.
     """
 
     format_version: int
@@ -139,6 +146,7 @@ class TableBundleRecord(Settings):
     metrics: dict[str, float]
     findings: list[dict[str, str]]
     licence: Licence
+    familiarity: dict[str, FamiliarityRecord] = Field(default={}, exclude_if=lambda v: not v)
 
     @property
     def domain_names(self) -> list[str]:

@@ -42,6 +42,7 @@ from batteryscope.tables.intervals import find_ranges
 from batteryscope.tables.labels import name_column, order_domains
 from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
 from batteryscope.tables.predict_query import predict_query, read_query
+from batteryscope.tables.row_familiarity import write_row_familiarity
 from batteryscope.tables.row_schema import read_rows
 from batteryscope.tables.summarise_rows import hash_rows
 from batteryscope.tables.table_predictions import find_family
@@ -124,6 +125,12 @@ def write_table_bundle(
 
     own = (f"{settings.main_arm}.", f"{find_family(settings.main_arm).source}.", BASELINE_PREFIX)
     domains = order_domains(dataset, sorted(set(chosen["domain"])))
+    share = settings.evaluate.false_alarms
+    known = (
+        {}
+        if share is None
+        else write_row_familiarity(out_dir, manifest, list(dataset.features), domains, share)
+    )
     record = TableBundleRecord(
         format_version=FORMAT_VERSION,
         kind="table",
@@ -159,6 +166,7 @@ def write_table_bundle(
         metrics={k: v for k, v in sorted(metrics.items()) if k.startswith(own)},
         findings=[{str(k): str(v) for k, v in finding.items()} for finding in findings],
         licence=_state_licence(dataset),
+        familiarity=known,
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
     (out_dir / CARD_FILE).write_text(render_table_card(record), encoding="utf-8")
@@ -231,5 +239,6 @@ def _write_example(out_dir: Path, record: TableBundleRecord, manifest: pd.DataFr
     path = out_dir / EXAMPLE_INPUT_FILE
     example.to_csv(path, index=False, lineterminator="\n")
     bundle = load_table_bundle(out_dir, checked=False)
-    answer = predict_query(read_query(path, record), record, bundle.ensemble)
+    known = bundle.familiarity
+    answer = predict_query(read_query(path, record), record, bundle.ensemble, known, True)
     answer.to_csv(out_dir / EXAMPLE_OUTPUT_FILE, index=False, lineterminator="\n")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.bundle.unlike import ORIGIN_COLUMN, UNLIKE, explain_refusal, name_origin
 from batteryscope.config.table_data import (
     DOMAIN_COLUMN,
     ColumnSettings,
@@ -34,8 +35,10 @@ from batteryscope.tables.query_domains import (
     tell_domain,
 )
 from batteryscope.tables.read_table import find_columns
+from batteryscope.tables.row_familiarity import RowFamiliarity
 
 DIGITS = 6  # significant ones
+COLUMNS = (UNLIKE, "nearest_training_row", "unlike_reasons")
 MAX_LISTED_TITLES = 12
 
 
@@ -124,7 +127,11 @@ def read_query(
 
 
 def predict_query(
-    query: pd.DataFrame, record: TableBundleRecord, ensemble: TableEnsemble
+    query: pd.DataFrame,
+    record: TableBundleRecord,
+    ensemble: TableEnsemble,
+    familiarity: RowFamiliarity | None = None,
+    answer_anyway: bool = False,
 ) -> pd.DataFrame:
     """Predict the rows of a query.
 
@@ -134,14 +141,20 @@ def predict_query(
         From :func:`read_query`.
     record, ensemble
         The model.
+    familiarity
+        Tells which rows are unlike all that the model was trained on; without it none is.
+    answer_anyway
+        Whether these are answered all the same, with a note.
 
     Returns
     -------
     DataFrame
         One row per row of the query, in its order: ``row, domain``, the features, for every
         target ``<target>`` (mean of the networks), ``<target>_sd`` (over the networks),
-        ``<target>_low, <target>_high`` (interval), then ``status`` (``ok`` or ``rejected``),
-        ``reason`` and ``note``. Six significant digits.
+        ``<target>_low, <target>_high`` (interval), then ``status`` (``ok``, ``rejected`` or
+        ``unlike_training``), ``reason`` and ``note``, where it is known ``unlike_training`` (1 is
+        the limit), ``nearest_training_row`` and ``unlike_reasons``, and ``trained_on``. Six
+        significant digits.
     """
     features = [feature.name for feature in record.features]
     answer = query.drop(columns="reason").reset_index(drop=True)
@@ -170,9 +183,38 @@ def predict_query(
             outside += "; intervals are unknown there"
         notes.append("; ".join(filter(None, [outside, *_name_impossible(row, record)])))
     answer["note"] = notes
+    if familiarity is not None:
+        _tell_unlike(answer, features, familiarity, answer_anyway)
+    answer[ORIGIN_COLUMN] = name_origin(record.data, "rows")
     numbers = [c for c in answer.select_dtypes("float64").columns if c not in features]
     answer[numbers] = answer[numbers].map(lambda value: float(f"{value:.{DIGITS}g}"))
     return answer
+
+
+def _tell_unlike(
+    answer: pd.DataFrame, features: Sequence[str], familiarity: RowFamiliarity, anyway: bool
+) -> None:
+    """Add how unlike the training each row is, and take back the answers to those that are."""
+    start = answer.columns.get_loc(features[-1]) + 1
+    numbers = answer.columns[start : answer.columns.get_loc("status")]
+    score, nearest, why = COLUMNS
+    answer[score], answer[nearest], answer[why] = np.nan, "", ""
+    for domain in familiarity.references:
+        asked = answer.index[(answer["status"] == "ok") & (answer["domain"] == domain)]
+        inputs = answer.loc[asked, list(features)].to_numpy("float64")
+        for place, unlike in zip(asked, familiarity.judge(domain, inputs), strict=True):
+            answer.loc[place, list(COLUMNS)] = [
+                unlike.score, unlike.nearest, "; ".join(unlike.reasons)
+            ]  # fmt: skip
+            if not unlike.reasons:
+                continue
+            told = explain_refusal(unlike, "rows")
+            if anyway:
+                note = answer.loc[place, "note"]
+                answer.loc[place, "note"] = "; ".join(filter(None, [note, told]))
+            else:
+                answer.loc[place, numbers] = np.nan
+                answer.loc[place, ["status", "reason"]] = [UNLIKE, told]
 
 
 def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:

@@ -1,0 +1,59 @@
+"""What a prediction says of a sample that is unlike all that the models were trained on."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+# The status of a row without an answer, and the class that stands in its place.
+UNLIKE = "unlike_training"
+ANSWER_COLUMNS = (UNLIKE, "nearest_training_image", "unlike_reasons")
+ORIGIN_COLUMN = "trained_on"
+DIGITS = 3
+NO_SCORE = (
+    "This bundle has no score that tells {noun} unlike those of its training: it answers whatever "
+    "it is given. Publish the study again to have one."
+)
+
+
+class _Origin(Protocol):
+    name: str
+    generated: bool
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """How unlike the training samples one sample is.
+
+    ``score``: 1 is the limit. ``nearest`` names the nearest training sample. ``reasons`` are
+    phrases, none if it is like them.
+    """
+
+    score: float
+    nearest: str
+    reasons: tuple[str, ...]
+
+
+def describe_unlike(unlike: Unlike) -> dict[str, Any]:
+    """Return the part of a row that tells how unlike the training images a picture is."""
+    return {
+        UNLIKE: round(unlike.score, DIGITS),
+        "nearest_training_image": unlike.nearest,
+        "unlike_reasons": "; ".join(unlike.reasons),
+    }
+
+
+def explain_refusal(unlike: Unlike, noun: str = "images") -> str:
+    """Say in a phrase why a sample is unlike those of the training."""
+    return f"unlike the training {noun}: {unlike.reasons[0]}; the nearest is {unlike.nearest}"
+
+
+def name_origin(data: _Origin, noun: str = "pictures") -> str:
+    """Say what the models were trained on: generated pictures, or the data set of that name."""
+    return f"generated {noun}" if data.generated else data.name
+
+
+def describe_caution(data: _Origin, has_score: bool, noun: str = "pictures") -> list[str]:
+    """Say at the terminal what a user must know of all answers of a bundle."""
+    lines = [] if has_score else [NO_SCORE.format(noun=noun)]
+    if data.generated:
+        lines.append(f"These models were trained on generated {noun}: they know no real ones.")
+    return lines

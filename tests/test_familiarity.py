@@ -1,0 +1,161 @@
+"""What is unlike the training is told by distance, as often wrongly as was asked for."""
+
+import numpy as np
+import pytest
+import torch
+
+from batteryscope.config.learning import ModelSettings
+from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures, summarise_maps
+from batteryscope.familiarity.reference import (
+    calibrate_reference,
+    find_limit,
+    learn_measure,
+)
+from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
+from batteryscope.familiarity.tile_measures import measure_grey_levels, measure_sharpness
+from batteryscope.models.classifier import build_classifier
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NUMBERS = 30
+
+
+def draw_clusters(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Two kinds of samples, whose numbers go together in pairs and have very unequal spreads."""
+    kinds = np.where(rng.random((n, 1)) < 0.5, -4.0, 4.0)
+    hidden = rng.normal(size=(n, NUMBERS // 2)).repeat(2, axis=1)
+    own = np.where(np.arange(NUMBERS) == 0, kinds, 0)
+    return (own + hidden + 0.1 * rng.normal(size=(n, NUMBERS))) * np.geomspace(1, 1000, NUMBERS)
+
+
+def calibrate(seed: int, share: float = 0.05, n: int = 200):
+    rng = np.random.default_rng(seed)
+    folds = [({"inputs": draw_clusters(rng, 4 * n)}, {"inputs": draw_clusters(rng, n)})]
+    return calibrate_reference(folds, share), rng
+
+
+def test_new_samples_of_the_same_kinds_raise_as_many_alarms_as_allowed() -> None:
+    alarms = []
+    for seed in range(4):
+        calibrated, rng = calibrate(seed)
+        judged = calibrated.reference.judge({"inputs": draw_clusters(rng, 500)})
+        alarms.append(float((judged.scores > 1).mean()))
+        assert calibrated.n_held_out == 200
+        assert calibrated.share == pytest.approx(0.05, abs=0.005)
+    assert 0.02 < np.mean(alarms) < 0.08
+
+
+def test_samples_between_the_kinds_or_against_their_correlation_are_unlike() -> None:
+    calibrated, rng = calibrate(9)
+    between = draw_clusters(rng, 50)
+    against = between.copy()
+    against[:, [3, 9, 15]] *= -1  # each number alone is as usual
+    far = between * 8
+    for strange in (against, far):
+        assert (calibrated.reference.judge({"inputs": strange}).scores > 1).mean() > 0.9
+
+
+def test_the_nearest_training_sample_is_named() -> None:
+    rng = np.random.default_rng(3)
+    known = draw_clusters(rng, 60)
+    measure = learn_measure(known)
+    asked = known[[7, 31]] * 1.0001
+    assert measure.find_distances(asked)[1].tolist() == [7, 31]
+
+
+def test_a_limit_is_the_quantile_of_new_values_or_the_largest_of_few() -> None:
+    values = np.arange(1, 100)
+    assert find_limit(values, 0.05) == (95, pytest.approx(0.05))
+    assert find_limit(np.array([3.0, 1.0]), 0.05) == (3.0, pytest.approx(1 / 3))
+    with pytest.raises(ValueError, match="held out"):
+        find_limit(np.array([]), 0.05)
+
+
+def test_one_strange_measure_is_enough() -> None:
+    rng = np.random.default_rng(0)
+    known = {name: rng.normal(size=(100, 5)) for name in ("features", "grey_levels")}
+    held = {name: rng.normal(size=(100, 5)) for name in known}
+    reference = calibrate_reference([(known, held)], 0.05).reference
+    usual = {name: np.zeros((1, 5)) for name in known}
+    assert reference.judge(usual).scores[0] < 1
+    judged = reference.judge(usual | {"grey_levels": np.full((1, 5), 9.0)})
+    assert judged.scores[0] == judged.shares["grey_levels"][0] > 1 > judged.shares["features"][0]
+
+
+def test_a_reference_is_the_same_after_it_was_kept() -> None:
+    calibrated, rng = calibrate(1)
+    asked = {"inputs": draw_clusters(rng, 20)}
+    again = unpack_reference(pack_reference(calibrated.reference))
+    np.testing.assert_allclose(
+        again.judge(asked).scores, calibrated.reference.judge(asked).scores, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("0/inputs/scale", None, "missing"),
+        ("0/inputs/scale", np.zeros(NUMBERS), "above 0"),
+        ("0/inputs/centre", np.full(NUMBERS, np.nan), "finite"),
+        ("0/inputs/points", np.ones((3, 1)), "does not fit"),
+        ("0/inputs/limit", np.ones(2), "single number"),
+        ("limit", None, "missing"),
+        ("0/inputs/points", np.ones((3_000_000, 1)), "more numbers"),
+    ],
+)
+def test_a_damaged_reference_is_refused(key: str, value: object, words: str) -> None:
+    arrays = dict(pack_reference(calibrate(1, n=20)[0].reference))
+    del arrays[key]
+    with pytest.raises(ValueError, match=words):
+        unpack_reference(arrays if value is None else arrays | {key: value})
+
+
+def test_grey_levels_and_sharpness_of_drawn_tiles() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (96, 96), dtype=np.uint8)
+    steps = np.tile(np.repeat([0, 200], 48), (96, 1)).astype(np.uint8)
+    tiles = np.stack([np.full((96, 96), 51, np.uint8), noise, steps])
+    grey = measure_grey_levels(tiles)
+    assert grey[0] == pytest.approx([0.2, 0.0, *[0.2] * 7])
+    assert grey[2, :2] == pytest.approx([100 / 255, 100 / 255])
+    sharp = measure_sharpness(tiles)
+    assert sharp[1] == pytest.approx(np.zeros(8), abs=0.05)  # noise differs at any distance alike
+    # One edge in 95 neighbours: 200² / 95 over twice the variance 100²; none across the rows.
+    assert sharp[2, 0] == pytest.approx(np.log(2 / 95), abs=1e-4)
+    assert sharp[2, 4] < -10
+
+
+@pytest.mark.parametrize(
+    ("backbone", "more"),
+    [
+        ("test_resnet", {}),
+        ("rate_cnn", {}),
+        ("test_resnet", {"freeze": "backbone", "pooling": "stage_statistics"}),
+        ("test_vit", {"backbone_options": {"img_size": 32}}),
+    ],
+)
+def test_features_come_from_the_pass_that_answers(backbone: str, more: dict) -> None:
+    settings = ModelSettings(backbone=backbone, weights="random", **more)
+    model = build_classifier(settings, ["a", "b"], 32, seed=1).eval()
+    tap = FeatureTap(model, torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+    tiles = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+    together, watch = tap.measure(tiles), TileFeatures(tap)
+    batch = torch.from_numpy(tiles).unsqueeze(1)
+    with torch.inference_mode():
+        model(batch)  # nobody listens
+        with watch.listen(4):
+            model(batch[4:])
+            model(batch[4:].flip(3))  # a mirror image counts no second time
+        with watch.listen(0):
+            model(batch[:4])
+    assert len(together) > 2  # stages
+    for apart, stage in zip(watch.join(), together, strict=True):
+        np.testing.assert_allclose(apart, stage, rtol=1e-3, atol=1e-4)
+        assert stage.shape[1] > 10
+        assert stage.std(axis=0).max() > 0
+
+
+def test_feature_maps_become_mean_and_spread() -> None:
+    maps = torch.tensor([[[[0.0, 2.0], [0.0, 2.0]], [[5.0, 5.0], [5.0, 5.0]]]])
+    assert summarise_maps(maps)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
+    tokens = maps.flatten(2).transpose(1, 2)
+    assert summarise_maps(tokens)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)

@@ -1,0 +1,181 @@
+"""A bundle refuses what is unlike its training images, and says so in the table and in words."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from batteryscope.bundle.familiarity import REFERENCE_FILE
+from batteryscope.bundle.frame import Frame, find_other_settings, rescale_frame
+from batteryscope.bundle.read import load_bundle
+from batteryscope.bundle.unlike import UNLIKE
+from batteryscope.errors import InputError
+from batteryscope.readers.picture import AcquisitionMetadata
+from tests.bundled_study import (
+    COMPOSITIONS,
+    STATES,
+    Study,
+    bundle_study,
+    draw_picture,
+    make_study,
+    save_picture,
+    write_tiles,
+)
+from workflow_scripts.predict_images import main as predict_images
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LAST = "0/structures of stage 5"
+NOISE = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    made = make_study(tmp_path_factory.mktemp("unlike"))
+    bundle_study(made, tiles=write_tiles(made), false_alarms=0.2)
+    return made
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("asked")
+    for composition in COMPOSITIONS:  # pictures that no network was trained on
+        for state in STATES:
+            save_picture(
+                draw_picture(composition, state, 3), folder / f"like {composition} {state}.png"
+            )
+    save_picture(NOISE, folder / "noise.png")
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return folder
+
+
+def predict(bundle: Path, images: Path, out: Path, *more: str) -> pd.DataFrame:
+    arguments = ["--bundle", str(bundle), "--images", str(images), "--out", str(out)]
+    assert predict_images([*arguments, "--device", "cpu", *more]) == 0
+    return pd.read_csv(out, keep_default_na=False).set_index("file")
+
+
+def test_noise_gets_no_class_but_its_own_kind_does(
+    study: Study, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        rows = predict(study.bundle, images, tmp_path / "p.csv")
+    noise = rows.loc["noise.png"]
+    assert noise["class"] == noise["status"] == UNLIKE
+    assert noise["confidence"] == ""
+    assert float(noise["unlike_training"]) > 1
+    assert noise["nearest_training_image"] in set(study.manifest["path"])
+    assert "sharpness" in noise["unlike_reasons"]
+    like = rows[rows.index.str.startswith("like")]
+    assert (like["status"] == "ok").all()
+    assert (like["unlike_training"].astype(float) <= 1).all()
+    assert (like["unlike_reasons"] == "").all()
+    assert rows.loc["damaged.png", "status"] == "rejected"
+    assert set(rows["trained_on"]) == {"generated pictures"}
+    assert "unlike the training images" in caplog.text
+    assert "noise.png" in caplog.text
+    assert "trained on generated pictures" in caplog.text
+
+
+def test_it_answers_anyway_where_asked_to(study: Study, images: Path, tmp_path: Path) -> None:
+    usual = predict(study.bundle, images, tmp_path / "p.csv")
+    anyway = predict(study.bundle, images, tmp_path / "q.csv", "--answer-anyway").loc["noise.png"]
+    assert anyway["status"] == "ok"
+    assert anyway["class"] in load_bundle(study.bundle).record.classes
+    assert "unlike the training images" in anyway["note"]
+    assert anyway["unlike_training"] == usual.loc["noise.png", "unlike_training"]
+
+
+def test_it_fails_only_if_nothing_is_answered(study: Study, tmp_path: Path) -> None:
+    save_picture(NOISE, tmp_path / "images" / "noise.png")
+    out = tmp_path / "p.csv"
+    arguments = ["--bundle", str(study.bundle), "--images", str(tmp_path / "images")]
+    assert predict_images([*arguments, "--out", str(out), "--device", "cpu"]) != 0
+    assert pd.read_csv(out)["status"].tolist() == [UNLIKE]
+
+
+def test_the_description_tells_what_the_limit_rests_on(study: Study) -> None:
+    known = json.loads((study.bundle / "bundle.json").read_text())["familiarity"]
+    assert known["n_held_out"] == 8  # of each class one image, in two folds
+    assert known["n_reference"] == 8
+    assert known["false_alarms"] == 0.2
+    assert known["false_alarms_attained"] == pytest.approx(1 / 9, abs=1e-6)
+    card = (study.bundle / "MODEL_CARD.md").read_text()
+    assert "gets no\nanswer but `unlike_training`" in card.replace("  ", " ")
+    assert (study.bundle / REFERENCE_FILE).stat().st_size < 2_000_000
+
+
+def test_without_tiles_or_a_share_there_is_no_score(study: Study, tmp_path: Path) -> None:
+    plain = bundle_study(study, tmp_path / "plain", false_alarms=0.05)
+    bundle = load_bundle(plain)
+    assert bundle.familiarity is None
+    row = bundle.predict_frames([NOISE]).iloc[0]
+    assert row["status"] == "ok"
+    assert "unlike_training" not in row
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "no tensors", "another network", "rows", "not finite"]
+)
+def test_a_damaged_reference_is_refused_in_a_sentence(
+    study: Study, tmp_path: Path, damage: str
+) -> None:
+    copy = Path(shutil.copytree(study.bundle, tmp_path / "bundle"))
+    path = copy / REFERENCE_FILE
+    (copy / "digest.json").unlink()
+    arrays = load_file(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "no tensors":
+        path.write_bytes(b"no tensors")
+    elif damage == "another network":
+        arrays |= {f"{LAST}/{k}": arrays[f"{LAST}/{k}"][:-1] for k in ("centre", "scale")}
+        arrays[f"{LAST}/directions"] = arrays[f"{LAST}/directions"][:, :-1].copy()
+    elif damage == "rows":
+        arrays["rows"] = arrays["rows"] + 1000
+    else:
+        arrays[f"{LAST}/points"][0, 0] = np.inf
+    if damage in ("another network", "rows", "not finite"):
+        save_file(arrays, path)
+    with pytest.raises(InputError, match=REFERENCE_FILE) as error:
+        load_bundle(copy)
+    assert "\n" not in str(error.value)
+    assert "again" in str(error.value)
+
+
+def make_frame(**values: float) -> Frame:
+    return Frame("a.tif", NOISE, AcquisitionMetadata(**values), "", "")
+
+
+def test_other_settings_of_the_microscope_are_named() -> None:
+    ranges = {"magnification": (500.0, 500.0), "voltage_kv": (20.0, 20.0), "width_px": (9.0, 9.0)}
+    told = find_other_settings(make_frame(magnification=5000, voltage_kv=5), ranges)
+    assert told == [
+        "voltage 5 kV, trained on 20 kV", "magnification 5000 x, trained on 500 x"
+    ]  # fmt: skip
+    assert not find_other_settings(make_frame(magnification=500, voltage_kv=20), ranges)
+    # The same pixel size is the same scale, whatever screen the magnification was counted on.
+    known = ranges | {"pixel_size_um": (0.2, 0.2)}
+    assert not find_other_settings(make_frame(magnification=900, pixel_size_um=0.2), known)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_um", "shape"), [(0.1, (48, 64)), (0.4, (192, 256)), (0.201, (96, 128))]
+)
+def test_a_picture_of_another_pixel_size_is_rescaled(pixel_size_um: float, shape: tuple) -> None:
+    frame = rescale_frame(
+        make_frame(pixel_size_um=pixel_size_um), {"pixel_size_um": (0.2, 0.2)}, 10**6
+    )
+    assert frame.pixels.shape == shape
+    assert ("rescaled" in frame.note) == (shape != NOISE.shape)
+
+
+def test_a_picture_that_would_become_too_large_keeps_its_size() -> None:
+    ranges = {"pixel_size_um": (0.2, 0.2)}
+    frame = rescale_frame(make_frame(pixel_size_um=200.0), ranges, 10**6)
+    assert frame.pixels.shape == NOISE.shape
+    assert find_other_settings(frame, ranges) == ["pixel size 200 µm, trained on 0.2 µm"]
