@@ -108,11 +108,10 @@ def tell_risk(evidence: StudyEvidence) -> str:
     if risk is None or not len(risk):
         return ""
     unit = LEVEL_NAMES[find_judged_level(evidence.comparison, evidence.main_arm)]
-    shares = pick_shares(risk).set_index("share")
-    first = shares.iloc[0]
-    text = f"Of all {len(risk)} test {unit}s {format_percent(first['accuracy'])} are right."
-    if SHOWN_SHARE in shares.index:
-        row = shares.loc[SHOWN_SHARE]
+    shares = {row["share"]: row for row in pick_shares(risk).to_dict("records")}
+    text = f"Of all {len(risk)} test {unit}s {format_percent(shares[0.0]['accuracy'])} are right."
+    if SHOWN_SHARE in shares:
+        row = shares[SHOWN_SHARE]
         text += (
             f" If the least sure {100 * SHOWN_SHARE:.0f} % go to a person, "
             f"{format_percent(row['accuracy'])} of the other {row['kept']:.0f} are "
