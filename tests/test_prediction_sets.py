@@ -1,5 +1,7 @@
 """Sets of classes and the risk-coverage curve, with known answers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from batteryscope.evaluation.risk_coverage import (
     tabulate_risk,
 )
 from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.report.sure_answers import tell_risk, tell_sets
 
 CLASSES = ["a", "b", "c"]
 
@@ -212,3 +215,23 @@ def test_an_external_set_judges_the_sets():
     assert table.loc["state", "set_coverage"] == 0.5
     bare = score_external(predictions.drop(columns="prediction_set"), manifest, labels, ["state"])
     assert "set_coverage" not in bare
+
+
+def test_the_report_says_what_sets_and_confidence_are_worth():
+    units = make_units(np.linspace(0.4, 0.99, 20), "b" + "a" * 18 + "b")
+    comparison = pd.DataFrame({"arm": ["main"], "level": ["image"]})
+    sets = pd.DataFrame({
+        "level": ["image"], "class": [""], "coverage_wanted": [0.9], "coverage_measured": [0.95],
+        "mean_size": [1.0], "threshold": [0.0], "n_calibration": [20],
+    })  # fmt: skip
+    told = SimpleNamespace(
+        sets=sets, risk=tabulate_risk(units), comparison=comparison, main_arm="main"
+    )
+    assert tell_risk(told).startswith(
+        "Of all 20 test images 90.0 % are right. If the least sure 10 % go to a person, "
+        "94.4 % of the other 18 are (74.2 to 99.0 %)"
+    )
+    assert "Of the sets for 90 %, 95.0 % hold the true class of their test image" in tell_sets(told)
+    assert "All sets hold the answer alone" in tell_sets(told)
+    few = SimpleNamespace(sets=sets.assign(threshold=np.inf, n_calibration=8))
+    assert tell_sets(few).endswith("need 9 independent images to calibrate; there are 8.")

@@ -27,7 +27,10 @@ from batteryscope.evaluation.regression_findings import (
     list_protocols,
     say_porosity,
 )
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_intervals import (
+    flatten_intervals,
+    measure_capacity_intervals,
+)
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
@@ -167,6 +170,10 @@ def test_intervals_cover_what_errs_alike(tables):
     assert table["relative_half_width"].to_numpy() == pytest.approx(0.1 / 1.1)
     assert table["coverage_measured"].tolist() == [1.0, 1.0]
     assert (table["n_test"] == 24).all()
+    flat = flatten_intervals(table, "image")
+    place, n = f"mass.image.{TARGETS[1]}.coverage", images["specimen_id"].nunique()
+    assert (flat[place], flat[f"{place}_n"]) == (1.0, n)
+    assert flat[f"{place}_low"] == pytest.approx(n / (n + 1.959964**2), abs=1e-6)  # Wilson of 100 %
 
 
 def test_a_proxy_as_good_as_the_network_is_told(tables):

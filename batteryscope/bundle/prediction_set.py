@@ -29,9 +29,10 @@ def read_sets(path: Path, grades: Sequence[str] = ()) -> PublishedSets:
         total = table[table["class"].isna()]
         limits = {str(row["level"]): _read_limit(row) for row in total.to_dict("records")}
         coverage = float(total["coverage_wanted"].iloc[0])
+        values = {"coverage": coverage, "levels": limits, "grades": list(grades)}
+        return PublishedSets.model_validate(values)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path}: not readable ({error}); compare the arms again.") from None
-    return PublishedSets(coverage=coverage, levels=limits, grades=list(grades))
 
 
 def _read_limit(row: dict[Any, Any]) -> SetLimit:

@@ -28,13 +28,16 @@ from batteryscope.evaluation.conformal import (
     score_errors,
     span_interval,
 )
+from batteryscope.evaluation.flat_metrics import DIGITS
+from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT
 
 # Beside them one column ``<kind>_half_width`` for every kind of interval that occurs.
 INTERVAL_COLUMNS = [
     "arm", "target", "coverage_wanted", "mean_half_width",
-    "n_calibration", "n_groups", "coverage_measured", "n_test",
+    "n_calibration", "n_groups", "coverage_measured", "coverage_low", "coverage_high",
+    "n_test", "n_test_groups",
 ]  # fmt: skip
 CLASS_COLUMNS = ["arm", "class", "coverage_measured", "n_groups", "n_test"]
 
@@ -74,7 +77,7 @@ def measure_capacity_intervals(
     -------
     by_target : DataFrame
         :data:`INTERVAL_COLUMNS`; ``coverage_measured`` is NaN where groups are too few for
-        an interval.
+        an interval. Its ends are Wilson's for ``n_test_groups``, at 95 %.
     by_class : DataFrame
         :data:`CLASS_COLUMNS`, all targets together: the share of ``n_test`` predicted values of
         ``n_groups`` electrodes. Intervals promise their share on average over all electrodes;
@@ -88,6 +91,9 @@ def measure_capacity_intervals(
         width = find_conformal_quantile(known["score"], coverage, known["group"])
         kind = find_quantity(target, quantities).interval
         low, high = span_interval(kind, width, test["y_pred"])
+        share, n_test_groups = float(inside.mean()), test["group"].nunique()
+        is_known = np.isfinite(share)
+        ends = find_wilson_interval(share, n_test_groups) if is_known else (np.nan, np.nan)
         rows.append(
             {
                 "arm": arm,
@@ -97,13 +103,27 @@ def measure_capacity_intervals(
                 "mean_half_width": float((high - low).mean()) / 2,
                 "n_calibration": len(known),
                 "n_groups": known["group"].nunique(),
-                "coverage_measured": float(inside.mean()),
+                "coverage_measured": share,
+                "coverage_low": ends[0],
+                "coverage_high": ends[1],
                 "n_test": len(test),
+                "n_test_groups": n_test_groups,
             }
         )
     columns = list(dict.fromkeys([*INTERVAL_COLUMNS[:3], *(c for row in rows for c in row)]))
     table = pd.DataFrame(rows, columns=columns if rows else INTERVAL_COLUMNS)
     return CapacityIntervals(table, _average_classes(parts))
+
+
+def flatten_intervals(by_target: pd.DataFrame, level: str) -> dict[str, float | int]:
+    """Return ``<arm>.<level>.<target>.coverage`` with its ends and the groups they rest on."""
+    found: dict[str, float | int] = {}
+    for row in by_target[by_target["coverage_measured"].notna()].to_dict("records"):
+        name = f"{row['arm']}.{level}.{row['target']}.coverage"
+        for key, end in (("measured", ""), ("low", "_low"), ("high", "_high")):
+            found[f"{name}{end}"] = round(float(row[f"coverage_{key}"]), DIGITS)
+        found[f"{name}_n"] = int(row["n_test_groups"])
+    return found
 
 
 def _average_classes(parts: list[pd.DataFrame]) -> pd.DataFrame:

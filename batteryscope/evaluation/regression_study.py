@@ -24,7 +24,10 @@ from batteryscope.evaluation.regression_baselines import (
 )
 from batteryscope.evaluation.regression_comparison import compare_capacities
 from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
+from batteryscope.evaluation.regression_intervals import (
+    flatten_intervals,
+    measure_capacity_intervals,
+)
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
@@ -177,6 +180,9 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
     ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
     metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
+    published = intervals[intervals["arm"].isin([pieces.main_arm, *study.published_arms])]
+    metrics |= flatten_intervals(published, samples_of(study).noun)
+    metrics = dict(sorted(metrics.items()))
     write_comparison(out, written, metrics, findings, told)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_SHARE = 0.1  # of the answers, which the sentence gives away
+DRAWN_SHARE = 0.7  # whose interval decides the scale of the figure
 
 
 def show_sets(evidence: StudyEvidence) -> list[ShownTable]:
@@ -107,11 +108,10 @@ def tell_risk(evidence: StudyEvidence) -> str:
     if risk is None or not len(risk):
         return ""
     unit = LEVEL_NAMES[find_judged_level(evidence.comparison, evidence.main_arm)]
-    shares = pick_shares(risk).set_index("share")
-    first = shares.iloc[0]
-    text = f"Of all {len(risk)} test {unit}s {format_percent(first['accuracy'])} are right."
-    if SHOWN_SHARE in shares.index:
-        row = shares.loc[SHOWN_SHARE]
+    shares = {row["share"]: row for row in pick_shares(risk).to_dict("records")}
+    text = f"Of all {len(risk)} test {unit}s {format_percent(shares[0.0]['accuracy'])} are right."
+    if SHOWN_SHARE in shares:
+        row = shares[SHOWN_SHARE]
         text += (
             f" If the least sure {100 * SHOWN_SHARE:.0f} % go to a person, "
             f"{format_percent(row['accuracy'])} of the other {row['kept']:.0f} are "
@@ -163,7 +163,8 @@ def draw_risk(risk: pd.DataFrame, unit: str = "image") -> "Figure":
     axes.plot(risk["given_away"], risk["accuracy"], color=BLUE, lw=1.6)
     percent_axis(axes, "x", 1.0)
     percent_axis(axes, "y", 1.0)
-    axes.set_ylim(max(0.0, float(risk["low"].min()) - 0.02), 1.005)
+    told = risk[risk["given_away"] <= DRAWN_SHARE]  # of a handful of answers nothing is known
+    axes.set_ylim(max(0.0, float(told["low"].min()) - 0.02), 1.005)
     axes.grid()
     axes.set_xlabel(f"least sure {unit}s that go to a person", color=SOFT_INK)
     axes.set_ylabel("of the others right")
