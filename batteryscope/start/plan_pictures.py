@@ -64,8 +64,9 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     split = plan_split(kept.manifest, _pairs_of(seen, kept), fraction)
     preprocess, warnings = _plan_tiles(seen, kept, machine, recommended["preprocess"])
     model = _plan_model(seen, machine, recommended["model"], of_classes)
+    is_larger = model["backbone"].value == LARGER
     n_tiles = preprocess["tiles_per_image"].value
-    train = _plan_training(machine, recommended["train"], split, n_tiles, of_classes)
+    train = _plan_training(machine, recommended["train"], split, n_tiles, of_classes, is_larger)
     balance = _plan_balance(kept) if of_classes else Choice("none", "numbers have no classes")
     plain = {key: choice.value for key, choice in model.items()}
     edge = int(preprocess["input_px"].value)
@@ -262,6 +263,7 @@ def _plan_training(
     split: SplitPlan,
     tiles_per_image: int,
     of_classes: bool,
+    is_larger: bool,
 ) -> dict[str, Choice]:
     found = {
         key: Choice(value, REASONS.get(f"train.{key}", "")) for key, value in recommended.items()
@@ -280,6 +282,8 @@ def _plan_training(
     if machine.gpu:
         found["batch_size"] = Choice(64, "the GPU holds it")
         found["precision"] = Choice("bf16-mixed", "half precision on the GPU")
+    if is_larger:
+        found["learning_rate"] = Choice(2.0e-4, "lower, since all layers of a larger network train")
     if not of_classes:
         found["loss"] = Choice("mse", "in units of each quantity's standard deviation")
         found["label_smoothing"] = Choice(0.0, "numbers have no labels")
