@@ -3,14 +3,16 @@
 import csv
 import io
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from tests.conftest import ROOT, Sandbox
+from tests.conftest import ROOT, Sandbox, wait_for_program
 from tests.small_params import small_params, small_study
 
 pytestmark = pytest.mark.workflow
@@ -18,21 +20,21 @@ DATA = "data/raw/check"
 
 
 def params(epochs: int) -> dict:
-    return small_params(
-        check=small_study(
-            dataset={"name": "check", "path": DATA, "generator": None},
-            train={"epochs": epochs},
-            explain={"tiles_per_class": 1, "misclassified_tiles": 0},
-            evaluate={"shortcut_audit": False},
-        )
+    study = small_study(
+        dataset={"name": "check", "path": DATA, "generator": None},
+        preprocess={"tiles_per_image": 5, "grid_tiles": 1},
+        train={"epochs": epochs},
+        explain={"tiles_per_class": 1, "misclassified_tiles": 0},
+        evaluate={"baselines": ["majority"], "shortcut_audit": False},
     )
+    return small_params(check=study) | {"tracking": {"enabled": False}}
 
 
 class Project(Sandbox):
     """A sandbox under git and DVC."""
 
     def start(self) -> None:
-        settings = '{"kind": "trivial", "classes": 3, "images_per_class": 10}'
+        settings = '{"kind": "trivial", "classes": 2, "images_per_class": 8}'
         program = "workflow_scripts/generate_dataset.py"
         self.run("python", program, "--settings", settings, "--out", DATA)
         (self.root / DATA / "README.txt").unlink(missing_ok=True)
@@ -61,6 +63,15 @@ class Project(Sandbox):
 
     def repro(self) -> str:
         return self.run("dvc", "repro").stdout
+
+    def kill_repro(self, program: str) -> None:
+        """Kill the process group of ``dvc repro`` as soon as a program is at work."""
+        repro = self.start_command("dvc", "repro")
+        try:
+            wait_for_program(repro.pid, program)
+        finally:
+            os.killpg(repro.pid, signal.SIGKILL)
+            repro.wait()
 
     def add_data(self) -> None:
         self.run("dvc", "add", "-q", DATA)
@@ -143,7 +154,13 @@ def test_story(project):
     project.repro()
     assert project.model_digest == second_model
     project.write_params(params(epochs=4))
-    project.repro()
+    # DVC and all that it has started are killed (SIGKILL) while a network trains: the same command
+    # goes on, with nothing typed in between.
+    project.kill_repro("train_stage.py")
+    assert project.model_digest == second_model
+    output = project.repro()
+    assert {"train_stage", "publish_study"} <= rules_in(output)
+    assert "its lock is released" in output
     assert project.model_digest not in (first_model, second_model)
     facts = list((project.root / "models/check").glob("fold_*.json"))
     assert facts
@@ -163,12 +180,12 @@ def test_story(project):
     assert {"ingest_dataset", "preprocess_images", "split_dataset", "train_stage"} <= ran
     assert not ran & {"check_model", "generate_dataset"}
     summary = json.loads((project.root / "work/check/data/summary.json").read_text())
-    assert summary["images"] == 30
+    assert summary["images"] == 16
     assert project.model_digest != first_model
 
     # A file that was only touched is read again, but nothing is trained again.
     edited.touch()
-    project.snakemake("check")
+    project.snakemake("--until", "train_stage", "--", "check")
     log = next(iter((project.root / "work/check/logs").glob("train_stage_*")))
     logs = [p.read_text() for p in log.parent.glob("train_stage_*.log")]
     assert not any("epoch 1 of" in text for text in logs if "already trained" in text)

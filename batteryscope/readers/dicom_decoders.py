@@ -80,7 +80,7 @@ def _choose(syntax: str) -> Callable[[bytes, NDArray[Any]], object]:
 
     def decode_jpeg(source: bytes, out: NDArray[Any]) -> object:
         # Named alike, the components stay as they are stored.
-        models = {"colorspace": "RGB", "outcolorspace": "RGB"} if out.ndim == 3 else {}
-        return imagecodecs.jpeg8_decode(source, out=out, **models)
+        model = "RGB" if out.ndim == 3 else None
+        return imagecodecs.jpeg8_decode(source, colorspace=model, outcolorspace=model, out=out)
 
     return decode_jpeg

@@ -156,7 +156,8 @@ def _keep_indices(path: Path, image: ImageFile.ImageFile) -> None:
     tile = image.tile[0]
     if tile.codec_name == "raw":  # run lengths are unpacked to whole bytes
         raw_mode = "P" if bits == 8 else f"P;{bits}"
-        image.tile = [tile._replace(args=(raw_mode, *tile.args[1:]))]
+        stride_and_direction: Any = tile.args
+        image.tile = [tile._replace(args=(raw_mode, *stride_and_direction[1:]))]
 
 
 def _decode_deep_png(path: Path) -> Any:
