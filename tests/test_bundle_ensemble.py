@@ -29,6 +29,8 @@ def change_head(model, seed):
 
 def test_folds_with_one_backbone_share_its_features(monkeypatch):
     folds = [change_head(build(**FROZEN), seed) for seed in range(3)]
+    for seed, fold in enumerate(folds):  # learnt by each fold, but of no use for grey levels as is
+        fold.input.training_mean.fill_(0.1 * seed)
     groups = group_models(folds)
     assert [len(group) for group in groups] == [3]
     alone = np.stack([predict_probabilities(model, TILES) for model in folds])
@@ -47,8 +49,10 @@ def test_models_that_differ_in_more_are_asked_one_by_one():
     one, other = build(**FROZEN), build(**FROZEN)
     with torch.no_grad():
         next(other.backbone.network.parameters()).add_(0.1)
-    models = [one, other, build(), build()]
+    brighter, darker = (build(**FROZEN, grey_levels="dataset") for _ in range(2))
+    darker.input.training_mean.fill_(0.1)
+    models = [one, other, build(), build(), brighter, darker]
     groups = group_models(models)
-    assert [len(group) for group in groups] == [1, 1, 1, 1]
+    assert [len(group) for group in groups] == [1, 1, 1, 1, 1, 1]
     alone = np.stack([predict_probabilities(model, TILES) for model in models])
     np.testing.assert_allclose(predict_ensemble(groups, TILES), alone, atol=1e-6)

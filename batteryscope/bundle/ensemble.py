@@ -17,6 +17,8 @@ from batteryscope.training.data import as_batch
 
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
 FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd", "covariates.")
+# Every fold knows the grey levels of its training tiles; only these treatments make use of them.
+GREY_STATISTICS, USING_THEM = ("input.training_",), ("dataset", "histogram_match")
 
 
 def to_probabilities(logits: Tensor) -> Tensor:
@@ -108,5 +110,7 @@ def _share_features(first: TileClassifier, second: TileClassifier) -> bool:
     if not isinstance(first.backbone, StageStatistics) or first.description != second.description:
         return False
     mine, other = first.state_dict(), second.state_dict()
-    names = [name for name in mine if not name.startswith(FITTED)]
+    used = first.description.grey_levels in USING_THEM
+    left_out = FITTED if used else (*FITTED, *GREY_STATISTICS)
+    names = [name for name in mine if not name.startswith(left_out)]
     return all(torch.equal(mine[name], other[name]) for name in names)
