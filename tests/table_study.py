@@ -23,6 +23,7 @@ def make_study(**changes: Any) -> TableStudySettings:
             "source": "graphite",
         },
         "networks": {"density": {"hidden_layers": 4, "nodes": 4}},
+        "arms": ["pretrained", "adapter", "scratch", "fine_tuning"],
     }
     return TableStudySettings.model_validate(values | changes)
 

@@ -174,7 +174,7 @@ def test_bundle_answers_as_the_study_and_holds_both_processes(published: Path) -
         ("lengths", lambda t: t * np.nan, "not finite"),
         ("lengths", lambda t: t + 99, "are impossible"),
         ("parent.output_sd", lambda t: t * 0, "are impossible"),
-        ("inputs", lambda t: t[1:], "more than it has"),
+        ("inputs", lambda t: t[1:], "weights do not fit"),
     ],
 )
 def test_damaged_numbers_are_refused(

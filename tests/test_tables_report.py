@@ -65,7 +65,7 @@ def test_page_is_self_contained(reported: Path) -> None:
 def test_first_screen_asks_answers_and_warns(reported: Path) -> None:
     text = read_text(reported)
     assert (
-        "Can what a small network learnt about density and mass loading from graphite (30 rows) "
+        "Can what a model learnt about density and mass loading from graphite (30 rows) "
         "be transferred to NMC (24 rows) and Si graphite (20 rows)?"
     ) in text
     assert "With transfer (adapter), predictions of test rows are off by" in text

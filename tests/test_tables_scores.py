@@ -157,7 +157,7 @@ def test_a_baseline_that_wins_is_told_with_its_lead():
     )  # fmt: skip
     (finding,) = SENTENCES.record(judge_baselines(pairs, study))
     assert finding["severity"] == "warning"
-    assert "A simple baseline beats the network for density of NMC" in finding["text"]
+    assert "A simple baseline beats the adapter network for density of NMC" in finding["text"]
     assert "linear regression reaches 3 % against 9 % MAPE" in finding["text"]
     assert "6 percentage points" in finding["text"]
     (transfer,) = SENTENCES.record(judge_transfer(pairs, study))

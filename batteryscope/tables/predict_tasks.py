@@ -67,17 +67,21 @@ def gather_histories(plan: StudyPlan, trained: Mapping[str, TrainedNetwork]) -> 
     -------
     DataFrame
         ``task, arm, target, domain, repeat, fold, ablation, value, epoch`` (from 1),
-        ``train_mape, validation_mape`` in percent; one row per task and epoch.
+        ``train_mape, validation_mape`` in percent; one row per task and epoch. Gaussian
+        processes have none.
     """
-    parts = []
+    columns = [*HISTORY_COLUMNS, "epoch", "train_mape", "validation_mape"]
+    parts = [pd.DataFrame(columns=columns)]
     # What comes first under a task's name is the task; the arm `pretrained` borrows it later.
     for line in plan.table.drop_duplicates("task").to_dict("records"):
         result = trained[line["task"]]
-        columns = {
+        if not len(result.train_mape):
+            continue
+        history = {
             **{name: line[name] for name in HISTORY_COLUMNS},
             "epoch": range(1, len(result.train_mape) + 1),
             "train_mape": result.train_mape,
             "validation_mape": result.validation_mape,
         }
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+        parts.append(pd.DataFrame(history))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
