@@ -119,13 +119,17 @@ class Sandbox:
 
     def planned_rules(self, *arguments: str) -> dict[str, int]:
         """Rules that a dry run would execute, with their counts."""
-        output = self.snakemake("-n", *arguments, "--quiet", "rules").stdout
-        counts = {}
-        for line in output.splitlines():
-            words = line.split()
-            if len(words) == 2 and words[1].isdigit() and words[0] != "total":
-                counts[words[0]] = int(words[1])
-        return counts
+        return count_rules(self.snakemake("-n", *arguments, "--quiet", "rules").stdout)
+
+
+def count_rules(output: str) -> dict[str, int]:
+    """Rules that a dry run has listed, with their counts."""
+    counts = {}
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit() and words[0] != "total":
+            counts[words[0]] = int(words[1])
+    return counts
 
 
 def wait_for_program(started_by: int, program: str, timeout_s: float = 240) -> psutil.Process:

@@ -53,6 +53,12 @@ def sandbox(make_sandbox) -> Sandbox:
     return box
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    """A published model."""
+    return bundle_study(make_study(tmp_path_factory.mktemp("bundled") / "study"))
+
+
 def params(**changes) -> dict:
     """Parameters of one study whose images are the user's."""
     changes["dataset"] = {"path": "good"} | changes.get("dataset", {})
@@ -138,8 +144,7 @@ def test_bad_files_are_listed_and_the_run_goes_on(sandbox):
     assert "30000 × 30000 pixels, more than max_pixels 200000000" in too_large
 
 
-def test_bad_files_are_one_row_each_of_a_prediction(sandbox, tmp_path):
-    bundle = bundle_study(make_study(tmp_path / "study"))
+def test_bad_files_are_one_row_each_of_a_prediction(sandbox, bundle, tmp_path):
     done = sandbox.run(
         "python", "workflow_scripts/predict_images.py", "--bundle", str(bundle),
         "--images", "bad_files", "--out", str(tmp_path / "out.csv"),
@@ -151,11 +156,10 @@ def test_bad_files_are_one_row_each_of_a_prediction(sandbox, tmp_path):
     assert rejected["reason"].str.split(":").str[0].to_dict() == REASONS
 
 
-def test_empty_folder(sandbox, tmp_path):
+def test_empty_folder(sandbox, bundle):
     sentence = "empty: this folder holds no image that can be read; put files ending in .* there."
     sandbox.write_params(params(dataset={"path": "empty"}))
     assert_stops_with(sandbox.snakemake("--", MANIFEST, check=False), sentence)
-    bundle = bundle_study(make_study(tmp_path / "study"))
     done = sandbox.run(
         "python", "workflow_scripts/predict_images.py", "--bundle", str(bundle),
         "--images", "empty", "--out", "out.csv", check=False,

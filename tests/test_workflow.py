@@ -1,23 +1,20 @@
 """The real workflow on two check sets: one that must be solved, one that must not be."""
 
 import json
-import os
-import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 from scipy.stats import binom
 
-from tests.conftest import Sandbox
+from tests.conftest import Sandbox, count_rules, wait_for_program
 from tests.small_params import small_params, small_study
 
 pytestmark = pytest.mark.workflow
 TRIVIAL = {"kind": "trivial", "classes": 3, "images_per_class": 12}
 RANDOM = {"kind": "random", "classes": 3, "images_per_class": 20}
+# Of `random` no page is needed.
+BUILT = ("trivial", "work/random/comparison")
 AFTER_TRAINING = {
     "evaluate_arms",
     "evaluate_grey_levels",
@@ -44,7 +41,7 @@ def params(**trivial):
 @pytest.fixture(scope="module")
 def sandbox(make_sandbox) -> Sandbox:
     box = make_sandbox(params())
-    box.snakemake()
+    box.snakemake(*BUILT)
     return box
 
 
@@ -57,7 +54,7 @@ def test_trivial_is_solved(sandbox):
 
 
 def test_random_is_not_solved(sandbox):
-    comparison = pd.read_csv(sandbox.root / "reports" / "random" / "comparison.csv")
+    comparison = pd.read_csv(sandbox.root / "work/random/comparison/comparison.csv")
     row = comparison[
         (comparison["arm"] == "per_image")
         & (comparison["level"] == "image")
@@ -87,21 +84,24 @@ def test_contract_of_the_published_files(sandbox):
 
 
 def test_second_run_does_nothing_and_says_so(sandbox):
-    assert "Nothing to be done" in sandbox.snakemake().stdout
-    assert sandbox.planned_rules() == {}
+    assert "Nothing to be done" in sandbox.snakemake(*BUILT).stdout
+    assert sandbox.planned_rules(*BUILT) == {}
+    # Without a target everything is built: what is not there yet.
+    rest = {"explain_study", "bundle_models", "report_study", "track_study", "publish_study"}
+    assert sandbox.planned_rules() == dict.fromkeys(["all", *rest], 1)
 
 
 def test_learning_rate_of_one_study_re_runs_its_training_only(sandbox):
     sandbox.write_params(params(train={"learning_rate": 1e-3}))
-    planned = sandbox.planned_rules()
+    planned = sandbox.planned_rules(*BUILT)
     sandbox.write_params(params())
-    assert set(planned) - {"all"} == {"train_stage"} | AFTER_TRAINING
+    assert set(planned) - {"trivial"} == {"train_stage"} | AFTER_TRAINING
     assert set(planned.values()) == {1}
 
 
 def test_explanation_settings_do_not_retrain(sandbox):
     sandbox.write_params(params(explain={"tiles_per_class": 2}))
-    planned = set(sandbox.planned_rules())
+    planned = set(sandbox.planned_rules(*BUILT))
     sandbox.write_params(params())
     assert "explain_study" in planned
     assert not planned & {"train_stage", "evaluate_arms", "preprocess_images"}
@@ -109,7 +109,7 @@ def test_explanation_settings_do_not_retrain(sandbox):
 
 def test_other_grey_levels_at_test_do_not_retrain(sandbox):
     sandbox.write_params(params(evaluate={"grey_levels_at_test": ["clahe"]}))
-    planned = sandbox.planned_rules()
+    planned = sandbox.planned_rules(*BUILT)
     sandbox.write_params(params())
     assert planned["evaluate_grey_levels"] == 1
     assert "compare_arms" in planned
@@ -120,15 +120,15 @@ def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbo
     def plan(*crops):
         sweeps = {"size": {"preprocess.crop_px": list(crops)}}
         sandbox.write_params(params(sweeps=sweeps, run_sweeps=["size"]))
-        output = sandbox.snakemake("-n", "--quiet", "rules").stdout
-        return sandbox.planned_rules(), output.strip().splitlines()[-1]
+        output = sandbox.snakemake("-n", "--quiet", "rules", "--", *BUILT).stdout
+        return count_rules(output), output.strip().splitlines()[-1]
 
     point = {"preprocess_images", "balance_stage", "train_stage", "evaluate_point"}
     together = {"compare_sweeps", "track_sweeps", "report_study", "track_study", "publish_study"}
     one, cost = plan(48, 64)  # 64 is the main arm's
     two, _ = plan(48, 56, 64)
     sandbox.write_params(params())
-    assert set(one) - {"all"} == set(two) - {"all"} == point | together
+    assert set(one) - {"trivial"} == set(two) - {"trivial"} == point | together
     assert {rule: one[rule] for rule in point} == dict.fromkeys(point, 1)
     assert {rule: two[rule] for rule in point} == dict.fromkeys(point, 2)
     assert cost.startswith("Expected: 9 jobs; 6 of them take about ")
@@ -156,7 +156,7 @@ def test_edited_module_re_runs_what_uses_it(sandbox, module, expected, spared):
     path = sandbox.root / module
     text = path.read_text(encoding="utf-8")
     path.write_text(text + "\nEDITED = True\n", encoding="utf-8")
-    planned = set(sandbox.planned_rules())
+    planned = set(sandbox.planned_rules(*BUILT))
     path.write_text(text, encoding="utf-8")
     assert expected <= planned
     assert not spared & planned
@@ -166,7 +166,7 @@ def test_changed_publication_is_noticed_and_restored(sandbox):
     report = sandbox.root / "reports" / "trivial" / "report.html"
     before = report.read_bytes()
     report.write_text("somebody else's")
-    assert set(sandbox.planned_rules()) - {"all"} == {"publish_study"}
+    assert set(sandbox.planned_rules(*BUILT)) - {"trivial"} == {"publish_study"}
     output = sandbox.snakemake("trivial").stdout
     assert report.read_bytes() == before
     # The last line is what a person looks for, also where nothing had to be done.
@@ -177,12 +177,12 @@ def test_changed_publication_is_noticed_and_restored(sandbox):
 
 def test_two_clean_runs_give_identical_metrics(sandbox, make_sandbox):
     other = make_sandbox(small_params(trivial=params()["studies"]["trivial"]))
-    other.snakemake("trivial")
-    names = ("metrics.json", "comparison.csv")
+    other.snakemake("work/trivial/comparison")
     one, two = (
-        [(box.root / "reports" / "trivial" / name).read_bytes() for name in names]
+        {path.name: path.read_bytes() for path in (box.root / "work/trivial/comparison").iterdir()}
         for box in (sandbox, other)
     )
+    assert {"metrics.json", "comparison.csv"} <= set(one)
     assert one == two
 
 
@@ -231,22 +231,10 @@ def test_killed_fold_resumes_and_finished_ones_stay(make_sandbox):
     )
     box = make_sandbox(small_params(check=study))
     target = "work/check/predicted"
-    box.snakemake("--until", "balance_stage", "--", target)
     log_of = lambda: next(iter((box.root / "work/check/logs").glob("train_stage_*.log")), None)  # noqa: E731
-    environment = os.environ | {"PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"}
-    first = subprocess.Popen(
-        ["snakemake", "--", target], cwd=box.root, env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    first = box.start_command("snakemake", "--", target)
     wait_for(lambda: (p := log_of()) and "(r0_f1): epoch 4" in p.read_text())
-    victims = [
-        p
-        for p in psutil.Process(first.pid).children(recursive=True)
-        if any("train_stage.py" in part for part in p.cmdline()) and "python" in p.name()
-    ]
-    assert victims
-    for process in victims:
-        process.send_signal(signal.SIGKILL)
+    wait_for_program(first.pid, "train_stage.py").kill()
     assert first.wait(timeout=120) != 0
     box.snakemake("--", target)
     text = log_of().read_text()
