@@ -171,7 +171,7 @@ def test_a_folder_of_pictures_gives_a_study_that_runs_as_it_is(tmp_path):
     assert mine.dataset.labels.columns == ["composition", "state"]
     assert mine.balance.method == "class_balanced"
     assert mine.split.near_duplicates == "group"
-    assert 40 <= mine.preprocess.crop_px <= 64
+    assert 40 <= mine.preprocess.crop_px <= 70
     assert not mine.evaluate.paper
     assert "# yaml-language-server: $schema=docs/params.schema.json" in started.overlay
     assert "# per_image:" in started.overlay
@@ -181,7 +181,7 @@ def test_a_folder_of_pictures_gives_a_study_that_runs_as_it_is(tmp_path):
 def test_crops_hold_particles_and_fit_the_picture(tmp_path):
     _, small = plan(make_folder(tmp_path / "a", {"a": 4, "b": 4}, radius=2.5))
     _, large = plan(make_folder(tmp_path / "b", {"a": 4, "b": 4}, radius=14))
-    assert small["preprocess"]["crop_px"] <= large["preprocess"]["crop_px"] <= 64
+    assert small["preprocess"]["crop_px"] <= large["preprocess"]["crop_px"] <= 70
 
 
 def test_a_gpu_gets_a_larger_network(tmp_path, monkeypatch):
