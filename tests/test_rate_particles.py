@@ -8,11 +8,12 @@ from skimage.feature import peak_local_max
 
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.picture_generators import CrossSectionGenerator
-from batteryscope.config.study import StudySettings
+from batteryscope.config.project import load_project
 from batteryscope.demo.cross_section import PIXEL_SIZE_UM, render_cross_section
 from batteryscope.demo.cross_section_dataset import list_electrodes, simulate_measurements
 from batteryscope.demo.cross_section_phases import CRACK, PARTICLE
 from batteryscope.physics.half_cell import RADIUS, choose_radii, smooth_local_porosity
+from tests.test_config import PARAMS
 
 
 def measure_mean_radius_um(phases):
@@ -106,14 +107,10 @@ def test_the_model_is_solved_between_the_radii_that_are_drawn():
     radii = choose_radii(cell, [(2.5, 4.0), (3.0, 6.0)])
     assert (radii[0], radii[-1]) == (2.5, 6.0)
     assert choose_radii(cell, [(2.5, 4.0)])[-1] == 5.0
-    study = {
-        "dataset": {"name": "a", "generator": {"kind": "cross_section"}},
-        "physics": {},
-        "arms": {"one": {}},
-    }
-    study["dataset"]["labels"] = {"source": "folders"}
-    assert StudySettings.model_validate(study).drawn_radii_um == []
-    study["dataset"]["generator"]["particle_radius_um"] = [2.5, 7.5]
-    assert StudySettings.model_validate(study).drawn_radii_um == [(2.5, 7.5)]
+    for radii, known in (([2.5, 7.5], [(2.5, 7.5)] * 2), (None, [])):
+        varied = {"generator": {"particle_radius_um": radii}}
+        changes = {"rate_capability": {"dataset": varied, "evaluate": {"external": varied}}}
+        project = load_project(PARAMS, {"studies": changes})
+        assert project.image_studies["rate_capability"].drawn_radii_um == known
     with pytest.raises(ValueError, match="smaller radius first"):
         CrossSectionGenerator(particle_radius_um=(6, 2))
