@@ -1,7 +1,6 @@
 """A bundle refuses what is unlike its training images, and says so in the table and in words."""
 
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -60,10 +59,9 @@ def predict(bundle: Path, images: Path, out: Path, *more: str) -> pd.DataFrame:
 
 
 def test_noise_gets_no_class_but_its_own_kind_does(
-    study: Study, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    study: Study, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level(logging.INFO):
-        rows = predict(study.bundle, images, tmp_path / "p.csv")
+    rows = predict(study.bundle, images, tmp_path / "p.csv")
     noise = rows.loc["noise.png"]
     assert noise["class"] == noise["status"] == UNLIKE
     assert noise["confidence"] == ""
@@ -76,9 +74,10 @@ def test_noise_gets_no_class_but_its_own_kind_does(
     assert (like["unlike_reasons"] == "").all()
     assert rows.loc["damaged.png", "status"] == "rejected"
     assert set(rows["trained_on"]) == {"generated pictures"}
-    assert "unlike the training images" in caplog.text
-    assert "noise.png" in caplog.text
-    assert "trained on generated pictures" in caplog.text
+    said = capsys.readouterr().err
+    assert "unlike the training images" in said
+    assert "noise.png" in said
+    assert "trained on generated pictures" in said
 
 
 def test_it_answers_anyway_where_asked_to(study: Study, images: Path, tmp_path: Path) -> None:
