@@ -1,9 +1,13 @@
 # Every run ends with a look at what it leaves: Snakemake counts jobs, people want files.
+import signal
+import threading
 from contextlib import suppress
 
 from batteryscope.workflow.file_dates import bring_to_present, describe_change
 from batteryscope.workflow.result_ledger import forget_results, note_results
 from batteryscope.workflow.run_outcome import JobOutcome, explain_gaps
+
+GRACE_S = 5
 
 
 def is_outdated(job):
@@ -66,9 +70,31 @@ def renew_dates():
         sys.exit(f"ERROR: {show_controls(str(error))}")
 
 
+def pass_on_interrupts():
+    """Let the programs of a run end that alone was interrupted (`kill -INT`).
+
+    Snakemake would wait until they are done. Ctrl-C in a terminal reaches them too: what still
+    runs after a moment was not told, and gets SIGTERM, at which trainings keep what they have.
+    """
+
+    def end_programs():
+        for job in list(workflow.scheduler.running):
+            shell.terminate(job.jobid)
+
+    def interrupt(number, frame):
+        timer = threading.Timer(GRACE_S, end_programs)
+        timer.daemon = True
+        timer.start()
+        signal.default_int_handler(number, frame)
+
+    with suppress(ValueError):  # only a main thread hears of signals
+        signal.signal(signal.SIGINT, interrupt)
+
+
 def note_start():
     """Forget what is about to be written; note what is kept, where nothing is known of it yet."""
     renew_dates()
+    pass_on_interrupts()
     if CLAIM is not None:
         dag = workflow.dag
         forget_results(list_outputs(dag.needrun_jobs()) + list_fits())

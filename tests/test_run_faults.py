@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import psutil
 import pytest
@@ -113,13 +114,31 @@ def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
     assert "Nothing to be done" in stubbed.run(*COMMAND).stdout
 
 
+def test_interrupted_run_ends_and_goes_on_with_the_same_command(stubbed):
+    # SIGINT to Snakemake alone, as of `kill -INT`: Ctrl-C in a terminal reaches its programs too.
+    stubbed.forget_report()
+    process = stubbed.start(seconds=600)
+    job = wait_for_program(process.pid, "stub_programs.py")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) != 0
+    psutil.wait_procs([job], timeout=20)
+    assert not job.is_running() or job.status() == "zombie"
+    assert not stubbed.published.exists()
+    stubbed.run(*COMMAND)
+    assert stubbed.published.is_file()
+
+
 def test_damaged_results_are_made_again_when_they_are_needed(stubbed):
     report = stubbed.root / "work" / "check" / "report"
     comparison = stubbed.root / "work" / "check" / "comparison" / "result.txt"
     comparison.write_text("garbage")
     (report / "result.txt").unlink()
     stubbed.published.unlink()
+    # The clock was set back by a day since the results were made.
+    for path in (stubbed.root / "work").rglob("*"):
+        os.utime(path, (time.time() + 86_400,) * 2)
     done = stubbed.run(*COMMAND)
+    assert "dated later than the clock" in done.stdout
     for name in ("report", "comparison"):
         assert f"work/check/{name}: damaged or changed since its job wrote it" in done.stdout
     assert comparison.read_text() == "a result\n"
