@@ -59,7 +59,7 @@ def test_no_cell_is_cut_at_any_width_or_on_paper(
         assert not found["column"], found
         assert found["wide"] <= 0, found
         assert found["smallest"] >= 10, found
-        assert not found["shrunk"] or not found["name"].endswith("400 px"), found
+        assert not found["shrunk"] or not found["name"].endswith(", 400 px"), found
 
 
 def test_reports_are_written_as_people_write(
