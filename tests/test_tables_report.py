@@ -88,7 +88,7 @@ def test_published_values_stand_beside_ours(reported: Path) -> None:
 def test_rejects_constants_and_parameters_are_told(reported: Path) -> None:
     text = read_text(reported)
     assert "a value outside its plausible range 1" in text
-    assert "roll_gap: found -4 µm; expected 0 to 500." in text
+    assert "roll_gap: found −4 µm; expected 0 to 500." in text
     assert "coating speed (m/min) input always 0.3" in text
     assert re.search(r"density transfer \(adapter\) 4 × 4 \(frozen\) \+ 1 × 4 13 100", text)
 

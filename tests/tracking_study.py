@@ -118,7 +118,7 @@ def build_study(work: Path, bundle: bool = False, settings=SETTINGS) -> PictureL
 def spell_arguments(layout: PictureLayout, uri: str, out: Path) -> list[str]:
     """Return the command line of track_study for a study."""
     return [
-        *("--study", STUDY, "--uri", uri, "--enabled"),
+        *("--study", STUDY, "--uri", uri, "--enabled", "--by", layout.modules.track),
         *("--settings", layout.plan.settings.model_dump_json(), "--work", str(layout.root)),
         *("--data-version", "0" * 64),
         *("--out", str(out), "--log", str(out.with_suffix(".log"))),

@@ -37,7 +37,8 @@ def track(arguments: argparse.Namespace) -> None:
     from batteryscope.tracking.study import track_runs, write_tracked
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
-    plan_runs = load_function(arguments.by or layout.modules.track, "plan_runs")
+    doer = arguments.by or layout.modules.track
+    plan_runs = load_function(doer, "plan_runs")
     command = [Path(__file__).name, *arguments.words]
     outcome = track_runs(
         arguments.study,
@@ -46,7 +47,9 @@ def track(arguments: argparse.Namespace) -> None:
         arguments.enabled,
         command,
         # Sweeps and searches are guests in the experiment of their study.
-        "" if arguments.by else describe_experiment(layout.plan.settings.title, layout.report),
+        describe_experiment(layout.plan.settings.title, layout.report)
+        if doer == layout.modules.track
+        else "",
     )
     write_tracked(arguments.out, outcome)
 
