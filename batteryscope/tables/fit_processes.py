@@ -18,6 +18,7 @@ VARIANCES = (math.log(0.5), math.log(0.5), math.log(0.02), 0.0)  # linear, smoot
 LOWEST, HIGHEST = math.log(1e-6), math.log(1e3)
 # Length scales of features of variance 1 are expected around 3, give or take a factor of e.
 LENGTH, LENGTH_SD, SHORTEST = math.log(3), 1.0, math.log(0.05)
+TAUGHT_LENGTHS = (-2.0, 5.0)  # limits of what a parent makes expect
 FAR_BELOW = 1e-3  # of the lowest training value: what is below has the logarithm of this
 JITTER = 1e-8
 
@@ -28,7 +29,8 @@ def fit_process(
     """Fit a process to rows, on their logarithms or as they are: what the rows make more likely.
 
     Laws of manufacturing are products of powers, which are sums of logarithms. Only columns whose
-    training values are all positive have one.
+    training values are all positive have one. With a parent, what its more numerous rows have
+    decided holds: the form, and which length scales are likely.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def fit_process(
     parent
         The process of the source domain, of which a multiple is part of the answer.
     """
-    forms = dict.fromkeys((bool((targets > 0).all()), False))
+    forms = (True, False) if parent is None else (parent.is_logged,)
     fitted = [_fit_form(features, targets, parent, logged) for logged in forms]
     return max(fitted, key=lambda pair: pair[1])[0]
 
@@ -75,12 +77,14 @@ def _fit_form(
         process.taught_mean += taught.mean()
         process.taught.copy_(taught - taught.mean())
     count = len(process.variances)
-    start = [*VARIANCES[:count], *[LENGTH] * process.n_features]
+    expected = _expect_lengths(process)
+    start = [*VARIANCES[:count], *expected.tolist()]
     bounds = [(LOWEST, HIGHEST)] * count + [(SHORTEST, HIGHEST)] * process.n_features
 
     def judge(values: Numbers) -> tuple[float, Numbers]:
         _set(process, values)
-        loss = _measure_loss(process, wanted)[0] + _doubt(process)
+        doubt = 0.5 * ((process.lengths - expected) / LENGTH_SD).square().sum()
+        loss = _measure_loss(process, wanted)[0] + doubt
         loss.backward()
         gradients = [p.grad for p in (process.variances, process.lengths) if p.grad is not None]
         return loss.item(), torch.cat(gradients).numpy()
@@ -134,6 +138,19 @@ def _measure_loss(process: GaussianProcess, wanted: Tensor) -> tuple[Tensor, Ten
     return 0.5 * wanted @ weights + volume, weights
 
 
-def _doubt(process: GaussianProcess) -> Tensor:
-    """Return how unlikely the length scales are before any row was seen."""
-    return 0.5 * ((process.lengths - LENGTH) / LENGTH_SD).square().sum()
+@torch.no_grad()
+def _expect_lengths(process: GaussianProcess) -> Tensor:
+    """Return the logarithms of the length scales that are likeliest before any row was seen.
+
+    They are those of the parent, in its units, where it has seen the feature vary.
+    """
+    expected = torch.full_like(process.lengths, LENGTH)
+    if (parent := process.parent) is None:
+        return expected
+    known = (process.input_scale > 0) & (parent.input_scale > 0)
+    known &= process.input_logged == parent.input_logged
+    ratio = torch.where(known, process.input_scale, 1.0) / torch.where(
+        known, parent.input_scale, 1.0
+    )
+    taught = (parent.lengths + ratio.log()).clamp(*TAUGHT_LENGTHS)
+    return torch.where(known, taught, expected)

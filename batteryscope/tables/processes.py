@@ -106,6 +106,11 @@ class GaussianProcess(nn.Module):
         covariance = smooth * (-0.5 * squares.clamp_min(0)).exp() + linear * (1 + first @ second.T)
         return covariance + share[0] * torch.outer(told, taught) if share else covariance
 
+    @property
+    def is_logged(self) -> bool:
+        """Whether the logarithms of columns are taken, where they have one."""
+        return bool((self.output_logged > 0) | (self.input_logged > 0).any())
+
     def describe(self) -> dict[str, Any]:
         """Return what :func:`build_process` needs, as plain values."""
         parent = None if self.parent is None else self.parent.describe()
