@@ -21,8 +21,13 @@ rule simulate_capacities:
         settings=lambda w: settings_file(
             w.study, "physics", PROJECT.studies[w.study].physics
         ),
+        radii=lambda w: [
+            part
+            for ends in PROJECT.studies[w.study].drawn_radii_um
+            for part in ("--radius-range", *ends)
+        ],
     message:
         "{wildcards.study}: solve the half-cell model over porosity and C-rate"
     shell:
-        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} "
+        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} {params.radii:q} "
         "--out {output.table:q} --log {log:q}"

@@ -14,6 +14,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="half cell (JSON text or file)")
+    parser.add_argument(
+        "--radius-range",
+        type=float,
+        nargs=2,
+        action="append",
+        default=[],
+        help="smallest and largest particle radius (um) of generated electrodes; several times",
+    )
     parser.add_argument("--out", type=Path, required=True, help="table (CSV) to write")
     return run_program(simulate, parser, argv)
 
@@ -23,17 +31,22 @@ def simulate(arguments: argparse.Namespace) -> None:
     from batteryscope.config.physics import HalfCellSettings
 
     cell = read_settings(HalfCellSettings, arguments.settings)
-    from batteryscope.physics.half_cell import simulate_grid, tabulate
+    from batteryscope.physics.half_cell import choose_radii, simulate_grid, tabulate
 
-    steps = show_progress(
-        simulate_grid(cell), "Solving the half cell", cell.grid_points, "porosity"
-    )
+    radii = choose_radii(cell, [tuple(pair) for pair in arguments.radius_range])
+    count = cell.grid_points * max(1, len(radii))
+    steps = show_progress(simulate_grid(cell, radii), "Solving the half cell", count, "porosity")
     table = tabulate(list(steps))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     # C-rates stay as they are: labels and targets find their row by them.
     digits = {name: 4 for name in table.columns if name != "c_rate"}
     table.round(digits).to_csv(arguments.out, index=False, lineterminator="\n")
-    log.info("%d porosities, %d C-rates", cell.grid_points, len(cell.c_rates))
+    log.info(
+        "%d porosities, %d C-rates, %d particle radii",
+        cell.grid_points,
+        len(cell.c_rates),
+        max(1, len(radii)),
+    )
 
 
 if __name__ == "__main__":

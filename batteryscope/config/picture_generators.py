@@ -8,6 +8,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
 
+ParticleRadius = Annotated[float, Field(ge=1, le=10)]  # µm
+
 
 class PictureGenerator(Settings):
     """What all of them tell about the pictures that they will draw."""
@@ -17,6 +19,11 @@ class PictureGenerator(Settings):
     needs_capacities: ClassVar[bool] = False
     # Whether it marks what a person would look at.
     draws_masks: ClassVar[bool] = False
+
+    @property
+    def radii_um(self) -> tuple[float, float] | None:
+        """Between which particle radii the half-cell model is needed; None: at its own alone."""
+        return None
 
     @property
     def frame_px(self) -> tuple[int, int]:
@@ -154,6 +161,11 @@ class CrossSectionGenerator(PictureGenerator):
     capacities have a relative error of ``capacity_error``. The scale is 0.123 um per pixel.
     The electrodes of a porosity are counted from ``first_electrode``: sets with other numbers have
     other electrodes.
+
+    With ``particle_radius_um`` electrodes of a porosity also differ in the mean radius of their
+    particles (three times volume by surface), spread evenly over the logarithm between two limits:
+    it is drawn, and the half-cell model gives the capacities of particles of this size. Without,
+    all have the median diameter of 7.5 um and capacities depend on porosity alone.
     """
 
     kind: Literal["cross_section"] = "cross_section"
@@ -168,9 +180,24 @@ class CrossSectionGenerator(PictureGenerator):
     local_spread: NonNegativeFloat = 0.006
     loading_spread: NonNegativeFloat = 0.06
     capacity_error: NonNegativeFloat = 0.005
+    particle_radius_um: tuple[ParticleRadius, ParticleRadius] | None = None
     seed: int = 1
 
     needs_capacities = True
+
+    @model_validator(mode="after")
+    def _radii_rise(self) -> Self:
+        if self.particle_radius_um and self.particle_radius_um[0] >= self.particle_radius_um[1]:
+            raise ValueError(
+                f"particle_radius_um {list(self.particle_radius_um)}: expected the smaller radius "
+                "first and two that differ; leave it out where all particles are alike."
+            )
+        return self
+
+    @property
+    def radii_um(self) -> tuple[float, float] | None:
+        """Smallest and largest mean particle radius."""
+        return self.particle_radius_um
 
     @property
     def images_per_class(self) -> int:

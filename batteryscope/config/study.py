@@ -17,6 +17,7 @@ from batteryscope.config.learning import (
     TrainSettings,
 )
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.picture_generators import PictureGenerator
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.search import SEARCHED_SECTIONS, SearchSettings
 from batteryscope.config.split import SplitSettings
@@ -117,9 +118,7 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _physics_where_needed(self) -> Self:
-        used = (self.dataset, self.evaluate.external)
-        drawn = [d.generator for d in used if d is not None and d.path is None and d.generator]
-        if any(generator.needs_capacities for generator in drawn) and self.physics is None:
+        if any(generator.needs_capacities for generator in self._drawn) and self.physics is None:
             raise ValueError(
                 "generated cross-sections get their capacities from the half-cell model; add "
                 "physics: {}."
@@ -190,6 +189,17 @@ class StudySettings(Settings):
     def paper_of_data(self) -> str:
         """The paper whose data these are, or that generated ones imitate; "" if there is none."""
         return self.paper if self.paper_role == "source" else ""
+
+    @property
+    def _drawn(self) -> list[PictureGenerator]:
+        """The generators of the data sets that have no pictures of the user's."""
+        used = (self.dataset, self.evaluate.external)
+        return [d.generator for d in used if d is not None and d.path is None and d.generator]
+
+    @property
+    def drawn_radii_um(self) -> list[tuple[float, float]]:
+        """Smallest and largest particle radius of generated electrodes whose capacities vary so."""
+        return [g.radii_um for g in self._drawn if g.radii_um is not None]
 
     @property
     def external(self) -> DatasetSettings | None:

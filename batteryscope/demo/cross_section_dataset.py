@@ -21,14 +21,19 @@ from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
 CAPACITY_TABLE = "capacities.csv"
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class Electrode(NamedTuple):
-    """One electrode: its folder, the porosity it was made for, and the one it has."""
+    """One electrode: its folder, the porosity it was made for, and the one it has.
+
+    ``particle_radius_um`` is None where all electrodes have the same particles.
+    """
 
     name: str
     nominal: float
     porosity: float
+    particle_radius_um: float | None = None
 
 
 class CrossSectionJob(NamedTuple):
@@ -46,8 +51,18 @@ def list_electrodes(settings: CrossSectionGenerator) -> list[Electrode]:
             name = f"p{round(100 * nominal):02d}_e{settings.first_electrode + number}"
             rng = derive_rng(settings.seed, "electrode", name)
             porosity = nominal + settings.electrode_spread * rng.normal()
-            electrodes.append(Electrode(name, nominal, float(porosity)))
+            radius = _choose_radius(settings, nominal, number)
+            electrodes.append(Electrode(name, nominal, float(porosity), radius))
     return electrodes
+
+
+def _choose_radius(settings: CrossSectionGenerator, nominal: float, number: int) -> float | None:
+    """Return a radius of the range; multiples of the golden ratio spread those of a porosity."""
+    if settings.particle_radius_um is None:
+        return None
+    low, high = settings.particle_radius_um
+    start = derive_rng(settings.seed, "particle radius", round(1000 * nominal)).uniform()
+    return float(low * (high / low) ** ((start + GOLDEN_RATIO * number) % 1))
 
 
 def write_cross_sections(
@@ -93,6 +108,7 @@ def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSection
         derive_seed(settings.seed, "picture", electrode.name, number),
         width_px=settings.width_px,
         loading_factor=float(np.clip(1 + settings.loading_spread * rng.normal(), 0.8, 1.2)),
+        particle_radius_um=electrode.particle_radius_um,
     )
     name = f"{electrode.name}/{number + 1:03d}.png"
     for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
@@ -112,7 +128,10 @@ def simulate_measurements(
     from batteryscope.physics.half_cell import smooth_local_porosity
 
     porosities = np.array([e.porosity for e in electrodes])
-    simulated = smooth_local_porosity(grid, porosities, HalfCellSettings())
+    radii = [e.particle_radius_um for e in electrodes if e.particle_radius_um is not None]
+    simulated = smooth_local_porosity(
+        grid, porosities, HalfCellSettings(), np.array(radii) if radii else None
+    )
     rows = []
     for i, electrode in enumerate(electrodes):
         for (c_rate, unit), values in simulated.items():
@@ -123,13 +142,14 @@ def simulate_measurements(
     return pd.DataFrame(rows, columns=["electrode", "c_rate", "capacity", "unit"])
 
 
-def describe_cross_sections() -> str:
+def describe_cross_sections(settings: CrossSectionGenerator) -> str:
     """Return the story of the README of a generated data set."""
+    known = "porosity and particle radius" if settings.particle_radius_um else "porosity"
     return (
         "They imitate light-microscopy cross-sections of NCM111 cathodes (0.123 um per pixel)\n"
         "that were densified to several porosities; after Deeg et al. (2024). One folder per\n"
         "electrode. capacities.csv holds what the half-cell model of PyBaMM gives for the\n"
-        "electrode's porosity, with an error of measurement. The hidden folder .phases holds the\n"
+        f"electrode's {known}, with an error of measurement. The hidden folder .phases holds the\n"
         "true phase of every pixel. Good for trying out the pipeline; nothing about real\n"
         "electrodes follows from results on them.\n"
     )

@@ -5,16 +5,21 @@ A strip of coating, periodic along the foil, is filled with the random sections 
 pushed apart. Lengths are in pixels, heights count upwards from below the foil.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 MEDIAN_DIAMETER_UM = 7.5
 LOG_SIGMA = 0.33
+SMALLEST_PX = 3.5
+LARGEST_RADIUS = 2.4  # in medians
 LARGEST_OVERLAP_PX = 0.8
 MOST_SWEEPS = 1500
 
@@ -80,14 +85,35 @@ def _draw_wave(n: int, length_px: float, sd_px: float, rng: np.random.Generator)
     return np.asarray(sd_px * wave / (wave.std() + 1e-9), dtype=np.float64)
 
 
+def find_median_diameter_um(mean_radius_um: float) -> float:
+    """Return the median diameter of cut spheres whose mean radius 3 V/S is given.
+
+    A plane meets large spheres more often; of the spheres that it meets the diameters are
+    log-normal. Then 3 V/S = E[r²]/E[r] = r_median·exp(1.5 σ²), and the mean chord of the
+    sections is 4/3 of it (Underwood 1970, Quantitative Stereology: mean chord = 4 V/S).
+    """
+    return float(2 * mean_radius_um / np.exp(1.5 * LOG_SIGMA**2))
+
+
 def pack_particles(
-    envelope: Envelope, active_fraction: float, pixel_size_um: float, rng: np.random.Generator
+    envelope: Envelope,
+    active_fraction: float,
+    pixel_size_um: float,
+    rng: np.random.Generator,
+    mean_radius_um: float | None = None,
 ) -> Packing:
-    """Fill the coating with circles of an area of ``active_fraction`` of it."""
+    """Fill the coating with circles of an area of ``active_fraction`` of it.
+
+    With a mean radius they have it in every picture, else in the mean of many.
+    """
     foil, surface = envelope.foil, envelope.surface
     width = len(foil)
     wanted = active_fraction * float((surface - foil).sum())
-    radius = _draw_radii(wanted, pixel_size_um, rng)
+    if mean_radius_um is None:
+        spheres = _draw_spheres(MEDIAN_DIAMETER_UM / 2 / pixel_size_um, rng)
+    else:
+        spheres = _spread_spheres(find_median_diameter_um(mean_radius_um) / 2 / pixel_size_um, rng)
+    radius = _choose_radii(wanted, spheres)
     # The R2 sequence spreads every size evenly: a real slurry has no clouds of particles.
     steps = np.arange(len(radius))
     x = np.asarray((rng.uniform() + 0.7548776662 * steps) % 1 * width, dtype=np.float64)
@@ -98,13 +124,29 @@ def pack_particles(
     return Packing(x, y, radius)
 
 
-def _draw_radii(wanted_area: float, pixel_size_um: float, rng: np.random.Generator) -> Floats:
-    """Draw sections r·√(1 − u²) of spheres with an area in total as wanted, largest first."""
+def _draw_spheres(median_px: float, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield sections r·√(1 − u²) of spheres, drawn by lot."""
+    while True:
+        spheres = np.exp(rng.normal(np.log(median_px), LOG_SIGMA, 500))
+        cut = spheres * np.sqrt(1 - rng.uniform(0, 1, 500) ** 2)
+        yield cut[(cut > SMALLEST_PX) & (cut < 75)]
+
+
+def _spread_spheres(median_px: float, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield the same sections one by one, sizes and heights spread evenly by the R2 sequence."""
+    size, height = rng.uniform(size=2)
+    for step in count():
+        sphere = median_px * np.exp(LOG_SIGMA * ndtri((size + 0.7548776662 * step) % 1))
+        cut = sphere * np.sqrt(1 - ((height + 0.5698402910 * step) % 1) ** 2)
+        if SMALLEST_PX < cut < LARGEST_RADIUS * median_px:
+            yield np.array([cut])
+
+
+def _choose_radii(wanted_area: float, spheres: Iterator[Floats]) -> Floats:
+    """Return sections with an area in total as wanted, largest first."""
     radii = np.zeros(0)
     while np.pi * (radii**2).sum() < wanted_area:
-        spheres = np.exp(rng.normal(np.log(MEDIAN_DIAMETER_UM / 2 / pixel_size_um), LOG_SIGMA, 500))
-        cut = spheres * np.sqrt(1 - rng.uniform(0, 1, 500) ** 2)
-        radii = np.concatenate([radii, cut[(cut > 3.5) & (cut < 75)]])
+        radii = np.concatenate([radii, next(spheres)])
     radii = radii[: np.searchsorted(np.cumsum(np.pi * radii**2), wanted_area)]
     radii = radii * np.sqrt(wanted_area / (np.pi * (radii**2).sum()))
     return np.asarray(np.sort(radii)[::-1].copy())

@@ -242,7 +242,7 @@ def _tell_scans(settings: CtCellGenerator) -> str:
 
 @_tell.register
 def _tell_sections(settings: CrossSectionGenerator) -> str:
-    return describe_cross_sections()
+    return describe_cross_sections(settings)
 
 
 @_tell.register

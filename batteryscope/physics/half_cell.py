@@ -5,7 +5,7 @@ since the electrolyte depletes; so the full model it is (Doyle, Fuller, Newman 1
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,51 @@ from batteryscope.physics.electrode import (
 )
 
 GRID_COLUMNS = ["porosity", "thickness_um", "c_rate", "ah_kg", "ah_l"]
+RADIUS = "particle_radius_um"  # a column more where the model was solved for several radii
+RADII = 3
 AREA_M2 = 1e-4
 MAX_CONCENTRATION = 49450.0  # mol/m³, NMC111
 POINTS = {"x_n": 4, "x_s": 8, "x_p": 16, "r_n": 4, "r_p": 16}
 
 
-def simulate_grid(cell: HalfCellSettings) -> Iterator[list[dict[str, float]]]:
+def simulate_grid(
+    cell: HalfCellSettings, radii_um: Sequence[float] = ()
+) -> Iterator[list[dict[str, float]]]:
     """Solve the half cell porosity by porosity.
+
+    Parameters
+    ----------
+    cell
+        The electrode and the grid of porosities.
+    radii_um
+        Particle radii for which the grid is solved, one after the other, instead of that of
+        ``cell``.
 
     Yields
     ------
     list of dict
         Per porosity of the grid one row for every C-rate, with :data:`GRID_COLUMNS`: Ah per
-        kg of active material, and Ah per litre of coating.
+        kg of active material, and Ah per litre of coating. With ``radii_um`` also :data:`RADIUS`.
     """
-    for porosity in np.linspace(cell.porosity_min, cell.porosity_max, cell.grid_points):
-        yield simulate_porosity(float(porosity), cell)
+    porosities = np.linspace(cell.porosity_min, cell.porosity_max, cell.grid_points)
+    if not radii_um:
+        yield from (simulate_porosity(float(porosity), cell) for porosity in porosities)
+    for radius in radii_um:
+        own = cell.model_copy(update={RADIUS: float(radius)})
+        for porosity in porosities:
+            yield [row | {RADIUS: radius} for row in simulate_porosity(float(porosity), own)]
+
+
+def choose_radii(cell: HalfCellSettings, ranges: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the radii (µm) to solve for: :data:`RADII` from the smallest to the largest.
+
+    They are evenly spaced in their logarithm and enclose the radius of ``cell``. Empty without
+    ``ranges`` (smallest and largest radius of generated electrodes).
+    """
+    if not ranges:
+        return []
+    ends = [cell.particle_radius_um, *(radius for pair in ranges for radius in pair)]
+    return [round(float(r), 4) for r in np.geomspace(min(ends), max(ends), RADII)]
 
 
 def simulate_porosity(porosity: float, cell: HalfCellSettings) -> list[dict[str, float]]:
@@ -58,7 +87,8 @@ def simulate_porosity(porosity: float, cell: HalfCellSettings) -> list[dict[str,
 
 def tabulate(rows: list[list[dict[str, float]]]) -> pd.DataFrame:
     """Return the rows of a whole grid as a table."""
-    return pd.DataFrame([row for part in rows for row in part], columns=GRID_COLUMNS)
+    table = pd.DataFrame([row for part in rows for row in part])
+    return table[[RADIUS, *GRID_COLUMNS] if RADIUS in table else GRID_COLUMNS]
 
 
 def find_open_circuit_voltage(x: Any, exp: Any = np.exp) -> Any:
@@ -135,7 +165,10 @@ def _find_current(c_rate: float, cell: HalfCellSettings) -> float:
 
 
 def smooth_local_porosity(
-    grid: pd.DataFrame, porosities: NDArray[np.float64], cell: HalfCellSettings
+    grid: pd.DataFrame,
+    porosities: NDArray[np.float64],
+    cell: HalfCellSettings,
+    radii_um: NDArray[np.float64] | None = None,
 ) -> dict[tuple[float, str], NDArray[np.float64]]:
     """Interpolate the grid and average over the local porosities of an electrode.
 
@@ -148,24 +181,57 @@ def smooth_local_porosity(
     cell
         Of which ``porosity_spread`` counts: the weights are normal, cut at two standard
         deviations.
+    radii_um : (n,) float array, optional
+        Particle radius of every electrode, where the grid holds several; that of ``cell`` if not
+        given.
 
     Returns
     -------
     dict
         ``(c_rate, "Ah/kg" | "Ah/L")`` → (n,) capacities. Outside of the grid its edge counts.
     """
+    density = np.array([find_active_density_kg_l(float(p), cell) for p in porosities])
+    result = {}
+    for c_rate, part in grid.groupby("c_rate"):
+        if RADIUS in part:
+            radii = np.full(len(porosities), cell.particle_radius_um)
+            mass = _interpolate_radii(part, porosities, radii if radii_um is None else radii_um,
+                                      cell)  # fmt: skip
+        else:
+            mass = _average_locally(part, porosities, cell)
+        result[(float(str(c_rate)), "Ah/kg")] = mass
+        result[(float(str(c_rate)), "Ah/L")] = mass * density
+    return result
+
+
+def _average_locally(
+    part: pd.DataFrame, porosities: NDArray[np.float64], cell: HalfCellSettings
+) -> NDArray[np.float64]:
+    """Return (n,) capacities of one C-rate and radius, averaged over local porosities."""
     from scipy.interpolate import PchipInterpolator
 
     steps = np.linspace(-2, 2, 9)
     weights = np.exp(-(steps**2) / 2)
     weights /= weights.sum()
     local = np.asarray(porosities)[:, None] + cell.porosity_spread * steps
-    density = np.array([find_active_density_kg_l(float(p), cell) for p in porosities])
-    result = {}
-    for c_rate, part in grid.groupby("c_rate"):
-        law = PchipInterpolator(part["porosity"], part["ah_kg"])
-        inside = np.clip(local, part["porosity"].min(), part["porosity"].max())
-        mass = law(inside) @ weights
-        result[(float(str(c_rate)), "Ah/kg")] = mass
-        result[(float(str(c_rate)), "Ah/L")] = mass * density
-    return result
+    law = PchipInterpolator(part["porosity"], part["ah_kg"])
+    inside = np.clip(local, part["porosity"].min(), part["porosity"].max())
+    return np.asarray(law(inside) @ weights)
+
+
+def _interpolate_radii(
+    part: pd.DataFrame,
+    porosities: NDArray[np.float64],
+    radii_um: NDArray[np.float64],
+    cell: HalfCellSettings,
+) -> NDArray[np.float64]:
+    """Return (n,) capacities of one C-rate, interpolated between the radii of the grid."""
+    from scipy.interpolate import PchipInterpolator
+
+    known = sorted(set(part[RADIUS]))
+    by_radius = np.stack(
+        [_average_locally(part[part[RADIUS] == radius], porosities, cell) for radius in known]
+    )
+    inside = np.log(np.clip(radii_um, known[0], known[-1]))
+    laws = PchipInterpolator(np.log(known), by_radius)
+    return np.array([laws(at)[i] for i, at in enumerate(inside)])
