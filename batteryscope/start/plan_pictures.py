@@ -196,7 +196,7 @@ def _plan_input(crop: int, particle: Any, machine: Machine, usual: int) -> Choic
     if machine.gpu:
         return Choice(224, "what the network was pretrained with; the GPU is fast enough")
     wanted = 0.0 if particle is None else crop * PIXELS_ACROSS / float(particle["median"])
-    edge = int(np.clip(math.ceil(wanted / 32) * 32, 96, 192))
+    edge = int(np.clip(round(wanted / 32) * 32, 96, 192))
     edge = min(max(edge, min(usual, math.ceil(crop / 32) * 32)), max(96, math.ceil(crop / 32) * 32))
     across = (
         ""
