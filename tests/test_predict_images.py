@@ -286,7 +286,8 @@ def test_external_set_is_scored_by_composition_and_overall(study: Study, tmp_pat
     flat = json.loads((tmp_path / "metrics.json").read_text())
     assert len([name for name in flat if name.endswith(".accuracy")]) == 3
     # 90 % of the sets were to hold the true class; those of random weights hold it more seldom.
-    assert flat["main.external.image.set_coverage"] == overall.loc["", "set_coverage"]
+    stored = float(overall.loc["", "set_coverage"])
+    assert flat["main.external.image.set_coverage"] == stored
     assert next(iter(flat.values())) == pytest.approx(both, abs=1e-6)
 
 
