@@ -73,8 +73,6 @@ class PictureBundle(ABC, Generic[R]):
 
     models: list[TileClassifier]
     given: GivenCovariates | None = None
-    # What a user should know of all rows, at the end; "" if nothing.
-    closing_note: str = ""
     familiarity: Familiarity | None = None
     answer_anyway: bool = False
 
@@ -88,6 +86,11 @@ class PictureBundle(ABC, Generic[R]):
         used = roles.isin(["train", "validation"]).any(axis=1)
         self._seen_files = set(training_images.loc[used, "sha256"])
         self._seen_pixels = set(training_images.loc[used, "pixel_digest"])
+
+    @property
+    def closing_note(self) -> str:
+        """What a user should know of all rows, at the end; "" if nothing."""
+        return ""
 
     @property
     @abstractmethod

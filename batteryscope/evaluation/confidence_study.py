@@ -70,8 +70,9 @@ def study_confidence(
     """
     specimens = manifest.set_index("sample_id")["specimen_id"]
     own = split.drop_duplicates("sample_id").set_index("sample_id")["group_id"].astype(str)
-    of_specimen = own.groupby(own.index.map(specimens)).first()
-    groups = {**own.to_dict(), **of_specimen.to_dict()}
+    of_specimen = own.groupby(specimens.loc[own.index].to_numpy()).first()
+    known = {**own.to_dict(), **of_specimen.to_dict()}
+    groups = {str(sample): str(group) for sample, group in known.items()}
     grades = list_grades(manifest)
     tables = [
         measure_sets(

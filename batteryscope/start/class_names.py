@@ -63,12 +63,13 @@ def understand_names(folders: Sequence[str], whole_paths: bool = False) -> Named
     end = "/" if whole_paths else "$"
     single = rf"(?P<specimen_id>p(?P<porosity>[0-9]+)_e[0-9]+){'' if whole_paths else '$'}"
     tries: list[tuple[tuple[str, ...], str]] = [(("porosity",), rf"^{single}")]
-    for columns, known in (
+    parts: list[tuple[tuple[str, ...], str]] = [
         (("composition", "state", "additive"), f"{COMPOSITION}[_ -]{STATE}(?:[_ -]{ADDITIVE})?"),
         (("composition", "state"), f"{COMPOSITION}[_ /-]{STATE}"),
         (("state",), STATE),
         (("composition",), COMPOSITION),
-    ):
+    ]
+    for columns, known in parts:
         tries.append((columns, f"^{known}{end}"))
         if not whole_paths:  # a folder of each specimen below
             tries.append((columns, f"^(?P<specimen_id>{known}/[^/]+)$"))

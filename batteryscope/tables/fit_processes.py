@@ -68,7 +68,7 @@ def _fit_form(
     from scipy.optimize import minimize
 
     # A copy, whose numbers are stored beside those of the process that reads them.
-    process = GaussianProcess(*features.shape, copy.deepcopy(parent))
+    process = GaussianProcess(features.shape[0], features.shape[1], copy.deepcopy(parent))
     _scale(process, features, targets, logged)
     wanted = process.scale_targets(torch.tensor(targets))
     with torch.no_grad():

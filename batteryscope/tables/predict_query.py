@@ -195,17 +195,17 @@ def _tell_unlike(
     answer: pd.DataFrame, features: Sequence[str], familiarity: RowFamiliarity, anyway: bool
 ) -> None:
     """Add how unlike the training each row is, and take back the answers to those that are."""
-    start = answer.columns.get_loc(features[-1]) + 1
-    numbers = answer.columns[start : answer.columns.get_loc("status")]
+    names = list(answer.columns)
+    numbers = names[names.index(features[-1]) + 1 : names.index("status")]
     score, nearest, why = COLUMNS
     answer[score], answer[nearest], answer[why] = np.nan, "", ""
     for domain in familiarity.references:
         asked = answer.index[(answer["status"] == "ok") & (answer["domain"] == domain)]
         inputs = answer.loc[asked, list(features)].to_numpy("float64")
         for place, unlike in zip(asked, familiarity.judge(domain, inputs), strict=True):
-            answer.loc[place, list(COLUMNS)] = [
-                unlike.score, unlike.nearest, "; ".join(unlike.reasons)
-            ]  # fmt: skip
+            answer.loc[place, score] = unlike.score
+            answer.loc[place, nearest] = unlike.nearest
+            answer.loc[place, why] = "; ".join(unlike.reasons)
             if not unlike.reasons:
                 continue
             told = explain_refusal(unlike, "rows")

@@ -36,6 +36,8 @@ class GaussianProcess(nn.Module):
         The process of the source domain, which stays as it is.
     """
 
+    rows: int
+    n_features: int
     inputs: Tensor
     weights: Tensor
     taught: Tensor
@@ -55,7 +57,8 @@ class GaussianProcess(nn.Module):
             raise ValueError(
                 f"A process of {n_features} features cannot build on one of {parent.n_features}."
             )
-        self.rows, self.n_features = rows, n_features
+        self.rows = rows
+        self.n_features = n_features
         self.parent = parent.requires_grad_(False) if parent is not None else None
         shapes: dict[str, tuple[int, ...]] = {"inputs": (rows, n_features)}
         shapes |= dict.fromkeys(("weights", "taught"), (rows,))

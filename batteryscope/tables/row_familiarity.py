@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,9 @@ def write_row_familiarity(
     dict
         By domain, what its limit rests on.
     """
-    arrays, kept, about = {}, [], {}
+    arrays: dict[str, Any] = {}
+    kept: list[Any] = []
+    about: dict[str, Any] = {}
     groups = rows["sample_id"].map(find_row_groups(rows, features))
     for domain in domains:
         own = rows[rows["domain"] == domain]
