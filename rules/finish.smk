@@ -74,17 +74,18 @@ def pass_on_interrupts():
     """Let the programs of a run end that alone was interrupted (`kill -INT`).
 
     Snakemake would wait until they are done. Ctrl-C in a terminal reaches them too: what still
-    runs after a moment was not told, and gets SIGTERM, at which trainings keep what they have.
+    runs after a moment was not told, and gets SIGTERM, at which trainings keep what they have;
+    what starts in that moment gets it later.
     """
 
     def end_programs():
-        for job in list(workflow.scheduler.running):
-            shell.terminate(job.jobid)
+        for times in range(10):
+            time.sleep(GRACE_S * (1 + times))
+            for job in list(workflow.scheduler.running):
+                shell.terminate(job.jobid)
 
     def interrupt(number, frame):
-        timer = threading.Timer(GRACE_S, end_programs)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=end_programs, daemon=True).start()
         signal.default_int_handler(number, frame)
 
     with suppress(ValueError):  # only a main thread hears of signals

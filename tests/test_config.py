@@ -240,7 +240,7 @@ def test_all_mistakes_are_told_at_once_a_line_each():
     assert [line.split(": ")[1].rpartition(".")[2] for line in lines] == [
         "data_bar", "epochs", "optimiser", "modle"
     ]  # fmt: skip
-    assert lines[2].endswith("; did you mean 'adam'.")
+    assert lines[2].endswith("; did you mean 'adam'?")
     assert "did you mean 'model'?" in lines[3]
 
 

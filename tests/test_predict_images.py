@@ -18,7 +18,15 @@ from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.core.forward_threads import ForwardThreads
 from batteryscope.manifest.inspect import digest_file
-from tests.bundled_study import CLASSES, Study, bundle_study, draw_picture, make_study, save_picture
+from tests.bundled_study import (
+    CLASSES,
+    Study,
+    bundle_study,
+    draw_picture,
+    make_study,
+    save_picture,
+    write_tiles,
+)
 from workflow_scripts.evaluate_external import main as evaluate_external
 from workflow_scripts.predict_images import main as predict_images
 
@@ -345,11 +353,16 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     part.parent.mkdir(parents=True)
     part.symlink_to(study.root / "part0")
     layout.data.images.symlink_to(study.images)
+    layout.main_tiles.parent.mkdir(parents=True)
+    tiles = write_tiles(study)
+    layout.main_tiles.symlink_to(tiles)
     argv = [
         "--study", told.study, "--settings", json.dumps(settings), "--work", layout.root,
         "--out", tmp_path / "bundle", "--log", tmp_path / "log.txt",
     ]  # fmt: skip
     assert bundle_models([str(a) for a in argv]) == 0
     assert "2 models bundled" in capsys.readouterr().err
-    for file in study.bundle.iterdir():
+    expected = bundle_study(study, tmp_path / "expected", tiles)
+    assert (expected / "training_reference.safetensors").is_file()
+    for file in expected.iterdir():
         assert file.read_bytes() == (tmp_path / "bundle" / file.name).read_bytes()

@@ -157,7 +157,7 @@ def test_settings_of_whole_frames():
     assert plan(preprocess=whole).main.recipe.preprocess == SemWholeSettings(input_px=64)
     arms = {"tiles": {}, "whole": {"change": {"preprocess": whole}}}
     assert len(plan(arms=arms, main_arm="tiles").tiles) == 2
-    with pytest.raises(ConfigError, match=r"preprocess.data_bar: a bar of 480 px .* 640×480 px"):
+    with pytest.raises(ConfigError, match=r"preprocess.data_bar: a bar of 480 px .* 512×384 px"):
         plan(preprocess=whole | {"data_bar": 480})
     frozen = {
         "model": {"pooling": "stage_statistics", "freeze": "backbone"},

@@ -100,7 +100,7 @@ def test_runs_stand_in_mlflow_below_their_arms(study):
     }  # fmt: skip
     assert tags.loc[tags["main_arm"] == "true", "arm"].tolist() == ["adapter"]
     curves = connection.execute(
-        "select count(distinct step) from metrics where key = 'nmc.law.validation_mape'"
+        "select count(distinct step) from metrics where key = 'epochs/nmc.law.validation_mape'"
     )
     assert curves.fetchone()[0] == 150
 
@@ -123,7 +123,8 @@ def test_new_rows_are_predicted_with_intervals_and_warnings(study):
     program = ("python", "workflow_scripts/predict_table.py", "--bundle", "models/rows")
     study.run(*program, "--table", "new.csv", "--domain", "NMC", "--out", "answer.csv")
     answer = pd.read_csv(study.root / "answer.csv")
-    assert answer["status"].tolist() == ["ok", "ok", "rejected"]
+    assert answer["status"].tolist() == ["ok", "unlike_training", "rejected"]
+    assert answer["law"].isna().tolist() == [False, True, True]
     assert answer["law"][0] == pytest.approx(50, rel=0.15)
     assert answer["law_low"][0] < answer["law"][0] < answer["law_high"][0]
     assert "outside the training range" in answer["note"][1]

@@ -27,6 +27,7 @@ from batteryscope.tracking.first_view import (
 )
 from batteryscope.tracking.local_files import hash_split
 from batteryscope.tracking.mirror import plan_runs
+from batteryscope.tracking.records import RunRecord
 from tests.tracking_study import METRICS, ROOT, SETTINGS, build_study, write_json
 
 
@@ -202,8 +203,18 @@ def test_the_table_begins_with_what_a_study_is_judged_by(tmp_path):
     view = json.loads(spell_view(plan_runs(build_study(tmp_path))))
     assert view["orderByAsc"] is False
     assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`Headline/accuracy`"
-    assert view["selectedColumns"][3] == "metrics.`Headline/best_baseline_accuracy`"
+    assert view["selectedColumns"][1] == "metrics.`Headline/best_baseline_accuracy`"
     assert spell_view([]) == ""
+    names = ("best_baseline_mae", "mae", "mae_low", "mae_high")
+    only_mae = RunRecord(
+        "a", None, "a", {}, metrics=tuple((f"Headline/{name}", 1.0, 0) for name in names)
+    )
+    view = json.loads(spell_view([only_mae]))
+    assert view["orderByAsc"] is True
+    assert view["selectedColumns"][:2] == [
+        "metrics.`Headline/mae`",
+        "metrics.`Headline/best_baseline_mae`",
+    ]
     (tmp_path / "report" / "summary.json").write_text('{"headline": "Nine of ten."}')
     assert "**Cells**\n\nNine of ten." in describe_experiment("Cells", tmp_path / "report")
 

@@ -98,9 +98,8 @@ def test_first_epoch_of_a_fine_tuning_starts_below_chance(data, tmp_path):
     weights = {k: v for k, v in load_file(first / "weights.safetensors").items() if "backbone" in k}
     state = {k.removeprefix("backbone."): v for k, v in weights.items()}
     torch.save(state, tmp_path / "pretrained.pth")
-    settings = make_settings(
-        epochs=1, learning_rate=1e-6, model={"weights": str(tmp_path / "pretrained.pth")}
-    )
+    stated = {"weights": str(tmp_path / "pretrained.pth"), "input_mean": 0.449, "input_sd": 0.226}
+    settings = make_settings(epochs=1, learning_rate=1e-6, model=stated)
     folder = run(data, settings, tmp_path / "b", tmp_path / "out_b")
     assert pd.read_csv(folder / "history.csv")["train_loss"][0] < math.log(2) + 0.2
 

@@ -74,9 +74,12 @@ def _sentence(model: type[BaseModel], values: Any, problem: Any, where: str) -> 
     message = _MAPPING_WORDS.sub("mapping of settings", message)
     if problem["type"] == "literal_error" and isinstance(problem["input"], str):
         known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        if near := difflib.get_close_matches(problem["input"], known, n=1, cutoff=0.6):
-            message += f"; did you mean '{near[0]}'"
-    return f"{key}: found {problem['input']!r}; {message[0].lower()}{message[1:]}."
+        asked = problem["input"].casefold()
+        same = [name for name in known if name.casefold() == asked]
+        if near := same or difflib.get_close_matches(asked, known, n=1, cutoff=0.6):
+            message += f"; did you mean '{near[0]}'?"
+    end = "" if message.endswith("?") else "."
+    return f"{key}: found {problem['input']!r}; {message[0].lower()}{message[1:]}{end}"
 
 
 def _written_location(values: Any, problem: Any) -> list[str]:

@@ -68,7 +68,7 @@ def complete_input(settings: ModelSettings) -> ModelSettings:
     if settings.normalisation == "backbone":
         for key, value in (("input_mean", known.mean), ("input_sd", known.sd)):
             values[key] = value if values[key] is None else values[key]
-    if known.pad_type is not None:
+    if known.pad_type is not None and settings.backbone.startswith(PADDED_FAMILIES):
         values["backbone_options"] = {"pad_type": known.pad_type} | settings.backbone_options
     return ModelSettings.model_validate(values)
 

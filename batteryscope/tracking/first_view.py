@@ -116,7 +116,7 @@ def spell_view(records: Iterable[RunRecord]) -> str:
     if not names:
         return ""
     order = _order_columns(list(names))[:MAX_COLUMNS]
-    first = order[0].rpartition("/")[2].rpartition(".")[2]
+    first = _split_name(order[0])[1]
     return json.dumps(
         {
             "selectedColumns": [f"metrics.`{name}`" for name in order],
@@ -127,16 +127,26 @@ def spell_view(records: Iterable[RunRecord]) -> str:
 
 
 def _order_columns(names: Sequence[str]) -> list[str]:
-    """Values with their intervals, then the baselines', then the rest."""
+    """What studies are judged by, the best baselines' beside it, the intervals, then the rest."""
+    plain = {metric for kind, metric in map(_split_name, names) if not kind}
+    judged = {"accuracy", "mape"} & plain or {"mae"}
 
     def rank(name: str) -> tuple[int, str]:
-        metric = name.rpartition("/")[2].rpartition(".")[2]
-        stem = metric.removesuffix("_low").removesuffix("_high")
-        if stem in ("accuracy", "mape", "mae"):
-            return (0 if "accuracy" in stem or "mape" in stem else 2), name
-        return (1 if metric.startswith("best_baseline_") else 3), name
+        kind, metric = _split_name(name)
+        places = {"": 0, "best_baseline_": 1, "_low": 2, "_high": 2}
+        return (places[kind] if metric in judged else 3), name
 
     return sorted(names, key=rank)
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """Return what a headline value is (end of an interval, a baseline's, or ""), and its metric."""
+    metric = name.rpartition("/")[2].rpartition(".")[2]
+    for end in ("_low", "_high"):
+        if metric.endswith(end):
+            return end, metric.removesuffix(end).removeprefix("best_baseline_")
+    short = metric.removeprefix("best_baseline_")
+    return ("best_baseline_" if short != metric else ""), short
 
 
 def list_views(uri: str) -> list[tuple[str, str]]:
