@@ -362,7 +362,7 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
     ]  # fmt: skip
     assert bundle_models([str(a) for a in argv]) == 0
     assert "2 models bundled" in capsys.readouterr().err
-    expected = bundle_study(study, tmp_path / "expected", tiles)
+    expected = bundle_study(study, tmp_path / "expected", tiles, false_alarms=0.05)
     assert (expected / "training_reference.safetensors").is_file()
     for file in expected.iterdir():
         assert file.read_bytes() == (tmp_path / "bundle" / file.name).read_bytes()
