@@ -42,6 +42,26 @@ def test_curves_that_tell_nothing_are_not_continued():
     assert extrapolate_accuracy([2, 5, 10], [0.6, 0.5, 0.55], [30] * 3) is None
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "tested"),
+    [([0.9, 0.99, 1, 1], 100), ([0.5, 0.7, 0.9, 1], 30), ([0.5, 0.9, 0.98, 0.996], 10_000)],
+)
+def test_no_certainty_where_mistakes_are_too_few_or_go_too_fast(accuracy, tested):
+    found = extrapolate_accuracy([5, 10, 20, 40], accuracy, [tested] * 4)
+    assert not found.is_told
+    assert "Too few mistakes are left" in describe_outlook(found, 40)
+    assert "%" not in describe_outlook(found, 40)
+
+
+def test_a_floor_needs_five_different_points():
+    """Two points at one place are no fifth point: no law may be told to end at a floor."""
+    sizes, accuracy = [2, 4, 8, 16, 16], [0.4, 0.6, 0.7, 0.75, 0.75]
+    found = extrapolate_accuracy(sizes, accuracy, [50_000] * 5)
+    assert found.halved_at[0] < np.inf
+    told = extrapolate_accuracy([2, 4, 8, 16, 32], [0.4, 0.6, 0.7, 0.75, 0.775], [50_000] * 5)
+    assert told.halved_at[0] == np.inf
+
+
 def test_one_word_gives_studies_of_classes_a_curve():
     project = load_project(ROOT / "params.yaml", {"curve": True})
     curve = project.studies["cathode_state"].evaluate.learning_curve

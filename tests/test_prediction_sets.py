@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from batteryscope.bundle.prediction_set import caution_of_sets
+from batteryscope.bundle.record import PublishedSets
 from batteryscope.evaluation.conformal import find_conformal_quantile
 from batteryscope.evaluation.external import score_external
 from batteryscope.evaluation.prediction_sets import (
@@ -25,6 +27,7 @@ from batteryscope.evaluation.risk_coverage import (
     tabulate_risk,
 )
 from batteryscope.evaluation.sentences.classes import SENTENCES
+from batteryscope.report.results import show_external
 from batteryscope.report.sure_answers import tell_risk, tell_sets
 
 CLASSES = ["a", "b", "c"]
@@ -213,8 +216,35 @@ def test_an_external_set_judges_the_sets():
     assert table.loc["", "mean_set_size"] == pytest.approx(5 / 3)
     assert table.loc["kind", "set_coverage"] == 1
     assert table.loc["state", "set_coverage"] == 0.5
+    assert table.loc["", ["set_coverage_n", "sets_counted_by"]].tolist() == [3, "image"]
+    # Images of one specimen have much in common; a specimen that one image lacks counts none.
+    shared = manifest.assign(specimen_id=["u", "u", "v", "v"], session_id=["1", "2", "3", None])
+    grouped = score_external(predictions, shared, labels, ["state", "kind"]).set_index("target")
+    assert grouped.loc["", "set_coverage"] == table.loc["", "set_coverage"]
+    assert grouped.loc["", ["set_coverage_n", "sets_counted_by"]].tolist() == [2, "specimen"]
+    assert grouped.loc["", "set_coverage_low"] < table.loc["", "set_coverage_low"]
+    shown = show_external(grouped.reset_index())
+    assert dict(zip(shown.columns, shown.rows[0], strict=True))["set coverage n"] == "2"
     bare = score_external(predictions.drop(columns="prediction_set"), manifest, labels, ["state"])
     assert "set_coverage" not in bare
+
+
+def test_cells_without_sets_are_explained():
+    limit = {
+        "threshold": 0.3, "n_groups": 16, "calibrated_on": "test", "coverage_measured": None,
+        "coverage_low": None, "coverage_high": None, "n_measured": 0, "mean_size": None,
+    }  # fmt: skip
+    few = limit | {"threshold": None, "n_groups": 4}
+    for levels, said in (
+        ({"image": limit}, ""),
+        ({"slice": limit, "specimen": limit}, ""),
+        ({"slice": limit}, "cells have none: tested cells also gave slices to the training."),
+        ({"slice": limit, "specimen": few}, "need 9 independent cells to calibrate, the study had"),
+    ):
+        sets = PublishedSets.model_validate({"coverage": 0.9, "levels": levels})
+        note = caution_of_sets(SimpleNamespace(sets=sets))
+        assert said in note
+        assert bool(note) == bool(said)
 
 
 def test_the_report_says_what_sets_and_confidence_are_worth():

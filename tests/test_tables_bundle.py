@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from batteryscope.config.table_data import Condition
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
+from batteryscope.tables.bundle_card import render_table_card, tell_unguarded_domains
 from batteryscope.tables.predict_query import read_query
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_models import main as bundle_models
@@ -197,6 +198,27 @@ def test_a_row_unlike_all_of_the_training_is_not_answered(published: Path, tmp_p
     assert known["nmc"].false_alarms_attained == pytest.approx(0.05, abs=0.02)
 
 
+def test_domains_that_are_not_compared_are_named(
+    copy: Path,
+) -> None:
+    record = load_table_bundle(copy).record
+    assert tell_unguarded_domains(record) == ""
+    few = record.model_copy(update={"familiarity": {"graphite": record.familiarity["graphite"]}})
+    assert "All rows of nmc are answered, however unlike" in render_table_card(few)
+    assert tell_unguarded_domains(few.model_copy(update={"familiarity": {}})) == ""
+
+
+def test_a_hopeless_table_names_the_first_reject_and_the_first_unlike_row(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write(tmp_path, PLAIN.splitlines()[0] + "\nlfp,2,20,200,5\nnmc,2,45,200,6\n")
+    command = ["--bundle", str(published), "--table", str(table), "--out", str(tmp_path / "a.csv")]
+    assert predict_table(command) == 1
+    error = capsys.readouterr().err
+    assert "the first is line 2: unknown_domain" in error
+    assert "; the first unlike the training: line 3: unlike the training rows: inputs" in error
+
+
 def test_damaged_training_rows_are_refused(copy: Path) -> None:
     (copy / "digest.json").unlink()
     rows = (copy / "training_rows.csv").read_text().splitlines()
@@ -255,6 +277,7 @@ def test_changed_weights_are_refused(copy: Path) -> None:
         ({"format_version": 7}, "format_version is 7"),
         ({"kind": "images"}, "no bundle of a table study"),
         ({"members": []}, "The bundle is damaged"),
+        ({"batteryscope_version": "9.9", "hue": 1}, "the version .* that wrote it .'9.9'. knows"),
     ],
 )
 def test_a_record_that_cannot_be_right_is_refused(copy: Path, change: dict, sentence: str) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,6 +23,7 @@ from tests.linear_study import make_settings, write_study
 from tests.table_networks import make_manifest, split_in_order
 from tests.table_networks import make_settings as make_networks_settings
 from workflow_scripts.bundle_models import main as bundle_models
+from workflow_scripts.predict_table import main as predict_table
 
 ARMS = ["adapter", "pretrained_process", "transfer_process"]
 
@@ -78,6 +80,37 @@ def test_a_sum_needs_no_logarithm_and_negative_targets_have_none() -> None:
         process = fit_process(x, truth)
         assert process.output_logged == 0
         assert np.abs(predict_rows(process, x) - truth).max() < 0.01
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_logarithms_of_features_are_taken_only_where_rows_ask_for_them(shift: float) -> None:
+    """With targets of 0 or below no density of their logarithms may decide."""
+    x = draw(40, 8)
+    x[0] = 1.0
+    straight, curved = x[:, 0] - shift, 3 * np.log(x[:, 0] / x[:, 1])
+    assert min(straight) <= 0
+    assert min(curved) <= 0
+    asked = draw(20, 13, 10, 30)
+    process = fit_process(x, straight)
+    assert not process.is_logged
+    assert np.abs(predict_rows(process, asked) - asked[:, 0] + shift).max() < 0.1
+    assert fit_process(x, curved).is_logged
+
+
+def test_of_too_many_rows_the_same_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from batteryscope.tables import fit_processes
+
+    monkeypatch.setattr(fit_processes, "MOST_ROWS", 20)
+    manifest, settings = make_manifest(), make_networks_settings(arms=ARMS)
+    plan = plan_tasks(
+        manifest, split_in_order(manifest, settings.split, []), settings, split_in_order
+    )
+    homes = [task for task in plan.tasks if "/source_process/" in task.name]
+    rows = [fit_task(task, {}).network.inputs for task in (homes[0], homes[0], homes[1])]
+    assert [len(own) for own in rows] == [20] * 3
+    assert len(homes[0].train) > 20
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[0], rows[2])
 
 
 def test_what_never_varies_is_left_out_and_no_number_is_infinite(source: GaussianProcess) -> None:
@@ -166,6 +199,23 @@ def test_bundle_answers_as_the_study_and_holds_both_processes(published: Path) -
     for domain in ("graphite", "nmc"):
         told = bundle.ensemble.predict(domain, "density", asked).mean
         assert (told == study.predict(domain, "density", asked).mean).all()
+
+
+def test_a_stranger_is_answered_by_processes(
+    published: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The drawn law of the target is twice that of the source; nothing speaks of a network."""
+    table, out = tmp_path / "new.csv", tmp_path / "answer.csv"
+    table.write_text("domain,gap,speed,solids,width\nnmc,2,20,200,5\nnmc,2,90,900,9\n")
+    command = ["--bundle", str(published / "bundle"), "--table", str(table), "--out", str(out)]
+    assert predict_table(command) == 0
+    answer = pd.read_csv(out)
+    assert answer["status"].tolist() == ["ok", "unlike_training"]
+    assert answer["density"][0] == pytest.approx(80, rel=0.01)
+    assert answer["density_low"][0] < answer["density"][0] < answer["density_high"][0]
+    card = (published / "bundle" / "MODEL_CARD.md").read_text()
+    assert "network" not in (card + caplog.text).lower().replace("networks.safetensors", "")
+    assert "drawn by lot" not in card
 
 
 @pytest.mark.parametrize(

@@ -274,5 +274,11 @@ def test_a_network_with_one_answer_for_many_rows_is_told():
     stuck["y_pred"] = [*[8.313] * 5, *range(7)]
     (finding,) = SENTENCES.record(find_single_answers(stuck, make_study()))
     assert "42% of the test rows get one and the same prediction" in finding["text"]
+    assert "that network got stuck" in finding["text"]
+    process = make_study(arms=["transfer_process"], main_arm="transfer_process")
+    (finding,) = SENTENCES.record(
+        find_single_answers(stuck.assign(arm="transfer_process"), process)
+    )
+    assert "network" not in finding["text"]
     stuck["y_pred"] = range(12)
     assert list(find_single_answers(stuck, make_study())) == []

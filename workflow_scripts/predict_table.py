@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Read the table, ask the networks, write."""
+    """Read the table, ask the models, write."""
     from batteryscope.bundle.unlike import UNLIKE, describe_caution
     from batteryscope.config.table_format import TableFormat
     from batteryscope.errors import InputError
     from batteryscope.tables.bundle import load_table_bundle
-    from batteryscope.tables.bundle_card import name_better_baselines
+    from batteryscope.tables.bundle_card import name_better_baselines, tell_unguarded_domains
     from batteryscope.tables.predict_query import predict_query, read_query
 
     bundle = load_table_bundle(arguments.bundle)
@@ -48,6 +48,8 @@ def predict(arguments: argparse.Namespace) -> None:
     known = bundle.familiarity
     for line in describe_caution(bundle.record.data, known is not None, "rows"):
         log.warning(line)
+    if unguarded := tell_unguarded_domains(bundle.record):
+        log.warning(unguarded)
     answer = predict_query(query, bundle.record, bundle.ensemble, known, arguments.answer_anyway)
     partial = arguments.out.with_name(arguments.out.name + ".partial")
     try:
@@ -78,11 +80,15 @@ def predict(arguments: argparse.Namespace) -> None:
             firsts[-1],
         )
     if noted := int((answer["note"] != "").sum()):
-        log.warning("%d are outside the training ranges or impossible (see 'note').", noted)
+        unusual = "outside the training ranges or impossible"
+        if arguments.answer_anyway:
+            unusual = "outside the training ranges, impossible, or unlike the training rows"
+        log.warning("%d are %s (see 'note').", noted, unusual)
     if not n_answered:
+        first = "; the first unlike the training: ".join(firsts)
         raise InputError(
             f"{arguments.table}: none of the {len(answer)} rows could be predicted; the reasons "
-            f"are in {arguments.out}, the first is {firsts[0]}."
+            f"are in {arguments.out}, the first is {first}."
         )
 
 

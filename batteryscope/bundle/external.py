@@ -12,6 +12,7 @@ from batteryscope.bundle.picture_bundle import Row
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleRecord
+from batteryscope.core.counted import count_of
 from batteryscope.errors import ConfigError, LeakageError
 from batteryscope.evaluation.external import score_external
 
@@ -120,8 +121,15 @@ def _tell_sets(row: Mapping[Any, Any], record: BundleRecord) -> str:
         return ""
     return (
         f"; {100 * row['set_coverage']:.1f} % of their sets for "
-        f"{100 * record.sets.coverage:g} % hold the true one"
+        f"{100 * record.sets.coverage:g} % hold the true one ({_tell_units(row)})"
     )
+
+
+def _tell_units(row: Mapping[Any, Any]) -> str:
+    low, high = 100 * row["set_coverage_low"], 100 * row["set_coverage_high"]
+    unit, n = row["sets_counted_by"], int(row["set_coverage_n"])
+    rest = "images counted singly" if unit == "image" else f"over {count_of(n, unit)}"
+    return f"95 % interval {low:.0f} to {high:.0f} %, {rest}"
 
 
 def _list_overall(scores: pd.DataFrame) -> pd.DataFrame:

@@ -56,8 +56,9 @@ class Summary:
 
     @property
     def first_reason(self) -> str:
-        """Why the first file without an answer has none."""
-        return self.first_reject or self.first_unlike
+        """Why the first file without an answer has none, and the first unlike the training."""
+        reasons = filter(None, (self.first_reject, self.first_unlike))
+        return "; the first unlike the training: ".join(reasons)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row."""

@@ -78,7 +78,7 @@ def describe_set(verdict: Verdict, record: BundleRecord, of_scan: bool = False) 
 
 
 def caution_of_sets(record: BundleRecord) -> str:
-    """Say why a bundle gives no sets of classes, or that they held too little; else ""."""
+    """Say why a bundle gives no sets (of cells), or that they held too little; else ""."""
     if record.sets is None:
         return (
             "This model gives one class and no set of possible ones: it was published before there "
@@ -86,12 +86,14 @@ def caution_of_sets(record: BundleRecord) -> str:
         )
     if record.sets.is_usable:
         low = [limit for limit in record.sets.levels.values() if _is_low(limit, record.sets)]
-        return "" if not low else (
+        told = [_explain_cells_without(record.sets)]
+        told += [] if not low else [
             f"Sets of possible classes were to hold the true class of "
             f"{100 * record.sets.coverage:g} %, but held it of only "
             f"{100 * min(limit.coverage_measured or 0 for limit in low):.0f} % in the test; "
             "expect as little of new images."
-        )  # fmt: skip
+        ]  # fmt: skip
+        return " ".join(filter(None, told))
     needed = count_needed_rows(record.sets.coverage)
     most = max(limit.n_groups for limit in record.sets.levels.values())
     return (
@@ -99,6 +101,20 @@ def caution_of_sets(record: BundleRecord) -> str:
         f"{100 * record.sets.coverage:g} % need {needed} independent units to calibrate, "
         f"its study had {most}."
     )
+
+
+def _explain_cells_without(sets: PublishedSets) -> str:
+    """Say why slices have a set of possible classes and cells have none; "" if that is not so."""
+    if "slice" not in sets.levels:
+        return ""
+    limit = sets.find_limit(of_scan=True)
+    if limit is not None and limit.threshold is not None:
+        return ""
+    why = "tested cells also gave slices to the training" if limit is None else (
+        f"sets for {100 * sets.coverage:g} % need {count_needed_rows(sets.coverage)} independent "
+        f"cells to calibrate, the study had {limit.n_groups}"
+    )  # fmt: skip
+    return f"Slices have a set of possible classes, cells have none: {why}."
 
 
 def _is_low(limit: SetLimit, sets: PublishedSets) -> bool:

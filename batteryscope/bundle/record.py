@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from batteryscope import __version__
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.covariates import Covariate
 from batteryscope.config.preprocess import PreprocessSettings
@@ -15,6 +16,9 @@ from batteryscope.config.targets import Quantity
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.weights_file import WeightsOrigin
 
+# Rises when a bundle means something else than before. A new field is left out where it is empty
+# and may be lacking, so that older bundles load; a version that does not know it refuses the bundle
+# with the sentence of explain_bad_record.
 FORMAT_VERSION = 1
 RECORD_FILE = "bundle.json"
 TRAINING_IMAGES_FILE = "training_images.csv"
@@ -244,7 +248,19 @@ def read_record_as(model: type[R], folder: Path) -> R:
     try:
         return validate_settings(model, values, str(path))
     except ConfigError as error:
-        raise InputError(f"{error} The bundle is damaged; publish or fetch it again.") from None
+        raise InputError(f"{error} {explain_bad_record(values)}") from None
+
+
+def explain_bad_record(values: Mapping[str, Any]) -> str:
+    """Say what is wrong with a bundle.json of other fields: damage, or another version's."""
+    version = values.get("batteryscope_version")
+    if version == __version__ or not isinstance(version, str):
+        return "The bundle is damaged; publish or fetch it again."
+    return (
+        f"The bundle is damaged, or the version of Batteryscope that wrote it ({version[:40]!r}) "
+        f"knows other fields than this one ({__version__}); use that one, or publish or fetch the "
+        "bundle again."
+    )
 
 
 def read_record(folder: Path) -> BundleRecord:

@@ -11,6 +11,7 @@ from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 
 SETS = "prediction_set"
+UNITS = {"specimen_id": "specimen", "session_id": "session"}
 
 
 def score_external(
@@ -44,7 +45,8 @@ def score_external(
         is "" for all images, then each class of the external set. Where predictions have sets of
         classes, ``set_coverage`` of these ``n_known`` images is the share whose set holds a class
         with the true labels, with its 95 % Wilson interval, and ``mean_set_size`` that of the
-        sets.
+        sets. The interval rests on ``set_coverage_n`` units, named by ``sets_counted_by``:
+        specimens or sessions, whichever are fewer, if all images have one; else images.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def score_external(
             f"{', '.join(class_labels.index)}); predict again."
         )
     grouping = ["class"] if "class" in labels.columns and "class" not in columns else []
-    truth = labels[["sample_id", *columns, *grouping]].drop_duplicates("sample_id")
+    units = [c for c in UNITS if c in labels.columns and c not in (*columns, *grouping)]
+    truth = labels[["sample_id", *columns, *grouping, *units]].drop_duplicates("sample_id")
     both = predicted.merge(truth, on="sample_id", how="inner").sort_values("sample_id")
     if both.empty:
         raise InputError(
@@ -111,7 +114,7 @@ def score_external(
                     "n": n,
                     "accuracy_known": float(hits[knows].mean()) if knows.any() else float("nan"),
                     "n_known": int(knows.sum()),
-                    **_measure_sets(both[used][scored][knows], sets),
+                    **_measure_sets(both[scored][knows], used, sets),
                 }
             )
     return pd.DataFrame(rows)
@@ -125,19 +128,34 @@ def _list_labels(both: pd.DataFrame, class_labels: pd.DataFrame) -> "pd.Series[A
     return both[SETS].map(lambda text: labels.loc[text.split(SET_SEPARATOR)])
 
 
-def _measure_sets(truth: pd.DataFrame, sets: "pd.Series[Any] | None") -> dict[str, float]:
-    if sets is None or truth.empty:
+def _count_units(images: pd.DataFrame) -> tuple[int, str]:
+    """Count what is independent: images of one specimen or session have much in common."""
+    counts = [(len(images), "image")]
+    for column, unit in UNITS.items():
+        known = images[column].replace("", None) if column in images else None
+        if known is not None and known.notna().all():
+            counts.append((known.nunique(), unit))
+    return min(counts[1:] or counts, key=lambda count: count[0])
+
+
+def _measure_sets(
+    images: pd.DataFrame, used: Sequence[str], sets: "pd.Series[Any] | None"
+) -> dict[str, float | str]:
+    if sets is None or images.empty:
         return {}
-    own = sets[truth.index]
+    truth, own = images[list(used)], sets[images.index]
     held = [
         bool((possible[list(truth.columns)] == row).all(axis=1).any())
         for possible, (_, row) in zip(own, truth.iterrows(), strict=True)
     ]
     share = float(np.mean(held))
-    low, high = find_wilson_interval(share, len(held))
+    n_units, unit = _count_units(images)
+    low, high = find_wilson_interval(share, n_units)
     return {
         "set_coverage": share,
         "set_coverage_low": low,
         "set_coverage_high": high,
+        "set_coverage_n": n_units,
+        "sets_counted_by": unit,
         "mean_set_size": float(own.map(len).mean()),
     }

@@ -14,11 +14,14 @@ DRAWS = 200
 INTERVAL = (5, 95)  # percent
 LARGEST_POWER = 2.0
 FACTORS = (2, 4)
+TOO_FEW_MISTAKES = (
+    "How many more images? Too few mistakes are left, or they become fewer too fast, to tell."
+)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What more training images would bring.
+    """What more training images would bring; all is empty where the points cannot tell.
 
     Attributes
     ----------
@@ -36,6 +39,11 @@ class Outlook:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     halved_at: tuple[float, float, float]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the points can tell it."""
+        return len(self.images) > 0
 
 
 def extrapolate_accuracy(
@@ -62,7 +70,9 @@ def extrapolate_accuracy(
     Returns
     -------
     Outlook or None
-        None with fewer than three different points, or if accuracy does not rise.
+        None with fewer than three different points, or if accuracy does not rise. Nothing is told
+        where the last point has no mistake, or where most drawn curves fall as fast as any law
+        that is tried, to no floor: the limit of the power would be the answer, not the points.
     """
     n = np.asarray(images, float)
     order = np.argsort(n)
@@ -70,6 +80,10 @@ def extrapolate_accuracy(
     tested = np.maximum(1, np.asarray(n_tested, float)[order])
     if len(np.unique(n)) < FEWEST_POINTS or right[-1] <= right[0]:
         return None
+    nothing = np.empty(0)
+    untold = Outlook(nothing, nothing, nothing, nothing, (np.inf, np.inf, np.inf))
+    if round(tested[-1] * (1 - right[-1])) < 1:
+        return untold
     wanted = np.asarray([n[-1] * f for f in FACTORS] if asked is None else asked, float)
     rng = derive_rng("learning curve", *n.tolist())
     # Half a mistake is added, so that a point without any says how few it has seen.
@@ -77,6 +91,8 @@ def extrapolate_accuracy(
     drawn = (rng.binomial(tested.astype(int), shares, (DRAWS, len(n))) + 0.5) / (tested + 1)
     weights = tested / (shares * (1 - shares))
     a, b, c = _fit(n, np.vstack([shares, drawn]), weights)
+    if np.mean((b >= LARGEST_POWER) & (c <= 0)) > 0.5:
+        return untold
     found = 1 - np.clip(c[:, None] + a[:, None] * wanted ** -b[:, None], 0, 1)
     today = c + a * n[-1] ** -b
     halved = [_solve(*law) for law in zip(a, b, c, today / 2, strict=True)]
@@ -99,7 +115,7 @@ def _fit(
     se, sxe = errors @ weights, errors @ (x * weights).T  # (draws,), (draws, powers)
     a = sxe / sxx
     c = np.zeros_like(a)
-    if len(n) >= POINTS_FOR_FLOOR:
+    if len(np.unique(n)) >= POINTS_FOR_FLOOR:
         free = (se[:, None] * sxx - sxe * sx) / (sw * sxx - sx**2)
         sloped = (sw * sxe - sx * se[:, None]) / (sw * sxx - sx**2)
         is_possible = (free >= 0) & (sloped >= 0)
@@ -128,6 +144,8 @@ def describe_outlook(outlook: Outlook, now: float) -> str:
     now
         Images per class of today.
     """
+    if not outlook.is_told:
+        return TOO_FEW_MISTAKES
     parts = [
         f"{100 * middle:.1f} % (90 % interval {100 * low:.1f} to {100 * high:.1f} %) with {n:.0f}"
         for n, middle, low, high in zip(

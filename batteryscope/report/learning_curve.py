@@ -53,7 +53,7 @@ def draw_learning_curve(
             ordered["images_per_class"], ordered["mean"], yerr=ordered["sd"].fillna(0),
             color=colour, marker="o", ms=4, capsize=2, label=label,
         )  # fmt: skip
-    if outlook is not None:
+    if outlook is not None and outlook.is_told:
         reach = [outlook.accuracy - outlook.low, outlook.high - outlook.accuracy]
         axes.errorbar(
             outlook.images, outlook.accuracy, yerr=reach, color=SERIES[0], marker="o", ms=4,

@@ -174,6 +174,8 @@ def show_survey(survey: pd.DataFrame | None) -> ShownTable | None:
 
 
 def _is_share(name: str) -> bool:
+    if name.endswith("_n"):
+        return False
     return name in ("low", "high") or any(
         part in name for part in ("accuracy", "f1", "precision", "recall", "jaccard", "coverage")
     )
@@ -186,6 +188,6 @@ def _format_column(values: pd.Series) -> list[str]:
         return [str(value) if pd.notna(value) else NOTHING for value in values]
     if _is_share(name):
         return [format_percent(value) for value in values]
-    if name == "n" or name.startswith("n_"):
+    if name == "n" or name.startswith("n_") or name.endswith("_n"):
         return [format_count(value) for value in values]
     return [NOTHING if pd.isna(value) else f"{value:.3g}" for value in values]

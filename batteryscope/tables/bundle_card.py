@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from batteryscope.core.safe_text import disarm_html
 from batteryscope.evaluation.predictions import is_baseline
-from batteryscope.tables.bundle_record import TableBundleRecord
+from batteryscope.tables.bundle_record import ProcessShape, TableBundleRecord
+from batteryscope.tables.fit_processes import MOST_ROWS
 from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.table_predictions import find_family
 
@@ -43,6 +44,8 @@ def render_table_card(record: TableBundleRecord) -> str:
         what=WHAT_ANSWERS.get(record.members[0].network.kind, "Very small neural networks"),
         scores=list_table_scores(record),
         repeats=len({(member.repeat, member.fold) for member in record.members}),
+        most_rows=MOST_ROWS if _has_drawn_rows(record) else None,
+        unguarded=tell_unguarded_domains(record),
         limits=[finding["text"] for finding in record.findings if finding.get("text")],
     )
 
@@ -75,6 +78,23 @@ def name_better_baselines(record: TableBundleRecord) -> list[str]:
                 f"models that answer here ({best.mape:.1f} % against {ours.mape:.1f} %)."
             )
     return sentences
+
+
+def tell_unguarded_domains(record: TableBundleRecord) -> str:
+    """Name in a sentence the domains whose rows are all answered, while others are compared."""
+    unguarded = [name for name in record.domain_names if name not in record.familiarity]
+    if not record.familiarity or not unguarded:
+        return ""
+    return (
+        f"All rows of {', '.join(unguarded)} are answered, however unlike those of the training: "
+        "too few independent rows to tell."
+    )
+
+
+def _has_drawn_rows(record: TableBundleRecord) -> bool:
+    """Whether processes learnt from as many rows as they take at most."""
+    shapes = [member.network for member in record.members]
+    return any(isinstance(shape, ProcessShape) and shape.rows >= MOST_ROWS for shape in shapes)
 
 
 def _find_errors(metrics: Mapping[str, float], domain: str, target: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from batteryscope.bundle.record import (
     Digest,
     FamiliarityRecord,
     Licence,
+    explain_bad_record,
     read_json,
 )
 from batteryscope.config.base import Settings, validate_settings
@@ -183,7 +184,7 @@ def read_table_record(folder: Path) -> TableBundleRecord:
     try:
         record = validate_settings(TableBundleRecord, values, str(path))
     except ConfigError as error:
-        raise InputError(f"{error} The bundle is damaged; publish or fetch it again.") from None
+        raise InputError(f"{error} {explain_bad_record(values)}") from None
     known = {(member.domain, member.target) for member in record.members}
     names = {feature.name for feature in record.features}
     for domain in record.domains:

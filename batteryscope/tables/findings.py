@@ -133,6 +133,7 @@ def find_single_answers(
                 "share": max(shares),
                 "place": name_place(target, domain, settings),
                 "repeats": rows["repeat"].nunique(),
+                "is_process": find_family(settings.main_arm).source == "source_process",
             }
             yield Finding("one_answer", "warning", facts)
 

@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from batteryscope.tables.network_tasks import NetworkTask, TrainedNetwork
+from batteryscope.core.progress import log
+from batteryscope.seeds import derive_seed
+from batteryscope.tables.network_tasks import NetworkTask, Rows, TrainedNetwork
 from batteryscope.tables.networks import Numbers
 from batteryscope.tables.processes import DTYPE, GaussianProcess
+from batteryscope.tables.row_order import order_rows
 
 ITERATIONS = 40
+MOST_ROWS = 1000  # a fit takes time with the third power of their number
 # Logarithms: where the search starts, and its limits.
 VARIANCES = (math.log(0.5), math.log(0.5), math.log(0.02), 0.0)  # linear, smooth, noise, parent
 LOWEST, HIGHEST = math.log(1e-6), math.log(1e3)
@@ -49,6 +53,8 @@ def fit_process(
 def fit_task(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> TrainedNetwork:
     """Fit the process of a task; its validation rows stay unseen, as those of baselines do.
 
+    Of more than :data:`MOST_ROWS` training rows it learns from that many, drawn by lot.
+
     Raises
     ------
     ValueError
@@ -57,8 +63,20 @@ def fit_task(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> Traine
     parent = None if task.parent is None else trained[task.parent].network
     if not isinstance(parent, GaussianProcess | None):
         raise ValueError(f"{task.name}: its parent '{task.parent}' is no Gaussian process.")
-    process = fit_process(task.train.features, task.train.targets, parent)
+    rows = _draw_rows(task.name, task.train)
+    process = fit_process(rows.features, rows.targets, parent)
     return TrainedNetwork(process, np.empty(0), np.empty(0), best_epoch=0, restart=0)
+
+
+def _draw_rows(name: str, rows: Rows) -> Rows:
+    """Draw the rows that a process learns from, where there are too many."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    log.info("%s: learns from %d of %d rows, drawn by lot.", name, MOST_ROWS, len(rows))
+    drawn = set(order_rows(rows.sample_ids, derive_seed("rows of a process", name), 0)[:MOST_ROWS])
+    places = [place for place, own in enumerate(rows.sample_ids) if own in drawn]
+    ids = tuple(rows.sample_ids[place] for place in places)
+    return Rows(ids, rows.features[places], rows.targets[places])
 
 
 def _fit_form(
@@ -96,9 +114,10 @@ def _fit_form(
         loss, weights = _measure_loss(process, wanted)
         process.weights.copy_(weights)
     process.zero_grad()
-    # Densities of the target itself, so that both forms can be compared.
+    # Densities of the target itself, so that both forms can be compared. Targets that are not all
+    # positive are scaled as they are in both forms.
     change = len(targets) * process.output_sd.log().item()
-    change += float(np.log(targets).sum()) if logged else 0.0
+    change += float(np.log(targets).sum()) if process.output_logged > 0 else 0.0
     return process.eval(), -loss.item() - change
 
 

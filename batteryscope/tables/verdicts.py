@@ -1,4 +1,4 @@
-"""Whether simple models beat the networks and whether transfer pays."""
+"""Whether simple models beat the main arm and whether transfer pays."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
@@ -30,9 +30,9 @@ NAMES_IN_SENTENCES = {
 
 
 def judge_baselines(pairs: pd.DataFrame, settings: TableStudySettings) -> Iterator[Finding]:
-    """Find where simple models beat the network, and by how much.
+    """Find where simple models beat the main arm, and by how much.
 
-    Good if the network beats every baseline; else what the hardest of them reaches: a warning if
+    Good if the main arm beats every baseline; else what the hardest of them reaches: a warning if
     its error is not higher ("beats" if chance does not explain that).
     """
     rivals = pairs[pairs["second"].map(is_baseline)]
