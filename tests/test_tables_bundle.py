@@ -13,6 +13,7 @@ from batteryscope.config.table_data import Condition
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
 from batteryscope.tables.predict_query import read_query
+from batteryscope.tables.row_familiarity import REFERENCE_FILE, ROWS_FILE, write_row_familiarity
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_models import main as bundle_models
 from workflow_scripts.predict_table import main as predict_table
@@ -309,3 +310,15 @@ def test_domains_are_told_by_the_conditions_of_the_study(published: Path, tmp_pa
     record = told.model_copy(update={"domains": [domains[0], told.domains[1]]})
     with pytest.raises(InputError, match="nothing tells which domain"):
         read_query(write(tmp_path, rows), record)
+
+
+def test_what_an_earlier_bundle_knew_of_rows_does_not_stay(tmp_path: Path) -> None:
+    for name in (REFERENCE_FILE, ROWS_FILE):
+        (tmp_path / name).write_text("old")
+    assert write_row_familiarity(tmp_path, pd.DataFrame(), [], [], None) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_domain_counts_its_groups(published: Path) -> None:
+    known = json.loads((published / "bundle.json").read_text())["familiarity"]["nmc"]
+    assert 3 <= known["n_groups"] <= known["n_held_out"] == known["n_reference"]
