@@ -180,7 +180,7 @@ def test_a_value_outside_the_training_range_is_noted(published: Path, tmp_path: 
     assert answer["note"].startswith(
         "speed 45 m/min is outside the training range (10 to 30 m/min); "
         "width 6 mm is outside the training range (always 5 mm); intervals are unknown there; "
-        "unlike the training rows: inputs "
+        "unlike the training rows: inputs: "
     )
     assert np.isnan(answer["density_low"])
 
@@ -189,7 +189,7 @@ def test_a_row_unlike_all_of_the_training_is_not_answered(published: Path, tmp_p
     answer = ask(published, write(tmp_path, PLAIN + "nmc,2,45,200,6\n"))
     assert answer["status"].tolist() == ["ok", "ok", "unlike_training"]
     assert answer["density"][2] == ""
-    assert answer["reason"][2].startswith("unlike the training rows: inputs ")
+    assert answer["reason"][2].startswith("unlike the training rows: inputs: ")
     assert answer["unlike_training"].astype(float).gt(1).tolist() == [False, False, True]
     assert answer["nearest_training_row"].str.fullmatch(r"rows\.csv:\d+").all()
     assert set(answer["trained_on"]) == {"linear"}
