@@ -1,7 +1,10 @@
 """What is unlike the training is told by distance, as often wrongly as was asked for."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import timm
 import torch
 
 from batteryscope.config.learning import ModelSettings
@@ -9,6 +12,7 @@ from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures, summa
 from batteryscope.familiarity.reference import (
     calibrate_reference,
     find_limit,
+    find_usual_floor,
     learn_measure,
 )
 from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
@@ -68,6 +72,70 @@ def test_a_limit_is_the_quantile_of_new_values_or_the_largest_of_few() -> None:
     assert find_limit(np.array([3.0, 1.0]), 0.05) == (3.0, pytest.approx(1 / 3))
     with pytest.raises(ValueError, match="held out"):
         find_limit(np.array([]), 0.05)
+
+
+def test_values_of_one_group_count_once() -> None:
+    values = np.concatenate([np.full(50, 9.0), np.arange(1, 4)])
+    groups = ["many"] * 50 + ["a", "b", "c"]
+    assert find_limit(values, 0.25) == (9.0, pytest.approx(1 / 54))
+    # Weights of a fifth per group: 3 of them lie at 3 or below, the fourth is that of the 50.
+    assert find_limit(values, 0.4, groups) == (3.0, pytest.approx(0.4))
+    assert find_limit(values, 0.05, groups) == (9.0, pytest.approx(1 / 5))
+
+
+def test_held_out_groups_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    known, held = ({"inputs": rng.normal(size=(60, 3))} for _ in range(2))
+    found = calibrate_reference([(known, held)], 0.05, groups=[np.arange(60) // 6])
+    assert (found.n_held_out, found.n_groups) == (60, 10)
+    assert found.share == pytest.approx(1 / 11)
+
+
+def test_what_stood_still_in_training_decides_nothing_alone() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> np.ndarray:
+        alive, rare = rng.normal(size=(n, 40)), rng.random((n, 100)) < 1 / 400
+        return np.hstack([alive, 0.01 * rare, np.zeros((n, 5))])
+
+    known, held, new = draw(400), draw(200), draw(500)
+    calibrated = calibrate_reference(
+        [({"f": known}, {"f": held})], 0.05, one_unit={"f": 0.0}
+    ).reference
+    assert calibrated.measures["f"].limit < 30
+    new[:, -1] = 1e-5  # a filter that was dead answers a little
+    assert (calibrated.judge({"f": new}).scores > 1).mean() < 0.15
+    assert calibrated.judge({"f": 6 * draw(20)}).scores.min() > 1
+    assert find_usual_floor(known * [[1.0] * 40 + [0.0] * 105]) == pytest.approx(0.05, rel=0.1)
+    assert find_usual_floor(np.ones((9, 3))) == 0
+
+
+def test_one_percentile_that_was_always_zero_gives_no_score_of_thousands() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> np.ndarray:
+        return np.hstack([rng.normal(0.5, 0.05, (n, 8)), np.zeros((n, 1))])
+
+    folds = [({"grey levels": draw(100)}, {"grey levels": draw(100)})]
+    reference = calibrate_reference(folds, 0.05, one_unit={"grey levels": 0.5 / 255}).reference
+    asked = np.array([[0.5] * 8 + [level / 255] for level in (0, 1, 100)])
+    none, little, much = reference.judge({"grey levels": asked}).scores
+    assert none < little < 1 < much < 30
+
+
+def test_between_two_kinds_is_unlike_both_in_two_numbers() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> np.ndarray:
+        kinds = rng.choice([-1.0, 1.0], n)
+        return np.stack([rng.normal(size=n), kinds + 0.02 * rng.normal(size=n)], axis=1)
+
+    measure = learn_measure(draw(300))
+    assert measure.directions.shape == (2, 2)
+    assert measure.rest == 1
+    reference = calibrate_reference([({"x": draw(300)}, {"x": draw(100)})], 0.05).reference
+    between, usual = reference.judge({"x": np.array([[0.0, 0.0], [0.0, 1.0]])}).scores
+    assert between > 1 > usual
 
 
 def test_one_strange_measure_is_enough() -> None:
@@ -157,5 +225,19 @@ def test_features_come_from_the_pass_that_answers(backbone: str, more: dict) -> 
 def test_feature_maps_become_mean_and_spread() -> None:
     maps = torch.tensor([[[[0.0, 2.0], [0.0, 2.0]], [[5.0, 5.0], [5.0, 5.0]]]])
     assert summarise_maps(maps)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
+    last = maps.permute(0, 2, 3, 1)
+    assert summarise_maps(last, True)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
     tokens = maps.flatten(2).transpose(1, 2)
     assert summarise_maps(tokens)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
+
+
+def test_networks_that_keep_channels_last_are_measured_per_channel() -> None:
+    network = timm.create_model(
+        "swin_tiny_patch4_window7_224", img_size=32, in_chans=1, embed_dim=8, depths=(1, 1),
+        num_heads=(1, 2), window_size=4, num_classes=2,
+    ).eval()  # fmt: skip
+    model = SimpleNamespace(backbone=network, parameters=network.parameters, device="cpu")
+    tap = FeatureTap(model, torch.zeros(1, 1, 32, 32))
+    with torch.inference_mode(), tap.listen() as heard:
+        network(torch.rand(3, 1, 32, 32))
+    assert [tuple(stage.shape) for stage in heard] == [(3, 16), (3, 32)]  # twice the channels

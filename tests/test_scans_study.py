@@ -390,10 +390,13 @@ def test_cells_unlike_those_of_the_training_get_no_answer(
 ) -> None:
     known = load_bundle(shutil.copytree(bundle, tmp_path / "bundle"))
     split = divide(study, "specimen")
+    groups = dict(zip(split["sample_id"], split["group_id"], strict=True))
     about = add_familiarity(
-        tmp_path / "bundle", known.record, known.models, study.root / "tiles", 0.05
+        tmp_path / "bundle", known.record, known.models, study.root / "tiles", 0.05, groups
     ).familiarity
     assert about.n_held_out == int(((split["fold"] == 0) & (split["role"] == "test")).sum())
+    tested = split[(split["fold"] == 0) & (split["role"] == "test")]
+    assert about.n_groups == tested["group_id"].nunique() < about.n_held_out
     seal_bundle(tmp_path / "bundle")
     scans, out = tmp_path / "scans", tmp_path / "predictions.csv"
     scans.mkdir()
@@ -408,16 +411,17 @@ def test_cells_unlike_those_of_the_training_get_no_answer(
     cells = table[table["level"] == "cell"].set_index("file")
     slices = table[table["level"] == "slice"]
     for file, own in slices.groupby("file"):
-        middle = own["unlike_training"].sort_values().iloc[len(own) // 2]
+        middle = own["unlike_training"].sort_values().iloc[(len(own) - 1) // 2]
         assert cells.loc[file, "unlike_training"] == middle
     assert cells.loc["coarse.npy", "unlike_training"] > max(
         1, cells.loc["new.npy", "unlike_training"]
     )
     assert predict_images([*arguments, "--images", str(scans)]) in (0, 1)
     refused = pd.read_csv(out, keep_default_na=False).set_index(["file", "level"]).sort_index()
-    cell = refused.loc[("coarse.npy", "cell")].iloc[0]
+    cell = refused.loc[[("coarse.npy", "cell")]].iloc[0]
     assert cell["status"] == cell["class"] == "unlike_training"
     assert "of its 4 slices: " in cell["unlike_reasons"]
+    assert float(cell["slices_used"]) == 4
 
 
 def test_what_cannot_work_is_told_before_anything_runs() -> None:

@@ -14,6 +14,7 @@ from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
 from batteryscope.tables.bundle_card import render_table_card, tell_unguarded_domains
 from batteryscope.tables.predict_query import read_query
+from batteryscope.tables.row_familiarity import REFERENCE_FILE, ROWS_FILE, write_row_familiarity
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_models import main as bundle_models
 from workflow_scripts.predict_table import main as predict_table
@@ -180,7 +181,7 @@ def test_a_value_outside_the_training_range_is_noted(published: Path, tmp_path: 
     assert answer["note"].startswith(
         "speed 45 m/min is outside the training range (10 to 30 m/min); "
         "width 6 mm is outside the training range (always 5 mm); intervals are unknown there; "
-        "unlike the training rows: inputs "
+        "unlike the training rows: inputs: "
     )
     assert np.isnan(answer["density_low"])
 
@@ -189,7 +190,7 @@ def test_a_row_unlike_all_of_the_training_is_not_answered(published: Path, tmp_p
     answer = ask(published, write(tmp_path, PLAIN + "nmc,2,45,200,6\n"))
     assert answer["status"].tolist() == ["ok", "ok", "unlike_training"]
     assert answer["density"][2] == ""
-    assert answer["reason"][2].startswith("unlike the training rows: inputs ")
+    assert answer["reason"][2].startswith("unlike the training rows: inputs: ")
     assert answer["unlike_training"].astype(float).gt(1).tolist() == [False, False, True]
     assert answer["nearest_training_row"].str.fullmatch(r"rows\.csv:\d+").all()
     assert set(answer["trained_on"]) == {"linear"}
@@ -332,3 +333,15 @@ def test_domains_are_told_by_the_conditions_of_the_study(published: Path, tmp_pa
     record = told.model_copy(update={"domains": [domains[0], told.domains[1]]})
     with pytest.raises(InputError, match="nothing tells which domain"):
         read_query(write(tmp_path, rows), record)
+
+
+def test_what_an_earlier_bundle_knew_of_rows_does_not_stay(tmp_path: Path) -> None:
+    for name in (REFERENCE_FILE, ROWS_FILE):
+        (tmp_path / name).write_text("old")
+    assert write_row_familiarity(tmp_path, pd.DataFrame(), [], [], None) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_domain_counts_its_groups(published: Path) -> None:
+    known = json.loads((published / "bundle.json").read_text())["familiarity"]["nmc"]
+    assert 3 <= known["n_groups"] <= known["n_held_out"] == known["n_reference"]

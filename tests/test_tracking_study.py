@@ -241,7 +241,8 @@ class FakeBundle:
     def predict_frames(self, frames):
         assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frame in frames)
         means = np.array([frame.mean() / 255 for frame in frames])
-        return pd.DataFrame({"file": "0", "p_333": means, "p_811": 1 - means})
+        told = {"class": "333", "status": "ok", "reason": None}
+        return pd.DataFrame({"file": "0", "p_333": means, "p_811": 1 - means} | told)
 
 
 def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
@@ -265,7 +266,9 @@ def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     assert runs["cells/transfer"].info.status == "FINISHED"
     model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     images = np.full((2, 5, 7), 255, dtype=np.uint8)
-    assert model.predict(images).to_dict("list") == {"p_333": [1.0, 1.0], "p_811": [0.0, 0.0]}
+    numbers = {"p_333": [1.0, 1.0], "p_811": [0.0, 0.0]}
+    told = {"class": ["333"] * 2, "status": ["ok"] * 2, "reason": [""] * 2}
+    assert model.predict(images).to_dict("list") == numbers | told
     assert [path.name for path in loaded] == ["bundle"]  # once: logging needs no networks
     assert (model.metadata.signature.inputs.inputs[0].shape) == (-1, -1, -1)
     folder = next((tmp_path / "mlartifacts").rglob("MLmodel")).parent

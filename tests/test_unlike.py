@@ -9,10 +9,18 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from batteryscope.bundle.example import write_example
 from batteryscope.bundle.familiarity import REFERENCE_FILE
-from batteryscope.bundle.frame import Frame, find_other_settings, rescale_frame
+from batteryscope.bundle.frame import (
+    Frame,
+    describe_differences,
+    find_other_settings,
+    rescale_frame,
+)
+from batteryscope.bundle.output import Summary
+from batteryscope.bundle.predict_scans import join_slices, sum_up
 from batteryscope.bundle.read import load_bundle
-from batteryscope.bundle.unlike import UNLIKE
+from batteryscope.bundle.unlike import UNLIKE, Unlike
 from batteryscope.errors import InputError
 from batteryscope.readers.picture import AcquisitionMetadata
 from tests.bundled_study import (
@@ -102,7 +110,8 @@ def test_the_description_tells_what_the_limit_rests_on(study: Study) -> None:
     assert known["n_held_out"] == 8  # of each class one image, in two folds
     assert known["n_reference"] == 8
     assert known["false_alarms"] == 0.2
-    assert known["false_alarms_attained"] == pytest.approx(1 / 9, abs=1e-6)
+    assert known["n_groups"] == 4  # the same images in both
+    assert known["false_alarms_attained"] == pytest.approx(1 / 5, abs=1e-6)
     card = (study.bundle / "MODEL_CARD.md").read_text()
     assert "gets no\nanswer but `unlike_training`" in card.replace("  ", " ")
     assert (study.bundle / REFERENCE_FILE).stat().st_size < 2_000_000
@@ -178,3 +187,74 @@ def test_a_picture_that_would_become_too_large_keeps_its_size() -> None:
     frame = rescale_frame(make_frame(pixel_size_um=200.0), ranges, 10**6)
     assert frame.pixels.shape == NOISE.shape
     assert find_other_settings(frame, ranges) == ["pixel size 200 µm, trained on 0.2 µm"]
+
+
+def test_a_stated_bar_keeps_its_rows_when_a_picture_is_rescaled() -> None:
+    pixels = np.full((100, 60), 80, np.uint8)
+    pixels[-20:] = 255
+    frame = Frame("a.tif", pixels, AcquisitionMetadata(pixel_size_um=0.4), "", "")
+    rescaled = rescale_frame(frame, {"pixel_size_um": (0.2, 0.2)}, 10**6, cut_rows=20)
+    assert rescaled.pixels.shape == (2 * 80 + 20, 120)
+    assert (rescaled.pixels[:-20] == 80).all()
+    assert (rescaled.pixels[-20:] == 255).all()
+
+
+def test_size_and_magnification_of_a_rescaled_picture_are_not_told() -> None:
+    ranges = {
+        "width_px": (128.0, 128.0),
+        "height_px": (96.0, 96.0),
+        "magnification": (500.0, 500.0),
+    }
+    ranges |= {"pixel_size_um": (0.2, 0.2)}
+    frame = make_frame(pixel_size_um=0.1, magnification=1000)
+    assert len(describe_differences(frame, ranges)) == 2
+    rescaled = rescale_frame(frame, ranges, 10**6)
+    assert not describe_differences(rescaled, ranges)
+    row = {"file": "a", "status": "ok", "seen_in_training": False, "note": rescaled.note}
+    counted = Summary()
+    counted.add(row)
+    assert counted.n_noted == 0
+    counted.add(row | {"note": f"{rescaled.note}; voltage 5 kV, trained on 20 kV"})
+    assert counted.n_noted == 1
+
+
+def test_ranges_are_those_of_pictures_that_trained_or_tuned(study: Study, tmp_path: Path) -> None:
+    tested = study.split.loc[study.split["role"] == "test", "sample_id"]
+    manifest = study.manifest.copy()
+    manifest.loc[manifest["sample_id"].isin(tested), "magnification"] = 9000.0
+    other = Study(study.root, manifest, study.frames, study.split)
+    bundle_study(other, tmp_path / "bundle")
+    ranges = json.loads((tmp_path / "bundle" / "bundle.json").read_text())["data"]["ranges"]
+    assert ranges["magnification"] == [500, 500]
+
+
+def test_the_example_is_one_that_gets_an_answer(study: Study, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(study.bundle, tmp_path / "bundle"))
+    bundle = load_bundle(folder)
+    judge, asked = bundle.familiarity.judge, []
+
+    def judge_first_as_unlike(*given: object) -> Unlike:
+        asked.append(given)
+        return Unlike(2.0, "a.png", ("unlike",)) if len(asked) == 1 else judge(*given)
+
+    bundle.familiarity.judge = judge_first_as_unlike
+    write_example(folder, bundle, study.manifest, study.split, study.images)
+    assert len(asked) == 2
+    told = json.loads((folder / "example_output.json").read_text())
+    assert told["status"] == "ok"
+    assert told["note"] == ""
+    given = folder / "asked"
+    given.mkdir()
+    shutil.copy(folder / "example_input.png", given)
+    row = next(load_bundle(study.bundle).predict_files(["example_input.png"], given))
+    assert row["class"] == told["class"]
+
+
+def test_slices_like_the_training_alone_answer_and_half_are_not_most() -> None:
+    like, unlike = Unlike(0.5, "a", ()), Unlike(3.0, "b", ("sharpness: 3 times",))
+    judged = [(np.full((2, 1, 3), value), told) for value, told in ((1.0, like), (9.0, unlike))]
+    assert join_slices(judged).tolist() == np.full((2, 1, 3), 1.0).tolist()
+    assert join_slices(judged[1:]).mean() == 9
+    assert join_slices([(judged[1][0], None)]).mean() == 9
+    assert not sum_up([unlike, like, unlike, like]).reasons
+    assert sum_up([unlike, like, unlike]).reasons == ("2 of its 3 slices: sharpness: 3 times",)

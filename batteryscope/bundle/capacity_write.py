@@ -36,6 +36,7 @@ from batteryscope.bundle.record import (
 from batteryscope.config.study import list_published_arms
 from batteryscope.config.targets import Quantity
 from batteryscope.core.safe_text import guard_table
+from batteryscope.evaluation.forward import choose_device
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.manifest.frames import read_frames
 from batteryscope.planning.layout import PictureLayout
@@ -121,7 +122,7 @@ def write_capacity_bundle(
     findings = read_result(comparison / "findings.json")
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     record = CapacityRecord(
-        **list_common_fields(settings, manifest, metrics, kept, findings, members),
+        **list_common_fields(settings, manifest, metrics, kept, findings, members, images),
         kind="capacity" if all(isinstance(t, CapacityTarget) for t in targets) else "quantities",
         backbone=backbone,
         targets=targets,
@@ -130,8 +131,10 @@ def write_capacity_bundle(
         covariates=list_trained_covariates(out, members),
     )
     write_json(out / RECORD_FILE, record.model_dump(mode="json"))
-    models = load_capacity_bundle(out, checked=False).models
-    record = add_familiarity(out, record, models, tiles, settings.false_alarms)
+    models = load_capacity_bundle(out, choose_device(), checked=False).models
+    own_groups = splits[members[0].arm][["sample_id", "group_id"]].astype(str)
+    groups = dict(own_groups.itertuples(index=False, name=None))
+    record = add_familiarity(out, record, models, tiles, settings.false_alarms, groups)
     (out / CARD_FILE).write_text(render_capacity_card(record), encoding="utf-8")
     bundle = load_capacity_bundle(out, checked=False)
     write_example(out, bundle, manifest, splits[published[0]], dataset)

@@ -144,6 +144,7 @@ def list_common_fields(
     kept: tuple[str, ...],
     findings: Iterable[Mapping[str, str]],
     members: Sequence[Member],
+    images: pd.DataFrame,
 ) -> dict[str, Any]:
     """Return the fields of the record that do not depend on what is predicted.
 
@@ -161,6 +162,8 @@ def list_common_fields(
         What a reader must know beside the numbers, as ``{kind, text}``.
     members
         The trained models, whose pretrained weights bring a licence of their own.
+    images
+        Their images, from :func:`list_training_images`.
     """
     return {
         "format_version": FORMAT_VERSION,
@@ -170,18 +173,29 @@ def list_common_fields(
         "paper": settings.paper,
         "paper_doi": settings.paper_doi,
         "max_pixels": settings.max_pixels,
-        "data": describe_data(settings, manifest),
+        "data": describe_data(settings, manifest, find_seen(images, members)),
         "metrics": {k: v for k, v in sorted(metrics.items()) if k.startswith(kept)},
         "findings": [{str(k): str(v) for k, v in finding.items()} for finding in findings],
         "licence": state_licence(settings, members),
     }
 
 
-def describe_data(settings: BundleSettings, manifest: pd.DataFrame) -> TrainingData:
-    """Describe identity and extent of the data that models were trained and tested on."""
+def find_seen(images: pd.DataFrame, members: Sequence[Member]) -> set[str]:
+    """Return the samples that trained or tuned one of the models."""
+    roles = images[[member.column for member in members]]
+    return set(images.loc[roles.isin(["train", "validation"]).any(axis=1), "sample_id"])
+
+
+def describe_data(settings: BundleSettings, manifest: pd.DataFrame, seen: set[str]) -> TrainingData:
+    """Describe identity and extent of the data that models were trained and tested on.
+
+    The ranges are those of the samples that models have ``seen`` in training: what only tests
+    them, or belongs to another domain, makes no picture usual.
+    """
     ranges = {}
+    trained = manifest[manifest["sample_id"].isin(seen)]
     for column in RANGE_COLUMNS:
-        values = manifest[column].dropna() if column in manifest else pd.Series(dtype=float)
+        values = trained[column].dropna() if column in trained else pd.Series(dtype=float)
         if len(values):
             ranges[column] = (float(values.min()), float(values.max()))
     counts = manifest["class"].value_counts()

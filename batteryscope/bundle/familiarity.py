@@ -20,6 +20,7 @@ from batteryscope.bundle.record import (
     write_json,
 )
 from batteryscope.bundle.unlike import Unlike
+from batteryscope.core.progress import show_progress
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures
@@ -38,6 +39,11 @@ MEASURE = (
 # The measures; a reason names them by their words.
 STAGE, GREY_LEVELS, SHARPNESS = "structures of stage {}", "grey levels", "sharpness"
 MOST_KNOWN, MOST_HELD_OUT = 500, 500  # samples, evenly spaced where there are more
+# With several networks less of each, but the same of all: the fewer samples a distance is taken
+# to, the larger it is, so that a limit of fewer than are kept would be too far.
+KNOWN_OF_ALL, FEWEST_KNOWN, MOST_NETWORKS = 1500, 100, 20
+TILES_AT_A_TIME = 256
+HALF_A_LEVEL = 0.5 / 255
 ROWS = "rows"
 SEEING_BRIGHTNESS = ("raw", "dataset")  # treatments that leave tiles brighter or darker
 AGAIN = "publish or fetch the bundle again."
@@ -72,7 +78,7 @@ class Familiarity:
         for place, score in enumerate(told.scores):
             far = {name: float(share[place]) for name, share in told.shares.items()}
             reasons = tuple(
-                f"{name} {share:.3g} times as far from the training pictures as the limit"
+                f"{name}: {share:.3g} times as far from the training pictures as the limit"
                 for name, share in sorted(far.items(), key=lambda item: -item[1])
                 if share > 1
             )
@@ -112,11 +118,13 @@ def add_familiarity(
     models: Sequence[TileClassifier],
     tiles: Path | None,
     false_alarms: float | None,
+    groups: Mapping[str, str] | None = None,
 ) -> R:
     """Learn what the training samples of the first network are like, and add it to a bundle.
 
-    Every network of the same repeat scores the samples that it did not train on; the limits rest
-    on all of them. Nothing is added if no sample was held out, or fewer than two trained.
+    Every network of the same repeat (of many, some) scores the samples that it did not train on;
+    the limits rest on all of them, each group counted once. Nothing is added if no sample was held
+    out, or fewer than two trained.
 
     Parameters
     ----------
@@ -130,6 +138,8 @@ def add_familiarity(
         Tile store of the samples, as the networks judge them.
     false_alarms
         Share of new samples of the same kind that may be called unlike; None: nothing is added.
+    groups
+        What samples belong to, by name, such as slices to a cell; others are alone.
 
     Returns
     -------
@@ -155,23 +165,36 @@ def add_familiarity(
         return record
     samples = [places.get(str(sample)) for sample in images["sample_id"]]
     first = {id(model): group[0] for group in group_models(models) for model in group}
+    n_networks = len({id(first[id(models[number])]) for number, _, _ in divided})
+    if n_networks > MOST_NETWORKS:
+        divided = [divided[place] for place in _spread(np.arange(len(divided)), MOST_NETWORKS)]
+        n_networks = MOST_NETWORKS
     most = max(1, MOST_HELD_OUT // len(divided))
+    most_known = min(MOST_KNOWN, max(FEWEST_KNOWN, KNOWN_OF_ALL // n_networks))
+    names = np.array([(groups or {}).get(str(s), str(s)) for s in images["sample_id"]])
     measures: dict[int, _SampleMeasures] = {}
-    folds = []
-    for number, known, held in divided:
+    folds, belongings = [], []
+    for number, known, held in show_progress(
+        divided, "learning what training images are like", unit="network"
+    ):
         model = first[id(models[number])]
         if id(model) not in measures:  # of the one before nothing is needed any more
             measures = {id(model): _SampleMeasures(model, store, samples)}
         own = measures[id(model)]
-        folds.append((own.measure(_spread(known, MOST_KNOWN)), own.measure(_spread(held, most))))
-    found = calibrate_reference(folds, false_alarms)
-    rows = _spread(divided[0][1], MOST_KNOWN).astype(np.int32)
+        asked = _spread(held, most)
+        folds.append((own.measure(_spread(known, most_known)), own.measure(asked)))
+        belongings.append(names[asked])
+    one_unit = dict.fromkeys(folds[0][0], 0.0)
+    one_unit |= {GREY_LEVELS: HALF_A_LEVEL} if GREY_LEVELS in one_unit else {}
+    found = calibrate_reference(folds, false_alarms, groups=belongings, one_unit=one_unit)
+    rows = _spread(divided[0][1], most_known).astype(np.int32)
     save_file(pack_reference(found.reference) | {ROWS: rows}, out / REFERENCE_FILE)
     about = FamiliarityRecord(
         measure=MEASURE,
         false_alarms=false_alarms,
         false_alarms_attained=round(found.share, 6),
         n_held_out=found.n_held_out,
+        n_groups=found.n_groups,
         n_reference=len(rows),
     )
     record = record.model_copy(update={"familiarity": about})
@@ -279,10 +302,28 @@ class _SampleMeasures:
 
     def measure(self, rows: NDArray[np.int64]) -> Measured:
         """Return the measures of samples, averaged over the tiles of each."""
+        waiting: list[int] = []
         for row in rows.tolist():
-            if row not in self._kept:
-                tiles = np.array(self._store.tiles[self._places[row]])
-                measured = measure_tiles(self._tap.model, tiles, self._tap.measure(tiles))
-                self._kept[row] = average_tiles(measured, np.zeros(len(tiles), int))
+            waiting += [row] if row not in self._kept else []
+            if sum(len(self._find(one)) for one in waiting) >= TILES_AT_A_TIME:
+                self._pass(waiting)
+                waiting = []
+        if waiting:
+            self._pass(waiting)
         every = [self._kept[row] for row in rows.tolist()]
         return {name: np.concatenate([one[name] for one in every]) for name in every[0]}
+
+    def _find(self, row: int) -> NDArray[np.int64]:
+        places = self._places[row]
+        assert places is not None
+        return places
+
+    def _pass(self, rows: Sequence[int]) -> None:
+        """Pass the tiles of several samples through the network together."""
+        places = [self._find(row) for row in rows]
+        tiles = np.array(self._store.tiles[np.concatenate(places)])
+        samples = np.repeat(np.arange(len(rows)), [len(own) for own in places])
+        measured = measure_tiles(self._tap.model, tiles, self._tap.measure(tiles))
+        means = average_tiles(measured, samples)
+        for number, row in enumerate(rows):
+            self._kept[row] = {name: values[number : number + 1] for name, values in means.items()}

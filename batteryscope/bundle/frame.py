@@ -16,6 +16,7 @@ from batteryscope.readers.registry import read_picture, use_bit_depth
 
 SAME_SCALE = 0.02  # a share by which structures may be larger or smaller without a reason
 FAR_FACTOR = 1.25  # a quarter outside the training range: structures look a class bigger or smaller
+RESCALED = "rescaled from"  # begins a note
 _RANGE_WORDS = {
     "width_px": ("width", "px"),
     "height_px": ("height", "px"),
@@ -34,6 +35,7 @@ class Frame:
     ``sha256`` is of the file ("" if there is none), ``pixel_digest`` of the grey levels,
     which is the same in every file format. ``note`` says what had to be guessed;
     ``undecided`` is a 16-bit picture whose bits in use other pictures have to tell.
+    ``is_rescaled``: its grey levels are no longer those of the file, pixel by pixel.
     """
 
     file: str
@@ -44,6 +46,7 @@ class Frame:
     is_coloured: bool = False
     note: str = ""
     undecided: Picture | None = None
+    is_rescaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,13 +160,15 @@ def find_outside(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> dic
     Parameters as of :func:`describe_differences`.
     """
     height, width = frame.pixels.shape
-    found = {
+    found: dict[str, float | None] = {
         "width_px": width,
         "height_px": height,
         "magnification": frame.metadata.magnification,
         "pixel_size_um": frame.metadata.pixel_size_um,
         "voltage_kv": frame.metadata.voltage_kv,
     }
+    if frame.is_rescaled:  # its scale is that of the training now, its size nobody's
+        found |= dict.fromkeys(("width_px", "height_px", "magnification"))
     phrases = {}
     for key, (low, high) in ranges.items():
         value = found.get(key)
@@ -187,29 +192,39 @@ def find_other_settings(frame: Frame, ranges: Mapping[str, tuple[float, float]])
 
 
 def rescale_frame(
-    frame: Frame, ranges: Mapping[str, tuple[float, float]], max_pixels: int
+    frame: Frame,
+    ranges: Mapping[str, tuple[float, float]],
+    max_pixels: int,
+    cut_rows: int = 0,
 ) -> Frame:
     """Bring a picture to the pixel size of the training pictures where both are known.
 
     A picture within the range stays as it is, and one that would become larger than
     ``max_pixels`` or smaller than a pixel: then its pixel size lies outside and is told.
+
+    ``cut_rows`` at the bottom, which preprocessing will cut as so many, stay so many.
     """
     value, known = frame.metadata.pixel_size_um, ranges.get("pixel_size_um")
     if value is None or known is None or not value > 0:
         return frame
     target = min(max(value, known[0]), known[1])
     factor = value / target
-    height, width = (round(edge * factor) for edge in frame.pixels.shape)
-    if abs(factor - 1) < SAME_SCALE or not 0 < height * width <= max_pixels:
+    shown, bar_rows = np.split(frame.pixels, [max(len(frame.pixels) - cut_rows, 0)])
+    height, width = (round(edge * factor) for edge in shown.shape)
+    n_pixels = (height + len(bar_rows)) * width
+    if abs(factor - 1) < SAME_SCALE or not height * width or n_pixels > max_pixels:
         return frame
     way = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
-    pixels = np.asarray(Image.fromarray(frame.pixels).resize((width, height), way))
+    parts = [Image.fromarray(shown).resize((width, height), way)]
+    if len(bar_rows):
+        parts.append(Image.fromarray(bar_rows).resize((width, len(bar_rows)), way))
+    pixels = np.concatenate([np.asarray(part) for part in parts])
     bar = frame.metadata.data_bar_px
     metadata = replace(
         frame.metadata,
         pixel_size_um=target,
         data_bar_px=None if bar is None else round(bar * factor),
     )
-    told = f"rescaled from {value:g} to {target:g} µm per pixel"
+    told = f"{RESCALED} {value:g} to {target:g} µm per pixel"
     note = "; ".join(filter(None, [frame.note, told]))
-    return replace(frame, pixels=pixels, metadata=metadata, note=note)
+    return replace(frame, pixels=pixels, metadata=metadata, note=note, is_rescaled=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batteryscope.bundle.frame import RESCALED
 from batteryscope.bundle.unlike import UNLIKE
 from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_row
@@ -64,6 +65,7 @@ class Summary:
         """Count one row."""
         is_ok, level = row["status"] == "ok", row.get("level")
         is_unlike = row["status"] == UNLIKE
+        notes = str(row["note"] or "").split("; ")
         is_rejected = not (is_ok or is_unlike)
         if is_rejected:
             self.first_reject = self.first_reject or f"{row['file']}: {row['reason']}"
@@ -78,7 +80,7 @@ class Summary:
             self.n_unlike += is_unlike
             self.n_rejected += is_rejected
             self.n_seen += bool(row["seen_in_training"])
-            self.n_noted += bool(row["note"])
+            self.n_noted += any(part for part in notes if not part.startswith(RESCALED))
         if is_ok and level != "slice" and "class" in row:
             self.per_class[str(row["class"])] += 1
             if SET_SEPARATOR in (possible := str(row.get("prediction_set") or "")):

@@ -267,7 +267,9 @@ class PictureBundle(ABC, Generic[R]):
             known = self.familiarity is not None and self.record.preprocess.cuts_pixels
             if isinstance(frame, UnusableFrame) or not known:
                 return frame
-            return rescale_frame(frame, self.record.data.ranges, self.record.max_pixels)
+            bar = getattr(self.record.preprocess, "data_bar", "auto")
+            rows = bar if isinstance(bar, int) else 0
+            return rescale_frame(frame, self.record.data.ranges, self.record.max_pixels, rows)
 
         return threads.map(judge, items)
 

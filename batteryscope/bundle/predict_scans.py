@@ -152,7 +152,6 @@ def _predict_scan(
     beside: Looked,
 ) -> Iterator[Row]:
     numbers = chosen.choose(volume.shape[0])
-    answers: list[NDArray[np.float64]] = []
     judged: list[tuple[NDArray[np.float64], Unlike | None]] = []
     n_rejected = n_seen = 0
     reasons: list[str] = []
@@ -166,7 +165,6 @@ def _predict_scan(
                 reasons.append(row["reason"])
             else:
                 judged.append(found)
-                answers += [found[0]] if row["status"] == "ok" else []
             yield row
     row = _start_row(bundle, file, "cell") | {"slices_rejected": n_rejected}
     notes = (
@@ -188,8 +186,9 @@ def _predict_scan(
             "reason": f"none of its {count_of(len(numbers), 'slice')} can be judged; {reason}"
         }
         return
-    joined = np.concatenate(answers or [asked for asked, _ in judged], axis=1)
-    answer = bundle.describe_scan(joined) | {"slices_used": joined.shape[1]}
+    joined = join_slices(judged)
+    row["slices_used"] = joined.shape[1]
+    answer = bundle.describe_scan(joined)
     if (unlike := sum_up([one for _, one in judged if one is not None])) is None:
         yield row | answer | {"status": "ok"}
         return
@@ -198,12 +197,23 @@ def _predict_scan(
     yield row | answer | {"note": note}
 
 
+def join_slices(
+    judged: Sequence[tuple[NDArray[np.float64], Unlike | None]],
+) -> NDArray[np.float64]:
+    """Return what the models said of the slices that count, (n_models, n, n_outputs).
+
+    Slices unlike the training count only where all are; whether they are answered does not matter.
+    """
+    like = [asked for asked, unlike in judged if unlike is None or not unlike.reasons]
+    return np.concatenate(like or [asked for asked, _ in judged], axis=1)
+
+
 def sum_up(slices: Sequence[Unlike]) -> Unlike | None:
     """Say how unlike the training cells a cell is: as its slice in the middle; None without any."""
     if not slices:
         return None
     ordered = sorted(slices, key=lambda one: one.score)
-    middle = ordered[len(ordered) // 2]
+    middle = ordered[(len(ordered) - 1) // 2]  # half of the slices are not most of them
     n_unlike = sum(bool(one.reasons) for one in slices)
     of_slices = f"{n_unlike} of its {count_of(len(slices), 'slice')}"
     return replace(middle, reasons=tuple(f"{of_slices}: {one}" for one in middle.reasons[:1]))

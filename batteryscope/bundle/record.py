@@ -55,12 +55,14 @@ class FamiliarityRecord(Settings):
 
     ``false_alarms`` is the share of new samples of the same kind that should be called unlike,
     ``false_alarms_attained`` what ``n_held_out`` samples could tell of it: few tell no small share.
+    Those of one of the ``n_groups`` count together as one; older bundles counted each.
     """
 
     measure: str
     false_alarms: float = Field(gt=0, lt=1)
     false_alarms_attained: float = Field(gt=0, lt=1)
     n_held_out: PositiveInt
+    n_groups: PositiveInt | None = Field(default=None, exclude_if=lambda v: v is None)
     n_reference: PositiveInt
 
 

@@ -31,6 +31,7 @@ from batteryscope.bundle.record import (
 )
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.safe_text import guard_table
+from batteryscope.evaluation.forward import choose_device
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.manifest.frames import read_frames
@@ -118,7 +119,7 @@ def write_bundle(
     # A bundle never meets other grey levels than its networks were trained with.
     about_model = [finding for finding in findings if finding.get("kind") != MISMATCH]
     record = BundleRecord(
-        **list_common_fields(settings, manifest, metrics, own, about_model, members),
+        **list_common_fields(settings, manifest, metrics, own, about_model, members, images),
         arm=settings.arm,
         classes=description["classes"],
         label_columns=settings.label_columns,
@@ -131,8 +132,9 @@ def write_bundle(
         sets=sets,
     )
     write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
-    models = load_bundle(out_dir, checked=False).models
-    record = add_familiarity(out_dir, record, models, tiles, settings.false_alarms)
+    models = load_bundle(out_dir, choose_device(), checked=False).models
+    groups = dict(split[["sample_id", "group_id"]].astype(str).itertuples(index=False, name=None))
+    record = add_familiarity(out_dir, record, models, tiles, settings.false_alarms, groups)
     flips = description.get("flips_at_test", "none")
     card = render_card(record, description["backbone"], flips)
     (out_dir / CARD_FILE).write_text(card, encoding="utf-8")

@@ -41,6 +41,9 @@ class FeatureTap:
             self._sizes = _list_stage_sizes(model.backbone)
             self._n_stages = len(self._sizes)
             return
+        network = getattr(model.backbone, "network", model.backbone)
+        # Networks of windows, such as Swin, keep their channels last.
+        self._channels_last = str(getattr(network, "output_fmt", "NCHW")) == "NHWC"
         stages = find_stages(model, tile)
         self._n_stages = len(stages)
         for stage in stages:
@@ -68,7 +71,7 @@ class FeatureTap:
 
     def _note_maps(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         if (heard := self._wanted()) is not None:
-            heard.append(summarise_maps(output))
+            heard.append(summarise_maps(output, self._channels_last))
 
     def _note_given(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if (heard := self._wanted()) is not None:
@@ -99,9 +102,12 @@ class TileFeatures:
         return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
 
 
-def summarise_maps(maps: Tensor) -> Tensor:
-    """Return mean and spread of every feature map, (B, 2 C), of (B, C, H, W) or (B, N, C) maps."""
-    dims = (1,) if maps.ndim == 3 else (2, 3)
+def summarise_maps(maps: Tensor, channels_last: bool = False) -> Tensor:
+    """Return mean and spread of every feature map, (B, 2 C).
+
+    Of (B, C, H, W) maps, (B, H, W, C) where the channels come last, or (B, N, C) tokens.
+    """
+    dims = (1,) if maps.ndim == 3 else (1, 2) if channels_last else (2, 3)
     variance, mean = torch.var_mean(maps.float(), dim=dims, correction=0)
     return torch.cat([mean, (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
 

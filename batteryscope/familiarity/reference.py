@@ -10,21 +10,27 @@ several kinds; the classes are not asked.
 Every distance is divided by its limit, which so few held-out samples exceed as false alarms are
 allowed; the largest of them is the score, with a limit of its own found in the same way. A score
 above 1 is an alarm.
+
+Held-out samples of one group (slices of a cell, pictures of a specimen) count together as one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf_shrinkage
+
+from batteryscope.evaluation.conformal import find_conformal_quantile
 
 Measured = Mapping[str, NDArray[np.float64]]
 MOST_DIRECTIONS = 48
 NEIGHBOURS = 5
 ROUNDING = 1e-3  # what a sample at the limit may differ by on another processor
 SMALLEST_SCALE, SMALLEST_SHARE = 1e-6, 0.01
+USUAL_SHARE = 0.05  # of the usual spread: numbers that hardly vary count as varying so much
+FARTHEST = 20.0  # spreads; beyond, one number alone says no more
 MOST_NUMBERS = 200_000  # of the directions of one measure
 
 
@@ -35,7 +41,7 @@ class Measure:
     Attributes
     ----------
     centre, scale : (p,) arrays
-        Mean and spread of every number.
+        Mean and spread of every number, above a floor for those that hardly vary.
     directions : (d, p) array
         Orthonormal, those in which standardised training samples vary most.
     spreads : (d,) array
@@ -60,7 +66,7 @@ class Measure:
         self, samples: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (m, d) places along the directions, and (m,) squared distances in all others."""
-        standard = (samples - self.centre) / self.scale
+        standard = _standardise(samples, self.centre, self.scale)
         along = standard @ self.directions.T
         across = np.maximum((standard**2).sum(axis=1) - (along**2).sum(axis=1), 0)
         return along / self.spreads, across / self.rest**2
@@ -124,32 +130,40 @@ class Judged:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A reference, and what its limit rests on: ``share`` of ``n_held_out`` samples exceed it."""
+    """A reference, and what its limit rests on.
+
+    ``share`` of new groups exceed it, as far as ``n_held_out`` samples of ``n_groups`` tell.
+    """
 
     reference: Reference
     n_held_out: int
+    n_groups: int
     share: float
 
 
-def learn_measure(samples: NDArray[np.float64]) -> Measure:
+def learn_measure(samples: NDArray[np.float64], smallest_scale: ArrayLike = 0.0) -> Measure:
     """Learn what (n, p) training samples are like; n at least 2.
 
-    A number that never changed counts as spread by a hundredth of its size.
+    A number that never changed counts as spread by a hundredth of its size, and none by less
+    than ``smallest_scale``, of all numbers or (p,) of each.
     """
     samples = np.asarray(samples, dtype=np.float64)
     centre, spread = samples.mean(axis=0), samples.std(axis=0)
     scale = np.maximum(spread, SMALLEST_SHARE * np.abs(centre) + SMALLEST_SCALE)
-    standard = (samples - centre) / scale
+    scale = np.maximum(scale, smallest_scale)
+    standard = _standardise(samples, centre, scale)
     shrinkage = float(ledoit_wolf_shrinkage(standard, assume_centered=True))
     _, singular, directions = np.linalg.svd(standard, full_matrices=False)
     variances = singular**2 / len(samples)
     n_numbers = samples.shape[1]
     total = max(float(variances.sum()), SMALLEST_SCALE)
-    count = max(1, min(MOST_DIRECTIONS, len(variances) - 1, MOST_NUMBERS // n_numbers))
+    # Of fewer samples than numbers the last direction has no variance: the mean took it.
+    n_directions = len(variances) - (len(samples) <= n_numbers)
+    count = max(1, min(MOST_DIRECTIONS, n_directions, MOST_NUMBERS // n_numbers))
     toward = total / n_numbers
     kept = (1 - shrinkage) * variances[:count] + shrinkage * toward
     left = max(total - float(variances[:count].sum()), 0) / max(n_numbers - count, 1)
-    rest = (1 - shrinkage) * left + shrinkage * toward
+    rest = (1 - shrinkage) * left + shrinkage * toward if count < n_numbers else 1.0
     directions, spreads = directions[:count], np.sqrt(np.maximum(kept, SMALLEST_SCALE))
     points = standard @ directions.T / spreads
     return Measure(
@@ -157,10 +171,23 @@ def learn_measure(samples: NDArray[np.float64]) -> Measure:
     )
 
 
+def find_usual_floor(samples: NDArray[np.float64]) -> float:
+    """Return the least spread that counts among (n, p) numbers of one unit.
+
+    A share of the median spread of those that vary: what stood still in training, or moved in
+    one sample of hundreds, would otherwise outweigh all others once it moves a little.
+    """
+    spread = np.asarray(samples, dtype=np.float64).std(axis=0)
+    varying = spread[spread > SMALLEST_SCALE]
+    return USUAL_SHARE * float(np.median(varying)) if len(varying) else 0.0
+
+
 def calibrate_reference(
     folds: Sequence[tuple[Measured, Measured]],
     false_alarms: float,
     every: Measured | None = None,
+    groups: Sequence[ArrayLike] | None = None,
+    one_unit: Mapping[str, float] | None = None,
 ) -> Calibrated:
     """Learn from training samples, and find the limits on samples that were held out.
 
@@ -174,13 +201,26 @@ def calibrate_reference(
     false_alarms
         Share of held-out samples that may exceed the limit. Where there are too few to tell it,
         the limit is the farthest of them.
+    groups
+        For every division what each sample that was held out belongs to; those of one group
+        count as one. Without it every sample is a group of its own.
+    one_unit
+        Measures whose numbers share a unit, with the least spread that counts in it; spreads
+        are compared among them. Numbers of other measures are compared with ``every``.
 
     Raises
     ------
     ValueError
         No sample was held out, or fewer than 2 were not.
     """
-    learnt = [{name: learn_measure(known[name]) for name in known} for known, _ in folds]
+
+    def learn(known: Measured) -> dict[str, Measure]:
+        return {
+            name: learn_measure(samples, _find_floor(name, samples, every, one_unit or {}))
+            for name, samples in known.items()
+        }
+
+    learnt = [learn(known) for known, _ in folds]
     distances = {
         name: np.concatenate(
             [
@@ -190,26 +230,49 @@ def calibrate_reference(
         )
         for name in learnt[0]
     }
-    limits = {name: find_limit(values, false_alarms)[0] for name, values in distances.items()}
-    largest = np.max([distances[name] / limits[name] for name in limits], axis=0)
-    limit, share = find_limit(largest, false_alarms)
-    limit *= 1 + ROUNDING
-    kept = learnt[0] if every is None else {name: learn_measure(every[name]) for name in every}
-    measures = {
-        name: Measure(**(vars(measure) | {"limit": limits[name]})) for name, measure in kept.items()
+    if groups is None:
+        names = np.arange(len(next(iter(distances.values())))).astype(str)
+    else:
+        names = np.concatenate([np.asarray(own, dtype=str) for own in groups])
+    limits = {
+        name: find_limit(values, false_alarms, names)[0] for name, values in distances.items()
     }
-    return Calibrated(Reference(measures, limit), len(largest), share)
+    largest = np.max([distances[name] / limits[name] for name in limits], axis=0)
+    limit, share = find_limit(largest, false_alarms, names)
+    limit *= 1 + ROUNDING
+    kept = learnt[0] if every is None else learn(every)
+    measures = {name: replace(measure, limit=limits[name]) for name, measure in kept.items()}
+    return Calibrated(Reference(measures, limit), len(largest), len(np.unique(names)), share)
 
 
-def find_limit(values: NDArray[np.float64], share: float) -> tuple[float, float]:
+def find_limit(
+    values: NDArray[np.float64], share: float, groups: ArrayLike | None = None
+) -> tuple[float, float]:
     """Return the value that a new one exceeds with the given probability, and that probability.
 
     The ⌈(n + 1)(1 − share)⌉-th smallest of n; where that is more than n, the largest, which a
-    new one exceeds with the probability 1 / (n + 1).
+    new one exceeds with the probability 1 / (n + 1). Of several values in each of n groups every
+    group counts once (:func:`~batteryscope.evaluation.conformal.find_conformal_quantile`).
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if not len(ordered):
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
         raise ValueError("no sample was held out")
-    rank = min(int(np.ceil((len(ordered) + 1) * (1 - share) - 1e-9)), len(ordered))
-    limit = max(float(ordered[rank - 1]), SMALLEST_SCALE)
-    return limit, 1 - rank / (len(ordered) + 1)
+    names = np.arange(len(values)) if groups is None else np.asarray(groups, dtype=str)
+    limit = min(find_conformal_quantile(values, 1 - share, names), float(values.max()))
+    _, place, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    within = float((1 / sizes[place])[values <= limit].sum()) / (len(sizes) + 1)
+    return max(limit, SMALLEST_SCALE), 1 - within
+
+
+def _find_floor(
+    name: str, samples: NDArray[np.float64], every: Measured | None, one_unit: Mapping[str, float]
+) -> ArrayLike:
+    if name in one_unit:
+        return max(find_usual_floor(samples), one_unit[name])
+    return 0.0 if every is None else USUAL_SHARE * np.asarray(every[name], np.float64).std(axis=0)
+
+
+def _standardise(
+    samples: NDArray[np.float64], centre: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.clip((samples - centre) / scale, -FARTHEST, FARTHEST)

@@ -125,11 +125,8 @@ def write_table_bundle(
 
     own = (f"{settings.main_arm}.", f"{find_family(settings.main_arm).source}.", BASELINE_PREFIX)
     domains = order_domains(dataset, sorted(set(chosen["domain"])))
-    share = settings.evaluate.false_alarms
-    known = (
-        {}
-        if share is None
-        else write_row_familiarity(out_dir, manifest, list(dataset.features), domains, share)
+    known = write_row_familiarity(
+        out_dir, manifest, list(dataset.features), domains, settings.evaluate.false_alarms
     )
     record = TableBundleRecord(
         format_version=FORMAT_VERSION,
@@ -228,17 +225,23 @@ def _state_licence(dataset: TableDatasetSettings) -> Licence:
 
 
 def _write_example(out_dir: Path, record: TableBundleRecord, manifest: pd.DataFrame) -> None:
-    """Keep the first rows of every domain, and what the bundle, read back, says about them."""
+    """Keep the first rows of every domain that get an answer, and what the bundle says of them."""
+    bundle = load_table_bundle(out_dir, checked=False)
+    known = bundle.familiarity
     ordered = manifest.sort_values("sample_id")
-    rows = pd.concat(
-        ordered[ordered["domain"] == name].head(EXAMPLES_PER_DOMAIN) for name in record.domain_names
-    )
+    names = [feature.name for feature in record.features]
+    chosen = []
+    for domain in record.domain_names:
+        own = ordered[ordered["domain"] == domain]
+        if known is not None and domain in known.references:
+            told = known.judge(domain, own[names].to_numpy(np.float64))
+            own = own.iloc[np.argsort([bool(one.reasons) for one in told], kind="stable")]
+        chosen.append(own.head(EXAMPLES_PER_DOMAIN))
+    rows = pd.concat(chosen)
     example = rows[["domain"]].copy()
     for feature in record.features:
         example[feature.name] = rows[feature.name] / feature.titles[feature.name]
     path = out_dir / EXAMPLE_INPUT_FILE
     example.to_csv(path, index=False, lineterminator="\n")
-    bundle = load_table_bundle(out_dir, checked=False)
-    known = bundle.familiarity
     answer = predict_query(read_query(path, record), record, bundle.ensemble, known, True)
     answer.to_csv(out_dir / EXAMPLE_OUTPUT_FILE, index=False, lineterminator="\n")

@@ -42,7 +42,7 @@ class RowFamiliarity:
             Unlike(
                 float(score),
                 self.names[domain][number],
-                (f"inputs {score:.3g} times as far from the training rows as the limit",)
+                (f"inputs: {score:.3g} times as far from the training rows as the limit",)
                 if score > 1
                 else (),
             )
@@ -51,7 +51,11 @@ class RowFamiliarity:
 
 
 def write_row_familiarity(
-    out: Path, rows: pd.DataFrame, features: Sequence[str], domains: Sequence[str], share: float
+    out: Path,
+    rows: pd.DataFrame,
+    features: Sequence[str],
+    domains: Sequence[str],
+    share: float | None,
 ) -> dict[str, FamiliarityRecord]:
     """Learn what the rows of every domain are like, and write it to a bundle.
 
@@ -67,13 +71,17 @@ def write_row_familiarity(
     features, domains
         Names of the inputs and of the domains.
     share
-        Share of new rows of the same kind that may be called unlike.
+        Share of new rows of the same kind that may be called unlike; None: nothing is written.
 
     Returns
     -------
     dict
         By domain, what its limit rests on.
     """
+    for name in (REFERENCE_FILE, ROWS_FILE):  # of a bundle that was here before
+        (out / name).unlink(missing_ok=True)
+    if share is None:
+        return {}
     arrays: dict[str, Any] = {}
     kept: list[Any] = []
     about: dict[str, Any] = {}
@@ -85,11 +93,10 @@ def write_row_familiarity(
         parts = min(PARTS, len(set(named)))
         if parts < 3:
             continue
-        folds = [
-            ({INPUTS: inputs[known]}, {INPUTS: inputs[held]})
-            for known, held in GroupKFold(parts).split(inputs, groups=named)
-        ]
-        found = calibrate_reference(folds, share, {INPUTS: inputs})
+        divided = list(GroupKFold(parts).split(inputs, groups=named))
+        folds = [({INPUTS: inputs[known]}, {INPUTS: inputs[held]}) for known, held in divided]
+        belongings = [named[held] for _, held in divided]
+        found = calibrate_reference(folds, share, {INPUTS: inputs}, belongings)
         arrays |= {f"{domain}/{k}": v for k, v in pack_reference(found.reference).items()}
         kept.append(own[ROW_COLUMNS])
         about[domain] = FamiliarityRecord(
@@ -97,6 +104,7 @@ def write_row_familiarity(
             false_alarms=share,
             false_alarms_attained=round(found.share, 6),
             n_held_out=found.n_held_out,
+            n_groups=found.n_groups,
             n_reference=len(inputs),
         )
     if about:

@@ -16,7 +16,7 @@ class BundleModel(PythonModel):
         self.bundle = open_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Return one row of class probabilities, or of predicted numbers, per image.
+        """Return a row per image: class probabilities, or predicted numbers, and whether to use it.
 
         Parameters
         ----------
@@ -30,14 +30,18 @@ class BundleModel(PythonModel):
         Returns
         -------
         DataFrame
-            ``n`` rows, columns ``p_<class>`` or numbers with their intervals; NaN for an
-            image that cannot be used.
+            ``n`` rows, columns ``p_<class>`` or numbers with their intervals, then those of
+            ``class``, ``prediction_set``, ``status`` and ``reason`` that the bundle gives. The
+            numbers are NaN where ``status`` is not ``ok``: ``rejected`` for an image that cannot
+            be used, ``unlike_training`` for one unlike all training images; ``reason`` says why.
         """
         import numpy as np
 
         frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
         table = self.bundle.predict_frames(frames)
-        return table[list(self.bundle.number_columns)].astype(float)
+        numbers = table[list(self.bundle.number_columns)].astype(float)
+        told = [name for name in ("class", "prediction_set", "status", "reason") if name in table]
+        return numbers.join(table[told].fillna("").astype(str))
 
 
 set_model(BundleModel())

@@ -77,25 +77,34 @@ INTERFACES: Mapping[str, Callable[[Path, Mapping[str, Any]], ModelInterface]] = 
 
 
 def make_signature(classes: list[str]) -> "ModelSignature":
-    """Return the signature: uint8 images (n, height, width) to a probability per class."""
+    """Return the signature: uint8 images (n, height, width) to a probability per class.
+
+    Class, sets of classes (where there are any), status and reason follow, as text.
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     columns = [ColSpec("double", f"p_{name}") for name in classes]
-    return ModelSignature(inputs=Schema([images]), outputs=Schema([*columns]))
+    told = [ColSpec("string", name) for name in ("class", "status", "reason")]
+    told.insert(1, ColSpec("string", "prediction_set", required=False))
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([*columns, *told]))
 
 
 def make_number_signature(targets: list[str]) -> "ModelSignature":
-    """Return the signature: uint8 images to every number with its interval and fold spread."""
+    """Return the signature: uint8 images to every number with its interval and fold spread.
+
+    Status and reason follow, as text.
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     names = [f"{target}{end}" for target in targets for end in ("", "_low", "_high", "_fold_sd")]
-    outputs = Schema([*(ColSpec("double", name) for name in names)])
+    told = [ColSpec("string", name) for name in ("status", "reason")]
+    outputs = Schema([*(ColSpec("double", name) for name in names), *told])
     return ModelSignature(inputs=Schema([images]), outputs=outputs)
 
 
