@@ -91,6 +91,7 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
     from batteryscope.bundle.record import BundleSettings
     from batteryscope.bundle.write import write_bundle
     from batteryscope.config.learning import ModelSettings
+    from batteryscope.config.preprocess import SemTilesSettings
     from batteryscope.models.classifier import build_classifier
     from batteryscope.preprocess.cut_dataset import cut_dataset
 
@@ -98,6 +99,7 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
     manifest, measured = ingest_frames(frames)
     split = manifest[["sample_id"]].assign(repeat=0, fold=0, role="test")
     split.loc[::2, "role"] = "train"
+    preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px)
     settings = BundleSettings.model_validate(
         {
             "study": "benchmark",
@@ -105,14 +107,14 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
             "title": "Random weights",
             "data_name": "benchmark",
             "label_columns": LABEL_COLUMNS,
-            "preprocess": {"method": "sem_tiles", "input_px": input_px},
+            "preprocess": preprocess.model_dump(),
             "max_pixels": MAX_PIXELS,
             "generated": True,
             "false_alarms": 0.05,
         }
     )
     tiles = folder / f"tiles_{input_px}"
-    cut_dataset(manifest, frames, settings.preprocess, tiles, MAX_PIXELS)
+    cut_dataset(manifest, frames, preprocess, tiles, MAX_PIXELS)
     model = build_classifier(
         ModelSettings(backbone=backbone, weights="random"),
         sorted(manifest["class"].unique()),

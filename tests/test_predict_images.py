@@ -332,7 +332,7 @@ def test_bundle_models_program(study: Study, tmp_path: Path, capsys) -> None:
         dataset={"name": told.data_name, "labels": labels, "max_pixels": told.max_pixels},
         preprocess=told.preprocess.model_dump(mode="json"),
         arms={"main": {}},
-        evaluate={"false_alarms": None},  # as the bundle that it is compared with
+        evaluate={"false_alarms": 0.05},
     )
     layout = open_study(tmp_path / "work", told.study, json.dumps(settings))
     finding = {"kind": "shortcut", "text": "Class and acquisition session are confounded."}

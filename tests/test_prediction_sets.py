@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from batteryscope.bundle.prediction_set import caution_of_sets
 from batteryscope.bundle.record import PublishedSets
-from batteryscope.evaluation.conformal import find_conformal_quantile
+from batteryscope.core.conformal import find_conformal_quantile
 from batteryscope.evaluation.external import score_external
 from batteryscope.evaluation.prediction_sets import (
     choose_classes,

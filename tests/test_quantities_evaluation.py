@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.conformal import score_errors, span_interval
+from batteryscope.core.conformal import score_errors, span_interval
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.quantity_findings import find_quantity_findings

@@ -9,9 +9,9 @@ import pytest
 from batteryscope.bundle.external_capacity import ExternalCapacities
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.picture_generators import CrossSectionGenerator
+from batteryscope.core.conformal import find_conformal_quantile
 from batteryscope.demo.cross_section_dataset import list_electrodes
 from batteryscope.errors import ConfigError, InputError, LeakageError
-from batteryscope.evaluation.conformal import find_conformal_quantile
 from batteryscope.evaluation.regression_external import (
     flatten_external,
     gather_external,

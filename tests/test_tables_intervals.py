@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.evaluation.conformal import (
+from batteryscope.core.conformal import (
     count_needed_rows,
     find_conformal_quantile,
     find_relative_scores,

@@ -9,8 +9,8 @@ from pydantic import Discriminator, Field, PositiveFloat, Tag
 from batteryscope.bundle.record import RECORD_FILE, Member, PictureRecord, read_record_as
 from batteryscope.config.base import Settings
 from batteryscope.config.targets import C_RATE, Quantity
+from batteryscope.core.conformal import IntervalKind, span_interval
 from batteryscope.errors import InputError
-from batteryscope.evaluation.conformal import IntervalKind, span_interval
 
 CAPACITIES, QUANTITIES = "capacity", "quantities"
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from batteryscope.bundle.record import RECORD_FILE, BundleRecord, PublishedSets, SetLimit
 from batteryscope.bundle.vote import Verdict
+from batteryscope.core.conformal import count_needed_rows
 from batteryscope.errors import InputError
-from batteryscope.evaluation.conformal import count_needed_rows
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR, choose_classes
 
 SET_FIELDS = ("prediction_set", "set_coverage")

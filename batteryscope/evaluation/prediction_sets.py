@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.core.finding import Finding
-from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
-from batteryscope.evaluation.calibration import apply_temperature
-from batteryscope.evaluation.conformal import (
+from batteryscope.core.conformal import (
     count_needed_rows,
     find_conformal_quantile,
     find_cross_quantiles,
 )
+from batteryscope.core.finding import Finding
+from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
+from batteryscope.evaluation.calibration import apply_temperature
 from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.metrics import find_wilson_interval, index_classes
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities

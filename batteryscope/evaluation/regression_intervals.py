@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.conformal import (
+from batteryscope.core.conformal import (
     find_conformal_quantile,
     find_cross_quantiles,
     score_errors,

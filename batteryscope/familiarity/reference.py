@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-from batteryscope.evaluation.conformal import find_conformal_quantile
+from batteryscope.core.conformal import find_conformal_quantile
 
 Measured = Mapping[str, NDArray[np.float64]]
 MOST_DIRECTIONS = 48
@@ -252,7 +252,7 @@ def find_limit(
 
     The ⌈(n + 1)(1 − share)⌉-th smallest of n; where that is more than n, the largest, which a
     new one exceeds with the probability 1 / (n + 1). Of several values in each of n groups every
-    group counts once (:func:`~batteryscope.evaluation.conformal.find_conformal_quantile`).
+    group counts once (:func:`~batteryscope.core.conformal.find_conformal_quantile`).
     """
     values = np.asarray(values, dtype=np.float64)
     if not len(values):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.core.conformal import count_needed_rows
 from batteryscope.core.style import (
     BLUE,
     GREY,
@@ -15,7 +16,6 @@ from batteryscope.core.style import (
     make_figure,
     percent_axis,
 )
-from batteryscope.evaluation.conformal import count_needed_rows
 from batteryscope.evaluation.risk_coverage import find_area, pick_shares
 from batteryscope.evaluation.verdicts import find_judged_level
 from batteryscope.report.evidence import StudyEvidence

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.core.conformal import count_needed_rows
 from batteryscope.core.finding import Finding
-from batteryscope.evaluation.conformal import count_needed_rows
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import find_family, select_main_study
 from batteryscope.tables.verdicts import (

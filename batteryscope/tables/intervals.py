@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from batteryscope.evaluation.conformal import find_conformal_quantile, find_relative_scores
+from batteryscope.core.conformal import find_conformal_quantile, find_relative_scores
 from batteryscope.tables.table_predictions import order_table_arms, select_main_study
 
 INTERVAL_COLUMNS = [

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batteryscope.evaluation.predictions import FIT
+_FIT = ["repeat", "fold"]
 
 
 def find_conformal_quantile(
@@ -69,7 +69,7 @@ def find_cross_quantiles(
     """
     scores, groups = known["score"].to_numpy(np.float64), known["group"].to_numpy(str)
     quantiles = np.full(len(asked), np.nan)
-    for rows in asked.groupby(FIT).indices.values():
+    for rows in asked.groupby(_FIT).indices.values():
         others = ~np.isin(groups, asked["group"].to_numpy(str)[rows])
         quantiles[rows] = find_conformal_quantile(scores[others], coverage, groups[others])
     return quantiles
