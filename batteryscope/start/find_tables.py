@@ -17,6 +17,7 @@ from batteryscope.start.seen import Problem
 ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".parquet")
 CAPACITIES = ("electrode", "c_rate", "capacity", "unit")
 ORIGINS = ("specimen_id", "session_id", "domain")
+NO_UNIT = "a.u."  # of a title that states none: for a person to correct
 NAMED_SHARE = 0.5  # of the rows name a file, a scan or a specimen
 MOST_CLASSES = 0.5  # classes per row; a column with more values describes single samples
 
@@ -143,7 +144,7 @@ def _take_quantities(
             raise InputError(f"{path}: the column '{title}' holds no numbers; name another target.")
         name, unit = split_unit(title)
         low, high = find_range(numbers, unit)
-        own: dict[str, Any] = {"unit": unit or "1", "low": low, "high": high}
+        own: dict[str, Any] = {"unit": unit or NO_UNIT, "low": low, "high": high}
         if spans_decades(numbers):
             own["transform"] = "log"
         quantities[name] = own | ({"column": title} if name != title else {})
