@@ -264,8 +264,8 @@ def _match_samples(
     if n == 0:
         paths = manifest["path"].iloc[0]
         raise InputError(
-            f"{place} (such as '{sorted(names)[0]}') names no file, scan, specimen or folder of "
-            f"the data set (such as '{paths}'); write them alike."
+            f"{place} (such as '{sorted(names)[0]}') names no file, scan or specimen, nor the "
+            f"folder of one, in the data set (such as '{paths}'); write them alike."
         )
     if kind == "file":
         counts = manifest.groupby(own.to_numpy())["path"].nunique()
