@@ -332,7 +332,10 @@ def test_a_class_too_small_is_left_out_and_bad_files_cost_themselves(tmp_path):
 def test_names_of_studies(tmp_path):
     assert name_study("", tmp_path / "My Cathodes 2", ROOT) == "my_cathodes_2"
     assert name_study("", tmp_path / "cathode_state", ROOT) == "my_cathode_state"
-    assert name_study("", tmp_path / "한국", ROOT) == "my_study"
+    assert name_study("", tmp_path / "Köln", ROOT) == "koln"
+    names = {name_study("", tmp_path / name, ROOT) for name in ("양극", "음극", "양극 1", "음극 1")}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"(my_study|1)_[0-9a-f]{4}", name) for name in names)
     for wrong in ("Mine!", "cathode_state"):
         with pytest.raises(InputError, match="--name"):
             name_study(wrong, tmp_path, ROOT)
