@@ -42,7 +42,9 @@ def draw_discs(
         if len(centres) and np.hypot(*(centres - centre).T).min() < 2 * radius:
             continue
         centres = np.vstack([centres, centre])
-        picture[np.hypot(y - centre[0], x - centre[1]) <= radius] = 180
+        top, left = (max(0, int(place - radius)) for place in centre)
+        near = np.s_[top : int(centre[0] + radius) + 2, left : int(centre[1] + radius) + 2]
+        picture[near][np.hypot(y[near] - centre[0], x[near] - centre[1]) <= radius] = 180
     return np.clip(picture + rng.normal(0, 12, shape), 0, 255).astype(np.uint8)
 
 
@@ -330,15 +332,18 @@ def test_a_class_too_small_is_left_out_and_bad_files_cost_themselves(tmp_path):
 
 
 def test_names_of_studies(tmp_path):
-    assert name_study("", tmp_path / "My Cathodes 2", ROOT) == "my_cathodes_2"
-    assert name_study("", tmp_path / "cathode_state", ROOT) == "my_cathode_state"
-    assert name_study("", tmp_path / "Köln", ROOT) == "koln"
-    names = {name_study("", tmp_path / name, ROOT) for name in ("양극", "음극", "양극 1", "음극 1")}
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "params.yaml").write_text("studies: { cathode_state: {} }")
+    assert name_study("", tmp_path / "My Cathodes 2", root) == "my_cathodes_2"
+    assert name_study("", tmp_path / "cathode_state", root) == "my_cathode_state"
+    assert name_study("", tmp_path / "Köln", root) == "koln"
+    names = {name_study("", tmp_path / name, root) for name in ("양극", "음극", "양극 1", "음극 1")}
     assert len(names) == 4
     assert all(re.fullmatch(r"(my_study|1)_[0-9a-f]{4}", name) for name in names)
     for wrong in ("Mine!", "cathode_state"):
         with pytest.raises(InputError, match="--name"):
-            name_study(wrong, tmp_path, ROOT)
+            name_study(wrong, tmp_path, root)
 
 
 # The program.
