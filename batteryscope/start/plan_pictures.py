@@ -128,7 +128,8 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if labels:
         parts = "; ".join(f"{c}: {', '.join(v[:8])}" for c, v in seen.names.parts.items())
         reasons = {
-            "pattern": f"please check what it finds in the names of folders: {parts}",
+            "pattern": "please check what it finds in the names of folders"
+            + (f": {parts}" if parts else ""),
             "columns": "together they are the class",
         }
         chosen["labels"] = add_reasons(labels, reasons)
