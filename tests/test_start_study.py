@@ -1,6 +1,7 @@
 """From a folder to a study: names, sizes, divisions, plans, and odd folders."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,9 @@ def draw_discs(
         if len(centres) and np.hypot(*(centres - centre).T).min() < 2 * radius:
             continue
         centres = np.vstack([centres, centre])
-        picture[np.hypot(y - centre[0], x - centre[1]) <= radius] = 180
+        top, left = (max(0, int(place - radius)) for place in centre)
+        near = np.s_[top : int(centre[0] + radius) + 2, left : int(centre[1] + radius) + 2]
+        picture[near][np.hypot(y[near] - centre[0], x[near] - centre[1]) <= radius] = 180
     return np.clip(picture + rng.normal(0, 12, shape), 0, 255).astype(np.uint8)
 
 
@@ -74,6 +77,14 @@ def plan(folder: Path, **options: object) -> tuple[Started, dict]:
         (["pristine/cell_1", "aged/cell_1"], ("state",), True),
         (["good/a1", "good/a2", "bad/b1"], ("class",), True),
         (["good/left", "good/right", "bad/left"], ("upper", "lower"), False),
+        (["aged/ncm622", "aged/ncm811", "pristine/ncm622"], ("state", "composition"), False),
+        (["aged/101", "aged/102", "pristine/201"], ("state",), True),
+        (["day1/good", "day1/bad", "day2/bad"], ("class",), False),
+        (["good/day1", "bad/day1", "bad/day2"], ("class",), False),
+        (["2024-05-01/622_aged", "2024-05-02/811_aged"], ("composition", "state"), False),
+        (["100", "200", "500"], ("class",), False),
+        (["622", "811"], ("composition",), False),
+        (["NCM90", "NCM83"], ("class",), False),
         (["x_25C", "x_45C", "y_25C"], ("part_1", "part_2"), False),
         (["333", "333_formation"], ("class",), False),
         (["cats", "Hunde"], ("class",), False),
@@ -83,6 +94,18 @@ def plan(folder: Path, **options: object) -> tuple[Started, dict]:
 def test_names_of_folders_are_taken_apart(folders, columns, specimens):
     found = understand_names(folders)
     assert (found.columns, found.specimens) == (columns, specimens)
+
+
+def test_days_are_sessions_and_no_classes():
+    found = understand_names(["day1/good", "day1/bad", "day2/bad"])
+    match = re.search(found.pattern or "", "day2/bad")
+    assert match is not None
+    assert match.groupdict() == {"session_id": "day2", "class": "bad"}
+    below = re.search(understand_names(["a/run_1", "b/run_2"]).pattern or "", "b/run_2")
+    assert below is not None
+    assert below.groupdict() == {"session_id": "run_2", "class": "b"}
+    scans = understand_names(["day1/pristine/c.tif", "day2/aged/d.tif"], whole_paths=True)
+    assert scans.columns == ("state",)
 
 
 def test_scans_get_the_state_from_their_path():
@@ -309,12 +332,18 @@ def test_a_class_too_small_is_left_out_and_bad_files_cost_themselves(tmp_path):
 
 
 def test_names_of_studies(tmp_path):
-    assert name_study("", tmp_path / "My Cathodes 2", ROOT) == "my_cathodes_2"
-    assert name_study("", tmp_path / "cathode_state", ROOT) == "my_cathode_state"
-    assert name_study("", tmp_path / "한국", ROOT) == "my_study"
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "params.yaml").write_text("studies: { cathode_state: {} }")
+    assert name_study("", tmp_path / "My Cathodes 2", root) == "my_cathodes_2"
+    assert name_study("", tmp_path / "cathode_state", root) == "my_cathode_state"
+    assert name_study("", tmp_path / "Köln", root) == "koln"
+    names = {name_study("", tmp_path / name, root) for name in ("양극", "음극", "양극 1", "음극 1")}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"(my_study|1)_[0-9a-f]{4}", name) for name in names)
     for wrong in ("Mine!", "cathode_state"):
         with pytest.raises(InputError, match="--name"):
-            name_study(wrong, tmp_path, ROOT)
+            name_study(wrong, tmp_path, root)
 
 
 # The program.

@@ -11,12 +11,13 @@ a study is possible; 1 if not, or if something is wrong, and a sentence says wha
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.core.progress import log
-from batteryscope.workflow.command_line import make_parser, run_program
+from batteryscope.workflow.command_line import add_table_format, make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     what.add_argument("--table", type=Path, nargs="+", help="tables with a row for each electrode")
     parser.add_argument("--targets", nargs="+", default=[], help="columns to predict")
     parser.add_argument("--domain", default="", help="of --table: column that names the material")
+    add_table_format(parser)
     parser.add_argument("--name", default="", help="of the study (default: after the folder)")
     parser.add_argument("--out", type=Path, help="file to write (default: NAME.yaml, here)")
     parser.add_argument("--replace", action="store_true", help="replace that file if it is there")
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> None:
+    from batteryscope.config.base import validate_settings
+    from batteryscope.config.table_format import TableFormat
     from batteryscope.errors import InputError
     from batteryscope.start.fingerprint import write_table
     from batteryscope.start.look import look_at
@@ -50,9 +54,11 @@ def _start(arguments: argparse.Namespace) -> None:
     file = arguments.out or Path(f"{name}.yaml")
     if file.exists() and not (arguments.replace or arguments.check):
         raise InputError(f"{file} is there already; add --replace, or another --name.")
+    options = {name: getattr(arguments, name) for name in TableFormat.model_fields}
+    written = validate_settings(TableFormat, options, "options")
     seen, samples = look_at(
         images=arguments.images, scans=arguments.scans, tables=arguments.table or [],
-        targets=arguments.targets, domain=arguments.domain,
+        targets=arguments.targets, domain=arguments.domain, written=written,
     )  # fmt: skip
     print(write_table(seen))
     started = plan_from(seen, samples, name, look_at_machine(timed=not arguments.check), root, file)
@@ -69,7 +75,7 @@ def _start(arguments: argparse.Namespace) -> None:
     takes = "" if started.seconds is None else f" (about {show_duration(started.seconds)})"
     log.info("The fingerprint is in %s.", files[1].relative_to(root))
     log.info("The plan is in %s. Run it%s:", file, takes)
-    log.info("  snakemake --configfile %s -- %s", file, name)
+    log.info("  snakemake --configfile %s -- %s", shlex.quote(str(file)), name)
 
 
 if __name__ == "__main__":

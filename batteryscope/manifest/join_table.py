@@ -31,6 +31,8 @@ KEYS: dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]] = {
         .str.replace(r"\.[A-Za-z][A-Za-z0-9]*$", "", regex=True)
     ),
     "specimen": lambda m: m["specimen_id"],
+    "folder": lambda m: m["path"].str.rpartition("/")[0],
+    "last folder": lambda m: m["path"].str.rpartition("/")[0].str.rpartition("/")[2],
 }
 
 
@@ -124,8 +126,13 @@ def read_cells(
 
 
 def remove_unit(cell: object, unit: str | None) -> object:
-    """Return a cell without the unit that may stand behind its number."""
-    return cell.strip().removesuffix(unit).strip() if unit and isinstance(cell, str) else cell
+    """Return a cell without the unit that may stand behind its number.
+
+    A unit that looks like a part of a number (``1``, ``.``) is none: 0.41 stays 0.41.
+    """
+    if not unit or not isinstance(cell, str) or unit[0].isdigit() or unit[0] in ".,+-'":
+        return cell
+    return cell.strip().removesuffix(unit).strip()
 
 
 def name_scans(rejects: list[Reject], manifest: pd.DataFrame) -> list[Reject]:
@@ -257,8 +264,8 @@ def _match_samples(
     if n == 0:
         paths = manifest["path"].iloc[0]
         raise InputError(
-            f"{place} (such as '{sorted(names)[0]}') names no file, scan or specimen of the data "
-            f"set (such as '{paths}'); write them alike."
+            f"{place} (such as '{sorted(names)[0]}') names no file, scan or specimen, nor the "
+            f"folder of one, in the data set (such as '{paths}'); write them alike."
         )
     if kind == "file":
         counts = manifest.groupby(own.to_numpy())["path"].nunique()
@@ -266,5 +273,12 @@ def _match_samples(
             raise InputError(
                 f"{place}: {counts[several[0]]} files are called '{several[0]}'; write the path "
                 "within the data set."
+            )
+    if kind == "last folder":
+        folders = KEYS["folder"](manifest).groupby(own.to_numpy()).nunique()
+        if several := [name for name in folders.index[folders > 1] if name in names]:
+            raise InputError(
+                f"{place}: {folders[several[0]]} folders are called '{several[0]}'; write their "
+                "path within the data set."
             )
     return kind, own

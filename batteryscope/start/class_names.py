@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from batteryscope.readers.scan import natural_key
 
 # Words that folders of batteries use, most of them in this order.
-COMPOSITION = r"(?:ncm|nmc|nca)?(?P<composition>[0-9]{3})"
+# Three digits are a composition if the material is named, or if it is one that is sold.
+COMPOSITION = (
+    r"(?=(?:ncm|nmc|nca)[0-9]|(?:111|333|424|433|442|523|532|622|631|712|721|811|955)(?![0-9]))"
+    r"(?:ncm|nmc|nca)?(?P<composition>[0-9]{3})"
+)
 STATE = (
     r"(?P<state>pristine|fresh|new|formation|formed|aged|cycled|worn_out|[0-9]+[ _-]?cycles?|"
     r"cycle_aged|calendar_aged|thermal_cycled)"
 )
 ADDITIVE = r"(?P<additive>[A-Za-z]+)"
 NUMBERED = re.compile(r"^(?:[A-Za-z]+[ _-]?)?[0-9]+$")  # cell_07, e1, 12
+SESSION = (
+    r"(?P<session_id>(?:day|session|date|run|series)[ _-]?[0-9]+|"
+    r"(?:19|20)[0-9]{2}[._-]?[0-9]{2}[._-]?[0-9]{2})"
+)
 MOST_PARTS = 4
 
 
@@ -60,12 +68,36 @@ def understand_names(folders: Sequence[str], whole_paths: bool = False) -> Named
     names = sorted(set(folders) - {"", "."}, key=natural_key)
     if not names:
         return NamedClasses()
+    return _take_sessions(names, whole_paths) or _understand(names, whole_paths)
+
+
+def _take_sessions(names: Sequence[str], whole_paths: bool) -> NamedClasses | None:
+    """A folder of every day or session, above or below the classes: never a class itself."""
+    before = [re.search(f"^{SESSION}/(.+)$", name, re.IGNORECASE) for name in names]
+    after = [re.search(f"^(.+)/{SESSION}$", name, re.IGNORECASE) for name in names]
+    below = bool(names) and all(before)
+    if not below and (whole_paths or not all(after)):
+        return None
+    found = [match for match in (before if below else after) if match]
+    rest = [match[2 if below else 1] for match in found]
+    inner = _understand(sorted(set(rest), key=natural_key), whole_paths)
+    pattern = inner.pattern or ("^(?P<class>[^/]+)/" if whole_paths else "^(?P<class>.+)$")
+    start = rf"^{SESSION}/" if below else "^"
+    end = "" if below else rf"/{SESSION}$"
+    pattern = start + pattern.removeprefix("^").removesuffix("$" if end else "") + end
+    sessions = sorted({match["session_id"] for match in found}, key=natural_key)
+    parts = dict(inner.parts) | {"session_id": sessions}
+    return NamedClasses(inner.columns, pattern, parts, inner.specimens)
+
+
+def _understand(names: Sequence[str], whole_paths: bool) -> NamedClasses:
     end = "/" if whole_paths else "$"
     single = rf"(?P<specimen_id>p(?P<porosity>[0-9]+)_e[0-9]+){'' if whole_paths else '$'}"
     tries: list[tuple[tuple[str, ...], str]] = [(("porosity",), rf"^{single}")]
     parts: list[tuple[tuple[str, ...], str]] = [
         (("composition", "state", "additive"), f"{COMPOSITION}[_ -]{STATE}(?:[_ -]{ADDITIVE})?"),
         (("composition", "state"), f"{COMPOSITION}[_ /-]{STATE}"),
+        (("state", "composition"), f"{STATE}[_ /-]{COMPOSITION}"),
         (("state",), STATE),
         (("composition",), COMPOSITION),
     ]
@@ -105,11 +137,14 @@ def _try(columns: Sequence[str], pattern: str, names: Sequence[str]) -> NamedCla
 
 
 def _narrow(pattern: str, parts: Mapping[str, Sequence[str]]) -> str:
-    """Name the states that were found instead of all that are known: shorter, and to be checked."""
+    """Name what was found instead of all that is known: shorter, and to be checked."""
     if "state" in parts:
         longest_first = sorted(parts["state"], key=lambda name: (-len(name), name))
         found = "|".join(re.escape(name).replace(r"\ ", " ") for name in longest_first)
         pattern = pattern.replace(STATE, f"(?P<state>{found})")
+    if "composition" in parts:
+        found = "|".join(parts["composition"])
+        pattern = pattern.replace(COMPOSITION, f"(?:ncm|nmc|nca)?(?P<composition>{found})")
     return pattern if "additive" in parts else pattern.replace(f"(?:[_ -]{ADDITIVE})?", "")
 
 

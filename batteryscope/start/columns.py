@@ -1,6 +1,8 @@
 """What the columns of a table hold: numbers or words, names, units, plausible ranges."""
 
+import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,21 @@ def find_range(numbers: np.ndarray, unit: str = "") -> tuple[float, float]:
     width = (high - low) / 2 or abs(high) / 2 or 1.0
     below = low - width if low < 0 or low - width > 0 else (low / 2 if low > 0 else 0.0)
     above = 100.0 if unit.endswith("%") and high <= 100 < high + width else high + width
-    return float(f"{below:.3g}"), float(f"{above:.3g}")
+    step = 10.0 ** (math.floor(math.log10(above - below)) - 2)  # three digits of the width
+    rounded = math.floor(round(below / step, 6)) * step
+    if below > 0 >= rounded:  # what is above 0 stays so
+        rounded = min(float(f"{below:.3g}"), low)
+    above = math.ceil(round(above / step, 6)) * step
+    return float(f"{rounded:.12g}"), float(f"{above:.12g}")
+
+
+def number_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is free: ``gap_2`` where there is a gap already."""
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
 
 
 def spans_decades(numbers: np.ndarray) -> bool:

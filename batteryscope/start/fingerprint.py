@@ -62,6 +62,10 @@ def _show_counts(
     )
 
 
+def _show_reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} ({n})" for reason, n in counts.items()) or "none"
+
+
 def _show_classes(counts: Mapping[str, int]) -> str:
     named = [f"{name} ({n})" for name, n in counts.items()]
     more = f" and {len(named) - MOST_CLASSES} more" if len(named) > MOST_CLASSES else ""
@@ -139,6 +143,7 @@ def _show_coating(found: Mapping[str, Any]) -> str:
 _TOPICS: list[tuple[str, str, Callable[[Any], str]]] = [
     ("files", "files", str),
     ("usable", "usable", str),
+    ("not used", "rejected", _show_reasons),
     ("formats", "formats", lambda v: _show_counts(v) if len(v) > 1 else next(iter(v), "")),
     ("size", "sizes_px", lambda v: _show_counts(v, " px")),
     ("bit depth", "bit_depths", lambda v: _show_counts(v, " bit")),

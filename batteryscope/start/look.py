@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import ConfigError
 from batteryscope.samples.ct import CT
 from batteryscope.samples.kind import Samples
@@ -17,6 +18,7 @@ def look_at(
     tables: Sequence[Path] = (),
     targets: Sequence[str] = (),
     domain: str = "",
+    written: TableFormat | None = None,
 ) -> tuple[Seen, Samples]:
     """Return what was found, and what is looked at.
 
@@ -28,6 +30,8 @@ def look_at(
         Columns to predict, of tables or of a table beside the files.
     domain
         Column of the tables that names the material.
+    written
+        How tables are written, where that cannot be told from them.
 
     Raises
     ------
@@ -41,12 +45,12 @@ def look_at(
     if images is not None:
         from batteryscope.start.look_pictures import look_at_pictures, tell_samples
 
-        seen = look_at_pictures(images, targets)
+        seen = look_at_pictures(images, targets, written)
         return seen, tell_samples(seen)
     if scans is not None:
         from batteryscope.start.look_scans import look_at_scans
 
-        return look_at_scans(scans, targets), CT
+        return look_at_scans(scans, targets, written), CT
     from batteryscope.start.look_rows import look_at_rows
 
-    return look_at_rows(tables, targets, domain), ROWS
+    return look_at_rows(tables, targets, domain, written), ROWS

@@ -13,15 +13,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.audit.sessions import relate_sessions
+from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.frames import get_thumbnails
 from batteryscope.manifest.inspect import ImageRecord
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.reading import PICTURES, Answers, inspect_pictures
+from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.readers.scan import FolderScan, scan_images
+from batteryscope.samples.choose import samples_in
 from batteryscope.samples.coating import COATING
 from batteryscope.samples.kind import Samples
 from batteryscope.samples.sem import SEM
@@ -30,10 +34,11 @@ from batteryscope.start.class_names import NamedClasses, understand_names
 from batteryscope.start.find_tables import find_beside
 from batteryscope.start.look_coating import measure_coatings, shows_coatings
 from batteryscope.start.particle_size import measure_particles, summarise_sizes
-from batteryscope.start.seen import Seen, name_path, say_command
+from batteryscope.start.seen import Problem, Seen, name_path, say_command
 
 BLOCK_PX = 30  # as preprocess.block_px
 DAMAGED = ("unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size")
+MOST_LOST = 0.05  # of the files that cannot be used, without a warning
 MIN_SHARE = 0.95  # of the field of view, as split.near_duplicate_share
 _STAGE_KEY = re.compile(
     r"(?:^|[^a-z])stage(?:[ _]?at)?[ _]?([xy])$|^\[?stage\]?[ ._/]*stage([xy])$", re.I
@@ -57,7 +62,9 @@ class _Looks:
         return answers, labels
 
 
-def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
+def look_at_pictures(
+    folder: Path, targets: Sequence[str] = (), written: TableFormat | None = None
+) -> Seen:
     """Read every picture of a folder once.
 
     Parameters
@@ -66,6 +73,8 @@ def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
         Of the data set.
     targets
         Columns of a table beside the pictures that shall be predicted; without any, classes are.
+    written
+        How tables are written, where that cannot be told from them.
 
     Raises
     ------
@@ -75,7 +84,7 @@ def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
     files = scan_images(folder)
     folders = {PurePosixPath(path).parent.as_posix() for path in files.images}
     names = understand_names(sorted(folders))
-    beside = find_beside(folder, files, targets, names)
+    beside = find_beside(folder, files, targets, names, written=written)
     dataset = {"path": name_path(folder)} | _say_labels(names) | beside.settings
     loose = [path for path in files.images if "/" not in path]
     if loose and not beside.settings and names.pattern is None and len(folders) == 1:
@@ -85,19 +94,27 @@ def look_at_pictures(folder: Path, targets: Sequence[str] = ()) -> Seen:
             "columns file and class (labels.csv) beside them."
         )
     looks = _Looks()
-    settings = DatasetSettings.model_validate({"name": "seen"} | dataset)
+    settings = validate_settings(DatasetSettings, {"name": "seen"} | dataset, str(folder))
     reading = replace(PICTURES, inspect=looks.inspect)
     manifest, rejects, frames = build_manifest(files, settings, folder, reading=reading)
     pairs = find_overlaps(get_thumbnails(frames), frames["sample_id"].tolist())
-    facts = _list_facts(files, manifest, rejects, frames, pairs, looks, names)
+    by_path = {record.path: record for record in looks.records}
+    records = [by_path[path] for path in manifest["path"]]
+    keys = ("particle_px", "local_sd", "data_bar_px")
+    measured = pd.DataFrame({key: [r.measured[key] for r in records] for key in keys}, dtype=float)
+    measured.insert(0, "sample_id", manifest["sample_id"].to_numpy())
+    facts = _list_facts(files, manifest, rejects, frames, pairs, records, names)
+    facts |= summarise_measured(measured)
+    problems = [*beside.problems, *warn_of_rejects(files, manifest, rejects)]
     if "targets" in dataset:
         facts["coating"] = measure_coatings(folder, manifest)
-    given = say_command("--images", [folder], targets)
+    given = say_command("--images", [folder], targets, written=written)
     return Seen(
         folder, given, dataset, names, manifest, rejects, frames, pairs,
         facts | beside.facts,
-        beside.problems,
+        problems,
         looks.cpu_seconds / max(1, len(files.images)),
+        measured,
     )  # fmt: skip
 
 
@@ -132,16 +149,11 @@ def _list_facts(
     rejects: pd.DataFrame,
     frames: pd.DataFrame,
     pairs: pd.DataFrame,
-    looks: _Looks,
+    records: Sequence[ImageRecord],
     names: NamedClasses,
 ) -> dict[str, Any]:
-    by_path = {record.path: record for record in looks.records}
-    records = [by_path[path] for path in manifest["path"]]
-    middle, low, high = summarise_sizes([r.measured["particle_px"] for r in records])
     sizes_um = np.asarray(manifest["pixel_size_um"], dtype=float)
-    bars = Counter(int(record.measured["data_bar_px"]) for record in records)
     twins = select_near_duplicates(pairs, MIN_SHARE)
-    local = np.asarray([record.measured["local_sd"] for record in records])
     return {
         "files": len(files.images),
         "usable": len(manifest),
@@ -156,22 +168,61 @@ def _list_facts(
         "classes": dict(sorted(Counter(manifest["class"]).items())),
         "specimens": int(manifest["specimen_id"].nunique()),
         "sessions": describe_sessions(manifest),
-        "data_bars_px": {str(height): n for height, n in bars.most_common()},
         "grey_levels": {
             "mean": show_spread(frames["mean"]),
             "sd": show_spread(frames["sd"]),
             "mean_by_class": _by_class(manifest, frames),
         },
-        "local_sd": {"lowest_tenth": round(float(np.quantile(local, 0.1)), 1)},
-        "particle_px": None if np.isnan(middle) else {
-            "median": round(middle, 1), "quartiles": [round(low, 1), round(high, 1)],
-        },
+        "rejected": count_rejects(files, rejects),
         "damaged": list_rejects(rejects, DAMAGED),
         "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
         "near_duplicates": len(twins),
         "overlaps": len(pairs),
-        "places_twice": _count_places(looks.records),
+        "places_twice": _count_places(records),
     }  # fmt: skip
+
+
+def summarise_measured(measured: pd.DataFrame) -> dict[str, Any]:
+    """Return size of particles, data bars and contrast, for the fingerprint and for a plan.
+
+    Parameters
+    ----------
+    measured
+        A row for each picture; see :attr:`Seen.measured`.
+    """
+    middle, low, high = summarise_sizes(measured["particle_px"].tolist())
+    bars = Counter(measured["data_bar_px"].astype(int).tolist())
+    return {
+        "data_bars_px": {str(height): n for height, n in bars.most_common()},
+        "local_sd": {"lowest_tenth": round(float(measured["local_sd"].quantile(0.1)), 1)},
+        "particle_px": None if np.isnan(middle) else {
+            "median": round(middle, 1), "quartiles": [round(low, 1), round(high, 1)],
+        },
+    }  # fmt: skip
+
+
+def count_rejects(files: FolderScan, rejects: pd.DataFrame) -> dict[str, int]:
+    """Count by reason the files that are not used, and rows of tables."""
+    kept = rejects[~rejects["reason"].isin(NOTED_REASONS)]
+    own = kept["path"].isin(files.images)
+    counts = Counter(kept.loc[own, "reason"])
+    rows = Counter(f"{reason} in a table" for reason in kept.loc[~own, "reason"])
+    return dict((counts + rows).most_common())
+
+
+def warn_of_rejects(
+    files: FolderScan, manifest: pd.DataFrame, rejects: pd.DataFrame
+) -> list[Problem]:
+    """Say it if many files are not used, and why the first of them is not."""
+    column = samples_in(manifest.columns).file_column
+    lost = len(files.images) - manifest[column].nunique()
+    if lost <= MOST_LOST * len(files.images):
+        return []
+    reasons = ", ".join(f"{r} ({n})" for r, n in count_rejects(files, rejects).items())
+    own = rejects[rejects["path"].isin(files.images) & ~rejects["reason"].isin(NOTED_REASONS)]
+    first = "".join(f"; the first one, {r.path}: {r.detail}" for r in own.head(1).itertuples())
+    text = f"{lost} of {len(files.images)} files are not used: {reasons}{first}"
+    return [Problem(text if text.endswith(".") else f"{text}.")]
 
 
 def describe_sessions(manifest: pd.DataFrame) -> dict[str, Any]:

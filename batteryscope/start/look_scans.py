@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.table_format import TableFormat
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.ingest_scans import SCANS
 from batteryscope.readers.picture import PictureError
@@ -19,16 +21,22 @@ from batteryscope.start.find_tables import find_beside
 from batteryscope.start.look_pictures import (
     DAMAGED,
     count_numbers,
+    count_rejects,
     count_texts,
     list_rejects,
     show_spread,
+    warn_of_rejects,
 )
 from batteryscope.start.seen import Problem, Seen, name_path, say_command
 
+FEWEST_SLICES = 10  # of the shortest scan
+MUCH_LONGER = 2
 MOST_SLICES = 40  # of a scan: neighbours are nearly the same picture
 
 
-def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
+def look_at_scans(
+    folder: Path, targets: Sequence[str] = (), written: TableFormat | None = None
+) -> Seen:
     """Read some slices of every scan.
 
     Parameters
@@ -37,6 +45,8 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
         Of the data set.
     targets
         Columns of a table beside the scans that shall be predicted.
+    written
+        How tables are written, where that cannot be told from them.
 
     Raises
     ------
@@ -46,10 +56,19 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
     files = find_volumes(folder)
     names = understand_names(list(files.images), whole_paths=True)
     counts = _count_slices(folder, files.images)
-    step = max(1, -(-max(counts.values(), default=1) // MOST_SLICES))
-    beside = find_beside(folder, files, targets, names)
+    longest, shortest = (pick(counts.values(), default=1) for pick in (max, min))
+    # A long scan is thinned out, but so little that a short one keeps some slices.
+    step = max(1, min(-(-longest // MOST_SLICES), shortest // FEWEST_SLICES))
+    beside = find_beside(folder, files, targets, names, True, written)
     dataset: dict[str, Any] = {"path": name_path(folder), "volumes": {"first": 0, "step": step}}
     problems = list(beside.problems)
+    if longest > MUCH_LONGER * shortest:
+        problems.append(
+            Problem(
+                f"Scans have {shortest} to {longest} slices, of which every {step}. is taken: long "
+                "ones count more. Choose a part that all have (dataset.volumes: first, last)."
+            )
+        )
     if names.pattern is not None:
         dataset["labels"] = {"pattern": names.pattern, "columns": list(names.columns)}
     elif not beside.settings:
@@ -61,9 +80,12 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
                 prevents=True,
             )
         )
-    settings = DatasetSettings.model_validate({"name": "seen"} | dataset | beside.settings)
+    settings = validate_settings(
+        DatasetSettings, {"name": "seen"} | dataset | beside.settings, str(folder)
+    )
     before = time.process_time()
     manifest, rejects, frames = build_manifest(files, settings, folder, reading=SCANS)
+    problems += warn_of_rejects(files, manifest, rejects)
     seconds = (time.process_time() - before) / max(1, len(manifest))
     per_scan = np.array(list(counts.values()) or [0])
     sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
@@ -81,10 +103,11 @@ def look_at_scans(folder: Path, targets: Sequence[str] = ()) -> Seen:
         "classes": dict(sorted(Counter(manifest["class"]).items())),
         "specimens": int(manifest["specimen_id"].nunique()),
         "grey_levels": {"mean": show_spread(frames["mean"]), "sd": show_spread(frames["sd"])},
+        "rejected": count_rejects(files, rejects),
         "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
         "damaged": list_rejects(rejects, DAMAGED),
     }  # fmt: skip
-    given = say_command("--scans", [folder], targets)
+    given = say_command("--scans", [folder], targets, written=written)
     return Seen(
         folder, given, dataset | beside.settings, names, manifest, rejects, frames,
         pair_neighbours(manifest), facts | beside.facts, problems, seconds,

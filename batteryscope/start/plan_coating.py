@@ -9,7 +9,7 @@ from batteryscope.start.choices import Choice, Choices, add_reasons
 from batteryscope.start.machine import Machine, time_network
 from batteryscope.start.plan_pictures import plan_dataset
 from batteryscope.start.plan_split import plan_split
-from batteryscope.start.planned import Planned, expect_seconds, keep_usable
+from batteryscope.start.planned import Planned, expect_seconds, keep_usable, pairs_of
 from batteryscope.start.seen import Problem, Seen
 
 FRACTION = 0.2  # of the rest validates, as in params.yaml
@@ -30,8 +30,14 @@ REASONS = {
 def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
     """Plan a study of cross-sections; parameters and errors as of top views."""
     found = seen.facts["coating"]
+    if not found["with_foil"]:
+        raise InputError(
+            f"{seen.place}: none of the {found['pictures']} pictures that were looked at shows a "
+            "foil (the brightest band, all across) with a coating beside it; capacities are "
+            "predicted from cross-sections that show both."
+        )
     kept = keep_usable(seen, predicts_numbers=True)
-    split = plan_split(kept.manifest, seen.pairs, FRACTION)
+    split = plan_split(kept.manifest, pairs_of(seen, kept), FRACTION, stratify=False)
     preprocess = _plan_crop(found, recommended["preprocess"], machine)
     model = dict(recommended["model"]) | {"outputs": _name_outputs(seen)}
     train = dict(recommended["train"])

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from batteryscope.audit.sessions import relate_sessions
+from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.counted import count_of
 from batteryscope.start.choices import Choice, Choices, add_reasons
+from batteryscope.start.look_pictures import count_numbers, summarise_measured
 from batteryscope.start.machine import LARGER, Machine, can_have_weights, time_network
 from batteryscope.start.plan_split import SplitPlan, plan_split
-from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable
+from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable, pairs_of
 from batteryscope.start.seen import Problem, Seen
 
 PARTICLES_ACROSS = 16  # side by side: 300 px on the public set, whose particles measure 18 px
@@ -57,11 +59,13 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     InputError
         Nothing can be divided, or told apart.
     """
-    data = DatasetSettings.model_validate({"name": "seen"} | dict(seen.dataset))
+    data = validate_settings(
+        DatasetSettings, {"name": "seen"} | dict(seen.dataset), str(seen.place)
+    )
     of_classes = not data.target_names
     kept = keep_usable(seen, predicts_numbers=not of_classes)
     fraction = float(recommended["split"]["validation_fraction"])
-    split = plan_split(kept.manifest, _pairs_of(seen, kept), fraction)
+    split = plan_split(kept.manifest, pairs_of(seen, kept), fraction, stratify=of_classes)
     preprocess, warnings = _plan_tiles(seen, kept, machine, recommended["preprocess"])
     model = _plan_model(seen, machine, recommended["model"], of_classes)
     is_larger = model["backbone"].value == LARGER
@@ -116,11 +120,6 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     return Planned(study, _title(seen, of_classes), remarks, seconds, also)
 
 
-def _pairs_of(seen: Seen, kept: Kept) -> Any:
-    names = set(kept.manifest["sample_id"])
-    return seen.pairs[seen.pairs["sample_a"].isin(names) & seen.pairs["sample_b"].isin(names)]
-
-
 def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     """Return where the data lie, their labels and which are used."""
     found = dict(seen.dataset)
@@ -129,7 +128,8 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if labels:
         parts = "; ".join(f"{c}: {', '.join(v[:8])}" for c, v in seen.names.parts.items())
         reasons = {
-            "pattern": f"please check what it finds in the names of folders: {parts}",
+            "pattern": "please check what it finds in the names of folders"
+            + (f": {parts}" if parts else ""),
             "columns": "together they are the class",
         }
         chosen["labels"] = add_reasons(labels, reasons)
@@ -144,22 +144,30 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     return {**chosen, **add_reasons(found, {})}
 
 
+def _measure_kept(seen: Seen, kept: Kept) -> dict[str, Any]:
+    """Return the facts about sizes and contrast, of the pictures alone that are used."""
+    assert seen.measured is not None
+    used = seen.measured[seen.measured["sample_id"].isin(kept.manifest["sample_id"])]
+    sizes_um = np.asarray(kept.manifest["pixel_size_um"], dtype=float)
+    return summarise_measured(used) | {"pixel_sizes_um": count_numbers(sizes_um)}
+
+
 def _plan_tiles(
     seen: Seen, kept: Kept, machine: Machine, recommended: Mapping[str, Any]
 ) -> tuple[dict[str, Choice], list[str]]:
-    facts, warnings = seen.facts, []
+    facts, warnings = _measure_kept(seen, kept), []
     heights = np.asarray(kept.manifest["height_px"] - kept.manifest["sample_id"].map(
         seen.frames.set_index("sample_id")["data_bar_px"]  # type: ignore[union-attr]
     ))  # fmt: skip
     edge = int(np.quantile(np.minimum(heights, kept.manifest["width_px"]), 0.05))
     particle = facts["particle_px"]
-    largest = max(SMALLEST_CROP_PX, int(edge * LARGEST_SHARE))
+    largest = min(edge, max(SMALLEST_CROP_PX, int(edge * LARGEST_SHARE)))
     if particle is None:
         crop = min(int(recommended["crop_px"]), largest)
         why = "the size of the particles could not be measured; make it hold ten or more"
     else:
         size = float(particle["median"])
-        crop = _round(min(max(PARTICLES_ACROSS * size, SMALLEST_CROP_PX), largest))
+        crop = min(_round(min(max(PARTICLES_ACROSS * size, SMALLEST_CROP_PX), largest)), edge)
         held = PACKED * (crop / size) ** 2
         why = (
             f"{_in_um(crop, facts)}particles measure about {size:.0f} px"
@@ -170,6 +178,11 @@ def _plan_tiles(
                 f"Particles of {size:.0f} px are large for pictures of {edge} px: a crop holds "
                 f"only about {held:.0f}. Take pictures at a lower magnification if you can."
             )
+    if (n_sizes := sum(1 for text in facts["pixel_sizes_um"] if text)) > 1:
+        warnings.append(
+            f"The pictures that are used have {n_sizes} pixel sizes, so crops of {crop} px show "
+            "fields of different size; choose one with dataset.where (pixel_size_um)."
+        )
     input_px = _plan_input(crop, particle, machine, int(recommended["input_px"]))
     per_image = int(np.clip(round(12_000 / len(kept.manifest) / 10) * 10, 10, 60))
     bars = {int(h): n for h, n in facts["data_bars_px"].items()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
@@ -10,7 +11,7 @@ from batteryscope.start.choices import Choices, add_reasons
 from batteryscope.start.machine import Machine, time_network
 from batteryscope.start.plan_pictures import plan_dataset
 from batteryscope.start.plan_split import FEWEST_GROUPS, plan_split
-from batteryscope.start.planned import Planned, expect_seconds, keep_usable
+from batteryscope.start.planned import Planned, expect_seconds, keep_usable, pairs_of
 from batteryscope.start.seen import Problem, Seen
 
 CHANNELS = 3  # slices z - 1, z, z + 1
@@ -33,11 +34,13 @@ REASONS = {
 def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
     """Plan a study of scans; parameters and errors as of top views."""
     of_numbers = bool(
-        DatasetSettings.model_validate({"name": "seen"} | dict(seen.dataset)).target_names
+        validate_settings(
+            DatasetSettings, {"name": "seen"} | dict(seen.dataset), str(seen.place)
+        ).target_names
     )
     kept = keep_usable(seen, predicts_numbers=of_numbers)
     fraction = float(recommended["split"]["validation_fraction"])
-    split = plan_split(kept.manifest, seen.pairs, fraction)
+    split = plan_split(kept.manifest, pairs_of(seen, kept), fraction, stratify=not of_numbers)
     remarks = [*kept.problems, *(Problem(text) for text in split.warnings)]
     if split.settings["group"] not in ("specimen", "session"):
         cells = kept.manifest.groupby("class")["specimen_id"].nunique()

@@ -91,7 +91,7 @@ def plan_split(
                 [*warnings, *_warn(manifest, samples.noun, group, treatment)],
                 int(roles.min()),
             )
-            if len(warnings) == len(audit["warnings"]):
+            if not stratify or len(warnings) == len(audit["warnings"]):
                 return plan
             half_good = half_good or plan
     if half_good is not None:
@@ -124,9 +124,8 @@ def _list_proposals(
             if n < FEWEST_GROUPS:
                 joined = ", near-duplicates counted as one" if treatment == "group" else ""
                 words = count_of(n, group if column else single)
-                tried.append(
-                    f"the class '{name}' has {words}{joined}, and {FEWEST_GROUPS} are needed"
-                )
+                whose = f"the class '{name}' has" if stratify else "there are"
+                tried.append(f"{whose} {words}{joined}, and {FEWEST_GROUPS} are needed")
                 continue
             yield group, treatment, n, name
 
@@ -161,7 +160,11 @@ def _explain(
     tried: Sequence[str],
 ) -> dict[str, str]:
     group = str(asked["group"])
-    few = f"; the class with the fewest groups, '{name}', has {n_groups}"
+    few = (
+        f"; the class with the fewest groups, '{name}', has {n_groups}"
+        if asked.get("stratify", True)
+        else f"; there are {n_groups}"
+    )
     whole = group in COLUMN_OF_GROUP
     by = (
         f"whole {group}s train or test, so the result holds for a new {group}"

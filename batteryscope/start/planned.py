@@ -115,6 +115,12 @@ def keep_usable(seen: Seen, predicts_numbers: bool) -> Kept:
     return Kept(manifest.reset_index(drop=True), where, "; ".join(reasons), problems)
 
 
+def pairs_of(seen: Seen, kept: Kept) -> pd.DataFrame:
+    """Return the pairs of samples that show the same place, both of which are used."""
+    names = set(kept.manifest["sample_id"])
+    return seen.pairs[seen.pairs["sample_a"].isin(names) & seen.pairs["sample_b"].isin(names)]
+
+
 def expect_seconds(
     cost: TileCost | None,
     machine: Machine,

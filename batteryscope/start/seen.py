@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.config.table_format import TableFormat
 from batteryscope.start.class_names import NamedClasses
 
 
@@ -43,6 +44,8 @@ class Seen:
         In the order in which they were found.
     read_seconds
         CPU time of reading one sample.
+    measured
+        Of pictures: ``sample_id``, ``particle_px``, ``local_sd``, ``data_bar_px``.
     """
 
     place: Path
@@ -56,14 +59,21 @@ class Seen:
     facts: Mapping[str, Any]
     problems: Sequence[Problem] = field(default_factory=list)
     read_seconds: float = 0.0
+    measured: pd.DataFrame | None = None
 
 
 def say_command(
-    option: str, places: Sequence[Path], targets: Sequence[str], domain: str = ""
+    option: str,
+    places: Sequence[Path],
+    targets: Sequence[str],
+    domain: str = "",
+    written: TableFormat | None = None,
 ) -> str:
     """Return the words of the command line that name what was looked at."""
     words = [option, *map(str, places), *(["--targets", *targets] if targets else [])]
-    return shlex.join([*words, *(["--domain", domain] if domain else [])])
+    stated = {} if written is None else written.model_dump(exclude_defaults=True)
+    formats = [word for name, value in stated.items() for word in (f"--{name}", str(value))]
+    return shlex.join([*words, *(["--domain", domain] if domain else []), *formats])
 
 
 def name_path(path: Path) -> str:

@@ -5,6 +5,9 @@ import importlib
 import json
 import os
 import re
+import shlex
+import unicodedata
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from batteryscope.start.choices import Choice, Choices, comment, strip_reasons, 
 from batteryscope.start.fingerprint import list_rows, write_table
 from batteryscope.start.machine import Machine, show_duration
 from batteryscope.start.planned import Planned
-from batteryscope.start.seen import Problem, Seen
+from batteryscope.start.seen import Problem, Seen, name_path
 
 MOST_ROWS = 12  # of the fingerprint, at the head of the file
 SCHEMA = Path("docs/params.schema.json")
@@ -104,7 +107,12 @@ def name_study(wanted: str, place: Path, root: Path) -> str:
         return wanted
     own = place.resolve()
     stem = own.name if own.is_dir() else own.stem
-    name = re.sub(r"[^a-z0-9]+", "_", stem.casefold()).strip("_") or "my_study"
+    split = unicodedata.normalize("NFKD", stem.casefold())
+    plain = "".join(letter for letter in split if not unicodedata.combining(letter))
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "my_study"
+    if any(letter.isalnum() and not letter.isascii() for letter in plain):
+        # Other alphabets are lost, and two folders must not become one study.
+        name += f"_{zlib.crc32(unicodedata.normalize('NFC', stem).encode()) & 0xFFFF:04x}"
     return f"my_{name}" if name in taken else name
 
 
@@ -132,7 +140,8 @@ def _try(overlay: Choices, name: str, root: Path) -> Problem | None:
         plans = {n: layouts[n].plan for n in project.image_studies}
         check_project(project, plans)  # type: ignore[arg-type]
     except BatteryscopeError as error:
-        return Problem(f"The plan cannot be run as it is: {error}", prevents=True)
+        words = str(error).removeprefix(f"{root / 'params.yaml'}: ").removeprefix("params.yaml: ")
+        return Problem(f"The plan cannot be run as it is: {words}", prevents=True)
     return None
 
 
@@ -150,7 +159,7 @@ def _write_head(
     text = [
         f"Study {name}, planned by: python workflow_scripts/start_study.py {seen.given}",
         "Every choice says why. Edit what you know better, then run it:",
-        f"  snakemake --configfile {file.name} -- {name}",
+        f"  snakemake --configfile {shlex.quote(name_path(file))} -- {name}",
         expected,
         "",
         "Found:",
