@@ -344,7 +344,9 @@ def fair_cores(wildcards):
     """All cores in a run of one study; a share of them beside others, whose jobs fill the machine better."""
     if not workflow.local_exec:
         return ALL_CORES
-    named = {name for word in ASKED.targets for name in STUDIES if name in word.split("/")}
+    named = {
+        name for word in ASKED.targets for name in STUDIES if name in word.split("/")
+    }
     wanted = named or STUDIES
     return max(1, (workflow.cores or ALL_CORES) // max(1, len(wanted)))
 

@@ -17,10 +17,10 @@ rule generate_dataset:
         WORK.log("generate_dataset_{source}"),
     benchmark:
         WORK.benchmark("generate_dataset_{source}")
-    conda:
-        "../environment.yml"
     # Everything waits for pictures; those of an external set are few and come last.
     priority: lambda w: 60 if w.source == "data" else 0
+    conda:
+        "../environment.yml"
     threads: lambda w: fair_cores(w) if w.source == "data" else 1
     resources:
         mem_mb=2000,
