@@ -78,15 +78,21 @@ def pass_on_interrupts():
     what starts in that moment gets it later.
     """
 
+    told, tell = os.pipe()
+
     def end_programs():
+        os.read(told, 1)
         for times in range(10):
             time.sleep(GRACE_S * (1 + times))
             for job in list(workflow.scheduler.running):
                 shell.terminate(job.jobid)
 
     def interrupt(number, frame):
-        threading.Thread(target=end_programs, daemon=True).start()
+        # No lock may be asked for here: what is interrupted may hold it, as when a thread begins.
+        os.write(tell, b"!")
         signal.default_int_handler(number, frame)
+
+    threading.Thread(target=end_programs, daemon=True).start()
 
     with suppress(ValueError):  # only a main thread hears of signals
         signal.signal(signal.SIGINT, interrupt)

@@ -73,12 +73,8 @@ def predict(arguments: argparse.Namespace) -> None:
     if len(rejected):
         log.warning("%d rejected (the first: %s).", len(rejected), firsts[0])
     if len(unlike):
-        log.warning(
-            "%d not answered, since they are unlike the training rows (the first: %s); "
-            "--answer-anyway answers them all the same.",
-            len(unlike),
-            firsts[-1],
-        )
+        told = "%d not answered, since they are unlike the training rows (the first: %s); "
+        log.warning(told + "--answer-anyway answers them all the same.", len(unlike), firsts[-1])
     if noted := int((answer["note"] != "").sum()):
         unusual = "outside the training ranges or impossible"
         if arguments.answer_anyway:
