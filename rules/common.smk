@@ -402,3 +402,13 @@ def label_simulation_options(wildcards, input):
     physics = PROJECT.studies[wildcards.study].physics
     cell = settings_file(wildcards.study, "physics", physics)
     return ["--simulated", input.simulated, "--physics", cell]
+
+
+def label_figure(wildcards):
+    """What a list of figures says of one; maps of single tiles have no caption of their own."""
+    captions = layout_of(wildcards).report / "figures" / "captions.json"
+    told = (
+        json.loads(captions.read_text(encoding="utf-8")) if captions.is_file() else {}
+    )
+    name = wildcards.figure.replace("_", " ")
+    return {"figure": name, "caption": told.get(wildcards.figure, "")}

@@ -1,16 +1,6 @@
 # One folder that a person can read: figures, tables, report.html. `snakemake --report figures.zip` gathers the figures.
 
 
-def label_figure(wildcards):
-    """What a list of figures says of one; maps of single tiles have no caption of their own."""
-    captions = layout_of(wildcards).report / "figures" / "captions.json"
-    told = (
-        json.loads(captions.read_text(encoding="utf-8")) if captions.is_file() else {}
-    )
-    name = wildcards.figure.replace("_", " ")
-    return {"figure": name, "caption": told.get(wildcards.figure, "")}
-
-
 rule report_study:
     input:
         manifest=WORK.data.manifest,
