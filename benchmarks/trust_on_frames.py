@@ -84,7 +84,13 @@ def train(folder: Path) -> Path:
     """Plan a study of the known frames and run it as it is; return its bundle."""
     plan = folder / f"{KNOWN}.yaml"
     if not plan.is_file():
-        start = ["workflow_scripts/start_study.py", "--images", folder / KNOWN, "--out", plan]
+        start: list[str | Path] = [
+            "workflow_scripts/start_study.py",
+            "--images",
+            folder / KNOWN,
+            "--out",
+            plan,
+        ]
         call([sys.executable, *start])
     call(["snakemake", "--configfile", plan, "--", KNOWN])
     return Path("models") / KNOWN
@@ -130,8 +136,16 @@ def predict(bundle: Path, folder: Path, name: str) -> pd.DataFrame:
     tables = []
     for anyway in ([], ["--answer-anyway"]):
         out = folder / f"{name}{'_anyway' if anyway else ''}.csv"
-        asked = ["--bundle", bundle, "--images", folder / name, "--out", out, *anyway]
-        call([sys.executable, "workflow_scripts/predict_images.py", *asked], may_fail=True)
+        words: list[str | Path] = [
+            "--bundle",
+            bundle,
+            "--images",
+            folder / name,
+            "--out",
+            out,
+            *anyway,
+        ]
+        call([sys.executable, "workflow_scripts/predict_images.py", *words], may_fail=True)
         tables.append(pd.read_csv(out))
     asked = {"anyway": "class", "sure": "confidence", "set_anyway": "prediction_set"}
     return tables[0].assign(**{new: tables[1][old] for new, old in asked.items()})
