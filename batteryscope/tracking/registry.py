@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-EXPERIMENT = "published models"
+EXPERIMENT = "published_models"
 DIGEST_TAG = "bundle_digest"
 TESTED_FILE = "tested.csv"
 
