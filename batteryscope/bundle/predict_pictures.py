@@ -8,12 +8,13 @@ import torch
 
 from batteryscope.bundle.covariates import CovariateSource
 from batteryscope.bundle.open import find_applier, open_bundle
-from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.output import Judged, write_rows
+from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log, show_progress
 from batteryscope.errors import InputError
-from batteryscope.readers.scan import scan_images
+from batteryscope.readers.scan import FolderScan, scan_images
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,53 @@ class Asked:
     answer_anyway: bool = False
 
 
+def judge_folder(
+    bundle: PictureBundle[Any],
+    path: Path,
+    slices: str = "",
+    source: CovariateSource | None = None,
+) -> Judged:
+    """Judge all pictures below a folder.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    path
+        The folder.
+    slices
+        Of no use here: pictures have none.
+    source
+        Table of what stands beside the pictures, for models that are given any.
+
+    Raises
+    ------
+    InputError
+        The folder holds no picture.
+    """
+    del slices
+    return _judge_found(bundle, find_pictures(path), path, source)
+
+
+def find_pictures(path: Path) -> FolderScan:
+    """List the pictures below a folder as :func:`scan_images`; say what else lies there."""
+    found = scan_images(path)
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.misnamed, *found.unsupported, *found.special):
+        log.warning("%d files are no pictures, such as %s.", len(others), others[0])
+    return found
+
+
+def _judge_found(
+    bundle: PictureBundle[Any], found: FolderScan, path: Path, source: CovariateSource | None
+) -> Judged:
+    if source is not None:
+        bundle.given = source.read(found.images, bundle.record.covariates)
+    files = (found.images, found.misnamed, found.unsupported, found.special)
+    return Judged(bundle.columns, bundle.answer_folder(found, path), sum(map(len, files)))
+
+
 def predict_images(asked: Asked, record: Any) -> None:
     """Judge all pictures below a folder and write the rows as they come.
 
@@ -55,21 +103,14 @@ def predict_images(asked: Asked, record: Any) -> None:
     InputError
         The model cannot be read, or no picture can be judged.
     """
-    found = scan_images(asked.images)
-    for file, words in found.foreign:
-        log.info("%s: %s", file, words)
-    if others := (*found.misnamed, *found.unsupported, *found.special):
-        log.warning("%d files are no pictures, such as %s.", len(others), others[0])
+    found = find_pictures(asked.images)
     bundle = open_bundle(asked.bundle, asked.device, asked.batch_size, asked.collector)
     bundle.answer_anyway = asked.answer_anyway
     for line in describe_caution(record.data, bundle.familiarity is not None):
         log.warning("%s", line)
-    if asked.source is not None:
-        bundle.given = asked.source.read(found.images, record.covariates)
-    rows = bundle.answer_folder(found, asked.images)
-    n_files = len(found.images) + len(others)
-    progress = show_progress(rows, "predicting", total=n_files, unit="image")
-    summary = write_rows(asked.out, bundle.columns, progress)
+    judged = _judge_found(bundle, found, asked.images, asked.source)
+    progress = show_progress(judged.rows, "predicting", total=judged.n_files, unit="image")
+    summary = write_rows(asked.out, judged.columns, progress)
     for line in summary.describe():
         log.info("%s", line)
     if bundle.closing_note:

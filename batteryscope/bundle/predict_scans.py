@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batteryscope.bundle.covariates import CovariateSource, Looked
 from batteryscope.bundle.open import open_bundle, refuse_collector
-from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.output import Judged, write_rows
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.bundle.predict_pictures import Asked
 from batteryscope.bundle.unlike import ORIGIN_COLUMN, Unlike, describe_caution, name_origin
@@ -51,6 +51,40 @@ def predict_images(asked: Asked, record: Any) -> None:
     predict_folder(model, asked.images, asked.out, chosen, asked.source)
 
 
+def judge_folder(
+    bundle: PictureBundle[Any],
+    path: Path,
+    slices: str = "",
+    source: CovariateSource | None = None,
+) -> Judged:
+    """Judge one scan, or all scans below a folder, as pictures are judged.
+
+    ``slices`` are ``FIRST:LAST:STEP`` of every scan; empty: all.
+    """
+    return _judge_scans(bundle, path, read_slices(slices, "--slices"), source)
+
+
+def _judge_scans(
+    bundle: PictureBundle[Any],
+    path: Path,
+    chosen: VolumeSettings,
+    covariates: CovariateSource | None,
+) -> Judged:
+    found = find_volumes(path)
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.unsupported, *found.special):
+        n_others, first = len(others), others[0]
+        log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
+    files, root = found.images, path.parent if path.is_file() else path
+    if "." in files:  # slices lie in the folder itself, whose name is that of the scan
+        root, name = path.resolve().parent, path.resolve().name
+        files = tuple(name if file == "." else f"{name}/{file}" for file in files)
+    if covariates is not None:
+        bundle.given = covariates.read(files, bundle.record.covariates, of_scans=True)
+    return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
+
+
 def predict_folder(
     bundle: PictureBundle[Any],
     path: Path,
@@ -67,21 +101,9 @@ def predict_folder(
     InputError
         There is no scan, or no slice of any scan can be judged.
     """
-    found = find_volumes(path)
-    for file, words in found.foreign:
-        log.info("%s: %s", file, words)
-    if others := (*found.unsupported, *found.special):
-        n_others, first = len(others), others[0]
-        log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
-    files, root = found.images, path.parent if path.is_file() else path
-    if "." in files:  # slices lie in the folder itself, whose name is that of the scan
-        root, name = path.resolve().parent, path.resolve().name
-        files = tuple(name if file == "." else f"{name}/{file}" for file in files)
-    if covariates is not None:
-        bundle.given = covariates.read(files, bundle.record.covariates, of_scans=True)
-    rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
+    judged = _judge_scans(bundle, path, chosen, covariates)
     noun = samples_cut_by(bundle.record.preprocess).noun
-    summary = write_rows(out, list_columns(bundle), rows, noun)
+    summary = write_rows(out, judged.columns, show_progress(judged.rows, "predicting"), noun)
     for line in summary.describe():
         log.info("%s", line)
     if bundle.closing_note:
