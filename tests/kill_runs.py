@@ -46,7 +46,7 @@ _NOT_COMPARED = (
 _COMPARED = (".json", ".csv", ".parquet", ".npy", ".safetensors", ".png")
 LATEST_KILL = 0.8  # of the time of an undisturbed run; later ones are shorter by what is done
 _LOOK_EVERY_S = 0.05
-_ENDS_WITHIN_S = 30.0  # what a killed run has started
+_ENDS_WITHIN_S = 60.0  # what a killed run has started; an import must end first
 
 
 class KilledRuns:
