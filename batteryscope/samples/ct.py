@@ -38,6 +38,7 @@ CT = Slices(
         generate="batteryscope.demo.write_dataset",
         ingest="batteryscope.manifest.ingest_scans",
         split="batteryscope.splits.divide_scans",
+        train="batteryscope.evaluation.train_tiles",
         search="batteryscope.search.plan_search",
         predict="batteryscope.bundle.predict_scans",
     ),

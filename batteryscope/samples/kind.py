@@ -20,6 +20,9 @@ class SampleModules:
         :class:`~batteryscope.manifest.ingested.Ingested`.
     split
         Its ``divide(settings, manifest, frames, features)`` returns split and audit.
+    train
+        Its ``train(job)`` trains what a :class:`~batteryscope.planning.training_job.TrainingJob`
+        says, and lets it predict.
     search
         Its ``find_search(study, settings)`` plans the search for settings; None if there is none.
     predict
@@ -29,6 +32,7 @@ class SampleModules:
     generate: str
     ingest: str
     split: str
+    train: str
     search: str
     predict: str = ""
 
@@ -38,6 +42,7 @@ PICTURE_MODULES = SampleModules(
     generate="batteryscope.demo.write_dataset",
     ingest="batteryscope.manifest.ingest_pictures",
     split="batteryscope.splits.divide_pictures",
+    train="batteryscope.evaluation.train_tiles",
     search="batteryscope.search.plan_search",
     predict="batteryscope.bundle.predict_pictures",
 )

@@ -16,6 +16,7 @@ ROWS = Samples(
         generate="batteryscope.demo.write_table",
         ingest="batteryscope.tables.ingest_rows",
         split="batteryscope.tables.divide_rows",
+        train="batteryscope.tables.train_rows",
         search="batteryscope.search.plan_table_search",
     ),
     offers=frozenset({"labels", "rows"}),
