@@ -34,7 +34,7 @@ FUNCTIONS = {
     "split": "divide",
     "train": "train",
     "search": "find_search",
-    "predict": "predict_images",
+    "predict": "open_batch",
     "evaluate": "describe_predictions",
     "compare": "compare_study",
     "explain": "explain_study",

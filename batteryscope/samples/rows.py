@@ -18,6 +18,9 @@ ROWS = Samples(
         split="batteryscope.tables.divide_rows",
         train="batteryscope.tables.train_rows",
         search="batteryscope.search.plan_table_search",
+        predict="batteryscope.tables.predict_rows",
     ),
     offers=frozenset({"labels", "rows"}),
+    options=("table", "domain", "written"),
+    bundle_kinds=("table",),
 )
