@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import batteryscope.preprocess.cut_scans as cut_scans_module
 from batteryscope.bundle.familiarity import add_familiarity
 from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
@@ -49,7 +50,6 @@ from batteryscope.splits.groups import find_groups
 from batteryscope.splits.slices import pair_neighbours, warn_of_straddling
 from batteryscope.tilestore import TileStore
 from workflow_scripts.ingest_dataset import main as ingest
-from workflow_scripts.predict_images import main as predict_images
 from workflow_scripts.split_dataset import main as split_dataset
 
 MADE = CtCellGenerator(
