@@ -55,7 +55,9 @@ class SemTopViewGenerator(PictureGenerator):
     states: list[Literal["pristine", "formation", "100cycles"]] = Field(
         default=["pristine", "formation", "100cycles"], min_length=1
     )
-    additives: list[Literal["none", "VC", "FEC", "LiBOB"]] = Field(default=["none"], min_length=1)
+    additives: list[Literal["none", "VC", "PS", "VC+PS", "FEC", "LiBOB"]] = Field(
+        default=["none"], min_length=1
+    )
     seed: int = 1
 
     draws_masks = True
