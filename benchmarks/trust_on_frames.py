@@ -8,7 +8,6 @@ Example: python benchmarks/trust_on_frames.py --frames data/raw/sem_ncm --scan C
 """
 
 import argparse
-import re
 import shlex
 import shutil
 import subprocess
@@ -63,9 +62,12 @@ def run_all(arguments: argparse.Namespace) -> None:
 
 
 def divide_frames(frames: Path, folder: Path) -> None:
-    """Copy the first frames of each class, in the natural order of their names, and the others."""
-    for name in (KNOWN, NEW):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    """Copy the first frames of each class, in the natural order of their names, and the others.
+
+    What an earlier call has copied is left as it is.
+    """
+    if (folder / KNOWN).is_dir():
+        return
     for of_class in sorted(path for path in frames.iterdir() if path.is_dir()):
         files = [path for path in of_class.iterdir() if path.suffix.lower() in PICTURES]
         files.sort(key=lambda path: natural_key(path.name))
@@ -124,17 +126,15 @@ def list_pictures(folder: Path | None) -> list[Path]:
 
 
 def predict(bundle: Path, folder: Path, name: str) -> pd.DataFrame:
-    """Ask the bundle about a folder, with and without ``--answer-anyway``; return both answers.
-
-    ``anyway`` is the class that it names of what is unlike its training.
-    """
+    """Ask the bundle about a folder; ``anyway`` … are its answers with ``--answer-anyway``."""
     tables = []
     for anyway in ([], ["--answer-anyway"]):
         out = folder / f"{name}{'_anyway' if anyway else ''}.csv"
         asked = ["--bundle", bundle, "--images", folder / name, "--out", out, *anyway]
         call([sys.executable, "workflow_scripts/predict_images.py", *asked], may_fail=True)
         tables.append(pd.read_csv(out))
-    return tables[0].assign(anyway=tables[1]["class"], sure=tables[1]["confidence"])
+    asked = {"anyway": "class", "sure": "confidence", "set_anyway": "prediction_set"}
+    return tables[0].assign(**{new: tables[1][old] for new, old in asked.items()})
 
 
 def call(command: Sequence[str | Path], may_fail: bool = False) -> None:
@@ -179,27 +179,31 @@ def tabulate_strangers(answers: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def tabulate_sets(new: pd.DataFrame) -> pd.DataFrame:
     """Compare the answers for the new frames with their folders, class by class and in all."""
     true = new["file"].map(lambda path: Path(path).parent.name.removeprefix("ncm"))
+    answered = new["status"] == "ok"
+    held = [
+        name in str(names).split(" | ") for name, names in zip(true, new["set_anyway"], strict=True)
+    ]
     judged = pd.DataFrame({
         "true": true,
-        "frames": 1,
         "refused": new["status"] == UNLIKE,
-        "right": (new["class"] == true).where(new["status"] == "ok"),
+        "right": (new["class"] == true).where(answered),
+        "in the set": pd.Series(held, index=new.index).where(answered),
         "right anyway": new["anyway"] == true,
-        "in the set": pd.Series(
-            [name in re.split(r" \| ", str(names)) for name, names in
-             zip(true, new["prediction_set"], strict=True)], index=new.index,
-        ).where(new["status"] == "ok"),
-        "classes in the set": new["prediction_set"].str.count(r" \| ") + 1,
+        "in the set anyway": held,
+        "classes in the set": new["set_anyway"].str.count(r" \| ") + 1,
     })  # fmt: skip
-    means: dict[str, str] = dict.fromkeys(judged.columns[2:], "mean") | {"frames": "sum"}
-    by_class = judged.astype({"right": float, "in the set": float}).groupby("true").agg(means)
-    total = judged.drop(columns="true").astype(float).agg(means).rename("all")
-    for column in ("refused", "right", "right anyway", "in the set"):
-        known = judged[column].dropna().astype(float)
+    means: dict[str, str] = dict.fromkeys(judged.columns[1:], "mean")
+    numbers = judged.drop(columns="true").astype(float)
+    by_class = numbers.groupby(true.rename("class")).agg(means)
+    total = numbers.agg(means).rename("all")
+    for column in list(means)[:-1]:
+        known = numbers[column].dropna()
         low, high = find_wilson_interval(float(known.mean()), len(known))
         log.info("%s: %d of %d (%.1f %%; 95 %% interval %.1f to %.1f %%)", column, known.sum(),
                  len(known), 100 * known.mean(), 100 * low, 100 * high)  # fmt: skip
-    return pd.concat([by_class, total.to_frame().T]).round(3)
+    table = pd.concat([by_class, total.to_frame().T]).round(3)
+    table.insert(0, "frames", [*true.value_counts().loc[by_class.index], len(new)])
+    return table
 
 
 def _draw(folder: Path, count: int, draw: Callable[[int], np.ndarray]) -> None:
