@@ -98,6 +98,7 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
     frames = generate_frames(folder / "frames")
     manifest, measured = ingest_frames(frames)
     split = manifest[["sample_id"]].assign(repeat=0, fold=0, role="test")
+    split["group_id"] = split["sample_id"]
     split.loc[::2, "role"] = "train"
     preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px)
     settings = BundleSettings.model_validate(

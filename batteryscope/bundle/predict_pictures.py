@@ -1,21 +1,69 @@
 """Predictions of a published model for a folder of pictures: a row per picture."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, choose_source
 from batteryscope.bundle.open import find_applier, open_bundle
-from batteryscope.bundle.output import Summary
+from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.forward import demand_device
-from batteryscope.readers.scan import scan_images
+from batteryscope.readers.scan import FolderScan, scan_images
 
 TILES_AT_A_TIME = 64
+
+
+def judge_folder(
+    bundle: PictureBundle[Any],
+    path: Path,
+    slices: str = "",
+    source: CovariateSource | None = None,
+) -> Judged:
+    """Judge all pictures below a folder.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    path
+        The folder.
+    slices
+        Of no use here: pictures have none.
+    source
+        Table of what stands beside the pictures, for models that are given any.
+
+    Raises
+    ------
+    InputError
+        The folder holds no picture.
+    """
+    del slices
+    return _judge_found(bundle, find_pictures(path), path, source)
+
+
+def find_pictures(path: Path) -> FolderScan:
+    """List the pictures below a folder as :func:`scan_images`; say what else lies there."""
+    found = scan_images(path)
+    for file, words in found.foreign:
+        log.info("%s: %s", file, words)
+    if others := (*found.misnamed, *found.unsupported, *found.special):
+        log.warning("%d files are no pictures, such as %s.", len(others), others[0])
+    return found
+
+
+def _judge_found(
+    bundle: PictureBundle[Any], found: FolderScan, path: Path, source: CovariateSource | None
+) -> Judged:
+    if source is not None:
+        bundle.given = source.read(found.images, bundle.record.covariates)
+    files = (found.images, found.misnamed, found.unsupported, found.special)
+    return Judged(bundle.columns, bundle.answer_folder(found, path), sum(map(len, files)))
 
 
 def open_batch(asked: Asked) -> Batch:
@@ -27,21 +75,13 @@ def open_batch(asked: Asked) -> Batch:
         There is no picture, the model cannot be read, or is asked for what it does not do.
     """
     assert asked.images is not None
-    found = scan_images(asked.images)
-    for file, words in found.foreign:
-        log.info("%s: %s", file, words)
-    if others := (*found.misnamed, *found.unsupported, *found.special):
-        log.warning("%d files are no pictures, such as %s.", len(others), others[0])
+    found = find_pictures(asked.images)
     bundle, source = open_models(asked)
-    if source is not None:
-        bundle.given = source.read(found.images, bundle.record.covariates)
     draw = load_function(find_applier(asked.bundle), "draw_beside")
     return Batch(
-        columns=bundle.columns,
-        rows=bundle.answer_folder(found, asked.images),
+        judged=_judge_found(bundle, found, asked.images, source),
         summary=Summary(),
         cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
-        total=len(found.images) + len(others),
         closing_note=bundle.closing_note,
         draw_beside=partial(draw, asked.bundle),
     )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from batteryscope.bundle.record import FamiliarityRecord
+from batteryscope.familiarity.reference import Calibrated
+
 # The status of a row without an answer, and the class that stands in its place.
 UNLIKE = "unlike_training"
 ORIGIN_COLUMN = "trained_on"
@@ -64,3 +67,17 @@ def describe_caution(data: _Origin, has_score: bool, noun: str = "pictures") -> 
     if data.generated:
         lines.append(f"These models were trained on generated {noun}: they know no real ones.")
     return lines
+
+
+def describe_calibrated(
+    found: Calibrated, measure: str, false_alarms: float, n_reference: int
+) -> FamiliarityRecord:
+    """Return what bundle.json says of the limits."""
+    return FamiliarityRecord(
+        measure=measure,
+        false_alarms=false_alarms,
+        false_alarms_attained=round(found.share, 6),
+        n_held_out=found.n_held_out,
+        n_groups=found.n_groups,
+        n_reference=n_reference,
+    )
