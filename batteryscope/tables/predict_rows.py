@@ -30,8 +30,9 @@ def open_batch(asked: Asked) -> Batch:
     if asked.answer_anyway:
         unusual = "outside the training ranges, impossible, or unlike the training rows"
     cells = answer.astype(object).where(answer.notna(), None)
+    rows = ({str(k): v for k, v in row.items()} for row in cells.to_dict("records"))
     return Batch(
-        judged=Judged(list(answer.columns), iter(cells.to_dict("records")), len(answer)),
+        judged=Judged(list(answer.columns), rows, len(answer)),
         summary=Summary(
             noun="row", known="row", place="line {row}", noted=(f"is {unusual}", f"are {unusual}")
         ),
