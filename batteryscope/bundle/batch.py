@@ -1,12 +1,11 @@
 """Asks a published model about a batch of pictures, scans or rows: the one way for all of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from batteryscope.bundle.open import samples_of_bundle
-from batteryscope.bundle.output import Summary, choose_table, write_rows
+from batteryscope.bundle.output import Judged, Summary, choose_table, write_rows
 from batteryscope.config.table_format import TableFormat
 from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log, show_progress
@@ -69,25 +68,21 @@ class Batch:
 
     Attributes
     ----------
-    columns, rows
-        Of the table to write; a row is judged when it is taken.
+    judged
+        Rows of the table to write; each is judged when it is taken.
     summary
         Counts the rows, and has words for them.
     cautions
         What a user must know of all answers.
-    total
-        Number of rows, if it is known.
     closing_note
         What else may be said of them at the end.
     draw_beside
         Draws something beside the table; returns what, in words, or nothing.
     """
 
-    columns: Sequence[str]
-    rows: Iterable[Mapping[str, Any]]
+    judged: Judged
     summary: Summary
     cautions: Sequence[str]
-    total: int | None = None
     closing_note: str = ""
     draw_beside: Callable[[Path], str] | None = None
 
@@ -108,8 +103,9 @@ def answer_batch(asked: Asked) -> None:
     batch: Batch = load_function(samples.modules.predict, "open_batch")(asked)
     for line in batch.cautions:
         log.warning("%s", line)
-    rows = show_progress(batch.rows, "predicting", batch.total, samples.noun)
-    summary = write_rows(out, batch.columns, rows, batch.summary)
+    judged = batch.judged
+    rows = show_progress(judged.rows, "predicting", judged.n_files, samples.noun)
+    summary = write_rows(out, judged.columns, rows, batch.summary)
     for line in filter(None, [*summary.describe(), batch.closing_note]):
         log.info("%s", line)
     if batch.draw_beside and (drawn := batch.draw_beside(out)):

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,15 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 
 DEFAULT_TABLE = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Prediction rows that come one by one, their columns, and of how many files they are."""
+
+    columns: list[str]
+    rows: Iterator[dict[str, Any]]
+    n_files: int | None = None
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Predictions of a published model for a folder of pictures: a row per picture."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, choose_source
 from batteryscope.bundle.open import find_applier, open_bundle
-from batteryscope.bundle.output import Summary
+from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
@@ -20,28 +19,13 @@ from batteryscope.readers.scan import FolderScan, scan_images
 TILES_AT_A_TIME = 64
 
 
-def open_batch(asked: Asked) -> Batch:
-    """Find all pictures below a folder, and open the model that will judge them one by one.
-
-    Raises
-    ------
-    InputError, ConfigError
-        There is no picture, the model cannot be read, or is asked for what it does not do.
-    """
-    assert asked.images is not None
-    found = find_pictures(asked.images)
-    batch = _judge_found(*open_models(asked), found, asked.images)
-    draw = load_function(find_applier(asked.bundle), "draw_beside")
-    return replace(batch, draw_beside=partial(draw, asked.bundle))
-
-
 def judge_folder(
     bundle: PictureBundle[Any],
     path: Path,
     slices: str = "",
     source: CovariateSource | None = None,
-) -> Batch:
-    """Judge all pictures below a folder by a model that is open.
+) -> Judged:
+    """Judge all pictures below a folder.
 
     Parameters
     ----------
@@ -60,7 +44,7 @@ def judge_folder(
         The folder holds no picture.
     """
     del slices
-    return _judge_found(bundle, source, find_pictures(path), path)
+    return _judge_found(bundle, find_pictures(path), path, source)
 
 
 def find_pictures(path: Path) -> FolderScan:
@@ -74,18 +58,32 @@ def find_pictures(path: Path) -> FolderScan:
 
 
 def _judge_found(
-    bundle: PictureBundle[Any], source: CovariateSource | None, found: FolderScan, path: Path
-) -> Batch:
+    bundle: PictureBundle[Any], found: FolderScan, path: Path, source: CovariateSource | None
+) -> Judged:
     if source is not None:
         bundle.given = source.read(found.images, bundle.record.covariates)
     files = (found.images, found.misnamed, found.unsupported, found.special)
+    return Judged(bundle.columns, bundle.answer_folder(found, path), sum(map(len, files)))
+
+
+def open_batch(asked: Asked) -> Batch:
+    """Find all pictures below a folder, and open the model that will judge them one by one.
+
+    Raises
+    ------
+    InputError, ConfigError
+        There is no picture, the model cannot be read, or is asked for what it does not do.
+    """
+    assert asked.images is not None
+    found = find_pictures(asked.images)
+    bundle, source = open_models(asked)
+    draw = load_function(find_applier(asked.bundle), "draw_beside")
     return Batch(
-        columns=bundle.columns,
-        rows=bundle.answer_folder(found, path),
+        judged=_judge_found(bundle, found, asked.images, source),
         summary=Summary(),
         cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
-        total=sum(map(len, files)),
         closing_note=bundle.closing_note,
+        draw_beside=partial(draw, asked.bundle),
     )
 
 

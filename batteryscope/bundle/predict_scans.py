@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, Looked
-from batteryscope.bundle.output import Summary
+from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.bundle.predict_pictures import open_models
 from batteryscope.bundle.unlike import ORIGIN_COLUMN, Unlike, describe_caution, name_origin
@@ -40,36 +40,17 @@ def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     return [*own, *last, *bundle.unlike_columns]
 
 
-def open_batch(asked: Asked) -> Batch:
-    """Find one scan, or all scans below a folder, and open the model that will judge them.
-
-    Raises
-    ------
-    InputError, ConfigError
-        There is no scan, the model cannot be read, or is asked for what it does not do.
-    """
-    assert asked.images is not None
-    chosen = read_slices(asked.slices or "", "--slices")
-    found = _find_scans(asked.images)
-    return _judge_found(*open_models(asked), *found, chosen)
-
-
 def judge_folder(
     bundle: PictureBundle[Any],
     path: Path,
     slices: str = "",
     source: CovariateSource | None = None,
-) -> Batch:
+) -> Judged:
     """Judge one scan, or all scans below a folder, as pictures are judged.
 
     ``slices`` are ``FIRST:LAST:STEP`` of every scan; empty: all.
     """
     chosen = read_slices(slices, "--slices")
-    return _judge_found(bundle, source, *_find_scans(path), chosen)
-
-
-def _find_scans(path: Path) -> tuple[tuple[str, ...], Path]:
-    """Return the scans, and the folder below which they lie."""
     found = find_volumes(path)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
@@ -80,21 +61,23 @@ def _find_scans(path: Path) -> tuple[tuple[str, ...], Path]:
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
         root, name = path.resolve().parent, path.resolve().name
         files = tuple(name if file == "." else f"{name}/{file}" for file in files)
-    return files, root
-
-
-def _judge_found(
-    bundle: PictureBundle[Any],
-    source: CovariateSource | None,
-    files: tuple[str, ...],
-    root: Path,
-    chosen: VolumeSettings,
-) -> Batch:
     if source is not None:
         bundle.given = source.read(files, bundle.record.covariates, of_scans=True)
+    return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
+
+
+def open_batch(asked: Asked) -> Batch:
+    """Find one scan, or all scans below a folder, and open the model that will judge them.
+
+    Raises
+    ------
+    InputError, ConfigError
+        There is no scan, the model cannot be read, or is asked for what it does not do.
+    """
+    assert asked.images is not None
+    bundle, source = open_models(asked)
     return Batch(
-        columns=list_columns(bundle),
-        rows=predict_scans(bundle, files, root, chosen),
+        judged=judge_folder(bundle, asked.images, asked.slices or "", source),
         summary=Summary(noun=samples_cut_by(bundle.record.preprocess).noun),
         cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
         closing_note=bundle.closing_note,

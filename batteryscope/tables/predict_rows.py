@@ -1,7 +1,7 @@
 """Predictions of a published model for a table of rows: a row per row."""
 
 from batteryscope.bundle.batch import Asked, Batch
-from batteryscope.bundle.output import Summary
+from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.tables.bundle import load_table_bundle
 from batteryscope.tables.bundle_card import name_better_baselines, tell_unguarded_domains
@@ -29,14 +29,12 @@ def open_batch(asked: Asked) -> Batch:
     unusual = "outside the training ranges or impossible"
     if asked.answer_anyway:
         unusual = "outside the training ranges, impossible, or unlike the training rows"
-    columns = list(answer.columns)
     cells = answer.astype(object).where(answer.notna(), None)
+    rows = ({str(k): v for k, v in row.items()} for row in cells.to_dict("records"))
     return Batch(
-        columns=columns,
-        rows=cells.to_dict("records"),
+        judged=Judged(list(answer.columns), rows, len(answer)),
         summary=Summary(
             noun="row", known="row", place="line {row}", noted=(f"is {unusual}", f"are {unusual}")
         ),
         cautions=[line for line in cautions if line],
-        total=len(answer),
     )
