@@ -160,7 +160,8 @@ def list_published(row: PaperRow) -> list[dict[str, Any]]:
     """List all reference values that the row's study shows beside its own."""
     values, _ = load_plan(row.study)
     asked = values["evaluate"]
-    listed = [*asked["paper"], *asked.get("paper_classes", []), *asked.get("paper_orders", [])]
+    kinds = ("paper", "paper_classes", "paper_ranges", "paper_orders")
+    listed = [value for kind in kinds for value in asked.get(kind, [])]
     return [*listed, *(v for sweep in values["sweeps"].values() for v in sweep["paper"])]
 
 

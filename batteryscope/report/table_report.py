@@ -59,6 +59,8 @@ def render_table_report(
         "findings": table_results.show_table_findings(evidence),
         "results": table_results.show_results(evidence),
         "published": table_results.show_published(evidence),
+        "orders": table_results.show_orders(evidence),
+        "adapter_text": table_results.say_adapter(evidence) if settings.paper_of_data else "",
         "paired": table_results.show_paired(evidence.paired, evidence),
         "intervals": table_facts.show_intervals(evidence),
         "ablations": [name for name in pictures if name.startswith("ablation_")],
