@@ -187,6 +187,7 @@ WORDS = {
     "HalfCellSettings.binder_density_g_cm3": "Density of the binder in g/cm³.",
     "HalfCellSettings.carbon_density_g_cm3": "Density of the carbon in g/cm³.",
     "HalfCellSettings.particle_radius_um": "Radius of the particles in micrometres.",
+    "HalfCellSettings.binder_gradient": "How far binder has moved to the surface (-1 to 1).",
     "HalfCellSettings.upper_voltage": "Voltage at which discharging begins, in V.",
     "HalfCellSettings.lower_voltage": "Voltage at which discharging ends, in V.",
     # Sweeps, searches, proposals.
