@@ -19,11 +19,11 @@ from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
-from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.number_points import SCORER
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
+from batteryscope.evaluation.train_tiles import write_fit_predictions
 from batteryscope.explain.regression_study import ExplainPieces, explain_arms
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout

@@ -14,8 +14,7 @@ from batteryscope.evaluation.calibration import (
     calibrate_votes,
     describe_predictions,
 )
-from batteryscope.report.finding_cards import gather_findings
-from batteryscope.report.html import make_environment
+from batteryscope.report.html import gather_findings, make_environment
 from batteryscope.report.reliability import describe_temperature
 from batteryscope.report.shown_table import TABLE_STEPS, show_table
 

@@ -90,7 +90,7 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/evaluation/verdicts.py", "compare", {"classes", "scans"}),
         ("batteryscope/report/table_facts.py", "report", {"rows"}),
         ("batteryscope/explain/regression_maps.py", "explain", {"numbers"}),
-        ("batteryscope/tables/partial_dependence.py", "explain", {"rows"}),
+        ("batteryscope/tables/explain_study.py", "explain", {"rows"}),
         ("batteryscope/tables/bundle_write.py", "bundle", {"rows"}),
         ("batteryscope/readers/volumes.py", "ingest", {"scans"}),
         ("batteryscope/training/fit.py", "train", {"classes", "scans", "numbers"}),

@@ -98,11 +98,6 @@ class PictureBundle(ABC, Generic[R]):
 
     @property
     @abstractmethod
-    def number_columns(self) -> list[str]:
-        """Those of the :attr:`answer_columns` that are the answer, in numbers."""
-
-    @property
-    @abstractmethod
     def scan_columns(self) -> list[str]:
         """Columns of a row that :meth:`describe_scan` fills."""
 
