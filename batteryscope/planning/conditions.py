@@ -47,6 +47,7 @@ def _list_reading(dataset: DatasetSettings, key: str) -> Iterator[Condition]:
 def _list_choosing(study: StudySettings, key: str) -> Iterator[Condition]:
     """Conditions on images that were read: what is trained and tested on."""
     yield from ((f"{key}.split.test_where.", column) for column in study.split.test_where)
+    yield from ((f"{key}.split.shared_where.", column) for column in study.split.shared_where)
     for name, arm in study.arms.items():
         for stage in arm.stages:
             place = f"{key}.arms.{name}.stages.{stage.name}.where."
