@@ -42,7 +42,7 @@ test: $(STAMP) ## run the tests
 	@python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-docs: $(STAMP) ## follow the pages in docs/ to the letter, on generated data (some minutes)
-	@python -m pytest tests/test_docs_pages.py -m docs $(ARGS)
+	@python -m pytest tests/test_docs_pages.py tests/test_registry.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}

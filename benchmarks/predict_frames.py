@@ -30,9 +30,11 @@ def measure(folder: Path) -> list[Measurement]:
     from PIL import Image
 
     from batteryscope.bundle.read import load_bundle
+    from batteryscope.core.memory import keep_freed_memory
     from batteryscope.evaluation.forward import load_fit
     from batteryscope.preprocess.registry import find_preprocessor
 
+    keep_freed_memory()  # as predict_images.py does
     frames = generate_frames(folder / "frames")
     names = sorted(path.relative_to(frames).as_posix() for path in frames.rglob("*.jpg"))
     measurements = []
@@ -97,8 +99,9 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
 
     frames = generate_frames(folder / "frames")
     manifest, measured = ingest_frames(frames)
-    split = manifest[["sample_id"]].assign(repeat=0, fold=0, role="test")
-    split["group_id"] = split["sample_id"]
+    split = manifest[["sample_id"]].assign(
+        group_id=manifest["sample_id"], repeat=0, fold=0, role="test"
+    )
     split.loc[::2, "role"] = "train"
     preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px)
     settings = BundleSettings.model_validate(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from batteryscope.bundle.ensemble import group_models
+from batteryscope.bundle.integrity import read_safely
 from batteryscope.bundle.record import (
     RECORD_FILE,
     TRAINING_IMAGES_FILE,
@@ -19,10 +20,8 @@ from batteryscope.bundle.record import (
     PictureRecord,
     write_json,
 )
-from batteryscope.bundle.unlike import Unlike
+from batteryscope.bundle.unlike import Unlike, describe_calibrated
 from batteryscope.core.progress import show_progress
-from batteryscope.core.safe_text import first_line
-from batteryscope.errors import InputError
 from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures
 from batteryscope.familiarity.reference import Reference, calibrate_reference
 from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
@@ -32,7 +31,6 @@ from batteryscope.tilestore import JUDGING_KINDS, TileStore
 from batteryscope.training.data import as_batch
 
 REFERENCE_FILE = "training_reference.safetensors"
-LARGEST_BYTES = 8_000_000
 MEASURE = (
     "distance to the nearest training samples in features of all stages, grey levels, sharpness"
 )
@@ -46,7 +44,6 @@ TILES_AT_A_TIME = 256
 HALF_A_LEVEL = 0.5 / 255
 ROWS = "rows"
 SEEING_BRIGHTNESS = ("raw", "dataset")  # treatments that leave tiles brighter or darker
-AGAIN = "publish or fetch the bundle again."
 Features = Sequence[NDArray[np.float32]]
 Measured = dict[str, NDArray[np.float64]]
 R = TypeVar("R", bound=PictureRecord)
@@ -189,14 +186,7 @@ def add_familiarity(
     found = calibrate_reference(folds, false_alarms, groups=belongings, one_unit=one_unit)
     rows = _spread(divided[0][1], most_known).astype(np.int32)
     save_file(pack_reference(found.reference) | {ROWS: rows}, out / REFERENCE_FILE)
-    about = FamiliarityRecord(
-        measure=MEASURE,
-        false_alarms=false_alarms,
-        false_alarms_attained=round(found.share, 6),
-        n_held_out=found.n_held_out,
-        n_groups=found.n_groups,
-        n_reference=len(rows),
-    )
+    about = describe_calibrated(found, MEASURE, false_alarms, len(rows))
     record = record.model_copy(update={"familiarity": about})
     write_json(out / RECORD_FILE, record.model_dump(mode="json"))
     return record
@@ -232,11 +222,7 @@ def read_familiarity(
     if record is None:
         return None
     path = folder / REFERENCE_FILE
-    if not path.is_file():
-        raise InputError(f"{path}: this file of the bundle is missing; {AGAIN}")
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ValueError(f"it has {path.stat().st_size} bytes, more than any that is written")
+    with read_safely(path):
         arrays = load_file(path)
         rows = np.asarray(arrays.pop(ROWS, []))
         reference = unpack_reference(arrays)
@@ -246,10 +232,6 @@ def read_familiarity(
         tap = FeatureTap(model, tile)
         measured = measure_tiles(model, tile.numpy(), tap.measure(tile.numpy()))
         _check_fit(reference, measured, len(rows))
-    except Exception as error:  # safetensors has an exception class of its own
-        raise InputError(
-            f"{path}: not what {RECORD_FILE} describes ({first_line(error)}); {AGAIN}"
-        ) from None
     return Familiarity(reference, images["path"].to_numpy()[rows].tolist(), tap)
 
 

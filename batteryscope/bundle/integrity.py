@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from batteryscope.bundle.record import RECORD_FILE, PictureRecord, read_json
 from batteryscope.config.preprocess import find_tile_shape
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.workflow.publication import SIDECAR, describe_contents
 
@@ -18,6 +20,7 @@ AGAIN = "publish or fetch the bundle again."
 # What no bundle of ours comes near; a damaged one must not ask for more memory than there is.
 LARGEST_EDGE_PX = 4096
 LARGEST_NUMBER = 100_000
+LARGEST_BYTES = 8_000_000  # of a file of numbers
 MOST_MEMBERS = 10_000
 # Other processors add in another order; a GPU rounds more coarsely.
 TOLERANCES = {"cpu": 1e-3}
@@ -62,6 +65,29 @@ def check_seal(folder: Path) -> None:
             )
     if found["digest"] != sealed.get("digest"):
         raise InputError(f"{path}: its digest is not that of the files that it lists; {AGAIN}")
+
+
+@contextmanager
+def read_safely(path: Path, *others: Path) -> Iterator[None]:
+    """Turn whatever goes wrong within into a sentence about a file of a bundle.
+
+    Raises
+    ------
+    InputError
+        It or one of ``others`` is missing, it is larger than any that is written, or reading
+        failed.
+    """
+    for file in (path, *others):
+        if not file.is_file():
+            raise InputError(f"{file}: this file of the bundle is missing; {AGAIN}")
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes, more than any that is written")
+        yield
+    except Exception as error:  # safetensors has an exception class of its own
+        raise InputError(
+            f"{path}: not what {RECORD_FILE} describes ({first_line(error)}); {AGAIN}"
+        ) from None
 
 
 def check_record(folder: Path, record: PictureRecord, images: pd.DataFrame) -> None:

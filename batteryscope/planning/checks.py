@@ -141,7 +141,10 @@ def _check_domains(study: StudySettings, key: str) -> None:
     labels, known = study.dataset.labels, sorted(study.dataset.domains)
     if not known or labels.source == "table" or "(?P<domain>" in (labels.pattern or ""):
         return
-    conditions = {f"{key}.split.test_where": study.split.test_where}
+    conditions = {
+        f"{key}.split.test_where": study.split.test_where,
+        f"{key}.split.shared_where": study.split.shared_where,
+    }
     for name, arm in study.arms.items():
         for stage in arm.stages:
             conditions[f"{key}.arms.{name}.stages.{stage.name}.where"] = stage.where

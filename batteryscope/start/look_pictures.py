@@ -22,23 +22,20 @@ from batteryscope.manifest.frames import get_thumbnails
 from batteryscope.manifest.inspect import ImageRecord
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.reading import PICTURES, Answers, inspect_pictures
-from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.preprocess.quality import measure_local_sd
 from batteryscope.readers.scan import FolderScan, scan_images
-from batteryscope.samples.choose import samples_in
 from batteryscope.samples.coating import COATING
 from batteryscope.samples.kind import Samples
 from batteryscope.samples.sem import SEM
 from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
 from batteryscope.start.class_names import NamedClasses, understand_names
+from batteryscope.start.file_facts import count_numbers, list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
 from batteryscope.start.look_coating import measure_coatings, shows_coatings
 from batteryscope.start.particle_size import measure_particles, summarise_sizes
-from batteryscope.start.seen import Problem, Seen, name_path, say_command
+from batteryscope.start.seen import Seen, name_path, say_command
 
 BLOCK_PX = 30  # as preprocess.block_px
-DAMAGED = ("unreadable", "truncated", "empty", "too_large", "unsupported", "wrong_size")
-MOST_LOST = 0.05  # of the files that cannot be used, without a warning
 MIN_SHARE = 0.95  # of the field of view, as split.near_duplicate_share
 _STAGE_KEY = re.compile(
     r"(?:^|[^a-z])stage(?:[ _]?at)?[ _]?([xy])$|^\[?stage\]?[ ._/]*stage([xy])$", re.I
@@ -152,34 +149,19 @@ def _list_facts(
     records: Sequence[ImageRecord],
     names: NamedClasses,
 ) -> dict[str, Any]:
-    sizes_um = np.asarray(manifest["pixel_size_um"], dtype=float)
-    twins = select_near_duplicates(pairs, MIN_SHARE)
-    return {
-        "files": len(files.images),
-        "usable": len(manifest),
+    facts = list_file_facts(files, manifest, rejects, frames, names)
+    facts["grey_levels"]["mean_by_class"] = _by_class(manifest, frames)
+    return facts | {
         "formats": dict(Counter(PurePosixPath(p).suffix.lower() for p in manifest["path"])),
         "sizes_px": dict(Counter(f"{r.width_px}x{r.height_px}" for r in records)),
         "bit_depths": dict(Counter(str(r.bit_depth) for r in records)),
-        "pixel_sizes_um": count_numbers(sizes_um),
-        "magnifications": count_numbers(np.asarray(manifest["magnification"], dtype=float)),
-        "voltages_kv": count_numbers(np.asarray(manifest["voltage_kv"], dtype=float)),
-        "instruments": count_texts(manifest["instrument"]),
-        "parts_of_names": {column: list(found) for column, found in names.parts.items()},
-        "classes": dict(sorted(Counter(manifest["class"]).items())),
-        "specimens": int(manifest["specimen_id"].nunique()),
+        "magnifications": count_numbers(manifest["magnification"]),
+        "voltages_kv": count_numbers(manifest["voltage_kv"]),
         "sessions": describe_sessions(manifest),
-        "grey_levels": {
-            "mean": show_spread(frames["mean"]),
-            "sd": show_spread(frames["sd"]),
-            "mean_by_class": _by_class(manifest, frames),
-        },
-        "rejected": count_rejects(files, rejects),
-        "damaged": list_rejects(rejects, DAMAGED),
-        "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
-        "near_duplicates": len(twins),
+        "near_duplicates": len(select_near_duplicates(pairs, MIN_SHARE)),
         "overlaps": len(pairs),
         "places_twice": _count_places(records),
-    }  # fmt: skip
+    }
 
 
 def summarise_measured(measured: pd.DataFrame) -> dict[str, Any]:
@@ -201,30 +183,6 @@ def summarise_measured(measured: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def count_rejects(files: FolderScan, rejects: pd.DataFrame) -> dict[str, int]:
-    """Count by reason the files that are not used, and rows of tables."""
-    kept = rejects[~rejects["reason"].isin(NOTED_REASONS)]
-    own = kept["path"].isin(files.images)
-    counts = Counter(kept.loc[own, "reason"])
-    rows = Counter(f"{reason} in a table" for reason in kept.loc[~own, "reason"])
-    return dict((counts + rows).most_common())
-
-
-def warn_of_rejects(
-    files: FolderScan, manifest: pd.DataFrame, rejects: pd.DataFrame
-) -> list[Problem]:
-    """Say it if many files are not used, and why the first of them is not."""
-    column = samples_in(manifest.columns).file_column
-    lost = len(files.images) - manifest[column].nunique()
-    if lost <= MOST_LOST * len(files.images):
-        return []
-    reasons = ", ".join(f"{r} ({n})" for r, n in count_rejects(files, rejects).items())
-    own = rejects[rejects["path"].isin(files.images) & ~rejects["reason"].isin(NOTED_REASONS)]
-    first = "".join(f"; the first one, {r.path}: {r.detail}" for r in own.head(1).itertuples())
-    text = f"{lost} of {len(files.images)} files are not used: {reasons}{first}"
-    return [Problem(text if text.endswith(".") else f"{text}.")]
-
-
 def describe_sessions(manifest: pd.DataFrame) -> dict[str, Any]:
     """Say when the pictures were taken, with the longest break, and how classes and days go."""
     relation = relate_sessions(manifest)
@@ -244,38 +202,10 @@ def describe_sessions(manifest: pd.DataFrame) -> dict[str, Any]:
     return told
 
 
-def count_numbers(values: NDArray[np.float64]) -> dict[str, int]:
-    """Count numbers as they are shown; what is not stated stands under ""."""
-    known = values[np.isfinite(values)]
-    counts: dict[str, int] = dict(Counter(f"{value:.4g}" for value in known).most_common())
-    return counts | ({"": len(values) - len(known)} if len(known) < len(values) else {})
-
-
-def count_texts(column: "pd.Series[str]") -> dict[str, int]:
-    """Count texts; what is not stated is left out."""
-    return dict(Counter(column.dropna().astype(str)).most_common())
-
-
-def show_spread(column: "pd.Series[float]") -> dict[str, float]:
-    """Return median, lowest and highest value."""
-    values = np.asarray(column, dtype=float)
-    return {
-        "median": round(float(np.median(values)), 1),
-        "from": round(float(values.min()), 1),
-        "to": round(float(values.max()), 1),
-    }
-
-
 def _by_class(manifest: pd.DataFrame, frames: pd.DataFrame) -> dict[str, float]:
     means = frames.set_index("sample_id")["mean"].loc[manifest["sample_id"]].to_numpy()
     grouped = pd.Series(means).groupby(manifest["class"].to_numpy()).median()
     return {str(name): round(float(value), 1) for name, value in grouped.items()}
-
-
-def list_rejects(rejects: pd.DataFrame, reasons: Sequence[str]) -> list[str]:
-    """Return the files that are left out for these reasons, a line each."""
-    kept = rejects[rejects["reason"].isin(reasons)]
-    return [f"{row.path}: {row.detail} ({row.reason})" for row in kept.itertuples()]
 
 
 def _count_places(records: Sequence[ImageRecord]) -> dict[str, int] | None:

@@ -17,16 +17,8 @@ from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volumes import find_volumes, open_volume
 from batteryscope.splits.slices import pair_neighbours
 from batteryscope.start.class_names import understand_names
+from batteryscope.start.file_facts import list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
-from batteryscope.start.look_pictures import (
-    DAMAGED,
-    count_numbers,
-    count_rejects,
-    count_texts,
-    list_rejects,
-    show_spread,
-    warn_of_rejects,
-)
 from batteryscope.start.seen import Problem, Seen, name_path, say_command
 
 FEWEST_SLICES = 10  # of the shortest scan
@@ -90,23 +82,12 @@ def look_at_scans(
     per_scan = np.array(list(counts.values()) or [0])
     sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
     looked = f"every {step}. is looked at ({len(manifest)})"
-    facts: dict[str, Any] = {
-        "files": len(files.images),
-        "usable": int(manifest["volume"].nunique()),
+    facts = list_file_facts(files, manifest, rejects, frames, names) | {
         "formats": dict(Counter(Path(p).suffix.lower() or "folder" for p in files.images)),
         "slices": f"{per_scan.min()} to {per_scan.max()}, {looked}",
         "sizes_px": dict(Counter(sizes)),
         "bit_depths": dict(Counter(manifest["bit_depth"].astype(str))),
-        "pixel_sizes_um": count_numbers(np.asarray(manifest["pixel_size_um"], dtype=float)),
-        "instruments": count_texts(manifest["instrument"]),
-        "parts_of_names": {column: list(found) for column, found in names.parts.items()},
-        "classes": dict(sorted(Counter(manifest["class"]).items())),
-        "specimens": int(manifest["specimen_id"].nunique()),
-        "grey_levels": {"mean": show_spread(frames["mean"]), "sd": show_spread(frames["sd"])},
-        "rejected": count_rejects(files, rejects),
-        "duplicates": list_rejects(rejects, ("duplicate_content", "conflicting_labels")),
-        "damaged": list_rejects(rejects, DAMAGED),
-    }  # fmt: skip
+    }
     given = say_command("--scans", [folder], targets, written=written)
     return Seen(
         folder, given, dataset | beside.settings, names, manifest, rejects, frames,

@@ -11,7 +11,8 @@ from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.counted import count_of
 from batteryscope.start.choices import Choice, Choices, add_reasons
-from batteryscope.start.look_pictures import count_numbers, summarise_measured
+from batteryscope.start.file_facts import count_numbers
+from batteryscope.start.look_pictures import summarise_measured
 from batteryscope.start.machine import LARGER, Machine, can_have_weights, time_network
 from batteryscope.start.plan_split import SplitPlan, plan_split
 from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable, pairs_of

@@ -10,10 +10,10 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 from sklearn.model_selection import GroupKFold
 
+from batteryscope.bundle.integrity import read_safely
 from batteryscope.bundle.record import FamiliarityRecord
-from batteryscope.bundle.unlike import Unlike
-from batteryscope.core.safe_text import first_line, guard_table
-from batteryscope.errors import InputError
+from batteryscope.bundle.unlike import Unlike, describe_calibrated
+from batteryscope.core.safe_text import guard_table
 from batteryscope.familiarity.reference import Reference, calibrate_reference
 from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
 from batteryscope.tables.split_rows import find_row_groups
@@ -24,8 +24,6 @@ INPUTS = "inputs"
 MOST_ROWS = 500  # of a domain, evenly spaced where there are more
 PARTS = 5
 ROW_COLUMNS = ["domain", "path", "row"]
-LARGEST_BYTES = 8_000_000
-AGAIN = "publish or fetch the bundle again."
 
 
 @dataclass(frozen=True)
@@ -99,14 +97,7 @@ def write_row_familiarity(
         found = calibrate_reference(folds, share, {INPUTS: inputs}, belongings)
         arrays |= {f"{domain}/{k}": v for k, v in pack_reference(found.reference).items()}
         kept.append(own[ROW_COLUMNS])
-        about[domain] = FamiliarityRecord(
-            measure=MEASURE,
-            false_alarms=share,
-            false_alarms_attained=round(found.share, 6),
-            n_held_out=found.n_held_out,
-            n_groups=found.n_groups,
-            n_reference=len(inputs),
-        )
+        about[domain] = describe_calibrated(found, MEASURE, share, len(inputs))
     if about:
         save_file(arrays, out / REFERENCE_FILE)
         table = guard_table(pd.concat(kept))
@@ -126,13 +117,8 @@ def read_row_familiarity(
     """
     if not about:
         return None
-    for name in (REFERENCE_FILE, ROWS_FILE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: this file of the bundle is missing; {AGAIN}")
     path = folder / REFERENCE_FILE
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ValueError(f"it has {path.stat().st_size} bytes, more than any that is written")
+    with read_safely(path, folder / ROWS_FILE):
         arrays = load_file(path)
         table = pd.read_csv(folder / ROWS_FILE, dtype=str, keep_default_na=False)
         table["name"] = table["path"] + ":" + table["row"]
@@ -148,8 +134,4 @@ def read_row_familiarity(
             measure = references[domain].measures[INPUTS]
             if len(measure.centre) != n_features or len(measure.points) != len(names[domain]):
                 raise ValueError(f"the rows of '{domain}' are not those that it was learnt from")
-    except Exception as error:  # safetensors has an exception class of its own
-        raise InputError(
-            f"{path}: not what bundle.json describes ({first_line(error)}); {AGAIN}"
-        ) from None
     return RowFamiliarity(references, names)
