@@ -66,6 +66,7 @@ def _list_reading(dataset: DatasetSettings, key: str) -> Iterator[Condition]:
 def _list_choosing(study: StudySettings, key: str) -> Iterator[Condition]:
     """Conditions on images that were read: what is trained and tested on."""
     yield from ((f"{key}.split.test_where.", column) for column in study.split.test_where)
+    yield from ((f"{key}.split.shared_where.", column) for column in study.split.shared_where)
     for name, arm in study.arms.items():
         for stage in arm.stages:
             place = f"{key}.arms.{name}.stages.{stage.name}.where."
@@ -211,7 +212,10 @@ def _check_domains(study: StudySettings, key: str) -> None:
     labels, known = study.dataset.labels, sorted(study.dataset.domains)
     if not known or labels.source == "table" or "(?P<domain>" in (labels.pattern or ""):
         return
-    conditions = {f"{key}.split.test_where": study.split.test_where}
+    conditions = {
+        f"{key}.split.test_where": study.split.test_where,
+        f"{key}.split.shared_where": study.split.shared_where,
+    }
     for name, arm in study.arms.items():
         for stage in arm.stages:
             conditions[f"{key}.arms.{name}.stages.{stage.name}.where"] = stage.where
