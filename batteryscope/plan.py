@@ -65,11 +65,11 @@ class StageSettings(Settings):
 
     @model_validator(mode="after")
     def _method_fits_model(self) -> Self:
-        if self.train.method == "discriminant" and (
+        if self.train.is_solved and (
             self.model.pooling != "stage_statistics" or self.model.freeze != "backbone"
         ):
             raise ValueError(
-                "train.method 'discriminant' needs model.pooling 'stage_statistics' and "
+                f"train.method '{self.train.method}' needs model.pooling 'stage_statistics' and "
                 f"model.freeze 'backbone', found '{self.model.pooling}' and "
                 f"'{self.model.freeze}'; set them."
             )
@@ -79,8 +79,12 @@ class StageSettings(Settings):
     def _choices_have_an_effect(self) -> Self:
         layerwise = self._list_layerwise_choices()
         iterative = list(layerwise)
-        if self.train.loss != "cross_entropy":
+        if self.train.method != "ridge" and self.train.loss != "cross_entropy":
             iterative.append(f"train.loss '{self.train.loss}'")
+        if self.train.penalty != "none":
+            iterative.append(f"train.penalty '{self.train.penalty}'")
+        if self.train.adversarial_noise:
+            iterative.append(f"train.adversarial_noise {self.train.adversarial_noise:g}")
         if self.balance.method == "class_balanced":
             iterative.append("balance.method 'class_balanced'")
         if self.train.averaging != "none":
@@ -89,10 +93,10 @@ class StageSettings(Settings):
             iterative.append(f"train.head_learning_rate {self.train.head_learning_rate:g}")
         if self.augment.random_crop is not None:
             iterative.append("augment.random_crop")
-        if self.train.method == "discriminant" and iterative:
+        if self.train.is_solved and iterative:
             raise ValueError(
-                f"{iterative[0]} does not go with train.method 'discriminant', which solves the "
-                "last layer at once; leave it out, or train by 'gradient'."
+                f"{iterative[0]} does not go with train.method '{self.train.method}', which solves "
+                "the last layer at once; leave it out, or train by 'gradient'."
             )
         if self.model.freeze == "backbone" and layerwise:
             raise ValueError(

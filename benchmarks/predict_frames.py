@@ -30,9 +30,9 @@ def measure(folder: Path) -> list[Measurement]:
     from PIL import Image
 
     from batteryscope.bundle.read import load_bundle
-    from batteryscope.core.memory import keep_freed_memory
     from batteryscope.evaluation.forward import load_fit
     from batteryscope.preprocess.registry import find_preprocessor
+    from batteryscope.workflow.command_line import keep_freed_memory
 
     keep_freed_memory()  # as predict_images.py does
     frames = generate_frames(folder / "frames")

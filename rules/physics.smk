@@ -21,13 +21,13 @@ rule simulate_capacities:
         settings=lambda w: settings_file(
             w.study, "physics", PROJECT.studies[w.study].physics
         ),
-        radii=lambda w: [
+        varied=lambda w: [
             part
-            for ends in PROJECT.studies[w.study].drawn_radii_um
-            for part in ("--radius-range", *ends)
+            for varied in PROJECT.studies[w.study].drawn_ranges
+            for part in ("--vary", *varied)
         ],
     message:
         "{wildcards.study}: solve the half-cell model over porosity and C-rate"
     shell:
-        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} {params.radii:q} "
+        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} {params.varied:q} "
         "--out {output.table:q} --log {log:q}"

@@ -2,11 +2,12 @@
 # tables are trained here. All are compared here.
 
 
-use rule train_networks as train_table_point with:
+use rule train_table as train_table_point with:
     input:
         manifest=WORK.data.manifest,
         split=point_split,
-        code=code_of("train_networks"),
+        code=code_of("train_stage", leave_out="/tracking/"),
+        doer=doer_code("train"),
     output:
         networks=directory(WORK.sweep_networks("{arm}")),
     log:

@@ -37,6 +37,7 @@ rule train_stage:
         weights=local_weights,
         # Recording a run is no part of its result.
         code=code_of("train_stage", leave_out="/tracking/"),
+        doer=doer_code("train"),
     output:
         fits=directory(WORK.stage_part("{chain}", "{part}")),
     log:
@@ -51,16 +52,45 @@ rule train_stage:
         mem_mb=6000,
         gpu=lambda w: plan_of(w).stages[w.chain].settings.train.devices,
     params:
+        doer=lambda w: layout_of(w).modules.train,
         settings=lambda w: settings_file(
             w.study, "stage", plan_of(w).stages[w.chain].settings
         ),
-        # Not declared as output, so that it outlives a killed job.
-        state=str(WORK.state("{chain}")),
+        # The state is not declared as output, so that it outlives a killed job.
+        given=lambda w, input: [
+            *("--balance", input.balance, "--tiles", input.tiles),
+            *("--parent", *input.parent, "--part", w.part, "--chain", w.chain),
+            *("--state", layout_of(w).state(w.chain).as_posix()),
+        ],
     message:
         "{wildcards.study}: train {wildcards.chain}"
     shell:
-        "python workflow_scripts/train_stage.py --settings {params.settings:q} "
-        "--manifest {input.manifest:q} --split {input.split:q} --balance {input.balance:q} "
-        "--tiles {input.tiles:q} --parent {input.parent:q} --part {wildcards.part:q} "
-        "--state {params.state:q} --out {output.fits:q} --chain {wildcards.chain:q} "
-        "--log {log:q}"
+        "python workflow_scripts/train_stage.py --by {params.doer:q} "
+        "--manifest {input.manifest:q} --split {input.split:q} --settings {params.settings:q} "
+        "--threads {threads} {params.given:q} --out {output:q} --log {log:q}"
+
+
+use rule train_stage as train_table with:
+    input:
+        manifest=WORK.data.manifest,
+        split=WORK.split().roles,
+        code=code_of("train_stage", leave_out="/tracking/"),
+        doer=doer_code("train"),
+    output:
+        networks=directory(WORK.networks),
+    log:
+        WORK.log("train_table"),
+    benchmark:
+        WORK.benchmark("train_table")
+    wildcard_constraints:
+        study=TABLE_STUDIES,
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=lambda w: table_settings(
+            w, "split", "networks", "train", "arms", "main_arm", "ablations"
+        ),
+        given=[],
+    message:
+        "{wildcards.study}: train all networks together"

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import ROOT
+
+# axe-core, as `make test` fetches it (tests/axe.txt); AXE_CORE names another file.
+AXE = ROOT / ".venv/axe/axe_playwright_python/axe.min.js"
 # A4 without Chromium's margins of a centimetre, at 96 pixels an inch.
 PRINT_WIDTH_PX = 717
 FLAGS = (
@@ -60,6 +65,29 @@ window.onload = () => {
 </script>
 """
 
+ASK_AXE = """
+<script>
+window.onload = async () => {
+  const found = {};
+  for (const frame of document.querySelectorAll('iframe')) {
+    const page = frame.contentDocument;
+    page.querySelectorAll('details').forEach(d => d.open = true);
+    const told = await frame.contentWindow.axe.run(page, {resultTypes: ['violations']});
+    found[frame.title] = told.violations.map(
+      rule => `${rule.impact}: ${rule.id}, ${rule.help}: ${rule.nodes[0].html.slice(0, 200)}`);
+  }
+  document.body.textContent = '';
+  document.body.appendChild(document.createElement('pre')).textContent = JSON.stringify(found);
+};
+</script>
+"""
+
+
+def find_axe() -> Path | None:
+    """Return the file of axe-core, or None where there is none."""
+    path = Path(os.environ.get("AXE_CORE", AXE))
+    return path if path.is_file() else None
+
 
 def find_chromium() -> str | None:
     """Return the program, or None where there is none."""
@@ -99,18 +127,38 @@ def measure_pages(
                 f'<iframe title="{name}, {label}" style="width:{width}px;height:900px;border:0" '
                 f'srcdoc="{html.escape(text)}"></iframe>'
             )
+    return list(_ask_browser(frames, MEASURE, folder))
+
+
+def list_barriers(pages: Mapping[str, str], width_px: int, folder: Path) -> dict[str, list[str]]:
+    """Ask axe-core what keeps people from using a page; name the first place of each kind."""
+    axe = find_axe()
+    assert axe is not None
+    shutil.copy(axe, folder / "axe.js")
+    frames = []
+    for name, page in pages.items():
+        plain = strip_pictures(page).replace("</head>", '<script src="axe.js"></script></head>')
+        frames.append(
+            f'<iframe title="{name}" style="width:{width_px}px;height:900px;border:0" '
+            f'srcdoc="{html.escape(plain)}"></iframe>'
+        )
+    return dict(_ask_browser(frames, ASK_AXE, folder))
+
+
+def _ask_browser(frames: Sequence[str], question: str, folder: Path) -> Any:
+    """Show pages in frames of one page, whose script leaves its answer as JSON."""
     harness = folder / "harness.html"
     harness.write_text(
-        f'<!DOCTYPE html><meta charset="utf-8">{MEASURE}<body>{"".join(frames)}</body>',
+        f'<!DOCTYPE html><meta charset="utf-8">{question}<body>{"".join(frames)}</body>',
         encoding="utf-8",
     )
     program = find_chromium()
     assert program is not None
     done = subprocess.run(
-        [program, *FLAGS, f"--user-data-dir={folder / 'browser'}", "--timeout=60000", "--dump-dom",
-         harness.as_uri()],
-        capture_output=True, text=True, check=False, timeout=120,
+        [program, *FLAGS, f"--user-data-dir={folder / 'browser'}", "--timeout=90000",
+         "--virtual-time-budget=90000", "--dump-dom", harness.as_uri()],
+        capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
     found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
     assert found is not None, done.stderr[-2000:]
-    return list(json.loads(html.unescape(found.group(1))))
+    return json.loads(html.unescape(found.group(1)))

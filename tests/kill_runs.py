@@ -16,12 +16,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -45,7 +46,7 @@ _NOT_COMPARED = (
 _COMPARED = (".json", ".csv", ".parquet", ".npy", ".safetensors", ".png")
 LATEST_KILL = 0.8  # of the time of an undisturbed run; later ones are shorter by what is done
 _LOOK_EVERY_S = 0.05
-_ENDS_WITHIN_S = 30.0  # what a killed run has started
+_ENDS_WITHIN_S = 60.0  # what a killed run has started; an import must end first
 
 
 class KilledRuns:
@@ -105,7 +106,7 @@ class KilledRuns:
         return status
 
     def describe_results(self) -> dict[str, str]:
-        """Path → SHA-256 of everything made that does not hold times."""
+        """Path → SHA-256 of everything made that does not hold times, and the runs in MLflow."""
         files = {}
         for folder in ("work", "models", "reports"):
             for path in sorted((self.box.root / folder).rglob("*")):
@@ -115,7 +116,17 @@ class KilledRuns:
                 whole = path.suffix in _COMPARED
                 content = path.read_bytes() if whole else b""
                 files[place.as_posix()] = hashlib.sha256(content).hexdigest()[:16]
-        return files
+        return files | {"runs in mlflow.db": ", ".join(self._list_tracked_runs())}
+
+    def _list_tracked_runs(self) -> list[str]:
+        database = self.box.root / "mlflow.db"
+        if not database.is_file():
+            return []
+        with closing(sqlite3.connect(database)) as connection:
+            rows = connection.execute(
+                "SELECT name || ' ' || status FROM runs WHERE lifecycle_stage = 'active'"
+            )
+            return sorted(name for (name,) in rows)
 
     def forget_results(self) -> None:
         """Begin anew, as after ``make clean`` and a fresh clone."""

@@ -5,7 +5,7 @@ import pytest
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.columns import list_columns
-from batteryscope.planning.conditions import check_conditions
+from batteryscope.planning.checks import check_conditions
 from tests.small_params import small_study
 
 KEY = "params.yaml: studies.check"

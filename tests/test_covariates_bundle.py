@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from batteryscope.bundle.covariates import CovariateSource
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import read_record
 from batteryscope.config.learning import ModelSettings
@@ -27,7 +28,6 @@ from tests.bundled_study import (
     save_picture,
 )
 from tests.test_covariates_learning import BINDER, THICKNESS
-from workflow_scripts.predict_images import main as predict_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -86,7 +86,7 @@ def test_an_additive_veils_the_state():
 def test_an_additive_leaves_pristine_electrodes_as_they_are(state, same):
     frames = [
         render_sem_frame("622", state, additive, rng=derive_rng("t"), width_px=320, height_px=240)
-        for additive in ("none", "VC", "FEC", "LiBOB")
+        for additive in ("none", "VC", "PS", "VC+PS", "FEC", "LiBOB")
     ]
     assert all((f.pixels == frames[0].pixels).all() == same for f in frames[1:])
 

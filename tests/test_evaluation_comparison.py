@@ -14,7 +14,7 @@ from batteryscope.config.evaluate import EvaluateSettings, PaperValue
 from batteryscope.errors import InputError
 from batteryscope.evaluation import class_study
 from batteryscope.evaluation.aggregate import aggregate_to_images
-from batteryscope.evaluation.class_study import ComparedArms
+from batteryscope.evaluation.class_study import ComparedArms, list_misclassified
 from batteryscope.evaluation.comparison import (
     COLUMNS,
     compare_arms,
@@ -25,7 +25,6 @@ from batteryscope.evaluation.comparison import (
 from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.misclassified import list_misclassified
 from batteryscope.evaluation.paired import compare_on_images, compare_over_fits, find_half_width
 from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.manifest.frames import write_frames

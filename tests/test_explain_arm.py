@@ -14,13 +14,12 @@ from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.explain.arm import explain_tiles
 from batteryscope.explain.class_study import ExplainedArm, explain_arm
-from batteryscope.explain.mask_share import compare_with_mask, cut_coverage
 from batteryscope.explain.overlay import blend, draw_overlay, scale_map
-from batteryscope.explain.preference import summarise_preference
-from batteryscope.explain.same_tiles import SAME_TILES_NAME
+from batteryscope.explain.same_tiles import SAME_TILES_NAME, compare_with_mask, cut_coverage
 from batteryscope.explain.select import choose_same_tiles, choose_tiles
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.readers.mask import locate_mask
+from batteryscope.report.same_tiles import summarise_preference
 from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
 

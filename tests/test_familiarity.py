@@ -8,7 +8,7 @@ import timm
 import torch
 
 from batteryscope.config.learning import ModelSettings
-from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures, summarise_maps
+from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures
 from batteryscope.familiarity.reference import (
     calibrate_reference,
     find_limit,
@@ -18,6 +18,7 @@ from batteryscope.familiarity.reference import (
 from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
 from batteryscope.familiarity.tile_measures import measure_grey_levels, measure_sharpness
 from batteryscope.models.classifier import build_classifier
+from batteryscope.models.stage_statistics import summarise_maps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NUMBERS = 30

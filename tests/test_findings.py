@@ -10,8 +10,9 @@ from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.core.finding import Finding, Sentences
 from batteryscope.evaluation.sentences import capacities, classes, quantities
 from batteryscope.provenance import PROJECT_ROOT
+from batteryscope.samples.sem import SEM
 from batteryscope.tables import sentences as rows
-from tests.test_provenance import names_for, names_of
+from tests.test_provenance import names_of
 
 WRITTEN = {  # who may find what is told by these templates
     classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
@@ -43,7 +44,7 @@ def test_an_edit_of_a_sentence_concerns_only_those_who_tell_it():
         templates = {n for n in names if "sentences/" in n and n.endswith(".j2")}
         assert templates
         assert all(folder in name for name in templates)
-    assert not any(name.endswith(".j2") for name in names_for("train_stage"))
+    assert not any(name.endswith(".j2") for name in names_of(SEM.modules.train))
 
 
 def test_a_line_of_a_template_is_no_line_of_a_sentence(tmp_path):

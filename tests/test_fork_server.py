@@ -220,3 +220,26 @@ def test_a_server_that_cannot_start_costs_one_line_and_no_run(tmp_path, monkeypa
     assert "Permission denied" in said
     assert said.count("\n") == 1
     assert ADDRESS not in os.environ
+
+
+def test_server_whose_run_is_gone_imports_nothing_more(program, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time; open('begun', 'w').close(); time.sleep(1)", encoding="utf-8"
+    )
+    (tmp_path / "next.py").write_text("open('useless', 'w').close()", encoding="utf-8")
+    (tmp_path / "server").mkdir()
+    address = tmp_path / "server" / "s"
+    command = [sys.executable, "-m", "batteryscope.workflow.fork_server", str(address)]
+    paths = os.pathsep.join([str(Path.cwd()), str(tmp_path)])
+    process = subprocess.Popen(
+        [*command, "slow", "next"], stdin=subprocess.PIPE, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+    )  # fmt: skip
+    wait_for(address.exists)
+    client = start(program, address)
+    wait_for((tmp_path / "begun").exists)
+    process.stdin.close()
+    client.kill()
+    assert process.wait(10) == 0
+    client.communicate()
+    assert not (tmp_path / "useless").exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser_pages import find_chromium, measure_pages
+from tests.browser_pages import find_axe, find_chromium, list_barriers, measure_pages
 from tests.conftest import Sandbox
 from tests.golden.project import (
     LETTERS,
@@ -60,6 +60,22 @@ def test_no_cell_is_cut_at_any_width_or_on_paper(
         assert found["wide"] <= 0, found
         assert found["smallest"] >= 10, found
         assert not found["shrunk"] or not found["name"].endswith(", 400 px"), found
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+@pytest.mark.skipif(find_axe() is None, reason="axe-core is not here (`make test` fetches it)")
+def test_everybody_can_use_the_pages(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]], tmp_path: Path
+) -> None:
+    reports = planned[0].root / "reports"
+    pages = {p.parent.name: p.read_text() for p in sorted(reports.glob("*/report.html"))}
+    pages["index"] = (reports / "index.html").read_text(encoding="utf-8")
+    # What axe-core finds fault with, to know that it looks.
+    pages["wrong"] = '<html lang="en"><head></head><body><h1>A</h1><img src="a"></body></html>'
+    found = list_barriers(pages, WIDTHS_PX[0], tmp_path)
+    assert len(found) == len(STUDIES) + 2
+    assert any(line.startswith("critical: image-alt") for line in found.pop("wrong"))
+    assert not any(found.values()), found
 
 
 def test_reports_are_written_as_people_write(

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.manifest.domains import name_domains
+from batteryscope.manifest.build import name_domains
 
 TABLE = pd.DataFrame(
     {

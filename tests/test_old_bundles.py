@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.predict_images import main as predict_images
-from workflow_scripts.predict_table import main as predict_table
+from batteryscope.bundle.predict_program import main as predict_images
+from tests.conftest import ROOT
 
 BUNDLES = Path(__file__).parent / "fixtures" / "bundles"
 PICTURES = ("classes_of_images", "classes_of_scans", "capacities")
@@ -50,8 +50,38 @@ def test_old_bundles_of_pictures_predict_the_same(kind: str, tmp_path: Path) -> 
 def test_an_old_bundle_of_tables_predicts_the_same(tmp_path: Path) -> None:
     folder, out = BUNDLES / "tables", tmp_path / "predictions.csv"
     arguments = ["--bundle", str(folder / "bundle"), "--table", str(folder / "input" / "rows.csv")]
-    assert predict_table([*arguments, "--out", str(out)]) == 0
+    assert predict_images([*arguments, "--out", str(out)]) == 0
     check_equal(read(out), read(folder / "predictions.csv"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "sentence"),
+    [
+        ("tables", ["--images", "x"], "--images is for pictures or scans, but {} judges rows; give "
+         "--table instead."),
+        ("tables", ["--table", "x", "--device", "cpu"], "--device is for pictures or scans, but {} "
+         "judges rows; leave it out."),
+        ("tables", [], "--table: name what shall be judged; {} judges rows."),
+        ("capacities", ["--table", "x"], "--table is for rows, but {} judges pictures; give "
+         "--images instead."),
+        ("classes_of_images", ["--images", "x", "--slices", "1:2"], "--slices is for scans, but {} "
+         "judges pictures; leave it out."),
+        ("classes_of_scans", ["--images", "x", "--domain", "a"], "--domain is for rows, but {} "
+         "judges scans; leave it out."),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_a_model_is_refused(
+    kind: str, said: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(BUNDLES / kind / "bundle")
+    assert predict_images(["--bundle", bundle, *said]) == 1
+    assert capsys.readouterr().err.strip() == "ERROR: " + sentence.format(bundle)
+
+
+@pytest.mark.parametrize("name", ["images", "table"])
+def test_the_program_has_two_names(name: str) -> None:
+    text = (ROOT / f"workflow_scripts/predict_{name}.py").read_text(encoding="utf-8")
+    assert "from batteryscope.bundle.predict_program import main" in text
 
 
 @pytest.mark.parametrize("kind", [*PICTURES, "tables"])

@@ -15,6 +15,7 @@ from batteryscope.bundle import picture_bundle as picture_bundle_module
 from batteryscope.bundle.output import write_rows
 from batteryscope.bundle.picture_bundle import SEEN_NOTE
 from batteryscope.bundle.predict import Bundle
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.core.forward_threads import ForwardThreads
 from batteryscope.manifest.inspect import digest_file
@@ -28,7 +29,6 @@ from tests.bundled_study import (
     write_tiles,
 )
 from workflow_scripts.evaluate_external import main as evaluate_external
-from workflow_scripts.predict_images import main as predict_images
 
 ANSWERS = ["class", "composition", "state", "confidence", *[f"p_{c}" for c in CLASSES]]
 

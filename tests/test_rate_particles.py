@@ -12,8 +12,10 @@ from batteryscope.config.project import load_project
 from batteryscope.demo.cross_section import PIXEL_SIZE_UM, render_cross_section
 from batteryscope.demo.cross_section_dataset import list_electrodes, simulate_measurements
 from batteryscope.demo.cross_section_phases import CRACK, PARTICLE
-from batteryscope.physics.half_cell import RADIUS, choose_radii, smooth_local_porosity
+from batteryscope.physics.half_cell import choose_variants, smooth_local_porosity
 from tests.test_config import PARAMS
+
+RADIUS = "particle_radius_um"
 
 
 def measure_mean_radius_um(phases):
@@ -66,7 +68,7 @@ def test_capacities_are_those_of_the_electrodes_radius():
     )
     cell = HalfCellSettings(particle_radius_um=4)
     at = np.array([0.3, 0.4, 0.3])
-    own = smooth_local_porosity(grid, at, cell, np.array([2.0, 4.0, 8.0]))[(5.0, "Ah/kg")]
+    own = smooth_local_porosity(grid, at, cell, {RADIUS: np.array([2.0, 4.0, 8.0])})[(5.0, "Ah/kg")]
     assert own == pytest.approx([95, 80, 55])
     # Who does not know the radii of the electrodes gets that of the cell.
     assert smooth_local_porosity(grid, at, cell)[(5.0, "Ah/kg")] == pytest.approx([75, 80, 75])
@@ -103,14 +105,17 @@ def test_large_particles_deliver_less_at_high_rates():
 
 def test_the_model_is_solved_between_the_radii_that_are_drawn():
     cell = HalfCellSettings(particle_radius_um=5)
-    assert choose_radii(cell, []) == []
-    radii = choose_radii(cell, [(2.5, 4.0), (3.0, 6.0)])
-    assert (radii[0], radii[-1]) == (2.5, 6.0)
-    assert choose_radii(cell, [(2.5, 4.0)])[-1] == 5.0
-    for radii, known in (([2.5, 7.5], [(2.5, 7.5)] * 2), (None, [])):
+    assert choose_variants(cell, []) == [{}]
+    radii = choose_variants(cell, [(RADIUS, 2.5, 4.0), (RADIUS, 3.0, 6.0)])
+    assert (radii[0], radii[-1]) == ({RADIUS: 2.5}, {RADIUS: 6.0})
+    assert choose_variants(cell, [(RADIUS, 2.5, 4.0)])[-1] == {RADIUS: 5.0}
+    both = choose_variants(cell, [("binder_gradient", 0.2, 0.5), (RADIUS, 2.5, 4.0)])
+    assert len(both) == 9
+    assert both[0] == {RADIUS: 2.5, "binder_gradient": 0.0}
+    for radii, known in (([2.5, 7.5], [(RADIUS, 2.5, 7.5)] * 2), (None, [])):
         varied = {"generator": {"particle_radius_um": radii}}
         changes = {"rate_capability": {"dataset": varied, "evaluate": {"external": varied}}}
         project = load_project(PARAMS, {"studies": changes})
-        assert project.image_studies["rate_capability"].drawn_radii_um == known
-    with pytest.raises(ValueError, match="smaller radius first"):
+        assert project.image_studies["rate_capability"].drawn_ranges == known
+    with pytest.raises(ValueError, match="smaller number first"):
         CrossSectionGenerator(particle_radius_um=(6, 2))

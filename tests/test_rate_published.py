@@ -11,6 +11,7 @@ from PIL import Image
 from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import answer_of_bundle, open_bundle
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.physics import HalfCellSettings
@@ -18,11 +19,11 @@ from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
-from batteryscope.evaluation.judge_fit import write_fit_predictions
 from batteryscope.evaluation.number_points import SCORER
 from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
+from batteryscope.evaluation.train_tiles import write_fit_predictions
 from batteryscope.explain.regression_study import ExplainPieces, explain_arms
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
@@ -38,7 +39,7 @@ from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.test_rate_preprocess import draw_bands
-from workflow_scripts import evaluate_arms, evaluate_external, predict_images
+from workflow_scripts import evaluate_arms, evaluate_external
 
 CROP = {
     "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
@@ -193,7 +194,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     both = draw_bands(bands=((300, 380),), coated=((100, 300), (380, 580)), shape=(700, 900))
     Image.fromarray(both).save(pictures / "both.png")
     table = tmp_path / "predictions.csv"
-    status = predict_images.main(
+    status = predict_images(
         ["--bundle", str(out), "--images", str(pictures), "--out", str(table), "--device", "cpu"]
     )
     assert status == 0
@@ -207,7 +208,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     assert pd.isna(rows.loc["both.png", "note"])  # though far larger than the training pictures
     for side in ("bottom", "top"):
         again = ["--bundle", str(out), "--images", str(pictures), "--out", str(table)]
-        assert predict_images.main([*again, "--collector", side]) == 0
+        assert predict_images([*again, "--collector", side]) == 0
         assert pd.read_csv(table).set_index("file").loc["both.png", "status"] == "ok"
     described = out / "fold_mass_r0_f0.json"
     original = json.loads(described.read_text())
@@ -246,7 +247,7 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
     ]  # fmt: skip
     assert evaluate_external.main(words) == 0
     alone = tmp_path / "alone.csv"
-    predict_images.main(
+    predict_images(
         ["--bundle", str(tmp_path / "bundle"), "--images", str(tmp_path / "images"),
          "--out", str(alone), "--device", "cpu"]
     )  # fmt: skip

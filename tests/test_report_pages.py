@@ -14,8 +14,7 @@ from batteryscope.evaluation.calibration import (
     calibrate_votes,
     describe_predictions,
 )
-from batteryscope.report.finding_cards import gather_findings
-from batteryscope.report.html import make_environment
+from batteryscope.report.html import gather_findings, make_environment
 from batteryscope.report.reliability import describe_temperature
 from batteryscope.report.shown_table import TABLE_STEPS, show_table
 
@@ -59,7 +58,7 @@ def render(frame: pd.DataFrame, title: str = "") -> str:
 def test_a_wide_table_is_a_region_that_the_keyboard_reaches():
     wide = pd.DataFrame([[f"row {i}", *["1 234.5 ± 0.1"] * 9] for i in range(3)])
     page = render(wide.set_axis(["who", *"abcdefghi"], axis=1), "Errors")
-    assert 'role="region" tabindex="0" aria-label="Errors"' in page
+    assert 'role="group" tabindex="0" aria-label="Errors"' in page
     assert 'data-label="c">1 234.5 ± 0.1</td>' in page
     assert "tabindex" not in render(pd.DataFrame([["a", "1"]], columns=["who", "n"]))
 

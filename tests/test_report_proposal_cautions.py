@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.table_evidence import TableEvidence
+from batteryscope.report.table_report import tell_proposal_cautions
 from tests.made_up_table_study import make_table_settings
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from batteryscope.bundle.card import render_card
 from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.predict_program import main as predict_table
 from batteryscope.bundle.record import read_record
 from batteryscope.core.safe_text import disarm_html, guard_cell, guard_table, show_controls
 from batteryscope.tracking import store
 from batteryscope.workflow.command_line import configure_logging
 from tests.test_bundle_integrity import BUNDLES
-from workflow_scripts.predict_table import main as predict_table
 
 ESCAPE = "a\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe"
 

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 from safetensors.torch import save_file
 
 import batteryscope.preprocess.cut_scans as cut_scans_module
 from batteryscope.bundle.familiarity import add_familiarity
 from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
@@ -22,11 +22,10 @@ from batteryscope.config.dataset import DatasetSettings, VolumeSettings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.picture_generators import CtCellGenerator
 from batteryscope.config.preprocess import CtSlicesSettings
-from batteryscope.config.project import load_project
 from batteryscope.config.split import SplitSettings
-from batteryscope.demo.ct_dataset import CellJob, list_cells, render_scan
+from batteryscope.demo.ct_dataset import CellJob, render_scan
 from batteryscope.demo.write_dataset import generate_dataset
-from batteryscope.errors import ConfigError, InputError
+from batteryscope.errors import InputError
 from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.comparison import compare_arms, list_levels
 from batteryscope.evaluation.sample_features import read_windings
@@ -35,11 +34,7 @@ from batteryscope.evaluation.straddling import list_straddling_findings
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.ingest_scans import SCANS
 from batteryscope.models.classifier import build_classifier
-from batteryscope.plan import plan_study
-from batteryscope.planning.checks import check_project
 from batteryscope.preprocess.cut_scans import cut_scans
-from batteryscope.preprocess.cut_volume import cut_volume
-from batteryscope.preprocess.describe_rejects import describe_rejects
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
 from batteryscope.report.facts import show_notes, show_rejects
@@ -49,19 +44,24 @@ from batteryscope.splits.groups import find_groups
 from batteryscope.splits.slices import pair_neighbours, warn_of_straddling
 from batteryscope.tilestore import TileStore
 from workflow_scripts.ingest_dataset import main as ingest
-from workflow_scripts.predict_images import main as predict_images
 from workflow_scripts.split_dataset import main as split_dataset
 
 MADE = CtCellGenerator(
     kind="ct_cell", cells_per_state=3, slices=4, size_px=160, states=["pristine", "cycle_aged"]
 )
+
+
 SETTINGS = DatasetSettings(
     name="scans",
     generator=MADE,
     volumes=VolumeSettings(),
     labels={"pattern": "(?P<state>pristine|cycle_aged)", "columns": ["state"]},
 )
+
+
 CUT = CtSlicesSettings(input_px=32, min_regularity=0.1)
+
+
 CLASSES = ["cycle_aged", "pristine"]
 
 
@@ -92,18 +92,6 @@ def test_every_slice_is_a_sample_of_its_cell(study: SimpleNamespace) -> None:
     assert (row["class"], row["bit_depth"]) == ("pristine", 16)
     assert 18350 / 160 < row["pixel_size_um"] < 2 * 18350 / 160
     assert (manifest["volume"] == "cycle_aged/cycle_aged_02").sum() == 4  # a folder of slices
-
-
-def test_generated_scans_are_equal_for_equal_settings() -> None:
-    assert len(list_cells(MADE)) == 6
-    first, um = render_scan(MADE, CellJob("pristine", 0))
-    again, _ = render_scan(MADE, CellJob("pristine", 0))
-    other, _ = render_scan(MADE, CellJob("pristine", 1))
-    np.testing.assert_array_equal(first, again)
-    assert first.dtype == np.uint16
-    assert first.shape == (4, 160, 160)
-    assert um > 0
-    assert not np.array_equal(first, other)
 
 
 def test_chosen_slices_and_bad_scans(study: SimpleNamespace, tmp_path: Path) -> None:
@@ -161,38 +149,6 @@ def test_tiles_descriptors_and_preview(study: SimpleNamespace) -> None:
     assert cells["slices"].tolist() == [4] * 6
     assert cells["can_diameter_mm"].between(17.8, 19.2).all()
     assert (study.root / "tiles" / "preview.png").stat().st_size > 20000
-
-
-def test_a_scan_without_a_cell_is_told(tmp_path: Path) -> None:
-    noise = np.random.default_rng(1).integers(0, 200, (3, 90, 90)).astype(np.uint16)
-    volume = Volume(tmp_path / "air.tif", (3, 90, 90), np.dtype(np.uint16), lambda z: noise[z])
-    cuts = list(cut_volume(volume, [0, 1, 2], CUT, workers=1))
-    assert [cut.reason for cut in cuts] == ["no_cell"] * 3
-    assert "no cell is found" in cuts[0].detail
-    (tmp_path / "pristine").mkdir()
-    tifffile.imwrite(tmp_path / "pristine" / "air.tif", noise, photometric="minisblack")
-    manifest, _, _ = build_manifest(find_volumes(tmp_path), SETTINGS, tmp_path, reading=SCANS)
-    with pytest.raises(InputError, match=r"no slice of any scan can be used.*no cell is found"):
-        cut_scans(manifest, tmp_path, CUT, tmp_path / "tiles", 10**6)
-
-
-def test_left_out_slices_are_told_in_one_line_per_scan() -> None:
-    detail = "no cell is found in it."
-    rejects = pd.DataFrame(
-        {
-            "sample_id": ["a", "b", "c"], "path": ["v.npy#0", "v.npy#1", "w.npy#5"],
-            "reason": ["no_cell", "no_cell", "no_winding"], "detail": [detail, detail, "none."],
-        }
-    )  # fmt: skip
-    manifest = pd.DataFrame({"sample_id": [*"abcd"], "volume": [*["v.npy"] * 2, *["w.npy"] * 2]})
-    assert describe_rejects(rejects, manifest) == [
-        f"v.npy: 2 of 2 slices left out (no_cell); the first, number 0: {detail}",
-        "w.npy: 1 of 2 slices left out (no_winding); the first, number 5: none.",
-    ]
-    of_pictures = describe_rejects(rejects, manifest[["sample_id"]])
-    assert of_pictures[2] == "w.npy#5: none. (no_winding)"
-    nothing = pd.DataFrame({name: [] for name in rejects})  # whose columns hold no text
-    assert describe_rejects(nothing, manifest) == []
 
 
 def test_long_scans_are_cut_like_short_ones(
@@ -422,31 +378,3 @@ def test_cells_unlike_those_of_the_training_get_no_answer(
     assert cell["status"] == cell["class"] == "unlike_training"
     assert "of its 4 slices: " in cell["unlike_reasons"]
     assert float(cell["slices_used"]) == 4
-
-
-def test_what_cannot_work_is_told_before_anything_runs() -> None:
-    def check(**changes: object) -> None:
-        overlay = {"studies": {"cell_health": changes}}
-        project = load_project(Path(__file__).parents[1] / "params.yaml", overlay)
-        study = project.image_studies["cell_health"]
-        check_project(project, {"cell_health": plan_study("cell_health", study)})
-
-    check()
-    generator = {"cells_per_state": 2}
-    few = {"demo": {"dataset": {"generator": generator}, "split": {"folds": 3}}}
-    with pytest.raises(ConfigError, match=r"'each', has 2 cells, .* needs at least 3 .*add cells"):
-        check(**few)
-    with pytest.raises(ConfigError, match=r"found 'sem_tiles' .* data set holds scans"):
-        check(demo={"preprocess": {"method": "sem_tiles"}}, preprocess={"method": "sem_tiles"})
-
-
-def test_settings_that_cannot_be() -> None:
-    with pytest.raises(ValueError, match=r"add 'volumes: {}'"):
-        DatasetSettings(name="x", generator=MADE)
-    with pytest.raises(ValueError, match="last 2 is before first 5"):
-        VolumeSettings(first=5, last=2)
-    with pytest.raises(ConfigError, match="makes a network of one channel"):
-        build_classifier(
-            ModelSettings(backbone="test_resnet", weights="random", grey_input="sum_stem"),
-            CLASSES, 32, 1, 3,
-        )  # fmt: skip

@@ -12,6 +12,7 @@ from batteryscope.config.project import load_project
 from batteryscope.config.table_study import TableSearchSettings, TableStudySettings
 from batteryscope.errors import ConfigError
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
+from batteryscope.samples import rows as samples_rows
 from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan import name_search
 from batteryscope.search.plan_table_search import list_rungs, plan_table_search
@@ -87,7 +88,12 @@ def test_a_candidate_is_worth_what_the_study_gets_with_its_settings(tables, rows
     arguments = ["--manifest", "manifest.parquet", "--split", "split.parquet", "--out", "networks"]
     arguments = [a if a.startswith("--") else str(tmp_path / a) for a in arguments]
     settings = ["--settings", str(tmp_path / "study.json")]
-    assert load_script("train_networks").main([*arguments, *settings]) == 0
+    assert (
+        load_script("train_stage").main(
+            ["--by", samples_rows.ROWS.modules.train, *arguments, *settings]
+        )
+        == 0
+    )
     table = pd.read_parquet(tmp_path / "networks/predictions.parquet")
     judged = table[
         (table["arm"] == "adapter") & (table["role"] == "validation") & (table["repeat"] == 0)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from batteryscope.balance import balance_stage
 from batteryscope.config.learning import BalanceSettings
@@ -271,6 +272,31 @@ def test_impossible_domains_are_explained(source, target, where, sentence):
     manifest = make_domains(source, target)
     with pytest.raises(InputError, match=sentence):
         assign(manifest, test_where={"domain": where})
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_class_that_counts_in_both_domains_is_tested(scheme):
+    """Pristine electrodes (p) have no additive; tested with those that have one all the same."""
+    manifest = make_manifest({"a": 40, "p": 20})
+    manifest["domain"] = ["source"] * 20 + ["target"] * 20 + ["shared"] * 20
+    tested = {"domain": ["target", "shared"]}
+    with pytest.raises(InputError, match=r"'p' has images with domain .* but none elsewhere"):
+        assign(manifest, scheme=scheme, test_fraction=0.2, test_where=tested)
+    shared = {"domain": "shared"}
+    split = assign(
+        manifest, scheme=scheme, test_fraction=0.2, test_where=tested, shared_where=shared
+    )
+    known = split.merge(manifest[["sample_id", "class", "domain"]], on="sample_id")
+    sizes = known[known["role"] == "test"].groupby(["repeat", "fold", "class"]).size()
+    assert (sizes == 4).all()
+    assert len(sizes) == 2 * len(split.groupby(["repeat", "fold"]))
+    assert set(known.loc[known["role"] == "test", "domain"]) == {"target", "shared"}
+    assert not split.duplicated(["sample_id", "repeat", "fold"]).any()
+
+
+def test_a_shared_class_needs_a_tested_domain():
+    with pytest.raises(ValidationError, match=r"shared_where .* has no effect without test_where"):
+        SplitSettings(shared_where={"domain": "shared"})
 
 
 def test_source_alone_teaches_where_classes_differ_in_count():

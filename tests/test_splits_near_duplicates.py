@@ -12,7 +12,7 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.manifest.frames import write_frames
 from batteryscope.manifest.measure import make_thumbnail
-from batteryscope.splits.audit import audit_split, check_unseen
+from batteryscope.splits.audit import audit_split
 from batteryscope.splits.kept_together import advise_on_twins, split_together
 from batteryscope.splits.near_duplicates import (
     PAIR_COLUMNS,
@@ -159,12 +159,6 @@ def test_missing_class_is_a_warning():
     manifest.loc[0, "class"] = "b"
     audit = audit_split(split, manifest, make_pairs())
     assert audit["warnings"][0] == "The validation part holds only 1 of 2 classes in some fold."
-
-
-def test_training_images_are_not_predicted():
-    check_unseen(["x", "y"], ["z"])
-    with pytest.raises(LeakageError, match="1 of 2 images were used to train"):
-        check_unseen(["x", "y"], ["y", "z"])
 
 
 def run(root, manifest, settings) -> int:

@@ -32,8 +32,9 @@ FUNCTIONS = {
     "generate": "generate",
     "ingest": "ingest",
     "split": "divide",
+    "train": "train",
     "search": "find_search",
-    "predict": "predict_images",
+    "predict": "open_batch",
     "evaluate": "describe_predictions",
     "compare": "compare_study",
     "explain": "explain_study",
@@ -45,8 +46,9 @@ FUNCTIONS = {
     "apply": "load_models",
 }
 PROGRAMS = (
-    "generate_dataset", "ingest_dataset", "split_dataset", "evaluate_arms", "compare_arms",
-    "explain_study", "report_study", "bundle_models", "track_study", "compare_sweeps",
+    "generate_dataset", "ingest_dataset", "split_dataset", "train_stage", "evaluate_arms",
+    "compare_arms", "explain_study", "report_study", "bundle_models", "track_study",
+    "compare_sweeps",
 )  # fmt: skip
 # What no rule does: users apply models, and baselines of classes have a program of their own.
 WITHOUT_RULE = {"baselines", "predict", "apply"}
@@ -88,9 +90,11 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/evaluation/verdicts.py", "compare", {"classes", "scans"}),
         ("batteryscope/report/table_facts.py", "report", {"rows"}),
         ("batteryscope/explain/regression_maps.py", "explain", {"numbers"}),
-        ("batteryscope/tables/partial_dependence.py", "explain", {"rows"}),
+        ("batteryscope/tables/explain_study.py", "explain", {"rows"}),
         ("batteryscope/tables/bundle_write.py", "bundle", {"rows"}),
         ("batteryscope/readers/volumes.py", "ingest", {"scans"}),
+        ("batteryscope/training/fit.py", "train", {"classes", "scans", "numbers"}),
+        ("batteryscope/tables/train_stack.py", "train", {"rows"}),
         ("batteryscope/bundle/external_capacity.py", "external", {"numbers"}),
         ("batteryscope/search/plan_table_search.py", "search", {"rows"}),
     ],

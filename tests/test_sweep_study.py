@@ -16,6 +16,7 @@ from batteryscope.provenance import write_settings
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
+from batteryscope.samples.sem import SEM
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
 from tests.small_params import small_params, small_study
@@ -84,9 +85,9 @@ class Workshop:
                 "--out", folder / "b.parquet",
             )  # fmt: skip
             self.call(
-                "train_stage", "--settings", settings, "--manifest", manifest, "--split", split,
-                "--balance", folder / "b.parquet", "--tiles", tiles, "--state", root / "state" /
-                chain, "--out", folder / "part0", "--tracking-uri", "",
+                "train_stage", "--by", SEM.modules.train, "--settings", settings, "--manifest",
+                manifest, "--split", split, "--balance", folder / "b.parquet", "--tiles", tiles,
+                "--state", root / "state" / chain, "--out", folder / "part0", "--tracking-uri", "",
             )  # fmt: skip
         arms = {
             name: {

@@ -138,12 +138,12 @@ def test_second_run_does_nothing(study):
 def test_only_consequences_of_a_changed_setting_run_again(study):
     study.write_params(params(train={"epochs": 151, "restarts": 2}))
     planned = set(study.planned_rules("rows"))
-    assert {"train_networks", "compare_arms", "publish_study"} <= planned
+    assert {"train_table", "compare_arms", "publish_study"} <= planned
     assert not planned & {"ingest_table", "split_table"}
     study.write_params(params(explain={"rows": 2, "background": 5}))
     planned = set(study.planned_rules("rows"))
     assert "explain_study" in planned
-    assert not planned & {"train_networks", "compare_arms", "propose_parameters"}
+    assert not planned & {"train_table", "compare_arms", "propose_parameters"}
     study.write_params(params())
     assert not study.planned_rules("rows")
 

@@ -16,8 +16,12 @@ from batteryscope.tables.attribution import (
     find_named_rows,
     rank_features,
 )
-from batteryscope.tables.explain_study import Case, find_networks, list_cases
-from batteryscope.tables.partial_dependence import compute_partial_dependence
+from batteryscope.tables.explain_study import (
+    Case,
+    compute_partial_dependence,
+    find_networks,
+    list_cases,
+)
 from tests.made_up_table_study import make_plan, make_table_settings
 
 COEFFICIENTS = np.array([2.0, -1.0, 0.0])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
+from batteryscope.bundle.predict_program import main as predict_table
 from batteryscope.config.table_data import Condition
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import load_table_bundle
@@ -17,7 +18,6 @@ from batteryscope.tables.predict_query import read_query
 from batteryscope.tables.row_familiarity import REFERENCE_FILE, ROWS_FILE, write_row_familiarity
 from tests.linear_study import HALF_WIDTH, MEASURED, SPREAD, apply_law, make_settings, write_study
 from workflow_scripts.bundle_models import main as bundle_models
-from workflow_scripts.predict_table import main as predict_table
 
 PLAIN = "domain,gap,speed,solids,width\nnmc,2.5,20,200,5\nnmc,1.5,10,150.5,5\n"
 
@@ -216,7 +216,7 @@ def test_a_hopeless_table_names_the_first_reject_and_the_first_unlike_row(
     command = ["--bundle", str(published), "--table", str(table), "--out", str(tmp_path / "a.csv")]
     assert predict_table(command) == 1
     error = capsys.readouterr().err
-    assert "the first is line 2: unknown_domain" in error
+    assert "the first is: line 2: unknown_domain" in error
     assert "; the first unlike the training: line 3: unlike the training rows: inputs" in error
 
 
@@ -249,7 +249,7 @@ def test_an_unknown_width_leaves_the_interval_empty(published: Path, tmp_path: P
         ),
         (PLAIN, ["--domain", "lfp"], "does not know 'lfp'; it knows graphite, nmc."),
         (PLAIN.replace("domain", "cell"), [], "nothing tells which domain the rows belong to"),
-        (PLAIN.replace("nmc", "lfp"), [], "none of the 2 rows could be predicted"),
+        (PLAIN.replace("nmc", "lfp"), [], "none of the 2 rows could be judged"),
     ],
 )
 def test_a_hopeless_table_is_one_sentence(

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.predict_program import main as predict_table
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
@@ -23,7 +24,6 @@ from tests.linear_study import make_settings, write_study
 from tests.table_networks import make_manifest, split_in_order
 from tests.table_networks import make_settings as make_networks_settings
 from workflow_scripts.bundle_models import main as bundle_models
-from workflow_scripts.predict_table import main as predict_table
 
 ARMS = ["adapter", "pretrained_process", "transfer_process"]
 

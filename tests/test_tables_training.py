@@ -8,6 +8,7 @@ import torch
 
 from batteryscope.config.table_study import TableTrainSettings
 from batteryscope.errors import InputError
+from batteryscope.samples.rows import ROWS
 from batteryscope.tables.fit_stack import count_steps, fit_stack
 from batteryscope.tables.network_tasks import Rows
 from batteryscope.tables.networks import AdapterStack, predict_rows
@@ -181,7 +182,7 @@ def test_last_batch_counts_as_a_step():
 def test_program_writes_what_can_be_read_again(tmp_path):
     from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
     from tests.table_networks import make_manifest, make_settings, split_in_order
-    from workflow_scripts import train_networks
+    from workflow_scripts import train_stage
 
     settings = make_settings()
     manifest = make_manifest()
@@ -191,7 +192,7 @@ def test_program_writes_what_can_be_read_again(tmp_path):
     files = {"manifest": "manifest.parquet", "split": "split.parquet", "settings": "settings.json"}
     inputs = [text for name, file in files.items() for text in (f"--{name}", str(tmp_path / file))]
     out = tmp_path / "new" / "networks"
-    assert train_networks.main([*inputs, "--out", str(out)]) == 0
+    assert train_stage.main(["--by", ROWS.modules.train, *inputs, "--out", str(out)]) == 0
     tasks = 2 * 2 * (1 + 2 * 3)
     cost = json.loads((out / "cost.json").read_text())
     assert (cost["n_tasks"], cost["n_networks"]) == (tasks, 2 * tasks)

@@ -102,13 +102,12 @@ def test_plan_of_arms(tmp_path):
     assert {n: v for n, v, _ in main.metrics} == {
         "tile/accuracy": 0.9, "image/state.macro_f1": 0.75, "cost/seconds": 3.5,
         "image/pooled_accuracy": 0.8, "image/pooled_accuracy_low": 0.6,
-        "image/pooled_accuracy_high": 0.9, "Headline/accuracy": 0.8,
-        "Headline/accuracy_low": 0.6, "Headline/accuracy_high": 0.9,
-        "Headline/best_baseline_accuracy": 0.25,
+        "image/pooled_accuracy_high": 0.9, "Key/accuracy": 0.8,
+        "Key/low": 0.6, "Key/high": 0.9, "Key/baseline": 0.25,
     }  # fmt: skip
     assert main.name == "transfer: 80.0 % (60.0 to 90.0 %)"
     assert "best baseline 25.0 %" in main.tags["mlflow.note.content"]
-    assert main.metrics[0] == ("Headline/accuracy", 0.8, 0)
+    assert main.metrics[0] == ("Key/accuracy", 0.8, 0)
     assert not re.search(r"-[0-9a-f]{8}\b", " ".join(main.params.values()))
     assert other.name == "scratch"
     assert main.params["model.backbone"] == "resnet18"
@@ -123,7 +122,7 @@ def test_plan_of_arms(tmp_path):
     baseline = by_key["cells/baseline_majority"]
     assert baseline.name == "baseline: always the most frequent class: 25.0 %"
     assert set(baseline.metrics) == {
-        ("Headline/accuracy", 0.25, 0), ("image/pooled_accuracy", 0.25, 0)
+        ("Key/accuracy", 0.25, 0), ("image/pooled_accuracy", 0.25, 0)
     }  # fmt: skip
     assert len(main.dataset.digest) <= 36
 
@@ -202,18 +201,20 @@ def test_bad_local_files_are_named(tmp_path, caplog):
 def test_the_table_begins_with_what_a_study_is_judged_by(tmp_path):
     view = json.loads(spell_view(plan_runs(build_study(tmp_path))))
     assert view["orderByAsc"] is False
-    assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`Headline/accuracy`"
-    assert view["selectedColumns"][1] == "metrics.`Headline/best_baseline_accuracy`"
+    assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`Key/accuracy`"
+    assert view["selectedColumns"][1:4] == [
+        f"metrics.`Key/{name}`" for name in ("baseline", "low", "high")
+    ]
     assert spell_view([]) == ""
-    names = ("best_baseline_mae", "mae", "mae_low", "mae_high")
+    names = ("baseline", "mae", "low", "high")
     only_mae = RunRecord(
-        "a", None, "a", {}, metrics=tuple((f"Headline/{name}", 1.0, 0) for name in names)
+        "a", None, "a", {}, metrics=tuple((f"Key/{name}", 1.0, 0) for name in names)
     )
     view = json.loads(spell_view([only_mae]))
     assert view["orderByAsc"] is True
     assert view["selectedColumns"][:2] == [
-        "metrics.`Headline/mae`",
-        "metrics.`Headline/best_baseline_mae`",
+        "metrics.`Key/mae`",
+        "metrics.`Key/baseline`",
     ]
     (tmp_path / "report" / "summary.json").write_text('{"headline": "Nine of ten."}')
     assert "**Cells**\n\nNine of ten." in describe_experiment("Cells", tmp_path / "report")

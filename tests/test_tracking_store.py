@@ -261,15 +261,31 @@ def test_old_database_is_copied_and_migrated(tmp_path, monkeypatch):
 
     def upgrade(command, **kwargs):
         commands.append(command[2:])
-        with closing(sqlite3.connect(database)) as connection:
+        beside = command[-1].removeprefix("sqlite:///")
+        with closing(sqlite3.connect(beside)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
             connection.commit()
         return store.subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(store.subprocess, "run", upgrade)
     open_client(uri)
-    assert commands == [["mlflow", "db", "upgrade", uri]]
+    assert commands == [["mlflow", "db", "upgrade", f"{uri}.migrating"]]
     assert (tmp_path / "mlflow.db.before-migration").is_file()
+
+
+def test_a_database_whose_making_was_killed_is_made_again(tmp_path):
+    """MLflow makes its tables step by step: whoever finds half of them can use none."""
+    import sqlite3
+    from contextlib import closing
+
+    database = tmp_path / "mlflow.db"
+    unfinished = tmp_path / "mlflow.db.creating"
+    with closing(sqlite3.connect(unfinished)) as connection:
+        connection.execute("CREATE TABLE _alembic_tmp_latest_metrics (key TEXT)")
+        connection.commit()
+    client = open_client(f"sqlite:///{database}")
+    assert [one.name for one in client.search_experiments()] == ["Default"]
+    assert not unfinished.exists()
 
 
 def write_history(uri, number, failures):

@@ -9,7 +9,6 @@ import threading
 import time
 import types
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -234,29 +233,26 @@ def test_deleted_database_is_made_anew(tmp_path, uri, monkeypatch):
     assert set(second["runs"].values()).isdisjoint(first["runs"].values())
 
 
-class FakeBundle:
-    number_columns = ("p_333", "p_811")
-    record = types.SimpleNamespace(classes=["333", "811"])
-
-    def predict_frames(self, frames):
-        assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frame in frames)
-        means = np.array([frame.mean() / 255 for frame in frames])
-        told = {"class": "333", "status": "ok", "reason": None}
-        return pd.DataFrame({"file": "0", "p_333": means, "p_811": 1 - means} | told)
+def answer_fake(bundle, asked, answer_anyway=False, slices=""):
+    assert bundle == "opened"
+    return pd.DataFrame(
+        {"file": asked["file"], "n": asked["image"].map(len), "anyway": answer_anyway}
+    )
 
 
 def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     import mlflow
 
-    fake = types.ModuleType("batteryscope.bundle.open")
+    opener, asker = (types.ModuleType(f"batteryscope.bundle.{name}") for name in ("open", "ask"))
     loaded = []
 
     def open_bundle(path):
         loaded.append(path)
-        return FakeBundle()
+        return "opened"
 
-    fake.open_bundle = open_bundle
-    monkeypatch.setitem(sys.modules, "batteryscope.bundle.open", fake)
+    opener.open_bundle, asker.answer_encoded = open_bundle, answer_fake
+    monkeypatch.setitem(sys.modules, opener.__name__, opener)
+    monkeypatch.setitem(sys.modules, asker.__name__, asker)
     results = build_study(tmp_path / "work", bundle=True)
     _, tracked = track(results, uri, tmp_path / "tracked.json")
     assert tracked["status"] == "complete"
@@ -265,12 +261,12 @@ def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     [output] = runs["cells/transfer"].outputs.model_outputs
     assert runs["cells/transfer"].info.status == "FINISHED"
     model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
-    images = np.full((2, 5, 7), 255, dtype=np.uint8)
-    numbers = {"p_333": [1.0, 1.0], "p_811": [0.0, 0.0]}
-    told = {"class": ["333"] * 2, "status": ["ok"] * 2, "reason": [""] * 2}
-    assert model.predict(images).to_dict("list") == numbers | told
+    asked = pd.DataFrame({"image": ["abc", "de"], "file": ["a.png", "b.png"]})
+    told = {"file": ["a.png", "b.png"], "n": [3, 2], "anyway": [True, True]}
+    assert model.predict(asked, params={"answer_anyway": True}).to_dict("list") == told
     assert [path.name for path in loaded] == ["bundle"]  # once: logging needs no networks
-    assert (model.metadata.signature.inputs.inputs[0].shape) == (-1, -1, -1)
+    assert model.metadata.signature.inputs.input_names() == ["image", "file"]
+    assert model.input_example["file"].tolist() == ["example_input.png"]
     folder = next((tmp_path / "mlartifacts").rglob("MLmodel")).parent
     assert (folder / "artifacts" / "bundle" / "bundle.json").is_file()
     assert (folder / "code" / "batteryscope" / "errors.py").is_file()

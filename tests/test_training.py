@@ -11,10 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from batteryscope.errors import ConfigError
+from batteryscope.samples.rows import ROWS
+from batteryscope.samples.sem import SEM
 from batteryscope.training import callbacks
 from batteryscope.training.data import EpochBatches, count_grey_levels
 from batteryscope.training.module import scale_learning_rate
 from batteryscope.training.stage import list_fits, plan_fits, train_stage
+from tests.table_networks import make_settings as make_rows
 from tests.texture_fits import Interrupt, make_data, make_settings, run
 from workflow_scripts.train_stage import main as train_program
 
@@ -144,12 +147,33 @@ def test_a_part_without_fits_leaves_an_empty_folder(data, tmp_path):
     for name, table in tables.items():
         table.to_parquet(tmp_path / f"{name}.parquet", index=False)
     settings = make_settings(parallel_jobs=2)  # and a single fit, which is that of part 0
-    arguments = ["--settings", settings.model_dump_json(), "--part", "1", "--tracking-uri", ""]
+    arguments = [
+        "--by",
+        SEM.modules.train,
+        "--settings",
+        settings.model_dump_json(),
+        "--part",
+        "1",
+        "--tracking-uri",
+        "",
+    ]
     for name in ("manifest", "split", "balance"):
         arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
     arguments += ["--tiles", str(tmp_path), "--state", str(tmp_path / "state")]
     assert train_program([*arguments, "--out", str(tmp_path / "part1")]) == 0
     assert list((tmp_path / "part1").iterdir()) == []
+
+
+def test_what_is_learnt_from_decides_which_files_training_needs(tmp_path, capsys):
+    common = [f"--{name}={tmp_path}" for name in ("manifest", "split", "out")]
+    settings = make_settings().model_dump_json()
+    assert train_program(["--by", SEM.modules.train, "--settings", settings, *common]) == 1
+    assert (
+        "--balance, --tiles, --state: stages of pictures need all three" in capsys.readouterr().err
+    )
+    rows = ["--by", ROWS.modules.train, "--settings", make_rows().model_dump_json()]
+    assert train_program([*rows, *common, f"--tiles={tmp_path}"]) == 1
+    assert "--parent are for pictures; leave them out" in capsys.readouterr().err
 
 
 def test_stage_selects_validation_samples_as_the_balance_does(data, tmp_path):

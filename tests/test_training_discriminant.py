@@ -12,7 +12,12 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.classifier import build_classifier, rebuild_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import TileSet
-from batteryscope.training.discriminant import FeatureStore, fit_discriminant, solve_head
+from batteryscope.training.discriminant import (
+    FeatureStore,
+    fit_in_closed_form,
+    solve_head,
+    solve_regression,
+)
 from batteryscope.training.fit import FitTask
 
 MODEL = ModelSettings(
@@ -163,10 +168,30 @@ def test_second_stage_solves_on_the_features_of_the_first(tmp_path):
     (folder / "fit.json").write_text('{"pretrained": null}', encoding="utf-8")
     task = FitTask(0, 0, tile_set, tile_set, "x", folder)
     classes = ["c0", "c1", "c2"]
-    fit_discriminant(task, settings, classes, tiles, FeatureStore(tiles), tmp_path / "state", "fit")
+    store = FeatureStore(tiles)
+    fit_in_closed_form(task, settings, classes, tiles, store, tmp_path / "state", "fit")
     solved = load_file(tmp_path / "state" / "weights.safetensors")
     before = parent.state_dict()
     network = [key for key in before if key.startswith("backbone.network")]
     assert network
     assert all(torch.equal(solved[key], before[key]) for key in network)
     assert not torch.equal(solved["backbone.head.weight"], before["backbone.head.weight"])
+
+
+def test_numbers_are_solved_by_ridge_regression():
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 2, (200, 6)).astype(np.float32)
+    targets = features[:, :2] @ np.array([[1.0, -2.0], [0.5, 0.0]]) + np.array([4.0, -1.0])
+    backbone = build_classifier(
+        ModelSettings(backbone="test_resnet", weights="random", pooling="stage_statistics"),
+        ["a", "b"], 32, 1,
+    ).backbone  # fmt: skip
+    n_features = backbone.head.in_features
+    padded = np.hstack([features, np.zeros((200, n_features - 6), np.float32)])
+    solve_regression(backbone, padded, targets, 1e-8)
+    assert backbone.score(torch.from_numpy(padded)).detach().numpy() == pytest.approx(
+        targets, abs=1e-3
+    )
+    solve_regression(backbone, padded, targets, 1e4)  # a large penalty leaves the mean
+    found = backbone.score(torch.from_numpy(padded)).detach().numpy()
+    assert found == pytest.approx(np.tile(targets.mean(axis=0), (200, 1)), abs=0.02)

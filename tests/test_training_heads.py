@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from batteryscope.config.learning import ModelSettings, TrainSettings
-from batteryscope.core.memory import keep_freed_memory
 from batteryscope.models.classifier import build_classifier
 from batteryscope.models.new_head import choose_dropout, initialise_head
 from batteryscope.plan import StageSettings
 from batteryscope.training.module import StageModule
 from batteryscope.training.stage import plan_fits, train_stage
+from batteryscope.workflow.command_line import keep_freed_memory
 from tests.texture_fits import CLASSES, Interrupt, make_data, make_settings, run
 
 BACKBONES = [

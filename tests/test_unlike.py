@@ -18,6 +18,7 @@ from batteryscope.bundle.frame import (
     rescale_frame,
 )
 from batteryscope.bundle.output import Summary
+from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.predict_scans import join_slices, sum_up
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.unlike import UNLIKE, Unlike
@@ -33,7 +34,6 @@ from tests.bundled_study import (
     save_picture,
     write_tiles,
 )
-from workflow_scripts.predict_images import main as predict_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LAST = "0/structures of stage 5"

@@ -15,12 +15,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--settings", required=True, help="half cell (JSON text or file)")
     parser.add_argument(
-        "--radius-range",
-        type=float,
-        nargs=2,
+        "--vary",
+        nargs=3,
         action="append",
         default=[],
-        help="smallest and largest particle radius (um) of generated electrodes; several times",
+        metavar=("SETTING", "LOWEST", "HIGHEST"),
+        help="setting that generated electrodes differ in, and its limits; several times",
     )
     parser.add_argument("--out", type=Path, required=True, help="table (CSV) to write")
     return run_program(simulate, parser, argv)
@@ -31,21 +31,22 @@ def simulate(arguments: argparse.Namespace) -> None:
     from batteryscope.config.physics import HalfCellSettings
 
     cell = read_settings(HalfCellSettings, arguments.settings)
-    from batteryscope.physics.half_cell import choose_radii, simulate_grid, tabulate
+    from batteryscope.physics.half_cell import choose_variants, simulate_grid, tabulate
 
-    radii = choose_radii(cell, [tuple(pair) for pair in arguments.radius_range])
-    count = cell.grid_points * max(1, len(radii))
-    steps = show_progress(simulate_grid(cell, radii), "Solving the half cell", count, "porosity")
+    ranges = [(name, float(low), float(high)) for name, low, high in arguments.vary]
+    variants = choose_variants(cell, ranges)
+    count = cell.grid_points * len(variants)
+    steps = show_progress(simulate_grid(cell, variants), "Solving the half cell", count, "porosity")
     table = tabulate(list(steps))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     # C-rates stay as they are: labels and targets find their row by them.
     digits = {name: 4 for name in table.columns if name != "c_rate"}
     table.round(digits).to_csv(arguments.out, index=False, lineterminator="\n")
     log.info(
-        "%d porosities, %d C-rates, %d particle radii",
+        "%d porosities, %d C-rates, %d kinds of electrodes",
         cell.grid_points,
         len(cell.c_rates),
-        max(1, len(radii)),
+        len(variants),
     )
 
 

@@ -43,6 +43,11 @@ class Classes(Answer):
                 "take model.outputs 'class' and train.loss 'cross_entropy'."
             )
         self.check_monitor(stage.train.monitor)
+        if stage.train.method == "ridge":
+            raise ValueError(
+                "train.method 'ridge' is for numbers; solve classes by 'discriminant', or train "
+                "them by 'gradient'."
+            )
         if stage.grades and stage.train.method == "discriminant":
             raise ValueError(
                 "train.method 'discriminant' solves one output per class; train grades by "

@@ -39,7 +39,8 @@ class Quantities(Answer):
         self.check_monitor(stage.train.monitor)
         if stage.train.method == "discriminant":
             raise ValueError(
-                "train.method 'discriminant' is for classes; train numbers by 'gradient'."
+                "train.method 'discriminant' is for classes; solve numbers by 'ridge', or train "
+                "them by 'gradient'."
             )
         if stage.zero_targets:
             _refuse_percentages(stage)

@@ -61,11 +61,6 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         ]
 
     @property
-    def number_columns(self) -> list[str]:
-        """All of them."""
-        return self.answer_columns
-
-    @property
     def scan_columns(self) -> list[str]:
         """The same, and the spread of the slices of a scan."""
         return [

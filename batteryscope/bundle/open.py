@@ -11,6 +11,32 @@ from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import RECORD_FILE, read_json
 from batteryscope.core.named_function import load_function
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.samples.choose import samples_called, samples_cut_by
+from batteryscope.samples.kind import Samples
+
+
+def _read_kind(folder: Path) -> str:
+    """Return what a bundle calls itself; empty if its description cannot be read."""
+    try:
+        values = read_json(folder / RECORD_FILE)
+    except InputError:
+        return ""
+    return str(values.get("kind", "")) if isinstance(values, dict) else ""
+
+
+def samples_of_bundle(folder: Path) -> Samples:
+    """Return what a published model judges.
+
+    Raises
+    ------
+    InputError
+        It is no bundle, or not a readable one.
+    """
+    known = samples_called(_read_kind(folder))
+    if known is not None:
+        return known
+    record = load_function(find_applier(folder), "read_record")(folder)
+    return samples_cut_by(record.preprocess)
 
 
 def answer_of_bundle(folder: Path) -> Answer:
@@ -19,14 +45,7 @@ def answer_of_bundle(folder: Path) -> Answer:
     A folder without a readable description counts as one of classes, whose reader says what is
     wrong with it.
     """
-    path, kind = folder / RECORD_FILE, ""
-    if path.is_file():
-        try:
-            values = read_json(path)
-        except InputError:
-            values = None
-        kind = str(values.get("kind", "")) if isinstance(values, dict) else ""
-    return answer_called(kind)
+    return answer_called(_read_kind(folder))
 
 
 def find_applier(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,29 @@ from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 DEFAULT_TABLE = "predictions.csv"
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Prediction rows that come one by one, their columns, and of how many files they are."""
+
+    columns: list[str]
+    rows: Iterator[dict[str, Any]]
+    n_files: int | None = None
+
+
 @dataclass
 class Summary:
     """What a run of predictions came to: images per class, and how many were rejected, seen.
 
     Of scans, slices are counted, and cells beside them; a cell gives the class.
+
+    Attributes
+    ----------
+    noun, known
+        What one of them is called, and one of those that trained.
+    place
+        How one is named, by its columns.
+    noted
+        What it means if there is a note, of one and of several.
     """
 
     n_files: int = 0
@@ -35,9 +53,15 @@ class Summary:
     n_cells_rejected: int = 0
     n_cells_unlike: int = 0
     first_unlike: str = ""
-    noun: str = "image"
     n_unsure: int = 0
     first_set: str = ""
+    noun: str = "image"
+    known: str = "image"
+    place: str = "{file}"
+    noted: tuple[str, str] = (
+        "differs much from the training images",
+        "differ much from the training images",
+    )
 
     @property
     def of_scans(self) -> bool:
@@ -67,10 +91,11 @@ class Summary:
         is_unlike = row["status"] == UNLIKE
         notes = str(row["note"] or "").split("; ")
         is_rejected = not (is_ok or is_unlike)
+        place = self.place.format_map(row)
         if is_rejected:
-            self.first_reject = self.first_reject or f"{row['file']}: {row['reason']}"
+            self.first_reject = self.first_reject or f"{place}: {row['reason']}"
         if is_unlike:
-            self.first_unlike = self.first_unlike or f"{row['file']}: {row['reason']}"
+            self.first_unlike = self.first_unlike or f"{place}: {row['reason']}"
         if level == "cell":
             self.n_cells += is_ok
             self.n_cells_unlike += is_unlike
@@ -79,13 +104,19 @@ class Summary:
             self.n_files += 1
             self.n_unlike += is_unlike
             self.n_rejected += is_rejected
-            self.n_seen += bool(row["seen_in_training"])
+            self.n_seen += bool(row.get("seen_in_training"))
             self.n_noted += any(part for part in notes if not part.startswith(RESCALED))
-        if is_ok and level != "slice" and "class" in row:
-            self.per_class[str(row["class"])] += 1
+        if is_ok and level != "slice" and isinstance(name := row.get("class"), str):
+            self.per_class[name] += 1
             if SET_SEPARATOR in (possible := str(row.get("prediction_set") or "")):
                 self.n_unsure += 1
-                self.first_set = self.first_set or f"{row['file']}: {possible}"
+                self.first_set = self.first_set or f"{place}: {possible}"
+
+    def describe_failure(self) -> str:
+        """Say that nothing could be answered."""
+        if self.of_scans:
+            return f"no {self.noun} of any scan could be judged"
+        return f"none of the {self.n_files} {self.noun}s could be judged"
 
     def describe(self) -> list[str]:
         """Say it in lines for the terminal."""
@@ -111,7 +142,7 @@ class Summary:
             own += [count_of(self.n_unlike, noun)] if self.n_unlike else []
             are = "is" if n_unlike == 1 else "are"
             lines.append(
-                f"  not answered: {' and '.join(own)} {are} unlike the training images "
+                f"  not answered: {' and '.join(own)} {are} unlike the training {self.known}s "
                 f"(the first: {self.first_unlike}); --answer-anyway answers them all the same."
             )
         were = "was" if self.n_seen == 1 else "were"
@@ -119,9 +150,7 @@ class Summary:
             seen = f"{count_of(self.n_seen, noun)} {were} used to train these models"
             lines.append(f"  {seen} (see 'note').")
         if unlike := self.n_noted - self.n_seen:
-            differ = "differs" if unlike == 1 else "differ"
-            much = f"{count_of(unlike, noun)} {differ} much from the training images"
-            lines.append(f"  {much} (see 'note').")
+            lines.append(f"  {count_of(unlike, noun)} {self.noted[unlike != 1]} (see 'note').")
         return lines
 
 
@@ -143,7 +172,10 @@ def choose_table(out: Path | None) -> Path:
 
 
 def write_rows(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], noun: str = "image"
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    summary: Summary | None = None,
 ) -> Summary:
     """Write rows to a CSV file, flushing each, under a name that says whether it is complete.
 
@@ -155,8 +187,8 @@ def write_rows(
         Header.
     rows
         Prediction rows; None becomes an empty cell.
-    noun
-        What the rows are of.
+    summary
+        Counts the rows (default: as of images) and is returned.
 
     Raises
     ------
@@ -164,7 +196,7 @@ def write_rows(
         If the file cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
-    summary = Summary(noun=noun)
+    summary = summary or Summary()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = partial.open("w", encoding="utf-8", newline="")

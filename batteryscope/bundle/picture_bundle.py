@@ -25,12 +25,11 @@ from batteryscope.bundle.frame import (
 )
 from batteryscope.bundle.record import PictureRecord
 from batteryscope.bundle.unlike import (
-    ANSWER_COLUMNS,
     ORIGIN_COLUMN,
     UNLIKE,
     Unlike,
     describe_unlike,
-    explain_refusal,
+    name_columns,
     name_origin,
 )
 from batteryscope.core.forward_threads import ForwardThreads
@@ -99,11 +98,6 @@ class PictureBundle(ABC, Generic[R]):
 
     @property
     @abstractmethod
-    def number_columns(self) -> list[str]:
-        """Those of the :attr:`answer_columns` that are the answer, in numbers."""
-
-    @property
-    @abstractmethod
     def scan_columns(self) -> list[str]:
         """Columns of a row that :meth:`describe_scan` fills."""
 
@@ -151,17 +145,13 @@ class PictureBundle(ABC, Generic[R]):
 
     def weigh(self, answer: Row, unlike: Unlike) -> Row:
         """Keep an answer, or refuse it as one about something that the models do not know."""
-        row = describe_unlike(unlike)
-        if not unlike.reasons:
-            return answer | row | {"status": "ok"}
-        if self.answer_anyway:
-            return answer | row | {"status": "ok", "note": explain_refusal(unlike)}
-        return self.refuse_answer() | row | {"status": UNLIKE, "reason": explain_refusal(unlike)}
+        told = describe_unlike(unlike, self.answer_anyway)
+        return (self.refuse_answer() if told["status"] == UNLIKE else answer) | told
 
     @property
     def unlike_columns(self) -> list[str]:
         """Columns of a row that tell whether it is like the training, and what that was."""
-        return [*(ANSWER_COLUMNS if self.familiarity else ()), ORIGIN_COLUMN]
+        return [*(name_columns() if self.familiarity else ()), ORIGIN_COLUMN]
 
     def find_covariates(self, file: str) -> Looked:
         """Return what the models are given of a file beside the picture."""

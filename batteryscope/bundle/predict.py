@@ -68,11 +68,6 @@ class Bundle(PictureBundle[BundleRecord]):
         return caution_of_sets(self.record)
 
     @property
-    def number_columns(self) -> list[str]:
-        """The probabilities."""
-        return [f"p_{name}" for name in self.record.classes]
-
-    @property
     def scan_columns(self) -> list[str]:
         """The same, and the share of slices that agree."""
         own = self.answer_columns

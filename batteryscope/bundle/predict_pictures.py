@@ -1,83 +1,106 @@
 """Predictions of a published model for a folder of pictures: a row per picture."""
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from batteryscope.bundle.covariates import CovariateSource
+from batteryscope.bundle.batch import Asked, Batch
+from batteryscope.bundle.covariates import CovariateSource, choose_source
 from batteryscope.bundle.open import find_applier, open_bundle
-from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.output import Judged, Summary
+from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
-from batteryscope.core.progress import log, show_progress
-from batteryscope.errors import InputError
-from batteryscope.readers.scan import scan_images
+from batteryscope.core.progress import log
+from batteryscope.errors import ConfigError
+from batteryscope.evaluation.forward import demand_device
+from batteryscope.readers.scan import FolderScan, scan_images
+
+TILES_AT_A_TIME = 64
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a user asks of a published model.
+def judge_folder(
+    bundle: PictureBundle[Any],
+    path: Path,
+    slices: str = "",
+    source: CovariateSource | None = None,
+) -> Judged:
+    """Judge all pictures below a folder.
 
-    Attributes
+    Parameters
     ----------
-    bundle, images, out
-        The model, what it shall judge, and the table to write.
+    bundle
+        The model.
+    path
+        The folder.
+    slices
+        Of no use here: pictures have none.
     source
         Table of what stands beside the pictures, for models that are given any.
-    device, batch_size
-        Where the networks run, and how many tiles they get at a time.
-    collector
-        Where the current collector is, of cross-sections; None: as in training.
-    slices
-        Which slices of every scan (``FIRST:LAST:STEP``); empty: all.
-    answer_anyway
-        Whether what is unlike all training images is answered all the same.
-    """
-
-    bundle: Path
-    images: Path
-    out: Path
-    source: CovariateSource | None
-    device: torch.device | str
-    batch_size: int
-    collector: str | None
-    slices: str
-    answer_anyway: bool = False
-
-
-def predict_images(asked: Asked, record: Any) -> None:
-    """Judge all pictures below a folder and write the rows as they come.
 
     Raises
     ------
     InputError
-        The model cannot be read, or no picture can be judged.
+        The folder holds no picture.
     """
-    found = scan_images(asked.images)
+    del slices
+    return _judge_found(bundle, find_pictures(path), path, source)
+
+
+def find_pictures(path: Path) -> FolderScan:
+    """List the pictures below a folder as :func:`scan_images`; say what else lies there."""
+    found = scan_images(path)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
     if others := (*found.misnamed, *found.unsupported, *found.special):
         log.warning("%d files are no pictures, such as %s.", len(others), others[0])
-    bundle = open_bundle(asked.bundle, asked.device, asked.batch_size, asked.collector)
+    return found
+
+
+def _judge_found(
+    bundle: PictureBundle[Any], found: FolderScan, path: Path, source: CovariateSource | None
+) -> Judged:
+    if source is not None:
+        bundle.given = source.read(found.images, bundle.record.covariates)
+    files = (found.images, found.misnamed, found.unsupported, found.special)
+    return Judged(bundle.columns, bundle.answer_folder(found, path), sum(map(len, files)))
+
+
+def open_batch(asked: Asked) -> Batch:
+    """Find all pictures below a folder, and open the model that will judge them one by one.
+
+    Raises
+    ------
+    InputError, ConfigError
+        There is no picture, the model cannot be read, or is asked for what it does not do.
+    """
+    assert asked.images is not None
+    found = find_pictures(asked.images)
+    bundle, source = open_models(asked)
+    draw = load_function(find_applier(asked.bundle), "draw_beside")
+    return Batch(
+        judged=_judge_found(bundle, found, asked.images, source),
+        summary=Summary(),
+        cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
+        closing_note=bundle.closing_note,
+        draw_beside=partial(draw, asked.bundle),
+    )
+
+
+def open_models(asked: Asked) -> tuple[PictureBundle[Any], CovariateSource | None]:
+    """Open a model of pictures or scans, and say where its covariates are, if it is given any.
+
+    Raises
+    ------
+    InputError, ConfigError
+        It cannot be read, or is asked for what it does not do.
+    """
+    size = TILES_AT_A_TIME if asked.batch_size is None else asked.batch_size
+    if size < 1:
+        raise ConfigError(f"--batch-size: found {size}; give a number above 0.")
+    record = load_function(find_applier(asked.bundle), "read_record")(asked.bundle)
+    source = choose_source(asked.covariates, asked.sample_column, asked.written, record)
+    device = demand_device(asked.device or "auto")
+    bundle = open_bundle(asked.bundle, device, size, asked.collector)
     bundle.answer_anyway = asked.answer_anyway
-    for line in describe_caution(record.data, bundle.familiarity is not None):
-        log.warning("%s", line)
-    if asked.source is not None:
-        bundle.given = asked.source.read(found.images, record.covariates)
-    rows = bundle.answer_folder(found, asked.images)
-    n_files = len(found.images) + len(others)
-    progress = show_progress(rows, "predicting", total=n_files, unit="image")
-    summary = write_rows(asked.out, bundle.columns, progress)
-    for line in summary.describe():
-        log.info("%s", line)
-    if bundle.closing_note:
-        log.info("%s", bundle.closing_note)
-    if drawn := load_function(find_applier(asked.bundle), "draw_beside")(asked.bundle, asked.out):
-        log.info("%s", drawn)
-    if summary.is_unanswered:
-        raise InputError(
-            f"{asked.images}: none of the {summary.n_files} images could be judged; the "
-            f"reasons are in {asked.out}, the first is: {summary.first_reason}"
-        )
+    return bundle, source

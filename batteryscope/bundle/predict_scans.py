@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, Looked
-from batteryscope.bundle.open import open_bundle, refuse_collector
-from batteryscope.bundle.output import write_rows
+from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
-from batteryscope.bundle.predict_pictures import Asked
+from batteryscope.bundle.predict_pictures import open_models
 from batteryscope.bundle.unlike import ORIGIN_COLUMN, Unlike, describe_caution, name_origin
 from batteryscope.config.dataset import VolumeSettings, read_slices
 from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.core.counted import count_of
 from batteryscope.core.ordered_threads import run_ahead
-from batteryscope.core.progress import log, show_progress
+from batteryscope.core.progress import log
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import name_scanner
 from batteryscope.manifest.inspect import reject_unexpected
@@ -40,33 +40,17 @@ def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     return [*own, *last, *bundle.unlike_columns]
 
 
-def predict_images(asked: Asked, record: Any) -> None:
-    """Judge scans as a user asks; errors as of :func:`predict_folder`."""
-    refuse_collector(asked.collector, asked.bundle)
-    chosen = read_slices(asked.slices, "--slices")
-    model = open_bundle(asked.bundle, asked.device, asked.batch_size)
-    model.answer_anyway = asked.answer_anyway
-    for line in describe_caution(record.data, model.familiarity is not None):
-        log.warning("%s", line)
-    predict_folder(model, asked.images, asked.out, chosen, asked.source)
-
-
-def predict_folder(
+def judge_folder(
     bundle: PictureBundle[Any],
     path: Path,
-    out: Path,
-    chosen: VolumeSettings,
-    covariates: CovariateSource | None = None,
-) -> None:
-    """Judge one scan, or all scans below a folder, and write the rows as they come.
+    slices: str = "",
+    source: CovariateSource | None = None,
+) -> Judged:
+    """Judge one scan, or all scans below a folder, as pictures are judged.
 
-    ``covariates`` is the table with a row per scan, for models that are given any.
-
-    Raises
-    ------
-    InputError
-        There is no scan, or no slice of any scan can be judged.
+    ``slices`` are ``FIRST:LAST:STEP`` of every scan; empty: all.
     """
+    chosen = read_slices(slices, "--slices")
     found = find_volumes(path)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
@@ -77,20 +61,27 @@ def predict_folder(
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
         root, name = path.resolve().parent, path.resolve().name
         files = tuple(name if file == "." else f"{name}/{file}" for file in files)
-    if covariates is not None:
-        bundle.given = covariates.read(files, bundle.record.covariates, of_scans=True)
-    rows = show_progress(predict_scans(bundle, files, root, chosen), "predicting")
-    noun = samples_cut_by(bundle.record.preprocess).noun
-    summary = write_rows(out, list_columns(bundle), rows, noun)
-    for line in summary.describe():
-        log.info("%s", line)
-    if bundle.closing_note:
-        log.info("%s", bundle.closing_note)
-    if summary.is_unanswered:
-        raise InputError(
-            f"{path}: no slice of any scan could be judged; the reasons are in {out}, the first "
-            f"is: {summary.first_reason}"
-        )
+    if source is not None:
+        bundle.given = source.read(files, bundle.record.covariates, of_scans=True)
+    return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
+
+
+def open_batch(asked: Asked) -> Batch:
+    """Find one scan, or all scans below a folder, and open the model that will judge them.
+
+    Raises
+    ------
+    InputError, ConfigError
+        There is no scan, the model cannot be read, or is asked for what it does not do.
+    """
+    assert asked.images is not None
+    bundle, source = open_models(asked)
+    return Batch(
+        judged=judge_folder(bundle, asked.images, asked.slices or "", source),
+        summary=Summary(noun=samples_cut_by(bundle.record.preprocess).noun),
+        cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
+        closing_note=bundle.closing_note,
+    )
 
 
 def predict_scans(

@@ -8,7 +8,6 @@ from batteryscope.familiarity.reference import Calibrated
 
 # The status of a row without an answer, and the class that stands in its place.
 UNLIKE = "unlike_training"
-ANSWER_COLUMNS = (UNLIKE, "nearest_training_image", "unlike_reasons")
 ORIGIN_COLUMN = "trained_on"
 DIGITS = 3
 NO_SCORE = (
@@ -35,18 +34,26 @@ class Unlike:
     reasons: tuple[str, ...]
 
 
-def describe_unlike(unlike: Unlike) -> dict[str, Any]:
-    """Return the part of a row that tells how unlike the training images a picture is."""
-    return {
-        UNLIKE: round(unlike.score, DIGITS),
-        "nearest_training_image": unlike.nearest,
-        "unlike_reasons": "; ".join(unlike.reasons),
-    }
+def name_columns(noun: str = "image") -> tuple[str, str, str]:
+    """Name the columns that tell how unlike the training images (rows) one is."""
+    return UNLIKE, f"nearest_training_{noun}", "unlike_reasons"
 
 
-def explain_refusal(unlike: Unlike, noun: str = "images") -> str:
-    """Say in a phrase why a sample is unlike those of the training."""
-    return f"unlike the training {noun}: {unlike.reasons[0]}; the nearest is {unlike.nearest}"
+def describe_unlike(
+    unlike: Unlike, answer_anyway: bool, noun: str = "image", digits: int = DIGITS
+) -> dict[str, Any]:
+    """Return the part of a row that tells how unlike the training an image is.
+
+    The status says whether the answer stands; a reason or a note why not, or why it is doubtful.
+    """
+    told = (round(unlike.score, digits), unlike.nearest, "; ".join(unlike.reasons))
+    row: dict[str, Any] = dict(zip(name_columns(noun), told, strict=True))
+    if not unlike.reasons:
+        return row | {"status": "ok"}
+    why = f"unlike the training {noun}s: {unlike.reasons[0]}; the nearest is {unlike.nearest}"
+    if answer_anyway:
+        return row | {"status": "ok", "note": why}
+    return row | {"status": UNLIKE, "reason": why}
 
 
 def name_origin(data: _Origin, noun: str = "pictures") -> str:

@@ -14,14 +14,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 TRAIN_SECONDS = "train_seconds"
 SHARES = {
     "accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_jaccard",
+    "macro_specificity",
 }  # fmt: skip
+NOT_OF_ARMS = ("external", "expert")  # levels of which the comparison of the arms knows nothing
 
 
 class PaperValue(Settings):
     """A published number that stands beside ours in the comparison table.
 
     ``arm`` says which arm it belongs to; without it, it stands beside all models. The metric
-    ``train_seconds`` is a training time and stands in the table of networks only.
+    ``train_seconds`` is a training time and stands in the table of networks only. ``level``
+    ``external`` is about the images of the external data set, ``expert`` about the survey; there
+    ``group`` is a class of the external set (empty: all), or ``mean`` or ``best`` of the experts.
     """
 
     metric: str
@@ -29,7 +33,8 @@ class PaperValue(Settings):
     arm: str = ""
     target: str = ""
     domain: str = ""
-    level: Literal["tile", "slice", "image", "specimen", "row"] = "tile"
+    level: Literal["tile", "slice", "image", "specimen", "row", "external", "expert"] = "tile"
+    group: str = Field(default="", exclude_if=lambda value: not value)
     note: str = ""
 
     @model_validator(mode="after")
@@ -39,7 +44,42 @@ class PaperValue(Settings):
                 f"{self.metric} is a share, found {self.value:g}; write {self.value / 100:g} for "
                 f"{self.value:g} %."
             )
+        if self.group and self.level not in NOT_OF_ARMS:
+            raise ValueError(
+                f"group '{self.group}' has no effect at level '{self.level}'; set level to "
+                "external or expert, or leave group out."
+            )
         return self
+
+
+class PaperRange(Settings):
+    """The lowest and the highest of several published errors of capacities.
+
+    ``over`` says of what: the ``c_rate``, the ``porosity``, ``both`` (every pair of them), all
+    of the model ``arm``; or ``training``, the models that differ from it in their training alone.
+    """
+
+    metric: Literal["mape", "mae"]
+    arm: str
+    over: Literal["c_rate", "porosity", "both", "training"]
+    low: float
+    high: float
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is more than high {self.high:g}; exchange them.")
+        return self
+
+
+class PaperOrder(Settings):
+    """Features by their importance in a paper, the most important first, as far as it says."""
+
+    target: str
+    domain: str
+    features: list[str] = Field(min_length=2)
+    note: str = ""
 
 
 class PaperClass(Settings):
@@ -56,6 +96,7 @@ class PaperClass(Settings):
     precision: Fraction | None = None
     f1: Fraction | None = None
     jaccard: Fraction | None = None
+    specificity: Fraction | None = Field(default=None, exclude_if=lambda value: value is None)
     accuracy: Fraction | None = None
 
 
@@ -106,7 +147,8 @@ class EvaluateSettings(Settings):
     ``false_alarms``: so many new samples like those of the training may be called unlike them and
     go unanswered; the published models refuse what is further away. null: they answer everything.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition
-    of what it calls accuracy of a class, by which the report checks that table.
+    of what it calls accuracy of a class, by which the report checks that table. ``paper_ranges``:
+    lowest and highest published errors of capacities.
     ``paper_data``: the folders with the data of the paper. Its values stand beside no others,
     unless an overlay states values of its own.
     """
@@ -122,6 +164,7 @@ class EvaluateSettings(Settings):
     false_alarms: Annotated[float, Field(gt=0, lt=0.5)] | None = 0.05
     paper: list[PaperValue] = []
     paper_classes: list[PaperClass] = []
+    paper_ranges: list[PaperRange] = Field(default=[], exclude_if=lambda value: not value)
     paper_accuracy: Literal["recall", "jaccard"] | None = None
     paper_data: list[str] = []
 

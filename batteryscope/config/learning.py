@@ -176,9 +176,10 @@ class TrainSettings(Settings):
     cores of one job (null: all cores, divided among the jobs of a stage); with fewer, several
     stages train at the same time.
 
-    ``method``: ``gradient`` descent, or ``discriminant``, which leaves the network as it is
-    and solves the last layer in closed form (linear discriminant analysis, its covariance
-    shrunk by ``shrinkage``). It needs ``model.pooling: stage_statistics`` and
+    ``method``: ``gradient`` descent, or what leaves the network as it is and solves the last layer
+    in closed form: for classes ``discriminant`` (linear discriminant analysis, its covariance
+    shrunk by ``shrinkage``), for numbers ``ridge`` (least squares, with ``shrinkage`` per training
+    tile as penalty of the standardised features). They need ``model.pooling: stage_statistics`` and
     ``model.freeze: backbone``; augmentation, epochs, batches and learning rate do not apply.
 
     ``loss``: ``cross_entropy``, or ``focal`` with ``focal_gamma`` (Lin et al. 2017), which lessens
@@ -208,7 +209,7 @@ class TrainSettings(Settings):
     statistics of batch normalisation as they were in pretraining, for pictures like those.
     """
 
-    method: Literal["gradient", "discriminant"] = "gradient"
+    method: Literal["gradient", "discriminant", "ridge"] = "gradient"
     shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 10
@@ -240,6 +241,11 @@ class TrainSettings(Settings):
     parallel_jobs: PositiveInt = 1
     threads: PositiveInt | None = None
     seed: int = 1
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the last layer is solved in closed form."""
+        return self.method != "gradient"
 
     @model_validator(mode="after")
     def _warmup_inside(self) -> Self:

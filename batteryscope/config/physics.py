@@ -20,6 +20,12 @@ class HalfCellSettings(Settings):
     measured properties. ``porosity_spread`` is the standard deviation of the local porosity
     within one electrode over which a capacity is averaged.
 
+    ``binder_gradient`` γ is how binder and carbon, whose mean share of the volume is φ, have moved
+    to the surface while the coating dried (Müller et al. 2017, J. Power Sources 340, 1; modelled by
+    Font et al. 2018, J. Power Sources 393, 177): at the relative height h above the foil they fill
+    φ·(1 + γ·(2h − 1)), a straight line in place of a measured profile. What they fill is no pore:
+    the local porosity is ε(h) = ε − φ·γ·(2h − 1), and ions pass with ε(h)^``bruggeman``.
+
     The model is solved on ``grid_points`` porosities between the limits and interpolated.
     ``porosity_column`` of the manifest holds the porosity of the electrodes in percent; from it
     come the row ``physics`` of a comparison and, with ``dataset.targets.source: simulated``,
@@ -39,6 +45,7 @@ class HalfCellSettings(Settings):
     binder_density_g_cm3: PositiveFloat = 1.78
     carbon_density_g_cm3: PositiveFloat = 2.0
     particle_radius_um: PositiveFloat = 5.0
+    binder_gradient: Annotated[float, Field(gt=-1, lt=1)] = 0.0
     diffusivity_m2_s: PositiveFloat = 1.2e-14
     diffusivity_slope: float = 8.0
     bruggeman: PositiveFloat = 2.3

@@ -1,6 +1,7 @@
 """Settings of the programs that draw pictures and scans."""
 
 import difflib
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from batteryscope.config.base import Settings
 
 ParticleRadius = Annotated[float, Field(ge=1, le=10)]  # µm
+BinderGradient = Annotated[float, Field(ge=-0.7, le=0.7)]
 
 
 class PictureGenerator(Settings):
@@ -21,9 +23,9 @@ class PictureGenerator(Settings):
     draws_masks: ClassVar[bool] = False
 
     @property
-    def radii_um(self) -> tuple[float, float] | None:
-        """Between which particle radii the half-cell model is needed; None: at its own alone."""
-        return None
+    def varied(self) -> Mapping[str, tuple[float, float]]:
+        """Settings of the half-cell model that drawn electrodes differ in: lowest and highest."""
+        return {}
 
     @property
     def frame_px(self) -> tuple[int, int]:
@@ -55,7 +57,9 @@ class SemTopViewGenerator(PictureGenerator):
     states: list[Literal["pristine", "formation", "100cycles"]] = Field(
         default=["pristine", "formation", "100cycles"], min_length=1
     )
-    additives: list[Literal["none", "VC", "FEC", "LiBOB"]] = Field(default=["none"], min_length=1)
+    additives: list[Literal["none", "VC", "PS", "VC+PS", "FEC", "LiBOB"]] = Field(
+        default=["none"], min_length=1
+    )
     seed: int = 1
 
     draws_masks = True
@@ -165,7 +169,10 @@ class CrossSectionGenerator(PictureGenerator):
     With ``particle_radius_um`` electrodes of a porosity also differ in the mean radius of their
     particles (three times volume by surface), spread evenly over the logarithm between two limits:
     it is drawn, and the half-cell model gives the capacities of particles of this size. Without,
-    all have the median diameter of 7.5 um and capacities depend on porosity alone.
+    all have the median diameter of 7.5 um. With ``binder_gradient`` they differ in how far binder
+    and carbon have moved to the surface while they dried, spread evenly between two limits (see
+    ``physics.binder_gradient``): pores are narrow where ions come in, at the same mean porosity.
+    Without both, capacities depend on porosity alone.
     """
 
     kind: Literal["cross_section"] = "cross_section"
@@ -181,23 +188,26 @@ class CrossSectionGenerator(PictureGenerator):
     loading_spread: NonNegativeFloat = 0.06
     capacity_error: NonNegativeFloat = 0.005
     particle_radius_um: tuple[ParticleRadius, ParticleRadius] | None = None
+    binder_gradient: tuple[BinderGradient, BinderGradient] | None = None
     seed: int = 1
 
     needs_capacities = True
 
     @model_validator(mode="after")
-    def _radii_rise(self) -> Self:
-        if self.particle_radius_um and self.particle_radius_um[0] >= self.particle_radius_um[1]:
-            raise ValueError(
-                f"particle_radius_um {list(self.particle_radius_um)}: expected the smaller radius "
-                "first and two that differ; leave it out where all particles are alike."
-            )
+    def _limits_rise(self) -> Self:
+        for name, (low, high) in self.varied.items():
+            if low >= high:
+                raise ValueError(
+                    f"{name} {[low, high]}: expected the smaller number first and two that "
+                    "differ; leave it out where all electrodes are alike."
+                )
         return self
 
     @property
-    def radii_um(self) -> tuple[float, float] | None:
-        """Smallest and largest mean particle radius."""
-        return self.particle_radius_um
+    def varied(self) -> Mapping[str, tuple[float, float]]:
+        """Limits of particle radius and binder gradient, where electrodes differ in them."""
+        names = ("particle_radius_um", "binder_gradient")
+        return {name: own for name in names if (own := getattr(self, name)) is not None}
 
     @property
     def images_per_class(self) -> int:

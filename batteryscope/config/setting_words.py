@@ -157,7 +157,19 @@ WORDS = {
     ),
     "PaperValue.target": "The label column or target that it is about; empty: all together.",
     "PaperValue.domain": "The domain that it is about; empty: all together.",
-    "PaperValue.level": "What was counted: tiles, slices, images, specimens or rows.",
+    "PaperValue.level": (
+        "What was counted: tiles, slices, images, specimens, rows; external images; experts."
+    ),
+    "PaperRange.metric": "Which error it is.",
+    "PaperRange.arm": "The model that it is about.",
+    "PaperRange.low": "The lowest published error, mape in percent.",
+    "PaperRange.high": "The highest published error, mape in percent.",
+    "PaperRange.note": "What a reader should know of it.",
+    "PaperOrder.target": "The target whose model it is about.",
+    "PaperOrder.domain": "The domain whose rows were explained.",
+    "PaperOrder.features": "Names of features, the most important first.",
+    "PaperOrder.note": "What a reader should know of it.",
+    "PaperClass.specificity": "Share of the samples of other classes not called by this name.",
     "PaperValue.note": "What a reader should know of it.",
     "PaperClass.recall": "Share of the samples of this class that were found.",
     "PaperClass.precision": "Share of the answers with this class that were right.",
@@ -175,6 +187,7 @@ WORDS = {
     "HalfCellSettings.binder_density_g_cm3": "Density of the binder in g/cm³.",
     "HalfCellSettings.carbon_density_g_cm3": "Density of the carbon in g/cm³.",
     "HalfCellSettings.particle_radius_um": "Radius of the particles in micrometres.",
+    "HalfCellSettings.binder_gradient": "How far binder has moved to the surface (-1 to 1).",
     "HalfCellSettings.upper_voltage": "Voltage at which discharging begins, in V.",
     "HalfCellSettings.lower_voltage": "Voltage at which discharging ends, in V.",
     # Sweeps, searches, proposals.

@@ -26,7 +26,9 @@ class SplitSettings(Settings):
     ``near_duplicate_share`` of their field of view in common. ``allow_leakage`` is the reason why
     near-duplicates, or slices of one cell, may lie in different parts all the same: they are then
     no error, and report and model card repeat the reason. Only samples whose manifest
-    columns fit ``test_where``, for example ``{domain: additive}``, are tested.
+    columns fit ``test_where``, for example ``{domain: additive}``, are tested. Those that fit
+    ``shared_where`` count on both sides of ``test_where``: pristine electrodes have met no
+    electrolyte, so they belong to those without additive, and are tested with those that have one.
     """
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered", "leave_one_out"] = "holdout"
@@ -40,6 +42,9 @@ class SplitSettings(Settings):
     near_duplicates: Literal["error", "group", "ignore"] = "error"
     allow_leakage: str = Field(default="", exclude_if=lambda value: not value)
     test_where: dict[str, str | float | int | bool | list[str | float | int]] = {}
+    shared_where: dict[str, str | float | int | bool | list[str | float | int]] = Field(
+        default={}, exclude_if=lambda value: not value
+    )
     near_duplicate_share: Annotated[float, Field(ge=0.5, le=1)] = 0.95
     seed: int = 1
 
@@ -54,6 +59,11 @@ class SplitSettings(Settings):
             raise ValueError(
                 "allow_leakage has no effect with near_duplicates 'group', which keeps them on one "
                 "side; leave it out, or set near_duplicates to 'ignore'."
+            )
+        if self.shared_where and not self.test_where:
+            raise ValueError(
+                f"shared_where {self.shared_where} has no effect without test_where, since all "
+                "samples are tested; leave it out."
             )
         by_fraction = self.scheme not in ("kfold", "leave_one_out")
         if by_fraction and self.test_fraction + self.validation_fraction >= 1:

@@ -197,9 +197,9 @@ class StudySettings(Settings):
         return [d.generator for d in used if d is not None and d.path is None and d.generator]
 
     @property
-    def drawn_radii_um(self) -> list[tuple[float, float]]:
-        """Smallest and largest particle radius of generated electrodes whose capacities vary so."""
-        return [g.radii_um for g in self._drawn if g.radii_um is not None]
+    def drawn_ranges(self) -> list[tuple[str, float, float]]:
+        """Settings of the half-cell model that drawn electrodes differ in, with their limits."""
+        return [(name, *ends) for g in self._drawn for name, ends in g.varied.items()]
 
     @property
     def external(self) -> DatasetSettings | None:

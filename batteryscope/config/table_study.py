@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
-from batteryscope.config.evaluate import PaperValue
+from batteryscope.config.evaluate import PaperOrder, PaperValue
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.sweep import (
     SweepPoint,
@@ -108,6 +108,7 @@ class TableEvaluateSettings(Settings):
 
     ``false_alarms``: so many new rows like those of the training may be called unlike them.
     ``paper_data``: the files that the ``paper`` took its values from; they stand beside no others.
+    ``paper_orders``: its features by importance, beside the order of their SHAP values here.
     """
 
     baselines: list[RowBaseline] = [
@@ -121,6 +122,7 @@ class TableEvaluateSettings(Settings):
     coverage: Share = 0.9
     false_alarms: Annotated[float, Field(gt=0, lt=0.5)] | None = 0.05
     paper: list[PaperValue] = []
+    paper_orders: list[PaperOrder] = Field(default=[], exclude_if=lambda value: not value)
     paper_data: list[str] = []
 
 
@@ -206,6 +208,15 @@ class TableStudySettings(Settings):
             raise ValueError(f"networks lacks the target '{missing[0]}'; give it a network.")
         if unknown := sorted(set(self.networks) - targets):
             raise ValueError(f"networks names '{unknown[0]}', which is none of the targets.")
+        for order in self.evaluate.paper_orders:
+            wrong = sorted({order.target} - targets) + sorted(
+                set(order.features) - set(self.dataset.features)
+            )
+            if wrong:
+                raise ValueError(
+                    f"evaluate.paper_orders names '{wrong[0]}', which is no target or feature of "
+                    "the data set; correct the name."
+                )
         if self.main_arm not in self.arms:
             raise ValueError(f"main_arm '{self.main_arm}' is none of the arms {self.arms}.")
         if self.propose and (unknown := sorted(set(self.propose.wanted) - targets)):

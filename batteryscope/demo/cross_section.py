@@ -52,6 +52,7 @@ def render_cross_section(
     loading_factor: float = 1.0,
     artefacts: bool = True,
     particle_radius_um: float | None = None,
+    binder_gradient: float = 0.0,
 ) -> CrossSection:
     """Generate one cross-section.
 
@@ -74,6 +75,9 @@ def render_cross_section(
     particle_radius_um
         Mean radius of the particles, three times their volume by their surface: that of equal
         spheres with the same diffusion length. If not given, their median diameter is 7.5 µm.
+    binder_gradient
+        How much more binder and carbon there are at the surface, and less at the foil, as a share
+        of their mean.
     """
     cell = HalfCellSettings()
     rng = derive_rng(seed, "cross section")
@@ -86,7 +90,12 @@ def render_cross_section(
     envelope = draw_envelope(thickness, densification, width_px, upward, rng)
     packing = pack_particles(envelope, active, PIXEL_SIZE_UM, rng, particle_radius_um)
     drawing = draw_phases(
-        envelope, packing, 1 - porosity - active, densification, derive_seed(seed, "drawing")
+        envelope,
+        packing,
+        1 - porosity - active,
+        densification,
+        derive_seed(seed, "drawing"),
+        binder_gradient,
     )
     pixels, phases = photograph(drawing, derive_rng(seed, "photograph"), artefacts)
     foil, surface = envelope.foil, envelope.surface

@@ -21,19 +21,22 @@ from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
 CAPACITY_TABLE = "capacities.csv"
+# Different ones, so that what varies is independent.
 GOLDEN_RATIO = (5**0.5 - 1) / 2
+SILVER_RATIO = 2**0.5 - 1
 
 
 class Electrode(NamedTuple):
     """One electrode: its folder, the porosity it was made for, and the one it has.
 
-    ``particle_radius_um`` is None where all electrodes have the same particles.
+    ``particle_radius_um`` and ``binder_gradient`` are None where all electrodes are alike in them.
     """
 
     name: str
     nominal: float
     porosity: float
     particle_radius_um: float | None = None
+    binder_gradient: float | None = None
 
 
 class CrossSectionJob(NamedTuple):
@@ -52,17 +55,32 @@ def list_electrodes(settings: CrossSectionGenerator) -> list[Electrode]:
             rng = derive_rng(settings.seed, "electrode", name)
             porosity = nominal + settings.electrode_spread * rng.normal()
             radius = _choose_radius(settings, nominal, number)
-            electrodes.append(Electrode(name, nominal, float(porosity), radius))
+            gradient = _choose_gradient(settings, nominal, number)
+            electrodes.append(Electrode(name, nominal, float(porosity), radius, gradient))
     return electrodes
 
 
 def _choose_radius(settings: CrossSectionGenerator, nominal: float, number: int) -> float | None:
-    """Return a radius of the range; multiples of the golden ratio spread those of a porosity."""
     if settings.particle_radius_um is None:
         return None
     low, high = settings.particle_radius_um
-    start = derive_rng(settings.seed, "particle radius", round(1000 * nominal)).uniform()
-    return float(low * (high / low) ** ((start + GOLDEN_RATIO * number) % 1))
+    return low * (high / low) ** _spread(settings, "particle radius", nominal, number, GOLDEN_RATIO)
+
+
+def _choose_gradient(settings: CrossSectionGenerator, nominal: float, number: int) -> float | None:
+    if settings.binder_gradient is None:
+        return None
+    low, high = settings.binder_gradient
+    place = _spread(settings, "binder gradient", nominal, number, SILVER_RATIO)
+    return low + (high - low) * place
+
+
+def _spread(
+    settings: CrossSectionGenerator, name: str, nominal: float, number: int, step: float
+) -> float:
+    """Return a place from 0 to 1; multiples of an irrational number spread those of a porosity."""
+    start = derive_rng(settings.seed, name, round(1000 * nominal)).uniform()
+    return float((start + step * number) % 1)
 
 
 def write_cross_sections(
@@ -109,6 +127,7 @@ def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSection
         width_px=settings.width_px,
         loading_factor=float(np.clip(1 + settings.loading_spread * rng.normal(), 0.8, 1.2)),
         particle_radius_um=electrode.particle_radius_um,
+        binder_gradient=electrode.binder_gradient or 0.0,
     )
     name = f"{electrode.name}/{number + 1:03d}.png"
     for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
@@ -128,10 +147,8 @@ def simulate_measurements(
     from batteryscope.physics.half_cell import smooth_local_porosity
 
     porosities = np.array([e.porosity for e in electrodes])
-    radii = [e.particle_radius_um for e in electrodes if e.particle_radius_um is not None]
-    simulated = smooth_local_porosity(
-        grid, porosities, HalfCellSettings(), np.array(radii) if radii else None
-    )
+    varied = {name: np.array([getattr(e, name) for e in electrodes]) for name in settings.varied}
+    simulated = smooth_local_porosity(grid, porosities, HalfCellSettings(), varied)
     rows = []
     for i, electrode in enumerate(electrodes):
         for (c_rate, unit), values in simulated.items():
@@ -144,7 +161,8 @@ def simulate_measurements(
 
 def describe_cross_sections(settings: CrossSectionGenerator) -> str:
     """Return the story of the README of a generated data set."""
-    known = "porosity and particle radius" if settings.particle_radius_um else "porosity"
+    words = {"particle_radius_um": "particle radius", "binder_gradient": "binder gradient"}
+    known = " and ".join(["porosity", *(words[name] for name in settings.varied)])
     return (
         "They imitate light-microscopy cross-sections of NCM111 cathodes (0.123 um per pixel)\n"
         "that were densified to several porosities; after Deeg et al. (2024). One folder per\n"

@@ -1,6 +1,7 @@
 """What lies where in a cross-section: particles with cracks, carbon, binder, pores, foil."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ PHASE_NAMES = (
     "resin", "pore", "binder", "carbon", "particle", "collector", "crack", "scratch", "pull_out",
 )  # fmt: skip
 SMALLEST_WITH_PORES_PX = 12
+LAYERS = 12  # of the coating, in which the share of binder is set
 CRACK_DARKNESS = 0.25  # a pixel darker by this share counts as crack or inner pore
 Floats = NDArray[np.float32]
 
@@ -72,8 +74,13 @@ def draw_phases(
     additive_fraction: float,
     densification: float,
     seed: int,
+    binder_gradient: float = 0.0,
 ) -> Drawing:
-    """Draw a packing; binder and carbon fill ``additive_fraction`` of the coating."""
+    """Draw a packing; binder and carbon fill ``additive_fraction`` of the coating.
+
+    With ``binder_gradient`` γ their local share is (1 + γ·(2h − 1)) times that, at the relative
+    height h above the foil.
+    """
     width = len(envelope.foil)
     shape = (envelope.height_px, width)
     rng = derive_rng(seed, "phases")
@@ -91,7 +98,11 @@ def draw_phases(
         _draw_particle(drawing, packing, number, left, envelope, densification, rough, own)
     is_particle = drawing.particle > 0
     drawing.phases[is_particle] = PARTICLE
-    _draw_additives(drawing, is_particle, additive_fraction * float(coating.sum()), rng)
+    excess = None
+    if binder_gradient:
+        height = (rows - envelope.foil[None]) / (envelope.surface - envelope.foil)[None]
+        excess = (1 + binder_gradient * (2 * np.clip(height, 0, 1) - 1)).astype(np.float32)
+    _draw_additives(drawing, is_particle, additive_fraction * float(coating.sum()), rng, excess)
     drawing.phases[(rows <= envelope.foil[None]) & ~is_particle] = COLLECTOR
     drawing.phases[is_particle & (drawing.darkness > CRACK_DARKNESS)] = CRACK
     return drawing
@@ -168,9 +179,16 @@ def _draw_crack(
 
 
 def _draw_additives(
-    drawing: Drawing, is_particle: NDArray[np.bool_], wanted_px: float, rng: np.random.Generator
+    drawing: Drawing,
+    is_particle: NDArray[np.bool_],
+    wanted_px: float,
+    rng: np.random.Generator,
+    excess: Floats | None = None,
 ) -> None:
-    """Place a quarter of the additives as flakes of graphite, the rest as clouds of binder."""
+    """Place a quarter of the additives as flakes of graphite, the rest as clouds of binder.
+
+    ``excess`` is the local share of additives, relative to their mean; None: the same everywhere.
+    """
     phases = drawing.phases
     distance = ndimage.distance_transform_edt(~is_particle).astype(np.float32)
     cloud = draw_noise(phases.shape, 8, rng) + 0.8 * draw_noise(phases.shape, 2.5, rng)
@@ -181,13 +199,36 @@ def _draw_additives(
         if placed > 0.25 * wanted_px or len(ys) == 0:
             break
         place = rng.integers(len(ys))
+        if excess is not None and rng.uniform(0, excess.max()) > excess[ys[place], xs[place]]:
+            continue
         placed += _draw_flake(drawing, int(xs[place]), int(ys[place]), rng)
     pore = phases == PORE
     left = int(wanted_px) - placed
+    if excess is not None:
+        cloud -= _find_cloud_levels(cloud, phases, excess, wanted_px)
     values = cloud[pore]
     if 0 < left < values.size:
         level = np.partition(values, values.size - left)[values.size - left]
         phases[pore & (cloud > level)] = BINDER
+
+
+def _find_cloud_levels(
+    cloud: Floats, phases: NDArray[np.uint8], excess: Floats, wanted_px: float
+) -> Floats:
+    """Return for every pixel the value above which a cloud is binder, so that ``excess`` is met."""
+    inside = (phases != RESIN) & (phases != COLLECTOR)
+    edges = np.linspace(excess[inside].min(), excess[inside].max(), LAYERS + 1)
+    mean_share = wanted_px / inside.sum()
+    middles, levels = [], []
+    for low, high in pairwise(edges):
+        layer = inside & (excess >= low) & (excess <= high)
+        free = np.sort(cloud[layer & (phases == PORE)])
+        carbon = int((phases[layer] == CARBON).sum())
+        wanted = mean_share * excess[layer].mean() * layer.sum() - carbon
+        if len(free):
+            middles.append(float(excess[layer].mean()))
+            levels.append(float(free[int(np.clip(len(free) - wanted, 0, len(free) - 1))]))
+    return np.interp(excess, middles, levels).astype(np.float32)
 
 
 def _draw_flake(drawing: Drawing, x: int, y: int, rng: np.random.Generator) -> int:

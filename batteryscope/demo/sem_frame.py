@@ -65,7 +65,8 @@ def render_sem_frame(
         ``pristine``, ``formation`` (slight film, few cracks and fines) or ``100cycles`` (cracks
         and pulverised fines).
     additive
-        ``none``, ``VC``, ``FEC`` or ``LiBOB``: a film that veils the state but not the particles.
+        ``none``, ``VC``, ``PS``, ``VC+PS``, ``FEC`` or ``LiBOB``: a film that veils the state but
+        not the particles.
     rng
         Source of all randomness; equal generators give equal pixels.
     width_px, height_px

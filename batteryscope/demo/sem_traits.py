@@ -84,6 +84,9 @@ STATES = {
 ADDITIVES = {
     "none": AdditiveTraits(0.0, 0.0, 0.50, 0.03, 0.0),
     "VC": AdditiveTraits(0.60, 0.65, 0.60, 0.08, 0.6),
+    "PS": AdditiveTraits(0.35, 0.40, 0.52, 0.04, 0.5),
+    # both films at once, and the damage that neither of them prevents alone
+    "VC+PS": AdditiveTraits(0.80, 0.79, 0.57, 0.07, 0.8),
     "FEC": AdditiveTraits(0.45, 0.45, 0.66, 0.06, 0.5),
     "LiBOB": AdditiveTraits(0.70, 0.75, 0.42, 0.02, 0.4),
 }

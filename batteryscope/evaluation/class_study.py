@@ -17,9 +17,13 @@ from batteryscope.evaluation.confidence_study import read_temperature, study_con
 from batteryscope.evaluation.covariate_findings import judge_class_covariates, name_covariates
 from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.grey_mismatch import judge_mismatches, read_mismatched
-from batteryscope.evaluation.misclassified import list_misclassified
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.predictions import read_all_predictions
+from batteryscope.evaluation.predictions import (
+    PREFIX,
+    find_classes,
+    get_probabilities,
+    read_all_predictions,
+)
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.shortcut_study import (
     ShortcutAudit,
@@ -39,6 +43,50 @@ from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.grey_mismatches import list_mismatches
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.samples.choose import samples_in
+
+
+def list_misclassified(
+    levels: Mapping[str, pd.DataFrame], manifest: pd.DataFrame, arm: str
+) -> pd.DataFrame:
+    """List the misclassified test tiles and images of one arm.
+
+    Parameters
+    ----------
+    levels
+        Test predictions by level (:func:`list_levels`); ``specimen`` is not used.
+    manifest
+        Manifest, for the paths.
+    arm
+        Name of the arm.
+
+    Returns
+    -------
+    DataFrame
+        ``level, path, sample_id, tile, repeat, fold, y_true, y_pred, confidence,
+        p_<class>…``; images before tiles, most confident first. ``confidence`` is the
+        probability of the predicted class.
+    """
+    paths = manifest.set_index("sample_id")["path"]
+    tables = []
+    for level in ("image", "slice", "tile"):
+        if level not in levels:
+            continue
+        table = levels[level]
+        wrong = table[(table["arm"] == arm) & (table["y_true"] != table["y_pred"])]
+        wrong = wrong.assign(
+            level=level,
+            path=wrong["sample_id"].map(paths),
+            confidence=get_probabilities(wrong).max(axis=1) if len(wrong) else 0.0,
+        )
+        tables.append(
+            wrong.sort_values(
+                ["confidence", "sample_id", "tile", "repeat", "fold"],
+                ascending=[False, True, True, True, True],
+            )
+        )
+    table = pd.concat(tables, ignore_index=True)
+    columns = ["level", "path", "sample_id", "tile", "repeat", "fold", "y_true", "y_pred"]
+    return table[[*columns, "confidence", *[PREFIX + name for name in find_classes(table)]]]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.evaluate import TRAIN_SECONDS, PaperValue
+from batteryscope.config.evaluate import NOT_OF_ARMS, TRAIN_SECONDS, PaperValue
 from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
 from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
 from batteryscope.evaluation.grade_metrics import GRADE_METRICS, measure_grades
@@ -242,8 +242,8 @@ def _add_paper(
 ) -> pd.DataFrame:
     alone = []
     for value in paper:
-        if value.metric == TRAIN_SECONDS:
-            continue  # a matter of the machine; equal runs shall give equal tables
+        if value.metric == TRAIN_SECONDS or value.level in NOT_OF_ARMS:
+            continue  # a matter of the machine (equal runs give equal tables), or of other images
         beside = ~comparison["arm"].map(is_baseline)
         for column in ("metric", "target", "domain", "level"):
             beside &= comparison[column] == getattr(value, column)

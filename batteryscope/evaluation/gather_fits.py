@@ -8,10 +8,28 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.errors import InputError
-from batteryscope.evaluation.cost import summarise_cost
 from batteryscope.evaluation.predictions import FIT, limit_validation
 from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.piece_layouts import ArmLayout
+
+
+def summarise_cost(fits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Summarise the ``fit.json`` records of an arm's last stage.
+
+    Returns
+    -------
+    dict
+        ``n_fits``, ``parameters``, ``device``, ``seconds`` (sum over fits) and
+        ``tiles_per_second`` (mean over fits).
+    """
+    return {
+        "n_fits": len(fits),
+        "parameters": fits[0]["parameters"],
+        "device": fits[0]["device"],
+        "seconds": round(sum(fit["seconds"] for fit in fits), 1),
+        "tiles_per_second": round(sum(fit["tiles_per_second"] for fit in fits) / len(fits), 1),
+    }
+
 
 FIT_PREDICTIONS = "predictions.parquet"
 

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.models.classifier import TileClassifier
-from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.models.stage_statistics import StageStatistics, summarise_maps
 from batteryscope.training.data import as_batch
 
-SMALLEST_VARIANCE = 1e-6
 MOST_STAGES = 6
 
 
@@ -100,19 +99,6 @@ class TileFeatures:
         """Return the features of all tiles, (n, p) of every stage from the first to the last."""
         parts = [self._parts[start] for start in sorted(self._parts)]
         return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
-
-
-def summarise_maps(maps: Tensor, channels_last: bool = False) -> Tensor:
-    """Return mean and spread of every feature map, (B, 2 C).
-
-    Of (B, C, H, W) maps, (B, H, W, C) where the channels come last, or (B, N, C) tokens.
-    """
-    dims = (1,) if maps.ndim == 3 else (1, 2) if channels_last else (2, 3)
-    maps = maps.float()
-    # On a CPU torch.var_mean takes six times as long.
-    mean = maps.mean(dim=dims, keepdim=True)
-    variance = (maps - mean).square_().mean(dim=dims)
-    return torch.cat([mean.flatten(1), (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
 
 
 def find_stages(model: nn.Module, tile: Tensor) -> list[nn.Module]:

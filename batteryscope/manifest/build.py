@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,10 @@ import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.counted import count_of
-from batteryscope.errors import InputError
+from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.attach_targets import attach_targets
 from batteryscope.manifest.computed_targets import HalfCellLaw
 from batteryscope.manifest.covariates import attach_covariates
-from batteryscope.manifest.domains import name_domains
-from batteryscope.manifest.duplicates import find_duplicates
 from batteryscope.manifest.grades import attach_grades
 from batteryscope.manifest.grey_scale import (
     RANGE_COLUMNS,
@@ -41,6 +39,87 @@ from batteryscope.manifest.stated_values import convert_stated
 from batteryscope.manifest.writing_style import SeenWriting, note_unclear
 from batteryscope.readers.pixel_size import describe_unequal
 from batteryscope.readers.scan import FolderScan, natural_key
+
+
+def find_duplicates(table: pd.DataFrame) -> list[Reject]:
+    """Find images with equal pixels.
+
+    Parameters
+    ----------
+    table
+        Columns ``path, pixel_digest, class`` in the order in which the first is kept.
+
+    Returns
+    -------
+    list of Reject
+        ``duplicate_content`` for all but the first of a class. Where equal pixels carry
+        different classes nobody can say which label is right: all are rejected as
+        ``conflicting_labels``.
+    """
+    rejects: list[Reject] = []
+    repeated = table[table["pixel_digest"].duplicated(keep=False)]
+    for _, group in repeated.groupby("pixel_digest", sort=False):
+        paths, classes = group["path"].tolist(), group["class"].tolist()
+        if len(set(classes)) == 1:
+            rejects += [
+                Reject(
+                    path,
+                    "duplicate_content",
+                    f"shows the same pixels as {paths[0]}, which is kept.",
+                )
+                for path in paths[1:]
+            ]
+            continue
+        for path, name in zip(paths, classes, strict=True):
+            other = next(i for i, c in enumerate(classes) if c != name)
+            detail = (
+                f"is labelled '{name}', but {paths[other]} shows the same pixels and is labelled "
+                f"'{classes[other]}'; take out the wrong one."
+            )
+            rejects.append(Reject(path, "conflicting_labels", detail))
+    return rejects
+
+
+Rules = Mapping[str, Mapping[str, Any]]
+
+
+def name_domains(manifest: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Fill the column ``domain`` by conditions on other columns.
+
+    Parameters
+    ----------
+    manifest
+        Sample table.
+    rules
+        Domain → column → value or list of values, as ``dataset.where``. Without rules the
+        table stays as it is, and so do samples that no rule fits.
+
+    Raises
+    ------
+    ConfigError
+        An unknown column, or a sample that fits two domains.
+    InputError
+        A domain without samples.
+    """
+    named = manifest.copy()
+    owner = pd.Series("", index=manifest.index)
+    for domain, rule in rules.items():
+        chosen = select_samples(manifest, rule, f"dataset.domains.{domain}").index
+        if chosen.empty:
+            raise InputError(
+                f"dataset.domains.{domain}: {dict(rule)} fits none of the {len(manifest)} images; "
+                "compare it with the manifest's columns."
+            )
+        if (owner[chosen] != "").any():
+            place = owner[chosen][owner[chosen] != ""].index[0]
+            raise ConfigError(
+                f"dataset.domains: {manifest.loc[place, 'path']} fits both '{owner[place]}' and "
+                f"'{domain}'; make the conditions exclude each other."
+            )
+        owner[chosen] = domain
+    named["domain"] = owner.where(owner != "", manifest["domain"]).astype(manifest["domain"].dtype)
+    return named
+
 
 log = logging.getLogger("batteryscope")
 

@@ -191,7 +191,11 @@ class TileRegressor(TileClassifier):
 
     def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the values of (B, 1, H, W) tiles in the units of the targets."""
-        scaled = super().forward(tiles, covariates).float()
+        return self.complete(super().forward(tiles, covariates))
+
+    def complete(self, scores: Tensor) -> Tensor:
+        """Return values in the units of the targets from (B, n_targets) scores of the head."""
+        scaled = scores.float()
         values = scaled * self.get_buffer("output_sd") + self.get_buffer("output_mean")
         if not self._any_log:
             return values

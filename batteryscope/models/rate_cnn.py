@@ -31,10 +31,18 @@ class RateCnn(nn.Module):
         Dropout between the dense layers.
     width
         Factor on the number of filters, for quick runs.
+    bands
+        Of how many bands from the surface to the foil the means are kept apart, so that it matters
+        where a feature lies; the paper's network has one.
     """
 
     def __init__(
-        self, num_classes: int = 5, in_chans: int = 3, drop_rate: float = 0.0, width: float = 1.0
+        self,
+        num_classes: int = 5,
+        in_chans: int = 3,
+        drop_rate: float = 0.0,
+        width: float = 1.0,
+        bands: int = 1,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -48,9 +56,9 @@ class RateCnn(nn.Module):
             if number < len(BLOCKS) - 1:
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.pool = nn.AdaptiveAvgPool2d((bands, 1))
         dense: list[nn.Module] = []
-        size = channels
+        size = channels * bands
         for hidden in HIDDEN:
             dense += [nn.Linear(size, hidden), nn.LeakyReLU(LEAK), nn.BatchNorm1d(hidden)]
             dense.append(nn.Dropout(drop_rate))
@@ -90,5 +98,5 @@ def rate_cnn(pretrained: bool = False, **options: Any) -> RateCnn:
     """Build the network for ``timm.create_model``; there are no pretrained weights."""
     if pretrained:
         raise RuntimeError("rate_cnn has no pretrained weights")
-    known = ("num_classes", "in_chans", "drop_rate", "width")
+    known = ("num_classes", "in_chans", "drop_rate", "width", "bands")
     return RateCnn(**{key: options[key] for key in known if key in options})

@@ -42,11 +42,7 @@ class StageStatistics(nn.Module):
 
     def measure(self, x: Tensor) -> Tensor:
         """Return the (B, n_features) statistics of normalised pictures (B, C, H, W)."""
-        statistics = []
-        for maps in _find_maps(self.network, x):
-            variance, mean = torch.var_mean(maps.float(), dim=(2, 3), correction=0)
-            statistics += [mean, (variance + SMALLEST_VARIANCE).sqrt()]
-        return torch.cat(statistics, dim=1)
+        return torch.cat([summarise_maps(maps) for maps in _find_maps(self.network, x)], dim=1)
 
     def score(self, statistics: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of statistics."""
@@ -60,6 +56,19 @@ class StageStatistics(nn.Module):
     def get_classifier(self) -> nn.Module:
         """Return the layer that is trained."""
         return self.head
+
+
+def summarise_maps(maps: Tensor, channels_last: bool = False) -> Tensor:
+    """Return mean and spread of every feature map, (B, 2 C).
+
+    Of (B, C, H, W) maps, (B, H, W, C) where the channels come last, or (B, N, C) tokens.
+    """
+    dims = (1,) if maps.ndim == 3 else (1, 2) if channels_last else (2, 3)
+    maps = maps.float()
+    # In two passes: torch.var_mean takes 5 to 40 times as long on a CPU.
+    mean = maps.mean(dims, keepdim=True)
+    variance = (maps - mean).square_().mean(dims)
+    return torch.cat([mean.flatten(1), (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
 
 
 def _find_maps(network: nn.Module, x: Tensor) -> Sequence[Tensor]:

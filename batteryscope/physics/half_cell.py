@@ -5,7 +5,9 @@ since the electrolyte depletes; so the full model it is (Doyle, Fuller, Newman 1
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.errors import ConfigError
 from batteryscope.physics.electrode import (
     find_active_density_kg_l,
     find_active_fraction,
@@ -20,15 +23,17 @@ from batteryscope.physics.electrode import (
 )
 
 GRID_COLUMNS = ["porosity", "thickness_um", "c_rate", "ah_kg", "ah_l"]
-RADIUS = "particle_radius_um"  # a column more where the model was solved for several radii
-RADII = 3
+# A column more for each setting that electrodes differ in, and how many values of it are solved.
+VARIED = ("particle_radius_um", "binder_gradient")
+VALUES = 3
 AREA_M2 = 1e-4
+LEAST_LOCAL_POROSITY = 0.06
 MAX_CONCENTRATION = 49450.0  # mol/m³, NMC111
 POINTS = {"x_n": 4, "x_s": 8, "x_p": 16, "r_n": 4, "r_p": 16}
 
 
 def simulate_grid(
-    cell: HalfCellSettings, radii_um: Sequence[float] = ()
+    cell: HalfCellSettings, variants: Sequence[Mapping[str, float]] = ({},)
 ) -> Iterator[list[dict[str, float]]]:
     """Solve the half cell porosity by porosity.
 
@@ -36,35 +41,44 @@ def simulate_grid(
     ----------
     cell
         The electrode and the grid of porosities.
-    radii_um
-        Particle radii for which the grid is solved, one after the other, instead of that of
-        ``cell``.
+    variants
+        Settings of :data:`VARIED` with which the grid is solved, one after the other, instead of
+        those of ``cell``.
 
     Yields
     ------
     list of dict
         Per porosity of the grid one row for every C-rate, with :data:`GRID_COLUMNS`: Ah per
-        kg of active material, and Ah per litre of coating. With ``radii_um`` also :data:`RADIUS`.
+        kg of active material, and Ah per litre of coating; and what the variant has.
     """
     porosities = np.linspace(cell.porosity_min, cell.porosity_max, cell.grid_points)
-    if not radii_um:
-        yield from (simulate_porosity(float(porosity), cell) for porosity in porosities)
-    for radius in radii_um:
-        own = cell.model_copy(update={RADIUS: float(radius)})
+    for variant in variants:
+        own = cell.model_copy(update=dict(variant))
         for porosity in porosities:
-            yield [row | {RADIUS: radius} for row in simulate_porosity(float(porosity), own)]
+            yield [row | variant for row in simulate_porosity(float(porosity), own)]
 
 
-def choose_radii(cell: HalfCellSettings, ranges: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the radii (µm) to solve for: :data:`RADII` from the smallest to the largest.
+def choose_variants(
+    cell: HalfCellSettings, ranges: Sequence[tuple[str, float, float]]
+) -> list[dict[str, float]]:
+    """Return the settings to solve for: :data:`VALUES` of each that varies, all combinations.
 
-    They are evenly spaced in their logarithm and enclose the radius of ``cell``. Empty without
-    ``ranges`` (smallest and largest radius of generated electrodes).
+    Radii are evenly spaced in their logarithm. The values enclose that of ``cell``.
+
+    Parameters
+    ----------
+    cell
+        The electrode.
+    ranges
+        Setting of :data:`VARIED`, its lowest and its highest value in generated electrodes.
     """
-    if not ranges:
-        return []
-    ends = [cell.particle_radius_um, *(radius for pair in ranges for radius in pair)]
-    return [round(float(r), 4) for r in np.geomspace(min(ends), max(ends), RADII)]
+    values = []
+    for name in (name for name in VARIED if name in [r[0] for r in ranges]):
+        ends = [getattr(cell, name), *(end for own, *pair in ranges if own == name for end in pair)]
+        space = np.geomspace if name == "particle_radius_um" else np.linspace
+        own = space(min(ends), max(ends), VALUES)
+        values.append([{name: round(float(value), 4)} for value in own])
+    return [dict(ChainMap(*parts)) for parts in product(*values)]
 
 
 def simulate_porosity(porosity: float, cell: HalfCellSettings) -> list[dict[str, float]]:
@@ -88,7 +102,7 @@ def simulate_porosity(porosity: float, cell: HalfCellSettings) -> list[dict[str,
 def tabulate(rows: list[list[dict[str, float]]]) -> pd.DataFrame:
     """Return the rows of a whole grid as a table."""
     table = pd.DataFrame([row for part in rows for row in part])
-    return table[[RADIUS, *GRID_COLUMNS] if RADIUS in table else GRID_COLUMNS]
+    return table[[*(name for name in VARIED if name in table), *GRID_COLUMNS]]
 
 
 def find_open_circuit_voltage(x: Any, exp: Any = np.exp) -> Any:
@@ -119,6 +133,22 @@ def _build(porosity: float, cell: HalfCellSettings) -> Any:
     values = pybamm.ParameterValues("Xu2019")
     active = find_active_fraction(porosity, cell)
     start = find_charged_stoichiometry(cell.upper_voltage)
+    surface_m = values["Negative electrode thickness [m]"] + values["Separator thickness [m]"]
+    thickness_m = find_thickness_um(porosity, cell) * 1e-6
+
+    narrowest = porosity - (1 - porosity - active) * abs(cell.binder_gradient)
+    if narrowest < LEAST_LOCAL_POROSITY:
+        raise ConfigError(
+            f"physics: with a binder_gradient of {cell.binder_gradient:g}, an electrode of "
+            f"{100 * porosity:.1f} % porosity has {100 * narrowest:.1f} % at one edge, less than "
+            f"the {100 * LEAST_LOCAL_POROSITY:g} % down to which the model can be solved; raise "
+            "physics.porosity_min or take a smaller gradient."
+        )
+
+    def local_porosity(x: Any, _y: Any, _z: Any) -> Any:
+        height = 1 - (x - surface_m) / thickness_m
+        return porosity - (1 - porosity - active) * cell.binder_gradient * (2 * height - 1)
+
     values.update(
         {
             "Electrolyte diffusivity [m2.s-1]": electrolyte["Electrolyte diffusivity [m2.s-1]"],
@@ -128,8 +158,8 @@ def _build(porosity: float, cell: HalfCellSettings) -> Any:
             "Electrode height [m]": 1e-2,
             "Electrode width [m]": 1e-2,
             "Nominal cell capacity [A.h]": _find_current(1.0, cell),
-            "Positive electrode thickness [m]": find_thickness_um(porosity, cell) * 1e-6,
-            "Positive electrode porosity": porosity,
+            "Positive electrode thickness [m]": thickness_m,
+            "Positive electrode porosity": local_porosity if cell.binder_gradient else porosity,
             "Positive electrode active material volume fraction": active,
             "Positive electrode Bruggeman coefficient (electrolyte)": cell.bruggeman,
             "Positive particle radius [m]": cell.particle_radius_um * 1e-6,
@@ -168,7 +198,7 @@ def smooth_local_porosity(
     grid: pd.DataFrame,
     porosities: NDArray[np.float64],
     cell: HalfCellSettings,
-    radii_um: NDArray[np.float64] | None = None,
+    varied: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> dict[tuple[float, str], NDArray[np.float64]]:
     """Interpolate the grid and average over the local porosities of an electrode.
 
@@ -181,9 +211,9 @@ def smooth_local_porosity(
     cell
         Of which ``porosity_spread`` counts: the weights are normal, cut at two standard
         deviations.
-    radii_um : (n,) float array, optional
-        Particle radius of every electrode, where the grid holds several; that of ``cell`` if not
-        given.
+    varied
+        (n,) values of every electrode by setting of :data:`VARIED`, where the grid holds several;
+        those of ``cell`` if not given.
 
     Returns
     -------
@@ -193,12 +223,8 @@ def smooth_local_porosity(
     density = np.array([find_active_density_kg_l(float(p), cell) for p in porosities])
     result = {}
     for c_rate, part in grid.groupby("c_rate"):
-        if RADIUS in part:
-            radii = np.full(len(porosities), cell.particle_radius_um)
-            mass = _interpolate_radii(part, porosities, radii if radii_um is None else radii_um,
-                                      cell)  # fmt: skip
-        else:
-            mass = _average_locally(part, porosities, cell)
+        names = [name for name in VARIED if name in part]
+        mass = _interpolate_variants(part, porosities, names, varied or {}, cell)
         result[(float(str(c_rate)), "Ah/kg")] = mass
         result[(float(str(c_rate)), "Ah/L")] = mass * density
     return result
@@ -219,19 +245,27 @@ def _average_locally(
     return np.asarray(law(inside) @ weights)
 
 
-def _interpolate_radii(
+def _interpolate_variants(
     part: pd.DataFrame,
     porosities: NDArray[np.float64],
-    radii_um: NDArray[np.float64],
+    names: Sequence[str],
+    varied: Mapping[str, NDArray[np.float64]],
     cell: HalfCellSettings,
 ) -> NDArray[np.float64]:
-    """Return (n,) capacities of one C-rate, interpolated between the radii of the grid."""
+    """Return (n,) capacities of one C-rate, interpolated between the values of the grid."""
     from scipy.interpolate import PchipInterpolator
 
-    known = sorted(set(part[RADIUS]))
-    by_radius = np.stack(
-        [_average_locally(part[part[RADIUS] == radius], porosities, cell) for radius in known]
-    )
-    inside = np.log(np.clip(radii_um, known[0], known[-1]))
-    laws = PchipInterpolator(np.log(known), by_radius)
+    if not names:
+        return _average_locally(part, porosities, cell)
+    name, *others = names
+    known = np.array(sorted(set(part[name])))
+    by_value = [
+        _interpolate_variants(part[part[name] == value], porosities, others, varied, cell)
+        for value in known
+    ]
+    asked = varied.get(name, np.full(len(porosities), getattr(cell, name)))
+    inside = np.clip(asked, known[0], known[-1])
+    if name == "particle_radius_um":
+        known, inside = np.log(known), np.log(inside)
+    laws = PchipInterpolator(known, np.stack(by_value))
     return np.array([laws(at)[i] for i, at in enumerate(inside)])

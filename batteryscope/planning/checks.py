@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -12,19 +12,90 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
+from batteryscope.config.sweep import WHERE, resolve_values
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
+from batteryscope.manifest.columns import list_columns, refuse_unknown
 from batteryscope.models.known_weights import complete_input
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
 from batteryscope.planning.check_evaluate import check_evaluate
 from batteryscope.planning.check_external import check_external, check_external_covariates
-from batteryscope.planning.conditions import check_conditions
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
-from batteryscope.planning.origin import find_origin
 from batteryscope.readers.folder import list_files
 from batteryscope.samples.choose import samples_cut_by, samples_of
+
+# Written in front of a column, and the column.
+Condition = tuple[str, str]
+
+
+def check_conditions(study: StudySettings, key: str) -> None:
+    """Refuse conditions on unknown columns, so that a dry run tells of them.
+
+    Raises
+    ------
+    ConfigError
+        Naming the condition and the nearest column.
+    """
+    _check(study.dataset, _list_reading(study.dataset, f"{key}.dataset"), [])
+    if study.external is not None:
+        _check(study.external, _list_reading(study.external, f"{key}.evaluate.external"), [])
+    _check(study.dataset, _list_choosing(study, key), study.dataset.target_names)
+
+
+def _check(dataset: DatasetSettings, conditions: Iterator[Condition], further: list[str]) -> None:
+    known: list[str] | None = None
+    for place, column in conditions:
+        known = list_columns(dataset) if known is None else known
+        if known is None:
+            return
+        refuse_unknown(column, [*known, *further], f"{place}{column}")
+
+
+def _list_reading(dataset: DatasetSettings, key: str) -> Iterator[Condition]:
+    """Conditions that hold when the images are read, and covariates that stand in the labels."""
+    yield from ((f"{key}.where.", column) for column in dataset.where)
+    for name, domain in dataset.domains.items():
+        yield from ((f"{key}.domains.{name}.", column) for column in domain)
+    if dataset.covariates is not None and dataset.covariates.table is None:
+        listed = dataset.covariates.listed
+        yield from ((f"{key}.covariates.columns.{c.name}: ", c.column) for c in listed)
+
+
+def _list_choosing(study: StudySettings, key: str) -> Iterator[Condition]:
+    """Conditions on images that were read: what is trained and tested on."""
+    yield from ((f"{key}.split.test_where.", column) for column in study.split.test_where)
+    yield from ((f"{key}.split.shared_where.", column) for column in study.split.shared_where)
+    for name, arm in study.arms.items():
+        for stage in arm.stages:
+            place = f"{key}.arms.{name}.stages.{stage.name}.where."
+            yield from ((place, column) for column in stage.where)
+    for point in study.sweep_points:
+        for swept in resolve_values(point.values):
+            if swept.startswith(WHERE):
+                yield f"{key}.sweeps.{point.sweep}: {WHERE}", swept.removeprefix(WHERE)
+
+
+def find_origin(plan: StudyPlan, arm: str, setting: str) -> str:
+    """Return the place below the study of a dotted setting that an arm runs with.
+
+    Returns
+    -------
+    str
+        For messages: ``sweeps.size: preprocess.crop_px``,
+        ``arms.large.change.preprocess.crop_px`` or ``preprocess.crop_px``.
+    """
+    base = plan.settings.curve_arms.get(arm, (arm, 0))[0]
+    if arm in plan.point_arms:
+        point = next(point for point in plan.points if point.name == arm)
+        if setting in resolve_values(point.values):
+            return f"sweeps.{point.sweep}: {setting}"
+        base = point.base
+    if setting in plan.settings.arms[base].change:
+        return f"arms.{base}.change.{setting}"
+    return setting
+
 
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
@@ -141,7 +212,10 @@ def _check_domains(study: StudySettings, key: str) -> None:
     labels, known = study.dataset.labels, sorted(study.dataset.domains)
     if not known or labels.source == "table" or "(?P<domain>" in (labels.pattern or ""):
         return
-    conditions = {f"{key}.split.test_where": study.split.test_where}
+    conditions = {
+        f"{key}.split.test_where": study.split.test_where,
+        f"{key}.split.shared_where": study.split.shared_where,
+    }
     for name, arm in study.arms.items():
         for stage in arm.stages:
             conditions[f"{key}.arms.{name}.stages.{stage.name}.where"] = stage.where

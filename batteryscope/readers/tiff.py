@@ -1,9 +1,11 @@
 """TIFF pictures with 1 to 16 bits, one or many pages, and the vendor tags inside them."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import tifffile
 
@@ -18,7 +20,6 @@ from batteryscope.readers.picture import (
 )
 from batteryscope.readers.pixel_size import UNKNOWN_SIZE
 from batteryscope.readers.pixels import turn_size
-from batteryscope.readers.tescan_tags import TESCAN_TAG, find_tescan_text
 from batteryscope.readers.text_sidecar import LONGEST_TEXT_BYTES, decode_text
 from batteryscope.readers.tiff_page import (
     TIFF_SIGNATURES,
@@ -31,6 +32,43 @@ from batteryscope.readers.tiff_page import (
 from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.vendor_sidecars import interpret_vendor
 from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
+
+TESCAN_TAG = 50431
+_LAST = 0
+# Kinds of blocks with lines ``Key=value``: the sections of TESCAN's text files. 1 is a thumbnail.
+_SECTIONS = {2: "MAIN", 3: "SEM", 4: "GAMA", 5: "FIB"}
+
+
+def find_tescan_text(content: bytes, byte_order: Literal["<", ">"] = "<") -> str:
+    """Return the text of the tag as TESCAN writes it into ``.hdr`` files.
+
+    Parameters
+    ----------
+    content
+        The tag's bytes. A damaged or cut block ends the search.
+    byte_order
+        That of the file.
+
+    Returns
+    -------
+    str
+        Sections, ``[MAIN]`` first; empty if there is no such block.
+    """
+    texts: dict[str, str] = {}
+    place = 0
+    while place + 6 <= len(content):
+        size, kind = struct.unpack_from(f"{byte_order}IH", content, place)
+        end = place + 4 + size
+        if size < 2 or end > len(content) or kind == _LAST:
+            break
+        if section := _SECTIONS.get(kind):
+            lines = content[place + 6 : end].rstrip(b"\0").decode("cp1252", errors="replace")
+            texts.setdefault(section, lines)
+        place = end
+    if "MAIN" not in texts:
+        return ""
+    return "\n".join(f"[{name}]\n{texts[name]}" for name in _SECTIONS.values() if name in texts)
+
 
 _SIGN_OFFSET = 32_768  # by which ImageJ stores numbers with a sign too high
 _ZEISS_TAGS, _FEI_TAGS = (34118,), (34680, 34682)

@@ -47,14 +47,13 @@ def _show_arm(evidence: StudyEvidence, arm: str, level: str) -> ShownTable | Non
     frame = pd.concat([frame, last], ignore_index=True)
     printed = [v for v in evidence.settings.evaluate.paper_classes if v.arm == arm]
     by_class = {v.class_name: v for v in printed}
-    for score in (*SCORES, "accuracy"):
+    names = SCORES | {"specificity": "specificity", "accuracy": "its “accuracy”"}
+    for score in names:
         if any(getattr(value, score) is not None for value in printed):
             values = [getattr(by_class.get(name), score, None) for name in rows["class"]]
             known = [value for value in values if value is not None]
             values.append(sum(known) / len(known) if len(known) == len(rows) else None)
-            frame[f"paper: {SCORES.get(score, 'its “accuracy”')}"] = [
-                format_percent(value, 0) for value in values
-            ]
+            frame[f"paper: {names[score]}"] = [format_percent(value, 0) for value in values]
     shown = show_table(frame, evidence.label_of(arm))
     if shown is None:
         return None

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,49 @@ from batteryscope.report import (
     words,
 )
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
-from batteryscope.report.finding_cards import gather_findings
 from batteryscope.report.headline import Headline
 from batteryscope.report.reliability import describe_temperature
 from batteryscope.report.shown_table import TABLE_STEPS
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 from batteryscope.samples.choose import samples_cut_by
+
+WORST_FIRST = ("alarm", "warning", "plain", "good")
+
+
+def gather_findings(findings: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, list[str]]]:
+    """Put findings of one title on one card.
+
+    Parameters
+    ----------
+    findings
+        Colour (one of ``WORST_FIRST``), title and text of each, in the order of the checks.
+
+    Returns
+    -------
+    list of (str, str, list of str)
+        Colour, title and texts of every card. A card has the colour of its worst finding, whose
+        text stands first; cards of one colour keep the order of the checks.
+
+    Examples
+    --------
+    >>> gather_findings([("good", "Width", "a"), ("alarm", "Leak", "b"), ("warning", "Width", "c")])
+    [('alarm', 'Leak', ['b']), ('warning', 'Width', ['c', 'a'])]
+    """
+    cards: dict[str, list[tuple[int, str]]] = {}
+    for colour, title, text in findings:
+        place = WORST_FIRST.index(colour) if colour in WORST_FIRST else 1
+        cards.setdefault(title, []).append((place, text))
+    ordered = sorted(cards.items(), key=lambda card: min(place for place, _ in card[1]))
+    return [
+        (
+            WORST_FIRST[min(place for place, _ in texts)],
+            title,
+            [text for _, text in sorted(texts, key=lambda item: item[0])],
+        )
+        for title, texts in ordered
+    ]
+
 
 GALLERY_WIDTH_PX = 800
 _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.\-/])-(?=\.?\d)")

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.evaluate import NOT_OF_ARMS
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import BLUE, INK, Picture, encode_picture
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
@@ -108,7 +109,7 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
         (f"paper, {LEVEL_NAMES[value.level]}s", as_fraction(value.value))
         for value in evidence.settings.evaluate.paper
         if value.metric == "accuracy" and not value.target and not value.domain
-        if not value.arm or value.arm in arms
+        if (not value.arm or value.arm in arms) and value.level not in NOT_OF_ARMS
     ]
     figure = draw_comparison(
         rows, headline.chance, paper, f"test {unit} put into the right class (n = {headline.n})"

@@ -18,6 +18,7 @@ from batteryscope.provenance import find_git_commit
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
+from batteryscope.report.paper_ranges import show_paper_ranges
 from batteryscope.report.quantity_report import (
     Figures,
     list_quantity_figures,
@@ -258,6 +259,7 @@ def render_regression_report(
         "by_porosity": [tables.show_by_porosity(evidence, arm) for arm in published],
         "arms_by_porosity": tables.show_arms_by_porosity(evidence, list(evidence.plan.arms)),
         "paper_notes": tables.list_paper_notes(evidence),
+        "paper_ranges": show_paper_ranges(evidence),
         "external": show_external_capacities(evidence),
         "external_texts": say_external(evidence),
         "intervals": tables.show_capacity_intervals(evidence),

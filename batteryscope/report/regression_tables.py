@@ -268,16 +268,24 @@ def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
 
 
 def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
-    """Return (penalty, noise) → arm, MAPE, sd of arms that differ from the main one in these."""
+    """Return (penalty, noise) → arm, MAPE, sd of the arms that differ in nothing but training.
+
+    Of several such groups, as where capacities per mass and per volume are predicted, the one with
+    most cells counts; if equally many, that of the main arm.
+    """
     main = evidence.plan.main.recipe
-    cells: dict[tuple[str, float], tuple[str, float, float]] = {}
-    for arm, planned in evidence.plan.arms.items():
-        recipe = planned.recipe
-        same = recipe.model_copy(update={"train": main.train}) == main
-        if same and recipe.train.penalty != "none":
-            key = (recipe.train.penalty, recipe.train.adversarial_noise)
-            cells.setdefault(key, (arm, *pick(evidence.comparison, arm)))
-    return cells
+    arms = evidence.plan.arms.values()
+    likes = [planned.recipe.model_copy(update={"train": main.train}) for planned in arms]
+    grids: list[dict[tuple[str, float], tuple[str, float, float]]] = []
+    for like in [main, *likes]:
+        cells: dict[tuple[str, float], tuple[str, float, float]] = {}
+        for planned, own in zip(arms, likes, strict=True):
+            train = planned.recipe.train
+            if own == like and train.penalty != "none":
+                found = (planned.name, *pick(evidence.comparison, planned.name))
+                cells.setdefault((train.penalty, train.adversarial_noise), found)
+        grids.append(cells)
+    return max(grids, key=len)
 
 
 def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
@@ -301,8 +309,9 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
         rows.append([kind.upper(), noisy, _format(mean, sd, 2), mae, on_artefacts])
     if len(rows) < 2:
         return None
+    unit = show_unit(_unit_of(evidence, next(iter(cells.values()))[0]))
     columns = [
-        "penalty", "noise", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, evidence.main_arm))}",
+        "penalty", "noise", "MAPE / %", f"MAE / {unit}",
         "Grad-RAM per area on artefacts",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns))

@@ -63,11 +63,12 @@ def show_comparison(evidence: StudyEvidence) -> list[ShownTable]:
 
 def show_paper(evidence: StudyEvidence) -> ShownTable | None:
     """Put the paper's values beside ours, each beside the strategy that it belongs to."""
+    measured = _gather_measured(evidence)
     paper = [value for value in evidence.settings.evaluate.paper if value.metric != TRAIN_SECONDS]
     arms = [value.arm or evidence.main_arm for value in paper]
     parts = [
         make_paper_table(
-            [(v.metric, v.target, v.domain, v.level, v.value, v.note)], evidence.comparison, arm
+            [(v.metric, v.target, v.group or v.domain, v.level, v.value, v.note)], measured, arm
         )
         for v, arm in zip(paper, arms, strict=True)
     ]
@@ -77,6 +78,38 @@ def show_paper(evidence: StudyEvidence) -> ShownTable | None:
     if evidence.generated and len(table):
         table = table.drop(columns="difference")  # a difference of unlike things
     return show_table(table, "", ("quantity", "note"))
+
+
+def _gather_measured(evidence: StudyEvidence) -> pd.DataFrame:
+    """Add to the comparison what other tables measured: external set, experts, specificity.
+
+    Rows as in ``comparison.csv``, the group of the external set (or of the experts) as domain.
+    """
+    rows = []
+    if evidence.external is not None and "accuracy" in evidence.external:
+        for row in evidence.external.fillna({"group": "", "target": ""}).to_dict("records"):
+            place = {"arm": evidence.main_arm, "level": "external", "metric": "accuracy"}
+            domain, target = row.get("group", ""), row["target"]
+            rows.append(
+                place | {"domain": domain, "target": target, "mean": row["accuracy"], "n": row["n"]}
+            )
+    if evidence.survey is not None and "kind" in evidence.survey:
+        for row in evidence.survey.to_dict("records"):
+            place = {"arm": evidence.main_arm, "level": "expert", "metric": "accuracy"}
+            rows.append(
+                place
+                | {"domain": row["kind"], "target": "", "mean": row["accuracy"], "n": row["n"]}
+            )
+    if evidence.class_measures is not None:
+        for (arm, level), table in evidence.class_measures.groupby(["arm", "level"]):
+            place = {"arm": arm, "level": level, "metric": "macro_specificity"}
+            overall = table[table["class"] == "(overall)"]
+            n = table.loc[table["class"] != "(overall)", ["tp", "fn"]].sum().sum()
+            rows += [
+                place | {"domain": "", "target": "", "mean": mean, "n": n}
+                for mean in overall["specificity"]
+            ]
+    return pd.concat([evidence.comparison, pd.DataFrame(rows)], ignore_index=True)
 
 
 def show_pairs(evidence: StudyEvidence) -> ShownTable | None:

@@ -18,7 +18,6 @@ from batteryscope.core.style import (
     house_style,
     make_figure,
 )
-from batteryscope.explain.preference import summarise_preference
 from batteryscope.report.evidence import ArmEvidence, StudyEvidence
 from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.shown_table import ShownTable, show_table
@@ -27,6 +26,33 @@ from batteryscope.tilestore import take_plane
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from collections.abc import Mapping
+
+
+def summarise_preference(tiles: pd.DataFrame) -> Mapping[str, float]:
+    """Summarise the tiles of an arm, every image counting once.
+
+    Parameters
+    ----------
+    tiles
+        ``sample_id, share, area, preference``, one row per tile.
+
+    Returns
+    -------
+    mapping
+        ``n`` images with a mask, the means of ``share`` and ``area`` over them, ``preference``
+        and ``sd`` (over images, ddof 1; NaN for a single one).
+    """
+    known = tiles.dropna(subset=["preference"])
+    images = known.groupby("sample_id")[["share", "area", "preference"]].mean()
+    return {
+        "n": len(images),
+        "share": float(images["share"].mean()),
+        "area": float(images["area"].mean()),
+        "preference": float(images["preference"].mean()),
+        "sd": float(images["preference"].std(ddof=1)),
+    }
+
 
 Panel = tuple[NDArray[np.uint8] | None, str, bool]
 """Picture, the text below it, and whether the answer is right."""

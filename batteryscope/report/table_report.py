@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -12,15 +13,63 @@ from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import find_git_commit
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
-from batteryscope.report.proposal_cautions import tell_proposal_cautions
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.table_evidence import TableEvidence, collect_table_evidence
 from batteryscope.report.table_pictures import draw_table_pictures
-from batteryscope.report.table_results import TableHeadline, name_target
+from batteryscope.report.table_results import (
+    TableHeadline,
+    find_best_baseline,
+    find_row,
+    format_error,
+    name_target,
+)
 from batteryscope.tables.labels import name_arm, name_domain
+from batteryscope.tables.proposals import TOLERANCE
 from batteryscope.tables.table_predictions import PROCESSES, find_family
+
+MUCH_WIDER = 5  # times the tolerance: the interval then says more about the proposal than the hit
+
+
+def tell_proposal_cautions(evidence: TableEvidence) -> list[str]:
+    """Say where the prediction interval dwarfs the wish, and where another model knows better.
+
+    Returns
+    -------
+    list of str
+        One sentence each; empty if nothing is proposed or nothing is to be said.
+    """
+    propose = evidence.settings.propose
+    if propose is None or evidence.proposals is None:
+        return []
+    sentences = []
+    domain = propose.domain
+    models = evidence.search.get("models", {})
+    for target in propose.wanted:
+        arm = models.get(target, evidence.arm_of(domain))
+        name = f"{name_target(evidence, target)} of {name_domain(domain)}"
+        if evidence.intervals is not None:
+            rows = evidence.intervals[evidence.intervals["arm"] == arm]
+            rows = rows[(rows["target"] == target) & (rows["domain"] == domain)]
+            width = float(rows["relative_half_width"].iloc[0]) if len(rows) else np.inf
+            if not np.isfinite(width):
+                sentences.append(f"How sure the {name} is, is unknown: there are too few rows.")
+            elif width > MUCH_WIDER * TOLERANCE:
+                sentences.append(
+                    f"The {name} is only known to ± {100 * width:.0f} %, far more than the "
+                    f"{100 * TOLERANCE:g} % by which a proposal may miss the wish: take the "
+                    "proposals as a direction."
+                )
+        own = find_row(evidence, arm, target, domain)
+        best = find_best_baseline(evidence, target, domain)
+        if own is not None and best is not None and best["mean"] < own["mean"]:
+            sentences.append(
+                f"For the {name}, {name_arm(best['arm'])} ({format_error(evidence, best)}) errs "
+                f"less than what searched ({format_error(evidence, own)}): check the proposals "
+                "with it."
+            )
+    return sentences
 
 
 def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
@@ -59,6 +108,8 @@ def render_table_report(
         "findings": table_results.show_table_findings(evidence),
         "results": table_results.show_results(evidence),
         "published": table_results.show_published(evidence),
+        "orders": table_results.show_orders(evidence),
+        "adapter_text": table_results.say_adapter(evidence) if settings.paper_of_data else "",
         "paired": table_results.show_paired(evidence.paired, evidence),
         "intervals": table_facts.show_intervals(evidence),
         "ablations": [name for name in pictures if name.startswith("ablation_")],

@@ -1,6 +1,6 @@
 """The results of a study of tables as sentences and tables that people read."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count, format_p
+from batteryscope.tables.attribution import rank_features
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import find_family, order_table_arms
 
@@ -225,6 +226,62 @@ def show_published(evidence: TableEvidence) -> ShownTable | None:
         for row in rows.to_dict("records")
     ]
     return show_table(pd.DataFrame(lines), "", ("strategy",))
+
+
+def show_orders(evidence: TableEvidence) -> ShownTable | None:
+    """Put the paper's order of the features beside that of their mean absolute SHAP values."""
+    asked = evidence.settings.evaluate.paper_orders
+    if evidence.shap_values is None or not asked:
+        return None
+    ranking = rank_features(evidence.shap_values)
+    lines = []
+    for order in asked:
+        own = ranking[(ranking["target"] == order.target) & (ranking["domain"] == order.domain)]
+        if own.empty:
+            continue
+        # After transfer where a domain has both; at home, what learnt there.
+        arm = str(own["arm"].iloc[0])
+        if evidence.settings.main_arm in set(own["arm"]):
+            arm = evidence.settings.main_arm
+        own = own[own["arm"] == arm].sort_values("rank")
+        ranks = dict(zip(own["feature"], own["rank"], strict=True))
+        here = sorted(order.features, key=lambda name: ranks.get(name, len(ranks) + 1))
+        lines.append(
+            {
+                "of": f"{name_target(evidence, order.target)}, {name_domain(order.domain)}",
+                "strategy": name_arm(arm),
+                "paper's order": _join_features(evidence, order.features),
+                "order here": _join_features(evidence, own["feature"]),
+                "verdict": "the same" if here == order.features else "another one",
+                "note": order.note or NOTHING,
+            }
+        )
+    return show_table(pd.DataFrame(lines), "", ("of", "strategy", "paper's order", "order here"))
+
+
+def _join_features(evidence: TableEvidence, names: Iterable[str]) -> str:
+    features = evidence.settings.dataset.features
+    return ", ".join(name_column(name, features.get(name)) for name in names)
+
+
+def say_adapter(evidence: TableEvidence) -> str:
+    """Say in how many cases the paper's adapter errs more than what it could be replaced by."""
+    parts = []
+    for rival, words in (("scratch", "training from scratch"), ("fine_tuning", "fine-tuning")):
+        pairs = [
+            (find_row(evidence, "adapter", *case), find_row(evidence, rival, *case))
+            for case in _list_cases(evidence)
+        ]
+        known = [(own, other) for own, other in pairs if own is not None and other is not None]
+        worse = sum(own["mean"] > other["mean"] for own, other in known)
+        if known:
+            parts.append(f"more than {words} in {worse} of {len(known)}")
+    if not parts:
+        return ""
+    return (
+        f"The adapter of the paper errs {_join(parts)} cases, on average over the splits; the "
+        "paper gives no error of the others."
+    )
 
 
 def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTable | None:

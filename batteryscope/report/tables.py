@@ -12,6 +12,8 @@ LEVEL_NAMES = {
     "image": "image",
     "specimen": "specimen",
     "row": "record",
+    "external": "image of the external set",
+    "expert": "image that experts judged",
 }
 PAPER_ARM = "paper"  # rows of published values that nothing of ours stands beside
 HEADLINE_LEVELS = ("image", "specimen", "slice", "tile")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from batteryscope.samples.kind import SampleModules, Samples
+from batteryscope.samples.kind import PICTURE_OPTIONS, SampleModules, Samples
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ CT = Slices(
         generate="batteryscope.demo.write_dataset",
         ingest="batteryscope.manifest.ingest_scans",
         split="batteryscope.splits.divide_scans",
+        train="batteryscope.evaluation.train_tiles",
         search="batteryscope.search.plan_search",
         predict="batteryscope.bundle.predict_scans",
     ),
@@ -45,6 +46,7 @@ CT = Slices(
     offers=frozenset({"labels", "grey_levels", "metadata", "texture", "windings"}),
     columns=("volume", "slice"),
     file_column="volume",
+    options=("images", "slices", *PICTURE_OPTIONS[1:-1]),
     are_files=False,
     not_external=(
         "scans cannot be an external data set yet; leave it out, and judge other scans with "

@@ -20,17 +20,21 @@ class SampleModules:
         :class:`~batteryscope.manifest.ingested.Ingested`.
     split
         Its ``divide(settings, manifest, frames, features)`` returns split and audit.
+    train
+        Its ``train(job)`` trains what a :class:`~batteryscope.planning.training_job.TrainingJob`
+        says, and lets it predict.
     search
         Its ``find_search(study, settings)`` plans the search for settings; None if there is none.
     predict
-        Its ``predict_images(asked, record)`` applies a published model to them.
+        Its ``open_batch(asked)`` opens a published model and what it shall judge.
     """
 
     generate: str
     ingest: str
     split: str
+    train: str
     search: str
-    predict: str = ""
+    predict: str
 
 
 # Pictures of whatever kind are made, read, divided and answered by the same modules.
@@ -38,9 +42,15 @@ PICTURE_MODULES = SampleModules(
     generate="batteryscope.demo.write_dataset",
     ingest="batteryscope.manifest.ingest_pictures",
     split="batteryscope.splits.divide_pictures",
+    train="batteryscope.evaluation.train_tiles",
     search="batteryscope.search.plan_search",
     predict="batteryscope.bundle.predict_pictures",
 )
+
+# What is said to models of pictures; whether they look for a collector they know themselves.
+PICTURE_OPTIONS = (
+    "images", "covariates", "sample_column", "written", "device", "batch_size", "collector",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,11 @@ class Samples:
         Whether one file is one sample, so that files can be counted before they are read.
     not_external
         Why they cannot be an external data set; empty if they can.
+    options
+        What a user may say who asks a published model about them
+        (:class:`batteryscope.bundle.batch.Asked`), first what shall be judged.
+    bundle_kinds
+        How bundle.json calls them, if that alone tells.
     """
 
     name: str
@@ -96,6 +111,13 @@ class Samples:
     file_column: str = "path"
     are_files: bool = True
     not_external: str = ""
+    options: tuple[str, ...] = PICTURE_OPTIONS
+    bundle_kinds: tuple[str, ...] = ()
+
+    @property
+    def several(self) -> str:
+        """Several of what a user gives for a prediction."""
+        return self.origin.removeprefix("a ") + "s"
 
     def find_unit(self, dataset: Any, group: str) -> str:
         """Return what a split will keep together, as far as settings tell.

@@ -16,7 +16,11 @@ ROWS = Samples(
         generate="batteryscope.demo.write_table",
         ingest="batteryscope.tables.ingest_rows",
         split="batteryscope.tables.divide_rows",
+        train="batteryscope.tables.train_rows",
         search="batteryscope.search.plan_table_search",
+        predict="batteryscope.tables.predict_rows",
     ),
     offers=frozenset({"labels", "rows"}),
+    options=("table", "domain", "written"),
+    bundle_kinds=("table",),
 )

@@ -154,7 +154,7 @@ def change_stage(
 
 def fix_training(search: SearchSettings, stage: StageSettings) -> dict[str, Any]:
     """The settings that are the same for all candidates of a search."""
-    if stage.train.method == "discriminant":
+    if stage.train.is_solved:
         return {"train.parallel_jobs": 1}
     train = stage.train
     fixed: dict[str, Any] = {

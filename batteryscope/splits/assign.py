@@ -58,7 +58,7 @@ def split_samples(
     manifest = manifest.sort_values("sample_id", ignore_index=True)
     classes = manifest.set_index("sample_id")["class"]
     groups = groups.loc[classes.index]
-    testable = find_testable_groups(manifest, groups, settings.test_where)
+    testable = find_testable_groups(manifest, groups, settings.test_where, settings.shared_where)
     counts = count_members(name_strata(manifest), groups)
     _check_enough_groups(counts, testable, groups, settings, manifest)
     if not settings.stratify and settings.scheme != "ordered":
@@ -84,9 +84,14 @@ def name_strata(manifest: pd.DataFrame) -> "pd.Series[str]":
 
 
 def find_testable_groups(
-    manifest: pd.DataFrame, groups: pd.Series, where: Mapping[str, Any]
+    manifest: pd.DataFrame,
+    groups: pd.Series,
+    where: Mapping[str, Any],
+    shared: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """List the groups that may be tested: those all of whose samples fit the conditions.
+
+    Samples that fit the conditions ``shared`` count both among those and among the others.
 
     Raises
     ------
@@ -98,8 +103,11 @@ def find_testable_groups(
     if not where:
         return sorted(set(groups))
     fits = select_samples(manifest, where, "split.test_where")
+    both = select_samples(manifest, shared, "split.shared_where") if shared else manifest.iloc[:0]
+    fits = manifest.loc[fits.index.union(both.index)]
     others = manifest.drop(index=fits.index)
     found = set(groups.loc[fits["sample_id"]]) - set(groups.loc[others["sample_id"]])
+    others = pd.concat([others, both])
     if not found:
         present = "; ".join(f"{c}: {_list_values(manifest[c])}" for c in where)
         raise InputError(

@@ -1,6 +1,6 @@
 """Whether training and test data of a split are as separate as they should be."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 import pandas as pd
@@ -81,30 +81,6 @@ def audit_split(
         "sizes": _count_sizes(table),
         "warnings": warnings,
     }
-
-
-def check_unseen(sha256s: Iterable[str], training_sha256s: Iterable[str]) -> None:
-    """Make sure that no image to predict was used in training.
-
-    Parameters
-    ----------
-    sha256s
-        Content hashes of the images to predict.
-    training_sha256s
-        Content hashes of the images that a model was trained with.
-
-    Raises
-    ------
-    LeakageError
-        Some of them were.
-    """
-    asked = set(sha256s)
-    seen = sorted(asked & set(training_sha256s))
-    if seen:
-        raise LeakageError(
-            f"{len(seen)} of {len(asked)} images were used to train this model (first SHA-256: "
-            f"{seen[0][:16]}…), so its accuracy on them says nothing; take them out."
-        )
 
 
 def _check_shared(table: pd.DataFrame, column: str, name: str, advice: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 
 from batteryscope.bundle.integrity import check_example, check_seal, list_not_finite
 from batteryscope.bundle.record import RECORD_FILE
+from batteryscope.config.table_format import TableFormat
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
@@ -89,6 +91,27 @@ def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
         check_seal(folder)
         _check_example(folder, bundle)
     return bundle
+
+
+def answer_rows(
+    rows: pd.DataFrame, bundle: TableBundle, answer_anyway: bool = False
+) -> pd.DataFrame:
+    """Predict rows in memory as ``predict_table.py`` predicts those of a file.
+
+    Raises
+    ------
+    InputError
+        A feature is missing, or nothing tells the domain.
+    """
+    with TemporaryDirectory() as held:
+        path = Path(held) / "rows.csv"
+        rows.to_csv(path, index=False)
+        written = TableFormat(encoding="utf-8", separator=",", decimal=".")
+        try:
+            query = read_query(path, bundle.record, written=written)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{held}/", "")) from None
+    return predict_query(query, bundle.record, bundle.ensemble, bundle.familiarity, answer_anyway)
 
 
 def _check_example(folder: Path, bundle: TableBundle) -> None:

@@ -95,7 +95,7 @@ def write_table_bundle(
     manifest
         All rows: ``sample_id, domain, group``, features and targets.
     networks_dir
-        Where ``train_networks`` wrote.
+        What training has left.
     half_widths
         (domain, target) → share of the prediction, infinite if unknown.
     coverages

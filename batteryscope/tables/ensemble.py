@@ -149,7 +149,7 @@ def read_ensemble(
     Parameters
     ----------
     folder
-        Where ``train_networks`` wrote.
+        What training has left.
     half_widths
         From :func:`read_half_widths`.
     main_arm, features

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batteryscope.bundle.unlike import ORIGIN_COLUMN, UNLIKE, explain_refusal, name_origin
+from batteryscope.bundle.unlike import (
+    ORIGIN_COLUMN,
+    UNLIKE,
+    describe_unlike,
+    name_columns,
+    name_origin,
+)
 from batteryscope.config.table_data import (
     DOMAIN_COLUMN,
     ColumnSettings,
@@ -37,8 +43,7 @@ from batteryscope.tables.query_domains import (
 from batteryscope.tables.read_table import find_columns
 from batteryscope.tables.row_familiarity import RowFamiliarity
 
-DIGITS = 6  # significant ones
-COLUMNS = (UNLIKE, "nearest_training_row", "unlike_reasons")
+DIGITS, ALL_DIGITS = 6, 15  # significant ones, and decimals that change none of them
 MAX_LISTED_TITLES = 12
 
 
@@ -197,24 +202,21 @@ def _tell_unlike(
     """Add how unlike the training each row is, and take back the answers to those that are."""
     names = list(answer.columns)
     numbers = names[names.index(features[-1]) + 1 : names.index("status")]
-    score, nearest, why = COLUMNS
-    answer[score], answer[nearest], answer[why] = np.nan, "", ""
+    columns = list(name_columns("row"))
+    answer[columns[0]], answer[columns[1]], answer[columns[2]] = np.nan, "", ""
     for domain in familiarity.references:
         asked = answer.index[(answer["status"] == "ok") & (answer["domain"] == domain)]
         inputs = answer.loc[asked, list(features)].to_numpy("float64")
         for place, unlike in zip(asked, familiarity.judge(domain, inputs), strict=True):
-            answer.loc[place, score] = unlike.score
-            answer.loc[place, nearest] = unlike.nearest
-            answer.loc[place, why] = "; ".join(unlike.reasons)
-            if not unlike.reasons:
-                continue
-            told = explain_refusal(unlike, "rows")
-            if anyway:
+            told = describe_unlike(unlike, anyway, "row", ALL_DIGITS)
+            for column in columns:
+                answer.loc[place, column] = told[column]
+            if "note" in told:
                 note = answer.loc[place, "note"]
-                answer.loc[place, "note"] = "; ".join(filter(None, [note, told]))
-            else:
+                answer.loc[place, "note"] = "; ".join(filter(None, [note, told["note"]]))
+            if told["status"] == UNLIKE:
                 answer.loc[place, numbers] = np.nan
-                answer.loc[place, ["status", "reason"]] = [UNLIKE, told]
+                answer.loc[place, ["status", "reason"]] = [UNLIKE, told["reason"]]
 
 
 def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:

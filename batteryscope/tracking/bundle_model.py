@@ -7,7 +7,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class BundleModel(PythonModel):
-    """Judges images with the bundle that was logged beside this code."""
+    """Judges files with the bundle that was logged beside this code."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle from the model's files."""
@@ -16,32 +16,26 @@ class BundleModel(PythonModel):
         self.bundle = open_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Return a row per image: class probabilities, or predicted numbers, and whether to use it.
+        """Return the rows that ``predict_images.py`` writes of the same files.
 
         Parameters
         ----------
         context
             Unused: the bundle is loaded already.
-        model_input : (n, height, width) uint8 array
-            Whole images with grey levels of 0 to 255, data bar included or not.
+        model_input : DataFrame
+            ``image`` (a picture or scan in base64), ``file`` (its name, if it matters) and, for
+            models that are given any, columns of covariates.
         params
-            Unused.
+            ``answer_anyway`` and ``slices``.
 
         Returns
         -------
         DataFrame
-            ``n`` rows, columns ``p_<class>`` or numbers with their intervals, then those of
-            ``class``, ``prediction_set``, ``status`` and ``reason`` that the bundle gives. The
-            numbers are NaN where ``status`` is not ``ok``: ``rejected`` for an image that cannot
-            be used, ``unlike_training`` for one unlike all training images; ``reason`` says why.
+            A row per picture, of a scan one per slice and one of the cell.
         """
-        import numpy as np
+        from batteryscope.bundle.ask import answer_encoded
 
-        frames = [np.asarray(image, dtype=np.uint8) for image in model_input]
-        table = self.bundle.predict_frames(frames)
-        numbers = table[list(self.bundle.number_columns)].astype(float)
-        told = [name for name in ("class", "prediction_set", "status", "reason") if name in table]
-        return numbers.join(table[told].fillna("").astype(str))
+        return answer_encoded(self.bundle, model_input, **(params or {}))
 
 
 set_model(BundleModel())

@@ -18,8 +18,11 @@ from batteryscope.tracking.store import TrackingUnavailableError, find_database,
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Capitals sort before all other sections; metrics without any would come last.
-HEADLINE = "Headline/"
+# Capitals sort before all other sections; metrics without any would come last. A column of MLflow's
+# table shows a dozen letters.
+HEADLINE = "Key/"
+OF_CASE = " of "
+SHORT_NAMES = {"_low": "low", "_high": "high", "best_baseline_": "baseline"}
 NOTE_TAG = "mlflow.note.content"
 # MLflow keeps a shared view of an experiment as a tag; an address with its key opens it.
 VIEW_KEY = "headlines"
@@ -27,13 +30,22 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 MAX_COLUMNS = 8
 # Of MLflow's two kinds of pages the one with runs and metrics; it would ask, or guess.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
+PAGES = "workflowType=machine_learning"  # in an address; those for language models come first else
 # The pages of MLflow tell nobody of their use, and do not ask about it.
 SWITCHED_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 def list_headlines(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
-    """Return the headline values of an arm as metrics of the first section."""
-    return list_numbers(select_headlines(metrics, arm), HEADLINE)
+    """Return the headline values of an arm as metrics of the first section.
+
+    What is measured comes first, then the case: ``Key/mape of nmc.density_g_cm3``.
+    """
+    named = {}
+    for name, value in select_headlines(metrics, arm).items():
+        case, _, metric = name.rpartition(".")
+        kind, _ = _split_name(metric)
+        named[SHORT_NAMES.get(kind, metric) + (OF_CASE + case if case else "")] = value
+    return list_numbers(named, HEADLINE)
 
 
 def group_metrics(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
@@ -116,7 +128,7 @@ def spell_view(records: Iterable[RunRecord]) -> str:
     if not names:
         return ""
     order = _order_columns(list(names))[:MAX_COLUMNS]
-    first = _split_name(order[0])[1]
+    first, _ = _split_column(order[0])
     return json.dumps(
         {
             "selectedColumns": [f"metrics.`{name}`" for name in order],
@@ -128,20 +140,25 @@ def spell_view(records: Iterable[RunRecord]) -> str:
 
 def _order_columns(names: Sequence[str]) -> list[str]:
     """What studies are judged by, the best baselines' beside it, the intervals, then the rest."""
-    plain = {metric for kind, metric in map(_split_name, names) if not kind}
-    judged = {"accuracy", "mape"} & plain or {"mae"}
+    measured = {what for what, _ in map(_split_column, names)}
+    judged = {"accuracy", "mape"} & measured or {"mae"}
+    places = dict.fromkeys(judged, 0) | {"baseline": 1, "low": 2, "high": 3}
 
     def rank(name: str) -> tuple[int, str]:
-        kind, metric = _split_name(name)
-        places = {"": 0, "best_baseline_": 1, "_low": 2, "_high": 2}
-        return (places[kind] if metric in judged else 3), name
+        what, case = _split_column(name)
+        return places.get(what, len(places)), case or what
 
     return sorted(names, key=rank)
 
 
-def _split_name(name: str) -> tuple[str, str]:
+def _split_column(name: str) -> tuple[str, str]:
+    """Return what a column of headline values shows, and of which case ("" of the only one)."""
+    what, _, case = name.removeprefix(HEADLINE).partition(OF_CASE)
+    return what, case
+
+
+def _split_name(metric: str) -> tuple[str, str]:
     """Return what a headline value is (end of an interval, a baseline's, or ""), and its metric."""
-    metric = name.rpartition("/")[2].rpartition(".")[2]
     for end in ("_low", "_high"):
         if metric.endswith(end):
             return end, metric.removesuffix(end).removeprefix("best_baseline_")
@@ -161,7 +178,7 @@ def list_views(uri: str) -> list[tuple[str, str]]:
     except TrackingUnavailableError:
         return []
     return [
-        (e.name, f"/#/experiments/{e.experiment_id}/runs?viewStateShareKey={VIEW_KEY}")
+        (e.name, f"/#/experiments/{e.experiment_id}/runs?{PAGES}&viewStateShareKey={VIEW_KEY}")
         for e in sorted(experiments, key=lambda e: e.name)
         if VIEW_TAG in e.tags
     ]

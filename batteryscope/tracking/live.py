@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.core.names import (
@@ -210,3 +211,30 @@ class LateRun:
         self._run.log_epochs(self._waiting)
         self._waiting = []
         self._due = time.monotonic() + self._every_s
+
+
+def record_fit(uri: str, chain: str, settings: Any, task: Any) -> LateRun:
+    """Return the listener of one fit of a stage.
+
+    Parameters
+    ----------
+    uri
+        The tracking store.
+    chain
+        Name of the stage chain.
+    settings
+        :class:`~batteryscope.plan.StageSettings`.
+    task
+        :class:`~batteryscope.training.fit.FitTask`.
+    """
+    return LateRun(
+        partial(
+            open_live_run,
+            uri=uri,
+            enabled=True,
+            study=settings.study,
+            job_key=f"{settings.study}/{chain}/{task.name}",
+            tags={"stage": settings.stage, "repeat": str(task.repeat), "fold": str(task.fold)},
+            params={"backbone": settings.model.backbone, "identity": task.identity},
+        )
+    )

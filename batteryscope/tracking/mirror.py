@@ -8,8 +8,9 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from batteryscope.config.study import list_published_arms
 from batteryscope.core.baseline_catalogue import find_words
 from batteryscope.core.names import (
     MAX_TAG_CHARACTERS,
@@ -17,6 +18,7 @@ from batteryscope.core.names import (
     flatten_settings,
     name_live_job,
 )
+from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
@@ -37,6 +39,9 @@ from batteryscope.tracking.local_files import (
     read_json,
 )
 from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger("batteryscope")
 
@@ -97,6 +102,34 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
         tags |= {"split_hash": hash_split(layout.main_split.roles)}
         records.append(_plan_baseline(layout, name, metrics, tags, dataset))
     return records
+
+
+def list_tested(layout: PictureLayout) -> "pd.DataFrame":
+    """Return the test predictions of the published arms, for a comparison with other versions.
+
+    A unit is a specimen, or a sample whose specimen is not known.
+
+    Raises
+    ------
+    InputError
+        The comparison or the manifest cannot be read.
+    """
+    import pandas as pd
+
+    from batteryscope.evaluation.versions import describe_tested
+
+    arms = list_published_arms(layout.plan.settings)
+    path = layout.comparison / "images.csv"
+    try:
+        images = pd.read_csv(path, dtype=str, keep_default_na=False)
+        specimens = pd.read_parquet(layout.data.manifest).set_index("sample_id")["specimen_id"]
+        images = images[images["arm"].isin(arms) & (images["role"] == "test")]
+        if "target" in images:
+            images = images.astype({"y_true": float, "y_pred": float})
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)}).") from None
+    unit = images["sample_id"].map(specimens).fillna(images["sample_id"])
+    return describe_tested(images.assign(unit=unit, target=images.get("target", "")))
 
 
 def _plan_arm(

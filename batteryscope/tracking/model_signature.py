@@ -1,7 +1,8 @@
 """What goes into and comes out of a bundle as an MLflow model: code, signature, example."""
 
+import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,10 @@ from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from mlflow.models import ModelSignature
-    from numpy.typing import NDArray
+    from mlflow.types import Schema
 
-DEFAULT_EXAMPLE_PX = 300
 IMAGE_CODE = Path(__file__).with_name("bundle_model.py")
 TABLE_CODE = Path(__file__).with_name("table_bundle_model.py")
 
@@ -26,7 +25,7 @@ class ModelInterface:
 
     code: Path
     signature: "ModelSignature"
-    example: "NDArray[np.uint8] | pd.DataFrame"
+    example: "pd.DataFrame"
 
 
 def describe_interface(bundle: Path) -> ModelInterface:
@@ -54,17 +53,23 @@ def _describe_rows(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
 
 
 def _describe_numbers(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
-    signature = make_number_signature([str(target["name"]) for target in values["targets"]])
-    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, _find_edge(values)))
+    targets = [str(target["name"]) for target in values["targets"]]
+    ends = ("", "_low", "_high", "_fold_sd")
+    return _describe_pictures(bundle, values, [f"{t}{end}" for t in targets for end in ends])
 
 
 def _describe_classes(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
-    signature = make_signature([str(name) for name in values["classes"]])
-    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, _find_edge(values)))
+    numbers = ["confidence", *(f"p_{name}" for name in values["classes"])]
+    return _describe_pictures(bundle, values, numbers, ("class", "prediction_set"))
 
 
-def _find_edge(values: Mapping[str, Any]) -> int:
-    return int(values["preprocess"].get("crop_px", DEFAULT_EXAMPLE_PX))
+def _describe_pictures(
+    bundle: Path, values: Mapping[str, Any], numbers: Sequence[str], texts: Sequence[str] = ()
+) -> ModelInterface:
+    covariates = values.get("covariates", ())
+    beside = [(str(c["column"]), bool(c.get("categories"))) for c in covariates]
+    signature = make_picture_signature(beside, numbers, texts)
+    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, beside))
 
 
 # By what bundle.json calls itself; one of classes has no such key.
@@ -76,71 +81,67 @@ INTERFACES: Mapping[str, Callable[[Path, Mapping[str, Any]], ModelInterface]] = 
 }
 
 
-def make_signature(classes: list[str]) -> "ModelSignature":
-    """Return the signature: uint8 images (n, height, width) to a probability per class.
+def make_picture_signature(
+    covariates: Sequence[tuple[str, bool]], numbers: Sequence[str], texts: Sequence[str]
+) -> "ModelSignature":
+    """Return the signature: files in base64 to the rows of ``predict_images.py``.
 
-    Class, sets of classes (where there are any), status and reason follow, as text.
+    Parameters
+    ----------
+    covariates
+        Columns of what models are given beside the picture, and whether they hold names.
+    numbers, texts
+        Columns of the answer, of which rows may have more.
     """
-    import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
-    columns = [ColSpec("double", f"p_{name}") for name in classes]
-    told = [ColSpec("string", name) for name in ("class", "status", "reason")]
-    told.insert(1, ColSpec("string", "prediction_set", required=False))
-    return ModelSignature(inputs=Schema([images]), outputs=Schema([*columns, *told]))
+    files = [ColSpec("string", "image"), ColSpec("string", "file", required=False)]
+    beside = [ColSpec("string" if named else "double", name) for name, named in covariates]
+    params = [ParamSpec("answer_anyway", "boolean", False), ParamSpec("slices", "string", "")]
+    return ModelSignature(
+        inputs=Schema([*files, *beside]),
+        outputs=_describe_answer(["file", *texts], numbers),
+        params=ParamSchema(params),
+    )
 
 
-def make_number_signature(targets: list[str]) -> "ModelSignature":
-    """Return the signature: uint8 images to every number with its interval and fold spread.
-
-    Status and reason follow, as text.
-    """
-    import numpy as np
+def make_table_signature(features: Sequence[str], targets: Sequence[str]) -> "ModelSignature":
+    """Return the signature: domain and features to the rows of ``predict_table.py``."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
-
-    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
-    names = [f"{target}{end}" for target in targets for end in ("", "_low", "_high", "_fold_sd")]
-    told = [ColSpec("string", name) for name in ("status", "reason")]
-    outputs = Schema([*(ColSpec("double", name) for name in names), *told])
-    return ModelSignature(inputs=Schema([images]), outputs=outputs)
-
-
-def make_table_signature(features: list[str], targets: list[str]) -> "ModelSignature":
-    """Return the signature: domain and features to every target with its interval."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     inputs = Schema([ColSpec("string", "domain"), *(ColSpec("double", n) for n in features)])
-    names = [f"{target}{end}" for target in targets for end in ("", "_low", "_high")]
-    outputs = Schema([*(ColSpec("double", name) for name in names)])
-    return ModelSignature(inputs=inputs, outputs=outputs)
+    numbers = [f"{target}{end}" for target in targets for end in ("", "_sd", "_low", "_high")]
+    return ModelSignature(
+        inputs=inputs,
+        outputs=_describe_answer(["domain"], numbers),
+        params=ParamSchema([ParamSpec("answer_anyway", "boolean", False)]),
+    )
 
 
-def read_example(bundle: Path, edge_px: int) -> "NDArray[np.uint8]":
-    """Return a corner of the bundle's example input, at most ``edge_px`` wide and high.
+def _describe_answer(texts: Sequence[str], numbers: Sequence[str]) -> "Schema":
+    from mlflow.types import ColSpec, Schema
 
-    A corner, because MLflow writes the numbers as text: a whole SEM image takes it
-    half a minute and 22 MB. The bundle among the model's files holds the whole image.
+    told = [*texts, "status", "reason", "note"]
+    columns = [ColSpec("string", name, required=False) for name in told]
+    return Schema([*columns, *(ColSpec("double", name, required=False) for name in numbers)])
 
-    Returns
-    -------
-    (1, height, width) uint8 array
-    """
-    import numpy as np
-    from PIL import Image
+
+def read_example(bundle: Path, covariates: Sequence[tuple[str, bool]] = ()) -> "pd.DataFrame":
+    """Return the bundle's example input as a request that holds it in base64."""
+    import pandas as pd
 
     path = bundle / "example_input.png"
     try:
-        with Image.open(path) as image:
-            corner = image.convert("L").crop(
-                (0, 0, min(edge_px, image.width), min(edge_px, image.height))
-            )
-        return np.asarray(corner, dtype=np.uint8)[None]
-    except OSError as error:
+        text = base64.b64encode(path.read_bytes()).decode()
+        beside = {}
+        if covariates:
+            given = pd.read_csv(bundle / "example_covariates.csv", dtype=str)
+            beside = {c: [given[c][0] if named else float(given[c][0])] for c, named in covariates}
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a picture ({first_line(error)}).") from None
+    return pd.DataFrame({"image": [text], "file": [path.name], **beside})
 
 
 def read_table_example(bundle: Path, features: list[str]) -> "pd.DataFrame":

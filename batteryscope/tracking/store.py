@@ -180,8 +180,10 @@ def _existing_parent(path: Path) -> Path:
 def open_client(uri: str, timeout_s: int = 30, retries: int = 1) -> "MlflowClient":
     """Return a client of a store that answers; a missing SQLite database is created.
 
-    Whoever comes first creates the database, or migrates it to a newer MLflow, behind a file lock;
-    before a migration it is copied beside itself (``….before-migration``).
+    Whoever comes first creates the database, or migrates it to a newer MLflow, behind a file lock.
+    Both happen to a file beside it, which takes its place when it is complete, so that a process
+    that is killed leaves no half of one. Before a migration the database is copied
+    (``….before-migration``).
 
     Parameters
     ----------
@@ -276,28 +278,60 @@ def _connect(uri: str) -> "MlflowClient":
 def _connect_or_migrate(uri: str, database: Path) -> "MlflowClient":
     from mlflow.exceptions import MlflowException
 
+    if not database.exists():
+        _create(database)
     try:
         return _connect(uri)
     except MlflowException as error:
         if "out-of-date database schema" not in str(error):
             raise
-    _migrate(uri, database)
+    _migrate(database)
     return _connect(uri)
 
 
-def _migrate(uri: str, database: Path) -> None:
-    """Copy the database, then upgrade it with MLflow's own command."""
-    import sqlite3
-    from contextlib import closing
+def _create(database: Path) -> None:
+    """Let MLflow make its tables, which takes seconds."""
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    copy = database.with_name(database.name + ".before-migration")
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    beside = _begin_beside(database, ".creating")
+    uri = f"{SQLITE_PREFIX}{beside.as_posix()}"
+    SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    beside.replace(database)
+
+
+def _migrate(database: Path) -> None:
+    """Upgrade a copy with MLflow's own command, then copy it back, which SQLite does in one step.
+
+    It must stay the same file, since this process has it open.
+    """
+    _copy_database(database, database.with_name(database.name + ".before-migration"))
+    beside = _begin_beside(database, ".migrating")
+    _copy_database(database, beside)
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade"]
+    command += [f"{SQLITE_PREFIX}{beside.as_posix()}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise TrackingUnavailableError(
             f"{database}: the migration to this version of MLflow failed ({lines[-1][:200]}); "
-            f"a copy of the old database is {copy}."
+            f"the database is as it was."
         )
+    _copy_database(beside, database)
+    beside.unlink()
+
+
+def _begin_beside(database: Path, suffix: str) -> Path:
+    """Return a file beside the database that is not there, even if a process was killed at it."""
+    beside = database.with_name(database.name + suffix)
+    for left in (beside, beside.with_name(beside.name + "-journal")):
+        left.unlink(missing_ok=True)
+    return beside
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)

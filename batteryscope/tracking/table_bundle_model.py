@@ -16,7 +16,7 @@ class TableBundleModel(PythonModel):
         self.bundle = load_table_bundle(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Return the targets with their intervals, one row per row.
+        """Return the rows that ``predict_table.py`` writes of the same rows.
 
         Parameters
         ----------
@@ -25,20 +25,23 @@ class TableBundleModel(PythonModel):
         model_input : DataFrame
             ``domain`` and the features in the units of the study.
         params
-            Unused.
+            ``answer_anyway``.
 
         Returns
         -------
         DataFrame
-            ``<target>``, ``<target>_low`` and ``<target>_high``.
+            A row per row.
         """
-        from batteryscope.tables.predict_query import predict_query
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-        record = self.bundle.record
-        rows = model_input[["domain", *(f.name for f in record.features)]].reset_index(drop=True)
-        query = rows.assign(row=range(1, len(rows) + 1), reason="")
-        answer = predict_query(query, record, self.bundle.ensemble)
-        return answer[[f"{t.name}{end}" for t in record.targets for end in ("", "_low", "_high")]]
+        from batteryscope.errors import BatteryscopeError
+        from batteryscope.tables.bundle import answer_rows
+
+        try:
+            return answer_rows(model_input, self.bundle, **(params or {}))
+        except BatteryscopeError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 
 
 set_model(TableBundleModel())

@@ -1,4 +1,4 @@
-"""The head of a frozen network in closed form: linear discriminant analysis of its features.
+"""The head of a frozen network in closed form: discriminant analysis or ridge regression.
 
 It takes one pass over the tiles: the features are computed once for all folds and repeats.
 """
@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from batteryscope.config.learning import TrainSettings
 from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
-from batteryscope.models.classifier import TileClassifier, build_classifier
+from batteryscope.models.classifier import TileClassifier, TileRegressor, build_classifier
 from batteryscope.models.covariate_input import CovariateInput
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
-from batteryscope.training.callbacks import HISTORY_COLUMNS
 from batteryscope.training.data import TileSet, as_batch, count_channels, count_grey_levels
 from batteryscope.training.fit import FitTask, learn_covariates, prepare_state, write_fit
+from batteryscope.training.regression import measure_loss, measure_mape
 
 log = logging.getLogger("batteryscope")
 
@@ -62,7 +63,7 @@ class FeatureStore:
         return np.stack([known[int(row)] for row in rows])
 
 
-def fit_discriminant(
+def fit_in_closed_form(
     task: FitTask,
     settings: StageSettings,
     classes: list[str],
@@ -80,7 +81,7 @@ def fit_discriminant(
     settings
         The stage's settings; augmentation, batches and epochs do not apply.
     classes
-        Class names in the order of the class numbers.
+        Class names in the order of the class numbers, or names of the targets.
     tiles : (n, H, W) uint8 array
         The tile store.
     features
@@ -94,6 +95,8 @@ def fit_discriminant(
     -----
     Fisher's linear discriminant with equal class priors on standardised features, the
     common covariance shrunk towards the identity by ``train.shrinkage`` (Friedman 1989).
+    Numbers are solved by ridge regression (Hoerl and Kennard 1970) on the same features, the
+    penalty being ``train.shrinkage`` per training tile.
     Tiles that balancing copied count as often as they are copied.
     """
     prepare_state(state_dir, task.identity)
@@ -106,31 +109,43 @@ def fit_discriminant(
         tiles.shape[-1],
         shared,
         count_channels(tiles),
+        log_outputs=settings.log_targets,
         covariates=settings.covariates,
     )
     if task.parent is not None:  # the features of a network that an earlier stage trained
         model.load_state_dict(load_file(task.parent / "weights.safetensors"))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
     learn_covariates(model, task.training, label)
+    by_ridge = settings.train.method == "ridge"
+    if by_ridge:
+        cast(TileRegressor, model).learn_scale(task.training.targets)
     backbone = _get_statistics(model)
     if torch.cuda.is_available() and settings.train.accelerator != "cpu":
         model = model.cuda()
 
     train = features.look_up(model, task.training.rows, label)
     shrinkage, targets = settings.train.shrinkage, task.training.targets
-    solve_head(backbone, train, targets, shrinkage, *_standardise(model, task.training))
+    beside = _standardise(model, task.training)
+    if by_ridge:
+        scaled = scale_targets(cast(TileRegressor, model), targets)
+        solve_regression(backbone, train, scaled, shrinkage, *beside)
+    else:
+        solve_head(backbone, train, targets, shrinkage, *beside)
     validation = features.look_up(model, task.validation.rows, label)
-    train_loss, _ = _judge(model, train, task.training)
-    val_loss, val_accuracy = _judge(model, validation, task.validation)
+    train_loss, _ = _judge(model, train, task.training, settings.train)
+    val_loss, val_score = _judge(model, validation, task.validation, settings.train)
     seconds = time.perf_counter() - started
-    row = (0, train_loss, val_loss, val_accuracy, 0.0, seconds)
-    history = pd.DataFrame([row], columns=list(HISTORY_COLUMNS))
+    score = "val_mape" if by_ridge else "val_accuracy"
+    columns = ["epoch", "train_loss", "val_loss", score, "learning_rate", "seconds"]
+    row = (0, train_loss, val_loss, val_score, 0.0, seconds)
+    history = pd.DataFrame([row], columns=columns)
     log.info(
-        "%s: solved, training loss %.3f, validation loss %.3f, validation accuracy %.3f, %.0f s",
+        "%s: solved, training loss %.3f, validation loss %.3f, %s %.3f, %.0f s",
         label,
         train_loss,
         val_loss,
-        val_accuracy,
+        score,
+        val_score,
         seconds,
     )
     state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
@@ -174,9 +189,7 @@ def solve_head(
             f"train.method 'discriminant': class number {missing[0]} has no training tile; "
             "give every class some, or train by 'gradient'."
         )
-    mean = features.mean(axis=0, dtype=np.float64)
-    sd = features.std(axis=0, dtype=np.float64)
-    sd[sd < 1e-6] = 1.0  # a feature that never varies says nothing
+    mean, sd = _measure_spread(features)
     priors = np.full(n_classes, 1 / n_classes)
     solver = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=priors)
     standardised = (features - mean) / sd
@@ -185,12 +198,62 @@ def solve_head(
     if n_classes == 2:  # one row that tells the second class from the first
         weights = np.concatenate([np.zeros_like(weights), weights])
         offsets = np.concatenate([np.zeros_like(offsets), offsets])
+    _set_head(backbone, weights, offsets, mean, sd, beside)
+
+
+def solve_regression(
+    backbone: StageStatistics,
+    features: NDArray[np.float32],
+    targets: NDArray[np.float64],
+    shrinkage: float,
+    beside: CovariateInput | None = None,
+    z: NDArray[np.float32] | None = None,
+) -> None:
+    """Set standardisation and head of a network to the ridge regression of training features.
+
+    Parameters are those of :func:`solve_head`, but ``targets``, (n, n_outputs), are numbers as the
+    last layer gives them, and ``shrinkage`` is the penalty per tile.
+    """
+    from sklearn.linear_model import Ridge
+
+    mean, sd = _measure_spread(features)
+    standardised = (features - mean) / sd
+    solver = Ridge(shrinkage * len(features))
+    solver.fit(standardised if z is None else np.hstack([standardised, z]), targets)
+    _set_head(backbone, solver.coef_, solver.intercept_, mean, sd, beside)
+
+
+def scale_targets(model: TileRegressor, targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (n, n_outputs) targets as the last layer of a network gives them."""
+    values = model.transform(torch.from_numpy(np.asarray(targets, np.float64)).to(model.device))
+    scaled = (values - model.get_buffer("output_mean")) / model.get_buffer("output_sd")
+    return np.asarray(scaled.cpu().numpy(), np.float64)
+
+
+def _measure_spread(
+    features: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mean = features.mean(axis=0, dtype=np.float64)
+    sd = features.std(axis=0, dtype=np.float64)
+    sd[sd < 1e-6] = 1.0  # a feature that never varies says nothing
+    return mean, sd
+
+
+def _set_head(
+    backbone: StageStatistics,
+    weights: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    sd: NDArray[np.float64],
+    beside: CovariateInput | None,
+) -> None:
+    n_features = len(mean)
     with torch.no_grad():
         if beside is not None:
             # The hidden layer is left out of networks whose head is solved: one linear layer.
             own = next(m for m in beside.effect.modules() if isinstance(m, nn.Linear))
-            own.weight.copy_(_as_tensor(weights[:, features.shape[1] :]))
-        backbone.head.weight.copy_(_as_tensor(weights[:, : features.shape[1]]))
+            own.weight.copy_(_as_tensor(weights[:, n_features:]))
+        backbone.head.weight.copy_(_as_tensor(weights[:, :n_features]))
         backbone.head.bias.copy_(_as_tensor(offsets))
         backbone.get_buffer("feature_mean").copy_(_as_tensor(mean))
         backbone.get_buffer("feature_sd").copy_(_as_tensor(sd))
@@ -207,14 +270,20 @@ def _standardise(
 
 
 def _judge(
-    model: TileClassifier, features: NDArray[np.float32], tile_set: TileSet
+    model: TileClassifier, features: NDArray[np.float32], tile_set: TileSet, train: TrainSettings
 ) -> tuple[float, float]:
-    """Mean cross-entropy and share of right tiles."""
+    """Mean cross-entropy and share of right tiles; of numbers their loss and percentage error."""
     beside, z = _standardise(model, tile_set)
     with torch.inference_mode():
         scores = _get_statistics(model).score(torch.from_numpy(features).to(model.device))
         if beside is not None and z is not None:
             scores = scores + beside(torch.from_numpy(z).to(model.device))
+        if train.method == "ridge":
+            regressor = cast(TileRegressor, model)
+            targets = torch.as_tensor(tile_set.targets, device=model.device)
+            values = regressor.complete(scores)
+            loss = float(measure_loss(regressor, values, targets, train.loss).mean())
+            return loss, float(measure_mape(values, targets).mean())
         logits = scores.cpu().double()
     targets = torch.tensor(tile_set.targets)
     loss = functional.cross_entropy(logits, targets)

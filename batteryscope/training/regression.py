@@ -56,12 +56,8 @@ class RegressionModule(StageModule):
 
     def _measure(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every tile, (B,)."""
-        if self.settings.loss == "mape":
-            return measure_mape(predicted, targets)
         assert isinstance(self.model, TileRegressor)
-        error = self.model.transform(predicted) - self.model.transform(targets)
-        error = error / self.model.get_buffer("output_sd")
-        return (error.abs() if self.settings.loss == "mae" else error**2).mean(dim=1)
+        return measure_loss(self.model, predicted, targets, self.settings.loss)
 
     def _add_adversarial_noise(
         self, x: Tensor, targets: Tensor, generator: torch.Generator, beside: Sequence[Tensor]
@@ -74,6 +70,15 @@ class RegressionModule(StageModule):
         largest = self.settings.adversarial_noise * mean_grey
         size = largest * torch.rand(len(x), 1, 1, 1, generator=generator).to(x.device)
         return (x + size * gradient.sign()).clamp(0, FULL_SCALE).detach()
+
+
+def measure_loss(model: TileRegressor, predicted: Tensor, targets: Tensor, kind: str) -> Tensor:
+    """Return the loss of every tile, (B,): ``mape`` in percent, ``mae`` or ``mse`` in spreads."""
+    if kind == "mape":
+        return measure_mape(predicted, targets)
+    error = model.transform(predicted) - model.transform(targets)
+    error = error / model.get_buffer("output_sd")
+    return (error.abs() if kind == "mae" else error**2).mean(dim=1)
 
 
 def measure_mape(predicted: Tensor, targets: Tensor) -> Tensor:

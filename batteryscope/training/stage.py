@@ -20,7 +20,7 @@ from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_file
 from batteryscope.training.callbacks import EpochListener
 from batteryscope.training.data import select_grid_tiles, select_training_tiles
-from batteryscope.training.discriminant import FeatureStore, fit_discriminant
+from batteryscope.training.discriminant import FeatureStore, fit_in_closed_form
 from batteryscope.training.fit import (
     FitTask,
     deliver_fit,
@@ -177,9 +177,9 @@ def train_fit(
     features: FeatureStore | None = None,
 ) -> None:
     """Train one fit by the method of the settings; ``features`` are shared by the fits of a job."""
-    if settings.train.method == "discriminant":
+    if settings.train.is_solved:
         store = features or FeatureStore(tiles)
-        fit_discriminant(task, settings, classes, tiles, store, folder, label)
+        fit_in_closed_form(task, settings, classes, tiles, store, folder, label)
     else:
         fit_model(task, settings, classes, tiles, folder, label, listener)
 

@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -137,10 +138,15 @@ class ForkServer:
         return self._fork(request, connection)
 
     def _load(self) -> bool:
-        """Import the libraries; of one that is missing the program itself shall tell."""
+        """Import the libraries; of one that is missing the program itself shall tell.
+
+        On a busy machine it takes a minute. If the run is killed meanwhile nobody needs the rest.
+        """
         if not self.loaded:
             with suppress(ImportError):
                 for name in self.libraries:
+                    if select.select([self.lifeline], [], [], 0)[0]:
+                        return False
                     importlib.import_module(name)
                 self.loaded = True
         return self.loaded

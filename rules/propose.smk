@@ -1,34 +1,4 @@
-# What only studies of rows have: networks that are trained together, and proposals.
-
-
-rule train_networks:
-    input:
-        manifest=WORK.data.manifest,
-        split=WORK.split().roles,
-        code=code_of("train_networks"),
-    output:
-        networks=directory(WORK.networks),
-    log:
-        WORK.log("train_networks"),
-    benchmark:
-        WORK.benchmark("train_networks")
-    wildcard_constraints:
-        study=TABLE_STUDIES,
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    params:
-        settings=lambda w: table_settings(
-            w, "split", "networks", "train", "arms", "main_arm", "ablations"
-        ),
-    message:
-        "{wildcards.study}: train all networks together"
-    shell:
-        "python workflow_scripts/train_networks.py --manifest {input.manifest:q} "
-        "--split {input.split:q} --settings {params.settings:q} --threads {threads} "
-        "--out {output.networks:q} --log {log:q}"
+# Settings of a process that are worth trying, for studies of rows.
 
 
 rule propose_parameters:

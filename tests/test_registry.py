@@ -1,0 +1,298 @@
+"""Published models in MLflow's registry: promoted by a paired test, served as programs answer."""
+
+import base64
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batteryscope.errors import InputError
+from batteryscope.evaluation.versions import compare_versions, describe_tested
+from batteryscope.tracking import registry
+from batteryscope.tracking.registry import CANDIDATE, CHAMPION, find_alias, promote_bundle
+from batteryscope.tracking.store import open_client
+from tests.tracking_study import build_study, copy_empty_store, write_json
+from workflow_scripts.predict_images import main as predict_images
+from workflow_scripts.predict_table import main as predict_table
+from workflow_scripts.promote_model import find_tested
+from workflow_scripts.promote_model import main as promote_model
+
+BUNDLES = Path(__file__).parent / "fixtures" / "bundles"
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def make_tested(n_wrong: int, n: int = 40) -> pd.DataFrame:
+    """Classes of images, the first ones wrong."""
+    names = [f"s{i:02d}" for i in range(n)]
+    right = {"sample_id": names, "unit": names, "target": "", "y_true": "a"}
+    predicted = ["b" if i < n_wrong else "a" for i in range(n)]
+    return describe_tested(pd.DataFrame(right | {"y_pred": predicted}))
+
+
+def test_classes_are_compared_by_mcnemars_test() -> None:
+    found = compare_versions(make_tested(2), make_tested(10))
+    assert (found.n_units, found.old, found.new) == (40, 0.25, 0.05)
+    assert found.p_value == pytest.approx(2 / 2**8)  # 8 of 8 images that differ
+    assert found.gain == pytest.approx(0.2)
+    assert 0 < found.low < 0.2 < found.high
+    assert found.is_better
+    assert not compare_versions(make_tested(2), make_tested(6)).is_better  # p = 1/8
+    assert not compare_versions(make_tested(10), make_tested(2)).is_better
+    assert compare_versions(make_tested(3), make_tested(3)).p_value == 1
+
+
+def test_numbers_are_compared_by_the_t_test_over_units() -> None:
+    from scipy.stats import ttest_rel
+
+    rng = np.random.default_rng(1)
+    truth = np.arange(20.0).repeat(2)
+    names = [f"s{i:02d}" for i in range(20) for _ in range(2)]
+    rows = pd.DataFrame({"sample_id": names, "unit": names, "target": "x", "y_true": truth})
+    old, new = (rows.assign(y_pred=truth + sd * rng.normal(size=40)) for sd in (3, 1))
+    found = compare_versions(describe_tested(new), describe_tested(old))
+    spread = np.arange(20.0).std()
+    first, second = (abs(t["y_pred"] - truth).groupby(names).mean() / spread for t in (new, old))
+    assert found.new == pytest.approx(first.mean(), abs=1e-5)
+    assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue, rel=1e-3)
+    assert found.is_better
+
+
+def test_other_test_samples_or_truths_are_not_compared() -> None:
+    with pytest.raises(InputError, match=r"differ \(30 here, 40 there, 30 in common\)"):
+        compare_versions(make_tested(2, 30), make_tested(2))
+    with pytest.raises(InputError, match="true values of 40 test samples"):
+        compare_versions(make_tested(2).assign(y_true="b"), make_tested(2))
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory) -> str:
+    return copy_empty_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Registers the smallest model that MLflow takes instead of a whole bundle."""
+    import mlflow
+
+    def log_bundle(uri: str, run_id: str, bundle: Path) -> None:
+        client = open_client(uri)
+        model = client.create_logged_model(client.get_run(run_id).info.experiment_id, "bundle")
+        outputs = [mlflow.entities.LoggedModelOutput(model.model_id, 0)]
+        client.log_outputs(run_id, outputs)
+
+    monkeypatch.setattr(registry, "log_bundle", log_bundle)
+
+
+def write_bundle(folder: Path, text: str) -> Path:
+    return write_json(folder / text / "bundle.json", {"text": text}).parent
+
+
+def test_only_a_better_model_becomes_champion(uri, tmp_path, quick) -> None:
+    client, name = open_client(uri), "promoted"
+
+    def promote(text: str, tested, dry_run: bool = False):
+        return promote_bundle(client, uri, name, write_bundle(tmp_path, text), tested, dry_run)
+
+    told = promote("first", make_tested(10), dry_run=True)
+    assert told.sentences[-1] == "It would become the champion: there was none."
+    assert not client.search_model_versions(f"name = '{name}'")
+    assert promote("first", make_tested(10)).is_champion
+    assert promote("first", make_tested(10)).sentences[-1] == "It is the champion."
+    told = promote("second", make_tested(8))
+    assert not told.is_champion
+    assert "does not become the champion: beside version 1 it errs less, but" in told.sentences[-1]
+    assert (find_alias(client, name, CANDIDATE), find_alias(client, name, CHAMPION)) == (2, 1)
+    for text, tested, words in (
+        ("third", make_tested(0, 30), "cannot be compared with version 1, since the test samples"),
+        ("fourth", None, "test predictions of the candidate are not known"),
+    ):
+        told = promote(text, tested)
+        assert words in told.sentences[-1]
+        assert not told.is_champion
+    told = promote("fifth", make_tested(1), dry_run=True)
+    assert "would become the champion: it is better than version 1" in told.sentences[-1]
+    assert find_alias(client, name, CHAMPION) == 1
+    told = promote("fifth", make_tested(1))
+    assert (told.version, told.is_champion) == (5, True)
+    assert "0.025 against 0.25 on 40 independent test units" in told.sentences[-1]
+    assert find_alias(client, name, CHAMPION) == find_alias(client, name, CANDIDATE) == 5
+
+
+def test_test_predictions_come_from_the_run_of_the_bundle(tmp_path) -> None:
+    layout = build_study(tmp_path / "cells", bundle=True)
+    (layout.comparison / "images.csv").write_text(
+        "arm,repeat,fold,role,sample_id,y_true,y_pred\n"
+        "transfer,0,0,test,a,333,333\ntransfer,0,0,test,b,333,811\nscratch,0,0,test,a,333,811\n"
+    )
+    layout.data.manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest = pd.DataFrame({"sample_id": ["a", "b"], "specimen_id": ["x", None]})
+    manifest.to_parquet(layout.data.manifest)
+    words = ["--study", "cells", "--settings", layout.plan.settings.model_dump_json()]
+    assert find_tested(layout.root, layout.bundle) is None  # not tracked yet
+    write_json(
+        layout.root / "tracked.json",
+        {"status": "disabled", "program": "track_study.py", "arguments": words},
+    )
+    tested = find_tested(layout.root, layout.bundle)
+    assert tested[["unit", "y_true", "error"]].to_numpy().tolist() == [
+        ["x", "333", 0.0],
+        ["b", "333", 1.0],
+    ]
+    assert find_tested(layout.root, BUNDLES / "tables" / "bundle") is None  # of another run
+
+
+def test_a_folder_that_is_no_bundle_is_one_sentence(uri, tmp_path, capsys) -> None:
+    argv = ["nothing", "--uri", uri, "--work", str(tmp_path), "--bundle", str(tmp_path)]
+    assert promote_model(argv) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith(f"ERROR: {tmp_path}: this is no published model")
+
+
+def encode(folder: Path) -> list[dict[str, str]]:
+    return [
+        {"file": path.name, "image": base64.b64encode(path.read_bytes()).decode()}
+        for path in sorted(folder.iterdir())
+    ]
+
+
+def check_same(rows: pd.DataFrame, table: Path) -> None:
+    """Rows of a served model are those that a program wrote."""
+    text = rows.to_csv(index=False)
+    ours = pd.read_csv(io.StringIO(text), keep_default_na=False, dtype=str)
+    theirs = pd.read_csv(table, keep_default_na=False, dtype=str)
+    assert list(ours.columns) == list(theirs.columns)
+    for column in theirs:
+        numbers = pd.to_numeric(theirs[column], errors="coerce")
+        found = pd.to_numeric(ours[column], errors="coerce")
+        if numbers.notna().any():
+            np.testing.assert_allclose(found, numbers, rtol=1e-9, err_msg=column)
+        else:
+            assert ours[column].tolist() == theirs[column].tolist(), column
+
+
+def answer_by_program(kind: str, out: Path) -> Path:
+    words = ["--bundle", str(BUNDLES / kind / "bundle"), "--out", str(out)]
+    assert predict_images([*words, "--images", str(BUNDLES / kind / "input")]) == 0
+    return out
+
+
+def register(kind: str, uri: str, work: Path) -> None:
+    words = [kind, "--uri", uri, "--work", str(work)]
+    assert promote_model([*words, "--bundle", str(BUNDLES / kind / "bundle")]) == 0
+
+
+def load_champion(kind: str, uri: str):
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    return mlflow.pyfunc.load_model(f"models:/{kind}@{CHAMPION}")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "classes_of_images",
+        pytest.param("classes_of_scans", marks=pytest.mark.docs),
+        pytest.param("capacities", marks=pytest.mark.docs),
+    ],
+)
+def test_registered_models_answer_as_the_programs(kind: str, uri, tmp_path) -> None:
+    register(kind, uri, tmp_path)
+    # Pictures are answered in the order of the request, by the program in that of their names.
+    found = load_champion(kind, uri).predict(pd.DataFrame(encode(BUNDLES / kind / "input")))
+    check_same(found, answer_by_program(kind, tmp_path / "out.csv"))
+
+
+def test_registered_rows_are_answered_as_by_the_program(uri, tmp_path) -> None:
+    register("tables", uri, tmp_path)
+    given = pd.read_csv(BUNDLES / "tables" / "input" / "rows.csv").set_index("domain")
+    given = given.apply(pd.to_numeric, errors="coerce").astype(float).reset_index()
+    given.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["--bundle", str(BUNDLES / "tables" / "bundle"), "--table", str(tmp_path / "rows.csv")]
+    assert predict_table([*words, "--out", str(tmp_path / "out.csv")]) == 0
+    model = load_champion("tables", uri)
+    check_same(model.predict(given), tmp_path / "out.csv")
+    # What runs when the model is loaded is our module and our package; nothing is unpickled.
+    client = open_client(uri)
+    version = client.get_model_version_by_alias("tables", CHAMPION)
+    [output] = client.get_run(version.run_id).outputs.model_outputs
+    place = client.get_logged_model(output.model_id).artifact_location
+    folder = Path(place.removeprefix("file://"))
+    own = Path(registry.__file__).with_name("table_bundle_model.py")
+    assert (folder / own.name).read_bytes() == own.read_bytes()
+    found = {p.suffix for p in folder.rglob("*") if p.is_file()}
+    assert not found & {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
+    others = [p for p in folder.rglob("*.py") if folder / "code" not in p.parents]
+    assert others == [folder / own.name]
+    with pytest.raises(Exception, match="nothing tells which domain"):
+        model.unwrap_python_model().predict(None, given.drop(columns="domain"))
+
+
+def test_what_cannot_be_read_is_a_row_with_the_reason() -> None:
+    from batteryscope.bundle.ask import answer_encoded
+    from batteryscope.bundle.open import open_bundle
+
+    bundle = open_bundle(BUNDLES / "classes_of_images" / "bundle")
+    [first, *_] = encode(BUNDLES / "classes_of_images" / "input")
+    nothing = base64.b64encode(b"no picture").decode()
+    asked = [
+        {"file": "../../etc/broken.png", "image": nothing},
+        {"file": None, "image": f"data:image/png;base64,{first['image']}"},
+        {"file": "text.png", "image": "?"},
+        {"file": "broken.png", "image": first["image"]},
+        {"file": "a.docx", "image": nothing},
+    ]
+    rows = answer_encoded(bundle, pd.DataFrame(asked))
+    assert rows["file"].tolist() == [
+        "broken.png", "broken.png", "image_2.png", "text.png", "a.docx",
+    ]  # fmt: skip
+    assert rows["status"].tolist() == ["rejected", "rejected", "ok", "rejected", "rejected"]
+    assert "another file of this request has this name" in rows["reason"][1]
+    assert "no base64" in rows["reason"][3]
+    assert "this file type is no picture" in rows["reason"][4]
+    alone = answer_encoded(bundle, pd.DataFrame(asked[-1:]))
+    assert alone["reason"][0].startswith("this folder holds no image that can be read")
+
+
+@pytest.mark.docs
+def test_a_served_model_answers_over_loopback(tmp_path) -> None:
+    uri, kind = copy_empty_store(tmp_path), "classes_of_images"
+    register(kind, uri, tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["models", "serve", "-m", f"models:/{kind}@{CHAMPION}", "--env-manager", "local"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        start_new_session=True,
+    )
+    try:
+        place = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            time.sleep(0.5)
+            try:
+                urllib.request.urlopen(f"{place}/ping").close()
+                break
+            except OSError:
+                assert server.poll() is None
+        body = {"dataframe_records": encode(BUNDLES / kind / "input")}
+        request = urllib.request.Request(
+            f"{place}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as response:
+            rows = pd.DataFrame(json.load(response)["predictions"])
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+    check_same(rows, answer_by_program(kind, tmp_path / "out.csv"))
