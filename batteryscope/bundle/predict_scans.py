@@ -64,6 +64,17 @@ def judge_folder(
     return _judge_scans(bundle, path, read_slices(slices, "--slices"), source)
 
 
+def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:
+    """Return the tile of the slice in the middle of a scan; None if it cannot be used."""
+    volume, settings = open_volume(path), bundle.record.preprocess.around_core
+    if settings is None:
+        return None
+    key = name_scanner(volume.instrument, volume.dtype.name)
+    known = bundle.record.data.grey_ranges.get(key)
+    [cut] = cut_volume(volume, [volume.shape[0] // 2], settings, grey_range=known)
+    return None if cut.tile is None else cut.tile[None]
+
+
 def _judge_scans(
     bundle: PictureBundle[Any],
     path: Path,
