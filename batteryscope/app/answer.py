@@ -109,7 +109,8 @@ def draw_tiles(
     if tiles is None or not len(tiles):
         return []
     model, names = bundle.models[0], list(bundle.models[0].description.classes)
-    name = row.get("class") if row.get("class") in names else names[0]
+    told = str(row.get("class", ""))
+    name = told if told in names else names[0]
     drawn = []
     for number, tile in enumerate(tiles[:MOST_TILES], 1):
         caption = f"{path.name}, crop {number} of {len(tiles)}"
@@ -126,7 +127,8 @@ def write_rows(rows: pd.DataFrame, folder: Path) -> Path:
     """Write the rows as ``predict_images.py`` does."""
     path = folder / "predictions.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows.columns), lineterminator="\n")
+        writer = csv.DictWriter(stream, [str(c) for c in rows], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(guard_row(row) for row in rows.to_dict("records"))
+        for row in rows.to_dict("records"):
+            writer.writerow(guard_row({str(column): value for column, value in row.items()}))
     return path
