@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills bench bench-fastai lint ui repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills bench bench-fastai lint ui app repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 	  echo "axe-core could not be fetched; one test is skipped."
 
 test-docs: $(STAMP) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py -m docs $(ARGS)
+	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}
@@ -77,6 +77,10 @@ format: $(STAMP) ## rewrite code in the project's style
 
 ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
 	@python workflow_scripts/open_tracking.py --port $${PORT:-5000} $(ARGS)
+
+app: $(STAMP) ## open a page to drop an image on, on 127.0.0.1:7860 (Gradio goes into work/app, nowhere else)
+	@test -d work/app/gradio || uv pip install --quiet --no-deps --target work/app --requirements docs/app.txt
+	@python workflow_scripts/open_app.py --port $${PORT:-7860} $(ARGS)
 
 repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results
 	@dvc repro $(ARGS)

@@ -17,6 +17,7 @@ START, END = "<!-- drawn by docs/draw_rooms.py -->\n", "<!-- end of the drawing 
 LIBRARY = "batteryscope"
 PURPOSES = {
     "samples": "what is looked at",
+    "app": "a page to drop an image on",
     "search": "settings looked for on validation parts",
     "report": "pages, figures, tables for people",
     "tracking": "mirror to MLflow",

@@ -17,6 +17,7 @@ from batteryscope.errors import BatteryscopeError
 from batteryscope.samples.choose import samples_cut_by
 
 IMAGE, FILE = "image", "file"
+REJECTED = (FILE, "status", "reason", "note")
 PLAIN_TABLE = TableFormat(encoding="utf-8", separator=",", decimal=".")
 
 
@@ -50,12 +51,12 @@ def ask_about_files(
     """
     judge = load_function(samples_cut_by(bundle.record.preprocess).modules.predict, "judge_folder")
     bundle.answer_anyway = answer_anyway
-    names = {name: find_plain_name(name) for name in files}
+    names = [find_plain_name(name) for name in files]
     with TemporaryDirectory() as held:
         root = Path(held) / "files"
         root.mkdir()
-        for name, content in files.items():
-            (root / names[name]).write_bytes(content)
+        for name, content in zip(names, files.values(), strict=True):
+            (root / name).write_bytes(content)
         try:
             source = None
             if covariates is not None and bundle.record.covariates:
@@ -66,8 +67,8 @@ def ask_about_files(
             rows, columns = list(judged.rows), judged.columns
         except BatteryscopeError as error:
             reason = str(error).replace(f"{root}: ", "").replace(f"{held}/", "")
-            rows, columns = [reject_file(plain, reason) for plain in names.values()], None
-    return _sort_rows(pd.DataFrame(rows, columns=columns).astype(object), list(names.values()))
+            rows, columns = [reject_file(name, reason) for name in names], list(REJECTED)
+    return _sort_rows(pd.DataFrame(rows, columns=columns, dtype=object), names)
 
 
 def find_plain_name(name: str) -> str:
@@ -78,7 +79,7 @@ def find_plain_name(name: str) -> str:
 
 def reject_file(file: str, reason: str) -> Row:
     """Return the row of a file that cannot be judged."""
-    return {FILE: file, "status": "rejected", "reason": reason, "note": ""}
+    return dict(zip(REJECTED, (file, "rejected", reason, ""), strict=True))
 
 
 def answer_encoded(
@@ -113,8 +114,8 @@ def answer_encoded(
             refused.append(reject_file(name, f"unreadable: {error}"))
     beside = asked.drop(columns=IMAGE).assign(**{FILE: names})
     answer = ask_about_files(bundle, files, slices, answer_anyway, beside) if files else None
-    tables = [table for table in (answer, pd.DataFrame(refused)) if table is not None]
-    return _sort_rows(pd.concat(tables, ignore_index=True).astype(object), names)
+    tables = [table for table in (answer, pd.DataFrame(refused, dtype=object)) if table is not None]
+    return _sort_rows(pd.concat(tables, ignore_index=True), names)
 
 
 def decode(text: object) -> bytes:

@@ -206,12 +206,11 @@ class PictureBundle(ABC, Generic[R]):
             were trained on or that differ much from those. A row does not depend on the other
             files. At most five pictures are in memory, three with two processors.
         """
+        return self._judge_all(lambda file: self._read(file, root), files)
 
-        def read(file: str) -> Frame | UnusableFrame:
-            frame = read_frame(root / file, file, self.record.max_pixels)
-            return scale_as_known(frame, root / file, self.record.data.bit_depths)
-
-        return self._judge_all(read, files)
+    def cut_file(self, file: str, root: Path) -> NDArray[np.uint8] | None:
+        """Return the tiles of a picture that the models judge; None if it cannot be used."""
+        return self._cut(self._prepare(self._read(file, root)))[1]
 
     def answer_folder(self, found: FolderScan, root: Path) -> Iterator[Row]:
         """Judge the pictures of a folder, and give all other files their rows with the reason."""
@@ -238,7 +237,7 @@ class PictureBundle(ABC, Generic[R]):
         threads = ForwardThreads(self.device)
 
         def judge(item: Item) -> Row:
-            frame = prepare(item)
+            frame = self._prepare(read(item))
             row, tiles = self._cut(frame)
             if tiles is None or isinstance(frame, UnusableFrame):
                 return row
@@ -252,16 +251,20 @@ class PictureBundle(ABC, Generic[R]):
             notes = filter(None, [row["note"], answer.pop("note", "")])
             return row | answer | {"note": "; ".join(notes)}
 
-        def prepare(item: Item) -> Frame | UnusableFrame:
-            frame = read(item)
-            known = self.familiarity is not None and self.record.preprocess.cuts_pixels
-            if isinstance(frame, UnusableFrame) or not known:
-                return frame
-            bar = getattr(self.record.preprocess, "data_bar", "auto")
-            rows = bar if isinstance(bar, int) else 0
-            return rescale_frame(frame, self.record.data.ranges, self.record.max_pixels, rows)
-
         return threads.map(judge, items)
+
+    def _read(self, file: str, root: Path) -> Frame | UnusableFrame:
+        frame = read_frame(root / file, file, self.record.max_pixels)
+        return scale_as_known(frame, root / file, self.record.data.bit_depths)
+
+    def _prepare(self, frame: Frame | UnusableFrame) -> Frame | UnusableFrame:
+        """Bring a picture to the pixel size of the training, where both are known."""
+        known = self.familiarity is not None and self.record.preprocess.cuts_pixels
+        if isinstance(frame, UnusableFrame) or not known:
+            return frame
+        bar = getattr(self.record.preprocess, "data_bar", "auto")
+        rows = bar if isinstance(bar, int) else 0
+        return rescale_frame(frame, self.record.data.ranges, self.record.max_pixels, rows)
 
     def _start_row(self, frame: Frame | UnusableFrame) -> Row:
         empty: Row = dict.fromkeys(self.columns)

@@ -4,6 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, choose_source
 from batteryscope.bundle.open import find_applier, open_bundle
@@ -45,6 +48,11 @@ def judge_folder(
     """
     del slices
     return _judge_found(bundle, find_pictures(path), path, source)
+
+
+def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:
+    """Return the tiles of one picture that the models judge; None if it cannot be used."""
+    return bundle.cut_file(path.name, path.parent)
 
 
 def find_pictures(path: Path) -> FolderScan:

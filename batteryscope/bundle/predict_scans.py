@@ -66,6 +66,17 @@ def judge_folder(
     return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
 
 
+def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:
+    """Return the tile of the slice in the middle of a scan; None if it cannot be used."""
+    volume, settings = open_volume(path), bundle.record.preprocess.around_core
+    if settings is None:
+        return None
+    key = name_scanner(volume.instrument, volume.dtype.name)
+    known = bundle.record.data.grey_ranges.get(key)
+    [cut] = cut_volume(volume, [volume.shape[0] // 2], settings, grey_range=known)
+    return None if cut.tile is None else cut.tile[None]
+
+
 def open_batch(asked: Asked) -> Batch:
     """Find one scan, or all scans below a folder, and open the model that will judge them.
 
