@@ -84,7 +84,9 @@ def draw_report(study: str, out: Path, folder: Path) -> None:
     page = folder / "report.html"
     subprocess.run(["snakemake", "--report", str(page), study], check=True)
     text = page.read_text(encoding="utf-8")
-    page.write_text(text.replace("</body>", OPEN_FIGURES.replace("STUDY", study)), encoding="utf-8")
+    before, _, after = text.rpartition("</body>")  # the word occurs in scripts, too
+    opened = before + OPEN_FIGURES.replace("STUDY", study) + after
+    page.write_text(opened, encoding="utf-8")
     take_picture(page.as_uri(), out, folder / "browser")
 
 

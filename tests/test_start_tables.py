@@ -185,3 +185,12 @@ def test_ranges_hold_what_was_seen(values):
 def test_names_are_numbered_when_taken():
     assert number_name("gap", {"gap", "gap_2"}) == "gap_3"
     assert number_name("gap", {"width"}) == "gap"
+
+
+def test_materials_that_numbers_name_get_names_that_settings_can_hold(tmp_path):
+    rows = "".join(f"{s},{gap}.5,{s * gap:.2f}\n" for s in (92.7, 95.1) for gap in range(1, 15))
+    path = tmp_path / "t.csv"
+    path.write_text("share,gap,loading\n" + rows)
+    seen, _ = look_at(tables=[path], targets=["loading"], domain="share")
+    assert seen.dataset["source"] in seen.dataset["domains"]
+    assert seen.dataset["domains"]["92_7"] == {"share": {"values": ["92.7"]}}

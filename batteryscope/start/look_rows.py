@@ -204,7 +204,12 @@ def _describe(
         spelt: dict[str, list[str]] = {name: [] for name in counts}
         for text in dict.fromkeys(columns[title_of_domain].texts):
             spelt[spell_domain(text)].append(text)
-        dataset["domains"] = {n: {title_of_domain: {"values": t}} for n, t in spelt.items()}
+        named: dict[str, list[str]] = {}
+        for name, texts in spelt.items():  # names in settings have small letters and digits alone
+            plain = re.sub(r"[^a-z0-9]+", "_", name).strip("_") or "material"
+            named[number_name(plain, named)] = texts
+        source = next(iter(named))
+        dataset["domains"] = {n: {title_of_domain: {"values": t}} for n, t in named.items()}
     return dataset | {"source": source, "features": given, "targets": asked}
 
 
