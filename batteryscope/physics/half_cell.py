@@ -55,7 +55,7 @@ def simulate_grid(
     for variant in variants:
         own = cell.model_copy(update=dict(variant))
         for porosity in porosities:
-            yield [row | variant for row in simulate_porosity(float(porosity), own)]
+            yield [row | dict(variant) for row in simulate_porosity(float(porosity), own)]
 
 
 def choose_variants(

@@ -280,10 +280,10 @@ def _judge(
             scores = scores + beside(torch.from_numpy(z).to(model.device))
         if train.method == "ridge":
             regressor = cast(TileRegressor, model)
-            targets = torch.as_tensor(tile_set.targets, device=model.device)
+            truth = torch.as_tensor(tile_set.targets, device=model.device)
             values = regressor.complete(scores)
-            loss = float(measure_loss(regressor, values, targets, train.loss).mean())
-            return loss, float(measure_mape(values, targets).mean())
+            losses = measure_loss(regressor, values, truth, train.loss)
+            return float(losses.mean()), float(measure_mape(values, truth).mean())
         logits = scores.cpu().double()
     targets = torch.tensor(tile_set.targets)
     loss = functional.cross_entropy(logits, targets)
