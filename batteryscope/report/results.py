@@ -85,7 +85,8 @@ def _gather_measured(evidence: StudyEvidence) -> pd.DataFrame:
 
     Rows as in ``comparison.csv``, the group of the external set (or of the experts) as domain.
     """
-    rows = []
+    place: dict[str, object]
+    rows: list[dict[str, object]] = []
     if evidence.external is not None and "accuracy" in evidence.external:
         for row in evidence.external.fillna({"group": "", "target": ""}).to_dict("records"):
             place = {"arm": evidence.main_arm, "level": "external", "metric": "accuracy"}
