@@ -153,6 +153,7 @@ METRICS = {
         Metric("macro_precision", "macro precision", "share", True),
         Metric("macro_recall", "macro recall", "share", True),
         Metric("macro_jaccard", "macro Jaccard index", "share", True),
+        Metric("macro_specificity", "macro specificity", "share", True),
         Metric("top2_accuracy", "right class among the first two", "share", True),
         Metric("pooled_accuracy", "pooled accuracy", "share", True),
         Metric(
