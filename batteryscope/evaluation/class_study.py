@@ -34,7 +34,12 @@ from batteryscope.evaluation.shortcut_study import (
     tabulate_audit,
     tell_verdict,
 )
-from batteryscope.evaluation.straddling import list_straddling_findings, read_splits
+from batteryscope.evaluation.straddling import (
+    list_allowed_findings,
+    list_allowed_leakage,
+    list_straddling_findings,
+    read_splits,
+)
 from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.grades import list_grades
@@ -122,6 +127,8 @@ class ComparedArms:
         predictions of changed tiles. None: there is no audit.
     calibration
         Temperature of the main arm; without it votes are as predicted.
+    allowed
+        Arm → reason why its division may leak; the audit tells that of the main arm.
     """
 
     manifest: Path
@@ -144,6 +151,7 @@ class ComparedArms:
     frames: Path | None = None
     perturbed: Sequence[Path] = ()
     calibration: Path | None = None
+    allowed: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -183,6 +191,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         frames=layout.data.frames,
         perturbed=[layout.mismatched(plan.main.name)] if layout.is_audited else [],
         calibration=layout.arm(plan.main.name).calibration,
+        allowed=list_allowed_leakage(plan),
     )
     compare_arms(pieces, plan.settings.evaluate, out)
 
@@ -215,6 +224,8 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     pairs = compare_pairs_of_arms(images, paired, tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, pieces.labels, manifest)
+    rest = {arm: why for arm, why in pieces.allowed.items() if arm != main_arm}
+    findings += list_allowed_findings(rest, pieces.labels)
     beside = {a: b for a, b in pieces.covariates.items() if a in paired}
     unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
     findings += judge_class_covariates(beside, judged, tested, names, unit)

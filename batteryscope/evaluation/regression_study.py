@@ -33,7 +33,7 @@ from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences import capacities
 from batteryscope.evaluation.sentences import quantities as of_quantities
-from batteryscope.evaluation.straddling import find_straddling_arms
+from batteryscope.evaluation.straddling import find_straddling_arms, list_allowed_leakage
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
@@ -46,7 +46,8 @@ class RegressionPieces:
     """Where the pieces lie; ``arms`` by name: ``split, where, tiles, scheme, group, backbone``.
 
     ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
-    ``covariates``: arm with covariates → the same without, or None.
+    ``covariates``: arm with covariates → the same without, or None. ``allowed``: arm → reason why
+    its division may leak.
     """
 
     manifest: Path
@@ -56,6 +57,7 @@ class RegressionPieces:
     simulated: Path | None = None
     frames: Path | None = None
     covariates: Mapping[str, str | None] = field(default_factory=dict)
+    allowed: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -74,6 +76,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         simulated=layout.simulated,
         frames=layout.data.frames,
         covariates=list_covariate_pairs(layout.plan),
+        allowed=list_allowed_leakage(layout.plan),
     )
     compare_arms(layout.plan.settings, pieces, out)
 
@@ -159,8 +162,11 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
             comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
         )
     )
-    if reason := study.split.allow_leakage:
-        findings.insert(0, Finding("allowed_leakage", "warning", {"reason": reason}))
+    for arm, reason in pieces.allowed.items():
+        facts = {"reason": reason}
+        if arm != pieces.main_arm:
+            facts["strategy"] = labels.get(arm, arm)
+        findings.insert(0, Finding("allowed_leakage", "warning", facts))
     findings += judge_number_covariates(
         pieces.covariates,
         images,

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from batteryscope.core.finding import Finding
+from batteryscope.plan import StudyPlan
+from batteryscope.splits.kept_together import describe_allowed
 from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
 
 
@@ -36,6 +38,25 @@ def drop_straddling_specimens(
         Sample table.
     """
     return specimens[~specimens["arm"].isin(find_straddling_arms(splits, manifest))]
+
+
+def list_allowed_leakage(plan: StudyPlan) -> dict[str, str]:
+    """Return the reason of every arm whose division may leak (``split.allow_leakage``)."""
+    reasons = {name: arm.recipe.split.allow_leakage for name, arm in plan.arms.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def list_allowed_findings(allowed: Mapping[str, str], labels: Mapping[str, str]) -> list[Finding]:
+    """Say for every arm, given its reason, that its division may leak."""
+    return [
+        Finding(
+            "leakage",
+            None,
+            {"strategy": labels.get(arm) or arm, "warning": describe_allowed(reason)},
+            {"arm": arm},
+        )
+        for arm, reason in allowed.items()
+    ]
 
 
 def list_straddling_findings(

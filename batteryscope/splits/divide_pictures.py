@@ -21,7 +21,11 @@ from batteryscope.splits.kept_together import (
 )
 from batteryscope.splits.near_duplicates import find_overlaps
 from batteryscope.splits.order import order_samples
-from batteryscope.splits.slices import warn_of_straddling
+from batteryscope.splits.slices import (
+    warn_of_copied_scans,
+    warn_of_shared_specimens,
+    warn_of_straddling,
+)
 
 
 def divide(
@@ -89,6 +93,8 @@ def divide_by_pairs(
     )
     if by_slice and (text := warn_of_straddling(split, samples)):
         audit["warnings"] = [text]
+    told = [warn_of_copied_scans(pairs, samples), warn_of_shared_specimens(split, samples)]
+    audit["warnings"] += [text for text in told if text]
     if asked.allow_leakage:
         audit["allowed"] = asked.allow_leakage
         audit["warnings"].append(describe_allowed(asked.allow_leakage))

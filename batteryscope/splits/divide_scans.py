@@ -1,4 +1,4 @@
-"""The division of slices: neighbours of one scan are pairs, whatever they look like."""
+"""The division of slices: neighbours of one scan are pairs, and so are copied scans."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.manifest.frames import get_thumbnails
 from batteryscope.splits.divide_pictures import divide_by_pairs
-from batteryscope.splits.slices import pair_neighbours
+from batteryscope.splits.slices import pair_slices
 
 
 def divide(
@@ -19,4 +20,5 @@ def divide(
 
 
 def _pair_slices(samples: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
-    return pair_neighbours(samples)
+    thumbnails = dict(zip(measured["sample_id"], get_thumbnails(measured), strict=True))
+    return pair_slices(samples, thumbnails)

@@ -12,10 +12,11 @@ from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.table_format import TableFormat
 from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.frames import get_thumbnails
 from batteryscope.manifest.ingest_scans import SCANS
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volumes import find_volumes, open_volume
-from batteryscope.splits.slices import pair_neighbours
+from batteryscope.splits.slices import pair_slices
 from batteryscope.start.class_names import understand_names
 from batteryscope.start.file_facts import list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
@@ -88,10 +89,11 @@ def look_at_scans(
         "sizes_px": dict(Counter(sizes)),
         "bit_depths": dict(Counter(manifest["bit_depth"].astype(str))),
     }
+    thumbnails = dict(zip(frames["sample_id"], get_thumbnails(frames), strict=True))
     given = say_command("--scans", [folder], targets, written=written)
     return Seen(
         folder, given, dataset | beside.settings, names, manifest, rejects, frames,
-        pair_neighbours(manifest), facts | beside.facts, problems, seconds,
+        pair_slices(manifest, thumbnails), facts | beside.facts, problems, seconds,
     )  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""Whoever lets training and test share something reads the reason wherever the results are."""
+
+import pytest
+
+from batteryscope.bundle.capacity_card import render_capacity_card
+from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.bundle.card import render_card
+from batteryscope.bundle.record import read_record
+from batteryscope.config.study import StudySettings
+from batteryscope.core.finding import Finding
+from batteryscope.evaluation.sentences import capacities, classes, quantities
+from batteryscope.evaluation.straddling import list_allowed_findings, list_allowed_leakage
+from batteryscope.plan import plan_study
+from batteryscope.splits.kept_together import describe_allowed
+from tests.small_params import small_study
+from tests.test_bundle_integrity import BUNDLES
+from tests.test_rate_bundle_record import make_values
+
+REASON = "one electrode is all we have"
+
+
+def test_every_arm_whose_division_may_leak_is_found_and_told() -> None:
+    by_image = {"label": "by image", "change": {"split.allow_leakage": REASON}}
+    study = StudySettings.model_validate(small_study(arms={"main": {}, "by_image": by_image}))
+    allowed = list_allowed_leakage(plan_study("check", study))
+    assert allowed == {"by_image": REASON}
+    findings = list_allowed_findings(allowed, {"by_image": "by image"})
+    (told,) = classes.SENTENCES.record(findings)
+    assert told["text"] == f"Strategy “by image”: {describe_allowed(REASON)}"
+    assert told["arm"] == "by_image"
+
+
+@pytest.mark.parametrize("room", [capacities, quantities])
+@pytest.mark.parametrize("strategy", [{}, {"strategy": "by image"}])
+def test_the_reason_is_told_of_numbers(room, strategy: dict) -> None:
+    found = Finding("allowed_leakage", "warning", {"reason": REASON} | strategy)
+    text = room.SENTENCES.tell(found)
+    assert text.endswith(f"(split.allow_leakage): {REASON}")
+    assert ("“by image”" in text) == bool(strategy)
+
+
+def test_model_cards_repeat_the_reason() -> None:
+    found = {"kind": "leakage", "text": describe_allowed(REASON)}
+    record = read_record(BUNDLES / "classes_of_images" / "bundle")
+    card = render_card(record.model_copy(update={"findings": [found]}), "x")
+    assert describe_allowed(REASON) in card
+    values = make_values() | {"findings": [found | {"kind": "allowed_leakage"}]}
+    assert describe_allowed(REASON) in render_capacity_card(CapacityRecord.model_validate(values))
