@@ -50,6 +50,7 @@ SMALL = {
         "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 16},
         "model": {"backbone_options": {"width": 0.125}},
     },
+    "your_additives.md": {"split": {"folds": 3}},
     "your_tables.md": {
         "train": {"epochs": 3, "restarts": 1}, "split": {"repeats": 2},
         "ablations": {"source_rows": [], "target_rows": [], "test_fractions": []},
@@ -229,6 +230,23 @@ def test_the_page_on_cross_sections(tmp_path: Path) -> None:
     (box.root / "data/raw/my_new_sections").mkdir()
     shutil.copy(capacities, box.root / "data/raw/my_new_sections")
     walk.try_parts()
+
+
+def test_the_page_on_additives(tmp_path: Path) -> None:
+    """Its folders fit its pattern, and both scales are planned; nothing is trained."""
+    walk = start_walk(tmp_path / "project", "your_additives.md")
+    folders = re.findall(r"(ncm\w+)/", walk.text)
+    for folder in folders:
+        (walk.box.root / "data/raw/my_additives" / folder).mkdir(parents=True)
+    for kind, block in read_blocks(walk.text):
+        if kind == "lines":
+            walk.type(re.sub("^snakemake (?!-n)", "snakemake -n ", block, flags=re.MULTILINE))
+        elif "studies:" in block:
+            walk.write(block)
+            labels = yaml.safe_load(block)["studies"][walk.study]["dataset"]["labels"]
+    assert len(walk.typed) == 3
+    found = [re.fullmatch(labels["pattern"], folder) for folder in folders]
+    assert [match and match["additive"] for match in found] == [None, None, "FEC", "FEC"]
 
 
 def test_the_page_on_tables(tmp_path: Path) -> None:

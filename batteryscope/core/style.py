@@ -2,7 +2,8 @@
 
 import functools
 import io
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ SOFT_INK = "#5B6672"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 
 PNG_DPI = 160
+# What a report shows without scrolling on a screen of 400 pixels, with letters of full size.
+NARROW_IN, NARROW_ROW_IN, NARROW_LETTERS = 3.0, 0.7, 46
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 9,
@@ -58,12 +61,16 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure, drawn: its file name without ending, what it shows, and both formats."""
+    """One figure, drawn: its file name without ending, what it shows, and both formats.
+
+    ``narrow`` is the PNG for the screen of a telephone, if there is one.
+    """
 
     name: str
     caption: str
     png: bytes
     svg: bytes
+    narrow: bytes | None = None
 
 
 def house_style(function: F) -> F:
@@ -98,7 +105,9 @@ def make_figure(width_in: float, height_in: float) -> "Figure":
 
 
 @house_style
-def encode_picture(figure: "Figure", name: str, caption: str, generated: bool = False) -> Picture:
+def encode_picture(
+    figure: "Figure", name: str, caption: str, generated: bool = False, narrow: bool = False
+) -> Picture:
     """Encode a figure as PNG and SVG, byte by byte the same for the same figure.
 
     Parameters
@@ -109,6 +118,8 @@ def encode_picture(figure: "Figure", name: str, caption: str, generated: bool = 
         File name without ending; one sentence on what the figure shows.
     generated
         Mark the figure itself as made from generated data, since figures travel alone.
+    narrow
+        Draw it for a telephone, too.
     """
     if generated:
         figure.suptitle(
@@ -123,7 +134,50 @@ def encode_picture(figure: "Figure", name: str, caption: str, generated: bool = 
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     figure.set_layout_engine(None)  # both formats share the layout that was found for the first
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(name, caption, png.getvalue(), svg.getvalue())
+    return Picture(
+        name, caption, png.getvalue(), svg.getvalue(), _encode_narrow(figure) if narrow else None
+    )
+
+
+def _encode_narrow(figure: "Figure") -> bytes:
+    """Put panels below each other and the names of bars above them: letters keep their size."""
+    panels = figure.axes
+    names = [text.get_text() for text in panels[0].get_yticklabels()]
+    named = any(any(letter.isalpha() for letter in name) for name in names)
+    grid = figure.add_gridspec(len(panels), 1)
+    for place, axes in zip(grid, panels, strict=True):
+        axes.set_subplotspec(place)
+        axes.set_xlabel(textwrap.fill(axes.get_xlabel(), NARROW_LETTERS - 8))
+        for text in axes.texts:  # what is written into the panel does not make it smaller
+            text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
+            text.set_in_layout(False)
+        if named:
+            _name_bars(axes, panels[0].get_yticks(), names)
+    for legend in figure.legends:
+        legend.set_ncols(1)
+    height = 0.9 + NARROW_ROW_IN * len(names) if named else NARROW_IN
+    figure.set_size_inches(NARROW_IN, height * len(panels))
+    figure.set_layout_engine("constrained")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return png.getvalue()
+
+
+def _name_bars(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> None:
+    """Write names above the bars of a panel, which become thinner, instead of left of it."""
+    from matplotlib.patches import Rectangle
+
+    low, high = axes.get_ylim()
+    for bar in axes.patches:
+        if isinstance(bar, Rectangle):
+            middle = bar.get_y() + bar.get_height() / 2
+            bar.set(y=middle - 0.2, height=0.4)
+    for row, name in zip(rows, names, strict=True):
+        axes.text(
+            0.01, row + (0.48 if high > low else -0.48), textwrap.fill(name, NARROW_LETTERS),
+            transform=axes.get_yaxis_transform(), va="top", fontsize=8, in_layout=False,
+        )  # fmt: skip
+    axes.tick_params(axis="y", labelleft=False)
 
 
 def percent_axis(axes: "Axes", which: str = "x", high: float = 1.0) -> None:

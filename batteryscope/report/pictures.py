@@ -122,7 +122,7 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
         caption += " Whiskers: standard deviation over folds and repeats."
     if paper:
         caption += " Diamonds: the paper's own number."
-    return encode_picture(figure, "key_figure", caption, evidence.generated)
+    return encode_picture(figure, "key_figure", caption, evidence.generated, narrow=True)
 
 
 def _misclassified(evidence: StudyEvidence) -> Picture | None:

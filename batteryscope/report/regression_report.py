@@ -141,7 +141,9 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
 
     def draw(name: str) -> Picture:
         figure, caption = figures[name]
-        return encode_picture(figure(), name, caption, evidence.generated)
+        return encode_picture(
+            figure(), name, caption, evidence.generated, narrow=name == "key_figure"
+        )
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
     shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)

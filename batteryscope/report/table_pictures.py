@@ -36,7 +36,7 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
         *_draw_data(evidence),
     ]
     return {
-        name: encode_picture(figure, name, caption, evidence.generated)
+        name: encode_picture(figure, name, caption, evidence.generated, narrow=name == "key_figure")
         for name, caption, figure in drawn
     }
 
