@@ -128,6 +128,32 @@ def test_only_a_better_model_becomes_champion(uri, tmp_path, quick) -> None:
     assert find_alias(client, name, CHAMPION) == find_alias(client, name, CANDIDATE) == 5
 
 
+@pytest.mark.parametrize("code", [0, 1, 7, 1000])  # time-outs have 1; 1000 is a bad parameter
+def test_a_store_that_does_not_answer_does_not_lack_a_champion(code, tmp_path) -> None:
+    from mlflow.exceptions import MlflowException
+
+    class Failing:
+        def get_registered_model(self, name: str):
+            raise MlflowException("API request failed with timeout exception", error_code=code)
+
+    with pytest.raises(InputError, match=r"champion \(.*timeout.*nothing was changed"):
+        promote_bundle(Failing(), "", "x", write_bundle(tmp_path, "first"), make_tested(1))
+
+
+def test_test_predictions_that_come_later_are_kept(uri, tmp_path, quick) -> None:
+    client, name = open_client(uri), "later"
+
+    def promote(text: str, tested, dry_run: bool = False):
+        return promote_bundle(client, uri, name, write_bundle(tmp_path, text), tested, dry_run)
+
+    assert promote("first", None).is_champion
+    promote("first", make_tested(10), dry_run=True)
+    assert registry.read_tested(client, name, 1) is None
+    promote("first", make_tested(10))
+    assert registry.read_tested(client, name, 1)["error"].sum() == 10
+    assert promote("second", make_tested(1)).is_champion
+
+
 def test_test_predictions_come_from_the_run_of_the_bundle(tmp_path) -> None:
     layout = build_study(tmp_path / "cells", bundle=True)
     (layout.comparison / "images.csv").write_text(
