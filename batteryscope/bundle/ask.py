@@ -152,7 +152,8 @@ def answer_encoded(
             refused.append(reject_file(name, f"unreadable: {error}"))
     beside = asked.assign(**{FILE: names}).iloc[kept].drop(columns=IMAGE, errors="ignore")
     answer = ask_about_files(bundle, files, slices, answer_anyway, beside)
-    return _sort_rows([*answer.to_dict("records"), *refused], list(answer), names)
+    columns = [str(column) for column in answer]
+    return _sort_rows([*answer.to_dict("records"), *refused], columns, names)
 
 
 def decode(text: object) -> bytes:
