@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.ready
 AXE := $(VENV)/axe
+APP := work/app/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Without compiled modules every program would compile those of PyTorch anew, which takes longer than its work.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,7 +47,7 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --target $@ --requirements $< && touch $@ || \
 	  echo "axe-core could not be fetched; one test is skipped."
 
-test-docs: $(STAMP) ## follow the pages in docs/ to the letter (10 minutes and more)
+test-docs: $(STAMP) $(APP) ## follow the pages in docs/ to the letter (10 minutes and more)
 	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
@@ -78,8 +79,10 @@ format: $(STAMP) ## rewrite code in the project's style
 ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
 	@python workflow_scripts/open_tracking.py --port $${PORT:-5000} $(ARGS)
 
-app: $(STAMP) ## open a page to drop an image on, on 127.0.0.1:7860 (Gradio goes into work/app, nowhere else)
-	@test -d work/app/gradio || uv pip install --quiet --no-deps --target work/app --requirements docs/app.txt
+$(APP): docs/app.txt | $(STAMP)
+	@rm -rf work/app && uv pip install --quiet --no-deps --target work/app --requirements $< && touch $@
+
+app: $(APP) ## open a page to drop an image on, on 127.0.0.1:7860 (Gradio goes into work/app, nowhere else)
 	@python workflow_scripts/open_app.py --port $${PORT:-7860} $(ARGS)
 
 repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results

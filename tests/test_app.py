@@ -1,5 +1,6 @@
 """The page to drop an image on answers as the program does."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -11,11 +12,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batteryscope.app.answer import answer_files, describe_row, list_bundles, write_rows
+from batteryscope.app import answer
+from batteryscope.app.answer import (
+    answer_files,
+    describe_row,
+    draw_tiles,
+    list_bundles,
+    open_once,
+    write_rows,
+)
+from batteryscope.app.page import make_server
+from batteryscope.bundle.unlike import UNLIKE
 from tests.browser_pages import find_chromium
 from tests.browser_session import open_page
 from tests.conftest import ROOT
 from workflow_scripts.open_app import EXTRA
+from workflow_scripts.open_app import main as open_app
 from workflow_scripts.predict_images import main as predict_images
 
 BUNDLES = Path(__file__).parent / "fixtures" / "bundles"
@@ -47,7 +59,9 @@ def test_files_are_answered_as_by_the_program(images, tmp_path) -> None:
     shown = answer_files(bundle, [images / file for file in theirs["file"]])
     pd.testing.assert_frame_equal(read(write_rows(shown.rows, tmp_path)), theirs)
     assert "trained on generated pictures" in shown.sentences[1]
-    assert [s for s in shown.sentences if s.startswith("broken.png: no answer (rejected): unread")]
+    assert [
+        s for s in shown.sentences if s.startswith("broken.png: no answer, cannot be used: unread")
+    ]
     assert any(s.startswith("first.png: 333_pristine, 28.9 % sure") for s in shown.sentences)
     assert len(shown.pictures) == 8  # four crops of each usable picture
     assert all(png.startswith(b"\x89PNG") for png, _ in shown.pictures)
@@ -72,11 +86,83 @@ def test_a_damaged_bundle_is_one_sentence(tmp_path) -> None:
     assert shown.rows.empty
     assert list_bundles(tmp_path) == ["bundle"]
     assert list_bundles(BUNDLES / "tables") == []
+    for text in ("{", "5", ""):  # it stands among the others, and says its sentence when chosen
+        (bundle / "bundle.json").write_text(text)
+        assert list_bundles(tmp_path) == ["bundle"]
+        answered = answer_files(bundle, [])
+        assert [str(bundle) in sentence for sentence in answered.sentences] == [True]
+
+
+def test_a_picture_without_an_answer_has_crops_without_an_explanation(
+    tmp_path, monkeypatch
+) -> None:
+    bundle = open_once(BUNDLES / "classes_of_images" / "bundle", 0)
+    path = BUNDLES / "classes_of_images" / "input" / "first.png"
+    row = {"file": "first.png", "class": UNLIKE, "status": UNLIKE}
+    explained: list[int] = []
+    monkeypatch.setattr(answer, "attribute_tiles", lambda *_: explained.append(1))
+    captions = [words for _, words in draw_tiles(bundle, path, row)]
+    assert captions == [f"first.png, crop {i} of 4" for i in (1, 2, 3, 4)]
+    assert not explained
+
+
+def test_numbers_have_interval_and_unit() -> None:
+    row = {"file": "a.png", "status": "ok", "capacity_1C": 123.4, "capacity_2C": 99.0}
+    row |= {"capacity_1C_low": 110.0, "capacity_1C_high": 131.0, "capacity_2C_low": None}
+    told = describe_row(row, {"capacity_1C": "mAh/g"})
+    assert told == "a.png: capacity_1C 123.4 (110 to 131) mAh/g, capacity_2C 99."
+
+
+def request(server, method: str = "GET", **headers: str) -> tuple[int, dict[bytes, bytes]]:
+    """Ask a server without a connection; return status and headers of the answer."""
+    named = {"host": "127.0.0.1:7860"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    scope = {"type": "http", "method": method, "path": "/", "query_string": b"", "scheme": "http"}
+    scope |= {"http_version": "1.1", "server": ("127.0.0.1", 7860), "client": ("127.0.0.1", 1)}
+    scope["headers"] = [(k.encode(), v.encode()) for k, v in named.items()]
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(server(scope, receive, send))
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+def test_the_server_answers_no_other_page() -> None:
+    server = make_server()
+    server.add_api_route("/", lambda: "ok", methods=["GET", "POST"])
+    own = "http://127.0.0.1:7860"
+    status, headers = request(server)
+    assert status == 200
+    assert headers[b"content-security-policy"].startswith(b"default-src 'self'")
+    assert request(server, "POST", origin=own, sec_fetch_site="same-origin")[0] == 200
+    here = {"host": "localhost:7860", "origin": "http://localhost:7860"}
+    assert request(server, "POST", **here)[0] == 200
+    assert request(server, host="evil.example:7860")[0] == 400
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:5000"):
+        assert request(server, "POST", origin=origin)[0] == 403
+    for site in ("cross-site", "same-site"):
+        assert request(server, sec_fetch_site=site)[0] == 403
+
+
+def test_without_gradio_the_page_is_one_sentence(monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_OFFLINE", "GRADIO_TEMP_DIR"):
+        monkeypatch.setenv(name, "")
+    assert open_app(["--models", str(BUNDLES)]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("ERROR: The page needs Gradio (gradio is missing); type make app")
 
 
 def test_what_is_unlike_the_training_names_the_nearest_image() -> None:
     row = {"file": "a.png", "status": "unlike_training", "reason": "unlike: x; the nearest is b"}
-    assert describe_row(row) == "a.png: no answer (unlike_training): unlike: x; the nearest is b."
+    assert describe_row(row) == (
+        "a.png: no answer, unlike the training pictures: unlike: x; the nearest is b."
+    )
     row = {"file": "a.png", "status": "ok", "class": "x", "confidence": 0.9, "note": "far"}
     row |= {"prediction_set": "x | y", "nearest_training_image": "b.png"}
     assert describe_row(row) == (
@@ -106,11 +192,11 @@ def test_files_dropped_in_a_browser_are_answered(images, tmp_path) -> None:
                     break
             assert server.poll() is None
             time.sleep(0.2)
-        with socket.socket() as outside:  # of no other address of this machine
+        else:
+            pytest.fail("the page does not listen after 120 s")
+        with socket.socket() as outside:  # of no other address, such as this one of the same device
             outside.settimeout(2)
-            assert outside.connect_ex((socket.gethostbyname(socket.gethostname()), port)) or (
-                socket.gethostbyname(socket.gethostname()).startswith("127.")
-            )
+            assert outside.connect_ex(("127.0.0.2", port))
         with open_page(tmp_path) as page:
             page.ask("Page.navigate", url=f"http://127.0.0.1:{port}/")
             page.wait_for("document.querySelector('#files input[type=file]') !== null")
@@ -128,6 +214,8 @@ def test_files_dropped_in_a_browser_are_answered(images, tmp_path) -> None:
         server.terminate()
         server.wait()
     pd.testing.assert_frame_equal(read(tmp_path / "predictions.csv"), theirs)
-    assert "broken.png: no answer (rejected): unreadable: is no PNG picture; replace it." in told
+    assert (
+        "broken.png: no answer, cannot be used: unreadable: is no PNG picture; replace it." in told
+    )
     assert "first.png: 333_pristine, 28.9 % sure" in told
     assert not [a for a in foreign if not a.startswith(("data:", "blob:", "about:"))]

@@ -1,6 +1,5 @@
 """Published models in MLflow's registry: promoted by a paired test, served as programs answer."""
 
-import base64
 import io
 import json
 import os
@@ -18,8 +17,10 @@ import pytest
 from batteryscope.errors import InputError
 from batteryscope.evaluation.versions import compare_versions, describe_tested
 from batteryscope.tracking import registry
+from batteryscope.tracking.mirror import list_tested
 from batteryscope.tracking.registry import CANDIDATE, CHAMPION, find_alias, promote_bundle
 from batteryscope.tracking.store import open_client
+from tests.test_asked_files import NOTHING, encode
 from tests.tracking_study import build_study, copy_empty_store, write_json
 from workflow_scripts.predict_images import main as predict_images
 from workflow_scripts.predict_table import main as predict_table
@@ -51,20 +52,52 @@ def test_classes_are_compared_by_mcnemars_test() -> None:
     assert compare_versions(make_tested(3), make_tested(3)).p_value == 1
 
 
-def test_numbers_are_compared_by_the_t_test_over_units() -> None:
-    from scipy.stats import ttest_rel
-
-    rng = np.random.default_rng(1)
-    truth = np.arange(20.0).repeat(2)
-    names = [f"s{i:02d}" for i in range(20) for _ in range(2)]
+def make_numbers(n_units: int, sd: float, seed: int) -> pd.DataFrame:
+    """Numbers of two images of every unit, predicted with an error."""
+    truth = np.arange(float(n_units)).repeat(2)
+    names = [f"s{i // 2:02d}" for i in range(2 * n_units)]
     rows = pd.DataFrame({"sample_id": names, "unit": names, "target": "x", "y_true": truth})
-    old, new = (rows.assign(y_pred=truth + sd * rng.normal(size=40)) for sd in (3, 1))
-    found = compare_versions(describe_tested(new), describe_tested(old))
-    spread = np.arange(20.0).std()
-    first, second = (abs(t["y_pred"] - truth).groupby(names).mean() / spread for t in (new, old))
-    assert found.new == pytest.approx(first.mean(), abs=1e-5)
-    assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue, rel=1e-3)
+    error = sd * np.random.default_rng(seed).normal(size=2 * n_units)
+    return describe_tested(rows.assign(y_pred=truth + error))
+
+
+@pytest.mark.parametrize("n_units", [12, 20])
+def test_numbers_are_compared_by_exchanging_errors(n_units: int) -> None:
+    from scipy.stats import permutation_test, ttest_rel
+
+    new, old = make_numbers(n_units, 1, 1), make_numbers(n_units, 2, 2)
+    found = compare_versions(new, old)
+    first, second = (table.groupby("unit")["error"].mean() for table in (new, old))
+    assert (found.new, found.old) == (first.mean(), second.mean())
+    kinds = {"permutation_type": "samples", "n_resamples": 20_000, "vectorized": True}
+    exact = permutation_test(
+        (second, first), lambda a, b, axis: (a - b).mean(axis=axis), random_state=1, **kinds
+    )
+    assert found.p_value == pytest.approx(exact.pvalue, abs=1e-9 if n_units == 12 else 0.005)
+    assert found.low == pytest.approx(ttest_rel(second, first).confidence_interval().low)
     assert found.is_better
+
+
+def make_halves(n_units: int, n_wrong: int) -> pd.DataFrame:
+    """Classes of two images of every unit, so many of them wrong."""
+    names = [f"s{i}" for i in range(2 * n_units)]
+    units = [f"u{i // 2}" for i in range(2 * n_units)]
+    right = {"sample_id": names, "unit": units, "target": "", "y_true": "a"}
+    predicted = ["b" if i % 2 < n_wrong else "a" for i in range(2 * n_units)]
+    return describe_tested(pd.DataFrame(right | {"y_pred": predicted}))
+
+
+@pytest.mark.parametrize("n_units", [1, 2, 5, 6, 20])
+def test_few_units_that_all_differ_alike_promote_nothing(n_units: int) -> None:
+    found = compare_versions(make_halves(n_units, 1), make_halves(n_units, 2))
+    assert found.gain == 0.5
+    assert np.isnan([found.low, found.high]).all()
+    if n_units == 1:
+        assert np.isnan(found.p_value)
+    else:
+        assert found.p_value == pytest.approx(max(2 / 2**n_units, 1 / 20_001))
+    assert found.is_better == (n_units >= 6)
+    assert "nan" not in found.describe()
 
 
 def test_other_test_samples_or_truths_are_not_compared() -> None:
@@ -128,6 +161,32 @@ def test_only_a_better_model_becomes_champion(uri, tmp_path, quick) -> None:
     assert find_alias(client, name, CHAMPION) == find_alias(client, name, CANDIDATE) == 5
 
 
+@pytest.mark.parametrize("code", [0, 1, 7, 1000])  # time-outs have 1; 1000 is a bad parameter
+def test_a_store_that_does_not_answer_does_not_lack_a_champion(code, tmp_path) -> None:
+    from mlflow.exceptions import MlflowException
+
+    class Failing:
+        def get_registered_model(self, name: str):
+            raise MlflowException("API request failed with timeout exception", error_code=code)
+
+    with pytest.raises(InputError, match=r"champion \(.*timeout.*nothing was changed"):
+        promote_bundle(Failing(), "", "x", write_bundle(tmp_path, "first"), make_tested(1))
+
+
+def test_test_predictions_that_come_later_are_kept(uri, tmp_path, quick) -> None:
+    client, name = open_client(uri), "later"
+
+    def promote(text: str, tested, dry_run: bool = False):
+        return promote_bundle(client, uri, name, write_bundle(tmp_path, text), tested, dry_run)
+
+    assert promote("first", None).is_champion
+    promote("first", make_tested(10), dry_run=True)
+    assert registry.read_tested(client, name, 1) is None
+    promote("first", make_tested(10))
+    assert registry.read_tested(client, name, 1)["error"].sum() == 10
+    assert promote("second", make_tested(1)).is_champion
+
+
 def test_test_predictions_come_from_the_run_of_the_bundle(tmp_path) -> None:
     layout = build_study(tmp_path / "cells", bundle=True)
     (layout.comparison / "images.csv").write_text(
@@ -151,18 +210,30 @@ def test_test_predictions_come_from_the_run_of_the_bundle(tmp_path) -> None:
     assert find_tested(layout.root, BUNDLES / "tables" / "bundle") is None  # of another run
 
 
+def test_of_arms_with_one_target_the_first_gives_the_answer(tmp_path) -> None:
+    from types import SimpleNamespace
+
+    (tmp_path / "images.csv").write_text(
+        "arm,role,sample_id,target,y_true,y_pred\n"
+        "second,test,a,x,1,9\nsecond,test,a,y,1,1\nmain,test,a,x,1,1\nmain,train,b,x,1,1\n"
+    )
+    manifest = pd.DataFrame({"sample_id": ["a", "b"], "specimen_id": ["s", "t"]})
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    settings = SimpleNamespace(best_known_arm="main", published_arms=["second"])
+    layout = SimpleNamespace(
+        plan=SimpleNamespace(settings=settings),
+        comparison=tmp_path,
+        data=SimpleNamespace(manifest=tmp_path / "manifest.parquet"),
+    )
+    tested = list_tested(layout)
+    assert dict(zip(tested["target"], tested["error"], strict=True)) == {"x": 0, "y": 0}
+
+
 def test_a_folder_that_is_no_bundle_is_one_sentence(uri, tmp_path, capsys) -> None:
     argv = ["nothing", "--uri", uri, "--work", str(tmp_path), "--bundle", str(tmp_path)]
     assert promote_model(argv) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith(f"ERROR: {tmp_path}: this is no published model")
-
-
-def encode(folder: Path) -> list[dict[str, str]]:
-    return [
-        {"file": path.name, "image": base64.b64encode(path.read_bytes()).decode()}
-        for path in sorted(folder.iterdir())
-    ]
 
 
 def check_same(rows: pd.DataFrame, table: Path) -> None:
@@ -238,32 +309,6 @@ def test_registered_rows_are_answered_as_by_the_program(uri, tmp_path) -> None:
         model.unwrap_python_model().predict(None, given.drop(columns="domain"))
 
 
-def test_what_cannot_be_read_is_a_row_with_the_reason() -> None:
-    from batteryscope.bundle.ask import answer_encoded
-    from batteryscope.bundle.open import open_bundle
-
-    bundle = open_bundle(BUNDLES / "classes_of_images" / "bundle")
-    [first, *_] = encode(BUNDLES / "classes_of_images" / "input")
-    nothing = base64.b64encode(b"no picture").decode()
-    asked = [
-        {"file": "../../etc/broken.png", "image": nothing},
-        {"file": None, "image": f"data:image/png;base64,{first['image']}"},
-        {"file": "text.png", "image": "?"},
-        {"file": "broken.png", "image": first["image"]},
-        {"file": "a.docx", "image": nothing},
-    ]
-    rows = answer_encoded(bundle, pd.DataFrame(asked))
-    assert rows["file"].tolist() == [
-        "broken.png", "broken.png", "image_2.png", "text.png", "a.docx",
-    ]  # fmt: skip
-    assert rows["status"].tolist() == ["rejected", "rejected", "ok", "rejected", "rejected"]
-    assert "another file of this request has this name" in rows["reason"][1]
-    assert "no base64" in rows["reason"][3]
-    assert "this file type is no picture" in rows["reason"][4]
-    alone = answer_encoded(bundle, pd.DataFrame(asked[-1:]))
-    assert alone["reason"][0].startswith("this folder holds no image that can be read")
-
-
 @pytest.mark.docs
 def test_a_served_model_answers_over_loopback(tmp_path) -> None:
     uri, kind = copy_empty_store(tmp_path), "classes_of_images"
@@ -286,13 +331,17 @@ def test_a_served_model_answers_over_loopback(tmp_path) -> None:
                 break
             except OSError:
                 assert server.poll() is None
-        body = {"dataframe_records": encode(BUNDLES / kind / "input")}
+        else:
+            pytest.fail("the server does not answer after 120 s")
+        bad = {"file": "z.png", "image": NOTHING}
+        body = {"dataframe_records": [*encode(BUNDLES / kind / "input"), bad]}
         request = urllib.request.Request(
             f"{place}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request) as response:
-            rows = pd.DataFrame(json.load(response)["predictions"])
+            told = json.load(response, parse_constant=pytest.fail)["predictions"]
     finally:
         os.killpg(server.pid, 15)
         server.wait()
-    check_same(rows, answer_by_program(kind, tmp_path / "out.csv"))
+    assert told[-1]["status"] == "rejected"
+    check_same(pd.DataFrame(told[:-1]), answer_by_program(kind, tmp_path / "out.csv"))

@@ -5,6 +5,7 @@ import json
 import shutil
 import tempfile
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,18 @@ def load_script(name):
 
 @cache
 def make_empty_database() -> Path:
-    """Creating a database takes MLflow some seconds, so the tests start from copies of one."""
-    path = Path(tempfile.mkdtemp()) / "mlflow.db"
-    open_client(f"sqlite:///{path}")
-    return path
+    """Creating a database takes MLflow many seconds, so the tests start from copies of one.
+
+    It is kept beside pytest's notes, for all workers and later runs, until MLflow changes.
+    """
+    kept = ROOT / ".pytest_cache" / f"empty_mlflow_{version('mlflow')}.db"
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as held:
+            path = Path(held) / kept.name
+            open_client(f"sqlite:///{path}")
+            path.replace(kept)  # at once: another worker may do the same
+    return kept
 
 
 def copy_empty_store(folder: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batteryscope.core.progress import log
+from batteryscope.errors import InputError
 from batteryscope.planning.study_layout import MODELS
 from batteryscope.workflow.command_line import make_parser, run_program
 
@@ -35,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would happen; change nothing"
     )
+    parser.add_argument(
+        "--fail-unless-promoted",
+        action="store_true",
+        help="end with status 1 if the model is not (or would not be) the champion",
+    )
     return run_program(promote, parser, argv)
 
 
@@ -55,6 +61,8 @@ def promote(arguments: argparse.Namespace) -> None:
     )
     for sentence in found.sentences:
         log.info("%s", sentence)
+    if arguments.fail_unless_promoted and not found.is_champion:
+        raise InputError(f"{bundle} is not the champion of '{arguments.study}'; see above.")
     if found.is_champion and not arguments.dry_run:
         serve = f"mlflow models serve -m models:/{arguments.study}@champion --env-manager local"
         log.info("Serve it: MLFLOW_TRACKING_URI=%s %s", hide_password(uri), serve)

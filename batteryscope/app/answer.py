@@ -1,8 +1,8 @@
 """What the page shows of files that somebody drops on it, without the page itself."""
 
 import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from batteryscope.bundle.ask import ask_about_files
 from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.picture_bundle import PictureBundle
-from batteryscope.bundle.unlike import describe_caution
+from batteryscope.bundle.record import read_json
+from batteryscope.bundle.unlike import UNLIKE, describe_caution
 from batteryscope.core.named_function import load_function
 from batteryscope.core.safe_text import guard_row, show_controls
-from batteryscope.errors import BatteryscopeError
+from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 from batteryscope.explain.attribution import attribute_tiles
 from batteryscope.explain.overlay import draw_overlay
@@ -38,12 +39,24 @@ class Shown:
 
 
 def list_bundles(models: Path) -> list[str]:
-    """Return the names of the published models of pictures and scans below a folder."""
+    """Return the names of the published models of pictures and scans below a folder.
+
+    One that is damaged is among them: to choose it says what is wrong.
+    """
     return sorted(
         path.parent.name
         for path in models.glob("*/bundle.json")
-        if "preprocess" in json.loads(path.read_text(encoding="utf-8"))
+        if "preprocess" in _read_description(path)
     )
+
+
+def _read_description(path: Path) -> Container[str]:
+    """Return the content of bundle.json; a damaged one might have anything."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return ("preprocess",)
+    return found if isinstance(found, dict) else ("preprocess",)
 
 
 @lru_cache(maxsize=2)
@@ -67,7 +80,8 @@ def answer_files(folder: Path, paths: Sequence[Path], answer_anyway: bool = Fals
         return Shown(pd.DataFrame(), ["Two files have one name; rename one, or drop them singly."])
     rows = ask_about_files(bundle, contents, answer_anyway=answer_anyway)
     caution = describe_caution(bundle.record.data, bundle.familiarity is not None)
-    told = [*caution, *(describe_row(row) for row in _list_judged(rows))]
+    units = {target.name: target.unit for target in getattr(bundle.record, "targets", [])}
+    told = [*caution, *(describe_row(row, units) for row in _list_judged(rows))]
     pictures: list[tuple[bytes, str]] = []
     for path in paths[:MOST_PICTURES]:
         own = [row for row in _list_judged(rows) if row["file"] == path.name]
@@ -81,23 +95,32 @@ def _list_judged(rows: pd.DataFrame) -> list[dict[Any, Any]]:
     return [row for row in rows.to_dict("records") if row.get("level") != "slice"]
 
 
-def describe_row(row: Mapping[Any, Any]) -> str:
-    """Say in a sentence what became of a file."""
+def describe_row(row: Mapping[Any, Any], units: Mapping[str, str] | None = None) -> str:
+    """Say in a sentence what became of a file; numbers with their ``units``, by name."""
+    units = units or {}
     file = show_controls(str(row["file"]))
     nearest = row.get("nearest_training_image")
     beside = f" Nearest training image: {nearest}." if isinstance(nearest, str) and nearest else ""
     if row["status"] != "ok":
-        return f"{file}: no answer ({row['status']}): {str(row['reason']).rstrip('.')}."
+        what = "unlike the training pictures" if row["status"] == UNLIKE else "cannot be used"
+        return f"{file}: no answer, {what}: {str(row['reason']).rstrip('.')}."
     if "class" in row:
         text = f"{row['class']}, {100 * float(row['confidence']):.1f} % sure"
         possible = row.get("prediction_set")
         if isinstance(possible, str) and SET_SEPARATOR in possible:
             text += f"; possible are {possible}"
     else:
-        numbers = [f"{k} {v:.4g}" for k, v in row.items() if f"{k}_low" in row and v is not None]
-        text = ", ".join(numbers)
+        told = [name for name in row if f"{name}_low" in row and row[name] is not None]
+        text = ", ".join(_describe_number(row, name, units.get(name, "")) for name in told)
     note = f" ({row['note']})" if row.get("note") else ""
     return f"{file}: {text}{note}.{beside}"
+
+
+def _describe_number(row: Mapping[Any, Any], name: str, unit: str) -> str:
+    """Say a number with its interval, if it has one."""
+    low, high = row[f"{name}_low"], row.get(f"{name}_high")
+    interval = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+    return f"{name} {row[name]:.4g}{interval} {unit}".rstrip()
 
 
 def draw_tiles(
@@ -109,17 +132,20 @@ def draw_tiles(
     if tiles is None or not len(tiles):
         return []
     model, names = bundle.models[0], list(bundle.models[0].description.classes)
-    told = str(row.get("class", ""))
-    name = told if told in names else names[0]
+    told = row["class"] if "class" in row else names[0]
+    is_answered = row["status"] == "ok" and told in names
+    label = f"{told}" if is_answered else ""
     drawn = []
     for number, tile in enumerate(tiles[:MOST_TILES], 1):
         caption = f"{path.name}, crop {number} of {len(tiles)}"
-        try:
-            maps = attribute_tiles(model, tile[None], [names.index(name)], "grad_cam", 1)
-        except BatteryscopeError:  # a network without feature maps: nothing is drawn over the crop
-            maps = None
-        heat = np.zeros(tile.shape[-2:]) if maps is None else maps.grad_cam[0]
-        drawn.append((draw_overlay(tile, heat, None, f"{name}"), caption))
+        heat = np.zeros(tile.shape[-2:])
+        # A network without feature maps has nothing to draw over the crop.
+        with suppress(BatteryscopeError):
+            if is_answered:
+                maps = attribute_tiles(model, tile[None], [names.index(told)], "grad_cam", 1)
+                heat = maps.grad_cam[0]
+                caption += f": what speaks for {told}"
+        drawn.append((draw_overlay(tile, heat, None, label), caption))
     return drawn
 
 

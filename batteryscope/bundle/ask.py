@@ -2,9 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import pandas as pd
@@ -13,11 +16,15 @@ from batteryscope.bundle.covariates import CovariateSource
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.config.table_format import TableFormat
 from batteryscope.core.named_function import load_function
-from batteryscope.errors import BatteryscopeError
+from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.samples.choose import samples_cut_by
 
 IMAGE, FILE = "image", "file"
 REJECTED = (FILE, "status", "reason", "note")
+NO_ANSWER = "unreadable: the model says nothing of this file"
+LONGEST_NAME = 200  # bytes; file systems take 255
+ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}$")
+ASKING = Lock()  # one request has all processors already
 PLAIN_TABLE = TableFormat(encoding="utf-8", separator=",", decimal=".")
 
 
@@ -28,7 +35,9 @@ def ask_about_files(
     answer_anyway: bool = False,
     covariates: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Judge pictures or scans as a program does that is given a folder with these files.
+    """Judge pictures or scans as a program does, each file as one picture or one scan.
+
+    One request at a time is judged, and nothing of it stays with the model.
 
     Parameters
     ----------
@@ -46,35 +55,60 @@ def ask_about_files(
     Returns
     -------
     DataFrame
-        The rows in the order of ``files``. Where nothing can be read, a rejected row of each file
-        says why.
+        At least a row per file, in the order of ``files``; empty cells are None. A file that cannot
+        be read is a rejected row that says why.
     """
-    judge = load_function(samples_cut_by(bundle.record.preprocess).modules.predict, "judge_folder")
+    judge = load_function(samples_cut_by(bundle.record.preprocess).modules.predict, "judge_files")
+    bundle = copy(bundle)  # the settings and covariates of a request are its own
     bundle.answer_anyway = answer_anyway
     names = [find_plain_name(name) for name in files]
-    with TemporaryDirectory() as held:
+    stored = _name_on_disk(names)
+    own = dict(zip(stored, names, strict=True))
+    with TemporaryDirectory() as held, ASKING:
         root = Path(held) / "files"
         root.mkdir()
-        for name, content in zip(names, files.values(), strict=True):
-            (root / name).write_bytes(content)
+        for file, content in zip(stored, files.values(), strict=True):
+            (root / file).write_bytes(content)
         try:
             source = None
             if covariates is not None and bundle.record.covariates:
                 table = Path(held) / "covariates.csv"
-                covariates.to_csv(table, index=False)
+                places = dict(zip(names, stored, strict=True))
+                told = [find_plain_name(str(name)) for name in covariates[FILE]]
+                written = covariates.assign(**{FILE: [places.get(name, name) for name in told]})
+                written.to_csv(table, index=False, errors="backslashreplace")
                 source = CovariateSource(table, FILE, PLAIN_TABLE)
-            judged = judge(bundle, root, slices, source)
+            judged = judge(bundle, root, stored, slices, source)
             rows, columns = list(judged.rows), judged.columns
         except BatteryscopeError as error:
             reason = str(error).replace(f"{root}: ", "").replace(f"{held}/", "")
-            rows, columns = [reject_file(name, reason) for name in names], list(REJECTED)
-    return _sort_rows(pd.DataFrame(rows, columns=columns, dtype=object), names)
+            rows, columns = [reject_file(file, reason) for file in stored], list(REJECTED)
+    answered = {row[FILE] for row in rows}
+    rows += [reject_file(file, NO_ANSWER) for file in stored if file not in answered]
+    for row in rows:
+        row[FILE] = own.get(row[FILE], row[FILE])
+    return _sort_rows(rows, columns, names)
 
 
 def find_plain_name(name: str) -> str:
     """Return the last part of a name, whatever system wrote it; never one that leads elsewhere."""
     plain = name.replace("\\", "/").rpartition("/")[2].replace("\0", "").lstrip(".")
-    return plain or "unnamed"
+    return plain.encode("utf-8", "replace").decode() or "unnamed"
+
+
+def _name_on_disk(names: Sequence[str]) -> list[str]:
+    """Return names under which files can be written: their own, or a number and their ending.
+
+    Text files beside a picture are found by its name, so that it is kept where it can be.
+    """
+    found: dict[str, str] = {}  # by what a file system that ignores case sees
+    for number, name in enumerate(names):
+        ending = ENDING.search(name)
+        is_usable = len(name.encode()) <= LONGEST_NAME and name.isprintable()
+        if not is_usable or name.casefold() in found:
+            name = f"file {number} of {len(names)}{ending[0] if ending else ''}"
+        found[name.casefold()] = name
+    return list(found.values())
 
 
 def reject_file(file: str, reason: str) -> Row:
@@ -102,20 +136,24 @@ def answer_encoded(
     DataFrame
         The rows of all files. One that is no base64, or has the name of another one, is rejected.
     """
+    if IMAGE not in asked and len(asked):
+        raise InputError(f"The request has no column '{IMAGE}'; give the files there, in base64.")
     files: dict[str, bytes] = {}
     refused: list[Row] = []
+    kept: list[int] = []
     names = _name_files(asked)
-    for name, text in zip(names, asked[IMAGE], strict=True):
+    for place, (name, text) in enumerate(zip(names, asked.get(IMAGE, []), strict=True)):
         try:
             if name in files:
                 raise ValueError("another file of this request has this name")
             files[name] = decode(text)
+            kept.append(place)
         except ValueError as error:
             refused.append(reject_file(name, f"unreadable: {error}"))
-    beside = asked.drop(columns=IMAGE).assign(**{FILE: names})
-    answer = ask_about_files(bundle, files, slices, answer_anyway, beside) if files else None
-    tables = [table for table in (answer, pd.DataFrame(refused, dtype=object)) if table is not None]
-    return _sort_rows(pd.concat(tables, ignore_index=True), names)
+    beside = asked.assign(**{FILE: names}).iloc[kept].drop(columns=IMAGE, errors="ignore")
+    answer = ask_about_files(bundle, files, slices, answer_anyway, beside)
+    columns = [str(column) for column in answer]
+    return _sort_rows([*answer.to_dict("records"), *refused], columns, names)
 
 
 def decode(text: object) -> bytes:
@@ -135,11 +173,14 @@ def decode(text: object) -> bytes:
         raise ValueError(f"the text in '{IMAGE}' is no base64; give the file's bytes so") from None
 
 
-def _sort_rows(table: pd.DataFrame, files: list[str]) -> pd.DataFrame:
-    """Bring rows into the order of the files, or of the folders, that they are of."""
+def _sort_rows(
+    rows: Sequence[Mapping[Any, Any]], columns: Sequence[str], files: Sequence[str]
+) -> pd.DataFrame:
+    """Bring rows into the order of their files; what is missing is None, which JSON has."""
     place = {file: number for number, file in reversed(list(enumerate(files)))}
-    order = table[FILE].map(lambda file: place.get(str(file).split("/")[0], len(place)))
-    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    ordered = sorted(rows, key=lambda row: place[row[FILE]])
+    table = pd.DataFrame(ordered, columns=list(columns), dtype=object)
+    return table.where(table.notna(), None)
 
 
 def _name_files(asked: pd.DataFrame) -> list[str]:

@@ -1,5 +1,6 @@
 """Predictions of a published model for a folder of pictures: a row per picture."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,37 +18,36 @@ from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.forward import demand_device
+from batteryscope.readers.registry import is_picture_name
 from batteryscope.readers.scan import FolderScan, scan_images
 
 TILES_AT_A_TIME = 64
 
 
-def judge_folder(
+def judge_files(
     bundle: PictureBundle[Any],
-    path: Path,
+    root: Path,
+    files: Sequence[str],
     slices: str = "",
     source: CovariateSource | None = None,
 ) -> Judged:
-    """Judge all pictures below a folder.
+    """Judge files of a folder as pictures, those that are none as well.
 
     Parameters
     ----------
     bundle
         The model.
-    path
-        The folder.
+    root, files
+        The folder, and names in it.
     slices
         Of no use here: pictures have none.
     source
         Table of what stands beside the pictures, for models that are given any.
-
-    Raises
-    ------
-    InputError
-        The folder holds no picture.
     """
     del slices
-    return _judge_found(bundle, find_pictures(path), path, source)
+    images = tuple(file for file in files if is_picture_name(file))
+    others = tuple(file for file in files if not is_picture_name(file))
+    return _judge_found(bundle, FolderScan(images, others), root, source)
 
 
 def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:

@@ -40,17 +40,41 @@ def list_columns(bundle: PictureBundle[Any]) -> list[str]:
     return [*own, *last, *bundle.unlike_columns]
 
 
-def judge_folder(
+def judge_files(
     bundle: PictureBundle[Any],
-    path: Path,
+    root: Path,
+    files: Sequence[str],
     slices: str = "",
     source: CovariateSource | None = None,
 ) -> Judged:
-    """Judge one scan, or all scans below a folder, as pictures are judged.
+    """Judge files or folders as a scan each, whatever lies beside them.
 
-    ``slices`` are ``FIRST:LAST:STEP`` of every scan; empty: all.
+    Parameters
+    ----------
+    bundle
+        The model.
+    root, files
+        The folder, and paths in it; a picture is a scan of one slice.
+    slices
+        ``FIRST:LAST:STEP`` of every scan; empty: all.
+    source
+        Table of what stands beside the scans, for models that are given any.
+
+    Raises
+    ------
+    InputError
+        The slices are no such numbers, or the table cannot be read.
     """
     chosen = read_slices(slices, "--slices")
+    if source is not None:
+        bundle.given = source.read(files, bundle.record.covariates, of_scans=True)
+    return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
+
+
+def _judge_found(
+    bundle: PictureBundle[Any], path: Path, slices: str, source: CovariateSource | None
+) -> Judged:
+    """Judge one scan, or all scans below a folder."""
     found = find_volumes(path)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
@@ -61,9 +85,7 @@ def judge_folder(
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
         root, name = path.resolve().parent, path.resolve().name
         files = tuple(name if file == "." else f"{name}/{file}" for file in files)
-    if source is not None:
-        bundle.given = source.read(files, bundle.record.covariates, of_scans=True)
-    return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
+    return judge_files(bundle, root, files, slices, source)
 
 
 def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:
@@ -88,7 +110,7 @@ def open_batch(asked: Asked) -> Batch:
     assert asked.images is not None
     bundle, source = open_models(asked)
     return Batch(
-        judged=judge_folder(bundle, asked.images, asked.slices or "", source),
+        judged=_judge_found(bundle, asked.images, asked.slices or "", source),
         summary=Summary(noun=samples_cut_by(bundle.record.preprocess).noun),
         cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
         closing_note=bundle.closing_note,

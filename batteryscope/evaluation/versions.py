@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batteryscope.errors import InputError
 from batteryscope.evaluation.paired import SIGNIFICANT, compare_scores, find_difference_interval
 
+FEWEST_UNITS = 6  # with five that all agree, a fair coin still has p = 1/16
+MOST_EXACT = 14  # units of which all ways to exchange the models are tried; of more, a sample
+N_DRAWN = 20_000
 TESTED_COLUMNS = ["sample_id", "unit", "target", "y_true", "error"]
 
 
@@ -17,7 +21,8 @@ class VersionComparison:
 
     ``new`` and ``old`` are mean errors: shares of wrong classes, or absolute errors of numbers in
     standard deviations of the true values. ``low`` and ``high`` enclose the gain (old minus new)
-    with 95 % confidence; NaN, like ``p_value``, where a single unit was tested.
+    with 95 % confidence; NaN, like ``p_value``, where a single unit was tested, and also where all
+    units differ alike.
     """
 
     n_units: int
@@ -35,14 +40,17 @@ class VersionComparison:
     @property
     def is_better(self) -> bool:
         """Whether chance does not explain that the new one errs less."""
-        return self.gain > 0 and self.p_value < SIGNIFICANT
+        return self.n_units >= FEWEST_UNITS and self.gain > 0 and self.p_value < SIGNIFICANT
 
     def describe(self) -> str:
         """Say it in a phrase."""
+        known = np.isfinite(self.low)
+        interval = f"95 % interval {self.low:+.3g} to {self.high:+.3g}, " if known else ""
+        chance = f"p = {self.p_value:.2g}" if np.isfinite(self.p_value) else "not testable"
+        few = f"; fewer than {FEWEST_UNITS} prove nothing" if self.n_units < FEWEST_UNITS else ""
         return (
             f"mean error {self.new:.4g} against {self.old:.4g} on {self.n_units} independent test "
-            f"units (difference {self.gain:+.3g}, 95 % interval {self.low:+.3g} to "
-            f"{self.high:+.3g}, p = {self.p_value:.2g})"
+            f"units (difference {self.gain:+.3g}, {interval}{chance}{few})"
         )
 
 
@@ -74,8 +82,9 @@ def describe_tested(predictions: pd.DataFrame) -> pd.DataFrame:
 def compare_versions(new: pd.DataFrame, old: pd.DataFrame) -> VersionComparison:
     """Compare two models unit by unit, each unit counting once, whatever fits tested it.
 
-    Where every unit is either right or wrong McNemar's exact test decides, else the paired t test
-    over units.
+    Where every unit is either right or wrong McNemar's exact test decides, else the sign-flip
+    (permutation) test over units: how often a coin per unit, which decides whose error is whose,
+    gives a mean difference at least as large. The interval is that of the paired t test.
 
     Parameters
     ----------
@@ -93,8 +102,39 @@ def compare_versions(new: pd.DataFrame, old: pd.DataFrame) -> VersionComparison:
     if set(np.unique([first, second])) <= {0.0, 1.0}:
         return _compare_right_and_wrong(first == 0, second == 0)
     found = compare_scores(second, first)
+    low, high = (found.low, found.high) if found.sd > 0 else (np.nan, np.nan)
     means = float(first.mean()), float(second.mean())
-    return VersionComparison(len(first), *means, found.low, found.high, found.p_value)
+    p_value = flip_signs((second - first).to_numpy(np.float64))
+    return VersionComparison(len(first), *means, low, high, p_value)
+
+
+def flip_signs(difference: NDArray[np.float64]) -> float:
+    """Return the two-sided p value of the sign-flip test of a mean of zero; NaN of a single unit.
+
+    All signs are tried with up to :data:`MOST_EXACT` units, else :data:`N_DRAWN` drawn ones.
+
+    Examples
+    --------
+    >>> flip_signs(np.full(6, 0.5)) == 2 / 2**6
+    True
+    """
+    n = len(difference)
+    if n < 2:
+        return float("nan")
+    if n <= MOST_EXACT:
+        signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+        return float(_reach(difference, signs).mean())
+    rng, each = np.random.default_rng(n), N_DRAWN // 20  # few at a time, for the memory
+    drawn = (rng.choice((-1, 1), (each, n)) for _ in range(20))
+    n_reached = sum(int(_reach(difference, signs).sum()) for signs in drawn)
+    return (n_reached + 1) / (N_DRAWN + 1)
+
+
+def _reach(difference: NDArray[np.float64], signs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether sums with other signs are as far from zero, but for rounding."""
+    limit = abs(difference.sum()) - 1e-9 * np.abs(difference).sum()
+    reached: NDArray[np.bool_] = np.abs(signs @ difference) >= limit
+    return reached
 
 
 def _compare_right_and_wrong(

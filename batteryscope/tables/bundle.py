@@ -96,7 +96,7 @@ def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
 def answer_rows(
     rows: pd.DataFrame, bundle: TableBundle, answer_anyway: bool = False
 ) -> pd.DataFrame:
-    """Predict rows in memory as ``predict_table.py`` predicts those of a file.
+    """Predict rows in memory as ``predict_table.py`` predicts those of a file; None where empty.
 
     Raises
     ------
@@ -111,7 +111,8 @@ def answer_rows(
             query = read_query(path, bundle.record, written=written)
         except InputError as error:
             raise InputError(str(error).replace(f"{held}/", "")) from None
-    return predict_query(query, bundle.record, bundle.ensemble, bundle.familiarity, answer_anyway)
+    found = predict_query(query, bundle.record, bundle.ensemble, bundle.familiarity, answer_anyway)
+    return found.astype(object).where(found.notna(), None)  # JSON knows no NaN
 
 
 def _check_example(folder: Path, bundle: TableBundle) -> None:

@@ -107,7 +107,8 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
 def list_tested(layout: PictureLayout) -> "pd.DataFrame":
     """Return the test predictions of the published arms, for a comparison with other versions.
 
-    A unit is a specimen, or a sample whose specimen is not known.
+    Of arms with the same target only the first counts, which gives the published answer. A unit is
+    a specimen, or a sample whose specimen is not known.
 
     Raises
     ------
@@ -126,6 +127,8 @@ def list_tested(layout: PictureLayout) -> "pd.DataFrame":
         images = images[images["arm"].isin(arms) & (images["role"] == "test")]
         if "target" in images:
             images = images.astype({"y_true": float, "y_pred": float})
+            places = images["arm"].map(arms.index)
+            images = images[places == places.groupby(images["target"]).transform("min")]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)}).") from None
     unit = images["sample_id"].map(specimens).fillna(images["sample_id"])

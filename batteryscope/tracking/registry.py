@@ -70,7 +70,7 @@ def promote_bundle(
     told = []
     if own:
         told.append(f"This bundle is version {own} of '{name}' already.")
-        tested = read_tested(client, name, own) if tested is None else tested
+        tested = _keep_tested(client, name, own, tested, dry_run)
     elif dry_run:
         told.append(f"This bundle would become a new version of '{name}', with alias {CANDIDATE}.")
     else:
@@ -139,13 +139,24 @@ def register_bundle(
 
 
 def find_alias(client: "MlflowClient", name: str, alias: str) -> int:
-    """Return the version that an alias of a model means; 0 if there is none."""
+    """Return the version that an alias of a model means; 0 if there is no such model or alias.
+
+    Raises
+    ------
+    InputError
+        The store does not answer, so that nobody knows.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        return int(client.get_model_version_by_alias(name, alias).version)
-    except MlflowException:
-        return 0
+        return int(client.get_registered_model(name).aliases.get(alias, 0))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return 0
+        raise InputError(
+            f"The tracking store cannot say which version of '{name}' is the {alias} "
+            f"({first_line(error)}); nothing was changed. Try again when it answers."
+        ) from None
 
 
 def find_digest(client: "MlflowClient", name: str, digest: str) -> int:
@@ -175,6 +186,18 @@ def read_tested(client: "MlflowClient", name: str, version: int) -> pd.DataFrame
                 f"The test predictions of version {version} of '{name}' cannot be read "
                 f"({first_line(error)}); give the alias {CHAMPION} to another version."
             ) from None
+
+
+def _keep_tested(
+    client: "MlflowClient", name: str, version: int, tested: pd.DataFrame | None, dry_run: bool
+) -> pd.DataFrame | None:
+    """Return the test predictions of a version; one registered without gets those given."""
+    if tested is None:
+        return read_tested(client, name, version)
+    if not dry_run and read_tested(client, name, version) is None:
+        run_id = client.get_model_version(name, str(version)).run_id or ""
+        client.log_text(run_id, tested.to_csv(index=False), TESTED_FILE)
+    return tested
 
 
 def read_digest(bundle: Path) -> str:
