@@ -1,5 +1,7 @@
 """The closed-form head: the discriminant that scikit-learn finds, inside the network."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -195,3 +197,19 @@ def test_numbers_are_solved_by_ridge_regression():
     solve_regression(backbone, padded, targets, 1e4)  # a large penalty leaves the mean
     found = backbone.score(torch.from_numpy(padded)).detach().numpy()
     assert found == pytest.approx(np.tile(targets.mean(axis=0), (200, 1)), abs=0.02)
+
+
+@pytest.mark.parametrize("with_covariate", [False, True])
+def test_ridge_regression_of_one_quantity(with_covariate):
+    rng = np.random.default_rng(0)
+    backbone = build(1).backbone
+    features = np.zeros((100, backbone.head.in_features), np.float32)
+    features[:, :4] = rng.normal(3, 2, (100, 4))
+    z = rng.normal(size=(100, 1)).astype(np.float32)
+    targets = features[:, :1] * 2.0 - 1.0 + with_covariate * z
+    beside = SimpleNamespace(effect=torch.nn.Linear(1, 1, bias=False)) if with_covariate else None
+    solve_regression(backbone, features, targets, 1e-8, beside, z if with_covariate else None)
+    found = backbone.score(torch.from_numpy(features)).detach().numpy()
+    if beside is not None:
+        found = found + beside.effect(torch.from_numpy(z)).detach().numpy()
+    assert found == pytest.approx(targets, abs=1e-3)

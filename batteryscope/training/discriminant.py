@@ -220,7 +220,9 @@ def solve_regression(
     standardised = (features - mean) / sd
     solver = Ridge(shrinkage * len(features))
     solver.fit(standardised if z is None else np.hstack([standardised, z]), targets)
-    _set_head(backbone, solver.coef_, solver.intercept_, mean, sd, beside)
+    # scikit-learn leaves the axis of outputs out if there is one.
+    weights, offsets = np.atleast_2d(solver.coef_), np.atleast_1d(solver.intercept_)
+    _set_head(backbone, weights, offsets, mean, sd, beside)
 
 
 def scale_targets(model: TileRegressor, targets: NDArray[Any]) -> NDArray[np.float64]:
