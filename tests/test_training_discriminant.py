@@ -148,6 +148,17 @@ def test_discriminant_needs_the_frozen_statistics():
         validate_settings(StageSettings, values, "here")
 
 
+def test_ridge_refuses_weights_of_classes():
+    values = {
+        "study": "s", "stage": "fit", "where": {}, "label_columns": [],
+        "targets": ["pore_percent"], "balance": {"method": "class_weights"}, "augment": {},
+        "model": MODEL.model_dump() | {"outputs": "all"},
+        "train": {"method": "ridge", "loss": "mse", "monitor": "val_loss"},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"'class_weights' does not go with .*'ridge'"):
+        validate_settings(StageSettings, values, "here")
+
+
 def test_second_stage_solves_on_the_features_of_the_first(tmp_path):
     tiles, targets = make_tiles()
     samples = np.array([f"s{i}" for i in range(len(tiles))], dtype=object)

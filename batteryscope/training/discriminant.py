@@ -139,6 +139,8 @@ def fit_in_closed_form(
     columns = ["epoch", "train_loss", "val_loss", score, "learning_rate", "seconds"]
     row = (0, train_loss, val_loss, val_score, 0.0, seconds)
     history = pd.DataFrame([row], columns=columns)
+    if not np.isfinite(val_score):  # a quantity may be 0: there is no percentage error
+        history = history.drop(columns=score)
     log.info(
         "%s: solved, training loss %.3f, validation loss %.3f, %s %.3f, %.0f s",
         label,
