@@ -87,6 +87,8 @@ class StageSettings(Settings):
             iterative.append(f"train.adversarial_noise {self.train.adversarial_noise:g}")
         if self.balance.method == "class_balanced":
             iterative.append("balance.method 'class_balanced'")
+        if self.train.method == "ridge" and self.balance.method == "class_weights":
+            iterative.append("balance.method 'class_weights'")
         if self.train.averaging != "none":
             iterative.append(f"train.averaging '{self.train.averaging}'")
         if self.train.head_learning_rate is not None:

@@ -299,6 +299,14 @@ def test_a_shared_class_needs_a_tested_domain():
         SplitSettings(shared_where={"domain": "shared"})
 
 
+def test_shared_samples_that_nobody_would_judge_are_refused():
+    manifest = make_manifest({"a": 40, "p": 20})
+    manifest["domain"] = ["source"] * 20 + ["target"] * 20 + ["shared"] * 20
+    own = {"domain": "target"}
+    with pytest.raises(InputError, match=r"fits 20 images .* never be judged; let test_where"):
+        assign(manifest, test_where=own, shared_where={"domain": "shared"})
+
+
 def test_source_alone_teaches_where_classes_differ_in_count():
     """Many of a and few of b in the source, the other way round in the target."""
     manifest = make_domains({"a": 30, "b": 4}, {"a": 6, "b": 20})

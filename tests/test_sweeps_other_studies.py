@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from batteryscope.config.dataset import DatasetSettings
@@ -317,6 +318,24 @@ def test_ready_made_sweeps_of_all_kinds_are_possible():
     plan = plan_study("cell_health", studies["cell_health"])
     backbones = {p.name: p.arm for p in plan.points if p.sweep == "backbone"}
     assert {"by_cell", "resnet50", "vgg16"} <= set(backbones.values())  # trained already
+
+
+def test_a_sweep_whose_arm_was_replaced_follows_the_main_arm():
+    own = {
+        "based_on": "rate_capability",
+        "title": "Own",
+        "dataset": {"name": "own", "path": "data/raw/own"},
+        "arms": {"mine": {"label": "mine"}},
+        "main_arm": "mine",
+        "published_arms": ["mine"],
+    }
+    project = load_project(PARAMS, {"sweeps": "regularisation", "studies": {"own": own}})
+    assert {point.base for point in project.studies["own"].sweep_points} == {"mine"}
+    overlay = yaml.safe_load(
+        (PARAMS.parent / "configs" / "rate_capability_cpu.yaml").read_text("utf-8")
+    )
+    study = load_project(PARAMS, overlay | {"sweeps": "all"}).studies["rate_capability"]
+    assert {point.base for point in study.sweep_points} == {"mass"}
 
 
 def test_a_search_follows_what_is_predicted():

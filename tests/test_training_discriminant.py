@@ -1,5 +1,7 @@
 """The closed-form head: the discriminant that scikit-learn finds, inside the network."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -146,6 +148,17 @@ def test_discriminant_needs_the_frozen_statistics():
         validate_settings(StageSettings, values, "here")
 
 
+def test_ridge_refuses_weights_of_classes():
+    values = {
+        "study": "s", "stage": "fit", "where": {}, "label_columns": [],
+        "targets": ["pore_percent"], "balance": {"method": "class_weights"}, "augment": {},
+        "model": MODEL.model_dump() | {"outputs": "all"},
+        "train": {"method": "ridge", "loss": "mse", "monitor": "val_loss"},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"'class_weights' does not go with .*'ridge'"):
+        validate_settings(StageSettings, values, "here")
+
+
 def test_second_stage_solves_on_the_features_of_the_first(tmp_path):
     tiles, targets = make_tiles()
     samples = np.array([f"s{i}" for i in range(len(tiles))], dtype=object)
@@ -195,3 +208,19 @@ def test_numbers_are_solved_by_ridge_regression():
     solve_regression(backbone, padded, targets, 1e4)  # a large penalty leaves the mean
     found = backbone.score(torch.from_numpy(padded)).detach().numpy()
     assert found == pytest.approx(np.tile(targets.mean(axis=0), (200, 1)), abs=0.02)
+
+
+@pytest.mark.parametrize("with_covariate", [False, True])
+def test_ridge_regression_of_one_quantity(with_covariate):
+    rng = np.random.default_rng(0)
+    backbone = build(1).backbone
+    features = np.zeros((100, backbone.head.in_features), np.float32)
+    features[:, :4] = rng.normal(3, 2, (100, 4))
+    z = rng.normal(size=(100, 1)).astype(np.float32)
+    targets = features[:, :1] * 2.0 - 1.0 + with_covariate * z
+    beside = SimpleNamespace(effect=torch.nn.Linear(1, 1, bias=False)) if with_covariate else None
+    solve_regression(backbone, features, targets, 1e-8, beside, z if with_covariate else None)
+    found = backbone.score(torch.from_numpy(features)).detach().numpy()
+    if beside is not None:
+        found = found + beside.effect(torch.from_numpy(z)).detach().numpy()
+    assert found == pytest.approx(targets, abs=1e-3)

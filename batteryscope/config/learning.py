@@ -179,8 +179,10 @@ class TrainSettings(Settings):
     ``method``: ``gradient`` descent, or what leaves the network as it is and solves the last layer
     in closed form: for classes ``discriminant`` (linear discriminant analysis, its covariance
     shrunk by ``shrinkage``), for numbers ``ridge`` (least squares, with ``shrinkage`` per training
-    tile as penalty of the standardised features). They need ``model.pooling: stage_statistics`` and
-    ``model.freeze: backbone``; augmentation, epochs, batches and learning rate do not apply.
+    tile as penalty of the standardised features; whatever the ``loss``, which then only judges,
+    squared errors are least, in standard deviations of each output). They need
+    ``model.pooling: stage_statistics`` and ``model.freeze: backbone``;
+    augmentation, epochs, batches and learning rate do not apply.
 
     ``loss``: ``cross_entropy``, or ``focal`` with ``focal_gamma`` (Lin et al. 2017), which lessens
     the weight of tiles that are already told well; ``val_loss`` is the cross-entropy with both.

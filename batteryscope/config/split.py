@@ -27,8 +27,9 @@ class SplitSettings(Settings):
     near-duplicates, or slices of one cell, may lie in different parts all the same: they are then
     no error, and report and model card repeat the reason. Only samples whose manifest
     columns fit ``test_where``, for example ``{domain: additive}``, are tested. Those that fit
-    ``shared_where`` count on both sides of ``test_where``: pristine electrodes have met no
-    electrolyte, so they belong to those without additive, and are tested with those that have one.
+    ``shared_where`` count on both sides of ``test_where``, which has to fit them too: pristine
+    electrodes have met no electrolyte, so they belong to those without additive, and are tested
+    with those that have one.
     """
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered", "leave_one_out"] = "holdout"

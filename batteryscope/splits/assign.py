@@ -91,12 +91,14 @@ def find_testable_groups(
 ) -> list[str]:
     """List the groups that may be tested: those all of whose samples fit the conditions.
 
-    Samples that fit the conditions ``shared`` count both among those and among the others.
+    Samples that fit the conditions ``shared`` count both among those and among the others; they
+    fit ``where`` too, since what is judged goes by ``where`` alone.
 
     Raises
     ------
     InputError
-        No group fits, or a class exists on one side of the conditions only.
+        No group fits, a class exists on one side of the conditions only, or shared samples are
+        not among those that may be tested.
     ConfigError
         The conditions name an unknown column.
     """
@@ -104,7 +106,12 @@ def find_testable_groups(
         return sorted(set(groups))
     fits = select_samples(manifest, where, "split.test_where")
     both = select_samples(manifest, shared, "split.shared_where") if shared else manifest.iloc[:0]
-    fits = manifest.loc[fits.index.union(both.index)]
+    if lost := sorted(set(both["sample_id"]) - set(fits["sample_id"])):
+        raise InputError(
+            f"split.shared_where {dict(shared or {})} fits {len(lost)} images (as {lost[0]}) that "
+            f"split.test_where {dict(where)} does not fit, so they would never be judged; let "
+            "test_where fit them too, such as domain: [additive, shared]."
+        )
     others = manifest.drop(index=fits.index)
     found = set(groups.loc[fits["sample_id"]]) - set(groups.loc[others["sample_id"]])
     others = pd.concat([others, both])

@@ -139,6 +139,8 @@ def fit_in_closed_form(
     columns = ["epoch", "train_loss", "val_loss", score, "learning_rate", "seconds"]
     row = (0, train_loss, val_loss, val_score, 0.0, seconds)
     history = pd.DataFrame([row], columns=columns)
+    if not np.isfinite(val_score):  # a quantity may be 0: there is no percentage error
+        history = history.drop(columns=score)
     log.info(
         "%s: solved, training loss %.3f, validation loss %.3f, %s %.3f, %.0f s",
         label,
@@ -220,7 +222,9 @@ def solve_regression(
     standardised = (features - mean) / sd
     solver = Ridge(shrinkage * len(features))
     solver.fit(standardised if z is None else np.hstack([standardised, z]), targets)
-    _set_head(backbone, solver.coef_, solver.intercept_, mean, sd, beside)
+    # scikit-learn leaves the axis of outputs out if there is one.
+    weights, offsets = np.atleast_2d(solver.coef_), np.atleast_1d(solver.intercept_)
+    _set_head(backbone, weights, offsets, mean, sd, beside)
 
 
 def scale_targets(model: TileRegressor, targets: NDArray[Any]) -> NDArray[np.float64]:
