@@ -79,23 +79,32 @@ def pass_on_interrupts():
     """
 
     told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    heard = []
 
     def end_programs():
-        os.read(told, 1)
+        while os.read(told, 1) != bytes([signal.SIGINT]):
+            pass
+        # A signal that comes just before the main thread begins to wait does not wake it.
+        for _ in range(GRACE_S):
+            time.sleep(1)
+            if not heard:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         for times in range(10):
-            time.sleep(GRACE_S * (1 + times))
             for job in list(workflow.scheduler.running):
                 shell.terminate(job.jobid)
+            time.sleep(GRACE_S * (2 + times))
 
     def interrupt(number, frame):
         # No lock may be asked for here: what is interrupted may hold it, as when a thread begins.
-        os.write(tell, b"!")
+        heard.append(number)
         signal.default_int_handler(number, frame)
 
     threading.Thread(target=end_programs, daemon=True).start()
 
     with suppress(ValueError):  # only a main thread hears of signals
         signal.signal(signal.SIGINT, interrupt)
+        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
 
 
 def note_start():

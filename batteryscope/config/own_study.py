@@ -151,10 +151,10 @@ def _take_design(base: Mapping[str, Any], study: Mapping[str, Any]) -> Raw:
     design["paper_role"] = "design"
     _drop(design, "evaluate", OF_OTHER_DATA)
     _drop_from_sweeps(design, {})
-    if isinstance(arms := study.get("arms"), Mapping):  # a sweep of an arm that is gone: main arm
-        for sweep in (design.get("sweeps") or {}).values():
-            if isinstance(sweep, dict) and sweep.get("arm") not in arms:
-                sweep.pop("arm", None)
+    if isinstance(arms := study.get("arms"), Mapping):  # where an arm is gone, the main arm
+        for chosen in (*(design.get("sweeps") or {}).values(), design.get("search")):
+            if isinstance(chosen, dict) and chosen.get("arm") not in arms:
+                chosen.pop("arm", None)
     return design
 
 

@@ -137,7 +137,7 @@ def _build(porosity: float, cell: HalfCellSettings) -> Any:
     thickness_m = find_thickness_um(porosity, cell) * 1e-6
 
     narrowest = porosity - (1 - porosity - active) * abs(cell.binder_gradient)
-    if narrowest < LEAST_LOCAL_POROSITY:
+    if cell.binder_gradient and narrowest < LEAST_LOCAL_POROSITY:
         raise ConfigError(
             f"physics: with a binder_gradient of {cell.binder_gradient:g}, an electrode of "
             f"{100 * porosity:.1f} % porosity has {100 * narrowest:.1f} % at one edge, less than "
