@@ -145,14 +145,14 @@ def _encode_narrow(figure: "Figure") -> bytes:
     names = [text.get_text() for text in panels[0].get_yticklabels()]
     named = any(any(letter.isalpha() for letter in name) for name in names)
     grid = figure.add_gridspec(len(panels), 1)
-    for place, axes in zip(grid, panels, strict=True):
-        axes.set_subplotspec(place)
+    for number, axes in enumerate(panels):
+        axes.set_subplotspec(grid[number])
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), NARROW_LETTERS - 8))
         for text in axes.texts:  # what is written into the panel does not make it smaller
             text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
             text.set_in_layout(False)
         if named:
-            _name_bars(axes, panels[0].get_yticks(), names)
+            _name_bars(axes, panels[0].get_yticks().tolist(), names)
     for legend in figure.legends:
         legend.set_ncols(1)
     height = 0.9 + NARROW_ROW_IN * len(names) if named else NARROW_IN

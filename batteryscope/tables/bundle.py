@@ -98,17 +98,25 @@ def answer_rows(
 ) -> pd.DataFrame:
     """Predict rows in memory as ``predict_table.py`` predicts those of a file; None where empty.
 
+    A column with the name of a feature holds it in the unit of the study, also where files have it
+    in another one under this name.
+
     Raises
     ------
     InputError
         A feature is missing, or nothing tells the domain.
     """
+    named = [
+        feature.model_copy(update={"titles": feature.titles | {feature.name: 1.0}})
+        for feature in bundle.record.features
+    ]
+    record = bundle.record.model_copy(update={"features": named})
     with TemporaryDirectory() as held:
         path = Path(held) / "rows.csv"
         rows.to_csv(path, index=False)
         written = TableFormat(encoding="utf-8", separator=",", decimal=".")
         try:
-            query = read_query(path, bundle.record, written=written)
+            query = read_query(path, record, written=written)
         except InputError as error:
             raise InputError(str(error).replace(f"{held}/", "")) from None
     found = predict_query(query, bundle.record, bundle.ensemble, bundle.familiarity, answer_anyway)
