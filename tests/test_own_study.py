@@ -150,6 +150,7 @@ def test_tables_keep_columns_and_bring_files():
     ("studies", "sentence"),
     [
         ({"cathode_sate": {"train": {"epochs": 3}}}, "did you mean 'cathode_state'"),
+        ({"cathode_sate": {"title": "Mine"}}, "did you mean 'cathode_state'"),
         ({"mine": {"based_on": "cathode_state"}}, "studies.mine.title: found none"),
         (
             {"mine": own("a", "cathode")},

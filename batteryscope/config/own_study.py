@@ -39,12 +39,13 @@ def check_names(studies: Mapping[str, Any], known: Mapping[str, Any], where: str
     for name, study in studies.items():
         if name in known or not isinstance(study, Mapping):
             continue
-        if "title" not in study:
+        lacks = "title" if "title" not in study else "based_on"
+        if lacks == "title" or not {"based_on", "dataset"} & study.keys():
             near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.6)
             hint = f"did you mean '{near[0]}'? " if near and "based_on" not in study else ""
             raise ConfigError(
-                f"{where}: studies.{name}.title: found none, and no study of this name is there to "
-                f"change; {hint}a study of your own needs a title, and says by based_on which "
+                f"{where}: studies.{name}.{lacks}: found none, and no study of this name is there "
+                f"to change; {hint}a study of your own needs a title, and says by based_on which "
                 "study's design it takes."
             )
 
