@@ -363,7 +363,7 @@ def test_report_has_the_rows_but_not_in_headline_and_figure(monkeypatch):
     assert headline.accuracy == 0.9
     draws = []
     monkeypatch.setattr(pictures, "draw_comparison", lambda *values: draws.append(values))
-    monkeypatch.setattr(pictures, "encode_picture", lambda *_: None)
+    monkeypatch.setattr(pictures, "encode_picture", lambda *_, **__: None)
     pictures.draw_pictures(evidence, headline)
     ((bars, _, diamonds, _),) = draws
     assert list(bars["label"]) == ["As they are", "baseline: always the most frequent class"]
