@@ -9,8 +9,6 @@ import tifffile
 
 from batteryscope.config.dataset import DatasetSettings, VolumeSettings
 from batteryscope.config.learning import ModelSettings
-from batteryscope.config.picture_generators import CtCellGenerator
-from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.config.project import load_project
 from batteryscope.demo.ct_dataset import CellJob, list_cells, render_scan
 from batteryscope.errors import ConfigError, InputError
@@ -24,24 +22,7 @@ from batteryscope.preprocess.cut_volume import cut_volume
 from batteryscope.preprocess.describe_rejects import describe_rejects
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
-
-MADE = CtCellGenerator(
-    kind="ct_cell", cells_per_state=3, slices=4, size_px=160, states=["pristine", "cycle_aged"]
-)
-
-
-SETTINGS = DatasetSettings(
-    name="scans",
-    generator=MADE,
-    volumes=VolumeSettings(),
-    labels={"pattern": "(?P<state>pristine|cycle_aged)", "columns": ["state"]},
-)
-
-
-CUT = CtSlicesSettings(input_px=32, min_regularity=0.1)
-
-
-CLASSES = ["cycle_aged", "pristine"]
+from tests.generated_scans import CLASSES, CUT, MADE, SETTINGS
 
 
 def test_generated_scans_are_equal_for_equal_settings() -> None:

@@ -18,10 +18,8 @@ from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.bundle.write import write_bundle
-from batteryscope.config.dataset import DatasetSettings, VolumeSettings
+from batteryscope.config.dataset import VolumeSettings
 from batteryscope.config.learning import ModelSettings
-from batteryscope.config.picture_generators import CtCellGenerator
-from batteryscope.config.preprocess import CtSlicesSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.demo.ct_dataset import CellJob, render_scan
 from batteryscope.demo.write_dataset import generate_dataset
@@ -43,26 +41,9 @@ from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups
 from batteryscope.splits.slices import pair_neighbours, warn_of_straddling
 from batteryscope.tilestore import TileStore
+from tests.generated_scans import CLASSES, CUT, MADE, SETTINGS
 from workflow_scripts.ingest_dataset import main as ingest
 from workflow_scripts.split_dataset import main as split_dataset
-
-MADE = CtCellGenerator(
-    kind="ct_cell", cells_per_state=3, slices=4, size_px=160, states=["pristine", "cycle_aged"]
-)
-
-
-SETTINGS = DatasetSettings(
-    name="scans",
-    generator=MADE,
-    volumes=VolumeSettings(),
-    labels={"pattern": "(?P<state>pristine|cycle_aged)", "columns": ["state"]},
-)
-
-
-CUT = CtSlicesSettings(input_px=32, min_regularity=0.1)
-
-
-CLASSES = ["cycle_aged", "pristine"]
 
 
 @pytest.fixture(scope="module")
