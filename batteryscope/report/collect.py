@@ -82,6 +82,7 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         tiles=_open_tiles(tiles / "tiles.npy"),
         preview_png=_read_bytes(tiles / "preview.png"),
         split=read_table(layout.main_split.roles),
+        frames=read_table(layout.data.frames),
         audit=read_json(layout.main_split.audit) or {},
         per_class=read_table(layout.comparison / "per_class.csv"),
         paired=read_table(layout.comparison / "paired.csv"),

@@ -74,6 +74,7 @@ class StudyEvidence:
     tiles: np.ndarray | None = None
     preview_png: bytes | None = None
     split: pd.DataFrame | None = None
+    frames: pd.DataFrame | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
     per_class: pd.DataFrame | None = None
     paired: pd.DataFrame | None = None

@@ -53,10 +53,18 @@ def draw_pictures(
     -------
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
-        ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``, ``shortcuts``,
-        ``survey``, ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
+        ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``,
+        ``grey_histograms``, ``shortcuts``, ``survey``, ``sweep_<name>`` and ``curves_<chain>`` for
+        every trained stage.
     """
-    shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
+    shared = SharedEvidence(
+        evidence.comparison,
+        evidence.sweeps,
+        evidence.generated,
+        evidence.manifest,
+        evidence.frames,
+        evidence.split,
+    )
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
         lambda: _key_figure(evidence, headline),
         lambda: show_learning_curve(evidence, headline),
