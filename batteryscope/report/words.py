@@ -334,6 +334,11 @@ def _describe_coating(preprocess: CoatingCropSettings) -> str:
     size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"
     n_judge, n_train = preprocess.judging_crops, preprocess.training_crops
     start = "The coating was straightened along the current collector. "
+    if preprocess.colour:
+        start += (
+            "Red, green and blue are the three channels of an input; foil and coating were found "
+            "by brightness. "
+        )
     if n_judge == 1 and n_train == 0:
         return f"{start}Of its largest undamaged rectangle the middle {size} were kept."
     places = f"{n_train} at random places" if n_train else "the middle one"
