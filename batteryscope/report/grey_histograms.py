@@ -100,8 +100,8 @@ def _draw(table: pd.DataFrame, classes: list[str]) -> "Figure":
                 lines.setdefault(ROLE_NAMES[role], line)
         axes.set_title(_name(name), fontsize=8.5)
         axes.set_xlim(0, 255)
-        axes.set_xticks([0, 128, 255])
-        axes.set_ylim(bottom=0)
+        axes.set_xticks([0, 100, 200])
+    grid.flat[0].set_ylim(bottom=0)  # of all, after the highest line is known
     for axes in grid.flat[len(classes) :]:
         axes.set_visible(False)
     figure.supxlabel("grey level", fontsize=8.5)
