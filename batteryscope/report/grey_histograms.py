@@ -74,9 +74,9 @@ def draw_grey_histograms(
     samples = samples_in(manifest.columns).plural
     caption = (
         f"Grey levels of the {samples} of every class, without their data bars: share of the "
-        f"pixels, mean over the {samples} of the part. Where the lines of two classes differ, "
-        "brightness alone tells them apart; where training and test differ, the test is of other "
-        f"{samples}. On average {_name(means.idxmin())} is darkest (grey level "
+        f"pixels in bins of four levels, mean over the {samples} of the part. Where the lines of "
+        "two classes differ, brightness alone tells them apart; where training and test differ, "
+        f"the test is of other {samples}. On average {_name(means.idxmin())} is darkest (grey level "
         f"{means.min():.0f} of 255), {_name(means.idxmax())} brightest ({means.max():.0f})."
     )
     if len(classes) > len(shown):
@@ -89,7 +89,7 @@ def draw_grey_histograms(
 def _draw(table: pd.DataFrame, classes: list[str]) -> "Figure":
     columns = min(COLUMNS, len(classes))
     rows = -(-len(classes) // columns)
-    figure = make_figure(7.2, 0.75 + 1.35 * rows)
+    figure = make_figure(7.2, 0.95 + 1.35 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     lines: dict[str, object] = {}
     for axes, name in zip(grid.flat, classes, strict=False):
@@ -105,7 +105,7 @@ def _draw(table: pd.DataFrame, classes: list[str]) -> "Figure":
     for axes in grid.flat[len(classes) :]:
         axes.set_visible(False)
     figure.supxlabel("grey level", fontsize=8.5)
-    figure.supylabel("share of pixels in bins of 4 levels (%)", fontsize=8.5)
+    figure.supylabel("share of pixels (%)", fontsize=8.5)
     figure.legend(list(lines.values()), list(lines), loc="outside upper left", ncols=len(lines))
     return figure
 
