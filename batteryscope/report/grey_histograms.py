@@ -76,8 +76,8 @@ def draw_grey_histograms(
         f"Grey levels of the {samples} of every class, without their data bars: share of the "
         f"pixels in bins of four levels, mean over the {samples} of the part. Where the lines of "
         "two classes differ, brightness alone tells them apart; where training and test differ, "
-        f"the test is of other {samples}. On average {_name(means.idxmin())} is darkest (grey level "
-        f"{means.min():.0f} of 255), {_name(means.idxmax())} brightest ({means.max():.0f})."
+        f"the test is of other {samples}. On average {_name(means.idxmin())} is darkest (grey "
+        f"level {means.min():.0f} of 255), {_name(means.idxmax())} brightest ({means.max():.0f})."
     )
     if len(classes) > len(shown):
         caption += f" The first {len(shown)} of {len(classes)} classes are drawn."
