@@ -160,7 +160,9 @@ def list_published(row: PaperRow) -> list[dict[str, Any]]:
     """List all reference values that the row's study shows beside its own."""
     values, _ = load_plan(row.study)
     asked = values["evaluate"]
-    kinds = ("paper", "paper_classes", "paper_ranges", "paper_orders")
+    kinds = (
+        "paper", "paper_classes", "paper_ranges", "paper_orders", "paper_distributions"
+    )  # fmt: skip
     listed = [value for kind in kinds for value in asked.get(kind, [])]
     return [*listed, *(v for sweep in values["sweeps"].values() for v in sweep["paper"])]
 

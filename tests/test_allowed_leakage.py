@@ -8,10 +8,16 @@ from batteryscope.bundle.card import render_card
 from batteryscope.bundle.record import read_record
 from batteryscope.config.study import StudySettings
 from batteryscope.core.finding import Finding
+from batteryscope.errors import ConfigError
 from batteryscope.evaluation.sentences import capacities, classes, quantities
-from batteryscope.evaluation.straddling import list_allowed_findings, list_allowed_leakage
+from batteryscope.evaluation.straddling import (
+    list_allowed_findings,
+    list_allowed_leakage,
+    list_test_validation,
+)
 from batteryscope.plan import plan_study
-from batteryscope.splits.kept_together import describe_allowed
+from batteryscope.search.plan_search import plan_search
+from batteryscope.splits.kept_together import describe_allowed, describe_validation
 from tests.small_params import small_study
 from tests.test_bundle_integrity import BUNDLES
 from tests.test_rate_bundle_record import make_values
@@ -28,6 +34,28 @@ def test_every_arm_whose_division_may_leak_is_found_and_told() -> None:
     (told,) = classes.SENTENCES.record(findings)
     assert told["text"] == f"Strategy “by image”: {describe_allowed(REASON)}"
     assert told["arm"] == "by_image"
+
+
+def test_an_arm_that_validates_on_its_test_part_is_told_and_never_searched() -> None:
+    flawed = {"label": "as in the paper", "change": {"split.validate_on_test": REASON}}
+    values = small_study(arms={"main": {}, "flawed": flawed})
+    study = StudySettings.model_validate(values)
+    validated = list_test_validation(plan_study("check", study))
+    assert validated == {"flawed": REASON}
+    (found,) = list_allowed_findings({}, {}, validated)
+    assert describe_validation(REASON) in classes.SENTENCES.tell(found)
+    assert "chose the epoch" in describe_validation(REASON)
+    searched = {"arm": "flawed", "space": {"train.batch_size": [8, 16]}}
+    study = StudySettings.model_validate(values | {"search": searched})
+    with pytest.raises(ConfigError, match="validates on its test part"):
+        plan_search(plan_study("check", study))
+
+
+@pytest.mark.parametrize("room", [capacities, quantities])
+def test_validation_on_the_test_part_is_told_of_numbers(room) -> None:
+    facts = {"warning": describe_validation(REASON), "strategy": "as in the paper"}
+    text = room.SENTENCES.tell(Finding("test_validation", "warning", facts))
+    assert text == f"Strategy “as in the paper”: {describe_validation(REASON)}"
 
 
 @pytest.mark.parametrize("room", [capacities, quantities])

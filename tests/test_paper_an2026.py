@@ -12,7 +12,7 @@ def test_row(row):
     check_row(row)
 
 
-def test_68_of_340_slices_are_tested():
+def test_272_of_340_slices_train_and_68_are_tested():
     values, plan = load_drawing().load_plan("cell_health")
     drawn = values["dataset"]["generator"]
     rows = [
@@ -25,5 +25,8 @@ def test_68_of_340_slices_are_tested():
     groups = manifest.set_index("sample_id", drop=False)["sample_id"].rename("group_id")
     split = split_samples(manifest, groups, plan.arms["by_slice"].recipe.split)
     classes = split["sample_id"].map(manifest.set_index("sample_id")["class"])
-    assert (classes.value_counts() == 340).all()
-    assert (classes[split["role"] == "test"].value_counts() == 68).all()
+    counts = pd.crosstab(classes, split["role"])
+    assert (counts["train"] == 272).all()
+    assert (counts["test"] == 68).all()
+    of = {role: set(part) for role, part in split.groupby("role")["sample_id"]}
+    assert of["validation"] == of["test"]

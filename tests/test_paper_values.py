@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from batteryscope.config.evaluate import PaperClass, PaperOrder, PaperRange, PaperValue
+from batteryscope.config.evaluate import (
+    PaperClass,
+    PaperDistribution,
+    PaperOrder,
+    PaperRange,
+    PaperValue,
+)
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import _add_paper
@@ -19,6 +25,7 @@ from batteryscope.report.paper_ranges import list_errors, show_paper_ranges
 from batteryscope.report.results import show_paper
 from batteryscope.report.shown_table import ShownTable
 from batteryscope.report.table_evidence import TableEvidence
+from batteryscope.report.table_facts import show_paper_distributions
 from batteryscope.report.table_results import say_adapter, show_orders
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -152,7 +159,7 @@ def test_ranges_are_those_of_the_same_cells(project):
         comparison=pd.DataFrame(rows), plan=plan, settings=plan.settings, label=str
     )
     shown = {(r["error"], r["over"]): r for r in as_dicts(show_paper_ranges(evidence))}
-    here = {over: row["here"] for (_, over), row in shown.items()}
+    here = {over: row["here"] for (error, over), row in shown.items() if error.endswith("volume")}
     assert here == {
         "C-rates": "1.50 to 8.00",
         "porosities": "0.50 to 7.00",
@@ -205,9 +212,30 @@ def test_orders_of_features_stand_side_by_side(project):
     values["shap_value"] = [0.1, 0.2, 0.3]
     [row] = as_dicts(show_orders(evidence))
     assert (row["verdict"], row["order here"]) == (
-        "another one", "active material, roll gap, comma gap"
-    )  # fmt: skip
+        "contradicts: comma gap is number 3 of 3 here, number 1 there",
+        "active material, roll gap, comma gap",
+    )
     order = PaperOrder(target="density_g_cm3", domain="nmc", features=["a", "b"])
     wrong = {"evaluate": {"paper_orders": [order.model_dump()]}}
     with pytest.raises(ConfigError, match="paper_orders names 'a', which is no target or feature"):
         load_project(PARAMS, {"studies": {"electrode_manufacturing": wrong}})
+
+
+def test_distributions_of_targets_stand_beside_the_papers():
+    project = load_project(PARAMS)
+    settings = project.studies["gdl_tortuosity"]
+    told = {d.domain: (d.mean, d.low, d.high) for d in settings.evaluate.paper_distributions}
+    assert told == {"gdl200": (1.07, 1.03, 1.17), "gdl1000": (1.09, 1.08, 1.17)}
+    manifest = pd.DataFrame(
+        {"domain": ["gdl200"] * 3, "geometric_tortuosity": [1.02, 1.05, 1.17], "sample_id": "s"}
+    )
+    evidence = TableEvidence("s", settings, True, pd.DataFrame(), manifest=manifest)
+    [row] = as_dicts(show_paper_distributions(evidence))
+    assert (row["mean, paper"], row["mean, here"], row["rows here"]) == ("1.07", "1.08", "3")
+    assert (row["lowest, here"], row["highest, paper"]) == ("1.02", "1.17")
+    wrong = {"target": "porosity", "domain": "gdl200", "mean": 1, "low": 1, "high": 1}
+    asked = {"evaluate": {"paper_distributions": [wrong]}}
+    with pytest.raises(ConfigError, match="names 'porosity', which is no target"):
+        load_project(PARAMS, {"studies": {"gdl_tortuosity": asked}})
+    with pytest.raises(ValidationError, match="not in this order"):
+        PaperDistribution(target="a", domain="b", mean=2, low=1, high=1.5)

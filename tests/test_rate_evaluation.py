@@ -240,6 +240,28 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     assert said in proxy
 
 
+def test_images_that_share_few_capacities_are_told():
+    def judge(spread: float) -> list[str]:
+        rows = [
+            {"arm": "a", "target": target, "repeat": 0, "fold": number % 4, "role": "test",
+             "y_true": 100.0 + number // 10 + spread * number, "y_pred": 101.0,
+             "sample_id": f"{number}", "specimen_id": f"{number}", "class": str(number // 10)}
+            for number in range(40) for target in TARGETS
+        ]  # fmt: skip
+        images = pd.DataFrame(rows)
+        found = find_capacity_findings(
+            compare_capacities(images, {}), images, tabulate_curves(images),
+            *measure_capacity_intervals(images, 0.8),
+            {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP},
+            "a", 0.8,
+        )  # fmt: skip
+        return [f["text"] for f in SENTENCES.record(found) if f["kind"] == "few_targets"]
+
+    [text] = judge(0.0)
+    assert text.startswith("The 40 tested images have only 4 different sets of capacities")
+    assert judge(0.01) == []
+
+
 def test_a_porosity_that_intervals_fail_is_told():
     # 20 electrodes: those of 20 % porosity err by a tenth, the others by a hundredth.
     rows = [

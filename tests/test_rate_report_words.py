@@ -6,11 +6,26 @@ import pandas as pd
 import pytest
 from jinja2 import Environment
 
+from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.html import make_environment
-from batteryscope.report.regression_tables import say_artefacts, show_by_porosity
+from batteryscope.report.regression_tables import (
+    say_artefacts,
+    say_fitted_constants,
+    show_by_porosity,
+)
 from batteryscope.report.words import describe_tiles
+
+
+def test_constants_that_were_fitted_to_the_paper_are_told_as_long_as_they_are_these():
+    def say(physics: HalfCellSettings | None) -> str:
+        return say_fitted_constants(SimpleNamespace(settings=SimpleNamespace(physics=physics)))
+
+    assert "(2.3)" in say(HalfCellSettings())
+    assert "Figure 4 of Deeg et al. (2024)" in say(HalfCellSettings(loading_mg_cm2=12))
+    assert say(HalfCellSettings(bruggeman=1.5)) == ""
+    assert say(None) == ""
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvi
 from batteryscope.report.facts import name_stage, show_cost
 from batteryscope.report.headline import find_headline
 from batteryscope.report.html import render_report
+from batteryscope.report.pictures import _class_copies, count_copies
 from batteryscope.report.results import show_pairs, show_paper
 from batteryscope.report.same_tiles import draw_same_tiles, show_preference
 
@@ -253,3 +254,26 @@ def test_strategy_without_maps_is_named(evidence):
     page = render_report(replace(evidence, arms=arms), None, {})
     assert "No maps of ResNet:" in page
     assert "No maps of transfer" not in page
+
+
+def test_class_counts_before_and_after_oversampling():
+    """As in Figure 2 of Jeon et al. (2025): rare classes are copied, the largest stays."""
+    sizes = {"common": 4, "rare": 1, "second": 2}
+    samples = [f"{name}{i}" for name, size in sizes.items() for i in range(size)]
+    classes = [name for name, size in sizes.items() for _ in range(size)]
+    manifest = pd.DataFrame({"sample_id": samples, "class": classes})
+    index = pd.DataFrame({"tile": range(14), "sample_id": np.repeat(samples, 2)})
+    copies = {"common": 1, "rare": 2, "second": 1}
+    balance = pd.DataFrame({"repeat": 0, "fold": [0] * 14 + [1] * 2, "tile": [*range(14), 0, 1]})
+    balance["copies"] = [copies[name] for name in np.repeat(classes, 2)] + [1, 1]
+    counts = count_copies(balance, index, manifest)
+    assert counts["images"].to_dict() == sizes
+    assert counts["added by copies"].to_dict() == {"common": 0, "rare": 1, "second": 0}
+    evidence = StudyEvidence(
+        "s", StudySettings.model_validate(SETTINGS), False, pd.DataFrame(), {}, {},
+        manifest=manifest, tile_index=index, balance=balance,
+    )  # fmt: skip
+    picture = _class_copies(evidence)
+    assert picture is not None
+    assert "(1 to 4) and with the copies of rare classes (2 to 4)" in picture.caption
+    assert _class_copies(replace(evidence, balance=None)) is None

@@ -62,6 +62,33 @@ def test_holdout_has_the_asked_sizes():
     assert (roles[0] != roles[1]).any()
 
 
+@pytest.mark.parametrize("scheme", ["holdout", "kfold", "ordered"])
+def test_the_test_part_validates_if_that_is_wanted(scheme):
+    manifest = make_manifest({"a": 40, "b": 30})
+    split = assign(manifest, scheme=scheme, test_fraction=0.2, validate_on_test="as in the paper")
+    sizes = count_roles(split, manifest)
+    assert sizes.loc[(0, 0, "a")].to_dict() == {"test": 8, "train": 32, "validation": 8}
+    for _, fit in split.groupby(["repeat", "fold"]):
+        of = {role: set(part) for role, part in fit.groupby("role")["sample_id"]}
+        assert of["validation"] == of["test"]
+        assert not of["train"] & of["test"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scheme": "holdout_kfold"}, {"test_where": {"domain": "additive"}}]
+)
+def test_where_the_test_part_cannot_validate_it_is_refused(changes):
+    with pytest.raises(ValidationError, match="validate_on_test"):
+        SplitSettings.model_validate({"validate_on_test": "as in the paper"} | changes)
+
+
+def test_all_that_is_not_tested_trains_where_the_test_part_validates():
+    of = SplitSettings(test_fraction=0.2, validate_on_test="as in the paper")
+    assert of.count_training_samples(340) == 272
+    assert of.keep_sizes().validate_on_test
+    assert SplitSettings(test_fraction=0.2).count_training_samples(340) == 217
+
+
 def test_kfold_tests_every_sample_once():
     manifest = make_manifest({"a": 23, "b": 7, "c": 12})
     split = assign(manifest, scheme="kfold", repeats=3)

@@ -132,6 +132,8 @@ def list_training_images(
             raise InputError(
                 f"The split does not know the fit {member.fit_name}; train again after splitting."
             )
+        # Images that validate and test (split.validate_on_test) have been seen: they validate.
+        own = own.sort_values("role").drop_duplicates("sample_id", keep="last")
         roles = own.set_index("sample_id")["role"]
         table[member.column] = table["sample_id"].map(roles).fillna("")
     return table

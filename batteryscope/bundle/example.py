@@ -39,14 +39,16 @@ def write_example(
     InputError
         If no image tests, or the file is not the one that was ingested.
     """
-    first = split.sort_values(["repeat", "fold"]).drop_duplicates("sample_id")
+    # By role as well: images that test and validate (split.validate_on_test) count as tested.
+    first = split.sort_values(["repeat", "fold", "role"]).drop_duplicates("sample_id")
     candidates = sorted(first.loc[first["role"] == "test", "sample_id"])[:MOST_EXAMPLES_TRIED]
     if not candidates:
         raise InputError("The split has no test image that could serve as the bundle's example.")
     files = manifest.set_index("sample_id")
     for anyway, sample_id in product((False, True), candidates):
         path = dataset_dir / str(files.loc[sample_id, "path"])
-        pixels, digest = _read_sample(path, bundle.record.max_pixels, files.loc[sample_id])
+        colours = bundle.record.preprocess.keeps_colours
+        pixels, digest = _read_sample(path, bundle.record.max_pixels, files.loc[sample_id], colours)
         if digest != files.loc[sample_id, "sha256"]:
             raise InputError(
                 f"{path}: the file has changed since the data set was ingested; "
@@ -62,7 +64,9 @@ def write_example(
     write_json(out_dir / EXAMPLE_OUTPUT_FILE, row)
 
 
-def _read_sample(path: Path, max_pixels: int, sample: pd.Series) -> tuple[NDArray[np.uint8], str]:
+def _read_sample(
+    path: Path, max_pixels: int, sample: pd.Series, colours: bool
+) -> tuple[NDArray[np.uint8], str]:
     """Read a picture, or a slice of a scan by its name, with 8 bits, and its content hash."""
     volume_path, mark, number = path.as_posix().rpartition(SEPARATOR)
     if mark and not path.exists():
@@ -71,5 +75,6 @@ def _read_sample(path: Path, max_pixels: int, sample: pd.Series) -> tuple[NDArra
         known = (float(sample[c]) for c in RANGE_COLUMNS) if RANGE_COLUMNS[0] in sample else ()
         low, high = tuple(known) or find_grey_range(volume)
         return show_with_8_bits(pixels, (low, high)), digest_slice(pixels)
-    picture = read_picture(path, max_pixels=max_pixels, bit_depth=read_bit_depth(sample))
-    return picture.pixels_8bit, digest_file(path)
+    depth = read_bit_depth(sample)
+    picture = read_picture(path, max_pixels=max_pixels, bit_depth=depth, keep_colours=colours)
+    return picture.show(colours), digest_file(path)

@@ -12,6 +12,7 @@ from batteryscope.core.progress import note_traceback
 from batteryscope.manifest.inspect import digest_pixels
 from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
+from batteryscope.readers.pixels import shows_colour, to_luminance
 from batteryscope.readers.registry import read_picture, use_bit_depth
 
 SAME_SCALE = 0.02  # a share by which structures may be larger or smaller without a reason
@@ -35,7 +36,8 @@ class Frame:
     ``sha256`` is of the file ("" if there is none), ``pixel_digest`` of the grey levels,
     which is the same in every file format. ``note`` says what had to be guessed;
     ``undecided`` is a 16-bit picture whose bits in use other pictures have to tell.
-    ``is_rescaled``: its grey levels are no longer those of the file, pixel by pixel.
+    ``is_rescaled``: its grey levels are no longer those of the file, pixel by pixel. ``colours``,
+    (height, width, 3), are there if they were asked for.
     """
 
     file: str
@@ -47,6 +49,7 @@ class Frame:
     note: str = ""
     undecided: Picture | None = None
     is_rescaled: bool = False
+    colours: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ class UnusableFrame:
     reason: str
 
 
-def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
+def read_frame(
+    path: Path, file: str, max_pixels: int, keep_colours: bool = False
+) -> Frame | UnusableFrame:
     """Read a picture; a file that cannot be used is an answer, not an error.
 
     Parameters
@@ -68,9 +73,11 @@ def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
         How the predictions name it.
     max_pixels
         Largest width × height that is decoded.
+    keep_colours
+        Keep red, green and blue as well.
     """
     try:
-        picture = read_picture(path, max_pixels=max_pixels)
+        picture = read_picture(path, max_pixels=max_pixels, keep_colours=keep_colours)
         sha256 = digest_file(path)
     except PictureError as error:
         return UnusableFrame(file, f"{error.reason}: {error.detail}")
@@ -80,6 +87,8 @@ def read_frame(path: Path, file: str, max_pixels: int) -> Frame | UnusableFrame:
     pixels = picture.pixels_8bit
     digest, coloured = digest_pixels(picture), picture.is_coloured
     frame = Frame(file, pixels, picture.metadata, sha256, digest, coloured)
+    if keep_colours:
+        frame = replace(frame, colours=picture.show(colours=True))
     is_open = picture.pixels.dtype != np.uint8 and picture.levels.own_bits is None
     return replace(frame, undecided=picture) if is_open else frame
 
@@ -116,13 +125,17 @@ def scale_as_known(
         pixels=picture.pixels_8bit,
         pixel_digest=digest_pixels(picture),
         undecided=None,
+        colours=None if frame.colours is None else picture.show(colours=True),
     )
 
 
 def wrap_pixels(pixels: NDArray[np.uint8], file: str) -> Frame:
-    """Make a frame of grey levels that are in memory already."""
-    picture = Picture(np.ascontiguousarray(pixels), 8, AcquisitionMetadata())
-    return Frame(file, picture.pixels_8bit, picture.metadata, "", digest_pixels(picture))
+    """Make a frame of grey levels, or (H, W, 3) colours, that are in memory already."""
+    picture = Picture(np.ascontiguousarray(to_luminance(pixels)), 8, AcquisitionMetadata())
+    frame = Frame(file, picture.pixels_8bit, picture.metadata, "", digest_pixels(picture))
+    if pixels.ndim == 2:
+        return frame
+    return replace(frame, colours=pixels, is_coloured=shows_colour(pixels))
 
 
 def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -215,10 +228,16 @@ def rescale_frame(
     if abs(factor - 1) < SAME_SCALE or not height * width or n_pixels > max_pixels:
         return frame
     way = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
-    parts = [Image.fromarray(shown).resize((width, height), way)]
-    if len(bar_rows):
-        parts.append(Image.fromarray(bar_rows).resize((width, len(bar_rows)), way))
-    pixels = np.concatenate([np.asarray(part) for part in parts])
+
+    def resize(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        frame, rows = np.split(picture, [len(shown)])
+        parts = [Image.fromarray(frame).resize((width, height), way)]
+        if len(rows):
+            parts.append(Image.fromarray(rows).resize((width, len(rows)), way))
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    colours = None if frame.colours is None else resize(frame.colours)
+    pixels = resize(frame.pixels)
     bar = frame.metadata.data_bar_px
     metadata = replace(
         frame.metadata,
@@ -227,4 +246,5 @@ def rescale_frame(
     )
     told = f"{RESCALED} {value:g} to {target:g} µm per pixel"
     note = "; ".join(filter(None, [frame.note, told]))
-    return replace(frame, pixels=pixels, metadata=metadata, note=note, is_rescaled=True)
+    changed = replace(frame, pixels=pixels, metadata=metadata, note=note, is_rescaled=True)
+    return replace(changed, colours=colours)

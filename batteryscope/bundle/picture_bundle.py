@@ -254,7 +254,8 @@ class PictureBundle(ABC, Generic[R]):
         return threads.map(judge, items)
 
     def _read(self, file: str, root: Path) -> Frame | UnusableFrame:
-        frame = read_frame(root / file, file, self.record.max_pixels)
+        colours = self.record.preprocess.keeps_colours
+        frame = read_frame(root / file, file, self.record.max_pixels, colours)
         return scale_as_known(frame, root / file, self.record.data.bit_depths)
 
     def _prepare(self, frame: Frame | UnusableFrame) -> Frame | UnusableFrame:
@@ -285,8 +286,10 @@ class PictureBundle(ABC, Generic[R]):
         row |= {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess
         stated = {"data_bar_px": frame.metadata.data_bar_px, "is_coloured": frame.is_coloured}
+        wanted = frame.colours if settings.keeps_colours else None
         try:
-            cut = find_preprocessor(settings)(frame.pixels, stated, settings)
+            shown = frame.pixels if wanted is None else wanted
+            cut = find_preprocessor(settings)(shown, stated, settings)
         except UnusablePictureError as error:
             return row | {"reason": f"{error.reason}: {error}"}, None
         used = cut.table["used"].to_numpy(bool)

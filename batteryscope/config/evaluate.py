@@ -82,6 +82,26 @@ class PaperOrder(Settings):
     note: str = ""
 
 
+class PaperDistribution(Settings):
+    """Mean, lowest and highest value of a target in the data of a paper, of one domain."""
+
+    target: str
+    domain: str
+    mean: float
+    low: float
+    high: float
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if not self.low <= self.mean <= self.high:
+            raise ValueError(
+                f"low {self.low:g}, mean {self.mean:g} and high {self.high:g} are not in this "
+                "order; correct them."
+            )
+        return self
+
+
 class PaperClass(Settings):
     """What a paper's table says of one class, as it stands there; shares between 0 and 1.
 

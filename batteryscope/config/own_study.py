@@ -14,7 +14,7 @@ Raw = dict[str, Any]
 # What a paper or somebody else's data say, which holds for no other data.
 OF_OTHER_DATA = (
     "external", "survey", "survey_format", "paper", "paper_classes", "paper_accuracy", "paper_data",
-    "paper_ranges", "paper_orders",
+    "paper_ranges", "paper_orders", "paper_distributions",
 )  # fmt: skip
 OF_OTHER_TABLES = ("name", "files", "generator")
 

@@ -53,6 +53,13 @@ class HalfCellSettings(Settings):
     upper_voltage: PositiveFloat = 4.3
     lower_voltage: PositiveFloat = 2.6
 
+    @property
+    def has_fitted_constants(self) -> bool:
+        """Whether exponent and diffusion coefficient are those that were fitted to the paper."""
+        fitted = ("bruggeman", "diffusivity_m2_s", "diffusivity_slope")
+        fields = type(self).model_fields
+        return all(getattr(self, name) == fields[name].default for name in fitted)
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.porosity_min >= self.porosity_max:

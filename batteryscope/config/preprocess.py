@@ -39,6 +39,11 @@ class CutSettings(Settings):
         return 1
 
     @property
+    def keeps_colours(self) -> bool:
+        """Whether red, green and blue are cut, not grey levels."""
+        return False
+
+    @property
     def training_tiles(self) -> tuple[int, int | None]:
         """Tiles at random places: of every image, or of every class where that is not None."""
         return 0, None
@@ -220,7 +225,9 @@ class CoatingCropSettings(CutSettings):
     evenly from collector to surface, judge a picture: the mean of what is predicted for them is
     tested and published (in training each validates by itself). 1 is the middle one alone, which
     leaves the rest of the coating unseen. ``shrink`` makes the crop
-    smaller by averaging, for quick runs.
+    smaller by averaging, for quick runs. ``colour`` gives the network red, green and blue as three
+    channels; foil, coating, porosity and texture are still found by brightness. Without it pictures
+    that show colours are left out.
     """
 
     method: Literal["coating_crop"] = "coating_crop"
@@ -232,7 +239,18 @@ class CoatingCropSettings(CutSettings):
     training_crops: NonNegativeInt = 0
     judging_crops: PositiveInt = 1
     shrink: PositiveInt = 1
+    colour: bool = Field(default=False, exclude_if=lambda value: not value)
     seed: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Three of a coloured picture."""
+        return 3 if self.colour else 1
+
+    @property
+    def keeps_colours(self) -> bool:
+        """As it was asked for."""
+        return self.colour
 
     @property
     def training_tiles(self) -> tuple[int, int | None]:

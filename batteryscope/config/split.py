@@ -25,11 +25,13 @@ class SplitSettings(Settings):
     only reported (``ignore``); two images are near-duplicates if they have at least
     ``near_duplicate_share`` of their field of view in common. ``allow_leakage`` is the reason why
     near-duplicates, or slices of one cell, may lie in different parts all the same: they are then
-    no error, and report and model card repeat the reason. Only samples whose manifest
-    columns fit ``test_where``, for example ``{domain: additive}``, are tested. Those that fit
-    ``shared_where`` count on both sides of ``test_where``, which has to fit them too: pristine
-    electrodes have met no electrolyte, so they belong to those without additive, and are tested
-    with those that have one.
+    no error, and report and model card repeat the reason. ``validate_on_test`` is the reason why
+    the tested samples also choose the epoch, as in papers that name no third part: all others then
+    train, ``validation_fraction`` has no effect, and report and model card say what is wrong with
+    that and repeat the reason. Only samples whose manifest columns fit ``test_where``, for example
+    ``{domain: additive}``, are tested. Those that fit ``shared_where`` count on both sides of
+    ``test_where``, which has to fit them too: pristine electrodes have met no electrolyte, so they
+    belong to those without additive, and are tested with those that have one.
     """
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered", "leave_one_out"] = "holdout"
@@ -42,6 +44,7 @@ class SplitSettings(Settings):
     stratify: bool = True
     near_duplicates: Literal["error", "group", "ignore"] = "error"
     allow_leakage: str = Field(default="", exclude_if=lambda value: not value)
+    validate_on_test: str = Field(default="", exclude_if=lambda value: not value)
     test_where: dict[str, str | float | int | bool | list[str | float | int]] = {}
     shared_where: dict[str, str | float | int | bool | list[str | float | int]] = Field(
         default={}, exclude_if=lambda value: not value
@@ -66,8 +69,19 @@ class SplitSettings(Settings):
                 f"shared_where {self.shared_where} has no effect without test_where, since all "
                 "samples are tested; leave it out."
             )
+        if self.validate_on_test and self.scheme == "holdout_kfold":
+            raise ValueError(
+                "validate_on_test has no effect with scheme 'holdout_kfold', whose folds validate "
+                "in turn; leave it out, or take another scheme, such as holdout."
+            )
+        if self.validate_on_test and self.test_where:
+            raise ValueError(
+                f"validate_on_test does not go with test_where {self.test_where}: stages that "
+                "train on other samples would have none to validate with; leave one of both out."
+            )
         by_fraction = self.scheme not in ("kfold", "leave_one_out")
-        if by_fraction and self.test_fraction + self.validation_fraction >= 1:
+        validated = 0 if self.validate_on_test else self.validation_fraction
+        if by_fraction and self.test_fraction + validated >= 1:
             raise ValueError(
                 f"test_fraction {self.test_fraction} + validation_fraction "
                 f"{self.validation_fraction} leave nothing to train on; make them smaller."
@@ -89,12 +103,17 @@ class SplitSettings(Settings):
         """
         share = {"kfold": 1 / self.folds, "leave_one_out": 0.5}.get(self.scheme, self.test_fraction)
         rest = n_samples - ceil(n_samples * share)
+        if self.validate_on_test:
+            return max(1, rest)
         validated = 1 / self.folds if self.scheme == "holdout_kfold" else self.validation_fraction
         return max(1, rest - max(1, ceil(rest * validated)))
 
     def keep_sizes(self) -> Self:
         """Return only what decides how large the training part is."""
-        kept = {"scheme", "leave_out", "folds", "test_fraction", "validation_fraction"}
+        kept = {
+            "scheme", "leave_out", "folds", "test_fraction", "validation_fraction",
+            "validate_on_test",
+        }  # fmt: skip
         return type(self)(**self.model_dump(include=kept))
 
     @property
@@ -104,6 +123,8 @@ class SplitSettings(Settings):
             return self.folds, f"split.folds is {self.folds}"
         if self.scheme == "holdout_kfold":
             return self.folds + 1, f"{self.folds} folds and a test part"
+        if self.validate_on_test:
+            return 2, "one each for training and test"
         if self.scheme == "leave_one_out":
             return 2, "one each for training and validation"
         return 3, "one each for training, validation and test"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
-from batteryscope.config.evaluate import PaperOrder, PaperValue
+from batteryscope.config.evaluate import PaperDistribution, PaperOrder, PaperValue
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.sweep import (
     SweepPoint,
@@ -109,6 +109,7 @@ class TableEvaluateSettings(Settings):
     ``false_alarms``: so many new rows like those of the training may be called unlike them.
     ``paper_data``: the files that the ``paper`` took its values from; they stand beside no others.
     ``paper_orders``: its features by importance, beside the order of their SHAP values here.
+    ``paper_distributions``: mean, lowest and highest value of its targets, beside those here.
     """
 
     baselines: list[RowBaseline] = [
@@ -123,6 +124,9 @@ class TableEvaluateSettings(Settings):
     false_alarms: Annotated[float, Field(gt=0, lt=0.5)] | None = 0.05
     paper: list[PaperValue] = []
     paper_orders: list[PaperOrder] = Field(default=[], exclude_if=lambda value: not value)
+    paper_distributions: list[PaperDistribution] = Field(
+        default=[], exclude_if=lambda value: not value
+    )
     paper_data: list[str] = []
 
 
@@ -208,6 +212,12 @@ class TableStudySettings(Settings):
             raise ValueError(f"networks lacks the target '{missing[0]}'; give it a network.")
         if unknown := sorted(set(self.networks) - targets):
             raise ValueError(f"networks names '{unknown[0]}', which is none of the targets.")
+        for told in self.evaluate.paper_distributions:
+            if told.target not in targets:
+                raise ValueError(
+                    f"evaluate.paper_distributions names '{told.target}', which is no target of "
+                    "the data set; correct the name."
+                )
         for order in self.evaluate.paper_orders:
             wrong = sorted({order.target} - targets) + sorted(
                 set(order.features) - set(self.dataset.features)

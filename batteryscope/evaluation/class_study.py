@@ -38,6 +38,7 @@ from batteryscope.evaluation.straddling import (
     list_allowed_findings,
     list_allowed_leakage,
     list_straddling_findings,
+    list_test_validation,
     read_splits,
 )
 from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
@@ -129,6 +130,8 @@ class ComparedArms:
         Temperature of the main arm; without it votes are as predicted.
     allowed
         Arm → reason why its division may leak; the audit tells that of the main arm.
+    validated
+        Arm → reason why its test part validates as well; that of the main arm likewise.
     """
 
     manifest: Path
@@ -152,6 +155,7 @@ class ComparedArms:
     perturbed: Sequence[Path] = ()
     calibration: Path | None = None
     allowed: Mapping[str, str] = field(default_factory=dict)
+    validated: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -192,6 +196,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         perturbed=[layout.mismatched(plan.main.name)] if layout.is_audited else [],
         calibration=layout.arm(plan.main.name).calibration,
         allowed=list_allowed_leakage(plan),
+        validated=list_test_validation(plan),
     )
     compare_arms(pieces, plan.settings.evaluate, out)
 
@@ -224,8 +229,12 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     pairs = compare_pairs_of_arms(images, paired, tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, pieces.labels, manifest)
-    rest = {arm: why for arm, why in pieces.allowed.items() if arm != main_arm}
-    findings += list_allowed_findings(rest, pieces.labels)
+    # The main arm's own are warnings of the audit already.
+    allowed, validated = (
+        {arm: why for arm, why in told.items() if arm != main_arm}
+        for told in (pieces.allowed, pieces.validated)
+    )
+    findings += list_allowed_findings(allowed, pieces.labels, validated)
     beside = {a: b for a, b in pieces.covariates.items() if a in paired}
     unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
     findings += judge_class_covariates(beside, judged, tested, names, unit)

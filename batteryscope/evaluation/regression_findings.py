@@ -54,6 +54,7 @@ def find_capacity_findings(
     if len(zero):
         rates = [f"{read_target(str(target))[0]:g}C" for target in dict.fromkeys(zero)]
         found.append(Finding("no_percentage", "warning", {"rates": rates}))
+    found += _judge_targets(images, main_arm)
     for arms in _group_arms(images, protocols):
         found += _judge_proxies(comparison, images, arms, protocols, splits[arms[0]])
     for arm, protocol in protocols.items():
@@ -122,6 +123,17 @@ def _judge_proxies(
         for severity, networks in said.items()
         if networks
     ]
+
+
+def _judge_targets(images: pd.DataFrame, main_arm: str) -> list[Finding]:
+    """Warn of capacities that belong to porosities, so that few images have others."""
+    tested = images[(images["arm"] == main_arm) & (images["role"] == "test")]
+    truth = tested.pivot_table(index="sample_id", columns="target", values="y_true")
+    sets, porosities = len(truth.drop_duplicates()), int(tested["class"].nunique())
+    if sets > porosities or len(truth) <= sets:
+        return []
+    facts = {"images": len(truth), "sets": sets, "porosities": porosities}
+    return [Finding("few_targets", "warning", facts)]
 
 
 def _judge_unknown(comparison: pd.DataFrame, arm: str, main_arm: str, label: str) -> Finding:

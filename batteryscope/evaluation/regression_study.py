@@ -33,12 +33,17 @@ from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences import capacities
 from batteryscope.evaluation.sentences import quantities as of_quantities
-from batteryscope.evaluation.straddling import find_straddling_arms, list_allowed_leakage
+from batteryscope.evaluation.straddling import (
+    find_straddling_arms,
+    list_allowed_leakage,
+    list_test_validation,
+)
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.samples.choose import samples_of
+from batteryscope.splits.kept_together import describe_validation
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class RegressionPieces:
 
     ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
     ``covariates``: arm with covariates → the same without, or None. ``allowed``: arm → reason why
-    its division may leak.
+    its division may leak; ``validated``: arm → reason why its test part validates as well.
     """
 
     manifest: Path
@@ -58,6 +63,7 @@ class RegressionPieces:
     frames: Path | None = None
     covariates: Mapping[str, str | None] = field(default_factory=dict)
     allowed: Mapping[str, str] = field(default_factory=dict)
+    validated: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -77,6 +83,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         frames=layout.data.frames,
         covariates=list_covariate_pairs(layout.plan),
         allowed=list_allowed_leakage(layout.plan),
+        validated=list_test_validation(layout.plan),
     )
     compare_arms(layout.plan.settings, pieces, out)
 
@@ -162,10 +169,15 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
             comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
         )
     )
+
+    def name(arm: str) -> dict[str, str]:
+        return {"strategy": labels.get(arm, arm)} if arm != pieces.main_arm else {}
+
+    for arm, reason in pieces.validated.items():
+        facts = {"warning": describe_validation(reason)} | name(arm)
+        findings.insert(0, Finding("test_validation", "warning", facts))
     for arm, reason in pieces.allowed.items():
-        facts = {"reason": reason}
-        if arm != pieces.main_arm:
-            facts["strategy"] = labels.get(arm, arm)
+        facts = {"reason": reason} | name(arm)
         findings.insert(0, Finding("allowed_leakage", "warning", facts))
     findings += judge_number_covariates(
         pieces.covariates,
@@ -182,14 +194,14 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         "coverage_by_porosity": by_class,
         "images": images,
     }
-    told = (capacities if has_axis else of_quantities).SENTENCES
+    sentences = (capacities if has_axis else of_quantities).SENTENCES
     asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
     ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
     metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
     published = intervals[intervals["arm"].isin([pieces.main_arm, *study.published_arms])]
     metrics |= flatten_intervals(published, samples_of(study).noun)
     metrics = dict(sorted(metrics.items()))
-    write_comparison(out, written, metrics, findings, told)
+    write_comparison(out, written, metrics, findings, sentences)
 
 
 def find_computed_from(study: StudySettings) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from batteryscope.core.finding import Finding
 from batteryscope.plan import StudyPlan
-from batteryscope.splits.kept_together import describe_allowed
+from batteryscope.splits.kept_together import describe_allowed, describe_validation
 from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
 
 
@@ -46,16 +46,25 @@ def list_allowed_leakage(plan: StudyPlan) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def list_allowed_findings(allowed: Mapping[str, str], labels: Mapping[str, str]) -> list[Finding]:
-    """Say for every arm, given its reason, that its division may leak."""
+def list_test_validation(plan: StudyPlan) -> dict[str, str]:
+    """Return the reason of every arm whose test part validates too (``split.validate_on_test``)."""
+    reasons = {name: arm.recipe.split.validate_on_test for name, arm in plan.arms.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def list_allowed_findings(
+    allowed: Mapping[str, str],
+    labels: Mapping[str, str],
+    validated: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Say for every arm, given its reason, that its division may leak, or validates on the test."""
+    told = [(arm, describe_allowed(reason)) for arm, reason in allowed.items()]
+    told += [(arm, describe_validation(reason)) for arm, reason in (validated or {}).items()]
     return [
         Finding(
-            "leakage",
-            None,
-            {"strategy": labels.get(arm) or arm, "warning": describe_allowed(reason)},
-            {"arm": arm},
+            "leakage", None, {"strategy": labels.get(arm) or arm, "warning": text}, {"arm": arm}
         )
-        for arm, reason in allowed.items()
+        for arm, text in told
     ]
 
 

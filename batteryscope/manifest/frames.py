@@ -14,6 +14,7 @@ NAME = "table of frames"
 THUMBNAIL_PX = (48, 64)  # (height, width)
 DATA_BAR_PX = (8, 64)  # small: what is written there blurs, but not where, how much and how bright
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+HISTOGRAM_BINS = 64  # of four grey levels each
 GREY_LEVEL_COLUMNS = (
     "mean",
     "sd",
@@ -28,6 +29,7 @@ FRAME_DTYPES: dict[str, str] = {
     **dict.fromkeys(GREY_LEVEL_COLUMNS, "float64"),
     "thumbnail": "object",
     "data_bar": "object",
+    "histogram": "object",
 }
 
 
@@ -48,6 +50,7 @@ def make_frames_schema() -> Any:
         "sd": pa.Check.ge(0),
         "thumbnail": check_size(*THUMBNAIL_PX),
         "data_bar": check_size(*DATA_BAR_PX),
+        "histogram": check_size(HISTOGRAM_BINS, np.dtype(np.float32).itemsize),
     }
     columns = {
         name: pa.Column(dtype, checks=checks.get(name), unique=name == "sample_id")
@@ -111,6 +114,12 @@ def get_grey_levels(frames: pd.DataFrame) -> pd.DataFrame:
 def get_thumbnails(frames: pd.DataFrame) -> list[NDArray[np.uint8]]:
     """Return the thumbnails as arrays of :data:`THUMBNAIL_PX`, in the order of the rows."""
     return [np.frombuffer(t, np.uint8).reshape(THUMBNAIL_PX) for t in frames["thumbnail"]]
+
+
+def get_histograms(frames: pd.DataFrame) -> NDArray[np.float32]:
+    """Return the shares of pixels per bin of grey levels, (n, 64), each row adding up to 1."""
+    rows = [np.frombuffer(row, np.float32) for row in frames["histogram"]]
+    return np.stack(rows) if rows else np.empty((0, HISTOGRAM_BINS), np.float32)
 
 
 def get_data_bars(frames: pd.DataFrame) -> list[NDArray[np.uint8]]:

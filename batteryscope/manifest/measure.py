@@ -10,6 +10,7 @@ from batteryscope.errors import InputError
 from batteryscope.manifest.frames import (
     DATA_BAR_PX,
     GREY_LEVEL_COLUMNS,
+    HISTOGRAM_BINS,
     PERCENTILES,
     THUMBNAIL_PX,
 )
@@ -35,8 +36,8 @@ def measure_frame(
     -------
     dict
         ``data_bar_px`` (found height), the statistics of :func:`measure_grey_levels` and
-        ``thumbnail`` (bytes), both of the frame without its data bar, and ``data_bar`` (bytes),
-        the bar alone.
+        ``thumbnail`` and ``histogram`` (bytes), all of the frame without its data bar, and
+        ``data_bar`` (bytes), the bar alone.
     """
     return _measure(pixels, find_data_bar(pixels, stated_data_bar_px))
 
@@ -48,11 +49,14 @@ def measure_slice(pixels: NDArray[np.uint8]) -> dict[str, Any]:
 
 def _measure(pixels: NDArray[np.uint8], bar_px: int) -> dict[str, Any]:
     frame, bar = np.split(pixels, [len(pixels) - bar_px])
+    levels, counts = _count_levels(frame)
+    shares = counts.reshape(HISTOGRAM_BINS, -1).sum(1) / counts.sum()
     return {
         "data_bar_px": bar_px,
-        **measure_grey_levels(frame),
+        **_describe_levels(levels, counts),
         "thumbnail": make_thumbnail(frame).tobytes(),
         "data_bar": (_shrink(bar, DATA_BAR_PX) if bar_px else NO_BAR).tobytes(),
+        "histogram": shares.astype(np.float32).tobytes(),
     }
 
 
@@ -93,15 +97,20 @@ def measure_grey_levels(frame: NDArray[np.generic]) -> dict[str, float]:
     InputError
         If there are no pixels.
     """
-    values = np.asarray(frame)
+    return _describe_levels(*_count_levels(np.asarray(frame)))
+
+
+def _count_levels(values: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the grey levels of a frame and how many pixels have each."""
     if values.size == 0:
         raise InputError("A frame without pixels has no grey levels; check its data bar height.")
     if values.dtype == np.uint8:
         # 256 levels with counts hold all that is asked for, at a twentieth of the time.
-        counts = np.bincount(values.ravel(), minlength=256)
-        levels = np.arange(256, dtype=np.float64)
-    else:
-        levels, counts = np.unique(values.astype(np.float64), return_counts=True)
+        return np.arange(256, dtype=np.float64), np.bincount(values.ravel(), minlength=256)
+    return np.unique(values.astype(np.float64), return_counts=True)
+
+
+def _describe_levels(levels: NDArray[np.float64], counts: NDArray[np.intp]) -> dict[str, float]:
     shares = counts / counts.sum()
     mean = float(shares @ levels)
     sd = float(np.sqrt(shares @ (levels - mean) ** 2))

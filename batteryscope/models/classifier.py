@@ -251,8 +251,8 @@ def build_classifier(
     if tile_channels not in (1, channels):
         raise ConfigError(
             f"model.grey_input: '{settings.grey_input}' makes a network of one channel, but the "
-            f"tiles have {tile_channels} (preprocess.stack_step); set it to 'replicate', or "
-            "stack_step to 0."
+            f"tiles have {tile_channels} (preprocess.stack_step, preprocess.colour); set it to "
+            "'replicate', or stack_step to 0 and colour to false."
         )
     mean, sd = _normalisation(settings)
     description = ModelDescription(

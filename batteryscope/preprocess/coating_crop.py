@@ -23,6 +23,7 @@ from batteryscope.preprocess.coating_region import (
     straighten,
 )
 from batteryscope.preprocess.tile_batch import TileBatch, UnusablePictureError
+from batteryscope.readers.pixels import to_luminance
 
 TableRow = tuple[str, int, int, float, bool]
 
@@ -37,7 +38,8 @@ def crop_coating(
     """Cut, straighten and crop one picture.
 
     A :class:`~batteryscope.preprocess.tile_batch.Preprocessor`. A mosaic is cut into pieces first.
-    Of the record ``is_coloured`` is looked at, if present.
+    Of the record ``is_coloured`` is looked at, if present. Pixels are (H, W), or (H, W, 3) with
+    ``colour``: brightness (luminance) then finds foil and coating, and tiles have three channels.
     ``n_random`` are training crops per piece at random positions; with 0, the middle crop trains.
     The texture is measured in the judging crops.
 
@@ -47,18 +49,20 @@ def crop_coating(
         ``coloured``, ``no_collector``, ``two_collectors`` or ``coating_too_thin``: what is
         wrong with the first piece, if no piece can be used.
     """
-    if record.get("is_coloured"):
+    if record.get("is_coloured") and not settings.colour:
         raise UnusablePictureError(
             "coloured",
             "the picture shows colours, but brightness alone tells foil, particles and pores "
-            "apart; save it as a grey picture, taken in bright field.",
+            "apart; save it as a grey picture, taken in bright field, or set preprocess.colour to "
+            "true, with which the network gets red, green and blue.",
         )
+    grey = to_luminance(pixels)
     rows: list[TableRow] = []
     tiles: list[NDArray[np.uint8]] = []
     measured: list[dict[str, float]] = []
     problems: list[UnusablePictureError] = []
     for left, right in cut_mosaic(pixels.shape[1], settings.mosaic_width_px):
-        piece = np.ascontiguousarray(pixels[:, left:right])
+        piece = np.ascontiguousarray(grey[:, left:right])
         try:
             located = locate_coating(piece, settings)
         except UnusablePictureError as error:
@@ -67,6 +71,10 @@ def crop_coating(
             measured.append({})
             continue
         straight, rectangle = located.straight, located.rectangle
+        shown = [straight]
+        if pixels.ndim == 3:
+            channels = np.moveaxis(pixels[:, left:right], 2, 0)
+            shown = [straighten(np.ascontiguousarray(one), located.edge) for one in channels]
         middle = cut_centre(rectangle, settings.crop_height_px, settings.crop_width_px)
         assert middle is not None  # locate_coating has seen to it
         judged = spread_crops(rectangle, middle, settings.judging_crops)
@@ -85,7 +93,8 @@ def crop_coating(
         for kind, place in places:
             crop = cut_out(straight, place)
             rows.append((kind, left + place.left, place.top, float(crop.std()), True))
-            tiles.append(shrink_crop(crop, settings.shrink))
+            cuts = [shrink_crop(cut_out(one, place), settings.shrink) for one in shown]
+            tiles.append(cuts[0] if pixels.ndim == 2 else np.stack(cuts))
             measured.append(values | (texture[place] if kind == "grid" else {}))
     if not tiles:
         raise problems[0]

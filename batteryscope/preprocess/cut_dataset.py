@@ -104,7 +104,9 @@ def cut_dataset(
     rejects: list[tuple[str, str, str, str]] = []
     previews: list[Any] = []
     measured: list[pd.DataFrame] = []
-    with TileWriter(out_dir / TILES_NAME, find_tile_shape(settings)) as writer:
+    shape = find_tile_shape(settings)
+    stored = shape if settings.channels == 1 else (settings.channels, *shape)
+    with TileWriter(out_dir / TILES_NAME, stored) as writer:
         outcomes = map_in_order(cut, records)
         progress = show_progress(outcomes, "Cutting tiles", len(records), "image")
         for record, outcome in zip(records, progress, strict=True):
@@ -159,11 +161,14 @@ def _cut_image(
 ) -> _Outcome:
     try:
         picture = read_picture(
-            root / record["path"], max_pixels=max_pixels, bit_depth=read_bit_depth(record)
+            root / record["path"],
+            max_pixels=max_pixels,
+            bit_depth=read_bit_depth(record),
+            keep_colours=settings.keeps_colours,
         )
     except PictureError as error:
         return _Outcome(None, None, error.reason, error.detail)
-    pixels = picture.pixels_8bit
+    pixels = picture.show(settings.keeps_colours)
     rng = derive_rng(settings.seed, "tiles", record["sample_id"])
     try:
         record = {**record, "is_coloured": picture.is_coloured}
@@ -176,4 +181,4 @@ def _cut_image(
     if not record["is_shown"]:
         return _Outcome(batch, None)
     show = PREVIEWS[settings.method][0]
-    return _Outcome(batch, show(pixels, batch, record["class"], settings))
+    return _Outcome(batch, show(picture.pixels_8bit, batch, record["class"], settings))

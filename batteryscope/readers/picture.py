@@ -136,6 +136,9 @@ class Picture:
     curve
         What the file says about how a screen should bend its grey levels, which is not done:
         ``gamma 1``, ``a transfer function``; "" if nothing.
+    colours
+        Red, green and blue, (height, width, 3), of the same type, if they were asked for and the
+        file has them.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -145,6 +148,7 @@ class Picture:
     is_coloured: bool = False
     stated_bit_depth: int | None = None
     curve: str = ""
+    colours: npt.NDArray[Any] | None = None
 
     @property
     def levels(self) -> GreyLevels:
@@ -155,6 +159,17 @@ class Picture:
     def pixels_8bit(self) -> npt.NDArray[np.uint8]:
         """The grey levels in 0 to 255, scaled by the picture's bit depth."""
         return to_uint8(self.pixels, self.bit_depth)
+
+    def show(self, colours: bool) -> npt.NDArray[np.uint8]:
+        """Return grey levels, or with ``colours`` (height, width, 3); both 0 to 255.
+
+        A grey picture has three equal channels.
+        """
+        if not colours:
+            return self.pixels_8bit
+        if self.colours is None:
+            return np.repeat(self.pixels_8bit[..., None], 3, axis=2)
+        return to_uint8(self.colours, self.bit_depth)
 
 
 @dataclass(frozen=True)

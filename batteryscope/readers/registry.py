@@ -71,6 +71,7 @@ def read_picture(
     page: int = 0,
     bit_depth: int | None = None,
     style: WritingStyle = UNKNOWN_STYLE,
+    keep_colours: bool = False,
 ) -> Picture:
     """Decode one picture to grey levels as a viewer shows it, with its acquisition metadata.
 
@@ -90,6 +91,8 @@ def read_picture(
         it, what this file alone lets one think.
     style
         How its instrument writes numbers and dates, likewise.
+    keep_colours
+        Return red, green and blue as well.
 
     Raises
     ------
@@ -121,6 +124,7 @@ def read_picture(
         shows_colour(decoded.array),
         decoded.stated_bit_depth,
         decoded.curve,
+        decoded.array if keep_colours and decoded.array.ndim == 3 else None,
     )
     return picture if bit_depth is None else use_bit_depth(path, picture, bit_depth)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BAR_HEIGHT = 0.62
 ROLE_COLOURS = {"train": BLUE, "validation": SKY, "test": ORANGE}
+PART_COLOURS = ROLE_COLOURS | {"images": BLUE, "added by copies": SKY}
 
 
 @house_style
@@ -120,7 +121,7 @@ def draw_comparison(
 
 @house_style
 def draw_class_sizes(counts: pd.DataFrame, x_label: str = "images") -> "Figure":
-    """Draw stacked bars of images per class (rows) and role (columns train, validation, test)."""
+    """Draw stacked bars of images per class (rows) and part (columns, such as train, test)."""
     from matplotlib.ticker import MaxNLocator
 
     figure = make_figure(6.8, 0.9 + 0.27 * len(counts))
@@ -129,7 +130,7 @@ def draw_class_sizes(counts: pd.DataFrame, x_label: str = "images") -> "Figure":
     y = np.arange(len(counts))
     for role in counts.columns:
         values = counts[role].to_numpy(dtype=float)
-        axes.barh(y, values, left=left, height=0.7, label=role, color=ROLE_COLOURS.get(role, GREY))
+        axes.barh(y, values, left=left, height=0.7, label=role, color=PART_COLOURS.get(role, GREY))
         left += values
     for position, total in enumerate(left):
         axes.annotate(

@@ -82,6 +82,8 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         tiles=_open_tiles(tiles / "tiles.npy"),
         preview_png=_read_bytes(tiles / "preview.png"),
         split=read_table(layout.main_split.roles),
+        frames=read_table(layout.data.frames),
+        balance=_read_copies(layout),
         audit=read_json(layout.main_split.audit) or {},
         per_class=read_table(layout.comparison / "per_class.csv"),
         paired=read_table(layout.comparison / "paired.csv"),
@@ -104,6 +106,14 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         data_hash=_identify_data(layout.data.summary, manifest),
         commit=commit,
     )
+
+
+def _read_copies(layout: PictureLayout) -> pd.DataFrame | None:
+    """Return the balance of the main arm's last stage if it copies images of rare classes."""
+    stage = layout.plan.stages[layout.plan.main.chains[-1]]
+    if stage.settings.balance.method != "oversample":
+        return None
+    return read_table(layout.balance(stage.balance_id))
 
 
 def _read_bytes(path: Path | None) -> bytes | None:

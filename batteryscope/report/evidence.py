@@ -58,7 +58,8 @@ class StudyEvidence:
 
     Tables have the columns that ``docs/architecture.md`` fixes. ``tiles`` is the
     memory-mapped tile store, ``files`` the names of tables to copy beside the report
-    with their content, ``data_hash`` identifies the pictures that were used.
+    with their content, ``data_hash`` identifies the pictures that were used. ``balance`` is that
+    of the main arm's last stage, if it copies images of rare classes.
     """
 
     study: str
@@ -74,6 +75,8 @@ class StudyEvidence:
     tiles: np.ndarray | None = None
     preview_png: bytes | None = None
     split: pd.DataFrame | None = None
+    frames: pd.DataFrame | None = None
+    balance: pd.DataFrame | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
     per_class: pd.DataFrame | None = None
     paired: pd.DataFrame | None = None

@@ -53,10 +53,18 @@ def draw_pictures(
     -------
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
-        ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``, ``shortcuts``,
-        ``survey``, ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
+        ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``,
+        ``class_copies``, ``grey_histograms``, ``shortcuts``, ``survey``, ``sweep_<name>`` and
+        ``curves_<chain>`` for every trained stage.
     """
-    shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
+    shared = SharedEvidence(
+        evidence.comparison,
+        evidence.sweeps,
+        evidence.generated,
+        evidence.manifest,
+        evidence.frames,
+        evidence.split,
+    )
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
         lambda: _key_figure(evidence, headline),
         lambda: show_learning_curve(evidence, headline),
@@ -67,6 +75,7 @@ def draw_pictures(
         lambda: _reliability(evidence),
         lambda: show_risk_picture(evidence),
         lambda: _class_sizes(evidence),
+        lambda: _class_copies(evidence),
         lambda: show_shortcut_picture(evidence),
         lambda: _survey(evidence, headline),
         lambda: iter(draw_shared_figures(shared)),
@@ -256,6 +265,51 @@ def _class_sizes(evidence: StudyEvidence) -> Picture | None:
     return encode_picture(
         draw_class_sizes(counts, samples), "class_sizes", caption, evidence.generated
     )
+
+
+def count_copies(
+    balance: pd.DataFrame, tile_index: pd.DataFrame, manifest: pd.DataFrame
+) -> pd.DataFrame:
+    """Count the images per class that train in the first fold, and what copies add to them.
+
+    Parameters
+    ----------
+    balance
+        ``repeat, fold, tile, copies`` of the training tiles of a stage.
+    tile_index, manifest
+        Whose tiles they are, and of which class.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``images`` and ``added by copies``, one row per class.
+    """
+    first = balance.sort_values(["repeat", "fold"]).iloc[0]
+    fold = balance[(balance["repeat"] == first["repeat"]) & (balance["fold"] == first["fold"])]
+    owner = tile_index.set_index("tile")["sample_id"]
+    images = fold.assign(sample_id=fold["tile"].map(owner)).drop_duplicates("sample_id")
+    classes = images["sample_id"].map(manifest.set_index("sample_id")["class"])
+    copies = images["copies"].groupby(classes.to_numpy())
+    counts = pd.DataFrame({"images": copies.size(), "after": copies.sum()})
+    counts["added by copies"] = counts.pop("after") - counts["images"]
+    return counts.sort_index()
+
+
+def _class_copies(evidence: StudyEvidence) -> Picture | None:
+    pieces = (evidence.balance, evidence.tile_index, evidence.manifest)
+    balance, index, manifest = pieces
+    if balance is None or index is None or manifest is None or balance.empty:
+        return None
+    counts = count_copies(balance, index, manifest)
+    counts.index = pd.Index([str(name).replace("_", " ") for name in counts.index])
+    after = counts.sum(axis=1)
+    caption = (
+        "Training images per class of the last stage in the first fold, before oversampling "
+        f"({counts['images'].min()} to {counts['images'].max()}) and with the copies of rare "
+        f"classes ({after.min()} to {after.max()})."
+    )
+    figure = draw_class_sizes(counts)
+    return encode_picture(figure, "class_copies", caption, evidence.generated)
 
 
 def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:

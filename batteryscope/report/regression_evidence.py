@@ -85,6 +85,8 @@ class RegressionEvidence:
     sweeps: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
     external_rows: pd.DataFrame | None = None
+    frames: pd.DataFrame | None = None
+    split: pd.DataFrame | None = None
 
     @property
     def generated(self) -> bool:
@@ -180,6 +182,8 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
         sweeps=sweeps,
         external=external,
         external_rows=external_rows,
+        frames=read_table(layout.data.frames),
+        split=read_table(layout.main_split.roles),
     )
 
 

@@ -58,6 +58,9 @@ FINDING_TITLES = {
     "proxy": "Does it need a network?",
     "unknown_porosity": "A porosity that is new",
     "leak": "Images of one electrode in training and test",
+    "allowed_leakage": "Training and test data",
+    "test_validation": "Validation and test data",
+    "few_targets": "Few different capacities",
     "trade_off": "Per litre and per kilogram",
     "constant": "C-rates at which nothing varies",
     "coverage": "Intervals",
@@ -146,7 +149,14 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
         )
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    shared = SharedEvidence(evidence.comparison, evidence.sweeps, evidence.generated)
+    shared = SharedEvidence(
+        evidence.comparison,
+        evidence.sweeps,
+        evidence.generated,
+        evidence.manifest,
+        evidence.frames,
+        evidence.split,
+    )
     return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
 
 
@@ -262,6 +272,7 @@ def render_regression_report(
         "arms_by_porosity": tables.show_arms_by_porosity(evidence, list(evidence.plan.arms)),
         "paper_notes": tables.list_paper_notes(evidence),
         "paper_ranges": show_paper_ranges(evidence),
+        "fitted_constants": tables.say_fitted_constants(evidence),
         "external": show_external_capacities(evidence),
         "external_texts": say_external(evidence),
         "intervals": tables.show_capacity_intervals(evidence),

@@ -143,6 +143,19 @@ def show_arms_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> Show
     return show_table(pd.DataFrame(rows, columns=columns))
 
 
+def say_fitted_constants(evidence: RegressionEvidence) -> str:
+    """Say that the half-cell model was fitted to a figure of the paper, where its constants are."""
+    physics = evidence.settings.physics
+    if physics is None or not physics.has_fitted_constants:
+        return ""
+    return (
+        f"Its exponent of Bruggeman ({physics.bruggeman:g}) and the diffusion coefficient in the "
+        f"particles ({physics.diffusivity_m2_s:g} m²/s at half the lithium) were fitted to the "
+        "curves of Figure 4 of Deeg et al. (2024): they are no measured properties, and that the "
+        "model gives those curves proves nothing."
+    )
+
+
 def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
     """Say under which conditions the paper's values were found."""
     return [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from batteryscope.core.style import Picture
+from batteryscope.report.grey_histograms import draw_grey_histograms
 from batteryscope.report.sweep_figures import draw_sweeps
 
 
@@ -21,17 +22,26 @@ class SharedEvidence:
         Points of sweeps, if there are any, called as on the page.
     generated
         Whether a program made the data, which figures then say.
+    manifest, frames, split
+        Sample table, measurements of the frames, roles of the main split; None of rows, which
+        have no pictures.
     """
 
     comparison: pd.DataFrame
     sweeps: pd.DataFrame | None
     generated: bool
+    manifest: pd.DataFrame | None = None
+    frames: pd.DataFrame | None = None
+    split: pd.DataFrame | None = None
 
 
 # A picture whose name begins with ``more_`` stands at the end of the page; others have a place of
 # their own in the templates.
 FIGURES: list[Callable[[SharedEvidence], Iterable[Picture]]] = [
-    lambda evidence: draw_sweeps(evidence.sweeps, evidence.generated)
+    lambda evidence: draw_sweeps(evidence.sweeps, evidence.generated),
+    lambda evidence: draw_grey_histograms(
+        evidence.manifest, evidence.frames, evidence.split, evidence.generated
+    ),
 ]
 
 

@@ -71,6 +71,26 @@ def show_columns(evidence: TableEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(lines), "", ("role",))
 
 
+def show_paper_distributions(evidence: TableEvidence) -> ShownTable | None:
+    """Put mean, lowest and highest value of the targets beside those of the paper's data."""
+    if evidence.manifest is None:
+        return None
+    lines = []
+    for told in evidence.settings.evaluate.paper_distributions:
+        own = evidence.manifest[evidence.manifest["domain"] == told.domain][told.target].dropna()
+        if own.empty:
+            continue
+        line = {"of": f"{name_target(evidence, told.target)}, {name_domain(told.domain)}"}
+        for name, paper, here in (
+            ("mean", told.mean, own.mean()),
+            ("lowest", told.low, own.min()),
+            ("highest", told.high, own.max()),
+        ):
+            line |= {f"{name}, paper": f"{paper:g}", f"{name}, here": f"{here:.3g}"}
+        lines.append(line | {"rows here": format_count(len(own)), "note": told.note or NOTHING})
+    return show_table(pd.DataFrame(lines), "", ("of", "note"))
+
+
 def show_row_rejects(
     rejects: pd.DataFrame | None,
 ) -> tuple[ShownTable | None, ShownTable | None]:

@@ -185,13 +185,15 @@ def _draw_search(evidence: TableEvidence) -> Iterator[Drawn]:
 
 
 def _draw_data(evidence: TableEvidence) -> Iterator[Drawn]:
+    published = evidence.settings.evaluate.paper_distributions
     if evidence.manifest is not None:
         yield (
             "distributions",
             "How the inputs and targets are distributed; the highest bar of every domain has "
-            "the same height.",
+            "the same height."
+            + (" Diamonds and lines: mean and limits in the paper's data." if published else ""),
             figures.draw_distributions(
-                evidence.manifest, evidence.settings.dataset, evidence.domains
+                evidence.manifest, evidence.settings.dataset, evidence.domains, published
             ),
         )
 

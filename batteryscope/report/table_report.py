@@ -117,6 +117,7 @@ def render_table_report(
         "proposal_cautions": tell_proposal_cautions(evidence),
         "domains": table_facts.show_domains(evidence),
         "columns": table_facts.show_columns(evidence),
+        "paper_distributions": table_facts.show_paper_distributions(evidence),
         "rejects": rejects,
         "rejected_rows": rejected_rows,
         "networks": table_facts.show_networks(evidence),

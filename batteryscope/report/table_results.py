@@ -1,6 +1,6 @@
 """The results of a study of tables as sentences and tables that people read."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,19 +244,27 @@ def show_orders(evidence: TableEvidence) -> ShownTable | None:
         if evidence.settings.main_arm in set(own["arm"]):
             arm = evidence.settings.main_arm
         own = own[own["arm"] == arm].sort_values("rank")
-        ranks = dict(zip(own["feature"], own["rank"], strict=True))
-        here = sorted(order.features, key=lambda name: ranks.get(name, len(ranks) + 1))
         lines.append(
             {
                 "of": f"{name_target(evidence, order.target)}, {name_domain(order.domain)}",
                 "strategy": name_arm(arm),
                 "paper's order": _join_features(evidence, order.features),
                 "order here": _join_features(evidence, own["feature"]),
-                "verdict": "the same" if here == order.features else "another one",
+                "verdict": _compare_orders(evidence, order.features, own["feature"].tolist()),
                 "note": order.note or NOTHING,
             }
         )
     return show_table(pd.DataFrame(lines), "", ("of", "strategy", "paper's order", "order here"))
+
+
+def _compare_orders(evidence: TableEvidence, told: Sequence[str], here: Sequence[str]) -> str:
+    """Say whether an order contradicts the paper's, and which input stands elsewhere the most."""
+    if [name for name in here if name in told] == list(told):
+        return "the same"
+    places = [(told.index(name) + 1, here.index(name) + 1, name) for name in told if name in here]
+    there, place, name = max(places, key=lambda one: abs(one[0] - one[1]))
+    words = _join_features(evidence, [name])
+    return f"contradicts: {words} is number {place} of {len(here)} here, number {there} there"
 
 
 def _join_features(evidence: TableEvidence, names: Iterable[str]) -> str:

@@ -172,7 +172,11 @@ def _describe_slice_preview(preprocess: CtSlicesSettings) -> str:
 def describe_split(split: SplitSettings, samples: str = "images") -> str:
     """Return how the samples (called so) were divided, in one or two sentences."""
     test = f"{100 * split.test_fraction:.3g} %"
-    validation = f"{100 * split.validation_fraction:.3g} %"
+    if split.validate_on_test:
+        picks = "the same part picks the best epoch (split.validate_on_test)"
+    else:
+        share = f"{100 * split.validation_fraction:.3g} %"
+        picks = f"a validation part (share {share}) picks the best epoch"
     conditions = [
         f"{column} {' or '.join(map(str, value)) if isinstance(value, list) else value}"
         for column, value in split.test_where.items()
@@ -181,11 +185,11 @@ def describe_split(split: SplitSettings, samples: str = "images") -> str:
     sentences = {
         "holdout": (
             f"{test} of the {samples}{which} were set aside as the test part before anything else; "
-            f"a validation part (share {validation}) picks the best epoch; the rest trains."
+            f"{picks}; the rest trains."
         ),
         "kfold": (
             f"The {samples}{which} were divided into {split.folds} parts. Each is the test part "
-            f"once, a validation part (share {validation}) picks the best epoch, the rest trains."
+            f"once, {picks}, the rest trains."
         ),
         "holdout_kfold": (
             f"{test} of the {samples}{which} are an untouched test part. The rest was divided into "
@@ -193,7 +197,7 @@ def describe_split(split: SplitSettings, samples: str = "images") -> str:
         ),
         "ordered": (
             f"In each class, the last {test} of the {samples}{which} in the order of acquisition "
-            f"are the test part; a validation part (share {validation}) picks the best epoch."
+            f"are the test part; {picks}."
         ),
     }
     sentence = sentences[split.scheme]
@@ -330,6 +334,11 @@ def _describe_coating(preprocess: CoatingCropSettings) -> str:
     size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"
     n_judge, n_train = preprocess.judging_crops, preprocess.training_crops
     start = "The coating was straightened along the current collector. "
+    if preprocess.colour:
+        start += (
+            "Red, green and blue are the three channels of an input; foil and coating were found "
+            "by brightness. "
+        )
     if n_judge == 1 and n_train == 0:
         return f"{start}Of its largest undamaged rectangle the middle {size} were kept."
     places = f"{n_train} at random places" if n_train else "the middle one"

@@ -97,14 +97,20 @@ def plan_search(plan: StudyPlan) -> StageSearch | None:
     Raises
     ------
     ConfigError
-        If the search changes the network of a stage that continues another one, or its metric
-        does not go with what the stage predicts.
+        If the search changes the network of a stage that continues another one, its metric does
+        not go with what the stage predicts, or its validation part is the test part.
     """
     search = plan.settings.search
     if search is None:
         return None
     arm = search.arm or plan.settings.best_known_arm
     stage = plan.stages[plan.arms[arm].chains[-1]]
+    if plan.arms[arm].recipe.split.validate_on_test:
+        raise ConfigError(
+            f"params.yaml: studies.{plan.study}.search.arm: '{arm}' validates on its test part "
+            "(split.validate_on_test), so a search would choose settings by the test; search "
+            "another arm."
+        )
     for key in search.space:
         if stage.parent and key.startswith("model.") and key not in KEEPS_WEIGHTS:
             raise ConfigError(

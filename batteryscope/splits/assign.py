@@ -33,7 +33,8 @@ def split_samples(
     proportions. The lot of a group depends on its name, not on the other groups, so that
     an added image leaves nearly all others where they were.
 
-    ``validation_fraction`` counts from what is left after the test part.
+    ``validation_fraction`` counts from what is left after the test part. With
+    ``validate_on_test`` every tested sample has a second row, which validates.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def split_samples(
     Returns
     -------
     DataFrame
-        ``sample_id, group_id, repeat, fold, role``, sorted by repeat, fold and sample.
+        ``sample_id, group_id, repeat, fold, role``, sorted by repeat, fold and sample (those that
+        validate once more come last in each fold).
 
     Raises
     ------
@@ -68,7 +70,10 @@ def split_samples(
     for repeat, fold, roles in scheme(manifest, groups, counts, testable, settings):
         part = groups.rename_axis("sample_id").reset_index()
         role = part["group_id"].map(roles).fillna("train").astype("str")
-        parts.append(part.assign(repeat=repeat, fold=fold, role=role))
+        part = part.assign(repeat=repeat, fold=fold, role=role)
+        parts.append(part)
+        if settings.validate_on_test:
+            parts.append(part[part["role"] == "test"].assign(role="validation"))
     split = pd.concat(parts, ignore_index=True)[SPLIT_COLUMNS]
     if settings.scheme != "leave_one_out":
         _check_training(split, classes)
@@ -150,7 +155,7 @@ def _split_holdout(
     for repeat in range(settings.repeats):
         ranked = rank_by_lot(testable, settings.seed, "test", repeat)
         target = share_of(counts.loc[testable].sum().to_numpy(), settings.test_fraction)
-        test = take_part(counts, ranked, target, n_left=2)
+        test = take_part(counts, ranked, target, n_left=_count_left(settings))
         yield repeat, 0, _with_validation(counts, test, settings, repeat, 0)
 
 
@@ -202,10 +207,13 @@ def _split_ordered(
         if not ordered:
             continue
         total = int(counts.loc[ordered].to_numpy().sum())
-        last = take_last(counts, ordered, _share(total, settings.test_fraction), n_left=2)
+        share = _share(total, settings.test_fraction)
+        last = take_last(counts, ordered, share, n_left=_count_left(settings))
         earlier = [name for name in ordered if name not in set(last)]
         total = int(counts.loc[earlier].to_numpy().sum())
         test += last
+        if settings.validate_on_test:
+            continue
         validation += take_last(
             counts, earlier, _share(total, settings.validation_fraction), n_left=1
         )
@@ -276,10 +284,17 @@ def _deal_parts(counts: pd.DataFrame, settings: SplitSettings, repeat: int) -> l
 def _with_validation(
     counts: pd.DataFrame, test: list[str], settings: SplitSettings, repeat: int, fold: int
 ) -> Roles:
+    if settings.validate_on_test:
+        return _name_roles(test, [])
     rest = counts.drop(index=test)
     ranked = rank_by_lot(list(rest.index), settings.seed, "validation", repeat, fold)
     target = share_of(rest.sum().to_numpy(), settings.validation_fraction)
     return _name_roles(test, take_part(rest, ranked, target, n_left=1))
+
+
+def _count_left(settings: SplitSettings) -> int:
+    """Return the groups that the test part leaves: one that trains, and one that validates."""
+    return 1 if settings.validate_on_test else 2
 
 
 def _name_roles(test: list[str], validation: list[str]) -> Roles:

@@ -20,6 +20,7 @@ def audit_split(
     near_duplicates: str = "error",
     near_duplicate_share: float = 0.95,
     advise: Callable[[], str] = lambda: "Keep such images on one side.",
+    validates_on_test: bool = False,
 ) -> dict[str, Any]:
     """Check that no role shares anything with another one.
 
@@ -37,6 +38,8 @@ def audit_split(
         Share of the field of view (0 to 1) from which on two images count as near-duplicates.
     advise
         Says what to do about near-duplicates in different roles; asked only if there are any.
+    validates_on_test
+        The test part validates as well, which is wanted: only what trains is compared with it.
 
     Returns
     -------
@@ -52,10 +55,11 @@ def audit_split(
     """
     table = split.merge(manifest[["sample_id", "path", "sha256", "class"]], on="sample_id")
     paths = manifest.set_index("sample_id")["path"]
-    _check_shared(table, "group_id", "The group", "split the data set again")
-    _check_shared(table, "sha256", "The content hash", "remove all but one of the copies")
+    apart = table[table["role"] != "validation"] if validates_on_test else table
+    _check_shared(apart, "group_id", "The group", "split the data set again")
+    _check_shared(apart, "sha256", "The content hash", "remove all but one of the copies")
     twins = select_near_duplicates(pairs, near_duplicate_share)
-    straddling = _find_straddling(split, twins)
+    straddling = _find_straddling(apart, twins)
     warnings: list[str] = []
     if len(straddling):
         text = _describe_twins(straddling, paths)

@@ -17,6 +17,7 @@ from batteryscope.splits.groups import find_groups
 from batteryscope.splits.kept_together import (
     advise_on_twins,
     describe_allowed,
+    describe_validation,
     split_together,
 )
 from batteryscope.splits.near_duplicates import find_overlaps
@@ -90,6 +91,7 @@ def divide_by_pairs(
         treatment,
         asked.near_duplicate_share,
         advise=lambda: advise_on_twins(samples, groups, pairs, asked),
+        validates_on_test=bool(asked.validate_on_test),
     )
     if by_slice and (text := warn_of_straddling(split, samples)):
         audit["warnings"] = [text]
@@ -98,6 +100,8 @@ def divide_by_pairs(
     if asked.allow_leakage:
         audit["allowed"] = asked.allow_leakage
         audit["warnings"].append(describe_allowed(asked.allow_leakage))
+    if asked.validate_on_test:
+        audit["warnings"].append(describe_validation(asked.validate_on_test))
     if asked.scheme == "ordered" and (unknown := order_samples(samples)[1]):
         audit["warnings"].append(
             f"The time of acquisition is not known for all images of {', '.join(unknown)}; "

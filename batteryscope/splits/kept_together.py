@@ -69,6 +69,15 @@ def describe_allowed(reason: str) -> str:
     return f"Leakage between training and test is allowed here (split.allow_leakage): {reason}"
 
 
+def describe_validation(reason: str) -> str:
+    """Say that the test part validates as well, what is wrong about that, and why it is so."""
+    return (
+        "The test part is the validation part as well (split.validate_on_test): it chose the "
+        "epoch, and the temperature of its probabilities, by which it is then judged, so the "
+        f"result is too good by an unknown amount. The reason given: {reason}"
+    )
+
+
 def _count_groups(samples: pd.DataFrame, groups: pd.Series) -> str:
     """Name the class that has the fewest groups, with its images."""
     table = samples[["sample_id", "class"]].assign(group=samples["sample_id"].map(groups))

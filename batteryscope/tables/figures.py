@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.evaluate import PaperDistribution
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.core.style import (
     BLUE,
@@ -46,7 +47,10 @@ def choose_test_rows(predictions: pd.DataFrame) -> pd.DataFrame:
 
 @house_style
 def draw_distributions(
-    manifest: pd.DataFrame, dataset: TableDatasetSettings, domains: Sequence[str]
+    manifest: pd.DataFrame,
+    dataset: TableDatasetSettings,
+    domains: Sequence[str],
+    published: Sequence[PaperDistribution] = (),
 ) -> "Figure":
     """Draw histograms of all features and targets, one line of bars per domain.
 
@@ -58,6 +62,8 @@ def draw_distributions(
         Names, labels and units of the columns.
     domains
         In the order to draw, from the top.
+    published
+        Means and limits of targets in a paper's data, marked above the bars of their domain.
     """
     columns = {**dataset.features, **dataset.targets}
     across = min(4, len(columns))
@@ -80,6 +86,10 @@ def draw_distributions(
                 color=marks[domain][0],
             )  # fmt: skip
             axes.axhline(len(domains) - 1 - line, color="#C3CAD2", lw=0.6)
+        for told in (one for one in published if one.target == name and one.domain in domains):
+            y = len(domains) - 0.12 - list(domains).index(told.domain)
+            axes.plot([told.low, told.high], [y, y], color=VERMILLION, lw=1.2)
+            axes.plot(told.mean, y, marker="D", ms=5, mfc=VERMILLION, mec="white")
         axes.set_xlabel(label_column(name, columns[name]))
         axes.set_ylim(-0.05, len(domains))
         axes.spines["left"].set_visible(False)

@@ -22,6 +22,7 @@ from batteryscope.manifest.frames import (
     DATA_BAR_PX,
     FRAME_DTYPES,
     GREY_LEVEL_COLUMNS,
+    HISTOGRAM_BINS,
     THUMBNAIL_PX,
 )
 from batteryscope.manifest.schema import find_dtypes
@@ -191,6 +192,8 @@ def _make_frames(manifest: pd.DataFrame) -> pd.DataFrame:
     frames["data_bar_px"] = 0
     frames["thumbnail"] = [bytes(THUMBNAIL_PX[0] * THUMBNAIL_PX[1])] * n
     frames["data_bar"] = [bytes(DATA_BAR_PX[0] * DATA_BAR_PX[1])] * n
+    even = np.full(HISTOGRAM_BINS, 1 / HISTOGRAM_BINS, np.float32)
+    frames["histogram"] = [even.tobytes()] * n
     return frames[list(FRAME_DTYPES)]
 
 

@@ -1,0 +1,228 @@
+"""Write the demo's numbers into the documents, from the reports of a finished `make run`.
+
+    python docs/demo_numbers.py                            # write the sections anew
+    python docs/demo_numbers.py --reports reports          # with the numbers of these reports
+    python docs/demo_numbers.py --reports reports --check  # only say which have moved
+
+Every section between ``<!-- demo: NAME -->`` and ``<!-- end of demo -->`` of README.md and
+results.md comes from ``demo_sections/NAME.md.j2``. The numbers that these sections ask for are
+stored in ``demo_numbers.yaml``, with commit and date; reports are no part of a clone.
+``tests/test_demo_numbers.py`` fails where a section is not what its template and the numbers give.
+"""
+
+import argparse
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+NUMBERS, SECTIONS = HERE / "demo_numbers.yaml", HERE / "demo_sections"
+PAGES = (ROOT / "README.md", HERE / "results.md")
+DIGITS = 6
+# Another processor adds in another order, and a network whose training differs in its last digit
+# ends elsewhere: numbers may move by this before somebody has to look. Shares (0 to 1) by so many
+# test samples in a hundred, errors in percent by so much of themselves.
+SHARE_TOLERANCE, ERROR_TOLERANCE = 0.1, 0.25
+SECTION = re.compile(r"<!-- demo: (\w+) -->\n(.*?)<!-- end of demo -->", re.DOTALL)
+HEAD = """\
+# Numbers of the demo that the documents show: written by docs/demo_numbers.py, never by hand.
+"""
+
+
+@dataclass
+class Study:
+    """The numbers of one study, looked up by the templates; what was asked for is kept.
+
+    ``metrics`` are those of ``metrics.json``, ``tables`` those of the report's CSV tables by
+    ``table/column/conditions``, ``findings`` the report's sentences by kind.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    source: "Report | None" = None
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> float:
+        """Return a number; it is remembered as asked for."""
+        if key not in self.metrics and self.source is not None and "/" in key:
+            value = self.source.look_up(key)
+        elif key in self.metrics:
+            value = self.metrics[key]
+        else:
+            raise KeyError(
+                f"{self.name} has no number '{key}'; correct the section, or renew the numbers "
+                "with --reports."
+            )
+        self.asked[key] = value = round(float(value), DIGITS)
+        return value
+
+    def value(self, key: str, digits: int = 1) -> str:
+        """Show a number."""
+        return f"{self[key]:.{digits}f}"
+
+    def signed(self, key: str, digits: int = 1, factor: float = 1.0) -> str:
+        """Show a difference with its sign."""
+        return f"{factor * self[key]:+.{digits}f}".replace("-", "−")
+
+    def percent(self, key: str, digits: int = 1) -> str:
+        """Show a share as percent, without the sign."""
+        return f"{100 * self[key]:.{digits}f}"
+
+    def interval(self, key: str) -> str:
+        """Show the ends of the 95 % interval of a share as percent."""
+        return f"{self.percent(key + '_low', 0)}–{self.percent(key + '_high', 0)} %"
+
+    def shares(self, key: str, digits: int = 1) -> str:
+        """Show mean and standard deviation of a share over the fits, in percent."""
+        return f"{self.percent(key, digits)} ± {self.percent(key + '_sd', digits)} %"
+
+    def spread(self, key: str, digits: int = 1) -> str:
+        """Show mean and standard deviation of a number over the fits."""
+        return f"{self.value(key, digits)} ± {self.value(key + '_sd', digits)}"
+
+    def mean(self, keys: Sequence[str], digits: int = 1) -> str:
+        """Show the mean of several numbers."""
+        return f"{sum(self[key] for key in keys) / len(keys):.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished report of a study of the demo."""
+
+    folder: Path
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The flat metrics."""
+        return dict(json.loads((self.folder / "metrics.json").read_text(encoding="utf-8")))
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether a program made the data: only those are the demo's."""
+        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        return bool(summary["generated"])
+
+    def look_up(self, key: str) -> float:
+        """Return a cell of a table: ``paired/difference/first=a,second=b``."""
+        table, column, wanted = key.split("/")
+        conditions = [text.split("=") for text in wanted.split(",")]
+        path = self.folder / "tables" / f"{table}.csv"
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = [
+                row
+                for row in csv.DictReader(stream)
+                if all(row[name] == value for name, value in conditions)
+            ]
+        if len(rows) != 1:
+            raise KeyError(f"{path}: {len(rows)} rows with {wanted}; name one.")
+        return float(rows[0][column])
+
+
+def read_numbers() -> dict[str, Any]:
+    """Return the stored numbers: ``commit, date, command, machine, studies``."""
+    return dict(yaml.safe_load(NUMBERS.read_text(encoding="utf-8")))
+
+
+def render(name: str, stored: Mapping[str, Any], studies: Mapping[str, Study]) -> str:
+    """Return a section as it stands in the documents."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SECTIONS), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    day = date.fromisoformat(str(stored["date"]))
+    told = (
+        f"*Commit {stored['commit']}, {day.day} {day:%B %Y}, `{stored['command']}`, "
+        f"{stored['machine']}.*"
+    )
+    template = environment.get_template(f"{name}.md.j2")
+    return template.render(studies, measured=told)
+
+
+def write_page(text: str, stored: Mapping[str, Any], studies: Mapping[str, Study]) -> str:
+    """Return a page with all its sections anew."""
+
+    def replace(found: re.Match[str]) -> str:
+        body = render(found[1], stored, studies)
+        return f"<!-- demo: {found[1]} -->\n{body}<!-- end of demo -->"
+
+    return SECTION.sub(replace, text)
+
+
+def open_studies(stored: Mapping[str, Any], reports: Path | None = None) -> dict[str, Study]:
+    """Return the numbers of all studies, of finished reports if a folder is given."""
+    if reports is None:
+        return {name: Study(name, numbers) for name, numbers in stored["studies"].items()}
+    found = {}
+    for name in stored["studies"]:
+        report = Report(reports / name)
+        if not report.is_generated:
+            raise ValueError(f"{report.folder} is of your own data; the documents show the demo's.")
+        found[name] = Study(name, report.metrics, report)
+    return found
+
+
+def list_moved(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
+    """List the numbers that differ by more than the tolerance, and those that are gone."""
+    moved = []
+    for key, value in old.items():
+        metric = key.rpartition(".")[2]
+        if key not in new:
+            moved.append(f"{key}: {value:g}, and no number any more")
+            continue
+        is_error = metric.startswith(("mape", "mae", "rmse", "log_loss"))
+        allowed = ERROR_TOLERANCE * abs(value) if is_error else SHARE_TOLERANCE
+        if abs(new[key] - value) > allowed:
+            moved.append(f"{key}: {value:g}, now {new[key]:g}")
+    return moved
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write sections and numbers, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--reports", type=Path, help="folder with the reports of a finished demo")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if numbers moved")
+    parser.add_argument("--commit", default="", help="whose numbers they are; default: HEAD")
+    parser.add_argument("--machine", default="", help="where they were measured, in a few words")
+    asked = parser.parse_args(argv)
+    stored = read_numbers()
+    studies = open_studies(stored, asked.reports)
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    if asked.check:
+        moved = [
+            f"{name}: {line}"
+            for name, numbers in stored["studies"].items()
+            for line in list_moved(
+                {key: value for key, value in numbers.items() if "/" not in key},
+                studies[name].metrics,
+            )
+        ]
+        print("\n".join(moved) or "All numbers of the documents are within the tolerance.")
+        return bool(moved)
+    if asked.reports is not None:
+        git = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
+        head = asked.commit or subprocess.check_output(git, text=True).strip()
+        day = date.fromtimestamp((asked.reports / "index.html").stat().st_mtime)
+        stored |= {"commit": head, "date": day, "machine": asked.machine or stored["machine"]}
+    written = {page: write_page(text, stored, studies) for page, text in texts.items()}
+    if asked.reports is not None:
+        stored["studies"] = {n: dict(sorted(s.asked.items())) for n, s in studies.items()}
+        text = yaml.safe_dump(dict(stored), sort_keys=False, allow_unicode=True, width=120)
+        NUMBERS.write_text(HEAD + text, encoding="utf-8")
+    for page, text in written.items():
+        page.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
