@@ -23,6 +23,8 @@ from batteryscope.tables.table_predictions import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Figures that are drawn for telephones, too: their panels can stand below each other.
+NARROW = ("key_figure", "parity", "ablation_", "learning_curves", "dependence_")
 Drawn = tuple[str, str, "Figure"]  # name, caption, figure
 
 
@@ -36,7 +38,7 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
         *_draw_data(evidence),
     ]
     return {
-        name: encode_picture(figure, name, caption, evidence.generated, narrow=name == "key_figure")
+        name: encode_picture(figure, name, caption, evidence.generated, name.startswith(NARROW))
         for name, caption, figure in drawn
     }
 
