@@ -29,8 +29,13 @@ def list_cut_texts(figure: Figure) -> list[str]:
     """Texts that reach beyond the edges of a figure."""
     figure.draw_without_rendering()
     width, height = figure.bbox.width, figure.bbox.height
+    undrawn = set()  # numbers of an axis beyond its ends
+    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
+        low, high = sorted(axis.get_view_interval())
+        for tick in (*axis.majorTicks, *axis.minorTicks):
+            undrawn |= set() if low <= tick.get_loc() <= high else {tick.label1}
     cut = []
-    for text in figure.findobj(Text):
+    for text in set(figure.findobj(Text)) - undrawn:
         box = text.get_window_extent()
         if text.get_text().strip() and text.get_visible() and text.get_in_layout():
             inside = box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1

@@ -27,7 +27,7 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 
 PNG_DPI = 160
 # What a report shows without scrolling on a screen of 400 pixels, with letters of full size.
-NARROW_IN, NARROW_ROW_IN, NARROW_LETTERS = 3.0, 0.7, 46
+NARROW_IN, NARROW_ROW_IN, NARROW_LETTERS, NARROW_TITLE = 3.0, 0.7, 46, 28
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 9,
@@ -160,7 +160,7 @@ def stack_panels(figure: "Figure") -> None:
     grid = figure.add_gridspec(len(panels), 1, height_ratios=heights)
     for number, axes in enumerate(panels):
         axes.set_subplotspec(grid[number])
-        axes.set_title(textwrap.fill(axes.get_title("left"), NARROW_LETTERS - 8))
+        axes.set_title(textwrap.fill(axes.get_title("left"), NARROW_TITLE))
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), NARROW_LETTERS - 8))
         for text in axes.texts:  # what is written into the panel does not make it smaller
             text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
