@@ -132,7 +132,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"waterfall_{target}",
                 f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
-                "(red) or lowered (blue) by each input until the prediction (diamond).",
+                "(orange-red) or lowered (blue) by each input until the prediction (diamond).",
                 figures_explain.draw_waterfalls(
                     shap_values, dataset, target, chosen, truths, places
                 ),
@@ -161,7 +161,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         yield (
             "ranks",
             "Order of the inputs by their mean absolute SHAP value (the numbers, in the target's "
-            "unit), before and after transfer; red where the rank changes."
+            "unit), before and after transfer; orange-red where the rank changes."
             + (
                 " The adapter reads nothing but the answer of the source network, so it can hardly "
                 "change the order."
