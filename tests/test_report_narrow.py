@@ -81,6 +81,9 @@ def test_panels_stand_below_each_other_and_nothing_is_cut(draw: Any, panels: int
 
 
 def test_panels_keep_the_titles_and_labels_that_they_shared() -> None:
+    curves = draw_curves()
+    stack_panels(curves)
+    assert [axes.get_ylabel() for axes in curves.axes] == ["cross-entropy", "right answers"]
     figure = draw_rates()
     stack_panels(figure)
     told = [(axes.get_title("left"), axes.get_ylabel()) for axes in figure.axes]
