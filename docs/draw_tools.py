@@ -1,12 +1,16 @@
 """Draw what MLflow, DVC and Snakemake show of a finished study, for docs/images/.
 
-For example: python docs/draw_tools.py --study additive_transfer
+For example, in a project whose results are there (`make run`)::
 
-It runs in a project whose results are there (`make run`), and needs Chromium for two of the three.
+    python -m docs.draw_tools --study additive_transfer
+
+Two of the three are pages, which Chromium shows.
 """
 
 import argparse
+import base64
 import io
+import json
 import os
 import shlex
 import subprocess
@@ -16,32 +20,49 @@ import time
 import urllib.request
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
 from batteryscope.config.project import load_project
 from batteryscope.tracking.first_view import SWITCHED_OFF, list_views
+from tests.browser_session import Page, open_page
 
 PORT = 5077
 PLACE = f"http://127.0.0.1:{PORT}"
-WIDTH_PX, HEIGHT_PX = 1600, 760
+WIDTH_PX = 1500
 LETTERS = 150  # of a terminal's line
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
-# The report opens with the graph of rules; the first of its figures is a click away.
-OPEN_FIGURES = """<script>
-const press = text => [...document.querySelectorAll('a, button, li, span')]
-  .filter(e => e.textContent.trim() === text).slice(-1).forEach(e => e.click());
-window.addEventListener('load', () => setTimeout(() => press('STUDY'), 3000));
-</script></body>"""
+# MLflow's assistant and its question about telemetry, as a browser remembers their being closed.
+CLOSED = {
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.telemetry.info.alert.dismissed_v1": "true",
+}
+TOLD_RUNS = "document.querySelectorAll('[role=row]').length > 3"
+# The report opens with the graph of rules; its list of figures and one of them are a click away.
+PRESSED = """(found => { if (found) found.click(); return Boolean(found); })(%s)"""
+RESULTS = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === 'Results')"
+KEY_FIGURE = PRESSED % (
+    "[...document.querySelectorAll('tr')].find(e => e.textContent.startsWith('key figure'))"
+    "?.querySelector('a')"
+)
 
 
-def take_picture(address: str, out: Path, folder: Path) -> None:
-    """Let Chromium show a page, and save what is seen."""
-    subprocess.run(
-        ["chromium", *FLAGS, f"--user-data-dir={folder}", f"--window-size={WIDTH_PX},{HEIGHT_PX}",
-         "--virtual-time-budget=30000", "--timeout=60000", f"--screenshot={out}", address],
-        check=True, capture_output=True, timeout=180,
+def show(page: Page, address: str, height_px: int) -> None:
+    """Open an address in a window of this height."""
+    page.ask(
+        "Emulation.setDeviceMetricsOverride",
+        width=WIDTH_PX, height=height_px, deviceScaleFactor=1, mobile=False,
     )  # fmt: skip
+    page.ask("Page.navigate", url=address)
+
+
+def take_picture(page: Page, out: Path) -> None:
+    """Save what is seen, with few colours so that the file stays small."""
+    time.sleep(2)  # what fades in
+    shot = base64.b64decode(page.ask("Page.captureScreenshot", format="png")["data"])
+    with Image.open(io.BytesIO(shot)) as image:
+        image.convert("RGB").quantize(128).save(out, optimize=True)
 
 
 def draw_runs(study: str, out: Path, folder: Path) -> None:
@@ -59,7 +80,12 @@ def draw_runs(study: str, out: Path, folder: Path) -> None:
                 break
             except OSError:
                 time.sleep(0.5)
-        take_picture(PLACE + path, out, folder)
+        with open_page(folder) as page:
+            closed = f"Object.assign(localStorage, {json.dumps(CLOSED)})"
+            page.ask("Page.addScriptToEvaluateOnNewDocument", source=closed)
+            show(page, PLACE + path, 560)
+            page.wait_for(TOLD_RUNS, 120)
+            take_picture(page, out)
     finally:
         server.terminate()
         server.wait()
@@ -81,13 +107,13 @@ def draw_experiments(study: str, out: Path) -> None:
 
 def draw_report(study: str, out: Path, folder: Path) -> None:
     """The figures of a study in Snakemake's own report."""
-    page = folder / "report.html"
-    subprocess.run(["snakemake", "--report", str(page), study], check=True)
-    text = page.read_text(encoding="utf-8")
-    before, _, after = text.rpartition("</body>")  # the word occurs in scripts, too
-    opened = before + OPEN_FIGURES.replace("STUDY", study) + after
-    page.write_text(opened, encoding="utf-8")
-    take_picture(page.as_uri(), out, folder / "browser")
+    report = folder / "report.html"
+    subprocess.run(["snakemake", "--report", str(report), study], check=True)
+    with open_page(folder) as page:
+        show(page, report.as_uri(), 760)
+        page.wait_for(RESULTS)
+        page.wait_for(KEY_FIGURE)
+        take_picture(page, out)
 
 
 def main() -> None:
@@ -95,12 +121,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", default="cathode_state", help="whose results are shown")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of pictures")
+    parser.add_argument("--only", choices=("dvc", "mlflow", "snakemake"), help="one of the three")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        draw_experiments(arguments.study, arguments.out / "dvc_experiments.svg")
-        draw_runs(arguments.study, arguments.out / "mlflow_runs.png", folder / "mlflow")
-        draw_report(arguments.study, arguments.out / "snakemake_report.png", folder)
+        draw = {
+            "dvc": lambda out: draw_experiments(arguments.study, out / "dvc_experiments.svg"),
+            "mlflow": lambda out: draw_runs(
+                arguments.study, out / "mlflow_runs.png", Path(scratch)
+            ),
+            "snakemake": lambda out: draw_report(
+                arguments.study, out / "snakemake_report.png", Path(scratch)
+            ),
+        }
+        for name in [arguments.only] if arguments.only else draw:
+            draw[name](arguments.out)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -405,10 +406,11 @@ def label_simulation_options(wildcards, input):
 
 
 def label_figure(wildcards):
-    """What a list of figures says of one; maps of single tiles have no caption of their own."""
+    """What a list of figures says of one, so short that the figure has room beside the list."""
     captions = layout_of(wildcards).report / "figures" / "captions.json"
     told = (
         json.loads(captions.read_text(encoding="utf-8")) if captions.is_file() else {}
     )
     name = wildcards.figure.replace("_", " ")
-    return {"figure": name, "caption": told.get(wildcards.figure, "")}
+    caption = textwrap.shorten(told.get(wildcards.figure, ""), 60, placeholder=" …")
+    return {"figure": name, "caption": caption}

@@ -149,7 +149,8 @@ def finish_run():
 
 def tell_pages():
     """Name the pages, after everything that Snakemake says: the last line is what people want."""
-    pages = list_pages()
+    # `snakemake --report` and others of its own chores say where their results are.
+    pages = list_pages() if MAY_PUBLISH else []
     if len(pages) > 1 and (REPORTS / "index.html").is_file():
         pages.append(REPORTS / "index.html")
     for page in pages:

@@ -60,6 +60,8 @@ def test_a_line_of_a_template_is_no_line_of_a_sentence(tmp_path):
     assert sentences.record([found]) == [
         {"kind": "speed", "severity": "good", "level": "plain", "text": told}
     ]
+    nothing = sentences.tell(Finding("speed", "good", facts | {"gain": -0.04}))
+    assert "+0.0" in nothing  # and no minus before zero
     with pytest.raises(jinja2.UndefinedError, match="who"):
         sentences.tell(Finding("speed", "good"))
     with pytest.raises(jinja2.TemplateNotFound):

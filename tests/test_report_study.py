@@ -114,6 +114,9 @@ def test_figures_and_tables_lie_beside_the_page(study: StudyOnDisk, reported: Pa
     for figure in ("key_figure", "confusion", "misclassified", "reliability", "class_sizes"):
         assert {f"{figure}.png", f"{figure}.svg"} <= names
     assert "explain_raw_class_0.png" in names
+    captions = json.loads((reported / "figures" / "captions.json").read_text())
+    assert set(captions) == {name.removesuffix(".png") for name in names if name.endswith(".png")}
+    assert all(captions.values())
     comparison = study.root / "comparison"
     for table in ("metrics.json", "comparison.csv"):
         assert (reported / table).read_bytes() == (comparison / table).read_bytes()

@@ -12,8 +12,14 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.manifest.frames import write_frames
 from batteryscope.manifest.measure import make_thumbnail
-from batteryscope.splits.audit import audit_split
-from batteryscope.splits.kept_together import advise_on_twins, split_together
+from batteryscope.splits.assign import split_samples
+from batteryscope.splits.audit import audit_split, measure_overlaps
+from batteryscope.splits.groups import find_groups
+from batteryscope.splits.kept_together import (
+    advise_on_overlaps,
+    advise_on_twins,
+    split_together,
+)
 from batteryscope.splits.near_duplicates import (
     PAIR_COLUMNS,
     find_overlaps,
@@ -161,7 +167,7 @@ def test_overlapping_fields_are_reported():
     assert audit["overlaps"] == {
         "pairs": 2, "test_images_affected": 1.0, "median_shared_field": 0.7,
     }  # fmt: skip
-    assert audit["warnings"][0].startswith("100% of the test images show a place")
+    assert audit["warnings"][0].startswith("100 % of the test images show a place")
     between = audit_split(split, manifest, make_pairs(("s2", "s3", 0.5, 0.6)))
     assert between["warnings"] == []
 
@@ -250,3 +256,38 @@ def test_advice_on_near_duplicates_is_tried_before_it_is_given(linked):
     few = samples[samples["sample_id"].isin(["a0", "a1", "b0", "b1"])]
     with pytest.raises(InputError, match="has only 2 images"):
         split_together(few, groups[few["sample_id"]], pairs[:1], settings)
+
+
+@pytest.mark.parametrize("reach", [1, 6])
+@pytest.mark.parametrize("specimens", [True, False])
+def test_advice_on_overlaps_is_tried_before_it_is_given(reach, specimens):
+    """Frames in a row show what their next neighbours show: one or six of them."""
+    names = [f"{c}{i:02d}" for c in "ab" for i in range(12)]
+    samples = pd.DataFrame({"sample_id": names, "class": [name[0] for name in names]})
+    samples["path"] = samples["sample_id"]
+    samples["acquired_at"] = pd.Timestamp("2026-01-01")
+    samples["specimen_id"] = [f"{n[0]}{int(n[1:]) // 3}" if specimens else None for n in names]
+    pairs = pd.DataFrame(
+        [
+            (f"{c}{i:02d}", f"{c}{j:02d}", 0.9, 0.9)
+            for c in "ab" for i in range(12) for j in range(i + 1, min(12, i + 1 + reach))
+        ],
+        columns=PAIR_COLUMNS,
+    )  # fmt: skip
+    settings = SplitSettings(group="image")
+    advice = advise_on_overlaps(samples, pairs, settings, 1.0)
+    ordered = split_samples(
+        samples,
+        find_groups(samples, "image"),
+        settings.model_copy(update={"scheme": "ordered"}),
+    )
+    left, _ = measure_overlaps(ordered, pairs)
+    assert (left <= 0.5) == (reach == 1)
+    said = (
+        f"set split.scheme: ordered (tried: {100 * left:.0f} % of the images are left)"
+        if reach == 1
+        else "split.scheme: ordered was tried and does not help"
+    )
+    assert said in advice
+    assert ("ame the specimen of every image" in advice) == (not specimens)
+    assert ("plit.group: specimen" in advice) == specimens

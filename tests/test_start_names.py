@@ -64,6 +64,9 @@ def test_scans_get_the_state_from_their_path():
         ("pore_percent", "pore_percent", "%"),
         ("mass loading [mg/cm²]", "mass_loading", "mg/cm²"),
         ("AM", "am", ""),
+        ("Comma.Gap..μm.", "comma_gap_um", "µm"),
+        ("σ1..mg.cm2..Perpendicular", "sigma1_mg_cm2_perpendicular", ""),
+        ("Flächenmasse mg cm²", "flachenmasse_mg_cm2", "mg/cm²"),
         ("2nd", "column_2nd", ""),
     ],
 )

@@ -86,7 +86,7 @@ def test_infinite_and_too_narrow_intervals_are_told():
     narrow = make_synthetic(200)
     narrow["y_true"] = narrow["y_true"].mask(narrow["repeat"] == 0, 2 * narrow["y_pred"])
     (finding,) = SENTENCES.record(judge_intervals(measure_intervals(narrow, 0.9), make_study()))
-    assert "too narrow: they hold 50.0% of 400 test predictions" in finding["text"]
+    assert "too narrow: they hold 50.0 % of 400 test predictions" in finding["text"]
     good = measure_intervals(make_synthetic(200), 0.9)
     assert list(judge_intervals(good, make_study())) == []
 

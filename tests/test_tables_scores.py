@@ -273,7 +273,7 @@ def test_a_network_with_one_answer_for_many_rows_is_told():
     stuck = make_rows("adapter", [8.0], n_rows=12)
     stuck["y_pred"] = [*[8.313] * 5, *range(7)]
     (finding,) = SENTENCES.record(find_single_answers(stuck, make_study()))
-    assert "42% of the test rows get one and the same prediction" in finding["text"]
+    assert "42 % of the test rows get one and the same prediction" in finding["text"]
     assert "that network got stuck" in finding["text"]
     process = make_study(arms=["transfer_process"], main_arm="transfer_process")
     (finding,) = SENTENCES.record(

@@ -103,13 +103,13 @@ def _show_percent(share: float, decimals: int = 1) -> str:
     return f"{100 * share:.{decimals}f} %"
 
 
-def _show_signed(value: float, form: str = "+.1f") -> str:
+def _show_signed(value: float, form: str = "+z.1f") -> str:
     """Return the number with + or a real minus."""
     return format(value, form).replace("-", "−")
 
 
 def _show_interval(
-    ends: tuple[float, float] | None, factor: float = 1.0, form: str = "+.1f"
+    ends: tuple[float, float] | None, factor: float = 1.0, form: str = "+z.1f"
 ) -> str:
     """Return ``95 % interval −1.2 to +3.4`` of a difference."""
     if ends is None:

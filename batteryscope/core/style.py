@@ -27,7 +27,7 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 
 PNG_DPI = 160
 # What a report shows without scrolling on a screen of 400 pixels, with letters of full size.
-NARROW_IN, NARROW_ROW_IN, NARROW_LETTERS = 3.0, 0.7, 46
+NARROW_IN, NARROW_ROW_IN, NARROW_LETTERS, NARROW_TITLE = 3.0, 0.7, 46, 28
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 9,
@@ -140,27 +140,56 @@ def encode_picture(
 
 
 def _encode_narrow(figure: "Figure") -> bytes:
+    stack_panels(figure)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return png.getvalue()
+
+
+@house_style
+def stack_panels(figure: "Figure") -> None:
     """Put panels below each other and the names of bars above them: letters keep their size."""
-    panels = figure.axes
-    names = [text.get_text() for text in panels[0].get_yticklabels()]
-    named = any(any(letter.isalpha() for letter in name) for name in names)
-    grid = figure.add_gridspec(len(panels), 1)
+    panels = [axes for axes in figure.axes if axes.axison]
+    _label_alone(panels)
+    names = [[text.get_text() for text in axes.get_yticklabels()] for axes in panels]
+    named = [any(letter.isalpha() for name in own for letter in name) for own in names]
+    heights = [
+        0.9 + NARROW_ROW_IN * len(own) if has_names else NARROW_IN
+        for own, has_names in zip(names, named, strict=True)
+    ]
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=heights)
     for number, axes in enumerate(panels):
         axes.set_subplotspec(grid[number])
+        axes.set_title(textwrap.fill(axes.get_title("left"), NARROW_TITLE))
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), NARROW_LETTERS - 8))
         for text in axes.texts:  # what is written into the panel does not make it smaller
             text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
             text.set_in_layout(False)
-        if named:
-            _name_bars(axes, panels[0].get_yticks().tolist(), names)
-    for legend in figure.legends:
-        legend.set_ncols(1)
-    height = 0.9 + NARROW_ROW_IN * len(names) if named else NARROW_IN
-    figure.set_size_inches(NARROW_IN, height * len(panels))
+        if named[number]:
+            _name_bars(axes, axes.get_yticks().tolist(), names[number])
+    for legend in list(figure.legends):  # its columns are set when it is made
+        handles, labels = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        legend.remove()
+        figure.legend(handles, labels, loc="outside lower center", ncols=1)
+        heights.append(0.2 + 0.2 * len(labels))
+    figure.set_size_inches(NARROW_IN, sum(heights))
     figure.set_layout_engine("constrained")
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return png.getvalue()
+
+
+def _label_alone(panels: Sequence["Axes"]) -> None:
+    """Give each panel the title, labels and numbers that it shared with those beside it."""
+    places = []
+    for axes in panels:
+        spec = axes.get_subplotspec()
+        places.append((spec.rowspan.start, spec.colspan.start) if spec else (0, 0))
+    for axes, (row, column) in zip(panels, places, strict=True):
+        above = [a for a, place in zip(panels, places, strict=True) if place[1] == column]
+        beside = [a for a, place in zip(panels, places, strict=True) if place[0] == row]
+        if not axes.get_title("left"):
+            axes.set_title(above[0].get_title("left"))
+        axes.set_xlabel(axes.get_xlabel() or above[-1].get_xlabel())
+        axes.set_ylabel(axes.get_ylabel() or beside[0].get_ylabel())
+        axes.tick_params(labelbottom=True, labelleft=True)
 
 
 def _name_bars(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> None:

@@ -76,6 +76,7 @@ def draw_training_curves(
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best")
     left.set_ylabel("cross-entropy")
+    right.set_ylabel("right answers")
     left.set_ylim(bottom=0)
     percent_axis(right, "y", 1.02)
     return figure

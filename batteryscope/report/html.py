@@ -174,7 +174,7 @@ def render_report(
         "measures": results.show_measures(evidence, headline),
         "windings": facts.show_windings(evidence.cells),
         "preview_text": words.describe_preview(preprocess),
-        "preview": _embed(_shrink(evidence.preview_png, PREVIEW_WIDTH_PX)),
+        "preview": _shrink(evidence.preview_png, PREVIEW_WIDTH_PX),
         "split": facts.show_split(split, words.name_samples(preprocess), _find_domains(evidence)),
         "split_text": words.describe_split(recipe.split, words.name_samples(preprocess)),
         "group_text": (
@@ -268,6 +268,7 @@ def make_environment() -> jinja2.Environment:
     environment.globals["table_steps"] = TABLE_STEPS
     environment.filters["gather"] = gather_findings
     environment.filters["embed"] = _embed
+    environment.filters["few_colours"] = _reduce_colours
     environment.filters["width_px"] = _shown_width_px
     environment.filters["percent"] = format_percent
     environment.filters["shrink"] = lambda png: _embed(

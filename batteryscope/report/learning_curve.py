@@ -97,7 +97,7 @@ def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> P
     if outlook is not None:
         caption += " " + describe_outlook(outlook, full)
     figure = draw_learning_curve(points, headline.chance, unit, outlook)
-    return encode_picture(figure, "learning_curve", caption, evidence.generated)
+    return encode_picture(figure, "learning_curve", caption, evidence.generated, narrow=True)
 
 
 def tabulate_points(evidence: StudyEvidence, level: str, full: float) -> pd.DataFrame:

@@ -198,7 +198,7 @@ def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
         yield encode_picture(figure, "samples", caption, evidence.generated)
     caption = "How sure the model is of its answers, per true class of the test slices."
     figure = draw_confidence_per_class(mine)
-    yield encode_picture(figure, "confidence_per_class", caption, evidence.generated)
+    yield encode_picture(figure, "confidence_per_class", caption, evidence.generated, narrow=True)
 
 
 def _reliability(evidence: StudyEvidence) -> Picture | None:
@@ -236,7 +236,7 @@ def _reliability(evidence: StudyEvidence) -> Picture | None:
             caption += f". On these test {unit} it made the gap larger"
     caption += "."
     figure = draw_reliability(bins, unit, scaled)
-    return encode_picture(figure, "reliability", caption, evidence.generated)
+    return encode_picture(figure, "reliability", caption, evidence.generated, narrow=True)
 
 
 def count_roles(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -262,9 +262,8 @@ def _class_sizes(evidence: StudyEvidence) -> Picture | None:
         counts = manifest["class"].value_counts().sort_index().to_frame(samples)
         caption = f"{samples.capitalize()} per class."
     counts.index = pd.Index([str(name).replace("_", " ") for name in counts.index])
-    return encode_picture(
-        draw_class_sizes(counts, samples), "class_sizes", caption, evidence.generated
-    )
+    figure = draw_class_sizes(counts, samples)
+    return encode_picture(figure, "class_sizes", caption, evidence.generated, narrow=True)
 
 
 def count_copies(
@@ -326,7 +325,8 @@ def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | Non
         rows = pd.concat([rows, model], ignore_index=True)
         colours["model"] = BLUE
     caption = "Right answers of the experts (grey), of their mean (black) and of the model (blue)."
-    return encode_picture(draw_survey(rows, colours), "survey", caption, evidence.generated)
+    figure = draw_survey(rows, colours)
+    return encode_picture(figure, "survey", caption, evidence.generated, narrow=True)
 
 
 def _curves(evidence: StudyEvidence) -> Iterator[Picture]:
@@ -339,4 +339,4 @@ def _curves(evidence: StudyEvidence) -> Iterator[Picture]:
         lines = "One line per fold and repeat; dots" if len(fits) > 1 else "The dot"
         mark = "mark the epochs" if len(fits) > 1 else "marks the epoch"
         caption = f"{lines} {mark} whose weights were kept, chosen by the validation part alone."
-        yield encode_picture(figure, f"curves_{chain}", caption, evidence.generated)
+        yield encode_picture(figure, f"curves_{chain}", caption, evidence.generated, narrow=True)

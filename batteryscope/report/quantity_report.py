@@ -25,6 +25,8 @@ TITLES = {
     "coverage": "Intervals",
     "covariates": "Do covariates help?",
 }
+# Figures that are drawn for telephones, too: their panels can stand below each other.
+NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_")
 Figures = dict[str, tuple[Callable[[], "Figure"], str]]
 
 
@@ -98,8 +100,8 @@ def list_quantity_figures(evidence: RegressionEvidence) -> Figures:
 
 
 def list_training_figures(evidence: RegressionEvidence, arm: str) -> Figures:
-    """Return how the training of an arm is drawn; nothing if its history is unknown."""
-    if not evidence.histories.get(arm):
+    """Return how the training of an arm is drawn; nothing if no fit took more than an epoch."""
+    if not any(len(history) > 1 for history in evidence.histories.get(arm, ())):
         return {}
     drawn = partial(draw_losses, evidence.histories[arm])
     return {f"training_{arm}": (drawn, f"Training of {evidence.label(arm)}, all folds.")}

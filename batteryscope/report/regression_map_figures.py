@@ -116,7 +116,7 @@ def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
     axes.axhline(1, color=GREY, lw=1, ls=":")
     axes.set_xticks(range(len(table)), list(table.index))
     axes.set_ylabel("attribution per area")
-    axes.legend(ncols=2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2)
     return figure
 
 

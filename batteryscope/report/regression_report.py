@@ -20,6 +20,7 @@ from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
 from batteryscope.report.paper_ranges import show_paper_ranges
 from batteryscope.report.quantity_report import (
+    NARROW,
     Figures,
     list_quantity_figures,
     list_quantity_numbers,
@@ -144,9 +145,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
 
     def draw(name: str) -> Picture:
         figure, caption = figures[name]
-        return encode_picture(
-            figure(), name, caption, evidence.generated, narrow=name == "key_figure"
-        )
+        return encode_picture(figure(), name, caption, evidence.generated, name.startswith(NARROW))
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
     shared = SharedEvidence(

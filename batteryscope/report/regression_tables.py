@@ -38,8 +38,8 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
         cells.append(f"{cost.get('seconds', 0) / max(1, cost.get('n_fits', 1)):.0f}")
         rows.append(cells)
     columns = [
-        "model", "unit", "MAPE / %", "best and worst fold", "paper", "MAE / unit", "paper ", "R²",
-        "paper  ", "training / s per fit",
+        "model", "unit", "MAPE / %", "best and worst fold", "paper: MAPE", "MAE / unit",
+        "paper: MAE", "R²", "paper: R²", "training / s per fit",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
 
@@ -122,7 +122,7 @@ def show_by_porosity(evidence: RegressionEvidence, arm: str) -> ShownTable | Non
                 _format(*pick(evidence.comparison, arm, "mape", "", str(name)), 2),
                 _format(*pick(evidence.comparison, arm, "mae", "", str(name)), 2),
                 f"{measure_errors(part['y_true'], part['y_pred'])['r2']:.3f}",
-                f"{lean:+.1f} %",
+                f"{lean:+z.1f} %",
             ]
         )
     columns = [

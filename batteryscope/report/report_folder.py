@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from batteryscope.core.style import Picture
@@ -19,6 +20,7 @@ def write_report_folder(
     pictures: Iterable[Picture],
     files: Mapping[str, bytes],
     main_arm: str,
+    maps: Mapping[str, tuple[bytes, str]] = MappingProxyType({}),
 ) -> Path:
     """Write the page and what lies beside it; return the path of ``report.html``.
 
@@ -36,6 +38,8 @@ def write_report_folder(
         Tables by name, as they are to be written.
     main_arm
         The strategy that the study is judged by.
+    maps
+        More PNG files for ``figures/``, by name without ending: content and caption.
     """
     figures, tables = out / "figures", out / "tables"
     for folder in (figures, tables):
@@ -46,6 +50,9 @@ def write_report_folder(
         captions[picture.name] = picture.caption
         (figures / f"{picture.name}.png").write_bytes(picture.png)
         (figures / f"{picture.name}.svg").write_bytes(picture.svg)
+    for name, (png, caption) in maps.items():
+        captions[name] = caption
+        (figures / f"{name}.png").write_bytes(png)
     (figures / "captions.json").write_text(
         json.dumps(captions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )

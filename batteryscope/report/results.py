@@ -120,12 +120,12 @@ def show_pairs(evidence: StudyEvidence) -> ShownTable | None:
     lines = []
     for row in evidence.paired.to_dict("records"):
         better = find_better(row)
-        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}".replace("-", "−")
+        interval = f"{100 * row['low']:+z.1f} to {100 * row['high']:+z.1f}".replace("-", "−")
         lines.append(
             {
                 "first": evidence.label_of(row["first"]),
                 "second": evidence.label_of(row["second"]),
-                "difference (points)": f"{100 * row['difference']:+.1f}".replace("-", "−"),
+                "difference (points)": f"{100 * row['difference']:+z.1f}".replace("-", "−"),
                 "95 % interval": interval if pd.notna(row["low"]) else NOTHING,
                 "fits": format_count(row["n_fits"]),
                 "p (Wilcoxon, Holm)": format_p(row["p_wilcoxon_holm"]),

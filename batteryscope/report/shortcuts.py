@@ -127,7 +127,7 @@ def show_shortcut_picture(evidence: StudyEvidence) -> Picture | None:
         "How far from chance (0 %) to perfect (100 %): the published network, each cue alone "
         "(grey), and the network on changed tiles (light blue). Whiskers: 95 % interval."
     )
-    return encode_picture(draw_skills(rows), "shortcuts", caption, evidence.generated)
+    return encode_picture(draw_skills(rows), "shortcuts", caption, evidence.generated, True)
 
 
 @house_style

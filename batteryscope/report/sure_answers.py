@@ -150,7 +150,8 @@ def show_risk_picture(evidence: StudyEvidence) -> Picture | None:
         "Band: 95 % interval; grey: the same without looking at the confidence. The area above the "
         f"curve, the mean error, is {format_percent(find_area(risk), 2)}."
     )
-    return encode_picture(draw_risk(risk, unit), "risk_coverage", caption, evidence.generated)
+    figure = draw_risk(risk, unit)
+    return encode_picture(figure, "risk_coverage", caption, evidence.generated, narrow=True)
 
 
 @house_style

@@ -23,6 +23,8 @@ from batteryscope.tables.table_predictions import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Figures that are drawn for telephones, too: their panels can stand below each other.
+NARROW = ("key_figure", "parity", "ablation_", "learning_curves", "dependence_")
 Drawn = tuple[str, str, "Figure"]  # name, caption, figure
 
 
@@ -36,7 +38,7 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
         *_draw_data(evidence),
     ]
     return {
-        name: encode_picture(figure, name, caption, evidence.generated, narrow=name == "key_figure")
+        name: encode_picture(figure, name, caption, evidence.generated, name.startswith(NARROW))
         for name, caption, figure in drawn
     }
 
@@ -130,7 +132,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
             yield (
                 f"waterfall_{target}",
                 f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
-                "(red) or lowered (blue) by each input until the prediction (diamond).",
+                "(orange-red) or lowered (blue) by each input until the prediction (diamond).",
                 figures_explain.draw_waterfalls(
                     shap_values, dataset, target, chosen, truths, places
                 ),
@@ -159,7 +161,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
         yield (
             "ranks",
             "Order of the inputs by their mean absolute SHAP value (the numbers, in the target's "
-            "unit), before and after transfer; red where the rank changes."
+            "unit), before and after transfer; orange-red where the rank changes."
             + (
                 " The adapter reads nothing but the answer of the source network, so it can hardly "
                 "change the order."

@@ -186,6 +186,7 @@ def make_paper_table(
             row = ours.iloc[0]
             entry["here"] = format_spread(row["mean"], row["sd"])
             entry["n here"] = format_count(row["n"])
-            entry["difference"] = f"{100 * (row['mean'] - published):+.1f} points".replace("-", "−")
+            difference = 100 * (row["mean"] - published)
+            entry["difference"] = f"{difference:+z.1f} points".replace("-", "−")
         rows.append(entry)
     return pd.DataFrame(rows)

@@ -47,14 +47,18 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
+    maps = {
+        f"explain_{arm.name}_{Path(shown.file).stem}": (
+            shown.png,
+            f"{shown.title or shown.class_name} ({evidence.label_of(arm.name)})".replace("_", " "),
+        )
+        for arm in evidence.arms.values()
+        for shown in arm.explanations
+    }
     page = write_report_folder(
-        out, html, summary, pictures.values(), evidence.files, evidence.main_arm
+        out, html, summary, pictures.values(), evidence.files, evidence.main_arm, maps
     )
-    figures, tables = out / "figures", out / "tables"
-    for arm in evidence.arms.values():
-        for explanation in arm.explanations:
-            name = f"explain_{arm.name}_{Path(explanation.file).name}"
-            (figures / name).write_bytes(explanation.png)
+    tables = out / "tables"
     join_histories(evidence).to_csv(tables / "history.csv", index=False)
     if evidence.images is not None:
         guard_table(select_verdicts(evidence.images, evidence.main_arm)).to_csv(

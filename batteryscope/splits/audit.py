@@ -21,6 +21,7 @@ def audit_split(
     near_duplicate_share: float = 0.95,
     advise: Callable[[], str] = lambda: "Keep such images on one side.",
     validates_on_test: bool = False,
+    advise_on_overlaps: Callable[[float], str] = lambda _share: "Split by specimen.",
 ) -> dict[str, Any]:
     """Check that no role shares anything with another one.
 
@@ -40,6 +41,9 @@ def audit_split(
         Says what to do about near-duplicates in different roles; asked only if there are any.
     validates_on_test
         The test part validates as well, which is wanted: only what trains is compared with it.
+    advise_on_overlaps
+        Says what to do about test images that show places of training images, from their share;
+        asked only if there are many.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def audit_split(
         if near_duplicates != "ignore":
             raise LeakageError(f"{text} {advise()}")
         warnings.append(f"{text} The results are too good by an unknown amount.")
-    overlaps, warning = _measure_overlaps(split, pairs)
+    overlaps, warning = _describe_overlaps(split, pairs, advise_on_overlaps)
     warnings += warning + _find_empty_roles(table)
     return {
         "samples": int(split["sample_id"].nunique()),
@@ -120,12 +124,19 @@ def _describe_twins(straddling: pd.DataFrame, paths: pd.Series) -> str:
         f"{len(straddling)} pairs of near-duplicate images lie in different parts of the split, "
         f"for example {paths[first['sample_a']]} ({first['role_a']}) and "
         f"{paths[first['sample_b']]} ({first['role_b']}), which have "
-        f"{first['shared_field']:.0%} of the field of view in common."
+        f"{100 * first['shared_field']:.0f} % of the field of view in common."
     ).replace("1 pairs of near-duplicate images lie", "1 pair of near-duplicate images lies")
 
 
-def _measure_overlaps(split: pd.DataFrame, pairs: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
-    """How many test images show a place that a training image shows as well."""
+def measure_overlaps(split: pd.DataFrame, pairs: pd.DataFrame) -> tuple[float, float]:
+    """Measure how many test images show a place that a training image shows as well.
+
+    Returns
+    -------
+    share, typical
+        Share of the test images; median of what they have in common, as a share of the field of
+        view. Both in [0, 1].
+    """
     links = pd.concat(
         [pairs, pairs.rename(columns={"sample_a": "sample_b", "sample_b": "sample_a"})]
     )
@@ -136,7 +147,13 @@ def _measure_overlaps(split: pd.DataFrame, pairs: pd.DataFrame) -> tuple[dict[st
     )
     shared = links.groupby(["repeat", "fold", "sample_a"])["shared_field"].max()
     affected = len(shared) / max(1, len(tests))
-    typical = float(shared.median()) if len(shared) else 0.0
+    return affected, float(shared.median()) if len(shared) else 0.0
+
+
+def _describe_overlaps(
+    split: pd.DataFrame, pairs: pd.DataFrame, advise: Callable[[float], str]
+) -> tuple[dict[str, Any], list[str]]:
+    affected, typical = measure_overlaps(split, pairs)
     found = {
         "pairs": len(pairs),
         "test_images_affected": round(affected, 4),
@@ -145,10 +162,9 @@ def _measure_overlaps(split: pd.DataFrame, pairs: pd.DataFrame) -> tuple[dict[st
     if affected <= NOTABLE_OVERLAP:
         return found, []
     warning = (
-        f"{affected:.0%} of the test images show a place that a training image shows as well "
-        f"(typically {typical:.0%} of the field of view), so the test measures "
-        "recognition of known places, too. Split by specimen, or set split.scheme: ordered, "
-        "where the validation part lies between training and test."
+        f"{100 * affected:.0f} % of the test images show a place that a training image shows as "
+        f"well (typically {100 * typical:.0f} % of the field of view), so the test measures "
+        f"recognition of known places, too. {advise(affected)}"
     )
     return found, [warning]
 

@@ -1,6 +1,7 @@
 """The division of pictures: groups, near-duplicates, roles, and what the audit found."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups
 from batteryscope.splits.kept_together import (
+    advise_on_overlaps,
     advise_on_twins,
     describe_allowed,
     describe_validation,
@@ -92,6 +94,7 @@ def divide_by_pairs(
         asked.near_duplicate_share,
         advise=lambda: advise_on_twins(samples, groups, pairs, asked),
         validates_on_test=bool(asked.validate_on_test),
+        advise_on_overlaps=partial(advise_on_overlaps, samples, pairs, asked),
     )
     if by_slice and (text := warn_of_straddling(split, samples)):
         audit["warnings"] = [text]

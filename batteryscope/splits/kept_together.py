@@ -5,7 +5,8 @@ import pandas as pd
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
 from batteryscope.splits.assign import split_samples
-from batteryscope.splits.groups import merge_groups
+from batteryscope.splits.audit import measure_overlaps
+from batteryscope.splits.groups import find_groups, merge_groups
 from batteryscope.splits.near_duplicates import select_near_duplicates
 
 OTHERWISE = (
@@ -62,6 +63,46 @@ def advise_on_twins(
         "Set split.near_duplicates: group to keep such images together (it was tried: the groups "
         "suffice), or remove one image of each pair."
     )
+
+
+def advise_on_overlaps(
+    samples: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings, share: float
+) -> str:
+    """Say what lowers the ``share`` of test images that show places of training images.
+
+    Other divisions are tried; those that do not help are named as such.
+    """
+    helps, useless = [], []
+    known = samples["specimen_id"].notna()
+    if not known.all():
+        helps.append("name the specimen of every image, and split by it")
+    tried = {} if settings.scheme == "ordered" else {"scheme": "ordered"}
+    if known.all() and settings.group not in ("auto", "specimen"):
+        tried = {"group": "specimen"} | tried
+    for key, value in tried.items():
+        left = _try_overlaps(samples, pairs, settings.model_copy(update={key: value}))
+        if left is None or left > share / 2:
+            useless.append(f"split.{key}: {value} was tried and does not help")
+        else:
+            rest = f"{100 * left:.0f} % of the images are left"
+            helps.append(f"set split.{key}: {value} (tried: {rest})")
+    text = ", or ".join(helps or ["take images of more places"])
+    return "; ".join([text[0].upper() + text[1:], *useless]) + "."
+
+
+def _try_overlaps(
+    samples: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings
+) -> float | None:
+    """Divide otherwise and measure; None if that is not possible."""
+    try:
+        groups = find_groups(samples, settings.group)
+        if settings.near_duplicates == "group":
+            split = split_together(samples, groups, pairs, settings)
+        else:
+            split = split_samples(samples, groups, settings)
+    except InputError:
+        return None
+    return measure_overlaps(split, pairs)[0]
 
 
 def describe_allowed(reason: str) -> str:

@@ -146,8 +146,9 @@ def warn_of_straddling(split: pd.DataFrame, manifest: pd.DataFrame) -> str:
     share = len(found) / len(tested)
     n_cells = manifest.loc[manifest["sample_id"].isin(tested["sample_id"]), "specimen_id"].nunique()
     return (
-        f"Neighbouring slices of one cell are on both sides of this division: {share:.0%} of the "
-        f"test slices come from a cell that also trains ({found['specimen_id'].nunique()} of "
+        "Neighbouring slices of one cell are on both sides of this division: "
+        f"{100 * share:.0f} % of the test slices come from a cell that also trains "
+        f"({found['specimen_id'].nunique()} of "
         f"{n_cells} tested cells). Such slices are nearly the same picture, so a network that "
         "only recognises the single cells scores as high; the number says nothing about cells "
         "that it has never seen. It is shown because the paper divides in this way."

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,12 +95,22 @@ def split_unit(title: str) -> tuple[str, str]:
     bracketed = _BRACKETS.match(title)
     unit = next(filter(None, bracketed.group("a", "b", "c")), "") if bracketed else ""
     name = bracketed["name"] if bracketed else title
-    name = re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", _spell(name)).strip("_")
     if not name[:1].isalpha():
         name = f"column_{name}".rstrip("_")
     if not unit:
         unit = next((u for end, u in _UNITS.items() if name.endswith(f"_{end}")), "")
     return name, unit
+
+
+def _spell(text: str) -> str:
+    """Write a title in Latin letters: ``σ (μm)`` as ``sigma (um)``, ``cm²`` as ``cm2``."""
+    spelt = ""
+    for letter in unicodedata.normalize("NFKD", text.casefold()):
+        greek = re.match(r"GREEK SMALL LETTER (\w+)$", unicodedata.name(letter, ""))
+        word = greek[1].casefold() if greek else letter
+        spelt += "" if unicodedata.combining(letter) else {"mu": "u"}.get(word, word)
+    return spelt
 
 
 def find_range(numbers: np.ndarray, unit: str = "") -> tuple[float, float]:

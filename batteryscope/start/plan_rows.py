@@ -25,7 +25,10 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         + ", ".join(f"{name} {n}" for name, n in others.items()),
     }
     dataset = dict(seen.dataset)
-    ranges = "ranges are what was seen and half as wide again: rows outside are rejected"
+    ranges = (
+        "all other numbers of the table: take out what is known of finished electrodes only; "
+        "ranges are what was seen and half as wide again: rows outside are rejected"
+    )
     dataset_choices: dict[str, Choice | Choices] = {}
     for key, value in dataset.items():
         if key in ("features", "targets") or key == "domains":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from batteryscope.samples.choose import samples_in
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import COLUMN_OF_GROUP, find_groups, merge_groups
-from batteryscope.splits.kept_together import split_together
+from batteryscope.splits.kept_together import advise_on_overlaps, split_together
 from batteryscope.splits.near_duplicates import select_near_duplicates
 
 MOST_FOLDS = 5
@@ -148,8 +149,9 @@ def _try(
     else:
         split = split_samples(manifest, groups, settings)
     return split, audit_split(
-        split, manifest, pairs, settings.near_duplicates, settings.near_duplicate_share
-    )
+        split, manifest, pairs, settings.near_duplicates, settings.near_duplicate_share,
+        advise_on_overlaps=partial(advise_on_overlaps, manifest, pairs, settings),
+    )  # fmt: skip
 
 
 def _explain(
