@@ -37,7 +37,7 @@ TEXTS = (
 )
 COPIED = (
     "comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "coverage_by_porosity.csv",
-    "findings.json",
+    "findings.json", "shortcuts.csv", "confounding.csv", "confounding_means.csv",
 )  # fmt: skip
 EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 
@@ -85,6 +85,8 @@ class RegressionEvidence:
     sweeps: pd.DataFrame | None = None
     external: pd.DataFrame | None = None
     external_rows: pd.DataFrame | None = None
+    shortcuts: pd.DataFrame | None = None
+    confounding: pd.DataFrame | None = None
 
     @property
     def generated(self) -> bool:
@@ -180,6 +182,8 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
         sweeps=sweeps,
         external=external,
         external_rows=external_rows,
+        shortcuts=read_table(layout.comparison / "shortcuts.csv", TEXTS),
+        confounding=read_table(layout.comparison / "confounding.csv", TEXTS),
     )
 
 
