@@ -17,7 +17,7 @@ class Quantities(Answer):
 
     monitors = ("val_loss", "val_mape")
     others = "classes"
-    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy", "shortcut_audit")
+    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy")
     bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False
 

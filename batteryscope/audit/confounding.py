@@ -105,6 +105,79 @@ def measure_confounding(
     )
 
 
+def share_variance(values: pd.DataFrame, factor: "pd.Series[str]") -> tuple[float, float, int]:
+    """Return how much of the variance of numbers lies between the values of a circumstance.
+
+    Parameters
+    ----------
+    values
+        Numbers in one unit, one row per independent unit, which may occur more than once.
+    factor
+        The circumstance of every row.
+
+    Returns
+    -------
+    share
+        (S_between − (k − 1) · s_within²) / S, the sums of squares of k groups beyond what groups
+        drawn by lot would give (Kelley's ε²), at least 0; over several columns they are added up.
+        1: the circumstance tells the numbers. Missing where every row has a value of its own.
+    p_value
+        Of the F test.
+    groups
+        k.
+    """
+    from scipy.stats import f as f_distribution
+
+    numbers = values.to_numpy(np.float64)
+    _, places = np.unique(factor.to_numpy(dtype=str), return_inverse=True)
+    n, k = len(numbers), int(places.max(initial=-1)) + 1
+    total = float(((numbers - numbers.mean(axis=0)) ** 2).sum()) if n else 0.0
+    if k < 2 or n <= k or total <= 0:
+        return np.nan, 1.0, k
+    means = np.zeros((k, numbers.shape[1]))
+    np.add.at(means, places, numbers)
+    means /= np.bincount(places)[:, None]
+    within = float(((numbers - means[places]) ** 2).sum())
+    of_error = within / (n - k)
+    share = max(0.0, (total - within - (k - 1) * of_error) / total)
+    if of_error <= total * 1e-12:
+        return share, 0.0, k
+    return share, float(f_distribution.sf((total - within) / (k - 1) / of_error, k - 1, n - k)), k
+
+
+def measure_shared_variance(
+    factors: Mapping[str, "pd.Series[str]"], values: pd.DataFrame, units: "pd.Series[str]"
+) -> pd.DataFrame:
+    """Measure how much of the variance of numbers each circumstance tells.
+
+    Parameters
+    ----------
+    factors
+        As :func:`list_factors` returns them.
+    values
+        Numbers in one unit, by ``sample_id``.
+    units
+        What is independent (specimen, else sample), by ``sample_id``. A unit counts once at
+        each value of a circumstance, with the mean of its samples.
+
+    Returns
+    -------
+    DataFrame
+        ``factor, values, known, share_of_variance, p_value``, the most telling first.
+    """
+    rows = []
+    for name, found in factors.items():
+        places = [units.loc[found.index].to_numpy(), found.to_numpy()]
+        once = values.loc[found.index].groupby(places).mean()
+        told = once.index.get_level_values(1).to_series()
+        share, p_value, groups = share_variance(once, told)
+        rows.append((name, groups, len(found) / len(values), share, p_value))
+    columns = ["factor", "values", "known", "share_of_variance", "p_value"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        ["share_of_variance", "factor"], ascending=[False, True], ignore_index=True
+    )
+
+
 def count_crossings(
     factors: Mapping[str, "pd.Series[str]"], labels: "pd.Series[str]"
 ) -> pd.DataFrame:
@@ -118,4 +191,25 @@ def count_crossings(
         for name, values in factors.items()
     ]
     columns = ["factor", "value", "class", "count"]
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def average_crossings(
+    factors: Mapping[str, "pd.Series[str]"], values: pd.DataFrame
+) -> pd.DataFrame:
+    """Average numbers at every value of every circumstance: ``factor, value, n`` and each of them.
+
+    Parameters
+    ----------
+    factors
+        As :func:`list_factors` returns them.
+    values
+        Numbers by ``sample_id``.
+    """
+    tables = []
+    for name, found in factors.items():
+        groups = values.loc[found.index].groupby(found.to_numpy())
+        table = groups.mean().assign(n=groups.size(), factor=name)
+        tables.append(table.rename_axis("value").reset_index())
+    columns = ["factor", "value", "n", *values.columns]
     return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)

@@ -51,7 +51,9 @@ CUES: Mapping[CueName, Cue] = {
 }
 
 
-def list_cues(manifest: pd.DataFrame, frames: pd.DataFrame) -> dict[CueName, pd.DataFrame]:
+def list_cues(
+    manifest: pd.DataFrame, frames: pd.DataFrame, numbers: Collection[str] = ()
+) -> dict[CueName, pd.DataFrame]:
     """Return the features of every cue that a data set has, by its name.
 
     Microscope settings are not among them: those are what the baseline on metadata sees.
@@ -62,6 +64,8 @@ def list_cues(manifest: pd.DataFrame, frames: pd.DataFrame) -> dict[CueName, pd.
         Sample table.
     frames
         Table of frames; samples that the manifest lacks are left out.
+    numbers
+        Columns with what is predicted, if not the class; file names may tell it.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def list_cues(manifest: pd.DataFrame, frames: pd.DataFrame) -> dict[CueName, pd.
         "thumbnail": describe_thumbnails(own),
         "data_bar": describe_data_bars(own),
         "acquired_at": describe_times(manifest),
-        "file_order": describe_file_order(manifest),
+        "file_order": describe_file_order(manifest, numbers),
     }
     samples = manifest["sample_id"].to_numpy()
     return {
@@ -113,12 +117,14 @@ def describe_times(manifest: pd.DataFrame) -> pd.DataFrame | None:
     ).set_axis(manifest["sample_id"])
 
 
-def describe_file_order(manifest: pd.DataFrame) -> pd.DataFrame | None:
+def describe_file_order(
+    manifest: pd.DataFrame, numbers: Collection[str] = ()
+) -> pd.DataFrame | None:
     """Return each sample's place in the natural order of the file names.
 
     Folders do not count, nor do the words of the classes within a name: labels come from there.
     The words of all classes go from all names, so that what is left of a name does not depend on
-    its class. Equal names share a place.
+    its class. Equal names share a place. So do the values of ``numbers`` that most names hold.
 
     Returns
     -------
@@ -126,8 +132,14 @@ def describe_file_order(manifest: pd.DataFrame) -> pd.DataFrame | None:
         Column ``place`` from 0 to 1; None where names differ by nothing but the classes. Slices
         share the place of their scan.
     """
-    classes = manifest["class"].astype(str).unique()
+    classes = list(manifest["class"].astype(str).unique())
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in manifest["path"]]
+    for column in numbers:
+        values = [f"{value:g}" for value in manifest[column]]
+        own = [
+            set(RUN.findall(v)) <= set(RUN.findall(s)) for v, s in zip(values, stems, strict=True)
+        ]
+        classes += values if sum(own) > len(own) / 2 else []
     keys = [split_naturally(strip_classes(stem, classes)) for stem in stems]
     places = {key: place for place, key in enumerate(sorted(set(keys)))}
     if len(places) < 2:

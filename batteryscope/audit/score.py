@@ -1,12 +1,32 @@
-"""How far right answers are above chance, on a scale that does not depend on the classes."""
+"""How far answers are above chance, on a scale that depends neither on classes nor on units."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 Z_95 = 1.959964
+DRAWS = 1000  # of the units, by which the interval of a skill of numbers is found
+
+
+class Skilled(Protocol):
+    """What a verdict asks of any score: 0 is chance, 1 is perfect."""
+
+    @property
+    def skill(self) -> float:
+        """The skill."""
+
+    @property
+    def skill_low(self) -> float:
+        """Lower end of its 95 % interval."""
+
+    @property
+    def skill_high(self) -> float:
+        """Upper end."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers by name."""
 
 
 @dataclass(frozen=True)
@@ -82,4 +102,81 @@ def score_answers(y_true: ArrayLike, y_pred: ArrayLike) -> Score:
         skill=(balanced - chance) / scale,
         skill_low=(low - chance) / scale,
         skill_high=(high - chance) / scale,
+    )
+
+
+@dataclass(frozen=True)
+class NumberScore:
+    """Predicted numbers of test specimens (or other independent units), each counted once.
+
+    Attributes
+    ----------
+    n
+        Units.
+    error
+        Mean absolute error, in the unit of the quantity.
+    error_of_mean
+        The same of the mean of the training samples.
+    skill
+        1 − squared error / squared error of the mean of the training samples: 0 is that mean, 1 is
+        perfect. Over several quantities both errors are added up.
+    skill_low, skill_high
+        Its 95 % interval.
+    """
+
+    n: int
+    error: float
+    error_of_mean: float
+    skill: float
+    skill_low: float
+    skill_high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers by name."""
+        return asdict(self)
+
+
+def score_numbers(
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    by_mean: NDArray[np.float64],
+    is_log: bool = False,
+) -> NumberScore | None:
+    """Score predicted numbers of independent units against the mean of the training samples.
+
+    Parameters
+    ----------
+    y_true, y_pred, by_mean : (n, k) arrays
+        True values, predictions, and what the mean of the training samples predicts, of k
+        quantities in one unit.
+    is_log
+        Whether logarithms are compared, as a network that learns them does.
+
+    Returns
+    -------
+    NumberScore or None
+        None where no value differs from the mean, so that nothing is to be told.
+
+    Notes
+    -----
+    The interval is that of the units drawn with replacement, by a fixed seed.
+    """
+    told = (np.log(values) if is_log else values for values in (y_true, y_pred, by_mean))
+    true, pred, mean = told
+    squares, of_mean = ((pred - true) ** 2).sum(axis=1), ((mean - true) ** 2).sum(axis=1)
+    if not len(squares) or of_mean.sum() <= 0:
+        return None
+    n = len(squares)
+    counts = np.random.default_rng(1).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    of_draws = counts @ of_mean
+    usable = of_draws > 0
+    skills = 1 - (counts @ squares)[usable] / of_draws[usable]
+    low, high = np.quantile(skills, [0.025, 0.975])
+    return NumberScore(
+        n=n,
+        error=float(np.abs(y_pred - y_true).mean()),
+        error_of_mean=float(np.abs(by_mean - y_true).mean()),
+        skill=float(1 - squares.sum() / of_mean.sum()),
+        skill_low=float(low),
+        skill_high=float(high),
     )

@@ -170,3 +170,28 @@ def leave_sessions_out(
     if any(len(np.unique(own[train])) < len(names) for train, _ in parts):
         return []
     return [(samples[train], samples[test]) for train, test in parts if len(test)]
+
+
+def take_turns(
+    sessions: "pd.Series[str]", most: int = 5
+) -> list[tuple[NDArray[np.object_], NDArray[np.object_]]]:
+    """Divide samples so that no session stands in training and test, whatever they show.
+
+    Parameters
+    ----------
+    sessions
+        Session by ``sample_id``; at least two.
+    most
+        With more sessions than this, several are left out together, so often.
+
+    Returns
+    -------
+    list of (train, test)
+        Sample ids; every sample is tested once.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    samples = sessions.index.to_numpy(dtype=object)
+    divider = GroupKFold(min(most, sessions.nunique()))
+    parts = divider.split(samples, groups=sessions.to_numpy())
+    return [(samples[train], samples[test]) for train, test in parts]

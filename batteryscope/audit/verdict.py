@@ -1,12 +1,12 @@
 """From scores and counts to one verdict: quiet, warning or alarm, and the signs that led to it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from batteryscope.audit.cues import CUES, CueName
 from batteryscope.audit.perturb import INTACT
-from batteryscope.audit.score import Score
+from batteryscope.audit.score import Skilled
 from batteryscope.audit.sessions import SessionRelation
 
 Level = Literal["quiet", "warning", "alarm"]
@@ -31,6 +31,10 @@ AS_GOOD = 0.9
 # levels, goes by grey levels in the main.
 KEEPS = 2 / 3
 LOSES = 0.5
+# A thumbnail that tells no more than grey levels by this much tells nothing else than they do.
+TOLERANCE = 0.1
+# Sessions tell a quantity by chance more seldom than this.
+CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,10 @@ class Sign:
 
 
 def judge_cues(
-    cues: Mapping[CueName, Score], model: Score | None, telling: Iterable[str] = ()
+    cues: Mapping[CueName, Skilled],
+    model: Skilled | None,
+    telling: Iterable[str] = (),
+    trusted: Collection[CueName] = (),
 ) -> list[Sign]:
     """Judge what can be told without looking at the material.
 
@@ -55,10 +62,13 @@ def judge_cues(
         Score of the main arm's networks on the same images; None if there is none.
     telling
         Words for the settings that tell most of the label, for the sentence on metadata.
+    trusted
+        Cues that are no sign, of :func:`find_trusted`.
     """
-    seen = shows_in_pictures(cues)
+    asked = {name: score for name, score in cues.items() if name not in trusted}
+    seen = shows_in_pictures(asked)
     signs = []
-    for name, score in cues.items():
+    for name, score in asked.items():
         level = _judge_cue(name, score, model, seen)
         if level != "quiet":
             facts = {"cue": name, "phrase": CUES[name].phrase, "score": score.as_dict()}
@@ -67,17 +77,17 @@ def judge_cues(
     return signs
 
 
-def reaches(score: Score, threshold: float) -> bool:
+def reaches(score: Skilled, threshold: float) -> bool:
     """Whether a skill reaches a threshold, and its interval leaves no doubt of half of it."""
     return score.skill >= threshold and score.skill_low >= threshold / 2
 
 
-def shows_in_pictures(cues: Mapping[CueName, Score]) -> bool:
+def shows_in_pictures(cues: Mapping[CueName, Skilled]) -> bool:
     """Whether anything that does not need shapes tells something of the class."""
     return any(CUES[name].is_seen and reaches(cues[name], TELLS_SOMETHING) for name in cues)
 
 
-def _judge_cue(name: CueName, score: Score, model: Score | None, seen: bool) -> Level:
+def _judge_cue(name: CueName, score: Skilled, model: Skilled | None, seen: bool) -> Level:
     if CUES[name].is_seen:
         rival = 1.0 if model is None else model.skill
         as_good = score.skill >= AS_GOOD * rival
@@ -93,10 +103,45 @@ def _judge_cue(name: CueName, score: Score, model: Score | None, seen: bool) -> 
     return "warning" if seen and reaches(score, TELLS_MUCH) else "quiet"
 
 
+def find_trusted(
+    cues: Mapping[CueName, Skilled], perturbed: Mapping[str, Skilled], is_bound: bool
+) -> list[CueName]:
+    """Return what is in the picture and tells a number, but is no sign of a shortcut.
+
+    Grey levels show many quantities by themselves: a porosity is the share of what is dark. Who
+    took the picture decides brightness and contrast alone. So where the network keeps
+    two thirds of its skill with these drawn by lot, and with every tile standardised, it does not
+    go by them. Thumbnails join grey levels unless they tell more; then shades across the
+    picture tell it, which no changed tile takes away.
+
+    Parameters
+    ----------
+    cues
+        Score of each cue alone.
+    perturbed
+        Of the network on the same tiles, intact and changed.
+    is_bound
+        Whether sessions tell the quantity; then nothing is trusted.
+    """
+    intact = perturbed.get(INTACT)
+    if is_bound or intact is None or not reaches(intact, TELLS_SOMETHING):
+        return []
+    kept = [perturbed[name].skill for name in ("brightness", "standardised") if name in perturbed]
+    if not kept or min(kept) < KEEPS * intact.skill:
+        return []
+    usual = cues.get("grey_levels")
+    limit = 0.0 if usual is None else usual.skill + TOLERANCE
+    return [
+        name
+        for name, score in cues.items()
+        if CUES[name].is_seen and (name == "grey_levels" or score.skill <= limit)
+    ]
+
+
 def judge_sessions(
     relation: SessionRelation,
-    cues: Mapping[CueName, Score],
-    left_out: Mapping[CueName, Score],
+    cues: Mapping[CueName, Skilled],
+    left_out: Mapping[CueName, Skilled],
 ) -> list[Sign]:
     """Judge whether classes can be told apart from sessions.
 
@@ -121,6 +166,37 @@ def judge_sessions(
         signs.append(Sign("one_session", "alarm", facts))
     elif relation.relation == "partly":
         signs.append(Sign("some_one_session", "warning", facts))
+    return [*signs, *judge_left_out(cues, left_out)]
+
+
+def judge_shared_variance(
+    by: str, share: float, p_value: float, n_sessions: int, n_units: int
+) -> list[Sign]:
+    """Judge how much of the variance of a quantity lies between sessions.
+
+    Parameters
+    ----------
+    by
+        What tells sessions.
+    share, p_value
+        Of :func:`batteryscope.audit.confounding.share_variance`; not a number where every unit
+        has a session of its own.
+    n_sessions, n_units
+        Counts.
+    """
+    if not share >= TELLS_MUCH or p_value > CHANCE:
+        return []
+    facts = {"by": by, "sessions": n_sessions, "units": n_units, "share": share}
+    if share >= TELLS_NEARLY_ALL:
+        return [Sign("one_session", "alarm", facts)]
+    return [Sign("some_one_session", "warning", facts)]
+
+
+def judge_left_out(
+    cues: Mapping[CueName, Skilled], left_out: Mapping[CueName, Skilled]
+) -> list[Sign]:
+    """Judge whether cues tell less of sessions that they have not seen; see above."""
+    signs = []
     for name, other in left_out.items():
         usual = cues.get(name)
         if usual is None or not reaches(usual, TELLS_SOMETHING):
@@ -132,7 +208,9 @@ def judge_sessions(
     return signs
 
 
-def judge_perturbed(perturbed: Mapping[str, Score], cues: Mapping[CueName, Score]) -> list[Sign]:
+def judge_perturbed(
+    perturbed: Mapping[str, Skilled], cues: Mapping[CueName, Skilled]
+) -> list[Sign]:
     """Judge what the network goes by, where grey levels do tell the class.
 
     A network that was trained on unchanged pictures does worse on any others, so a fall alone is no
@@ -159,7 +237,7 @@ def judge_perturbed(perturbed: Mapping[str, Score], cues: Mapping[CueName, Score
     return signs
 
 
-def sum_up(signs: Iterable[Sign], cues: Mapping[CueName, Score]) -> tuple[Level, list[Sign]]:
+def sum_up(signs: Iterable[Sign], cues: Mapping[CueName, Skilled]) -> tuple[Level, list[Sign]]:
     """Return the verdict, and all signs, the gravest first.
 
     A class that is bound to a session makes any picture-wide cue that tells much of it an alarm:

@@ -161,9 +161,9 @@ class EvaluateSettings(Settings):
     ``grey_levels_at_test``: the trained networks of every strategy are asked about the test tiles
     once more, these treated so instead of by ``model.grey_levels``. Nothing is trained for it,
     and the outcome is told in the comparison alone: a mismatch of training and test.
-    ``shortcut_audit``: report whether something else than the material tells the class (grey
-    levels, microscope settings, data bar, order, session), and what the main arm's networks still
-    know of changed tiles; ``docs/trust.md``.
+    ``shortcut_audit``: report whether something else than the material tells what is predicted
+    (grey levels, microscope settings, data bar, order, session), and what the main arm's networks
+    still know of changed tiles; ``docs/trust.md``.
     ``false_alarms``: so many new samples like those of the training may be called unlike them and
     go unanswered; the published models refuse what is further away. null: they answer everything.
     ``paper_classes``: a paper's table per class; ``paper_accuracy`` is the paper's own definition

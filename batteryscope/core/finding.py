@@ -42,17 +42,18 @@ class Sentences:
 
     Parameters
     ----------
-    folder
-        Holds the templates; a line break in one of them is a space in the sentence.
+    folders
+        Hold the templates, those of the first before those of the others; a line break in one of
+        them is a space in the sentence.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
 
     @property
     def kinds(self) -> set[str]:
         """The kinds of findings that it has a template for."""
-        return {path.stem for path in self._folder.glob("[!_]*.j2")}
+        return {path.stem for folder in self._folders for path in folder.glob("[!_]*.j2")}
 
     def tell(self, finding: Finding) -> str:
         """Return the sentence of a finding.
@@ -82,7 +83,7 @@ class Sentences:
         import jinja2
 
         environment = jinja2.Environment(  # texts are escaped where a page shows them
-            loader=jinja2.FileSystemLoader(self._folder),
+            loader=jinja2.FileSystemLoader(self._folders),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -1,9 +1,11 @@
 """What trained networks say of test tiles that are otherwise than those that they learnt from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import singledispatch
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batteryscope.audit.perturb import PERTURBATIONS, PERTURBED, UsualLevels
 from batteryscope.evaluation.forward import (
@@ -13,10 +15,13 @@ from batteryscope.evaluation.forward import (
     take_beside,
 )
 from batteryscope.evaluation.predictions import KEYS, PREFIX, make_predictions
-from batteryscope.models.classifier import TileClassifier
+from batteryscope.evaluation.regression_predictions import KEYS as NUMBER_KEYS
+from batteryscope.evaluation.regression_predictions import PRED, TRUE, predict_values
+from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.grey_input import FULL_SCALE
 from batteryscope.seeds import derive_rng
 from batteryscope.tilestore import TileStore
+from batteryscope.training.data import TileSet
 
 # Five passes over so many tiles are a few percent of the cheapest training, which makes many passes
 # over thousands; the share of right ones is then known within 9 points per fit.
@@ -65,6 +70,7 @@ def predict_mismatched(
     return pd.concat(tables, ignore_index=True)
 
 
+@singledispatch
 def predict_perturbed(
     model: TileClassifier,
     store: TileStore,
@@ -96,41 +102,90 @@ def predict_perturbed(
     Returns
     -------
     DataFrame
-        Predictions of the arms ``<arm>_perturbed_<perturbation>``; empty without test tiles.
+        Predictions of the arms ``<arm>_perturbed_<perturbation>``, classes or numbers as the
+        network gives them; empty without test tiles.
     """
     classes = list(model.description.classes)
     numbers = manifest.set_index("sample_id")["class"].map({c: i for i, c in enumerate(classes)})
-    tested = roles[roles["role"] == "test"]
-    chosen, keys = list(
-        select_judged_tiles(store.index, tested, numbers, take_beside(model, manifest))
-    )[-1]
+    chosen, keys = _draw_audited(model, store, manifest, roles, numbers, seed, most)
     if not len(chosen):
         return pd.DataFrame(columns=[*KEYS, *[PREFIX + name for name in classes]])
-    place = (keys["repeat"], keys["fold"])
-    order = derive_rng(seed, "audited tiles", *place).permutation(len(chosen))
-    _, first = np.unique(chosen.sample_ids[order].astype(str), return_index=True)
+    true = np.asarray(classes, dtype=object)[chosen.targets.astype(int)]
+    frame = pd.DataFrame(keys | {"y_true": true})
+    tables = []
+    for name, changed in _perturb(model, store, chosen, keys, seed, names):
+        probabilities = predict_probabilities(model, changed, covariates=chosen.covariates)
+        table = frame.assign(arm=f"{arm}{PERTURBED}{name}")
+        tables.append(make_predictions(table, probabilities, classes))
+    return pd.concat(tables, ignore_index=True)
+
+
+@predict_perturbed.register
+def _predict_perturbed_numbers(
+    model: TileRegressor,
+    store: TileStore,
+    manifest: pd.DataFrame,
+    roles: pd.DataFrame,
+    arm: str,
+    seed: int = 1,
+    most: int = AUDITED_TILES,
+    names: Sequence[str] = tuple(PERTURBATIONS),
+) -> pd.DataFrame:
+    targets = list(model.description.classes)
+    truth = manifest.set_index("sample_id")[targets]
+    chosen, keys = _draw_audited(model, store, manifest, roles, truth, seed, most)
+    columns = [f"{which}{target}" for which in (TRUE, PRED) for target in targets]
+    if not len(chosen):
+        return pd.DataFrame(columns=[*NUMBER_KEYS, *columns])
+    tables = []
+    for name, changed in _perturb(model, store, chosen, keys, seed, names):
+        predicted = predict_values(model, changed, covariates=chosen.covariates)
+        values = np.hstack([chosen.targets.astype(float), predicted])
+        table = pd.DataFrame(keys).assign(arm=f"{arm}{PERTURBED}{name}")
+        tables.append(table.join(pd.DataFrame(values, columns=columns)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _draw_audited(
+    model: TileClassifier,
+    store: TileStore,
+    manifest: pd.DataFrame,
+    roles: pd.DataFrame,
+    truth: pd.Series | pd.DataFrame,
+    seed: int,
+    most: int,
+) -> tuple[TileSet, dict[str, object]]:
+    """Draw the test tiles that are changed, and give the columns that name them."""
+    tested = roles[roles["role"] == "test"]
+    every, keys = list(
+        select_judged_tiles(store.index, tested, truth, take_beside(model, manifest))
+    )[-1]
+    order = derive_rng(seed, "audited tiles", keys["repeat"], keys["fold"]).permutation(len(every))
+    _, first = np.unique(every.sample_ids[order].astype(str), return_index=True)
     kept = np.sort(order[np.sort(first)[:most]])  # both orders are by lot
-    tiles = np.asarray(store.tiles[chosen.rows[kept]])
-    beside = None if chosen.covariates is None else chosen.covariates[kept]
+    chosen = TileSet(
+        every.rows[kept],
+        every.targets[kept],
+        every.weights[kept],
+        every.sample_ids[kept],
+        None if every.covariates is None else every.covariates[kept],
+    )
+    return chosen, keys | {"sample_id": chosen.sample_ids, "tile": chosen.rows}
+
+
+def _perturb(
+    model: TileClassifier,
+    store: TileStore,
+    chosen: TileSet,
+    keys: Mapping[str, object],
+    seed: int,
+    names: Sequence[str],
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    tiles = np.asarray(store.tiles[chosen.rows])
     usual = UsualLevels(
         mean=float(model.input.training_mean) * FULL_SCALE,
         sd=float(model.input.training_sd) * FULL_SCALE,
     )
-    frame = pd.DataFrame(
-        {
-            "sample_id": chosen.sample_ids[kept],
-            "tile": chosen.rows[kept],
-            "repeat": keys["repeat"],
-            "fold": keys["fold"],
-            "role": "test",
-            "y_true": np.asarray(classes, dtype=object)[chosen.targets[kept].astype(int)],
-        }
-    )
-    tables = []
     for name in names:
-        rng = derive_rng(seed, "perturbed", name, *place)
-        changed = PERTURBATIONS[name](tiles, usual, rng)
-        probabilities = predict_probabilities(model, changed, covariates=beside)
-        table = frame.assign(arm=f"{arm}{PERTURBED}{name}")
-        tables.append(make_predictions(table, probabilities, classes))
-    return pd.concat(tables, ignore_index=True)
+        rng = derive_rng(seed, "perturbed", name, keys["repeat"], keys["fold"])
+        yield name, PERTURBATIONS[name](tiles, usual, rng)

@@ -56,6 +56,7 @@ def predict_baselines(
     seed: int,
     suffix: str = "",
     quantities: Sequence[Quantity] = (),
+    trees: int | None = None,
 ) -> pd.DataFrame:
     """Fit every baseline on the training images of each fit, predict the others.
 
@@ -82,6 +83,8 @@ def predict_baselines(
         Put after the names of the baselines, to tell splits apart.
     quantities
         What the targets are; without any, capacities.
+    trees
+        Of a forest; as many as baselines have if not given.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def predict_baselines(
             else:
                 groups = known.loc[train, "class"]
                 seen, judged = numbers.loc[train], numbers.loc[asked["sample_id"]]
-                predicted = _predict(name, seen, judged, learnt, groups, scales, seed)
+                predicted = _predict(name, seen, judged, learnt, groups, scales, seed, trees)
             table = pd.DataFrame(
                 {
                     "sample_id": asked["sample_id"].to_numpy(),
@@ -168,6 +171,7 @@ def _predict(
     groups: pd.Series,
     scales: _Scales,
     seed: int,
+    trees: int | None,
 ) -> Floats:
     if name in PROXIES:
         knots = find_knots(seen.iloc[:, 0].to_numpy(), truth, groups)
@@ -182,7 +186,7 @@ def _predict(
         inputs, judged = imputer.fit_transform(inputs), imputer.transform(judged)
     # One thread: several would add up the trees in any order, and so few rows gain no time.
     chance = derive_seed(seed, name.replace("_", " "))
-    forest = RandomForestRegressor(N_TREES, random_state=chance)
+    forest = RandomForestRegressor(trees or N_TREES, random_state=chance)
     values, scale = scales.shrink(truth)
     forest.fit(inputs, values[:, 0] if values.shape[1] == 1 else values)
     predicted = np.asarray(forest.predict(judged)).reshape(len(judged), -1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.audit.sessions import find_sessions
 from batteryscope.config.study import StudySettings
 from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES
 from batteryscope.core.finding import Finding
@@ -33,13 +34,23 @@ from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences import capacities
 from batteryscope.evaluation.sentences import quantities as of_quantities
+from batteryscope.evaluation.shortcut_numbers import (
+    NumberAudit,
+    audit_numbers,
+    flatten_number_audits,
+    predict_numbers_from_cues,
+    read_perturbed_numbers,
+    tabulate_number_audits,
+    tell_number_verdict,
+)
 from batteryscope.evaluation.straddling import (
     find_straddling_arms,
     list_allowed_leakage,
     list_test_validation,
 )
 from batteryscope.evaluation.write_comparison import write_comparison
-from batteryscope.manifest.select import keep_samples
+from batteryscope.manifest.frames import read_frames
+from batteryscope.manifest.select import keep_samples, select_samples
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.samples.choose import samples_of
@@ -53,6 +64,8 @@ class RegressionPieces:
     ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
     ``covariates``: arm with covariates → the same without, or None. ``allowed``: arm → reason why
     its division may leak; ``validated``: arm → reason why its test part validates as well.
+    ``perturbed``: what the main arm predicts of changed tiles; None: no
+    shortcuts are looked for.
     """
 
     manifest: Path
@@ -64,6 +77,7 @@ class RegressionPieces:
     covariates: Mapping[str, str | None] = field(default_factory=dict)
     allowed: Mapping[str, str] = field(default_factory=dict)
     validated: Mapping[str, str] = field(default_factory=dict)
+    perturbed: Path | None = None
 
 
 def compare_study(layout: PictureLayout, out: Path) -> None:
@@ -84,6 +98,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         covariates=list_covariate_pairs(layout.plan),
         allowed=list_allowed_leakage(layout.plan),
         validated=list_test_validation(layout.plan),
+        perturbed=layout.mismatched(layout.plan.main.name) if layout.is_audited else None,
     )
     compare_arms(layout.plan.settings, pieces, out)
 
@@ -92,7 +107,8 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     """Write what the comparison found.
 
     ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv,
-    coverage_by_porosity.csv``.
+    coverage_by_porosity.csv``, and of the shortcut audit ``shortcuts.csv, confounding.csv,
+    confounding_means.csv``.
 
     Raises
     ------
@@ -146,6 +162,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     curves = tabulate_curves(images)
     intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
+    main_arm = pieces.main_arm
     protocols = {
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
         for name, own in pieces.arms.items()
@@ -195,13 +212,44 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         "images": images,
     }
     sentences = (capacities if has_axis else of_quantities).SENTENCES
+    audits = _audit(study, pieces, manifest, tested[main["split"]], images)
+    if audits:
+        known = bool(find_sessions(manifest)[0])
+        findings.insert(0, tell_number_verdict(audits, labels.get(main_arm, main_arm), known))
+        written |= tabulate_number_audits(audits)
     asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
     ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
     metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
     published = intervals[intervals["arm"].isin([pieces.main_arm, *study.published_arms])]
     metrics |= flatten_intervals(published, samples_of(study).noun)
+    metrics |= flatten_number_audits(audits) if audits else {}
     metrics = dict(sorted(metrics.items()))
     write_comparison(out, written, metrics, findings, sentences)
+
+
+def _audit(
+    study: StudySettings,
+    pieces: RegressionPieces,
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    images: pd.DataFrame,
+) -> list[NumberAudit]:
+    """Look for shortcuts to what the main arm predicts; nothing if it is not wanted."""
+    if pieces.perturbed is None or pieces.frames is None:
+        return []
+    frames = read_frames(pieces.frames, manifest)
+    manifest = select_samples(manifest, pieces.arms[pieces.main_arm].get("where", {}))
+    model = images[images["arm"] == pieces.main_arm]
+    quantities = [q for q in study.dataset.quantities if (model["target"] == q.name).any()]
+    return audit_numbers(
+        manifest,
+        predict_numbers_from_cues(manifest, split, frames, quantities, study.split.seed),
+        quantities,
+        model,
+        read_perturbed_numbers(pieces.perturbed, pieces.main_arm, manifest),
+        frames.set_index("sample_id")["data_bar_px"],
+        samples_of(study).noun,
+    )
 
 
 def find_computed_from(study: StudySettings) -> str:

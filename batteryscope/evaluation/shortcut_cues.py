@@ -1,6 +1,6 @@
 """Predictions of the test images by each thing that could stand in for the class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -87,8 +87,11 @@ def divide_by_session(manifest: pd.DataFrame) -> pd.DataFrame | None:
         return None
     _, sessions = find_sessions(manifest)
     parts = leave_sessions_out(sessions, manifest.set_index("sample_id")["class"])
-    if not parts:
-        return None
+    return tabulate_parts(parts) if parts else None
+
+
+def tabulate_parts(parts: Sequence[tuple[Any, Any]]) -> pd.DataFrame:
+    """Return sample ids that train and that test as roles of one repeat."""
     tables = [
         pd.DataFrame({"sample_id": samples, "role": role}).assign(repeat=0, fold=fold)
         for fold, (train, test) in enumerate(parts)

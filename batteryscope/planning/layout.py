@@ -129,10 +129,11 @@ class PictureLayout(PlannedLayout):
         found: list[Path] = []
         if self.is_audited:
             arms.append(self.plan.main.name)
-            found += [self.data.frames, self.shortcuts(self.plan.main.split)]
+            found.append(self.data.frames)
         found += [self.mismatched(arm) for arm in dict.fromkeys(arms)]
         if self.modules.baselines:
             found.append(self.baselines(self.plan.main.split))
+            found += [self.shortcuts(self.plan.main.split)] if self.is_audited else []
         if settings.evaluate.survey:
             found.append(Path(settings.evaluate.survey))
         return found if self.simulated is None else [*found, self.simulated]
@@ -140,8 +141,7 @@ class PictureLayout(PlannedLayout):
     @property
     def is_audited(self) -> bool:
         """Whether shortcuts are looked for."""
-        is_possible = "shortcut_audit" not in self.answer.useless
-        return is_possible and self.plan.settings.evaluate.shortcut_audit
+        return self.plan.settings.evaluate.shortcut_audit
 
     def list_published(self) -> list[Path]:
         """Return what becomes the bundle: fits of the published arms, and what calibrates them."""

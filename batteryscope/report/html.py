@@ -128,6 +128,8 @@ def render_report(
             for f in evidence.findings or ()
         ],
         "shortcuts": shortcuts.show_shortcuts(evidence),
+        "shortcut_texts": shortcuts.TEXTS,
+        "shortcut_figures": [name for name in pictures if name == "shortcuts"],
         "sets": sure_answers.show_sets(evidence),
         "sets_text": sure_answers.tell_sets(evidence),
         "risk": sure_answers.show_risk(evidence),

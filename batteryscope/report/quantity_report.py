@@ -13,12 +13,14 @@ from batteryscope.report.html import make_environment
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_figures import draw_losses, draw_scatter
 from batteryscope.report.regression_map_figures import draw_methods, draw_outputs
+from batteryscope.report.words import title_finding
 from batteryscope.samples.choose import samples_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLES = {
+    "shortcut": title_finding("shortcut"),
     "baseline": "Does it need a network?",
     "leak": "Samples of one specimen in training and test",
     "constant": "A quantity that does not vary",
@@ -126,6 +128,5 @@ def render_quantity_report(
         "external": tables.show_external_quantities(evidence),
         "maps": [name for name in pictures if name.startswith(("methods_", "outputs_"))],
         "trainings": [name for name in pictures if name.startswith("training_")],
-        "samples": samples_of(evidence.settings).plural,
     }
     return make_environment().get_template("quantity_study.html.j2").render(context)

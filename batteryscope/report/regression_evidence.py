@@ -37,7 +37,7 @@ TEXTS = (
 )
 COPIED = (
     "comparison.csv", "metrics.json", "curves.csv", "intervals.csv", "coverage_by_porosity.csv",
-    "findings.json",
+    "findings.json", "shortcuts.csv", "confounding.csv", "confounding_means.csv",
 )  # fmt: skip
 EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 
@@ -87,6 +87,8 @@ class RegressionEvidence:
     external_rows: pd.DataFrame | None = None
     frames: pd.DataFrame | None = None
     split: pd.DataFrame | None = None
+    shortcuts: pd.DataFrame | None = None
+    confounding: pd.DataFrame | None = None
 
     @property
     def generated(self) -> bool:
@@ -184,6 +186,8 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
         external_rows=external_rows,
         frames=read_table(layout.data.frames),
         split=read_table(layout.main_split.roles),
+        shortcuts=read_table(layout.comparison / "shortcuts.csv", TEXTS),
+        confounding=read_table(layout.comparison / "confounding.csv", TEXTS),
     )
 
 

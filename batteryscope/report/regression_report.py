@@ -18,6 +18,9 @@ from batteryscope.provenance import find_git_commit
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
+from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
+from batteryscope.report.number_shortcuts import TEXTS as SHORTCUT_TEXTS
+from batteryscope.report.number_shortcuts import list_shortcut_figures, show_number_shortcuts
 from batteryscope.report.paper_ranges import show_paper_ranges
 from batteryscope.report.quantity_report import (
     NARROW,
@@ -52,9 +55,11 @@ from batteryscope.report.regression_map_figures import (
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
 from batteryscope.report.sweeps import show_sweeps
-from batteryscope.report.words import describe_flips, describe_tiles
+from batteryscope.report.words import describe_flips, describe_tiles, title_finding
+from batteryscope.samples.choose import samples_of
 
 FINDING_TITLES = {
+    "shortcut": title_finding("shortcut"),
     COMPUTED: "Capacities that nobody measured",
     "proxy": "Does it need a network?",
     "unknown_porosity": "A porosity that is new",
@@ -141,7 +146,7 @@ def _say_best_baseline(evidence: RegressionEvidence, mape: float) -> str:
 def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> dict[str, Picture]:
     """Draw all figures by name."""
     listed = _list_rate_figures if evidence.has_axis else list_quantity_figures
-    figures = listed(evidence)
+    figures = listed(evidence) | list_shortcut_figures(evidence)
 
     def draw(name: str) -> Picture:
         figure, caption = figures[name]
@@ -247,6 +252,11 @@ def render_regression_report(
         "crops": crops,
         "rejected_crops": rejected_crops,
         "warnings": evidence.audit.get("warnings", []),
+        "shortcuts": show_number_shortcuts(evidence),
+        "shortcut_texts": SHORTCUT_TEXTS,
+        "shortcut_figures": [name for name in pictures if name.startswith(f"{SHORTCUT_FIGURE}_")],
+        "samples": samples_of(evidence.settings).plural,
+        "sample": samples_of(evidence.settings).noun,
         "sweeps": show_sweeps(evidence.sweeps),
         "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "settings_yaml": yaml.safe_dump(

@@ -32,6 +32,14 @@ MOST_VALUES = 12  # of a circumstance whose counts are shown
 WORTH_COUNTING = 0.5  # share of the label that it tells
 
 
+TEXTS = {
+    "skill": "“Above chance” is the share of the way from guessing (0) to perfect (1).",
+    "circumstances": "“Of the label it tells”: mutual information beyond that of labels drawn by "
+    "lot, as a share of the most that is possible.",
+    "file": "confounding_counts.csv",
+}
+
+
 def show_shortcuts(evidence: StudyEvidence) -> list[ShownTable]:
     """Make the tables of the audit: cues, changed tiles, circumstances, counts of the worst one."""
     tables = []
@@ -114,15 +122,7 @@ def show_shortcut_picture(evidence: StudyEvidence) -> Picture | None:
     told = evidence.shortcuts
     if told is None or told[told["what"].isin(["cue", "network"])].empty:
         return None
-    rows = []
-    for what, colour in (("model", BLUE), ("cue", GREY), ("network", SKY)):
-        for _, row in told[told["what"] == what].iterrows():
-            label = {
-                "model": lambda name: f"network: {evidence.label_of(name)}",
-                "cue": lambda name: f"only {CUES[name].label}",
-                "network": lambda name: f"network, {PERTURBATION_LABELS[name].split(':')[0]}",
-            }[what](row["name"])
-            rows.append((label, row["skill"], row["skill_low"], row["skill_high"], colour))
+    rows = list_skills(told, evidence.label_of(evidence.main_arm))
     caption = (
         "How far from chance (0 %) to perfect (100 %): the published network, each cue alone "
         "(grey), and the network on changed tiles (light blue). Whiskers: 95 % interval."
@@ -130,8 +130,28 @@ def show_shortcut_picture(evidence: StudyEvidence) -> Picture | None:
     return encode_picture(draw_skills(rows), "shortcuts", caption, evidence.generated, True)
 
 
+Skills = Sequence[tuple[str, float, float, float, str]]
+
+
+def list_skills(told: pd.DataFrame, main_label: str) -> Skills:
+    """Return label, skill, its interval, colour: the network, each cue, changed tiles."""
+    rows = []
+    for what, colour in (("model", BLUE), ("cue", GREY), ("network", SKY)):
+        for _, row in told[told["what"] == what].iterrows():
+            label = f"network: {main_label}"
+            if what == "cue":
+                label = f"only {CUES[row['name']].label}"
+            if what == "network":
+                label = f"network, {PERTURBATION_LABELS[row['name']].split(':')[0]}"
+            rows.append((label, row["skill"], row["skill_low"], row["skill_high"], colour))
+    return rows
+
+
+CHANCE_TO_PERFECT = "of the way from chance to perfect (mean over the classes)"
+
+
 @house_style
-def draw_skills(rows: Sequence[tuple[str, float, float, float, str]]) -> "Figure":
+def draw_skills(rows: Skills, axis_label: str = CHANCE_TO_PERFECT) -> "Figure":
     """Draw horizontal bars with intervals: label, value, low, high (shares), colour."""
     figure = make_figure(7.2, 0.8 + 0.26 * len(rows))
     axes = figure.add_subplot()
@@ -146,5 +166,5 @@ def draw_skills(rows: Sequence[tuple[str, float, float, float, str]]) -> "Figure
     axes.invert_yaxis()
     percent_axis(axes, "x", 1.0)
     axes.grid(axis="x")
-    axes.set_xlabel("of the way from chance to perfect (mean over the classes)", color=SOFT_INK)
+    axes.set_xlabel(axis_label, color=SOFT_INK)
     return figure

@@ -4,4 +4,5 @@ from pathlib import Path
 
 from batteryscope.core.finding import Sentences
 
-SENTENCES = Sentences(Path(__file__).parent)
+# What both kinds of numbers share stands in a folder of its own.
+SENTENCES = Sentences(Path(__file__).parent, Path(__file__).parents[1] / "numbers")
