@@ -14,7 +14,7 @@ from batteryscope.command.doctor import examine
 from batteryscope.command.hand_over import plan_snakemake, set_environment, show_command
 from batteryscope.command.main import cli, main
 from batteryscope.command.new_project import make_project
-from batteryscope.command.status import describe_status
+from batteryscope.command.status import describe_status, list_begun
 from batteryscope.command.words import (
     find_page,
     find_profile,
@@ -199,14 +199,18 @@ def test_new_project_holds_what_a_run_needs(tmp_path):
         make_project(folder)
 
 
-def test_status_tells_what_stands_and_what_runs(project, monkeypatch):
+def test_status_tells_what_stands_and_what_was_begun(project):
     page = project / "reports" / "my_cells" / "report.html"
     page.parent.mkdir(parents=True)
     page.touch()
     lines = list(describe_status(Path()))
-    assert lines[0] == "cathode_state  not published"
+    assert lines[0] == "cathode_state  not begun"
     assert lines[1].startswith("my_cells       published 20")
     assert lines[2:] == ["No run is at work."]
+    assert list_begun(Path()) == []
+    (project / "work" / "cathode_state" / "logs").mkdir(parents=True)
+    assert list_begun(Path()) == ["cathode_state"]
+    assert next(describe_status(Path())) == "cathode_state  begun"
 
 
 def test_running_jobs_are_those_whose_logs_have_no_end(tmp_path):

@@ -212,19 +212,25 @@ def search(study: str, words: tuple[str, ...], dry_run: bool) -> None:
     hand_over(plan_snakemake(plan_run([f"search_{study}", *words], Path(), options)))
 
 
-@cli.command()
-def status() -> None:
+@cli.command(context_settings=PASSES_ON)
+@_words("words", "[STUDY]... [OPTIONS]", studies=True)
+def status(words: tuple[str, ...]) -> None:
     """Say what is done, running, and still to do.
 
-    The last line says how long the rest takes, judged by earlier runs.
+    By default of all studies that were begun. The last line says how long the rest takes, judged
+    by earlier runs; give the options of that run, such as --configfile FILE.
     """
-    from batteryscope.command.status import describe_status
+    from batteryscope.command.status import describe_status, list_begun
 
     check_project_folder()
     for line in describe_status(Path()):
         click.echo(show_controls(line))
     sys.stdout.flush()
-    hand_over(plan_snakemake(["--dry-run", "--quiet", "all"]))
+    named = words and not words[0].startswith("-")
+    begun = [] if named else list_begun(Path())
+    if named or begun:
+        planned = plan_run([*begun, *words], Path(), ["--dry-run", "--quiet", "all"])
+        hand_over(plan_snakemake(planned))
 
 
 @cli.command()

@@ -13,6 +13,11 @@ from batteryscope.workflow.running_jobs import RunningJob, list_running
 DATE = "%Y-%m-%d %H:%M"
 
 
+def list_begun(project: Path) -> list[str]:
+    """Return the studies of which jobs have run."""
+    return [name for name in list_names(project) if (project / "work" / name / "logs").is_dir()]
+
+
 def describe_status(project: Path) -> Iterator[str]:
     """Say line by line what is published, and what is running since when.
 
@@ -22,6 +27,7 @@ def describe_status(project: Path) -> Iterator[str]:
         The user's folder.
     """
     names = list_names(project)
+    begun = list_begun(project)
     width = max(map(len, names), default=0)
     for name in names:
         page = project / REPORTS / name / "report.html"
@@ -29,7 +35,7 @@ def describe_status(project: Path) -> Iterator[str]:
             when = datetime.fromtimestamp(page.stat().st_mtime).strftime(DATE)
             yield f"{name:<{width}}  published {when}  {page}"
         else:
-            yield f"{name:<{width}}  not published"
+            yield f"{name:<{width}}  {'begun' if name in begun else 'not begun'}"
     owner = find_run(project / ".snakemake")
     if owner is None:
         yield "No run is at work."
