@@ -9,8 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from batteryscope import __version__
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "batteryscope"
+INSTALLED = "_workflow"  # where an installed package has what lies beside it in a clone
 IMPORT = re.compile(
     rf"^[ \t]*(?:from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(?:(\([^)]*\))|(.*))"
     r"|import[ \t]+(.*))",
@@ -85,8 +88,23 @@ def digest_training_code(root: Path = PROJECT_ROOT, places: Iterable[str] = TRAI
     return digest_files(files, root)
 
 
+def is_clone(root: Path = PROJECT_ROOT) -> bool:
+    """Whether the package lies in a clone, beside the workflow, and is not installed."""
+    return (root / "Snakefile").is_file()
+
+
+def find_home(root: Path = PROJECT_ROOT) -> Path:
+    """Return the folder with the workflow: Snakefile, rules, workflow_scripts, params.yaml."""
+    return root if is_clone(root) else root / PACKAGE / INSTALLED
+
+
 def find_git_commit(root: Path = PROJECT_ROOT) -> str:
-    """Return the commit of the working tree, with ``+changes`` if it is dirty; "" without git."""
+    """Return the commit of a clone, with ``+changes`` if it is dirty; "" without git.
+
+    An installed package has none: the repository around it, if there is one, is the user's.
+    """
+    if not is_clone(root):
+        return ""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -98,6 +116,11 @@ def find_git_commit(root: Path = PROJECT_ROOT) -> str:
         return commit + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def name_code_version(root: Path = PROJECT_ROOT) -> str:
+    """Return the commit of a clone; of an installed package, and without git, the version."""
+    return find_git_commit(root) or f"{PACKAGE} {__version__}"
 
 
 @cache

@@ -18,6 +18,8 @@ LIBRARY = "batteryscope"
 PURPOSES = {
     "samples": "what is looked at",
     "app": "a page to drop an image on",
+    "api": "what Python programs of users import",
+    "command": "what people type",
     "search": "settings looked for on validation parts",
     "report": "pages, figures, tables for people",
     "tracking": "mirror to MLflow",

@@ -6,13 +6,20 @@ import sys
 import tempfile
 import textwrap
 import time
+from functools import cache
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 from snakemake.logging import logger as snakemake_logger
 
-sys.path.insert(0, workflow.basedir)
-os.environ.update(PYTHONPATH=workflow.basedir)
+# The workflow's own files lie beside the Snakefile, wherever that is; data, settings and results in the
+# folder in which it runs. In a clone these are one folder; elsewhere the package has been installed.
+HOME = Path(str(workflow.current_basedir)).resolve().parent
+if (HOME / "batteryscope").is_dir():
+    sys.path.insert(0, str(HOME))
+    os.environ.update(PYTHONPATH=str(HOME))
+HERE = Path.cwd()
+PARAMS = (HERE if (HERE / "params.yaml").is_file() else HOME) / "params.yaml"
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -41,7 +48,7 @@ from batteryscope.core.disk_space import (
 from batteryscope.errors import BatteryscopeError
 from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import fingerprint_folder
-from batteryscope.provenance import find_imported_files, write_settings
+from batteryscope.provenance import PROJECT_ROOT, find_imported_files, write_settings
 from batteryscope.core.process_end import RUN_PROCESS
 from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
 from batteryscope.workflow.run_claim import claim_folder, describe_release
@@ -61,7 +68,9 @@ MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 ALL_CORES = 64
 STARTED = time.time()
 # Every job is one program, which takes the place of the shell and ends with Snakemake, however that ends.
-shell.prefix("set -euo pipefail; exec ")
+# Rules of a workflow that takes this one as a module may have others.
+if workflow.modifier.is_main_snakefile():
+    shell.prefix("set -euo pipefail; exec ")
 os.environ[RUN_PROCESS] = str(os.getpid())
 
 
@@ -69,8 +78,7 @@ def refuse(error):
     """Stop with a sentence for each mistake, without lines of these files, as an exception has."""
     given = workflow.config_settings
     overlays = read_overlays(given.configfiles, given.config)
-    params = Path(workflow.basedir) / "params.yaml"
-    named = [name_source(line, params, overlays) for line in str(error).splitlines()]
+    named = [name_source(line, PARAMS, overlays) for line in str(error).splitlines()]
     sys.exit("\n".join(f"ERROR: {show_controls(line)}" for line in named))
 
 
@@ -99,7 +107,7 @@ if SCRATCH:
     atexit.register(SCRATCH.remove)
 
 try:
-    PROJECT = load_project(Path(workflow.basedir) / "params.yaml", config)
+    PROJECT = load_project(PARAMS, config)
     # Where everything lies, and what each study has.
     LAYOUTS = {
         n: lay_out_study(Path("work") / n, n, s) for n, s in PROJECT.studies.items()
@@ -183,10 +191,23 @@ wildcard_constraints:
     part="[0-9]+",
 
 
-def code_of(script, leave_out=None):
-    """The program of a rule and all library modules that it imports."""
-    names = list_code(f"workflow_scripts/{script}.py")
-    return [name for name in names if leave_out is None or leave_out not in name]
+@cache
+def name_file(path):
+    """How jobs know a file of the workflow: from this folder if it lies in it, as in a clone."""
+    return (path.relative_to(HERE) if path.is_relative_to(HERE) else path).as_posix()
+
+
+def program_of(name):
+    """The program of a rule."""
+    return name_file(HOME / "workflow_scripts" / f"{name}.py")
+
+
+def code_of(program, leave_out=None):
+    """All library modules that the program of a rule imports, but for those of a room."""
+    file = HOME / "workflow_scripts" / f"{program}.py"
+    unused = PROJECT_ROOT / "batteryscope" / leave_out if leave_out else file
+    found = find_imported_files(file)
+    return [name_file(p) for p in found if p != file and unused not in p.parents]
 
 
 def doer_code(verb):
@@ -197,13 +218,8 @@ def doer_code(verb):
 
 def module_code(name):
     """A module that a program loads by its name, and all that it imports."""
-    return list_code(Path(*name.split(".")).with_suffix(".py"))
-
-
-def list_code(file):
-    root = Path(workflow.basedir)
-    found = find_imported_files(root / file)
-    return [path.relative_to(root.resolve()).as_posix() for path in found]
+    file = PROJECT_ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return [name_file(path) for path in find_imported_files(file)]
 
 
 def plan_of(wildcards):

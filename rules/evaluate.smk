@@ -6,6 +6,7 @@ rule evaluate_arms:
         manifest=WORK.data.manifest,
         splits=arm_splits,
         learnt=learnt_networks,
+        program=program_of("evaluate_arms"),
         code=code_of("evaluate_arms"),
         doer=doer_code("evaluate"),
     output:
@@ -27,7 +28,7 @@ rule evaluate_arms:
     message:
         "{wildcards.study}: gather what the networks predicted"
     shell:
-        "python workflow_scripts/evaluate_arms.py --by {params.doer:q} "
+        "python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} --arms {params.arms:q} --out {params.out:q} --log {log:q}"
 
 
@@ -36,6 +37,7 @@ use rule evaluate_arms as evaluate_point with:
         manifest=WORK.data.manifest,
         split=lambda w: layout_of(w).split(plan_of(w).point_arms[w.arm].split).roles,
         fits=arm_parts,
+        program=program_of("evaluate_arms"),
         code=code_of("evaluate_arms"),
         doer=doer_code("evaluate"),
     output:
@@ -59,6 +61,7 @@ rule evaluate_grey_levels:
         split=lambda w: layout_of(w).split(plan_of(w).arms[w.arm].split).roles,
         tiles=lambda w: layout_of(w).tiles(plan_of(w).arms[w.arm].tiles),
         fits=arm_parts,
+        program=program_of("evaluate_grey_levels"),
         code=code_of("evaluate_grey_levels"),
     output:
         predictions=WORK.mismatched("{arm}"),
@@ -86,7 +89,7 @@ rule evaluate_grey_levels:
     message:
         "{wildcards.study}: test {wildcards.arm} with other tiles than in training"
     shell:
-        "python workflow_scripts/evaluate_grey_levels.py --manifest {input.manifest:q} "
+        "python {input.program:q} --manifest {input.manifest:q} "
         "--split {input.split:q} --where {params.where:q} --tiles {input.tiles:q} "
         "--fits {input.fits:q} --treatments {params.treatments:q} "
         "--audit {params.audit:q} --seed {params.seed:q} "
@@ -99,6 +102,7 @@ rule evaluate_baselines:
         frames=WORK.data.frames,
         split=WORK.split("{split}").roles,
         tiles=measured_tiles,
+        program=program_of("evaluate_baselines"),
         code=code_of("evaluate_baselines"),
     output:
         predictions=WORK.baselines("{split}"),
@@ -128,7 +132,7 @@ rule evaluate_baselines:
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
-        "python workflow_scripts/evaluate_baselines.py --manifest {input.manifest:q} "
+        "python {input.program:q} --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
         "--where {params.where:q} --seed {params.seed:q} {params.tiles:q} "
         "--out {output.predictions:q} --shortcuts {output.shortcuts:q} --log {log:q}"
@@ -143,6 +147,7 @@ rule compare_arms:
         tiles=lambda w: layout_of(w).list_tiles(),
         predictions=lambda w: layout_of(w).list_predictions(),
         beside=lambda w: layout_of(w).list_compared(),
+        program=program_of("compare_arms"),
         code=code_of("compare_arms"),
         doer=doer_code("compare"),
     output:
@@ -167,7 +172,7 @@ rule compare_arms:
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
-        "python workflow_scripts/compare_arms.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
         "--log {log:q}"
 
@@ -181,6 +186,7 @@ rule evaluate_external:
             if PROJECT.studies[w.study].evaluate.external.path
             else dataset_folder(w.study, "external")
         ),
+        program=program_of("evaluate_external"),
         code=code_of("evaluate_external"),
         doer=doer_code("external"),
     output:
@@ -204,7 +210,7 @@ rule evaluate_external:
     message:
         "{wildcards.study}: apply the models to the external data set"
     shell:
-        "python workflow_scripts/evaluate_external.py --bundle {input.bundle:q} "
+        "python {input.program:q} --bundle {input.bundle:q} "
         "--manifest {input.manifest:q} --dataset {params.dataset:q} "
         "--label-columns {params.label_columns:q} --predictions {output.predictions:q} "
         "--metrics {output.metrics:q} --flat {output.flat:q} --log {log:q}"

@@ -9,6 +9,7 @@ rule explain_study:
         tiles=lambda w: layout_of(w).list_tiles(),
         learnt=learnt_networks,
         predictions=lambda w: layout_of(w).list_predictions(),
+        program=program_of("explain_study"),
         code=code_of("explain_study"),
         doer=doer_code("explain"),
     output:
@@ -36,6 +37,6 @@ rule explain_study:
     message:
         "{wildcards.study}: draw where the networks look"
     shell:
-        "python workflow_scripts/explain_study.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.explained:q} "
         "--log {log:q}"

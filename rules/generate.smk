@@ -9,6 +9,7 @@ rule generate_dataset:
             if dataset_settings(w).generator.needs_capacities
             else []
         ),
+        program=program_of("generate_dataset"),
         code=code_of("generate_dataset"),
         doer=doer_code("generate"),
     output:
@@ -36,12 +37,13 @@ rule generate_dataset:
     message:
         "{wildcards.study}: generate pictures ({wildcards.source})"
     shell:
-        "python workflow_scripts/generate_dataset.py --by {params.doer:q} --settings {params.settings:q} "
+        "python {input.program:q} --by {params.doer:q} --settings {params.settings:q} "
         "{params.simulated:q} --workers {threads} --out {output:q} --log {log:q}"
 
 
 use rule generate_dataset as generate_table with:
     input:
+        program=program_of("generate_dataset"),
         code=code_of("generate_dataset"),
         doer=doer_code("generate"),
     output:

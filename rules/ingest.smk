@@ -5,6 +5,7 @@ rule ingest_dataset:
     input:
         images=generated_folder,
         simulated=label_simulation,
+        program=program_of("ingest_dataset"),
         code=code_of("ingest_dataset"),
         doer=doer_code("ingest"),
     output:
@@ -36,7 +37,7 @@ rule ingest_dataset:
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"
     shell:
-        "python workflow_scripts/ingest_dataset.py --by {params.doer:q} --dataset {params.dataset:q} "
+        "python {input.program:q} --by {params.doer:q} --dataset {params.dataset:q} "
         "--settings {params.settings:q} {params.simulated:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
         "{params.frames:q} --summary {output.summary:q} --log {log:q}"
 
@@ -44,6 +45,7 @@ rule ingest_dataset:
 use rule ingest_dataset as ingest_table with:
     input:
         tables=table_files,
+        program=program_of("ingest_dataset"),
         code=code_of("ingest_dataset"),
         doer=doer_code("ingest"),
     output:

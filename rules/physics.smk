@@ -3,6 +3,7 @@
 
 rule simulate_capacities:
     input:
+        program=program_of("simulate_capacities"),
         code=code_of("simulate_capacities"),
     output:
         table=WORK.capacities,
@@ -30,5 +31,5 @@ rule simulate_capacities:
     message:
         "{wildcards.study}: solve the half-cell model over porosity and C-rate"
     shell:
-        "python workflow_scripts/simulate_capacities.py --settings {params.settings:q} {params.varied:q} "
+        "python {input.program:q} --settings {params.settings:q} {params.varied:q} "
         "--out {output.table:q} --log {log:q}"

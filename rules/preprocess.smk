@@ -5,6 +5,7 @@ rule preprocess_images:
     input:
         manifest=WORK.data.manifest,
         images=generated_images,
+        program=program_of("preprocess_images"),
         code=code_of("preprocess_images"),
     output:
         tiles=directory(WORK.tiles("{tiles}")),
@@ -29,6 +30,6 @@ rule preprocess_images:
     message:
         "{wildcards.study}: cut images into tiles"
     shell:
-        "python workflow_scripts/preprocess_images.py --manifest {input.manifest:q} "
+        "python {input.program:q} --manifest {input.manifest:q} "
         "--dataset {params.dataset:q} --settings {params.settings:q} --split {params.split:q} "
         "--max-pixels {params.max_pixels:q} --out {output.tiles:q} --log {log:q}"

@@ -7,6 +7,7 @@ rule propose_parameters:
         split=WORK.split().roles,
         networks=WORK.networks,
         comparison=WORK.comparison,
+        program=program_of("propose_parameters"),
         code=code_of("propose_parameters"),
     output:
         proposals=directory(WORK.proposals),
@@ -30,6 +31,6 @@ rule propose_parameters:
     message:
         "{wildcards.study}: propose settings for the wanted targets"
     shell:
-        "python workflow_scripts/propose_parameters.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.proposals:q} "
         "--log {log:q}"

@@ -7,6 +7,7 @@ rule publish_study:
         report=WORK.report,
         tracked=WORK.tracked,
         sweeps=lambda w: layout_of(w).sweep_tracked if plan_of(w).points else [],
+        program=program_of("publish_study"),
         code=code_of("publish_study"),
     output:
         published=WORK.published,
@@ -24,6 +25,6 @@ rule publish_study:
     message:
         "{wildcards.study}: publish models and report"
     shell:
-        "python workflow_scripts/publish_study.py --study {wildcards.study:q} --settings {params.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} --settings {params.study:q} "
         "--bundle {input.bundle:q} --report {input.report:q} --models models --reports reports "
         "--out {output.published:q} --log {log:q}"

@@ -13,6 +13,7 @@ rule report_study:
         external=external_pieces,
         proposals=lambda w: layout_of(w).wanted_proposals or [],
         sweeps=sweep_pieces,
+        program=program_of("report_study"),
         code=code_of("report_study"),
         doer=doer_code("report"),
     output:
@@ -39,7 +40,7 @@ rule report_study:
     message:
         "{wildcards.study}: write the report"
     shell:
-        "python workflow_scripts/report_study.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
         "--out {output.report:q} --log {log:q}"
 
@@ -52,6 +53,7 @@ rule bundle_models:
         splits=arm_splits,
         learnt=published_networks,
         comparison=WORK.comparison,
+        program=program_of("bundle_models"),
         code=code_of("bundle_models"),
         doer=doer_code("bundle"),
     output:
@@ -73,6 +75,6 @@ rule bundle_models:
     message:
         "{wildcards.study}: bundle the models for use on new data"
     shell:
-        "python workflow_scripts/bundle_models.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.bundle:q} "
         "--log {log:q}"

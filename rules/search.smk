@@ -3,6 +3,7 @@
 
 rule check_search_storage:
     input:
+        program=program_of("check_search_storage"),
         code=code_of("check_search_storage"),
     output:
         # Gone after use, so that the next search that is created connects anew.
@@ -26,7 +27,7 @@ rule check_search_storage:
     message:
         "{wildcards.study}: connect to the database of the search"
     shell:
-        "python workflow_scripts/check_search_storage.py --storage {params.storage:q} "
+        "python {input.program:q} --storage {params.storage:q} "
         "--out {output.reached:q} --log {log:q}"
 
 
@@ -43,6 +44,7 @@ rule create_search:
             if w.strategy == "random"
             else []
         ),
+        program=program_of("create_search"),
         code=code_of("create_search"),
         doer=doer_code("search"),
     output:
@@ -71,7 +73,7 @@ rule create_search:
     message:
         "{wildcards.study}: create the search ({wildcards.strategy})"
     shell:
-        "python workflow_scripts/create_search.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --strategy {wildcards.strategy:q} "
         "--storage {params.storage:q} --data {params.data:q} --manifest {input.manifest:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
@@ -85,7 +87,8 @@ rule run_search_worker:
         tiles=search_input("tiles"),
         parent=search_input("parents"),
         weights=search_weights,
-        code=code_of("run_search_worker", leave_out="/tracking/"),
+        program=program_of("run_search_worker"),
+        code=code_of("run_search_worker", leave_out="tracking"),
         doer=lambda w: module_code(SEARCHES[w.study].trainer),
     output:
         worker=WORK.search.worker("{strategy}", "{worker}"),
@@ -114,7 +117,7 @@ rule run_search_worker:
     message:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
     shell:
-        "python workflow_scripts/run_search_worker.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --worker {wildcards.worker:q} --manifest {input.manifest:q} "
         "--split {input.split:q} {params.tiles:q} --parent {input.parent:q} "
@@ -131,6 +134,7 @@ rule summarise_search:
         workers=lambda w: [
             path for s in SEARCHES[w.study].strategies for path in search_workers(w, s)
         ],
+        program=program_of("summarise_search"),
         code=code_of("summarise_search"),
         doer=doer_code("search"),
     output:
@@ -158,7 +162,7 @@ rule summarise_search:
     message:
         "{wildcards.study}: summarise the search"
     shell:
-        "python workflow_scripts/summarise_search.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
 

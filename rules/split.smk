@@ -5,6 +5,7 @@ rule split_dataset:
     input:
         manifest=WORK.data.manifest,
         frames=WORK.data.frames,
+        program=program_of("split_dataset"),
         code=code_of("split_dataset"),
         doer=doer_code("split"),
     output:
@@ -28,7 +29,7 @@ rule split_dataset:
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
-        "python workflow_scripts/split_dataset.py --by {params.doer:q} "
+        "python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} {params.sees:q} --settings {params.settings:q} "
         "--split {output.split:q} --audit {output.audit:q} --log {log:q}"
 
@@ -36,6 +37,7 @@ rule split_dataset:
 use rule split_dataset as split_table with:
     input:
         manifest=WORK.data.manifest,
+        program=program_of("split_dataset"),
         code=code_of("split_dataset"),
         doer=doer_code("split"),
     output:
@@ -73,6 +75,7 @@ rule balance_stage:
         manifest=WORK.data.manifest,
         tiles=lambda w: layout_of(w).tiles(balances_of(w)[w.balance].tiles),
         split=lambda w: layout_of(w).split(balances_of(w)[w.balance].split).roles,
+        program=program_of("balance_stage"),
         code=code_of("balance_stage"),
     output:
         balance=WORK.balance("{balance}"),
@@ -91,6 +94,6 @@ rule balance_stage:
     message:
         "{wildcards.study}: balance the classes for {wildcards.balance}"
     shell:
-        "python workflow_scripts/balance_stage.py --manifest {input.manifest:q} "
+        "python {input.program:q} --manifest {input.manifest:q} "
         "--split {input.split:q} --index {input.tiles:q}/index.parquet "
         "--settings {params.settings:q} --out {output.balance:q} --log {log:q}"

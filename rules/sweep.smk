@@ -6,7 +6,8 @@ use rule train_table as train_table_point with:
     input:
         manifest=WORK.data.manifest,
         split=point_split,
-        code=code_of("train_stage", leave_out="/tracking/"),
+        program=program_of("train_stage"),
+        code=code_of("train_stage", leave_out="tracking"),
         doer=doer_code("train"),
     output:
         networks=directory(WORK.sweep_networks("{arm}")),
@@ -26,6 +27,7 @@ rule compare_sweeps:
         arms=lambda w: layout_of(w).list_point_inputs(),
         splits=point_splits,
         fits=point_fits,
+        program=program_of("compare_sweeps"),
         code=code_of("compare_sweeps"),
         doer=doer_code("score_points"),
     output:
@@ -47,6 +49,6 @@ rule compare_sweeps:
     message:
         "{wildcards.study}: compare the points of the sweeps"
     shell:
-        "python workflow_scripts/compare_sweeps.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
         "--log {log:q}"

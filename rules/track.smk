@@ -12,6 +12,7 @@ rule track_study:
         external=external_pieces,
         report=WORK.report,
         bundle=WORK.bundle,
+        program=program_of("track_study"),
         code=code_of("track_study"),
         doer=doer_code("track"),
     output:
@@ -33,7 +34,7 @@ rule track_study:
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
-        "python workflow_scripts/track_study.py --study {wildcards.study:q} "
+        "python {input.program:q} --study {wildcards.study:q} "
         "--by {params.doer:q} --settings {params.settings:q} --work {params.work:q} "
         "{params.data_version:q} --out {output.tracked:q} --log {log:q}"
 
@@ -42,6 +43,7 @@ use rule track_study as track_sweeps with:
     input:
         summary=WORK.data.summary,
         comparison=WORK.sweep_comparison,
+        program=program_of("track_study"),
         code=code_of("track_study"),
         doer=module_code(TRACK_SWEEPS),
     output:
@@ -59,6 +61,7 @@ use rule track_study as track_sweeps with:
 use rule track_study as track_search with:
     input:
         summary=WORK.search.summary,
+        program=program_of("track_study"),
         code=code_of("track_study"),
         doer=module_code(TRACK_SEARCH),
     output:

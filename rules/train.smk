@@ -4,6 +4,7 @@
 rule check_model:
     input:
         weights=lambda w: weights_file(checks_of(w)[w.check].model.weights),
+        program=program_of("check_model"),
         code=code_of("check_model"),
     output:
         checked=WORK.check("{check}"),
@@ -23,7 +24,7 @@ rule check_model:
     message:
         "{wildcards.study}: check that devices, network and weights can be had"
     shell:
-        "python workflow_scripts/check_model.py --settings {params.settings:q} "
+        "python {input.program:q} --settings {params.settings:q} "
         "--out {output.checked:q} --log {log:q}"
 
 
@@ -37,7 +38,8 @@ rule train_stage:
         parent=parent_parts,
         weights=local_weights,
         # Recording a run is no part of its result.
-        code=code_of("train_stage", leave_out="/tracking/"),
+        program=program_of("train_stage"),
+        code=code_of("train_stage", leave_out="tracking"),
         doer=doer_code("train"),
     output:
         fits=directory(WORK.stage_part("{chain}", "{part}")),
@@ -67,7 +69,7 @@ rule train_stage:
     message:
         "{wildcards.study}: train {wildcards.chain}"
     shell:
-        "python workflow_scripts/train_stage.py --by {params.doer:q} "
+        "python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} --split {input.split:q} --settings {params.settings:q} "
         "--threads {threads} {params.given:q} --out {output:q} --log {log:q}"
 
@@ -76,7 +78,8 @@ use rule train_stage as train_table with:
     input:
         manifest=WORK.data.manifest,
         split=WORK.split().roles,
-        code=code_of("train_stage", leave_out="/tracking/"),
+        program=program_of("train_stage"),
+        code=code_of("train_stage", leave_out="tracking"),
         doer=doer_code("train"),
     output:
         networks=directory(WORK.networks),

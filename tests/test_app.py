@@ -155,7 +155,9 @@ def test_without_gradio_the_page_is_one_sentence(monkeypatch, capsys) -> None:
         monkeypatch.setenv(name, "")
     assert open_app(["--models", str(BUNDLES)]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert told.startswith("ERROR: The page needs Gradio (gradio is missing); type make app")
+    assert told.startswith(
+        "ERROR: The page needs Gradio (gradio is missing); in a clone type make app"
+    )
 
 
 def test_what_is_unlike_the_training_names_the_nearest_image() -> None:

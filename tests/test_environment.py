@@ -84,7 +84,7 @@ def test_every_rule_has_its_script_and_its_trimmings():
     for path in (ROOT / "rules").glob("*.smk"):
         for block in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             name = block.split(":")[0]
-            scripts = set(re.findall(r"workflow_scripts/(\w+)\.py", block))
+            scripts = set(re.findall(r'(?:program_of|code_of)\("(\w+)"', block))
             assert len(scripts) == 1, name
             # A point of a sweep is made by the program that makes the study's own piece.
             assert name in scripts or name.endswith("_point"), name

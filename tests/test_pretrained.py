@@ -41,7 +41,7 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "_does_hub_answer", lambda: False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(pretrained, "_find_in_cache", lambda _: None)
-    monkeypatch.setattr(pretrained, "_list_cached_backbones", list)
+    monkeypatch.setattr(pretrained, "list_cached_backbones", list)
 
 
 def make_meta_network(backbone):

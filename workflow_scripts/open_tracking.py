@@ -31,7 +31,7 @@ def open_tracking(arguments: argparse.Namespace) -> None:
         log.info("The runs are on a server of their own: open %s in a browser.", hide_password(uri))
         return
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise InputError(f"{uri}: no run was recorded there yet; type make run first.")
+        raise InputError(f"{uri}: no run was recorded there yet; run a study first.")
     place = f"http://{arguments.host}:{arguments.port}"
     log.info("Open %s in a browser; stop with Ctrl-C. The table of each study:", place)
     for name, path in list_views(uri):

@@ -11,7 +11,6 @@ a study is possible; 1 if not, or if something is wrong, and a sentence says wha
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _start(arguments: argparse.Namespace) -> None:
     from batteryscope.config.base import validate_settings
     from batteryscope.config.table_format import TableFormat
+    from batteryscope.core.run_options import describe_run
     from batteryscope.errors import InputError
     from batteryscope.start.fingerprint import write_table
     from batteryscope.start.look import look_at
@@ -75,7 +75,7 @@ def _start(arguments: argparse.Namespace) -> None:
     takes = "" if started.seconds is None else f" (about {show_duration(started.seconds)})"
     log.info("The fingerprint is in %s.", files[1].relative_to(root))
     log.info("The plan is in %s. Run it%s:", file, takes)
-    log.info("  snakemake --configfile %s -- %s", shlex.quote(str(file)), name)
+    log.info("  %s", describe_run(file, name))
 
 
 if __name__ == "__main__":

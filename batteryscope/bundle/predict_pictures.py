@@ -50,6 +50,14 @@ def judge_files(
     return _judge_found(bundle, FolderScan(images, others), root, source)
 
 
+def judge_folder(
+    bundle: PictureBundle[Any], path: Path, slices: str = "", source: CovariateSource | None = None
+) -> Judged:
+    """Judge all pictures below a folder."""
+    del slices
+    return _judge_found(bundle, find_pictures(path), path, source)
+
+
 def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:
     """Return the tiles of one picture that the models judge; None if it cannot be used."""
     return bundle.cut_file(path.name, path.parent)

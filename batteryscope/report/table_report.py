@@ -10,7 +10,7 @@ import yaml
 
 from batteryscope.core.style import Picture
 from batteryscope.planning.layout import RowLayout
-from batteryscope.provenance import find_git_commit
+from batteryscope.provenance import name_code_version
 from batteryscope.report import table_facts, table_results
 from batteryscope.report.html import make_environment
 from batteryscope.report.report_folder import write_report_folder
@@ -83,7 +83,7 @@ def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
         If a piece of the study is missing or cannot be read.
     """
     del workers
-    return write_table_report(collect_table_evidence(layout, find_git_commit()), out)
+    return write_table_report(collect_table_evidence(layout, name_code_version()), out)
 
 
 def render_table_report(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from batteryscope.core.safe_text import guard_table
 from batteryscope.planning.layout import PictureLayout
-from batteryscope.provenance import find_git_commit
+from batteryscope.provenance import name_code_version
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
@@ -24,7 +24,7 @@ def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
     InputError
         If a piece of the study is missing or cannot be read.
     """
-    return write_report(collect_evidence(layout, find_git_commit()), out, workers)
+    return write_report(collect_evidence(layout, name_code_version()), out, workers)
 
 
 def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:

@@ -5,7 +5,6 @@ import importlib
 import json
 import os
 import re
-import shlex
 import unicodedata
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from batteryscope.config.project import RESERVED_NAMES, load_project
+from batteryscope.core.run_options import describe_program, describe_run
 from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.planning.checks import check_project
 from batteryscope.planning.layout import lay_out_study
@@ -157,9 +157,9 @@ def _write_head(
         else f"Planned for {machine.described}."
     )
     text = [
-        f"Study {name}, planned by: python workflow_scripts/start_study.py {seen.given}",
+        f"Study {name}, planned by: {describe_program('start_study')} {seen.given}",
         "Every choice says why. Edit what you know better, then run it:",
-        f"  snakemake --configfile {shlex.quote(name_path(file))} -- {name}",
+        f"  {describe_run(Path(name_path(file)), name)}",
         expected,
         "",
         "Found:",

@@ -133,7 +133,7 @@ Nothing is known yet of: train_stage (1).'
         who = f"{estimate.known} of them take"
         if whole:
             who = "it takes" if estimate.jobs == 1 else "they take"
-        time = _show_time(estimate.core_seconds / max(cores, 1))
+        time = show_time(estimate.core_seconds / max(cores, 1))
         text += f"; {who} about {time} on {cores} cores, judged by earlier runs."
     else:
         who = "it takes" if estimate.jobs == 1 else "they take"
@@ -144,7 +144,8 @@ Nothing is known yet of: train_stage (1).'
     return text
 
 
-def _show_time(seconds: float) -> str:
+def show_time(seconds: float) -> str:
+    """Return ``40 s``, ``12 min`` or ``2.5 h``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -112,6 +112,19 @@ def claim_folder(state: Path) -> RunClaim | None:
     return RunClaim(stream, (before or RunOwner(0, machine, "")) if locks else None)
 
 
+def find_run(state: Path) -> RunOwner | None:
+    """Return who works in a folder now, as far as its file system can tell; None if nobody does."""
+    path = state / CLAIM_NAME
+    try:
+        with path.open("r", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return read_owner(path) or RunOwner(0, socket.gethostname(), "")
+    except OSError:
+        return None
+    return None
+
+
 def read_owner(path: Path) -> RunOwner | None:
     """Return who wrote a claim; None if nobody has, or what is written is no claim."""
     try:

@@ -1,0 +1,1 @@
+"""The command ``batteryscope``: each of its words hands over to a program of the workflow."""

@@ -1,0 +1,173 @@
+"""What the words after ``batteryscope run``, ``start`` and ``predict`` mean for what they start."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from batteryscope.errors import InputError
+from batteryscope.planning.study_layout import MODELS, REPORTS
+from batteryscope.provenance import find_home
+
+TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
+SEARCH = "search_"
+SETTINGS_FLAGS, OVERLAY_FLAGS = ("--config", "-C"), ("--configfile", "--configfiles")
+
+
+def list_params_studies(project: Path) -> list[str]:
+    """Return the names of the studies in params.yaml, as far as that can be read."""
+    import yaml
+
+    try:
+        text = (project / "params.yaml").read_text(encoding="utf-8")
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return [str(name) for name in values["studies"]]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return []  # Snakemake says what is wrong with it
+
+
+def find_overlay(study: str, project: Path) -> Path | None:
+    """Return the file that ``start`` has written for a study; None if there is none."""
+    path = project / f"{study}.yaml"
+    if study == "params" or not path.is_file():
+        return None
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return path if f"  {study}:" in lines else None
+
+
+def list_names(project: Path) -> list[str]:
+    """Return the studies that can be run here: of params.yaml, or with a file of their own."""
+    own = [path.stem for path in project.glob("*.yaml") if find_overlay(path.stem, project)]
+    return sorted({*list_params_studies(project), *own})
+
+
+def plan_run(
+    words: Sequence[str],
+    project: Path,
+    options: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> list[str]:
+    """Return Snakemake's words for a run.
+
+    Parameters
+    ----------
+    words
+        Names of studies, then whatever else Snakemake shall get.
+    project
+        The user's folder. A study that is not in params.yaml, but has a file ``NAME.yaml`` there,
+        brings it as an overlay.
+    options
+        Further options.
+    settings
+        Pairs ``key=value`` for ``--config``.
+
+    Raises
+    ------
+    InputError
+        A first word is no study and nothing that a rule could make.
+    """
+    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    targets, rest = list(words[:first]), list(words[first:])
+    known = list_params_studies(project)
+    overlays = []
+    for target in targets:
+        name = target.removeprefix(SEARCH)
+        overlay = None if name in known else find_overlay(name, project)
+        if overlay:
+            overlays.append(str(overlay))
+        elif known and not rest and name not in known and name.isidentifier() and name != "all":
+            raise InputError(_explain_unknown(name, project))
+    rest = _add(_add(rest, OVERLAY_FLAGS, overlays), SETTINGS_FLAGS, settings)
+    return [*options, *rest, *(["--", *targets] if targets else [])]
+
+
+def find_profile(name: str, project: Path) -> str:
+    """Return how Snakemake finds a profile: of the project, else of the workflow, else its own."""
+    for place in (project, find_home()):
+        folder = place / "profiles" / name
+        if (folder / "config.yaml").is_file():
+            return str(folder)
+    return name
+
+
+def _add(words: list[str], flags: Sequence[str], values: Sequence[str]) -> list[str]:
+    """Put values behind a flag; Snakemake would hear the last one alone of two."""
+    if not values:
+        return words
+    for i, word in enumerate(words):
+        if word in flags:
+            return [*words[: i + 1], *values, *words[i + 1 :]]
+    return [*words, flags[0], *values]
+
+
+def _explain_unknown(name: str, project: Path) -> str:
+    names = list_names(project)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+    return f"{name}: no study of params.yaml, and {name}.yaml is not here; {hint}"
+
+
+def plan_data(words: Sequence[str]) -> list[str]:
+    """Return the words for start_study.py: a first word without a dash is a folder or a table."""
+    if not words or words[0].startswith("-"):
+        return list(words) if any(w in ("--images", "--scans", "--table") for w in words) else []
+    place = Path(words[0])
+    if not place.exists():
+        return []
+    option = "--table" if is_table(place) else "--images"
+    return [option, *words]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is a table, by its ending."""
+    return path.is_file() and path.suffix.lower() in TABLES
+
+
+def plan_prediction(words: Sequence[str], project: Path) -> list[str]:
+    """Return the words for predict_images.py.
+
+    Raises
+    ------
+    InputError
+        The first word is no model, or nothing is said of the data.
+    """
+    if words and words[0].startswith("-"):
+        return list(words)
+    if len(words) < 2 or (
+        words[1].startswith("-") and "--images" not in words and "--table" not in words
+    ):
+        raise InputError("say which model and which data: batteryscope predict MODEL DATA")
+    published = project / MODELS / words[0]
+    bundle = published if published.is_dir() else Path(words[0])
+    if not bundle.is_dir():
+        there = sorted(p.parent.name for p in (project / MODELS).glob("*/bundle.json"))
+        hint = f"published here: {', '.join(there)}" if there else "none is published here yet"
+        raise InputError(f"{words[0]}: no folder with a model, and no published study; {hint}")
+    rest = list(words[1:])
+    if not rest[0].startswith("-"):
+        rest.insert(0, "--table" if is_table(Path(rest[0])) else "--images")
+    return ["--bundle", str(bundle), *rest]
+
+
+def find_page(study: str, project: Path) -> Path:
+    """Return the report of a study, or the list of all reports.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
+    folder = project / REPORTS
+    pages = sorted(folder.glob("*/report.html"))
+    if study:
+        page = folder / study / "report.html"
+        if page.is_file():
+            return page
+    elif (folder / "index.html").is_file():
+        return folder / "index.html"
+    elif len(pages) == 1:
+        return pages[0]
+    if not pages:
+        raise InputError(f"{folder.absolute()}: no report yet; make one: batteryscope run")
+    there = ", ".join(page.parent.name for page in pages)
+    wrong = f"{study}: no report of that name" if study else "there are several reports"
+    raise InputError(f"{wrong}; published here: {there}")

@@ -1,0 +1,68 @@
+"""The package as people install it: built, and put into an environment without the clone."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
+
+from tests.conftest import ROOT
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the package as pip does."""
+    return Path(next(WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])))
+
+
+class InstalledPackage:
+    """An environment with the package; the other packages are those of the tests.
+
+    Parameters
+    ----------
+    root
+        New folder for it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        venv.create(root / "env", with_pip=False, symlinks=True)
+        self.python = root / "env" / "bin" / "python"
+        self.packages = next((root / "env" / "lib").glob("python*")) / "site-packages"
+        # Of a folder named in such a file, files of this kind are not read: the clone stays out.
+        others = [p for p in sys.path if p.endswith("site-packages")]
+        (self.packages / "others.pth").write_text("\n".join(others))
+        with zipfile.ZipFile(build_wheel(root)) as wheel:
+            wheel.extractall(self.packages)
+
+    @property
+    def home(self) -> Path:
+        """Where the workflow lies."""
+        return self.packages / "batteryscope" / "_workflow"
+
+    def run(self, folder: Path, *words: str) -> subprocess.CompletedProcess:
+        """Type ``batteryscope`` and words in a folder; stdout and stderr come back together."""
+        return self._call(folder, "-m", "batteryscope.command.main", *words)
+
+    def generate(self, folder: Path, settings: dict) -> None:
+        """Put generated pictures into a folder."""
+        program = self.home / "workflow_scripts" / "generate_dataset.py"
+        words = ("--settings", json.dumps(settings), "--out", folder)
+        self._call(folder.parent, program, *words)
+
+    def _call(self, folder: Path, *words: str | Path) -> subprocess.CompletedProcess:
+        unseen = ("PYTHONPATH", "MLFLOW_TRACKING_URI")
+        done = subprocess.run(
+            [self.python, "-P", *words],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in unseen},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done

@@ -1,0 +1,124 @@
+"""What ``import batteryscope as bs`` offers answers as the programs do, for every kind of model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+import batteryscope as bs
+from batteryscope.errors import InputError
+from tests.conftest import ROOT
+from tests.test_old_bundles import BUNDLES, PICTURES, check_equal
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def as_read_back(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The same table after it was written and read, as tables of programs are."""
+    rows.to_csv(folder / "rows.csv", index=False)
+    return pd.read_csv(folder / "rows.csv", dtype=str, keep_default_na=False)
+
+
+def stored(kind: str) -> pd.DataFrame:
+    return pd.read_csv(BUNDLES / kind / "predictions.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_folders_are_answered_as_by_the_program(kind, tmp_path):
+    model = bs.load(BUNDLES / kind / "bundle")
+    found = as_read_back(model.predict(BUNDLES / kind / "input"), tmp_path)
+    check_equal(found, stored(kind))
+
+
+def test_rows_are_answered_as_by_the_program():
+    model = bs.load(str(BUNDLES / "tables" / "bundle"))
+    rows = model.predict(BUNDLES / "tables" / "input" / "rows.csv")
+    assert len(rows) == len(stored("tables"))
+    names = [name for name in stored("tables") if name.endswith("_low")]
+    assert names
+    for name in names:
+        answered = pd.to_numeric(stored("tables")[name], errors="coerce")
+        np.testing.assert_allclose(rows[name].astype(float), answered, rtol=1e-5)
+
+
+def test_files_and_arrays_are_answered_alike():
+    model = bs.load(BUNDLES / "classes_of_images" / "bundle")
+    paths = sorted((BUNDLES / "classes_of_images" / "input").iterdir())
+    path = next(p for p in paths if p.suffix == ".png")
+    pixels = np.asarray(Image.open(path))
+    assert pixels.ndim == 2
+    of_file, of_list = model.predict(path), model.predict([path])
+    of_array, of_names = model.predict(pixels), model.predict({"mine": pixels, "again": pixels})
+    pd.testing.assert_frame_equal(of_file, of_list)
+    answers = [name for name in of_file if name.startswith("p_")]
+    assert of_array["file"].tolist() == ["0001.png"]
+    assert of_names["file"].tolist() == ["mine.png", "again.png"]
+    for other in (of_array, of_names.iloc[:1], of_names.iloc[1:]):
+        np.testing.assert_allclose(
+            other[answers].to_numpy(float), of_file[answers].to_numpy(float), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("nowhere.png", "nowhere.png: there is no such file or folder."),
+        ([], "There is nothing to judge; give a file, a folder or an array."),
+        (np.zeros((2, 3, 4), np.uint8), r"0001: found an array uint8 of shape \(2, 3, 4\); "),
+        ({"a": np.zeros((4, 4))}, "a: found an array float64 of shape"),
+        ({"../a": np.zeros((4, 4), np.uint8)}, "'../a': no name of a picture; leave out"),
+    ],
+)
+def test_what_is_no_picture_gets_a_sentence(asked, sentence):
+    model = bs.load(BUNDLES / "classes_of_images" / "bundle")
+    with pytest.raises(InputError, match=sentence):
+        model.predict(asked)
+
+
+def test_missing_models_and_results_get_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"bundle\.json"):
+        bs.load(tmp_path)
+    with pytest.raises(InputError, match="no results of 'x'; published there: nothing"):
+        bs.results("x", tmp_path)
+
+
+def test_results_are_the_published_tables(tmp_path):
+    folder = tmp_path / "reports" / "mine"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "comparison.csv").write_text("arm,metric,mean\nmain,accuracy,0.5\n")
+    (folder / "tables" / "history.csv").write_text("epoch,val_accuracy\n0,0.25\n")
+    (folder / "metrics.json").write_text('{"main.image.accuracy": 0.5, "main.image.n": 4}')
+    found = bs.results("mine", tmp_path)
+    assert sorted(found) == ["comparison", "history", "metrics"]
+    assert found["metrics"].to_dict("list") == {
+        "name": ["main.image.accuracy", "main.image.n"],
+        "value": [0.5, 4.0],
+    }
+    assert found["comparison"]["mean"].tolist() == [0.5]
+
+
+def test_pictures_and_volumes_are_read_as_by_the_workflow(tmp_path):
+    pixels = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    assert (bs.read_picture(tmp_path / "a.tif").pixels == pixels).all()
+    stack = np.stack([pixels, pixels[::-1], pixels[:, ::-1]])
+    tifffile.imwrite(tmp_path / "scan.tif", stack)
+    volume = bs.read_volume(str(tmp_path / "scan.tif"))
+    assert volume.shape == stack.shape
+    assert (volume.read_slice(1) == stack[1]).all()
+    with pytest.raises(InputError, match="there is no such file"):
+        bs.read_picture(tmp_path / "b.tif")
+
+
+def test_names_are_stable_and_cost_nothing_until_they_are_used():
+    offered = {"Model", "load", "read_picture", "read_volume", "results"}
+    assert offered <= set(dir(bs))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        bs.nothing  # noqa: B018
+    code = "import sys, batteryscope; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,78 @@
+"""The way of a newcomer: install the package, make a project outside of any clone, use it."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.installed_package import InstalledPackage
+from tests.small_params import small_params, small_study
+
+GENERATED = {"kind": "trivial", "classes": 2, "images_per_class": 12}
+TINY = {
+    "preprocess": {"input_px": 48, "tiles_per_image": 4, "grid_tiles": 2},
+    "split": {"folds": 2},
+    "model": {"backbone": "test_resnet", "weights": "random", "freeze": "none"},
+    "train": {"epochs": 1, "tiles_per_epoch": 32, "batch_size": 16, "parallel_jobs": 1},
+    "explain": {"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 0},
+    "evaluate": {"shortcut_audit": False, "grey_levels_at_test": []},
+}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return InstalledPackage(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture
+def project(package, tmp_path):
+    package.run(tmp_path, "new", "mine")
+    return tmp_path / "mine"
+
+
+def test_package_carries_the_workflow(package):
+    for folder, pattern in (("rules", "*"), ("workflow_scripts", "*.py"), ("configs", "*.yaml")):
+        ours = {path.name for path in (ROOT / folder).glob(pattern) if path.is_file()}
+        assert {path.name for path in (package.home / folder).iterdir()} == ours
+    for name in ("Snakefile", "params.yaml", "dvc.yaml", "docs/params.schema.json"):
+        assert (package.home / name).read_bytes() == (ROOT / name).read_bytes()
+    templates = {p.relative_to(ROOT) for p in (ROOT / "batteryscope").rglob("*.j2")}
+    assert all((package.packages / name).is_file() for name in templates)
+    assert not list(package.home.rglob("*.pyc"))
+    commands = next(package.packages.glob("*.dist-info")) / "entry_points.txt"
+    assert "batteryscope = batteryscope.command.main:main" in commands.read_text()
+
+
+@pytest.mark.workflow
+def test_project_outside_of_a_clone_runs_the_installed_programs(package, project):
+    params = small_params(check=small_study())
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    said = package.run(project, "run", "check", "-n", "--printshellcmds").stdout
+    assert said.startswith("$ snakemake --dry-run --printshellcmds -- check\n")
+    assert f"python {package.home}/workflow_scripts/train_stage.py --by batteryscope." in said
+    assert not any(str(ROOT / name) in said for name in ("workflow_scripts", "batteryscope"))
+    assert "Expected: 16 jobs; no earlier run tells how long they take." in said
+
+
+@pytest.mark.docs
+def test_newcomer_gets_from_frames_to_answers(package, project):
+    frames = project / "data" / "raw" / "frames"
+    package.generate(frames, GENERATED)
+    said = package.run(project, "start", "data/raw/frames").stdout
+    assert said.splitlines()[-1].strip() == "batteryscope run frames"
+    (project / "tiny.yaml").write_text(yaml.safe_dump({"studies": {"frames": TINY}}))
+    said = package.run(project, "run", "frames", "--configfile", "tiny.yaml").stdout
+    assert said.splitlines()[-1] == "Report: reports/frames/report.html"
+    page = (project / "reports/frames/report.html").read_text(encoding="utf-8")
+    assert "batteryscope 0.1.0" in page
+    said = package.run(project, "predict", "frames", str(frames), "--out", "answers.csv").stdout
+    assert len(pd.read_csv(project / "answers.csv")) == 24, said
+    said = package.run(project, "status").stdout
+    assert "  published 20" in next(line for line in said.splitlines() if line.startswith("frames"))
+    assert "No run is at work." in said
+    said = package.run(project, "report", "frames", "--no-open").stdout
+    assert said == "reports/frames/report.html\n"
+    metrics = json.loads((project / "reports/frames/metrics.json").read_text())
+    assert any(name.endswith(".image.accuracy") for name in metrics)
