@@ -49,7 +49,7 @@ from batteryscope.report.regression_map_figures import (
     draw_shares,
 )
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
+from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_flips, describe_tiles
 
@@ -149,14 +149,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
         )
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    shared = SharedEvidence(
-        evidence.comparison,
-        evidence.sweeps,
-        evidence.generated,
-        evidence.manifest,
-        evidence.frames,
-        evidence.split,
-    )
+    shared = share_pictures(evidence)
     return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
 
 
