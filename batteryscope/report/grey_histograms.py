@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from batteryscope.core.style import Picture, encode_picture, house_style, make_figure
 from batteryscope.manifest.frames import HISTOGRAM_BINS, get_histograms
@@ -12,6 +11,7 @@ from batteryscope.report.bars import ROLE_COLOURS
 from batteryscope.samples.choose import samples_in
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 COLUMNS = 4
@@ -91,12 +91,12 @@ def _draw(table: pd.DataFrame, classes: list[str]) -> "Figure":
     rows = -(-len(classes) // columns)
     figure = make_figure(7.2, 0.95 + 1.35 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    lines: dict[str, object] = {}
+    lines: dict[str, Artist] = {}
+    curves = dict(zip(table.index.tolist(), table.to_numpy(np.float64), strict=True))
     for axes, name in zip(grid.flat, classes, strict=False):
         for role, colour in ROLE_COLOURS.items():
-            if (name, role) in table.index:
-                shares: NDArray[np.float64] = table.loc[(name, role)].to_numpy(np.float64)
-                (line,) = axes.plot(LEVELS, 100 * shares, color=colour, lw=1.3)
+            if (name, role) in curves:
+                (line,) = axes.plot(LEVELS, 100 * curves[name, role], color=colour, lw=1.3)
                 lines.setdefault(ROLE_NAMES[role], line)
         axes.set_title(_name(name), fontsize=8.5)
         axes.set_xlim(0, 255)

@@ -19,7 +19,7 @@ from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.same_tiles import draw_same_tiles
 from batteryscope.report.scale_bars import find_widths_um
-from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
+from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.shortcuts import show_shortcut_picture
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.sure_answers import show_risk_picture
@@ -57,14 +57,7 @@ def draw_pictures(
         ``class_copies``, ``grey_histograms``, ``shortcuts``, ``survey``, ``sweep_<name>`` and
         ``curves_<chain>`` for every trained stage.
     """
-    shared = SharedEvidence(
-        evidence.comparison,
-        evidence.sweeps,
-        evidence.generated,
-        evidence.manifest,
-        evidence.frames,
-        evidence.split,
-    )
+    shared = share_pictures(evidence)
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
         lambda: _key_figure(evidence, headline),
         lambda: show_learning_curve(evidence, headline),

@@ -53,7 +53,7 @@ from batteryscope.report.regression_map_figures import (
     draw_shares,
 )
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
+from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.words import describe_flips, describe_tiles, title_finding
 from batteryscope.samples.choose import samples_of
@@ -153,14 +153,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
         return encode_picture(figure(), name, caption, evidence.generated, name.startswith(NARROW))
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    shared = SharedEvidence(
-        evidence.comparison,
-        evidence.sweeps,
-        evidence.generated,
-        evidence.manifest,
-        evidence.frames,
-        evidence.split,
-    )
+    shared = share_pictures(evidence)
     return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
 
 

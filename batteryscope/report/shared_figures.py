@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
@@ -33,6 +34,52 @@ class SharedEvidence:
     manifest: pd.DataFrame | None = None
     frames: pd.DataFrame | None = None
     split: pd.DataFrame | None = None
+
+
+class PictureEvidence(Protocol):
+    """What reports of pictures have in common."""
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """The table of the comparison."""
+        ...
+
+    @property
+    def sweeps(self) -> pd.DataFrame | None:
+        """Points of sweeps, if there are any."""
+        ...
+
+    @property
+    def generated(self) -> bool:
+        """Whether a program made the data."""
+        ...
+
+    @property
+    def manifest(self) -> pd.DataFrame | None:
+        """The sample table."""
+        ...
+
+    @property
+    def frames(self) -> pd.DataFrame | None:
+        """Measurements of the frames."""
+        ...
+
+    @property
+    def split(self) -> pd.DataFrame | None:
+        """Roles of the main split."""
+        ...
+
+
+def share_pictures(evidence: PictureEvidence) -> SharedEvidence:
+    """Return what shared figures need of the evidence of a report of pictures."""
+    return SharedEvidence(
+        evidence.comparison,
+        evidence.sweeps,
+        evidence.generated,
+        evidence.manifest,
+        evidence.frames,
+        evidence.split,
+    )
 
 
 # A picture whose name begins with ``more_`` stands at the end of the page; others have a place of
