@@ -45,7 +45,9 @@ function measure(frame, name) {
   const column = [...page.querySelectorAll('tbody td:first-child')].filter(cell => {
     const words = cell.textContent.trim().split(/\\s+/).length;
     const line = parseFloat(getComputedStyle(cell).lineHeight);
-    return words > 3 && cell.getBoundingClientRect().height / line > words - 0.5;
+    const range = page.createRange();  // the cell itself is as high as the highest of its row
+    range.selectNodeContents(cell);
+    return words > 3 && range.getBoundingClientRect().height / line > words - 0.5;
   }).map(cell => cell.textContent.slice(0, 40));
   // Of letters the smallest, and figures that are shown smaller than their letters allow.
   const written = [...page.querySelectorAll('body *')].filter(
@@ -130,18 +132,24 @@ def measure_pages(
     return list(_ask_browser(frames, MEASURE, folder))
 
 
-def list_barriers(pages: Mapping[str, str], width_px: int, folder: Path) -> dict[str, list[str]]:
-    """Ask axe-core what keeps people from using a page; name the first place of each kind."""
+def list_barriers(
+    pages: Mapping[str, str], widths_px: Sequence[int], folder: Path
+) -> dict[str, list[str]]:
+    """Ask axe-core what keeps people from using a page; name the first place of each kind.
+
+    The keys are those of :func:`measure_pages`: ``name, 400 px``.
+    """
     axe = find_axe()
     assert axe is not None
     shutil.copy(axe, folder / "axe.js")
     frames = []
     for name, page in pages.items():
         plain = strip_pictures(page).replace("</head>", '<script src="axe.js"></script></head>')
-        frames.append(
-            f'<iframe title="{name}" style="width:{width_px}px;height:900px;border:0" '
+        frames += [
+            f'<iframe title="{name}, {width} px" style="width:{width}px;height:900px;border:0" '
             f'srcdoc="{html.escape(plain)}"></iframe>'
-        )
+            for width in widths_px
+        ]
     return dict(_ask_browser(frames, ASK_AXE, folder))
 
 

@@ -72,9 +72,11 @@ def test_everybody_can_use_the_pages(
     pages["index"] = (reports / "index.html").read_text(encoding="utf-8")
     # What axe-core finds fault with, to know that it looks.
     pages["wrong"] = '<html lang="en"><head></head><body><h1>A</h1><img src="a"></body></html>'
-    found = list_barriers(pages, WIDTHS_PX[0], tmp_path)
-    assert len(found) == len(STUDIES) + 2
-    assert any(line.startswith("critical: image-alt") for line in found.pop("wrong"))
+    found = list_barriers(pages, WIDTHS_PX, tmp_path)
+    assert len(found) == len(WIDTHS_PX) * (len(STUDIES) + 2)
+    for width in WIDTHS_PX:
+        wrong = found.pop(f"wrong, {width} px")
+        assert any(line.startswith("critical: image-alt") for line in wrong)
     assert not any(found.values()), found
 
 
