@@ -52,7 +52,7 @@ def project(tmp_path, monkeypatch):
             ["--configfile", "my_cells.yaml", "small.yaml", "--", "my_cells"],
         ),
         (["--cores", "4", "cathode_state"], ["--cores", "4", "cathode_state"]),
-        (["work/x/comparison"], ["--", "work/x/comparison"]),
+        (["work/x/comparison", "all"], ["--", "work/x/comparison", "all"]),
     ],
 )
 def test_words_of_a_run_become_those_of_snakemake(project, words, expected):

@@ -74,10 +74,17 @@ def plan_run(
         overlay = None if name in known else find_overlay(name, project)
         if overlay:
             overlays.append(str(overlay))
-        elif known and not rest and name not in known and name.isidentifier() and name != "all":
+        elif known and name not in known and name.isidentifier() and not _is_rule(name, project):
             raise InputError(_explain_unknown(name, project))
     rest = _add(_add(rest, OVERLAY_FLAGS, overlays), SETTINGS_FLAGS, settings)
     return [*options, *rest, *(["--", *targets] if targets else [])]
+
+
+def _is_rule(name: str, project: Path) -> bool:
+    """Whether a target is a rule: of all studies, or of a Snakefile of the user's own."""
+    snakefile = project / "Snakefile"
+    text = snakefile.read_text(encoding="utf-8") if snakefile.is_file() else ""
+    return name == "all" or f"rule {name}:" in text or "use rule" in text
 
 
 def find_profile(name: str, project: Path) -> str:
