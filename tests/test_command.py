@@ -51,8 +51,13 @@ def project(tmp_path, monkeypatch):
             ["my_cells", "--configfile", "small.yaml"],
             ["--configfile", "my_cells.yaml", "small.yaml", "--", "my_cells"],
         ),
+        (["other", "--configfile", "a.yaml"], ["--configfile", "a.yaml", "--", "other"]),
+        (
+            ["my_cells", "--configfile=a.yaml"],
+            ["--configfile", "my_cells.yaml", "a.yaml", "--", "my_cells"],
+        ),
         (["--cores", "4", "cathode_state"], ["--cores", "4", "cathode_state"]),
-        (["work/x/comparison"], ["--", "work/x/comparison"]),
+        (["work/x/comparison", "all"], ["--", "work/x/comparison", "all"]),
     ],
 )
 def test_words_of_a_run_become_those_of_snakemake(project, words, expected):

@@ -56,6 +56,26 @@ def test_project_outside_of_a_clone_runs_the_installed_programs(package, project
     assert "Expected: 16 jobs; no earlier run tells how long they take." in said
 
 
+@pytest.mark.workflow
+def test_workflow_is_a_module_of_another_one(package, project):
+    params = small_params(check=small_study())
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (project / "Snakefile").write_text(
+        "rule own:\n"
+        "    input: 'work/check/published.json'\n"
+        "    output: 'summary.txt'\n"
+        "    shell: 'for word in a b; do echo $word; done > {output}'\n\n"
+        "module batteryscope:\n"
+        f"    snakefile: '{package.home}/Snakefile'\n"
+        "    config: {'curve': False}\n\n"
+        "use rule * from batteryscope as battery_*\n"
+    )
+    said = package.run(project, "run", "own", "--dry-run", "--printshellcmds").stdout
+    assert f"python {package.home}/workflow_scripts/train_stage.py --by batteryscope." in said
+    assert "Shell command: for word in a b; do" in said
+    assert "battery_train_stage" in said
+
+
 @pytest.mark.docs
 def test_newcomer_gets_from_frames_to_answers(package, project):
     frames = project / "data" / "raw" / "frames"

@@ -1,8 +1,10 @@
 """Which code a result depends on, found from its imports."""
 
 import ast
+import subprocess
 from pathlib import Path
 
+from batteryscope import __version__
 from batteryscope.answers.classes import CLASSES
 from batteryscope.provenance import (
     PROJECT_ROOT,
@@ -10,7 +12,9 @@ from batteryscope.provenance import (
     digest_files,
     digest_json,
     find_git_commit,
+    find_home,
     find_imported_files,
+    name_code_version,
 )
 from batteryscope.samples.sem import SEM
 from batteryscope.seeds import derive_rng, derive_seed
@@ -93,7 +97,20 @@ def test_digests_see_names_and_contents(tmp_path):
 
 
 def test_no_git_is_no_commit(tmp_path):
+    (tmp_path / "Snakefile").touch()
     assert find_git_commit(tmp_path) == ""
+    assert find_home(tmp_path) == tmp_path
+
+
+def test_an_installed_package_has_a_version_whatever_repository_it_lies_in(tmp_path):
+    for words in ("init", "-c user.name=a -c user.email=a@b.c commit --allow-empty -m x"):
+        subprocess.run(["git", "-C", tmp_path, *words.split()], check=True, capture_output=True)
+    assert find_git_commit(tmp_path) == ""
+    assert name_code_version(tmp_path) == f"batteryscope {__version__}"
+    assert find_home(tmp_path) == tmp_path / "batteryscope" / "_workflow"
+    (tmp_path / "Snakefile").touch()
+    assert len(find_git_commit(tmp_path)) == 40
+    assert name_code_version(tmp_path) == find_git_commit(tmp_path)
 
 
 def test_seeds_are_fixed_numbers():

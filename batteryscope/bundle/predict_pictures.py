@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.bundle.asker import PictureAsker
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, choose_source
 from batteryscope.bundle.open import find_applier, open_bundle
@@ -56,6 +57,11 @@ def judge_folder(
     """Judge all pictures below a folder."""
     del slices
     return _judge_found(bundle, find_pictures(path), path, source)
+
+
+def open_asker(folder: Path) -> PictureAsker:
+    """Open a model to be asked from Python."""
+    return PictureAsker(open_bundle(folder), judge_folder, judge_files)
 
 
 def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.bundle.asker import PictureAsker
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, Looked
+from batteryscope.bundle.open import open_bundle
 from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import LAST_COLUMNS, SEEN_NOTE, PictureBundle, Row
 from batteryscope.bundle.predict_pictures import open_models
@@ -86,6 +88,11 @@ def judge_folder(
         root, name = path.resolve().parent, path.resolve().name
         files = tuple(name if file == "." else f"{name}/{file}" for file in files)
     return judge_files(bundle, root, files, slices, source)
+
+
+def open_asker(folder: Path) -> PictureAsker:
+    """Open a model to be asked from Python."""
+    return PictureAsker(open_bundle(folder), judge_folder, judge_files)
 
 
 def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | None:

@@ -66,18 +66,37 @@ def plan_run(
         A first word is no study and nothing that a rule could make.
     """
     first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-    targets, rest = list(words[:first]), list(words[first:])
+    targets, rest = list(words[:first]), _split_flags(words[first:])
     known = list_params_studies(project)
+    may_bring_others = any(word in OVERLAY_FLAGS for word in rest)
     overlays = []
     for target in targets:
         name = target.removeprefix(SEARCH)
         overlay = None if name in known else find_overlay(name, project)
         if overlay:
             overlays.append(str(overlay))
-        elif known and not rest and name not in known and name.isidentifier() and name != "all":
+        elif known and not may_bring_others and not _is_target(name, known, project):
             raise InputError(_explain_unknown(name, project))
     rest = _add(_add(rest, OVERLAY_FLAGS, overlays), SETTINGS_FLAGS, settings)
     return [*options, *rest, *(["--", *targets] if targets else [])]
+
+
+def _split_flags(words: Sequence[str]) -> list[str]:
+    """Take flags with values after an equals sign apart, as far as values may be added to them."""
+    found: list[str] = []
+    for word in words:
+        flag, sign, value = word.partition("=")
+        found += [flag, value] if sign and flag in (*SETTINGS_FLAGS, *OVERLAY_FLAGS) else [word]
+    return found
+
+
+def _is_target(name: str, known: Sequence[str], project: Path) -> bool:
+    """Whether a target is a study, a file, or a rule, perhaps of a Snakefile of the user's own."""
+    if name in known or not name.isidentifier():
+        return True
+    snakefile = project / "Snakefile"
+    text = snakefile.read_text(encoding="utf-8") if snakefile.is_file() else ""
+    return name == "all" or f"rule {name}:" in text or "use rule" in text
 
 
 def find_profile(name: str, project: Path) -> str:

@@ -1,11 +1,56 @@
 """Predictions of a published model for a table of rows: a row per row."""
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batteryscope.bundle.asker import find_path
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.unlike import describe_caution
-from batteryscope.tables.bundle import load_table_bundle
+from batteryscope.errors import InputError
+from batteryscope.tables.bundle import TableBundle, answer_rows, load_table_bundle
 from batteryscope.tables.bundle_card import name_better_baselines, tell_unguarded_domains
 from batteryscope.tables.predict_query import predict_query, read_query
+
+
+@dataclass(frozen=True)
+class RowAsker:
+    """A model of rows that is asked from Python.
+
+    Attributes
+    ----------
+    bundle
+        The model.
+    """
+
+    bundle: TableBundle
+
+    @property
+    def study(self) -> str:
+        """The study that it comes from."""
+        return str(self.bundle.record.study)
+
+    def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
+        """Answer about a table: a DataFrame in the units of the study, or a file."""
+        if slices:
+            raise InputError("slices: rows have none; leave it out.")
+        if isinstance(data, pd.DataFrame):
+            return answer_rows(data, self.bundle, answer_anyway)
+        if not isinstance(data, str | Path):
+            kind = type(data).__name__
+            raise InputError(f"{self.study} judges rows: give a DataFrame or a table, not {kind}.")
+        query = read_query(find_path(data), self.bundle.record)
+        known = self.bundle.familiarity
+        found = predict_query(query, self.bundle.record, self.bundle.ensemble, known, answer_anyway)
+        return found.astype(object).where(found.notna(), None)
+
+
+def open_asker(folder: Path) -> RowAsker:
+    """Open a model to be asked from Python."""
+    return RowAsker(load_table_bundle(folder))
 
 
 def open_batch(asked: Asked) -> Batch:
