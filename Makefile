@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills bench bench-fastai lint ui app repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm bench bench-fastai lint ui app repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,11 @@ fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 
 test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SEED=1)
 	@python -m tests.kill_runs --kills $${N:-50} --seed $${SEED:-1}
+
+test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 5 minutes)
+	@command -v slurmctld munged > /dev/null || apt-get install -y -qq slurm-wlm munge
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/slurm.txt
+	@python -m tests.run_on_slurm
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)

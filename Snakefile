@@ -9,6 +9,7 @@
 include: "rules/common.smk"
 include: "rules/common_sweep.smk"
 include: "rules/common_search.smk"
+include: "rules/cluster.smk"
 include: "rules/physics.smk"
 include: "rules/generate.smk"
 include: "rules/ingest.smk"

@@ -18,7 +18,8 @@ rule evaluate_arms:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=ask_memory("evaluate_arms", 1000),
+        runtime=ask_minutes("evaluate_arms"),
     params:
         doer=lambda w: layout_of(w).modules.evaluate,
         arms=lambda w: json.dumps(layout_of(w).describe_arms()),
@@ -69,8 +70,9 @@ rule evaluate_grey_levels:
         "../environment.yml"
     threads: lambda w: min(2, fair_cores(w))
     resources:
-        mem_mb=4000,
-        gpu=1,
+        mem_mb=ask_memory("evaluate_grey_levels", 4000),
+        runtime=ask_minutes("evaluate_grey_levels"),
+        gpu=ask_gpu,
     params:
         where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
         treatments=lambda w: json.dumps(
@@ -109,7 +111,8 @@ rule evaluate_baselines:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("evaluate_baselines", 2000),
+        runtime=ask_minutes("evaluate_baselines"),
     params:
         settings=lambda w: settings_file(
             w.study,
@@ -153,7 +156,8 @@ rule compare_arms:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("compare_arms", 2000),
+        runtime=ask_minutes("compare_arms"),
     params:
         settings=settings_without(
             *("sweeps", "run_sweeps", "search", "explain", "propose"),
@@ -191,8 +195,9 @@ rule evaluate_external:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        gpu=1,
+        mem_mb=ask_memory("evaluate_external", 4000),
+        runtime=ask_minutes("evaluate_external"),
+        gpu=ask_gpu,
     params:
         dataset=lambda w: dataset_folder(w.study, "external"),
         label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,

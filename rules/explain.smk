@@ -22,8 +22,9 @@ rule explain_study:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        gpu=1,
+        mem_mb=ask_memory("explain_study", 4000),
+        runtime=ask_minutes("explain_study"),
+        gpu=ask_gpu,
     params:
         settings=settings_without(
             *("sweeps", "run_sweeps", "search", "evaluate", "ablations", "propose"),

@@ -23,7 +23,8 @@ rule generate_dataset:
         "../environment.yml"
     threads: lambda w: fair_cores(w) if w.source == "data" else 1
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("generate_dataset", 2000),
+        runtime=ask_minutes("generate_dataset"),
     params:
         doer=lambda w: layout_of(w).modules.generate,
         settings=lambda w: settings_file(

@@ -23,7 +23,8 @@ rule ingest_dataset:
         "../environment.yml"
     threads: lambda w: min(2, fair_cores(w))
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("ingest_dataset", 2000),
+        runtime=ask_minutes("ingest_dataset"),
     params:
         doer=lambda w: layout_of(w).modules.ingest,
         frames=lambda w, output: ["--frames", output.frames],

@@ -16,7 +16,8 @@ rule simulate_capacities:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1500,
+        mem_mb=ask_memory("simulate_capacities", 1500),
+        runtime=ask_minutes("simulate_capacities"),
     params:
         settings=lambda w: settings_file(
             w.study, "physics", PROJECT.studies[w.study].physics

@@ -17,7 +17,8 @@ rule preprocess_images:
         "../environment.yml"
     threads: lambda w: min(2, fair_cores(w))
     resources:
-        mem_mb=3000,
+        mem_mb=ask_memory("preprocess_images", 3000),
+        runtime=ask_minutes("preprocess_images"),
     params:
         dataset=lambda w: dataset_folder(w.study),
         settings=lambda w: settings_file(w.study, "tiles", plan_of(w).tiles[w.tiles]),

@@ -20,7 +20,8 @@ rule propose_parameters:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=ask_memory("propose_parameters", 1000),
+        runtime=ask_minutes("propose_parameters"),
     params:
         settings=settings_without(
             "sweeps", "run_sweeps", "search", "explain", "ablations", "split", "title"

@@ -17,7 +17,8 @@ rule publish_study:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=500,
+        mem_mb=ask_memory("publish_study", 500),
+        runtime=ask_minutes("publish_study"),
     params:
         study=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
     message:

@@ -31,7 +31,8 @@ rule report_study:
         "../environment.yml"
     threads: lambda w: min(2, fair_cores(w))  # figures are drawn side by side
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("report_study", 2000),
+        runtime=ask_minutes("report_study"),
     params:
         settings=study_file,
         work=study_folder,
@@ -62,7 +63,8 @@ rule bundle_models:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=3000,
+        mem_mb=ask_memory("bundle_models", 3000),
+        runtime=ask_minutes("bundle_models"),
     params:
         settings=settings_without(
             "sweeps", "run_sweeps", "search", "explain", "ablations", "propose"

@@ -19,7 +19,8 @@ rule check_search_storage:
     # On one machine nothing else starts meanwhile, which would have to end before the run can stop.
     threads: ALL_CORES if workflow.local_exec else 1
     resources:
-        mem_mb=1000,
+        mem_mb=ask_memory("check_search_storage", 1000),
+        runtime=ask_minutes("check_search_storage"),
     params:
         storage=search_storage,
     message:
@@ -56,7 +57,8 @@ rule create_search:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=ask_memory("create_search", 1000),
+        runtime=ask_minutes("create_search"),
     params:
         settings=search_settings,
         storage=search_storage,
@@ -100,7 +102,8 @@ rule run_search_worker:
         "../environment.yml"
     threads: search_threads
     resources:
-        mem_mb=4000,
+        mem_mb=ask_memory("run_search_worker", 4000),
+        runtime=ask_minutes("run_search_worker"),
         gpu=lambda w: search_input("gpus")(w) or 0,
     params:
         settings=search_settings,
@@ -141,7 +144,8 @@ rule summarise_search:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("summarise_search", 2000),
+        runtime=ask_minutes("summarise_search"),
     params:
         settings=lambda w: settings_file(
             w.study,

@@ -19,7 +19,8 @@ rule split_dataset:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("split_dataset", 2000),
+        runtime=ask_minutes("split_dataset"),
     params:
         doer=lambda w: layout_of(w).modules.split,
         sees=lambda w, input: ["--frames", input.frames],
@@ -83,7 +84,8 @@ rule balance_stage:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=ask_memory("balance_stage", 1000),
+        runtime=ask_minutes("balance_stage"),
     params:
         settings=lambda w: settings_file(w.study, "balance", balances_of(w)[w.balance]),
     message:

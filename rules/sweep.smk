@@ -37,7 +37,8 @@ rule compare_sweeps:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("compare_sweeps", 2000),
+        runtime=ask_minutes("compare_sweeps"),
     params:
         settings=settings_without(
             "search", "explain", "propose", "title", "paper", "paper_doi"

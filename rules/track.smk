@@ -23,7 +23,8 @@ rule track_study:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("track_study", 2000),
+        runtime=ask_minutes("track_study"),
     params:
         doer=lambda w: layout_of(w).modules.track,
         settings=study_file,

@@ -15,7 +15,8 @@ rule check_model:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("check_model", 2000),
+        runtime=ask_minutes("check_model"),
         starts=1,  # of PyTorch; the next check would only wait for it
     params:
         settings=lambda w: settings_file(w.study, "check", checks_of(w)[w.check]),
@@ -49,8 +50,9 @@ rule train_stage:
         "../environment.yml"
     threads: training_threads
     resources:
-        mem_mb=6000,
-        gpu=lambda w: plan_of(w).stages[w.chain].settings.train.devices,
+        mem_mb=ask_memory("train_stage", 6000),
+        runtime=ask_minutes("train_stage"),
+        gpu=stage_gpus,
     params:
         doer=lambda w: layout_of(w).modules.train,
         settings=lambda w: settings_file(
@@ -86,7 +88,8 @@ use rule train_stage as train_table with:
         study=TABLE_STUDIES,
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=ask_memory("train_table", 2000),
+        runtime=ask_minutes("train_table"),
     params:
         settings=lambda w: table_settings(
             w, "split", "networks", "train", "arms", "main_arm", "ablations"

@@ -58,14 +58,16 @@ class KilledRuns:
         An empty folder for the copy of the project and its TMPDIR.
     command
         Arguments of ``snakemake``.
+    study
+        Settings of the study ``check``.
     """
 
-    def __init__(self, root: Path, command: Sequence[str] = WHOLE) -> None:
+    def __init__(self, root: Path, command: Sequence[str] = WHOLE, study: dict = STUDY) -> None:
         self.scratch = root / "scratch"
         self.scratch.mkdir()
         project = root / "project"
         project.mkdir()
-        self.box = Sandbox(project, small_params(check=STUDY))
+        self.box = Sandbox(project, small_params(check=study))
         self.command = ["snakemake", *command]
         binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | {
@@ -238,7 +240,7 @@ def run(
             problems.append(
                 f"after kill {kills}: the run failed ({status}): {study.log.read_text()[-3000:]}"
             )
-        problems += _compare(expected, study.describe_results(), kills)
+        problems += compare_results(expected, study.describe_results(), f"after kill {kills}")
         problems += [f"after kill {kills}: left over: {left}" for left in study.list_left_over()]
         if say:
             print(f"round {rounds} ended, {len(problems)} problems", flush=True)
@@ -246,9 +248,10 @@ def run(
     return problems
 
 
-def _compare(expected: dict[str, str], found: dict[str, str], kills: int) -> list[str]:
+def compare_results(expected: dict[str, str], found: dict[str, str], when: str) -> list[str]:
+    """Return a sentence for every result that is missing, new or different."""
     return [
-        f"after kill {kills}: {place} is "
+        f"{when}: {place} is "
         + ("missing" if place not in found else "new" if place not in expected else "different")
         for place in sorted(expected.keys() | found.keys())
         if expected.get(place) != found.get(place)

@@ -72,17 +72,17 @@ def wait_for(condition, seconds=10.0):
         time.sleep(0.02)
 
 
-def start(program, address, *words):
+def start(program, address, *words, python=sys.executable):
     environment = os.environ | {ADDRESS: str(address), "MINE": "yes"}
-    command = [sys.executable, str(program), *words]
+    command = [str(python), str(program), *words]
     return subprocess.Popen(
         command, env=environment, cwd=program.parent, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def run(program, address, *words):
-    process = start(program, address, *words)
+def run(program, address, *words, **options):
+    process = start(program, address, *words, **options)
     said, complained = process.communicate(timeout=30)
     return process.returncode, said, complained
 
@@ -104,6 +104,24 @@ def test_a_program_continues_in_a_fork_with_all_that_is_its_own(program, server)
         "loaded_at": None,
     }  # fmt: skip
     assert "s of CPU time" in (program.parent / "a.log").read_text().splitlines()[-1]
+
+
+def test_a_python_of_another_name_is_the_same_one(program, server, tmp_path):
+    process, address = server
+    link = tmp_path / "linked_environment"
+    link.symlink_to(sys.prefix)
+    said = run(program, address, python=link / "bin" / "python3")[1]
+    assert json.loads(said)["parent"] == process.pid
+
+
+def test_another_installation_is_not_the_same_one(program, server, tmp_path):
+    _, address = server
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "other"], check=True)
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    other = next((tmp_path / "other").glob("lib/*/site-packages"))
+    (other / "packages.pth").write_text(f"{packages}\n{Path(__file__).parents[1]}\n")
+    said = run(program, address, python=tmp_path / "other" / "bin" / "python")[1]
+    assert json.loads(said)["parent"] == os.getpid()
 
 
 def test_changed_code_counts_at_once(program, server):

@@ -64,6 +64,18 @@ def test_overlap_is_measured():
     assert select_near_duplicates(pairs, 0.95).empty
 
 
+def test_many_images_are_compared_at_half_the_resolution_first(monkeypatch):
+    """Windows along a strip: neighbours have 75 or 50 % in common, and no others so much."""
+    strip = draw_image(480, 640 + 160 * 19, seed=11)
+    thumbnails = [make_thumbnail(strip[:, 160 * i : 160 * i + 640]) for i in range(20)]
+    ids = [f"{i:02d}" for i in range(20)]
+    in_full = find_overlaps(thumbnails, ids)
+    monkeypatch.setattr("batteryscope.splits.near_duplicates.MOST_IN_FULL", 0)
+    pd.testing.assert_frame_equal(find_overlaps(thumbnails, ids), in_full)
+    neighbours = {(ids[i], ids[i + 1]) for i in range(19)}
+    assert neighbours <= set(zip(in_full["sample_a"], in_full["sample_b"], strict=True))
+
+
 def test_other_places_and_equal_bars_are_no_duplicates():
     frames = [np.vstack([draw_image(400, 600, seed), draw_bar(40, 600)]) for seed in range(40)]
     ids = [f"s{i:02d}" for i in range(40)]

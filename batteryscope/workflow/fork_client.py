@@ -17,6 +17,7 @@ from batteryscope.workflow.fork_server import (
     ACCEPTED,
     GO,
     Request,
+    find_installation,
     receive_line,
     send_request,
 )
@@ -118,7 +119,7 @@ def _ask(address: str, heavy: bool) -> socket.socket | None:
         arguments=sys.argv[1:],
         folder=str(Path.cwd()),
         environment=dict(os.environ),
-        python=sys.executable,
+        installation=find_installation(),
         may_wait=heavy,
     )
     try:

@@ -47,9 +47,17 @@ class Request:
     arguments: list[str]
     folder: str
     environment: dict[str, str]
-    python: str
+    installation: str
     may_wait: bool
     files: list[int] = field(default_factory=list)
+
+
+def find_installation() -> str:
+    """Return the folder of this Python and its packages, whatever name it was called by.
+
+    Snakemake may run as ``python3.11`` and its programs as ``python``, or through a link.
+    """
+    return str(Path(sys.prefix).resolve())
 
 
 def send_request(connection: socket.socket, request: Request) -> None:
@@ -121,7 +129,7 @@ class ForkServer:
         connection.settimeout(REPLY_SECONDS)
         try:
             request = Request(**json.loads(receive_line(connection)))
-            ours = request.python == sys.executable and (self.loaded or request.may_wait)
+            ours = request.installation == find_installation() and (self.loaded or request.may_wait)
             if not ours or not self._load():
                 connection.sendall(REFUSED)
                 connection.close()

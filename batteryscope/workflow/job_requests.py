@@ -1,0 +1,102 @@
+"""What a job asks of a cluster: time and memory, from earlier jobs of the same rule."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batteryscope.workflow.job_costs import is_comparable, read_seconds
+
+# Written at the end of each log; benchmark files know nothing of a program in a fork.
+_PEAK = re.compile(r"finished after .* CPU time, (\d+) MB of memory at most")
+# A node may be slower than the one that was measured, and data differ a little from run to run.
+TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.5
+LEAST_MINUTES, LEAST_MEMORY_MB = 10, 500
+
+
+@dataclass(frozen=True)
+class MeasuredJobs:
+    """The most that jobs of a rule took: seconds by the clock, MB of memory."""
+
+    seconds: float = 0.0
+    memory_mb: float = 0.0
+
+
+def measure_jobs(
+    work: Path, rules: Iterable[str], contexts: Mapping[str, str]
+) -> dict[tuple[str, str], MeasuredJobs]:
+    """Return the most that earlier jobs took, by rule and study, and ("", rule) of all studies.
+
+    Parameters
+    ----------
+    work
+        The folder with ``<study>/benchmarks/*.tsv`` and ``<study>/logs/*.log``.
+    rules
+        Names of all rules, with which the names of these files begin.
+    contexts
+        What the times of a study depend on, see :func:`batteryscope.workflow.job_costs`.
+
+    Returns
+    -------
+    dict
+        By (rule, study); study "" stands for all.
+    """
+    by_length = sorted(rules, key=len, reverse=True)
+    found: dict[tuple[str, str], MeasuredJobs] = {}
+    for path in sorted(work.glob("*/benchmarks/*.tsv")):
+        rule = next((r for r in by_length if path.stem == r or path.stem.startswith(f"{r}_")), None)
+        study = path.parent.parent.name
+        seconds = read_seconds(path)
+        if rule is None or seconds is None or not is_comparable(path, contexts.get(study)):
+            continue
+        memory = _read_peak_mb(path.parent.parent / "logs" / f"{path.stem}.log")
+        for place in (study, ""):
+            known = found.get((rule, place), MeasuredJobs())
+            found[rule, place] = MeasuredJobs(
+                max(known.seconds, seconds), max(known.memory_mb, memory)
+            )
+    return found
+
+
+def request_minutes(measured: MeasuredJobs | None, attempt: int, unknown: int) -> int:
+    """Return the minutes to ask for; twice as many with each further attempt.
+
+    Parameters
+    ----------
+    measured
+        What earlier jobs took.
+    attempt
+        From 1.
+    unknown
+        Minutes where nothing was measured.
+
+    Examples
+    --------
+    >>> request_minutes(MeasuredJobs(seconds=1200), 1, 60), request_minutes(None, 2, 60)
+    (60, 120)
+    """
+    known = measured.seconds * TIME_MARGIN / 60 if measured else 0
+    minutes = max(LEAST_MINUTES, math.ceil(known)) if known else unknown
+    return int(minutes * 2 ** (attempt - 1))
+
+
+def request_memory_mb(measured: MeasuredJobs | None, attempt: int, unknown: int) -> int:
+    """Return the MB of memory to ask for; twice as many with each further attempt.
+
+    Examples
+    --------
+    >>> request_memory_mb(MeasuredJobs(memory_mb=2000), 1, 6000), request_memory_mb(None, 2, 6000)
+    (3000, 12000)
+    """
+    known = measured.memory_mb * MEMORY_MARGIN if measured else 0
+    memory = max(LEAST_MEMORY_MB, math.ceil(known)) if known else unknown
+    return int(memory * 2 ** (attempt - 1))
+
+
+def _read_peak_mb(log: Path) -> float:
+    try:
+        found = _PEAK.findall(log.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return 0.0
+    return max(map(float, found), default=0.0)
