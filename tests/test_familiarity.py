@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 
+from batteryscope.bundle.familiarity import ENOUGH_GROUPS, _count_enough
 from batteryscope.config.learning import ModelSettings
 from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures
 from batteryscope.familiarity.reference import (
@@ -73,6 +74,14 @@ def test_a_limit_is_the_quantile_of_new_values_or_the_largest_of_few() -> None:
     assert find_limit(np.array([3.0, 1.0]), 0.05) == (3.0, pytest.approx(1 / 3))
     with pytest.raises(ValueError, match="held out"):
         find_limit(np.array([]), 0.05)
+
+
+def test_no_more_networks_are_asked_than_hold_out_enough_groups() -> None:
+    folds = np.array_split(np.arange(2.5 * ENOUGH_GROUPS).astype(int).astype(str), 5)
+    assert _count_enough(folds) == 2
+    assert _count_enough([np.repeat(own[::2], 2) for own in folds]) == 4  # pairs count once
+    assert _count_enough([own[:5] for own in folds]) == 5  # too few: all
+    assert _count_enough([np.concatenate(folds)]) == 1
 
 
 def test_values_of_one_group_count_once() -> None:

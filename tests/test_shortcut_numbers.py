@@ -104,6 +104,8 @@ def test_grey_levels_are_trusted_where_the_network_does_not_go_by_brightness():
     assert find_trusted(cues, kept, True) == []  # sessions tell it
     assert find_trusted(cues, {}, False) == []
     assert find_trusted(cues, kept | {"brightness": make_score(0.3)}, False) == []
+    assert find_trusted(cues, {}, False, make_score(0.1)) == ["grey_levels", "thumbnail"]
+    assert find_trusted(cues, {}, False, make_score(0.6)) == []
     shaded = cues | {"thumbnail": make_score(0.95)}
     assert find_trusted(shaded, kept, False) == ["grey_levels"]
 

@@ -104,14 +104,18 @@ def _judge_cue(name: CueName, score: Skilled, model: Skilled | None, seen: bool)
 
 
 def find_trusted(
-    cues: Mapping[CueName, Skilled], perturbed: Mapping[str, Skilled], is_bound: bool
+    cues: Mapping[CueName, Skilled],
+    perturbed: Mapping[str, Skilled],
+    is_bound: bool,
+    brightness: Skilled | None = None,
 ) -> list[CueName]:
     """Return what is in the picture and tells a number, but is no sign of a shortcut.
 
     Grey levels show many quantities by themselves: a porosity is the share of what is dark. Who
-    took the picture decides brightness and contrast alone. So where the network keeps
-    two thirds of its skill with these drawn by lot, and with every tile standardised, it does not
-    go by them. Thumbnails join grey levels unless they tell more; then shades across the
+    took the picture decides brightness and contrast alone. So they are no sign where mean and
+    spread alone tell less than half of what they tell, or where the network keeps two thirds of
+    its skill with brightness and contrast by lot, and with every tile standardised. Thumbnails
+    join grey levels unless they tell more; then shades across the
     picture tell it, which no changed tile takes away.
 
     Parameters
@@ -122,14 +126,20 @@ def find_trusted(
         Of the network on the same tiles, intact and changed.
     is_bound
         Whether sessions tell the quantity; then nothing is trusted.
+    brightness
+        Of mean and spread of the grey levels alone.
     """
-    intact = perturbed.get(INTACT)
-    if is_bound or intact is None or not reaches(intact, TELLS_SOMETHING):
-        return []
+    usual, intact = cues.get("grey_levels"), perturbed.get(INTACT)
+    is_other = usual and brightness and brightness.skill < LOSES * usual.skill
     kept = [perturbed[name].skill for name in ("brightness", "standardised") if name in perturbed]
-    if not kept or min(kept) < KEEPS * intact.skill:
+    is_robust = (
+        intact is not None
+        and reaches(intact, TELLS_SOMETHING)
+        and bool(kept)
+        and min(kept) >= KEEPS * intact.skill
+    )
+    if is_bound or not (is_other or is_robust):
         return []
-    usual = cues.get("grey_levels")
     limit = 0.0 if usual is None else usual.skill + TOLERANCE
     return [
         name

@@ -40,6 +40,9 @@ MOST_KNOWN, MOST_HELD_OUT = 500, 500  # samples, evenly spaced where there are m
 # With several networks less of each, but the same of all: the fewer samples a distance is taken
 # to, the larger it is, so that a limit of fewer than are kept would be too far.
 KNOWN_OF_ALL, FEWEST_KNOWN, MOST_NETWORKS = 1500, 100, 20
+# Every network passes all tiles anew, so no more are asked than give so many held-out groups: the
+# share of false alarms then differs from what is wanted by two points (standard deviation).
+ENOUGH_GROUPS = 100
 TILES_AT_A_TIME = 256
 HALF_A_LEVEL = 0.5 / 255
 ROWS = "rows"
@@ -100,13 +103,9 @@ def average_tiles(
     measured: Mapping[str, NDArray[np.float64]], samples: NDArray[np.int64]
 ) -> Measured:
     """Average the tiles of every sample, whose numbers from 0 stand beside the tiles."""
-    counts = np.bincount(samples)
-    means = {}
-    for name, values in measured.items():
-        sums = np.zeros((len(counts), values.shape[1]))
-        np.add.at(sums, samples, values)
-        means[name] = sums / counts[:, None]
-    return means
+    belongs = (np.arange(samples.max() + 1)[:, None] == samples).astype(np.float64)
+    shares = belongs / belongs.sum(axis=1, keepdims=True)
+    return {name: shares @ values for name, values in measured.items()}
 
 
 def add_familiarity(
@@ -119,8 +118,9 @@ def add_familiarity(
 ) -> R:
     """Learn what the training samples of the first network are like, and add it to a bundle.
 
-    Every network of the same repeat (of many, some) scores the samples that it did not train on;
-    the limits rest on all of them, each group counted once. Nothing is added if no sample was held
+    Networks of the same repeat score the samples that they did not train on: the first ones, until
+    there are enough, and all of those that share their features. The limits rest on all of these
+    samples, each group counted once. Nothing is added if no sample was held
     out, or fewer than two trained.
 
     Parameters
@@ -162,13 +162,16 @@ def add_familiarity(
         return record
     samples = [places.get(str(sample)) for sample in images["sample_id"]]
     first = {id(model): group[0] for group in group_models(models) for model in group}
+    names = np.array([(groups or {}).get(str(s), str(s)) for s in images["sample_id"]])
     n_networks = len({id(first[id(models[number])]) for number, _, _ in divided})
+    if n_networks > 1:
+        divided = divided[: _count_enough([names[held] for _, _, held in divided])]
+        n_networks = min(n_networks, len(divided))
     if n_networks > MOST_NETWORKS:
         divided = [divided[place] for place in _spread(np.arange(len(divided)), MOST_NETWORKS)]
         n_networks = MOST_NETWORKS
     most = max(1, MOST_HELD_OUT // len(divided))
     most_known = min(MOST_KNOWN, max(FEWEST_KNOWN, KNOWN_OF_ALL // n_networks))
-    names = np.array([(groups or {}).get(str(s), str(s)) for s in images["sample_id"]])
     measures: dict[int, _SampleMeasures] = {}
     folds, belongings = [], []
     for number, known, held in show_progress(
@@ -259,6 +262,16 @@ def _divide(roles: "pd.Series[str]") -> tuple[NDArray[np.int64], NDArray[np.int6
     known, test = roles.index[roles == "train"], roles.index[roles == "test"]
     held = test if len(test) else roles.index[roles == "validation"]
     return known.to_numpy(), held.to_numpy()
+
+
+def _count_enough(groups: Sequence[NDArray[np.str_]]) -> int:
+    """Return how many divisions, from the first on, hold out enough groups; all if too few."""
+    seen: set[str] = set()
+    for count, own in enumerate(groups, 1):
+        seen |= set(own.tolist())
+        if len(seen) >= ENOUGH_GROUPS:
+            return count
+    return len(groups)
 
 
 def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

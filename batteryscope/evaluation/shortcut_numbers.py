@@ -19,7 +19,7 @@ from batteryscope.audit.confounding import (
     measure_shared_variance,
 )
 from batteryscope.audit.cues import CUES, CueName, list_cues
-from batteryscope.audit.perturb import INTACT, PERTURBATION_LABELS, PERTURBED
+from batteryscope.audit.perturb import PERTURBATION_LABELS, PERTURBED
 from batteryscope.audit.score import NumberScore, score_numbers
 from batteryscope.audit.sessions import find_sessions, take_turns
 from batteryscope.audit.verdict import (
@@ -52,6 +52,7 @@ from batteryscope.evaluation.shortcut_cues import (
 )
 from batteryscope.evaluation.shortcut_study import METRIC_PREFIX
 
+BRIGHTNESS = "brightness"  # mean and spread of the grey levels: no cue, but explains one
 MEAN = "mean"  # of the training samples, which every skill is measured against
 SAMPLE = ["sample_id", "repeat", "fold", "target"]
 Scores = Mapping[CueName, NumberScore]
@@ -70,7 +71,9 @@ class NumberAudit:
     cues, left_out, perturbed, model
         As in :class:`batteryscope.evaluation.shortcut_study.ShortcutAudit`.
     trusted
-        Cues that are no sign, since the network does not go by brightness and contrast.
+        Cues that are no sign (:func:`batteryscope.audit.verdict.find_trusted`).
+    brightness
+        Score of mean and spread of the grey levels alone.
     share_of_sessions
         Share of the variance between sessions; not a number where none is known, or where every
         unit has its own.
@@ -89,6 +92,7 @@ class NumberAudit:
     perturbed: Mapping[str, NumberScore]
     model: NumberScore | None
     trusted: Sequence[CueName]
+    brightness: NumberScore | None
     share_of_sessions: float
     shares: pd.DataFrame
     averages: pd.DataFrame
@@ -124,6 +128,8 @@ def predict_numbers_from_cues(
     targets = [quantity.name for quantity in quantities]
     known = list_cues(manifest, frames, targets)
     features: dict[str, pd.DataFrame | None] = {MEAN: None, **known}
+    if "grey_levels" in known:
+        features[BRIGHTNESS] = known["grey_levels"][["mean", "sd"]]
     if list_informative_metadata(manifest):
         features["metadata"] = pd.get_dummies(select_metadata(manifest), dtype=float)
     _, sessions = find_sessions(manifest)
@@ -229,7 +235,8 @@ def _audit(
     left_out: Scores = {}
     if share < TELLS_MUCH:
         left_out = score_all(take_arms(predictions, LEFT_OUT_PREFIX), LEFT_OUT_PREFIX)
-    trusted = find_trusted(cues, changed, bool(bound))
+    brightness = taken.get(BRIGHTNESS)
+    trusted = find_trusted(cues, changed, bool(bound), brightness)
     suspect = {name: told for name, told in cues.items() if name not in trusted}
     telling = shares[shares["share_of_variance"] >= TELLS_MUCH]["factor"]
     words = [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
@@ -250,6 +257,7 @@ def _audit(
         perturbed=changed,
         model=own,
         trusted=trusted,
+        brightness=brightness,
         share_of_sessions=share,
         shares=shares,
         averages=average_crossings(factors, manifest.set_index("sample_id")[names]),
@@ -357,8 +365,10 @@ def tell_number_verdict(
             "model": audit.model and audit.model.as_dict(),
             "best": _name_best(audit),
             "is_trusted": "grey_levels" in audit.trusted,
-            "kept": audit.perturbed["brightness"].skill if audit.trusted else None,
-            "intact": audit.perturbed[INTACT].skill if audit.trusted else None,
+            "brightness": audit.brightness and audit.brightness.as_dict(),
+            "kept": audit.perturbed["brightness"].skill
+            if "brightness" in audit.perturbed
+            else None,
         }
         for audit in order
         if level == "quiet" or audit.level != "quiet"

@@ -22,9 +22,9 @@ def measure_grey_levels(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     levels = np.arange(256)
     mean = shares @ levels
     spread = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
-    below = shares.cumsum(axis=1)
-    ends = [(below < p / 100 - 1e-9).sum(axis=1) for p in GREY_PERCENTILES]
-    return np.stack([mean, spread, *ends], axis=1) / 255
+    below = shares.cumsum(axis=1)[:, None]
+    ends = (below < np.array(GREY_PERCENTILES)[:, None] / 100 - 1e-9).sum(axis=2)
+    return np.column_stack([mean, spread, ends]) / 255
 
 
 def measure_sharpness(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -51,6 +51,8 @@ def measure_sharpness(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     for lines in along:
         for lag in LAGS_PX:
             step = min(lag, lines.shape[2] - 1)
-            square = np.square(lines[:, :, step:] - lines[:, :, :-step]).mean(axis=(1, 2))
-            columns.append(np.log(np.maximum(square, SMALLEST_SQUARE) / (2 * variance)))
-    return np.stack(columns, axis=1).astype(np.float64)
+            apart = (lines[:, :, step:] - lines[:, :, :-step]).reshape(len(lines), -1)
+            squares = apart[:, None] @ apart[:, :, None]  # in one pass, without a copy
+            columns.append(squares[:, 0, 0] / apart.shape[1])
+    squares = np.maximum(np.stack(columns, axis=1), SMALLEST_SQUARE)
+    return np.log(squares / (2 * variance[:, None])).astype(np.float64)
