@@ -135,11 +135,11 @@ def describe_file_order(
     classes = list(manifest["class"].astype(str).unique())
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in manifest["path"]]
     for column in numbers:
-        values = [f"{value:g}" for value in manifest[column]]
+        texts = [f"{value:g}" for value in manifest[column]]
         own = [
-            set(RUN.findall(v)) <= set(RUN.findall(s)) for v, s in zip(values, stems, strict=True)
+            set(RUN.findall(v)) <= set(RUN.findall(s)) for v, s in zip(texts, stems, strict=True)
         ]
-        classes += values if sum(own) > len(own) / 2 else []
+        classes += texts if sum(own) > len(own) / 2 else []
     keys = [split_naturally(strip_classes(stem, classes)) for stem in stems]
     places = {key: place for place, key in enumerate(sorted(set(keys)))}
     if len(places) < 2:

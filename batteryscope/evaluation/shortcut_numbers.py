@@ -127,7 +127,7 @@ def predict_numbers_from_cues(
     """
     targets = [quantity.name for quantity in quantities]
     known = list_cues(manifest, frames, targets)
-    features: dict[str, pd.DataFrame | None] = {MEAN: None, **known}
+    features: dict[str, pd.DataFrame | None] = {MEAN: None, **dict(known.items())}
     if "grey_levels" in known:
         features[BRIGHTNESS] = known["grey_levels"][["mean", "sd"]]
     if list_informative_metadata(manifest):
@@ -135,8 +135,9 @@ def predict_numbers_from_cues(
     _, sessions = find_sessions(manifest)
     asked = [(CUE_PREFIX, features, keep_first_repeat(split))]
     if len(sessions.unique()) > 1:
-        seen = {name: known[name] for name in ASKED_ABOUT_SESSIONS if name in known}
-        asked.append((LEFT_OUT_PREFIX, {MEAN: None, **seen}, tabulate_parts(take_turns(sessions))))
+        seen: dict[str, pd.DataFrame | None] = {MEAN: None}
+        seen |= {name: known[name] for name in ASKED_ABOUT_SESSIONS if name in known}
+        asked.append((LEFT_OUT_PREFIX, seen, tabulate_parts(take_turns(sessions))))
     tables = []
     for prefix, shown, parts in asked:
         found = predict_baselines(
@@ -221,7 +222,7 @@ def _audit(
         changed = score_all(arms)
     own = None if model is None else score(model)
     values = manifest.set_index("sample_id")[names]
-    values = np.log(values) if is_log else values
+    values = values.apply(np.log) if is_log else values
     by, sessions = find_sessions(manifest)
     within = measure_shared_variance({by: sessions} if by else {}, values, units)
     share, p_value = (
@@ -283,7 +284,8 @@ def score_rows(
     wide = rows.pivot_table(index="unit", columns="target", values=columns, aggfunc="mean")
     if wide.empty or wide.isna().to_numpy().any() or wide["y_true"].shape[1] < len(targets):
         return None
-    return score_numbers(*(wide[column].to_numpy(np.float64) for column in columns), is_log=is_log)
+    true, pred, by_mean = (wide[column].to_numpy(np.float64) for column in columns)
+    return score_numbers(true, pred, by_mean, is_log)
 
 
 def read_perturbed_numbers(
@@ -303,9 +305,13 @@ def tabulate_number_audits(audits: Sequence[NumberAudit]) -> dict[str, pd.DataFr
     rows: list[dict[str, Any]] = []
     for audit in audits:
         what = {"quantity": audit.quantity, "unit": audit.unit}
-        groups = (("cue", audit.cues), ("session_left_out", audit.left_out))
-        groups = (*groups, ("network", audit.perturbed), ("model", {"": audit.model}))
-        for kind, scores in groups:
+        groups: dict[str, Mapping[Any, NumberScore | None]] = {
+            "cue": audit.cues,
+            "session_left_out": audit.left_out,
+            "network": audit.perturbed,
+            "model": {"": audit.model},
+        }
+        for kind, scores in groups.items():
             rows += [
                 {**what, "what": kind, "name": name, **own.as_dict()}
                 for name, own in scores.items()
