@@ -168,7 +168,8 @@ def stack_panels(figure: "Figure") -> None:
         if named[number]:
             _name_bars(axes, axes.get_yticks().tolist(), names[number])
     for legend in list(figure.legends):  # its columns are set when it is made
-        handles, labels = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        handles = [handle for handle in legend.legend_handles if handle is not None]
+        labels = [text.get_text() for text in legend.get_texts()]
         legend.remove()
         figure.legend(handles, labels, loc="outside lower center", ncols=1)
         heights.append(0.2 + 0.2 * len(labels))
