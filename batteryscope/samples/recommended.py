@@ -32,7 +32,7 @@ class Recommended:
         Parameters
         ----------
         root
-            Of the project.
+            Of the workflow.
 
         Raises
         ------
@@ -45,8 +45,8 @@ class Recommended:
             values = yaml.safe_load((root / self.overlay).read_text(encoding="utf-8"))
         except OSError:
             raise InputError(
-                f"{root / self.overlay}: this file of the project is missing; run from the "
-                "project's root."
+                f"{root / self.overlay}: this file of the workflow is missing; install "
+                "Batteryscope anew."
             ) from None
         return dict(values["studies"][self.study])
 

@@ -17,6 +17,7 @@ from batteryscope.core.run_options import describe_program, describe_run
 from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.planning.checks import check_project
 from batteryscope.planning.layout import lay_out_study
+from batteryscope.provenance import find_home
 from batteryscope.samples.kind import Samples
 from batteryscope.samples.recommended import recommend
 from batteryscope.start.choices import Choice, Choices, comment, strip_reasons, write_choices
@@ -63,7 +64,7 @@ def plan_from(
         Where the overlay will lie, for the address of the schema.
     """
     recommended = recommend(samples)
-    known = recommended.read_settings(root)
+    known = recommended.read_settings(find_home())
     try:
         planned = importlib.import_module(recommended.planner).plan_study(seen, machine, known)
     except BatteryscopeError as error:
