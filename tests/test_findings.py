@@ -17,8 +17,10 @@ from tests.test_provenance import names_of
 WRITTEN = {  # who may find what is told by these templates
     classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
               "covariate_findings", "shortcut_study", "prediction_sets"),
-    capacities: ("regression_findings", "covariate_findings", "regression_study"),
-    quantities: ("quantity_findings", "covariate_findings", "regression_study"),
+    capacities: ("regression_findings", "covariate_findings", "regression_study",
+                 "shortcut_numbers"),
+    quantities: ("quantity_findings", "covariate_findings", "regression_study",
+                 "shortcut_numbers"),
     rows: ("findings", "verdicts"),
 }  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}

@@ -233,9 +233,9 @@ def test_pictures_are_read_a_few_ahead_and_no_further(study: Study, monkeypatch)
     bundle: Bundle = load_bundle(study.bundle)
     original, read_files = picture_bundle_module.read_frame, []
 
-    def count(path, file, max_pixels):
+    def count(path, file, *others):
         read_files.append(file)
-        return original(path, file, max_pixels)
+        return original(path, file, *others)
 
     monkeypatch.setattr(picture_bundle_module, "read_frame", count)
     files = sorted(study.manifest["path"])

@@ -197,19 +197,19 @@ def count_crossings(
 def average_crossings(
     factors: Mapping[str, "pd.Series[str]"], values: pd.DataFrame
 ) -> pd.DataFrame:
-    """Average numbers at every value of every circumstance: ``factor, value, n`` and each of them.
+    """Average numbers at every value of every circumstance: ``factor, value, n, target, mean``.
 
     Parameters
     ----------
     factors
         As :func:`list_factors` returns them.
     values
-        Numbers by ``sample_id``.
+        Numbers by ``sample_id``, a column per target, whatever its name.
     """
-    tables = []
-    for name, found in factors.items():
-        groups = values.loc[found.index].groupby(found.to_numpy())
-        table = groups.mean().assign(n=groups.size(), factor=name)
-        tables.append(table.rename_axis("value").reset_index())
-    columns = ["factor", "value", "n", *values.columns]
-    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+    rows = []
+    for target in values.columns:
+        for name, found in factors.items():
+            groups = values.loc[found.index, target].groupby(found.to_numpy())
+            told = zip(groups.mean().items(), groups.size(), strict=True)
+            rows += [(name, value, int(n), target, mean) for (value, mean), n in told]
+    return pd.DataFrame(rows, columns=["factor", "value", "n", "target", "mean"])

@@ -320,10 +320,7 @@ def tabulate_number_audits(audits: Sequence[NumberAudit]) -> dict[str, pd.DataFr
     columns = ["quantity", "unit", "what", "name", "n", "error", "error_of_mean"]
     told = pd.DataFrame(rows, columns=[*columns, "skill", "skill_low", "skill_high"])
     shares = [audit.shares.assign(quantity=audit.quantity) for audit in audits]
-    averages = [
-        audit.averages.melt(["factor", "value", "n"], var_name="target", value_name="mean")
-        for audit in audits
-    ]
+    averages = [audit.averages for audit in audits]
     return {
         "shortcuts": told,
         "confounding": pd.concat(shares, ignore_index=True),
