@@ -57,7 +57,7 @@ test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SE
 	@python -m tests.kill_runs --kills $${N:-50} --seed $${SEED:-1}
 
 test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 5 minutes)
-	@command -v slurmctld munged > /dev/null || apt-get install -y -qq slurm-wlm munge
+	@command -v slurmctld munged > /dev/null || { echo "Slurm is missing: apt-get install slurm-wlm munge"; exit 1; }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/slurm.txt
 	@python -m tests.run_on_slurm
 

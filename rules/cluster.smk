@@ -19,8 +19,8 @@ def measured_jobs():
 
 
 def find_measured(rule, wildcards):
-    study = getattr(wildcards, "study", "")
-    return measured_jobs().get((rule, study)) or measured_jobs().get((rule, ""))
+    """What jobs of a rule took in that study; other studies say nothing of it."""
+    return measured_jobs().get((rule, wildcards.study))
 
 
 def ask_memory(rule, unknown_mb):

@@ -67,10 +67,6 @@ MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
 STARTED = time.time()
-# Every job is one program, which takes the place of the shell and ends with Snakemake, however that ends.
-# Rules of a workflow that takes this one as a module may have others.
-if workflow.modifier.is_main_snakefile():
-    shell.prefix("set -euo pipefail; exec ")
 os.environ[RUN_PROCESS] = str(os.getpid())
 
 
@@ -89,7 +85,8 @@ try:
     for place in (Path("work"), MODELS, REPORTS) if IS_RUN else ():
         check_writable(place)
     # Snakemake looks for its lock after it has read this file.
-    is_ours = IS_RUN and not ASKED.nolock and ASKED.executor in (None, "local")
+    # On a cluster jobs outlive a killed run: its lock stays, and says so.
+    is_ours = IS_RUN and not ASKED.nolock and workflow.local_exec
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
     SCRATCH = claim_scratch() if CLAIM else None
     if CLAIM and CLAIM.released:

@@ -28,7 +28,7 @@ rule evaluate_arms:
     message:
         "{wildcards.study}: gather what the networks predicted"
     shell:
-        "python {input.program:q} --by {params.doer:q} "
+        "exec python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} --arms {params.arms:q} --out {params.out:q} --log {log:q}"
 
 
@@ -89,7 +89,7 @@ rule evaluate_grey_levels:
     message:
         "{wildcards.study}: test {wildcards.arm} with other tiles than in training"
     shell:
-        "python {input.program:q} --manifest {input.manifest:q} "
+        "exec python {input.program:q} --manifest {input.manifest:q} "
         "--split {input.split:q} --where {params.where:q} --tiles {input.tiles:q} "
         "--fits {input.fits:q} --treatments {params.treatments:q} "
         "--audit {params.audit:q} --seed {params.seed:q} "
@@ -132,7 +132,7 @@ rule evaluate_baselines:
     message:
         "{wildcards.study}: fit and evaluate the baselines"
     shell:
-        "python {input.program:q} --manifest {input.manifest:q} "
+        "exec python {input.program:q} --manifest {input.manifest:q} "
         "--frames {input.frames:q} --split {input.split:q} --settings {params.settings:q} "
         "--where {params.where:q} --seed {params.seed:q} {params.tiles:q} "
         "--out {output.predictions:q} --shortcuts {output.shortcuts:q} --log {log:q}"
@@ -172,7 +172,7 @@ rule compare_arms:
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
         "--log {log:q}"
 
@@ -210,7 +210,7 @@ rule evaluate_external:
     message:
         "{wildcards.study}: apply the models to the external data set"
     shell:
-        "python {input.program:q} --bundle {input.bundle:q} "
+        "exec python {input.program:q} --bundle {input.bundle:q} "
         "--manifest {input.manifest:q} --dataset {params.dataset:q} "
         "--label-columns {params.label_columns:q} --predictions {output.predictions:q} "
         "--metrics {output.metrics:q} --flat {output.flat:q} --log {log:q}"

@@ -37,6 +37,6 @@ rule explain_study:
     message:
         "{wildcards.study}: draw where the networks look"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.explained:q} "
         "--log {log:q}"

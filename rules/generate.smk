@@ -37,7 +37,7 @@ rule generate_dataset:
     message:
         "{wildcards.study}: generate pictures ({wildcards.source})"
     shell:
-        "python {input.program:q} --by {params.doer:q} --settings {params.settings:q} "
+        "exec python {input.program:q} --by {params.doer:q} --settings {params.settings:q} "
         "{params.simulated:q} --workers {threads} --out {output:q} --log {log:q}"
 
 

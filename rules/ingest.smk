@@ -37,7 +37,7 @@ rule ingest_dataset:
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"
     shell:
-        "python {input.program:q} --by {params.doer:q} --dataset {params.dataset:q} "
+        "exec python {input.program:q} --by {params.doer:q} --dataset {params.dataset:q} "
         "--settings {params.settings:q} {params.simulated:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
         "{params.frames:q} --summary {output.summary:q} --log {log:q}"
 

@@ -31,5 +31,5 @@ rule simulate_capacities:
     message:
         "{wildcards.study}: solve the half-cell model over porosity and C-rate"
     shell:
-        "python {input.program:q} --settings {params.settings:q} {params.varied:q} "
+        "exec python {input.program:q} --settings {params.settings:q} {params.varied:q} "
         "--out {output.table:q} --log {log:q}"

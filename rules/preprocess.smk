@@ -30,6 +30,6 @@ rule preprocess_images:
     message:
         "{wildcards.study}: cut images into tiles"
     shell:
-        "python {input.program:q} --manifest {input.manifest:q} "
+        "exec python {input.program:q} --manifest {input.manifest:q} "
         "--dataset {params.dataset:q} --settings {params.settings:q} --split {params.split:q} "
         "--max-pixels {params.max_pixels:q} --out {output.tiles:q} --log {log:q}"

@@ -31,6 +31,6 @@ rule propose_parameters:
     message:
         "{wildcards.study}: propose settings for the wanted targets"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.proposals:q} "
         "--log {log:q}"

@@ -25,6 +25,6 @@ rule publish_study:
     message:
         "{wildcards.study}: publish models and report"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} --settings {params.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} --settings {params.study:q} "
         "--bundle {input.bundle:q} --report {input.report:q} --models models --reports reports "
         "--out {output.published:q} --log {log:q}"

@@ -40,7 +40,7 @@ rule report_study:
     message:
         "{wildcards.study}: write the report"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --workers {threads} "
         "--out {output.report:q} --log {log:q}"
 
@@ -75,6 +75,6 @@ rule bundle_models:
     message:
         "{wildcards.study}: bundle the models for use on new data"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.bundle:q} "
         "--log {log:q}"

@@ -27,7 +27,7 @@ rule check_search_storage:
     message:
         "{wildcards.study}: connect to the database of the search"
     shell:
-        "python {input.program:q} --storage {params.storage:q} "
+        "exec python {input.program:q} --storage {params.storage:q} "
         "--out {output.reached:q} --log {log:q}"
 
 
@@ -73,7 +73,7 @@ rule create_search:
     message:
         "{wildcards.study}: create the search ({wildcards.strategy})"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --strategy {wildcards.strategy:q} "
         "--storage {params.storage:q} --data {params.data:q} --manifest {input.manifest:q} "
         "{params.asha:q} --out {output.created:q} --log {log:q}"
@@ -117,7 +117,7 @@ rule run_search_worker:
     message:
         "{wildcards.study}: search ({wildcards.strategy}), worker {wildcards.worker}"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --worker {wildcards.worker:q} --manifest {input.manifest:q} "
         "--split {input.split:q} {params.tiles:q} --parent {input.parent:q} "
@@ -162,7 +162,7 @@ rule summarise_search:
     message:
         "{wildcards.study}: summarise the search"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --created {input.created:q} "
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
 

@@ -29,7 +29,7 @@ rule split_dataset:
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
-        "python {input.program:q} --by {params.doer:q} "
+        "exec python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} {params.sees:q} --settings {params.settings:q} "
         "--split {output.split:q} --audit {output.audit:q} --log {log:q}"
 
@@ -94,6 +94,6 @@ rule balance_stage:
     message:
         "{wildcards.study}: balance the classes for {wildcards.balance}"
     shell:
-        "python {input.program:q} --manifest {input.manifest:q} "
+        "exec python {input.program:q} --manifest {input.manifest:q} "
         "--split {input.split:q} --index {input.tiles:q}/index.parquet "
         "--settings {params.settings:q} --out {output.balance:q} --log {log:q}"

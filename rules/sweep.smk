@@ -49,6 +49,6 @@ rule compare_sweeps:
     message:
         "{wildcards.study}: compare the points of the sweeps"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
         "--log {log:q}"

@@ -34,7 +34,7 @@ rule track_study:
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
-        "python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --study {wildcards.study:q} "
         "--by {params.doer:q} --settings {params.settings:q} --work {params.work:q} "
         "{params.data_version:q} --out {output.tracked:q} --log {log:q}"
 

@@ -24,7 +24,7 @@ rule check_model:
     message:
         "{wildcards.study}: check that devices, network and weights can be had"
     shell:
-        "python {input.program:q} --settings {params.settings:q} "
+        "exec python {input.program:q} --settings {params.settings:q} "
         "--out {output.checked:q} --log {log:q}"
 
 
@@ -69,7 +69,7 @@ rule train_stage:
     message:
         "{wildcards.study}: train {wildcards.chain}"
     shell:
-        "python {input.program:q} --by {params.doer:q} "
+        "exec python {input.program:q} --by {params.doer:q} "
         "--manifest {input.manifest:q} --split {input.split:q} --settings {params.settings:q} "
         "--threads {threads} {params.given:q} --out {output:q} --log {log:q}"
 

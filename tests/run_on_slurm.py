@@ -19,7 +19,7 @@ from tests.local_slurm import LocalSlurm
 ONE_CORE = STUDY | {"train": STUDY["train"] | {"threads": 1}}
 RULES_WITH_GPU = ("train_stage", "evaluate_grey_levels", "evaluate_external", "explain_study")
 ON_SLURM = (
-    *("--profile", "profiles/slurm", "--set-resources"),
+    *("--workflow-profile", "profiles/slurm", "--set-resources"),
     *(f"{rule}:gpu=0" for rule in RULES_WITH_GPU),
     *("--", "check"),
 )

@@ -35,7 +35,7 @@ def test_every_place_in_a_shell_command_is_quoted():
         assert set(open_places) <= {"{threads}"}, f"{name}: {open_places} in {command}"
         rest = PLACE.sub("", command)
         # One program without quotes or tricks of the shell: it takes the place of the shell.
-        assert command.startswith("python {input.program:q} "), name
+        assert command.startswith("exec python {input.program:q} "), name
         assert re.fullmatch(r"[\w./ =-]*", rest), f"{name}: {rest}"
 
 

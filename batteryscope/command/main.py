@@ -126,7 +126,7 @@ def run(words: tuple[str, ...], dry_run: bool, scale: str | None, profile: str |
     """
     check_project_folder()
     options = ["--dry-run"] if dry_run else []
-    options += ["--profile", find_profile(profile, Path())] if profile else []
+    options += ["--workflow-profile", find_profile(profile, Path())] if profile else []
     settings = [f"scale={scale}"] if scale else []
     hand_over(plan_snakemake(plan_run(words, Path(), options, settings)))
 

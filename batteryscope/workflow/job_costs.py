@@ -1,7 +1,7 @@
 """What a run will take: from the times of earlier jobs of the same kind."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -64,6 +64,27 @@ def is_comparable(benchmark: Path, context: str | None) -> bool:
     return benchmark.is_file() and benchmark.stat().st_mtime >= noted.stat().st_mtime
 
 
+def find_measured_jobs(
+    work: Path, rules: Iterable[str], contexts: Mapping[str, str]
+) -> Iterator[tuple[str, str, float, Path]]:
+    """Find the benchmark files of earlier jobs whose times still count.
+
+    Parameters are those of :func:`estimate_cost`.
+
+    Yields
+    ------
+    rule, study, seconds, path
+        ``seconds`` by the clock.
+    """
+    by_length = sorted(rules, key=len, reverse=True)
+    for path in sorted(work.glob("*/benchmarks/*.tsv")):
+        rule = next((r for r in by_length if path.stem == r or path.stem.startswith(f"{r}_")), None)
+        seconds = read_seconds(path)
+        study = path.parent.parent.name
+        if rule is not None and seconds is not None and is_comparable(path, contexts.get(study)):
+            yield rule, study, seconds, path
+
+
 def estimate_cost(
     jobs: Sequence[PlannedJob],
     rules: Iterable[str],
@@ -93,14 +114,8 @@ def estimate_cost(
         its study, else in any study.
     """
     contexts = contexts or {}
-    by_length = sorted(rules, key=len, reverse=True)
     times: dict[tuple[str, str], list[float]] = {}
-    for path in sorted(work.glob("*/benchmarks/*.tsv")):
-        rule = next((r for r in by_length if path.stem == r or path.stem.startswith(f"{r}_")), None)
-        seconds = read_seconds(path)
-        study = path.parent.parent.name
-        if rule is None or seconds is None or not is_comparable(path, contexts.get(study)):
-            continue
+    for rule, study, seconds, _ in find_measured_jobs(work, rules, contexts):
         for place in (study, ""):
             times.setdefault((rule, place), []).append(seconds)
     total, known, unknown = 0.0, 0, Counter[str]()

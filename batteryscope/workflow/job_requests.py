@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batteryscope.workflow.job_costs import is_comparable, read_seconds
+from batteryscope.workflow.job_costs import find_measured_jobs
 
 # Written at the end of each log; benchmark files know nothing of a program in a fork.
 _PEAK = re.compile(r"finished after .* CPU time, (\d+) MB of memory at most")
@@ -26,7 +26,7 @@ class MeasuredJobs:
 def measure_jobs(
     work: Path, rules: Iterable[str], contexts: Mapping[str, str]
 ) -> dict[tuple[str, str], MeasuredJobs]:
-    """Return the most that earlier jobs took, by rule and study, and ("", rule) of all studies.
+    """Return the most that earlier jobs took, by rule and study.
 
     Parameters
     ----------
@@ -40,22 +40,13 @@ def measure_jobs(
     Returns
     -------
     dict
-        By (rule, study); study "" stands for all.
+        By (rule, study).
     """
-    by_length = sorted(rules, key=len, reverse=True)
     found: dict[tuple[str, str], MeasuredJobs] = {}
-    for path in sorted(work.glob("*/benchmarks/*.tsv")):
-        rule = next((r for r in by_length if path.stem == r or path.stem.startswith(f"{r}_")), None)
-        study = path.parent.parent.name
-        seconds = read_seconds(path)
-        if rule is None or seconds is None or not is_comparable(path, contexts.get(study)):
-            continue
+    for rule, study, seconds, path in find_measured_jobs(work, rules, contexts):
         memory = _read_peak_mb(path.parent.parent / "logs" / f"{path.stem}.log")
-        for place in (study, ""):
-            known = found.get((rule, place), MeasuredJobs())
-            found[rule, place] = MeasuredJobs(
-                max(known.seconds, seconds), max(known.memory_mb, memory)
-            )
+        known = found.get((rule, study), MeasuredJobs())
+        found[rule, study] = MeasuredJobs(max(known.seconds, seconds), max(known.memory_mb, memory))
     return found
 
 
