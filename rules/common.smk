@@ -66,6 +66,8 @@ if IS_RUN:
 MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64
+# What a job asks for at most where Snakemake knows nothing of the nodes.
+CORES_OF_A_NODE = 8
 STARTED = time.time()
 os.environ[RUN_PROCESS] = str(os.getpid())
 
@@ -354,21 +356,28 @@ def parent_parts(wildcards):
     return layout_of(wildcards).list_parts(parent) if parent else []
 
 
+def known_cores():
+    """The cores of this machine that the run may use, or those of a node of a cluster."""
+    if not workflow.local_exec:
+        return CORES_OF_A_NODE
+    return workflow.cores or ALL_CORES
+
+
 def fair_cores(wildcards):
     """All cores in a run of one study; a share of them beside others, whose jobs fill the machine better."""
     if not workflow.local_exec:
-        return ALL_CORES
+        return CORES_OF_A_NODE
     named = {
         name for word in ASKED.targets for name in STUDIES if name in word.split("/")
     }
     wanted = named or STUDIES
-    return max(1, (workflow.cores or ALL_CORES) // max(1, len(wanted)))
+    return max(1, known_cores() // max(1, len(wanted)))
 
 
 def training_threads(wildcards):
     """As many as the settings say; else all cores, divided among the jobs of a stage."""
     train = stage_of(wildcards).settings.train
-    cores = workflow.cores or ALL_CORES
+    cores = known_cores()
     return min(cores, train.threads or max(1, cores // train.parallel_jobs))
 
 

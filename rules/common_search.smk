@@ -57,7 +57,7 @@ def search_workers(wildcards, strategy):
 def search_threads(wildcards):
     """All cores, divided among the workers."""
     workers = SEARCHES[wildcards.study].settings.workers
-    return max(1, (workflow.cores or ALL_CORES) // workers)
+    return max(1, known_cores() // workers)
 
 
 def search_weights(wildcards):

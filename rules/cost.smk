@@ -28,7 +28,7 @@ def tell_cost():
         if job.benchmark  # targets do no work
     ]
     if jobs:
-        cores = min(workflow.cores or os.cpu_count() or 1, os.cpu_count() or 1)
+        cores = min(known_cores(), os.cpu_count() or 1)
         rules = [rule.name for rule in workflow.rules]
         estimate = estimate_cost(jobs, rules, Path("work"), cores, CONTEXTS)
         print(describe_cost(estimate, cores), file=sys.stderr)

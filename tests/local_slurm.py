@@ -96,7 +96,7 @@ class LocalSlurm:
         text = SETTINGS.format(host=host, port=port, folder=self.folder, nodes=",".join(NODES))
         for number, node in enumerate(NODES, 1):
             text += f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 "
-            text += f"Port={port + number} CPUs=2 RealMemory=16000\n"
+            text += f"Port={port + number} CPUs=8 RealMemory=16000\n"
         self.settings.write_text(text)
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         self.binaries.mkdir()
