@@ -25,7 +25,7 @@ def find_measured(rule, wildcards):
 
 def ask_memory(rule, unknown_mb):
     """The memory of a job of that rule, in MB."""
-    if workflow.local_exec:
+    if IS_LOCAL:
         return unknown_mb
     return lambda wildcards, attempt: request_memory_mb(
         find_measured(rule, wildcards), attempt, unknown_mb
@@ -34,7 +34,7 @@ def ask_memory(rule, unknown_mb):
 
 def ask_minutes(rule):
     """The time of a job of that rule, in minutes."""
-    if workflow.local_exec:
+    if IS_LOCAL:
         return UNKNOWN_MINUTES
     return lambda wildcards, attempt: request_minutes(
         find_measured(rule, wildcards), attempt, UNKNOWN_MINUTES

@@ -1,5 +1,6 @@
 # What all rules share: the configuration, the plan of every study, and the code each rule runs.
 import atexit
+import io
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from snakemake.cli import get_argument_parser
+from snakemake.cli import get_argument_parser, parse_args
 from snakemake.logging import logger as snakemake_logger
 
 # The workflow's own files lie beside the Snakefile, wherever that is; data, settings and results in the
@@ -60,6 +61,18 @@ from batteryscope.workflow.run_log import shorten_run_log
 from batteryscope.tracking.address import ADDRESS, pass_credentials
 
 ASKED = get_argument_parser().parse_known_args()[0]
+
+
+def runs_here():
+    """Whether jobs run on this machine. Snakemake itself knows that only after it has read this file."""
+    if not workflow.is_main_process:
+        return True
+    with redirect_stderr(io.StringIO()):  # it tells of profiles, as before
+        executor = parse_args(sys.argv[1:])[1].executor
+    return executor in (None, "local", "dryrun", "touch")
+
+
+IS_LOCAL = runs_here()
 IS_RUN = workflow.is_main_process and not shows_only(ASKED)
 if IS_RUN:
     shorten_run_log(snakemake_logger, workflow.output_settings)
@@ -88,7 +101,7 @@ try:
         check_writable(place)
     # Snakemake looks for its lock after it has read this file.
     # On a cluster jobs outlive a killed run: its lock stays, and says so.
-    is_ours = IS_RUN and not ASKED.nolock and workflow.local_exec
+    is_ours = IS_RUN and not ASKED.nolock and IS_LOCAL
     CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
     SCRATCH = claim_scratch() if CLAIM else None
     if CLAIM and CLAIM.released:
@@ -358,14 +371,14 @@ def parent_parts(wildcards):
 
 def known_cores():
     """The cores of this machine that the run may use, or those of a node of a cluster."""
-    if not workflow.local_exec:
+    if not IS_LOCAL:
         return CORES_OF_A_NODE
     return workflow.cores or ALL_CORES
 
 
 def fair_cores(wildcards):
     """All cores in a run of one study; a share of them beside others, whose jobs fill the machine better."""
-    if not workflow.local_exec:
+    if not IS_LOCAL:
         return CORES_OF_A_NODE
     named = {
         name for word in ASKED.targets for name in STUDIES if name in word.split("/")

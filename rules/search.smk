@@ -18,7 +18,7 @@ rule check_search_storage:
     conda:
         "../environment.yml"
     # On one machine nothing else starts meanwhile, which would have to end before the run can stop.
-    threads: ALL_CORES if workflow.local_exec else 1
+    threads: ALL_CORES if IS_LOCAL else 1
     resources:
         mem_mb=ask_memory("check_search_storage", 1000),
         runtime=ask_minutes("check_search_storage"),
