@@ -14,6 +14,7 @@ from batteryscope import __version__
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "batteryscope"
 INSTALLED = "_workflow"  # where an installed package has what lies beside it in a clone
+BUILT_FROM = "commit"  # the file in it that names the commit, written by hatch_build.py
 IMPORT = re.compile(
     rf"^[ \t]*(?:from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(?:(\([^)]*\))|(.*))"
     r"|import[ \t]+(.*))",
@@ -119,8 +120,12 @@ def find_git_commit(root: Path = PROJECT_ROOT) -> str:
 
 
 def name_code_version(root: Path = PROJECT_ROOT) -> str:
-    """Return the commit of a clone; of an installed package, and without git, the version."""
-    return find_git_commit(root) or f"{PACKAGE} {__version__}"
+    """Return the commit of a clone; else the version, with the commit of a package if it tells."""
+    if commit := find_git_commit(root):
+        return commit
+    built_from = root / PACKAGE / INSTALLED / BUILT_FROM
+    commit = built_from.read_text(encoding="utf-8").strip() if built_from.is_file() else ""
+    return f"{PACKAGE} {__version__}" + (f" ({commit})" if commit else "")
 
 
 @cache

@@ -156,7 +156,8 @@ def test_without_gradio_the_page_is_one_sentence(monkeypatch, capsys) -> None:
     assert open_app(["--models", str(BUNDLES)]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith(
-        "ERROR: The page needs Gradio (gradio is missing); in a clone type make app"
+        "ERROR: The page needs Gradio (gradio is missing); type "
+        'pip install "batteryscope[app]", or in a clone make app'
     )
 
 

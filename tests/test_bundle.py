@@ -153,7 +153,7 @@ def test_card_tells_what_a_stranger_must_know(study: Study) -> None:
         "Trained on generated pictures",
         "87.5 % | 50.0 % to 98.0 % | 16",
         "always the most frequent class",
-        "--bundle models/small",
+        "batteryscope predict small MY_IMAGES --out predictions.csv",
         "SEM-1",
         "Class and acquisition session are confounded.",
         "| 333_pristine | 4 |",

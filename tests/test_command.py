@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from batteryscope.command import doctor
+from batteryscope.command import doctor, new_project
 from batteryscope.command.doctor import examine
 from batteryscope.command.hand_over import plan_snakemake, set_environment, show_command
 from batteryscope.command.main import cli, main
@@ -19,6 +19,7 @@ from batteryscope.command.words import (
     find_page,
     find_profile,
     list_names,
+    plan_check,
     plan_data,
     plan_prediction,
     plan_run,
@@ -92,7 +93,21 @@ def test_data_are_pictures_or_a_table(project):
     assert plan_data(["rows.CSV", "--targets", "b"]) == ["--table", "rows.CSV", "--targets", "b"]
     assert plan_data(["."]) == ["--images", "."]
     assert plan_data(["--scans", "x"]) == ["--scans", "x"]
+    assert plan_data(["--name", "x", "."]) == ["--images", ".", "--name", "x"]
+    assert plan_data(["--out", "rows.CSV", "."]) == ["--images", ".", "--out", "rows.CSV"]
+    assert plan_data(["--replace", "."]) == ["--images", ".", "--replace"]
+    assert plan_data(["--images=x"]) == ["--images=x"]
     assert plan_data(["cathode_state"]) == plan_data(["--cores", "2"]) == []
+
+
+def test_check_looks_at_all_studies_and_refuses_what_is_not_there(project):
+    options = ["--dry-run", "--quiet", "all"]
+    assert plan_check([], Path()) == [*options, "--configfile", "my_cells.yaml"]
+    assert plan_check(["cathode_state"], Path()) == [*options, "--", "cathode_state"]
+    with pytest.raises(InputError, match=r"^data/raw/typo: there is no such folder or table\.$"):
+        plan_check(["data/raw/typo"], Path())
+    with pytest.raises(InputError, match=r"^my_cell: no study of params\.yaml"):
+        plan_check(["my_cell"], Path())
 
 
 def test_prediction_takes_published_studies_and_folders(project):
@@ -108,6 +123,7 @@ def test_prediction_takes_published_studies_and_folders(project):
         *("--bundle", str(model), "--images", "FRAMES"),
     ]
     assert plan_prediction(["--bundle", "b"], Path()) == ["--bundle", "b"]
+    assert plan_prediction(["cathode_state", "--images=F"], Path())[2:] == ["--images=F"]
     with pytest.raises(InputError, match=r"other: no folder .*; published here: cathode_state$"):
         plan_prediction(["other", "FRAMES"], Path())
     with pytest.raises(InputError, match=r"^say which model and which data"):
@@ -191,17 +207,52 @@ def test_new_project_holds_what_a_run_needs(tmp_path):
     lines = make_project(folder)
     assert lines[1] == "It is under git and DVC; nothing is committed yet."
     assert (folder / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
-    stages, ours = (yaml.safe_load((place / "dvc.yaml").read_text()) for place in (folder, ROOT))
+    stages, ours = (
+        yaml.safe_load((place / "dvc.yaml").read_text())["stages"] for place in (folder, ROOT)
+    )
     code = {"rules", "workflow_scripts", "batteryscope"}
-    assert stages["stages"]["study"]["do"].pop("deps") == ["Snakefile", "data/raw"]
-    assert code < set(ours["stages"]["study"]["do"].pop("deps"))
-    assert stages == ours
+    assert stages["study"]["do"].pop("deps") == ["Snakefile", "data/raw"]
+    assert code < set(ours["study"]["do"].pop("deps"))
+    assert (stages["study"].pop("foreach"), len(ours["study"].pop("foreach"))) == ([], 6)
+    assert stages == ours  # no study of the demo, all else as in a clone
+    assert f"  cd '{folder}'" in lines
     assert {".git", ".dvc", ".gitignore", "data", "models", "reports", "README.md"} <= {
         path.name for path in folder.iterdir()
     }
     assert "analytics = false" in (folder / ".dvc" / "config").read_text()
     with pytest.raises(InputError, match="there is something already"):
         make_project(folder)
+    (folder / "data/raw/mine").mkdir()
+    for name in ("mine/frame.tif", "rows.csv", "mine.dvc"):
+        (folder / "data/raw" / name).touch()
+    call = {"cwd": folder, "capture_output": True, "text": True, "check": True}
+    subprocess.run(["git", "add", "-A"], **call)
+    staged = subprocess.run(["git", "ls-files", "data"], **call).stdout.split()
+    assert staged == ["data/raw/.gitkeep", "data/raw/mine.dvc"]
+
+
+def test_project_in_a_repository_stages_nothing(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    lines = make_project(tmp_path / "mine")
+    assert lines[1] == f"It is part of the repository {tmp_path}, and under DVC; nothing is staged."
+    listed = subprocess.run(["git", "-C", tmp_path, "ls-files"], capture_output=True, check=True)
+    assert listed.stdout == b""
+
+
+def test_project_that_cannot_be_made_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(new_project, "COPIED", ("params.yaml", "no_such_file"))
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new"):
+        assert main(["new", str(tmp_path / name)]) == 1
+        assert "no_such_file: this file of Batteryscope is missing" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert main(["new", str(tmp_path / "empty")]) == 1
+    assert "cannot be read (Permission denied)." in capsys.readouterr().err
 
 
 def test_status_tells_what_stands_and_what_was_begun(project):
@@ -218,6 +269,22 @@ def test_status_tells_what_stands_and_what_was_begun(project):
     assert next(describe_status(Path())) == "cathode_state  begun"
 
 
+def test_status_and_unreadable_files_are_one_sentence(project, monkeypatch, capsys):
+    (project / "my_cells.yaml").unlink()
+    (project / "params.yaml").write_text("studies: [\n")
+    assert main(["status"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "No run is at work.\n"
+    assert said.err.startswith("ERROR: params.yaml: ")
+
+    def fail(_project):
+        raise PermissionError(13, "Permission denied", "params.yaml")
+
+    monkeypatch.setattr("batteryscope.command.status.describe_status", fail)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == "ERROR: params.yaml: Permission denied\n"
+
+
 def test_running_jobs_are_those_whose_logs_have_no_end(tmp_path):
     logs = tmp_path / "cells" / "logs"
     logs.mkdir(parents=True)
@@ -232,6 +299,26 @@ def test_running_jobs_are_those_whose_logs_have_no_end(tmp_path):
     (logs.parent / "benchmarks" / "train.tsv").write_text("s\th:m:s\n75.5\t0:01:15\n")
     found = list_running(tmp_path, began, began + timedelta(minutes=2))
     assert found == [RunningJob("cells", "train", 60.0, 75.5)]
+
+
+def test_doctor_makes_nothing_and_tells_what_drivers_raise(project, monkeypatch):
+    def break_driver():
+        raise RuntimeError("CUDA driver error\ndetails")
+
+    monkeypatch.setattr(doctor, "_look_at_processors", break_driver)
+    monkeypatch.setattr(doctor, "_list_weights", lambda: "")
+    (project / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    settings = yaml.safe_load((project / "params.yaml").read_text())
+    settings["studies"]["cathode_state"]["search"]["storage"] = "sqlite:///new/searches.db"
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    before = sorted(project.rglob("*"))
+    lines = [finding.line for finding in examine(Path())]
+    assert "PROBLEM  processors    CUDA driver error" in lines
+    assert any("sqlite:///new/searches.db (the first search makes it)" in line for line in lines)
+    assert sorted(project.rglob("*")) == before
+    (project / "new").mkdir()
+    (project / "new" / "searches.db").write_text("no database " * 99)
+    assert "file is not a database" in list(examine(Path()))[-1].line
 
 
 def test_doctor_says_what_is_missing(project, monkeypatch, capsys):

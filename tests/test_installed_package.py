@@ -1,11 +1,14 @@
 """The way of a newcomer: install the package, make a project outside of any clone, use it."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from hatch_build import HOME, WorkflowHook
 from tests.conftest import ROOT
 from tests.installed_package import InstalledPackage
 from tests.small_params import small_params, small_study
@@ -43,6 +46,36 @@ def test_package_carries_the_workflow(package):
     assert not list(package.home.rglob("*.pyc"))
     commands = next(package.packages.glob("*.dist-info")) / "entry_points.txt"
     assert "batteryscope = batteryscope.command.main:main" in commands.read_text()
+
+
+def test_package_holds_files_of_the_project_alone_and_names_its_commit(tmp_path):
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *who, *words], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "ours.yaml").touch()
+    files = {"files": {"configs": "configs", "params.yaml": "params.yaml"}}
+    arguments = (str(tmp_path), files, None, None, "", "wheel")
+
+    def include():
+        data = {"force_include": {}}
+        hook = WorkflowHook(*arguments)
+        hook.initialize("standard", data)
+        files = {Path(t).relative_to(HOME).as_posix(): s for s, t in data["force_include"].items()}
+        return Path(files["commit"]).read_text() if "commit" in files else "", set(files)
+
+    assert include() == ("", {"configs", "params.yaml"})
+    git("init", "-q")
+    git("add", "configs")
+    git("commit", "-q", "-m", "x")
+    (tmp_path / "configs" / "of_the_user.yaml").touch()
+    commit, names = include()
+    assert names == {"configs/ours.yaml", "params.yaml", "commit"}
+    assert commit == git("rev-parse", "HEAD") + "\n"
 
 
 @pytest.mark.workflow

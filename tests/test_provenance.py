@@ -107,7 +107,11 @@ def test_an_installed_package_has_a_version_whatever_repository_it_lies_in(tmp_p
         subprocess.run(["git", "-C", tmp_path, *words.split()], check=True, capture_output=True)
     assert find_git_commit(tmp_path) == ""
     assert name_code_version(tmp_path) == f"batteryscope {__version__}"
-    assert find_home(tmp_path) == tmp_path / "batteryscope" / "_workflow"
+    home = find_home(tmp_path)
+    assert home == tmp_path / "batteryscope" / "_workflow"
+    home.mkdir(parents=True)
+    (home / "commit").write_text("abc+changes\n")
+    assert name_code_version(tmp_path) == f"batteryscope {__version__} (abc+changes)"
     (tmp_path / "Snakefile").touch()
     assert len(find_git_commit(tmp_path)) == 40
     assert name_code_version(tmp_path) == find_git_commit(tmp_path)

@@ -204,7 +204,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)
         assert rows.loc["a.png", f"{target}_fold_sd"] >= 0
     assert rows.loc["b.png", "reason"].startswith("no_collector")
-    assert "(predict_images.py: --collector)" in rows.loc["both.png", "reason"]
+    assert "(when predicting: --collector)" in rows.loc["both.png", "reason"]
     assert pd.isna(rows.loc["both.png", "note"])  # though far larger than the training pictures
     for side in ("bottom", "top"):
         again = ["--bundle", str(out), "--images", str(pictures), "--out", str(table)]

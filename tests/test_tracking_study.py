@@ -156,7 +156,7 @@ def test_offline_study_is_no_failure(tmp_path, capsys):
     assert time.perf_counter() - started < 10
     assert (status, tracked["status"], tracked["runs"]) == (0, "pending", {})
     message = capsys.readouterr().err
-    assert "make upload-runs" in message
+    assert "batteryscope upload-runs" in message
     assert "Traceback" not in message
 
 

@@ -38,8 +38,8 @@ def import_gradio(held: Path) -> Any:
         import gradio
     except ImportError as error:
         raise ConfigError(
-            f"The page needs Gradio ({error.name} is missing); in a clone type make app, which "
-            "installs it in work/app, elsewhere: pip install gradio"
+            f"The page needs Gradio ({error.name} is missing); type "
+            'pip install "batteryscope[app]", or in a clone make app, which installs it in work/app'
         ) from None
     return gradio
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batteryscope import __version__
+from batteryscope.core.names import describe_failure
 from batteryscope.errors import BatteryscopeError
 from batteryscope.provenance import find_home
 
@@ -62,8 +63,10 @@ def _tell(topic: str, look: Callable[[], str]) -> Iterator[Finding]:
     try:
         if text := look():
             yield _show(topic, text)
-    except (BatteryscopeError, ImportError, OSError) as error:
+    except BatteryscopeError as error:
         yield _miss(topic, str(error))
+    except Exception as error:  # drivers raise many kinds, and this command is for such a machine
+        yield _miss(topic, describe_failure(error))
 
 
 def _find_version(name: str) -> Finding:
@@ -120,11 +123,12 @@ def _reach_tracking(project: Path) -> str:
 def _reach_searches(project: Path) -> str:
     from batteryscope.config.project import load_project
     from batteryscope.core.names import hide_password
-    from batteryscope.search.storage import open_storage
+    from batteryscope.search.storage import probe_storage
 
     reached = []
     for study in load_project(project / "params.yaml").studies.values():
         if study.search and study.search.storage:
-            open_storage(study.search.storage, study.search.heartbeat_s, study.search.max_retries)
-            reached.append(hide_password(study.search.storage))
+            is_there = probe_storage(study.search.storage)
+            hint = "" if is_there else " (the first search makes it)"
+            reached.append(hide_password(study.search.storage) + hint)
     return f"kept in {', '.join(sorted(set(reached)))}" if reached else ""

@@ -17,6 +17,8 @@ from batteryscope.command.words import (
     find_page,
     find_profile,
     list_names,
+    list_params_studies,
+    plan_check,
     plan_data,
     plan_prediction,
     plan_run,
@@ -87,12 +89,12 @@ def check(words: tuple[str, ...]) -> None:
     """Report what is wrong with data or settings.
 
     DATA: a folder or a table; options are those of start. Without DATA: read the settings of
-    all studies, and say what a run would do.
+    all studies, those with a file NAME.yaml included, and say what a run would do.
     """
     check_project_folder()
     if given := plan_data(words):
         hand_over(plan_program("start_study", [*given, "--check"]))
-    hand_over(plan_snakemake(plan_run(words, Path(), ["--dry-run", "--quiet", "all"])))
+    hand_over(plan_snakemake(plan_check(words, Path())))
 
 
 @cli.command(context_settings=PASSES_ON)
@@ -105,11 +107,12 @@ def start(words: tuple[str, ...]) -> None:
     --targets COLUMN. Further options: --name, --replace, --domain, --out.
     """
     check_project_folder()
-    if not words:
-        raise click.UsageError("name a folder of pictures or a table: batteryscope start DATA")
-    if not (words[0].startswith("-") or Path(words[0]).exists()):
+    if words and not (words[0].startswith("-") or Path(words[0]).exists()):
         raise InputError(f"{words[0]}: there is no such folder or table.")
-    hand_over(plan_program("start_study", plan_data(words) or words))
+    planned = plan_data(words)
+    if not planned:
+        raise click.UsageError("name a folder of pictures or a table: batteryscope start DATA")
+    hand_over(plan_program("start_study", planned))
 
 
 @cli.command(context_settings=PASSES_ON)
@@ -170,6 +173,17 @@ def ui(words: tuple[str, ...]) -> None:
     hand_over(plan_program("open_tracking", words))
 
 
+@cli.command(name="upload-runs", context_settings=PASSES_ON)
+@_words("words", "[OPTIONS]")
+def upload_runs(words: tuple[str, ...]) -> None:
+    """Send runs to MLflow that it did not get.
+
+    Those of studies that were finished while MLflow could not be reached.
+    """
+    check_project_folder()
+    hand_over(plan_program("upload_runs", words))
+
+
 @cli.command(context_settings=PASSES_ON)
 @_words("words", "[OPTIONS]")
 def app(words: tuple[str, ...]) -> None:
@@ -228,6 +242,10 @@ def status(words: tuple[str, ...]) -> None:
     sys.stdout.flush()
     named = words and not words[0].startswith("-")
     begun = [] if named else list_begun(Path())
+    if not (named or begun) and not list_params_studies(Path()):
+        from batteryscope.config.project import load_project
+
+        load_project(Path("params.yaml"))  # says what is wrong with it; else Snakemake does
     if named or begun:
         planned = plan_run([*begun, *words], Path(), ["--dry-run", "--quiet", "all"])
         hand_over(plan_snakemake(planned))
@@ -277,6 +295,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BatteryscopeError as error:
         print(f"ERROR: {show_controls(str(error))}", file=sys.stderr)
+        return 1
+    except OSError as error:  # of a disk or its rights
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"ERROR: {show_controls(place + (error.strerror or str(error)))}", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0
 

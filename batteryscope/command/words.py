@@ -8,6 +8,7 @@ from batteryscope.errors import InputError
 from batteryscope.planning.study_layout import MODELS, REPORTS
 from batteryscope.provenance import find_home
 
+DATA_FLAGS = ("--images", "--scans", "--table")
 TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
 SEARCH = "search_"
 SETTINGS_FLAGS, OVERLAY_FLAGS = ("--config", "-C"), ("--configfile", "--configfiles")
@@ -38,6 +39,25 @@ def list_names(project: Path) -> list[str]:
     """Return the studies that can be run here: of params.yaml, or with a file of their own."""
     own = [path.stem for path in project.glob("*.yaml") if find_overlay(path.stem, project)]
     return sorted({*list_params_studies(project), *own})
+
+
+def plan_check(words: Sequence[str], project: Path) -> list[str]:
+    """Return Snakemake's words for a look at the settings of all studies, or of those named.
+
+    Raises
+    ------
+    InputError
+        The first word is a path where nothing is, or no study.
+    """
+    name = words[0] if words and not words[0].startswith("-") else ""
+    if name and not name.isidentifier() and name not in list_params_studies(project):
+        raise InputError(f"{name}: there is no such folder or table.")
+    planned = plan_run(words, project, ["--dry-run", "--quiet", "all"])
+    if name:
+        return planned
+    known = list_params_studies(project)
+    overlays = [str(find_overlay(n, project)) for n in list_names(project) if n not in known]
+    return _add(planned, OVERLAY_FLAGS, overlays)
 
 
 def plan_run(
@@ -95,7 +115,8 @@ def _is_target(name: str, known: Sequence[str], project: Path) -> bool:
     if name in known or not name.isidentifier():
         return True
     snakefile = project / "Snakefile"
-    text = snakefile.read_text(encoding="utf-8") if snakefile.is_file() else ""
+    is_there = snakefile.is_file()
+    text = snakefile.read_text(encoding="utf-8", errors="replace") if is_there else ""
     return name == "all" or f"rule {name}:" in text or "use rule" in text
 
 
@@ -125,15 +146,26 @@ def _explain_unknown(name: str, project: Path) -> str:
     return f"{name}: no study of params.yaml, and {name}.yaml is not here; {hint}"
 
 
+def names_data(words: Sequence[str]) -> bool:
+    """Whether words say with an option what the data are: ``--images X`` or ``--images=X``."""
+    return any(word.partition("=")[0] in DATA_FLAGS for word in words)
+
+
 def plan_data(words: Sequence[str]) -> list[str]:
-    """Return the words for start_study.py: a first word without a dash is a folder or a table."""
-    if not words or words[0].startswith("-"):
-        return list(words) if any(w in ("--images", "--scans", "--table") for w in words) else []
-    place = Path(words[0])
-    if not place.exists():
+    """Return the words for start_study.py; the word for a folder or a table gets its option.
+
+    It is the first word without a dash that exists. One behind an option may be the value of
+    that, so it is taken only if there is no other.
+    """
+    if names_data(words):
+        return list(words)
+    places = [i for i, w in enumerate(words) if not w.startswith("-") and Path(w).exists()]
+    if not places:
         return []
-    option = "--table" if is_table(place) else "--images"
-    return [option, *words]
+    alone = [i for i in places if i == 0 or not words[i - 1].startswith("-")]
+    place = (alone or places)[0]
+    option = "--table" if is_table(Path(words[place])) else "--images"
+    return [option, words[place], *words[:place], *words[place + 1 :]]
 
 
 def is_table(path: Path) -> bool:
@@ -151,9 +183,7 @@ def plan_prediction(words: Sequence[str], project: Path) -> list[str]:
     """
     if words and words[0].startswith("-"):
         return list(words)
-    if len(words) < 2 or (
-        words[1].startswith("-") and "--images" not in words and "--table" not in words
-    ):
+    if len(words) < 2 or (words[1].startswith("-") and not names_data(words)):
         raise InputError("say which model and which data: batteryscope predict MODEL DATA")
     published = project / MODELS / words[0]
     bundle = published if published.is_dir() else Path(words[0])

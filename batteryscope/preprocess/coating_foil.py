@@ -104,7 +104,7 @@ def find_foil(pixels: NDArray[np.uint8], collector: str = "auto") -> FoilEdge:
         raise UnusablePictureError(
             "two_collectors" if chosen else "no_collector",
             f"{len(sides)} sides of current collectors are coated (a double-sided electrode, or "
-            "two of them); choose one with preprocess.collector (predict_images.py: --collector): "
+            "two of them); choose one with preprocess.collector (when predicting: --collector): "
             "bottom takes the coating above the foil, top the one below; or cut the picture so "
             "that it shows one side."
             if chosen

@@ -50,6 +50,6 @@ CT = Slices(
     are_files=False,
     not_external=(
         "scans cannot be an external data set yet; leave it out, and judge other scans with "
-        "predict_images.py."
+        "batteryscope predict."
     ),
 )

@@ -61,21 +61,56 @@ def open_storage(url: str, heartbeat_s: int, max_retries: int) -> "RDBStorage":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = find_file(url)
-    arguments: dict[str, object] = {"timeout": LOCK_SECONDS} if file else {}
-    if url.startswith("postgresql"):
-        arguments = {"connect_timeout": CONNECT_SECONDS}
+    with _explain_failure(url), lock_storage(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(
+            url,
+            engine_kwargs={"connect_args": _limit_waiting(url), "pool_pre_ping": True},
+            heartbeat_interval=heartbeat_s,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
+                max_retry=max_retries, inherit_intermediate_values=True
+            ),
+        )
+
+
+def probe_storage(url: str) -> bool:
+    """Look whether the database can be reached, and make nothing.
+
+    Returns
+    -------
+    bool
+        False: it is a file that is not there yet.
+
+    Raises
+    ------
+    SearchStorageError
+        If the database cannot be reached.
+    """
+    import sqlalchemy
+
+    if (file := find_file(url)) and not file.exists():
+        return False
+    with _explain_failure(url):
+        # Only a look at its tables tells whether a file is a database.
+        engine = sqlalchemy.create_engine(url, connect_args=_limit_waiting(url))
+        try:
+            sqlalchemy.inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
+    return True
+
+
+def _limit_waiting(url: str) -> dict[str, object]:
+    """Arguments of the driver: for how long it waits for a file, or a server."""
+    if find_file(url):
+        return {"timeout": LOCK_SECONDS}
+    return {"connect_timeout": CONNECT_SECONDS} if url.startswith("postgresql") else {}
+
+
+@contextmanager
+def _explain_failure(url: str) -> Iterator[None]:
     try:
-        with lock_storage(url), warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={"connect_args": arguments, "pool_pre_ping": True},
-                heartbeat_interval=heartbeat_s,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
-                    max_retry=max_retries, inherit_intermediate_values=True
-                ),
-            )
+        yield
     except Exception as error:  # drivers raise many kinds; each means the same to the user
         raise SearchStorageError(
             f"search.storage: the database {hide_password(url)} cannot be used "

@@ -174,7 +174,7 @@ def read_table_record(folder: Path) -> TableBundleRecord:
     if not isinstance(values, dict) or values.get("kind") != "table":
         raise InputError(
             f"{path}: this is no bundle of a table study; a model of images is applied with "
-            "predict_images.py."
+            "batteryscope predict."
         )
     if (version := values.get("format_version")) != FORMAT_VERSION:
         raise InputError(

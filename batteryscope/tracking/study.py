@@ -18,7 +18,7 @@ from batteryscope.tracking.store import find_experiment, hold_store, open_client
 log = logging.getLogger("batteryscope")
 
 Status = Literal["complete", "pending", "disabled"]
-UPLOAD_COMMAND = "make upload-runs"
+UPLOAD_COMMAND = "batteryscope upload-runs"
 
 
 def track_runs(

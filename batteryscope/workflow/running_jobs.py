@@ -64,7 +64,10 @@ def _list_logs(work: Path) -> Iterator[tuple[str, Path, datetime]]:
 
 
 def _has_ended(path: Path) -> bool:
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - LAST_BYTES))
-        last = stream.read().decode("utf-8", errors="replace").splitlines()[-1:]
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - LAST_BYTES))
+            last = stream.read().decode("utf-8", errors="replace").splitlines()[-1:]
+    except OSError:  # the next run has taken it away
+        return True
     return any(word in line for line in last for word in ENDED)
