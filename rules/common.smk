@@ -7,6 +7,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from contextlib import redirect_stderr
 from functools import cache
 from pathlib import Path
 
