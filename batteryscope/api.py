@@ -55,8 +55,9 @@ class Model:
         data
             Of pictures and scans: a file, a folder, a sequence of files, an array of grey levels
             (rows × columns, uint8 or uint16), a sequence of such arrays, or a dict of them by
-            name. Of rows: a DataFrame whose columns are the features in the units of the study (and
-            ``domain``), or a table as a file.
+            name. Of pictures also what :func:`read_picture` returns, with its pixel size and bit
+            depth, which arrays do not have. Of rows: a DataFrame whose columns are the features in
+            the units of the study (and ``domain``), or a table as a file.
         answer_anyway
             Whether what is unlike all that the model was trained on is answered all the same.
         slices
@@ -71,7 +72,8 @@ class Model:
         Raises
         ------
         InputError
-            There is no such file, no picture in a folder, or an array is no picture.
+            There is no such file, no picture in a folder, an array is no picture, two have one
+            name, or ``slices`` are asked of what has none.
         """
         return self._asker.answer(data, answer_anyway, slices)
 
@@ -164,6 +166,10 @@ def results(study: str, project: str | Path = ".") -> dict[str, pd.DataFrame]:
         there = sorted(p.parent.name for p in (Path(project) / REPORTS).glob("*/comparison.csv"))
         raise InputError(
             f"{folder}: no results of '{study}'; published there: {', '.join(there) or 'nothing'}."
+        )
+    if not (folder / "metrics.json").is_file():
+        raise InputError(
+            f"{folder}: metrics.json is missing beside comparison.csv; publish '{study}' again."
         )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     found = {"metrics": pd.DataFrame(metrics.items(), columns=["name", "value"])}

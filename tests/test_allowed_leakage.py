@@ -6,6 +6,8 @@ from batteryscope.bundle.capacity_card import render_capacity_card
 from batteryscope.bundle.capacity_record import CapacityRecord
 from batteryscope.bundle.card import render_card
 from batteryscope.bundle.record import read_record
+from batteryscope.config.base import validate_settings
+from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.core.finding import Finding
 from batteryscope.errors import ConfigError
@@ -74,3 +76,9 @@ def test_model_cards_repeat_the_reason() -> None:
     assert describe_allowed(REASON) in card
     values = make_values() | {"findings": [found | {"kind": "allowed_leakage"}]}
     assert describe_allowed(REASON) in render_capacity_card(CapacityRecord.model_validate(values))
+
+
+@pytest.mark.parametrize("key", ["allow_leakage", "validate_on_test"])
+def test_a_switch_instead_of_a_reason_is_explained(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"x: {key}: found true; this key is no switch: say in"):
+        validate_settings(SplitSettings, {key: True}, "x")

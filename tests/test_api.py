@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from PIL import Image
 
 import batteryscope as bs
 from batteryscope.errors import InputError
+from batteryscope.readers.picture import AcquisitionMetadata, Picture
 from tests.conftest import ROOT
 from tests.test_old_bundles import BUNDLES, PICTURES, check_equal
 
+GREY = np.zeros((4, 4), np.uint8)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -74,6 +77,10 @@ def test_files_and_arrays_are_answered_alike():
         (np.zeros((2, 3, 4), np.uint8), r"0001: found an array uint8 of shape \(2, 3, 4\); "),
         ({"a": np.zeros((4, 4))}, "a: found an array float64 of shape"),
         ({"../a": np.zeros((4, 4), np.uint8)}, "'../a': no name of a picture; leave out"),
+        (None, "found NoneType; give a file, a folder, a picture of read_picture"),
+        (b"abc", "found bytes; give a file"),
+        ({("a", 1): GREY}, r"\('a', 1\): no name of a picture; give a text"),
+        ({1: GREY, "0001": GREY}, "0001, 0001: names of one file"),
     ],
 )
 def test_what_is_no_picture_gets_a_sentence(asked, sentence):
@@ -82,11 +89,37 @@ def test_what_is_no_picture_gets_a_sentence(asked, sentence):
         model.predict(asked)
 
 
+def test_pictures_that_were_read_are_answered_as_their_files():
+    model = bs.load(BUNDLES / "classes_of_images" / "bundle")
+    path = BUNDLES / "classes_of_images" / "input" / "first.png"
+    picture = bs.read_picture(path)
+    pd.testing.assert_frame_equal(model.predict({"first": picture}), model.predict(path))
+    assert model.predict(picture)["file"].tolist() == ["0001.png"]
+    # What the microscope wrote counts: trained at a magnification of 500.
+    stated = replace(picture, metadata=replace(picture.metadata, magnification=5000.0))
+    both = model.predict({"as_is": picture, "stated": stated, "array": picture.pixels})
+    assert ["magnification" in note for note in both["note"]] == [False, True, False]
+    assert both["status"].tolist() == ["ok"] * 3
+
+
+def test_slices_of_pictures_and_pictures_for_scans_are_refused():
+    model = bs.load(BUNDLES / "classes_of_images" / "bundle")
+    with pytest.raises(InputError, match="slices: pictures have none; leave it out"):
+        model.predict(GREY, slices="0:4:1")
+    scans = bs.load(BUNDLES / "classes_of_scans" / "bundle")
+    with pytest.raises(InputError, match="judges scans: give their files"):
+        scans.predict(Picture(GREY, 8, AcquisitionMetadata()))
+
+
 def test_missing_models_and_results_get_a_sentence(tmp_path):
     with pytest.raises(InputError, match=r"bundle\.json"):
         bs.load(tmp_path)
     with pytest.raises(InputError, match="no results of 'x'; published there: nothing"):
         bs.results("x", tmp_path)
+    (tmp_path / "reports" / "y").mkdir(parents=True)
+    (tmp_path / "reports" / "y" / "comparison.csv").write_text("arm\n")
+    with pytest.raises(InputError, match=r"y: metrics\.json is missing beside comparison\.csv"):
+        bs.results("y", tmp_path)
 
 
 def test_results_are_the_published_tables(tmp_path):

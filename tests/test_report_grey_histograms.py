@@ -40,6 +40,17 @@ def test_the_figure_says_which_class_is_darkest():
     assert "bright brightest (178)" in picture.caption
 
 
+def test_every_picture_weighs_alike_in_the_average():
+    manifest, frames, split = make_study()
+    split["role"] = ["train"] * 4 + ["train", "train", "train", "test"]
+    # Three at 201.5 and one at half of 9.5 and half of 201.5.
+    usual = (3 * 201.5 + (9.5 + 201.5) / 2) / 4
+    twice = pd.concat([split, split[split["role"] == "test"].assign(role="validation")])
+    for roles in (split, twice):  # one that tests may validate as well
+        [picture] = draw_grey_histograms(manifest, frames, roles, generated=False)
+        assert f"bright brightest ({usual:.0f})" in picture.caption
+
+
 def test_one_class_or_no_measurements_give_no_figure():
     manifest, frames, split = make_study()
     assert draw_grey_histograms(manifest.assign(**{"class": "all"}), frames, split, False) == []

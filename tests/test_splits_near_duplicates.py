@@ -291,3 +291,18 @@ def test_advice_on_overlaps_is_tried_before_it_is_given(reach, specimens):
     assert said in advice
     assert ("ame the specimen of every image" in advice) == (not specimens)
     assert ("plit.group: specimen" in advice) == specimens
+
+
+def test_advice_that_the_settings_refuse_is_not_given():
+    """Folds have no fractions to fit; the ordered division has, and these leave no training."""
+    samples = pd.DataFrame({"sample_id": list("abcdefgh"), "class": list("xxxxyyyy")})
+    samples = samples.assign(
+        path=samples["sample_id"], specimen_id=samples["sample_id"], session_id=None,
+        acquired_at=pd.Timestamp("2026-01-01"),
+    )  # fmt: skip
+    pairs = pd.DataFrame([("a", "b", 0.9, 0.9)], columns=PAIR_COLUMNS)
+    settings = SplitSettings(
+        scheme="kfold", folds=2, test_fraction=0.5, validation_fraction=0.5, group="specimen"
+    )
+    advice = advise_on_overlaps(samples, pairs, settings, 0.5)
+    assert advice.endswith("; split.scheme: ordered was tried and does not help.")

@@ -14,6 +14,10 @@ class Skilled(Protocol):
     """What a verdict asks of any score: 0 is chance, 1 is perfect."""
 
     @property
+    def n(self) -> int:
+        """Independent units that were asked about."""
+
+    @property
     def skill(self) -> float:
         """The skill."""
 

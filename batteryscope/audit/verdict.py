@@ -35,6 +35,8 @@ LOSES = 0.5
 TOLERANCE = 0.1
 # Sessions tell a quantity by chance more seldom than this.
 CHANCE = 0.01
+# An interval of fewer units says nothing: drawn again and again, a single one is always the same.
+FEWEST_UNITS = 5
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ def judge_cues(
 
 
 def reaches(score: Skilled, threshold: float) -> bool:
-    """Whether a skill reaches a threshold, and its interval leaves no doubt of half of it."""
-    return score.skill >= threshold and score.skill_low >= threshold / 2
+    """Whether a skill of enough units reaches a threshold, its interval no doubt half of it."""
+    is_clear = score.skill >= threshold and score.skill_low >= threshold / 2
+    return score.n >= FEWEST_UNITS and is_clear
 
 
 def shows_in_pictures(cues: Mapping[CueName, Skilled]) -> bool:
@@ -106,17 +109,19 @@ def _judge_cue(name: CueName, score: Skilled, model: Skilled | None, seen: bool)
 def find_trusted(
     cues: Mapping[CueName, Skilled],
     perturbed: Mapping[str, Skilled],
-    is_bound: bool,
+    is_unclear: bool,
     brightness: Skilled | None = None,
 ) -> list[CueName]:
     """Return what is in the picture and tells a number, but is no sign of a shortcut.
 
     Grey levels show many quantities by themselves: a porosity is the share of what is dark. Who
-    took the picture decides brightness and contrast alone. So they are no sign where mean and
+    took the picture mostly decides brightness and contrast. So they are no sign where mean and
     spread alone tell less than half of what they tell, or where the network keeps two thirds of
-    its skill with brightness and contrast by lot, and with every tile standardised. Thumbnails
-    join grey levels unless they tell more; then shades across the
-    picture tell it, which no changed tile takes away.
+    its skill with random brightness and contrast, and with every tile standardised; but never if
+    the network goes by grey levels in the main. A tone curve or noise that follows the quantity
+    changes neither mean nor spread where the microscope sets both, and looks like a porosity.
+    Thumbnails join grey levels unless they tell more; then shades across the picture tell it,
+    which no changed tile takes away.
 
     Parameters
     ----------
@@ -124,8 +129,8 @@ def find_trusted(
         Score of each cue alone.
     perturbed
         Of the network on the same tiles, intact and changed.
-    is_bound
-        Whether sessions tell the quantity; then nothing is trusted.
+    is_unclear
+        Whether sessions tell the quantity, or cannot be told from it; then nothing is trusted.
     brightness
         Of mean and spread of the grey levels alone.
     """
@@ -138,7 +143,7 @@ def find_trusted(
         and bool(kept)
         and min(kept) >= KEEPS * intact.skill
     )
-    if is_bound or not (is_other or is_robust):
+    if is_unclear or goes_by_grey_levels(perturbed) or not (is_other or is_robust):
         return []
     limit = 0.0 if usual is None else usual.skill + TOLERANCE
     return [
@@ -146,6 +151,30 @@ def find_trusted(
         for name, score in cues.items()
         if CUES[name].is_seen and (name == "grey_levels" or score.skill <= limit)
     ]
+
+
+def goes_by_grey_levels(perturbed: Mapping[str, Skilled]) -> bool:
+    """Whether changed tiles show that a network goes by grey levels in the main.
+
+    It does if it loses half of its skill where every tile has one mean and spread, if it knows
+    nothing any more where both are random, or if it keeps two thirds without shapes. Half a loss
+    with random brightness is none of these: such tiles are unlike all that it was trained on, and
+    a network that needs brightness loses as much on standardised tiles.
+
+    Parameters
+    ----------
+    perturbed
+        Of the network on the same tiles, intact and changed; what was not asked shows nothing.
+    """
+    intact = perturbed.get(INTACT)
+    if intact is None or not reaches(intact, TELLS_SOMETHING):
+        return False
+    kept = {name: score.skill / intact.skill for name, score in perturbed.items()}
+    return (
+        kept.get("standardised", 1.0) <= LOSES
+        or kept.get("brightness", 1.0) <= 0
+        or kept.get("shuffled", 0.0) >= KEEPS
+    )
 
 
 def judge_sessions(

@@ -1,7 +1,8 @@
 """Published models asked from Python: about files, folders and arrays of grey levels."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from PIL import Image
 from batteryscope.bundle.output import Judged
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.errors import InputError
+from batteryscope.readers.picture import Picture
+from batteryscope.samples.choose import samples_cut_by
 
 
 class Asker(Protocol):
@@ -51,15 +54,43 @@ class PictureAsker:
         return str(self.bundle.record.study)
 
     def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
-        """Answer about a file, a folder, an array, or several files or arrays."""
+        """Answer about a file, a folder, a picture, an array, or several of one of them.
+
+        Raises
+        ------
+        InputError
+            It is none of these, or something is asked that this kind of model does not do.
+        """
+        samples = samples_cut_by(self.bundle.record.preprocess)
+        if slices and "slices" not in samples.options:
+            raise InputError(f"slices: {samples.several} have none; leave it out.")
         bundle = copy(self.bundle)  # what is asked once stays with no later question
         bundle.answer_anyway = answer_anyway
         with TemporaryDirectory() as held:
             if isinstance(data, str | Path) and (folder := find_path(data)).is_dir():
                 judged = self.judge_folder(bundle, folder, slices)
             else:
-                judged = self.judge_files(bundle, *list_files(data, Path(held)), slices)
+                items = name_items(data)
+                bundle.pictures = pick_pictures(items)
+                if bundle.pictures:
+                    self._check_pictures(bundle.pictures, "slices" in samples.options)
+                judged = self.judge_files(bundle, *list_files(items, Path(held)), slices)
             return pd.DataFrame(list(judged.rows), columns=judged.columns)
+
+    def _check_pictures(self, pictures: Mapping[str, Picture], judges_scans: bool) -> None:
+        """Refuse pictures that cannot be judged as their files would be."""
+        if judges_scans:
+            raise InputError(
+                f"{self.study} judges scans: give their files or folders, or arrays of grey "
+                "levels, not pictures of read_picture."
+            )
+        for file, picture in pictures.items():
+            lacks = picture.is_coloured and picture.colours is None
+            if lacks and self.bundle.record.preprocess.keeps_colours:
+                raise InputError(
+                    f"{file}: {self.study} looks at colours, which read_picture does not keep; "
+                    "give the file itself."
+                )
 
 
 def find_path(path: str | Path) -> Path:
@@ -76,14 +107,44 @@ def find_path(path: str | Path) -> Path:
     return found
 
 
-def list_files(data: Any, held: Path) -> tuple[Path, list[str]]:
-    """Return a folder, and names in it of what is to be judged; arrays are written to ``held``."""
-    if isinstance(data, str | Path | np.ndarray):
+def name_items(data: Any) -> list[tuple[str, Any]]:
+    """Return what is to be judged with its names: paths, arrays and pictures.
+
+    Raises
+    ------
+    InputError
+        There is nothing, or something else, or two things have one name.
+    """
+    if isinstance(data, str | Path | np.ndarray | Picture):
         data = [data]
+    # Bytes are a sequence of numbers, and nobody means that.
+    if isinstance(data, bytes | bytearray) or not isinstance(data, Iterable):
+        raise InputError(
+            f"found {type(data).__name__}; give a file, a folder, a picture of read_picture, an "
+            "array of grey levels, a list of one of these, or a dict of them by name."
+        )
     named = data.items() if isinstance(data, Mapping) else enumerate(data, 1)
-    items = [(name if isinstance(name, str) else f"{name:04}", item) for name, item in named]
+    items = []
+    for name, item in named:
+        if not isinstance(name, str | int):
+            raise InputError(f"{name!r}: no name of a picture; give a text or a whole number.")
+        items.append((name if isinstance(name, str) else f"{name:04}", item))
     if not items:
         raise InputError("There is nothing to judge; give a file, a folder or an array.")
+    # Two names that differ by case alone are one file on some disks.
+    counted = Counter(name.casefold() for name, _ in items)
+    if twice := [name for name, _ in items if counted[name.casefold()] > 1]:
+        raise InputError(f"{', '.join(twice)}: names of one file; give each its own name.")
+    return items
+
+
+def pick_pictures(items: Sequence[tuple[str, Any]]) -> dict[str, Picture]:
+    """Return the pictures that were read already, by the name that their row has."""
+    return {f"{name}.png": item for name, item in items if isinstance(item, Picture)}
+
+
+def list_files(items: Sequence[tuple[str, Any]], held: Path) -> tuple[Path, list[str]]:
+    """Return a folder, and names in it of what is to be judged; arrays are written to ``held``."""
     paths = [find_path(item).absolute() for _, item in items if isinstance(item, str | Path)]
     if len(paths) not in (0, len(items)):
         raise InputError("Files and arrays are asked about one after the other, not together.")
@@ -91,14 +152,19 @@ def list_files(data: Any, held: Path) -> tuple[Path, list[str]]:
         root = Path(os.path.commonpath([path.parent for path in paths]))
         return root, [path.relative_to(root).as_posix() for path in paths]
     for name, item in items:
-        _write_picture(np.asarray(item), held, name)
+        _check_name(name)
+        if not isinstance(item, Picture):  # which is judged as it is
+            _write_picture(np.asarray(item), held, name)
     return held, [f"{name}.png" for name, _ in items]
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or name.startswith("."):
+        raise InputError(f"'{name}': no name of a picture; leave out slashes and leading dots.")
 
 
 def _write_picture(pixels: NDArray[Any], folder: Path, name: str) -> None:
     """Write a PNG, which keeps grey levels as they are."""
-    if not name or "/" in name or name.startswith("."):
-        raise InputError(f"'{name}': no name of a picture; leave out slashes and leading dots.")
     if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
         raise InputError(
             f"{name}: found an array {pixels.dtype} of shape {pixels.shape}; expected grey "

@@ -84,6 +84,13 @@ def read_frame(
     except Exception as error:  # decoders of damaged files may raise anything; one row is lost
         note_traceback(error)
         return UnusableFrame(file, f"unreadable: {type(error).__name__}, {error}")
+    return frame_picture(picture, file, sha256, keep_colours)
+
+
+def frame_picture(
+    picture: Picture, file: str, sha256: str = "", keep_colours: bool = False
+) -> Frame:
+    """Make a frame of a picture that was read; without a file, ``sha256`` is empty."""
     pixels = picture.pixels_8bit
     digest, coloured = digest_pixels(picture), picture.is_coloured
     frame = Frame(file, pixels, picture.metadata, sha256, digest, coloured)

@@ -1,7 +1,7 @@
 """What all published models of pictures do, whatever they predict: read, compare, cut, ask."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,7 @@ from batteryscope.bundle.frame import (
     UnusableFrame,
     describe_differences,
     find_other_settings,
+    frame_picture,
     read_frame,
     rescale_frame,
     scale_as_known,
@@ -37,6 +38,7 @@ from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers.picture import Picture
 from batteryscope.readers.scan import FolderScan
 from batteryscope.tilestore import JUDGING_KINDS
 
@@ -68,12 +70,15 @@ class PictureBundle(ABC, Generic[R]):
         Tells what is unlike all that the models were trained on; None in older bundles.
     answer_anyway
         Whether that is answered all the same, with a note.
+    pictures
+        Pictures in memory by the name of their file, which is then not read.
     """
 
     models: list[TileClassifier]
     given: GivenCovariates | None = None
     familiarity: Familiarity | None = None
     answer_anyway: bool = False
+    pictures: Mapping[str, Picture] = {}
 
     def __init__(
         self, record: R, training_images: pd.DataFrame, device: torch.device | str = "cpu"
@@ -255,7 +260,12 @@ class PictureBundle(ABC, Generic[R]):
 
     def _read(self, file: str, root: Path) -> Frame | UnusableFrame:
         colours = self.record.preprocess.keeps_colours
-        frame = read_frame(root / file, file, self.record.max_pixels, colours)
+        if file in self.pictures:
+            frame: Frame | UnusableFrame = frame_picture(
+                self.pictures[file], file, keep_colours=colours
+            )
+        else:
+            frame = read_frame(root / file, file, self.record.max_pixels, colours)
         return scale_as_known(frame, root / file, self.record.data.bit_depths)
 
     def _prepare(self, frame: Frame | UnusableFrame) -> Frame | UnusableFrame:

@@ -3,7 +3,7 @@
 from math import ceil
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from batteryscope.config.base import Settings
 
@@ -51,6 +51,16 @@ class SplitSettings(Settings):
     )
     near_duplicate_share: Annotated[float, Field(ge=0.5, le=1)] = 0.95
     seed: int = 1
+
+    @field_validator("allow_leakage", "validate_on_test", mode="before")
+    @classmethod
+    def _is_reason(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(
+                f"found {str(value).lower()}; this key is no switch: say in words why it is "
+                "wanted (report and model card repeat it), or leave the key out."
+            )
+        return value
 
     @model_validator(mode="after")
     def _something_left(self) -> Self:

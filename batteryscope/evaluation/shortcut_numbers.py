@@ -77,6 +77,8 @@ class NumberAudit:
     share_of_sessions
         Share of the variance between sessions; not a number where none is known, or where every
         unit has its own.
+    has_own_sessions
+        Whether every unit has sessions of its own, so that nothing tells the two apart.
     shares, averages
         The same of every circumstance; means at its values.
     noun
@@ -94,6 +96,7 @@ class NumberAudit:
     trusted: Sequence[CueName]
     brightness: NumberScore | None
     share_of_sessions: float
+    has_own_sessions: bool
     shares: pd.DataFrame
     averages: pd.DataFrame
     noun: str
@@ -230,6 +233,8 @@ def _audit(
         if len(within)
         else (np.nan, 1.0)
     )
+    seen_in = units.loc[sessions.index].groupby(sessions.to_numpy()).nunique()
+    has_own = len(seen_in) > 1 and bool((seen_in == 1).all())
     bound = judge_shared_variance(by, share, p_value, sessions.nunique(), units.nunique())
     shares = measure_shared_variance(factors, values, units)
     # Sessions that tell the quantity cannot be left out: what they show was never trained on.
@@ -237,7 +242,7 @@ def _audit(
     if share < TELLS_MUCH:
         left_out = score_all(take_arms(predictions, LEFT_OUT_PREFIX), LEFT_OUT_PREFIX)
     brightness = taken.get(BRIGHTNESS)
-    trusted = find_trusted(cues, changed, bool(bound), brightness)
+    trusted = find_trusted(cues, changed, bool(bound) or has_own, brightness)
     suspect = {name: told for name, told in cues.items() if name not in trusted}
     telling = shares[shares["share_of_variance"] >= TELLS_MUCH]["factor"]
     words = [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
@@ -260,6 +265,7 @@ def _audit(
         trusted=trusted,
         brightness=brightness,
         share_of_sessions=share,
+        has_own_sessions=has_own,
         shares=shares,
         averages=average_crossings(factors, manifest.set_index("sample_id")[names]),
         noun=noun,
@@ -368,6 +374,7 @@ def tell_number_verdict(
             "model": audit.model and audit.model.as_dict(),
             "best": _name_best(audit),
             "is_trusted": "grey_levels" in audit.trusted,
+            "has_own_sessions": audit.has_own_sessions,
             "brightness": audit.brightness and audit.brightness.as_dict(),
             "kept": audit.perturbed["brightness"].skill
             if "brightness" in audit.perturbed

@@ -40,12 +40,19 @@ def average_histograms(
         Share of the pixels per bin of grey levels (64 columns, rows add up to 1), every picture
         counting once; rows by class and role.
     """
+    shares, rows = _list_histograms(manifest, frames, split)
+    return shares.groupby([rows["class"], rows["role"]]).mean()
+
+
+def _list_histograms(
+    manifest: pd.DataFrame, frames: pd.DataFrame, split: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the histogram of every picture in the first fold, and its class and role."""
     first = split.sort_values(["repeat", "fold"]).iloc[0]
     fold = split[(split["repeat"] == first["repeat"]) & (split["fold"] == first["fold"])]
     known = pd.DataFrame(get_histograms(frames), index=frames["sample_id"].to_numpy())
     rows = fold.merge(manifest[["sample_id", "class"]], on="sample_id")
-    shares = known.reindex(rows["sample_id"]).reset_index(drop=True)
-    return shares.groupby([rows["class"], rows["role"]]).mean()
+    return known.reindex(rows["sample_id"]).reset_index(drop=True), rows
 
 
 def draw_grey_histograms(
@@ -69,15 +76,19 @@ def draw_grey_histograms(
         return []
     table = average_histograms(manifest, frames, split)
     classes = list(dict.fromkeys(table.index.get_level_values("class")))
-    means = table.groupby(level="class").mean() @ LEVELS
+    shares, rows = _list_histograms(manifest, frames, split)
+    once = ~rows["sample_id"].duplicated()  # those that test may validate as well
+    means = shares[once].groupby(rows["class"]).mean() @ LEVELS
     shown = classes[:MOST_CLASSES]
     samples = samples_in(manifest.columns).plural
     caption = (
         f"Grey levels of the {samples} of every class, without their data bars: share of the "
         f"pixels in bins of four levels, mean over the {samples} of the part. Where the lines of "
-        "two classes differ, brightness alone tells them apart; where training and test differ, "
-        f"the test is of other {samples}. On average {_name(means.idxmin())} is darkest (grey "
-        f"level {means.min():.0f} of 255), {_name(means.idxmax())} brightest ({means.max():.0f})."
+        "two classes differ by more than those of one class, brightness alone may tell them apart "
+        "(the shortcut audit measures it); where training and test differ, the test is of other "
+        f"{samples}, or of few. On average over all {samples}, {_name(means.idxmin())} is darkest "
+        f"(grey level {means.min():.0f} of 255), {_name(means.idxmax())} brightest "
+        f"({means.max():.0f})."
     )
     if len(classes) > len(shown):
         caption += f" The first {len(shown)} of {len(classes)} classes are drawn."

@@ -1,6 +1,9 @@
 """Near-duplicates on one side of a split: advice that was tried to its end before it is given."""
 
+from typing import Any
+
 import pandas as pd
+from pydantic import ValidationError
 
 from batteryscope.config.split import SplitSettings
 from batteryscope.errors import InputError
@@ -80,7 +83,7 @@ def advise_on_overlaps(
     if known.all() and settings.group not in ("auto", "specimen"):
         tried = {"group": "specimen"} | tried
     for key, value in tried.items():
-        left = _try_overlaps(samples, pairs, settings.model_copy(update={key: value}))
+        left = _try_overlaps(samples, pairs, settings, {key: value})
         if left is None or left > share / 2:
             useless.append(f"split.{key}: {value} was tried and does not help")
         else:
@@ -91,16 +94,17 @@ def advise_on_overlaps(
 
 
 def _try_overlaps(
-    samples: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings
+    samples: pd.DataFrame, pairs: pd.DataFrame, usual: SplitSettings, change: dict[str, Any]
 ) -> float | None:
     """Divide otherwise and measure; None if that is not possible."""
     try:
+        settings = SplitSettings.model_validate(usual.model_dump() | change)
         groups = find_groups(samples, settings.group)
         if settings.near_duplicates == "group":
             split = split_together(samples, groups, pairs, settings)
         else:
             split = split_samples(samples, groups, settings)
-    except InputError:
+    except (InputError, ValidationError):
         return None
     return measure_overlaps(split, pairs)[0]
 
