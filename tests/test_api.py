@@ -94,6 +94,7 @@ def test_pictures_that_were_read_are_answered_as_their_files():
     path = BUNDLES / "classes_of_images" / "input" / "first.png"
     picture = bs.read_picture(path)
     pd.testing.assert_frame_equal(model.predict({"first": picture}), model.predict(path))
+    assert model.predict({np.int64(7): picture})["file"].tolist() == ["0007.png"]
     assert model.predict(picture)["file"].tolist() == ["0001.png"]
     # What the microscope wrote counts: trained at a magnification of 500.
     stated = replace(picture, metadata=replace(picture.metadata, magnification=5000.0))

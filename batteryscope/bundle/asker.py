@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -126,7 +127,7 @@ def name_items(data: Any) -> list[tuple[str, Any]]:
     named = data.items() if isinstance(data, Mapping) else enumerate(data, 1)
     items = []
     for name, item in named:
-        if not isinstance(name, str | int):
+        if not isinstance(name, str | Integral):
             raise InputError(f"{name!r}: no name of a picture; give a text or a whole number.")
         items.append((name if isinstance(name, str) else f"{name:04}", item))
     if not items:

@@ -75,10 +75,9 @@ class NumberAudit:
     brightness
         Score of mean and spread of the grey levels alone.
     share_of_sessions
-        Share of the variance between sessions; not a number where none is known, or where every
-        unit has its own.
+        Share of the variance between sessions; not a number without any.
     has_own_sessions
-        Whether every unit has sessions of its own, so that nothing tells the two apart.
+        Whether every unit has its own, so that nothing tells the two apart.
     shares, averages
         The same of every circumstance; means at its values.
     noun
