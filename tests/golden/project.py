@@ -42,7 +42,7 @@ FORESTS = (
     "batteryscope.tables.baselines.FOREST_TREES",
 )
 TREES = 20
-SHELL = "Shell command: python workflow_scripts/"
+SHELL = "Shell command: exec python workflow_scripts/"
 # They would attribute with the networks of all arms, or need a tracking server; what they leave
 # is written beforehand.
 LEFT_OUT = ("explain_study.py", "track_study.py")
