@@ -2,12 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from batteryscope.audit.confounding import TOLD
 from batteryscope.audit.cues import CUES, CueName
 from batteryscope.audit.perturb import INTACT
 from batteryscope.audit.score import Skilled
 from batteryscope.audit.sessions import SessionRelation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Level = Literal["quiet", "warning", "alarm"]
 LEVELS: tuple[Level, ...] = ("quiet", "warning", "alarm")
@@ -46,6 +50,20 @@ class Sign:
     kind: str
     level: Level
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def name_settings(confounded: "pd.DataFrame", share: str) -> list[str]:
+    """Name the settings of the microscope that tell half of what is asked for, or more.
+
+    Parameters
+    ----------
+    confounded
+        Circumstances, with the column ``factor``.
+    share
+        The column that says how much each tells (0 to 1).
+    """
+    telling = confounded[confounded[share] >= TELLS_MUCH]["factor"]
+    return [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
 
 
 def judge_cues(

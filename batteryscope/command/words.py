@@ -8,6 +8,7 @@ from batteryscope.errors import InputError
 from batteryscope.planning.study_layout import MODELS, REPORTS
 from batteryscope.provenance import find_home
 
+PARAMS_NAME = "params.yaml"
 DATA_FLAGS = ("--images", "--scans", "--table")
 TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
 SEARCH = "search_"
@@ -19,7 +20,7 @@ def list_params_studies(project: Path) -> list[str]:
     import yaml
 
     try:
-        text = (project / "params.yaml").read_text(encoding="utf-8")
+        text = (project / PARAMS_NAME).read_text(encoding="utf-8")
         values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return [str(name) for name in values["studies"]]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
@@ -29,7 +30,7 @@ def list_params_studies(project: Path) -> list[str]:
 def find_overlay(study: str, project: Path) -> Path | None:
     """Return the file that ``start`` has written for a study; None if there is none."""
     path = project / f"{study}.yaml"
-    if study == "params" or not path.is_file():
+    if path.name == PARAMS_NAME or not path.is_file():  # settings of all studies, not of one
         return None
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return path if f"  {study}:" in lines else None

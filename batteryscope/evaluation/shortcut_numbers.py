@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.audit.confounding import (
-    TOLD,
     average_crossings,
     list_factors,
     measure_shared_variance,
@@ -32,6 +31,7 @@ from batteryscope.audit.verdict import (
     judge_left_out,
     judge_perturbed,
     judge_shared_variance,
+    name_settings,
     sum_up,
 )
 from batteryscope.config.targets import Quantity
@@ -243,8 +243,7 @@ def _audit(
     brightness = taken.get(BRIGHTNESS)
     trusted = find_trusted(cues, changed, bool(bound) or has_own, brightness)
     suspect = {name: told for name, told in cues.items() if name not in trusted}
-    telling = shares[shares["share_of_variance"] >= TELLS_MUCH]["factor"]
-    words = [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
+    words = name_settings(shares, "share_of_variance")
     signs = [
         *judge_cues(cues, own, words, trusted),
         *bound,

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from batteryscope.audit.confounding import (
-    TOLD,
     count_crossings,
     list_factors,
     measure_confounding,
@@ -19,12 +18,12 @@ from batteryscope.audit.score import Score, score_answers
 from batteryscope.audit.sessions import SessionRelation, relate_sessions
 from batteryscope.audit.verdict import (
     LEVELS,
-    TELLS_MUCH,
     Level,
     Sign,
     judge_cues,
     judge_perturbed,
     judge_sessions,
+    name_settings,
     sum_up,
 )
 from batteryscope.core.finding import Finding, Severity
@@ -140,8 +139,7 @@ def audit_shortcuts(
     factors = list_factors(manifest, data_bar_px)
     labels = manifest.set_index("sample_id")["class"].astype(str)
     confounding = measure_confounding(factors, labels)
-    telling = confounding[confounding["share_of_label"] >= TELLS_MUCH]["factor"]
-    words = [TOLD[name] for name in telling if name not in ("session", "day", "data_bar_px")]
+    words = name_settings(confounding, "share_of_label")
     signs = [
         *judge_cues(cues, own, words),
         *judge_sessions(relation, cues, left_out),
