@@ -102,9 +102,14 @@ try:
         check_writable(place)
     # Snakemake looks for its lock after it has read this file.
     # On a cluster jobs outlive a killed run: its lock stays, and says so.
-    is_ours = IS_RUN and not ASKED.nolock and IS_LOCAL
-    CLAIM = claim_folder(Path(".snakemake")) if is_ours else None
-    SCRATCH = claim_scratch() if CLAIM else None
+    is_ours = IS_RUN and not ASKED.nolock
+    CLAIM = (
+        claim_folder(Path(".snakemake"), not IS_LOCAL, ASKED.unlock)
+        if is_ours
+        else None
+    )
+    # Nodes do not see the temporary files of this machine.
+    SCRATCH = claim_scratch() if CLAIM and IS_LOCAL else None
     if CLAIM and CLAIM.released:
         print(describe_release(CLAIM.released), file=sys.stderr)
     for damaged in remove_damaged() if CLAIM else []:

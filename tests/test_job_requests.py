@@ -64,9 +64,14 @@ def test_requests_have_a_margin_and_double_with_each_attempt():
     assert (request_minutes(None, 1, 60), request_memory_mb(None, 1, 2000)) == (60, 2000)
 
 
-def test_the_profile_for_slurm_names_rules_that_exist():
+def test_profiles_for_clusters_name_rules_that_exist():
     profile = ROOT / "profiles" / "slurm" / "config.yaml"
-    named = [line.partition("=")[0] for line in yaml.safe_load(profile.read_text())["groups"]]
+    groups = yaml.safe_load(profile.read_text())["groups"]
+    for name in ("cluster-generic", "kubernetes"):
+        other = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+        assert other["groups"] == groups
+        assert {"mem_mb=2000", "runtime=60", "gpu=0"} == set(other["default-resources"])
+    named = [line.partition("=")[0] for line in groups]
     named += re.findall(r"^# +- (\w+):gpu=0$", profile.read_text(), re.MULTILINE)
     text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = set(re.findall(r"^\s*(?:use rule \w+ as|rule) (\w+)", text, re.MULTILINE))

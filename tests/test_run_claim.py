@@ -14,8 +14,10 @@ from batteryscope.errors import DiskFullError
 from batteryscope.workflow.run_claim import (
     FolderBusyError,
     FolderUnwritableError,
+    RunOwner,
     claim_folder,
     describe_release,
+    read_owner,
 )
 
 HOLD = """
@@ -112,3 +114,20 @@ def test_file_in_the_place_of_the_folder_is_told_in_a_sentence(tmp_path):
     (tmp_path / "state").touch()
     with pytest.raises(FolderUnwritableError, match="state: cannot be written"):
         claim_folder(tmp_path / "state")
+
+
+@pytest.mark.parametrize("on_cluster", [False, True])
+def test_jobs_that_a_killed_run_left_on_a_cluster_keep_its_lock(tmp_path, on_cluster):
+    claim_folder(tmp_path, on_cluster=True).stream.close()
+    set_snakemake_locks(tmp_path)
+    with pytest.raises(FolderBusyError, match=r"its jobs may still be at work .*--unlock"):
+        claim_folder(tmp_path, on_cluster)
+    assert len(list((tmp_path / "locks").iterdir())) == 2
+    claim_folder(tmp_path, releases_all=True).stream.close()
+    assert not list((tmp_path / "locks").iterdir())
+    assert claim_folder(tmp_path, on_cluster).released is None
+
+
+def test_claims_of_earlier_versions_are_read(tmp_path):
+    (tmp_path / "run.lock").write_text('{"process": 7, "machine": "m", "since": "today"}')
+    assert read_owner(tmp_path / "run.lock") == RunOwner(7, "m", "today", on_cluster=False)

@@ -118,7 +118,7 @@ def start(words: tuple[str, ...]) -> None:
 @cli.command(context_settings=PASSES_ON)
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--scale", type=click.Choice(["demo", "paper"]), help="Replace scale of params.yaml.")
-@click.option("--profile", help="Where jobs run: slurm, or a profile of your own.")
+@click.option("--profile", help="slurm, cluster-generic, kubernetes, or one of your own.")
 @_words("words", "[STUDY]... [OPTIONS]", studies=True)
 def run(words: tuple[str, ...], dry_run: bool, scale: str | None, profile: str | None) -> None:
     """Run studies; what is done is kept.

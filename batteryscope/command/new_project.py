@@ -42,6 +42,8 @@ COPIED = (
     "docs/params.schema.json",  # by which editors check params.yaml
     "profiles/default/config.yaml",
     "profiles/slurm/config.yaml",
+    "profiles/cluster-generic/config.yaml",
+    "profiles/kubernetes/config.yaml",
     ".gitignore",
     ".dvcignore",
 )

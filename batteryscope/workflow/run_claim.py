@@ -28,11 +28,15 @@ class FolderUnwritableError(BatteryscopeError):
 
 @dataclass(frozen=True)
 class RunOwner:
-    """Who works in a folder: number of the process, its machine, when it began."""
+    """Who works in a folder: number of the process, its machine, when it began.
+
+    ``on_cluster`` says that its jobs are at work elsewhere, and go on if it is killed.
+    """
 
     process: int
     machine: str
     since: str
+    on_cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,19 @@ class RunClaim:
     released: RunOwner | None
 
 
-def claim_folder(state: Path) -> RunClaim | None:
+def claim_folder(
+    state: Path, on_cluster: bool = False, releases_all: bool = False
+) -> RunClaim | None:
     """Claim a folder for a run of the workflow and release the lock of a killed run.
 
     Parameters
     ----------
     state
         Snakemake's folder ``.snakemake``; made if need be.
+    on_cluster
+        Whether the run hands its jobs to a cluster.
+    releases_all
+        Whether the user says that whatever lock is left is of a dead run.
 
     Returns
     -------
@@ -68,7 +78,8 @@ def claim_folder(state: Path) -> RunClaim | None:
     Raises
     ------
     FolderBusyError
-        If another run holds the claim, or set its lock on another machine.
+        If another run holds the claim, or set its lock on another machine, or left jobs on a
+        cluster.
     FolderUnwritableError
         If the folder cannot be made or written.
     DiskFullError
@@ -95,16 +106,13 @@ def claim_folder(state: Path) -> RunClaim | None:
         return None
     before, machine = read_owner(path), socket.gethostname()
     locks = sorted((state / LOCKS_NAME).glob("*.lock"))
-    if locks and before and before.machine != machine:
+    if locks and before and not releases_all and (before.on_cluster or before.machine != machine):
         stream.close()
-        raise FolderBusyError(
-            f"{state.absolute().parent}: a run that began {before.since} on the machine "
-            f"{before.machine} has left its lock, and whether it still goes on cannot be seen "
-            "from here; if it does not, type: snakemake --unlock"
-        )
+        raise FolderBusyError(_tell_unknown(before, state))
     for lock in locks:
         lock.unlink(missing_ok=True)
-    now = RunOwner(os.getpid(), machine, datetime.now().strftime("%Y-%m-%d %H:%M:%S"))
+    since = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    now = RunOwner(os.getpid(), machine, since, on_cluster)
     with suppress(OSError):  # a full disk: the lock counts, whatever the note says
         stream.truncate(0)
         json.dump(asdict(now), stream)
@@ -137,6 +145,20 @@ def describe_release(owner: RunOwner) -> str:
     """Return the line that tells of a lock that was released."""
     who = f"process {owner.process}, begun {owner.since}" if owner.process else "an earlier one"
     return f"The run before this one ({who}) was killed; its lock is released."
+
+
+def _tell_unknown(owner: RunOwner, state: Path) -> str:
+    left = f"{state.absolute().parent}: a run that began {owner.since} on the machine"
+    if owner.on_cluster:
+        return (
+            f"{left} {owner.machine} was killed, and its jobs may still be at work on the cluster; "
+            "look at its queue (squeue, qstat), wait for them or stop them, then type: "
+            "snakemake --unlock"
+        )
+    return (
+        f"{left} {owner.machine} has left its lock, and whether it still goes on cannot be seen "
+        "from here; if it does not, type: snakemake --unlock"
+    )
 
 
 def _tell_busy(owner: RunOwner | None, state: Path) -> str:
