@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm bench bench-fastai lint ui app repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint ui app repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,14 @@ test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/slurm.txt
 	@python -m tests.run_on_slurm
 
+test-queues: $(STAMP) ## run a small study through the profiles for PBS and Kubernetes, whose commands are stand-ins
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/queues.txt
+	@python -m tests.run_on_queue
+
+test-container: $(STAMP) ## run the steps of the Dockerfile on a bare Debian and use the result (as root on Debian; 10 minutes)
+	@command -v debootstrap > /dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
+	@python -m tests.build_image $(ARGS)
+
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)
 
@@ -75,6 +83,7 @@ lint: $(STAMP) ## ruff, mypy, rooms of the library, snakefmt, snakemake --lint
 	lint-imports --no-cache
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(STAMP) ## rewrite code in the project's style
 	ruff check --fix . || true
