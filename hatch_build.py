@@ -17,6 +17,7 @@ class WorkflowHook(BuildHookInterface):
         """Add the files; an editable installation finds those of the clone."""
         if version == "editable":
             return
+        self._check_tag()
         for source, name in self.config["files"].items():
             for path in self._list_files(source):
                 target = f"{name}{path.removeprefix(source)}"
@@ -27,6 +28,15 @@ class WorkflowHook(BuildHookInterface):
             note = Path(self._held.name) / "commit"
             note.write_text(commit[0] + ("+changes" if changes else "") + "\n", encoding="utf-8")
             build_data["force_include"][str(note)] = f"{HOME}/commit"
+
+    def _check_tag(self) -> None:
+        """A commit that is tagged as a release must be built as that release."""
+        tags = [t for t in self._ask_git("tag", "--points-at", "HEAD") if t.startswith("v")]
+        if tags and f"v{self.metadata.version}" not in tags:
+            raise ValueError(
+                f"pyproject.toml says version {self.metadata.version}, but this commit has the tag "
+                f"{tags[0]}; set the version to {tags[0][1:]}, or move the tag (CONTRIBUTING.md)"
+            )
 
     def _list_files(self, source: str) -> list[str]:
         """Return the files of a folder that belong to the project; the user's own stay out.
