@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint ui app repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,13 @@ lint: $(STAMP) ## ruff, mypy, rooms of the library, snakefmt, snakemake --lint
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(MAKE) --no-print-directory audit || echo "Found after this version was locked: make lock, or a note in CHANGELOG.md."
+
+audit: $(STAMP) ## look all locked packages up in the list of known weaknesses (osv.dev)
+	@if python -c 'import socket; socket.create_connection(("api.osv.dev", 443), 5)' 2> /dev/null; then \
+	  uv tool run --quiet pip-audit@2.10.1 --vulnerability-service osv --progress-spinner off \
+	    --requirement requirements.lock --require-hashes --disable-pip; \
+	else echo "The list of known weaknesses cannot be reached; packages were not looked up."; fi
 
 format: $(STAMP) ## rewrite code in the project's style
 	ruff check --fix . || true

@@ -52,7 +52,7 @@ class TileStore:
         for name in (TILES_NAME, INDEX_NAME):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name} is missing; run preprocessing again.")
-        tiles = np.load(folder / TILES_NAME, mmap_mode="r")
+        tiles = np.load(folder / TILES_NAME, mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / INDEX_NAME)
         if int(index["used"].sum()) != len(tiles):
             raise InputError(

@@ -151,6 +151,7 @@ def test_user_interface_gets_its_database_by_the_environment(tmp_path, monkeypat
     assert program.main(["--params", str(tmp_path / "none.yaml")]) == 0
     [(_, command, environment)] = started
     assert "a:b" not in " ".join(command)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
     assert environment["DO_NOT_TRACK"] == environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://a:b@host/db"
 

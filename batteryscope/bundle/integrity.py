@@ -54,6 +54,9 @@ def check_seal(folder: Path) -> None:
     files = sealed.get("files") if isinstance(sealed, dict) else None
     if not isinstance(files, dict):
         raise InputError(f"{path}: not a list of the bundle's files; {AGAIN}")
+    for name in files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path}: lists {name!r}, which lies outside of the bundle; {AGAIN}")
     found = describe_contents(folder, only=list(files))
     for name, digest in files.items():
         if name not in found["files"]:

@@ -1,5 +1,7 @@
 """Texts of strangers (names of files, labels, titles) made harmless for where they are shown."""
 
+import csv
+import io
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -58,6 +60,25 @@ def guard_table(table: "pd.DataFrame") -> "pd.DataFrame":
     """Apply :func:`guard_cell` to all texts of a table that is about to become a CSV file."""
     texts = [c for c in table.columns if table[c].dtype.kind not in "biufcmM"]
     return table.assign(**{c: table[c].map(guard_cell) for c in texts}) if texts else table
+
+
+def guard_csv(content: bytes) -> bytes:
+    r"""Apply :func:`guard_cell` to all cells of a CSV file, headings included.
+
+    A file without such cells stays as it is, byte by byte.
+
+    Examples
+    --------
+    >>> guard_csv(b"class,n\n=1+1,-2\n")
+    b"class,n\n'=1+1,-2\n"
+    """
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+    guarded = [[guard_cell(cell) for cell in row] for row in rows]
+    if guarded == rows:
+        return content
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(guarded)
+    return text.getvalue().encode("utf-8")
 
 
 def disarm_html(value: Any) -> Any:

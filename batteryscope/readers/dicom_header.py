@@ -4,6 +4,7 @@ Positions, orientation and pixel spacing are attributes of the file (DICOM PS3.3
 functional groups (C.7.6.16), first those of the frame, then those of all frames.
 """
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from batteryscope.readers.pixel_size import PixelSize, measure_pixel
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # storage class of a DICOMDIR
 _DEFLATED = "1.2.840.10008.1.2.1.99"  # transfer syntax
+_NAMED_WITHIN_BYTES = 1000
+_UNTIL_GROUP_LENGTH = (
+    128 + 4 + 12
+)  # preamble, DICM, the element that says how long the first tags are
+LARGEST_INFLATED_BYTES = 2_000_000_000
 _TAGS = [
     "MediaStorageSOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns",
     "ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "PixelSpacing",
@@ -106,11 +112,34 @@ def read_header(file: Path) -> Header:
     import pydicom
 
     try:
+        _check_inflated(file)
         return Header(file, pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS))
+    except PictureError:
+        raise
     except Exception as error:  # pydicom raises errors of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         detail = f"this DICOM file cannot be read ({reason}); copy it again."
         raise PictureError(file, "unreadable", detail) from None
+
+
+def _check_inflated(file: Path) -> None:
+    """Refuse a deflated file that grows beyond all measure; pydicom inflates it as a whole."""
+    with file.open("rb") as stream:
+        if _DEFLATED.encode() not in stream.read(_NAMED_WITHIN_BYTES):
+            return
+        from pydicom.filereader import read_file_meta_info
+
+        length = int(read_file_meta_info(file).FileMetaInformationGroupLength)
+        stream.seek(_UNTIL_GROUP_LENGTH + length)
+        inflater, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while packed := inflater.unconsumed_tail or stream.read(2**20):
+            n_bytes += len(inflater.decompress(packed, 2**24))
+            if n_bytes > LARGEST_INFLATED_BYTES:
+                detail = (
+                    f"this DICOM file unpacks to more than {LARGEST_INFLATED_BYTES / 1e9:.0f} GB; "
+                    "export it again without compression."
+                )
+                raise PictureError(file, "too_large", detail)
 
 
 def has_picture(header: Header) -> bool:

@@ -51,17 +51,19 @@ def read_mask(folder: Path, image: str, shape: tuple[int, int]) -> NDArray[np.bo
         return None
     try:
         with Image.open(path) as picture:
-            values = np.asarray(picture)
-    except OSError as error:
+            # Before it is unpacked: a small file can announce any number of pixels.
+            width, height = picture.size
+            values = np.asarray(picture) if (height, width) == shape else None
+    except (OSError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path}: the mask of '{image}' cannot be read ({error}); save it as PNG, or delete it."
         ) from None
+    if values is None:
+        raise InputError(
+            f"{path}: the mask has {width}×{height} px but its image "
+            f"'{image}' {shape[1]}×{shape[0]} px; save the mask in the size of the image."
+        )
     marked: NDArray[np.bool_] = np.not_equal(values, 0)
     if marked.ndim == 3:
         marked = np.any(marked[..., :3], axis=2)  # without transparency
-    if marked.shape != shape:
-        raise InputError(
-            f"{path}: the mask has {marked.shape[1]}×{marked.shape[0]} px but its image "
-            f"'{image}' {shape[1]}×{shape[0]} px; save the mask in the size of the image."
-        )
     return marked

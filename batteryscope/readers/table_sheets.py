@@ -5,7 +5,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from batteryscope.core.counted import count_of
 from batteryscope.errors import InputError
@@ -14,6 +14,9 @@ from batteryscope.readers.table_text import Line, Say
 log = logging.getLogger("batteryscope")
 
 _FORMULA = re.compile(rb"<f[\s>/]")
+# Sheets that people fill are packed ten- to thirtyfold; beyond both limits memory is the aim.
+MOST_PACKED, SMALL_BYTES = 200, 64_000_000
+MOST_CELLS = 100_000_000  # of a parquet file, which packs a repeated value into a few bytes
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def read_excel_lines(path: Path, sheet: str | int, say: Say) -> list[Line]:
     Raises
     ------
     InputError
-        The file is damaged, or has no such sheet.
+        The file is damaged, has no such sheet, or would unpack to more than a table can hold.
     """
     page = _open_sheet(path, sheet, say)
     found = [list(row) for row in page.iter_rows()]
@@ -69,11 +72,19 @@ def read_parquet_lines(path: Path) -> list[Line]:
     Raises
     ------
     InputError
-        The file is damaged.
+        The file is damaged, or announces more than a table can hold.
     """
     import pandas as pd
+    import pyarrow.parquet as pq
 
     try:
+        announced = pq.read_metadata(path)
+        n_cells = announced.num_rows * announced.num_columns
+        if n_cells > MOST_CELLS:
+            raise InputError(
+                f"{path}: announces {announced.num_rows:,} rows of {announced.num_columns:,} "
+                f"columns, more than {MOST_CELLS:,} cells; save the rows that you need."
+            )
         table = pd.read_parquet(path)
         columns: list[tuple[str, list[Any]]] = [
             (str(name), list(table.index.get_level_values(level)))
@@ -82,6 +93,8 @@ def read_parquet_lines(path: Path) -> list[Line]:
         ]
         for place, name in enumerate(table.columns):
             columns.append((str(name), table.iloc[:, place].astype(object).tolist()))
+    except InputError:
+        raise
     except Exception as error:  # it meets whatever a damaged file holds unprepared
         raise InputError(
             f"{path}: not a readable parquet file ({_describe(error)}); save it again."
@@ -98,7 +111,10 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
 
     try:
         with path.open("rb") as stream:  # of a name it would look at the ending
+            _check_packing(path, stream)
             book = load_workbook(stream, data_only=computed)
+    except InputError:
+        raise
     except Exception as error:  # it meets whatever a damaged archive holds unprepared
         raise InputError(
             f"{path}: not a readable Excel file ({_describe(error)}); save it again as .xlsx."
@@ -120,6 +136,19 @@ def _open_sheet(path: Path, sheet: str | int, say: Say, computed: bool = True) -
             log.warning(words, path, page.title, shown[0].title)
         return shown[0]
     return page
+
+
+def _check_packing(path: Path, stream: IO[bytes]) -> None:
+    """Refuse an archive that would unpack to far more than it holds, before it is unpacked."""
+    with zipfile.ZipFile(stream) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > max(SMALL_BYTES, MOST_PACKED * packed):
+        raise InputError(
+            f"{path}: {packed / 1e6:.1f} MB would unpack to {unpacked / 1e6:,.0f} MB, which no "
+            "table does; save it again from the program that made it."
+        )
+    stream.seek(0)
 
 
 def _describe(error: Exception) -> str:

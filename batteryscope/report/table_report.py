@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from batteryscope.core.safe_text import guard_table
 from batteryscope.core.style import Picture
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import name_code_version
@@ -165,7 +166,8 @@ def write_table_report(evidence: TableEvidence, out: Path) -> Path:
         out, html, summary, pictures.values(), evidence.files, evidence.settings.main_arm
     )
     tables = out / "tables"
-    list_errors(evidence.errors).to_csv(tables / "errors.csv", index=False, float_format="%.6g")
+    errors = guard_table(list_errors(evidence.errors))
+    errors.to_csv(tables / "errors.csv", index=False, float_format="%.6g")
     if evidence.histories is not None:
         evidence.histories.to_csv(tables / "history.csv", index=False, float_format="%.6g")
     return page

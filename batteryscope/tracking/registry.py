@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from batteryscope.core.safe_text import first_line
+from batteryscope.core.safe_text import first_line, guard_table
 from batteryscope.errors import InputError
 from batteryscope.evaluation.versions import TESTED_COLUMNS, VersionComparison, compare_versions
 from batteryscope.tracking.model import log_bundle
@@ -66,6 +66,8 @@ def promote_bundle(
         The bundle or what the champion was tested on cannot be read.
     """
     digest = read_digest(bundle)
+    # People download it with the model; what it is compared with was written so, too.
+    tested = None if tested is None else guard_table(tested)
     champion, own = find_alias(client, name, CHAMPION), find_digest(client, name, digest)
     told = []
     if own:
