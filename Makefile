@@ -9,13 +9,14 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 AXE := $(VENV)/axe
 APP := work/app/.ready
+SERVERS := work/servers/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Without compiled modules every program would compile those of PyTorch anew, which takes longer than its work.
 unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +69,15 @@ test-queues: $(STAMP) ## run a small study through the profiles for PBS and Kube
 test-container: $(STAMP) ## run the steps of the Dockerfile on a bare Debian and use the result (as root on Debian; 10 minutes)
 	@command -v debootstrap > /dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
 	@python -m tests.build_image $(ARGS)
+
+$(SERVERS): tests/servers.txt | $(STAMP) # MLflow with S3, moto, DVC with S3: their libraries do not go with requirements.lock
+	@rm -rf work/servers && uv venv --quiet --python $(VENV)/bin/python work/servers && \
+	  uv pip install --quiet --python work/servers/bin/python --no-deps --require-hashes --requirements $< && touch $@
+
+test-servers: $(STAMP) $(SERVERS) ## try MLflow, PostgreSQL, S3, SSH with two clones on this machine (Debian; 10 minutes)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/servers_client.txt
+	@work/servers/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	@python -m tests.run_on_servers $(ARGS)
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)

@@ -4,12 +4,14 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import optuna
 
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Recipe
+from batteryscope.search.plan import Strategy
 from batteryscope.search.queue import SLOT, load_queue, run_queue
 from batteryscope.search.sampling import draw_values, make_pruner, make_sampler
 from batteryscope.search.storage import open_storage
@@ -26,14 +28,9 @@ SETTINGS = SearchSettings.model_validate(
 )
 
 
-def open_search(url: str, worker: int = 0):
-    return load_queue(
-        open_storage(url, HEARTBEAT_S, 3),
-        url,
-        NAME,
-        sampler=make_sampler("asha", 1, worker),
-        pruner=make_pruner("asha", SETTINGS),
-    )
+def open_search(url: str, strategy: Strategy = "asha"):
+    draw, pruner = partial(make_sampler, strategy, 1), make_pruner(strategy, SETTINGS)
+    return load_queue(open_storage(url, HEARTBEAT_S, 3), url, NAME, draw, pruner)
 
 
 def train_number(trial: optuna.Trial, epoch_s: float) -> float:
@@ -51,7 +48,7 @@ def train_number(trial: optuna.Trial, epoch_s: float) -> float:
 
 def main() -> None:
     url, worker, epoch_s, hangs_at = sys.argv[1:5]
-    queue = open_search(url, int(worker))
+    queue = open_search(url)
 
     def train(trial: optuna.Trial) -> float:
         if trial.user_attrs[SLOT] >= int(hangs_at) >= 0:

@@ -89,6 +89,24 @@ def test_more_candidates_continue_a_search(url):
     assert list(list_slots(queue.study)) == list(range(14))
 
 
+def test_a_worker_that_is_started_anew_draws_new_values(url):
+    left = iter(range(4))
+
+    def stop_after_five(_):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    def train(trial):
+        return train_number(trial, 0)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_queue(open_search(url, "random"), train, 1, stop_after_five)
+    queue = open_search(url, "random")
+    run_queue(queue, train, 1)
+    drawn = [trial.params["train.learning_rate"] for trial in queue.study.get_trials()]
+    assert len(set(drawn)) == len(drawn) == 12
+
+
 def test_a_candidate_with_impossible_settings_fails_alone(url):
     def train(trial):
         if trial.user_attrs["slot"] == 2:

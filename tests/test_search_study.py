@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,9 +90,8 @@ def test_a_killed_candidate_goes_on_after_its_last_epoch(tmp_path, caplog, monke
     url = f"sqlite:///{tmp_path}/search.db"
     storage = open_storage(url, 1, 3)
     create_queue(storage, url, "s", "maximize", 1)
-    queue = load_queue(
-        storage, url, "s", sampler=make_sampler("asha", 1, 0), pruner=optuna.pruners.NopPruner()
-    )
+    draw = partial(make_sampler, "asha", 1)
+    queue = load_queue(storage, url, "s", draw, optuna.pruners.NopPruner())
 
     class DiesAfterTwo:
         def log_epoch(self, epoch, metrics):

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import multiprocessing
 import os
 import socket
 import threading
@@ -13,8 +12,7 @@ import pytest
 
 from batteryscope.tracking import live, store
 from batteryscope.tracking.live import LateRun, open_live_run
-from batteryscope.tracking.records import RunRecord
-from batteryscope.tracking.runs import list_runs, reconcile_runs
+from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import (
     TrackingUnavailableError,
     configure_client,
@@ -24,10 +22,10 @@ from batteryscope.tracking.store import (
     probe_store,
     resolve_uri,
 )
+from tests.parallel_writers import check_histories, write_at_once
 from tests.tracking_study import copy_empty_store
 
 NOWHERE = "http://127.0.0.1:9"
-EPOCHS = 200
 
 
 @pytest.fixture
@@ -288,44 +286,7 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path):
     assert not unfinished.exists()
 
 
-def write_history(uri, number, failures):
-    try:
-        client = open_client(uri)
-        experiment = find_experiment(client, uri, "parallel")
-        run = open_live_run(uri, True, "parallel", f"parallel/live/{number}")
-        for epoch in range(5):
-            run.log_epoch(epoch, {"val_loss": float(epoch)})
-        assert run.active
-        run.finish()
-        metrics = tuple(("val_loss", float(number + epoch), epoch) for epoch in range(EPOCHS))
-        key = f"parallel/{number}"
-        record = RunRecord(key, None, key, {"study": "parallel"}, {"n": str(number)}, metrics)
-        reconcile_runs(client, uri, experiment, [record])
-    except BaseException as error:  # reported by the parent process
-        failures.put(f"{number}: {error!r}")
-
-
 @pytest.mark.workflow
 def test_parallel_writers_lose_nothing(uri):
-    # The fork server imports MLflow once and has no open database that a fork would share.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["mlflow", "mlflow.store.tracking.sqlalchemy_store", "tests.tracking_study"]
-    )
-    failures = context.Queue()
-    jobs = [context.Process(target=write_history, args=(uri, i, failures)) for i in range(8)]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join(120)
-    assert failures.empty(), failures.get()
-    client = open_client(uri)
-    runs = list_runs(client, find_experiment(client, uri, "parallel"))
-    done = {r.data.tags["job_key"]: r for r in runs if "live" not in r.data.tags}
-    assert sorted(done) == [f"parallel/{i}" for i in range(8)]
-    for number in range(8):
-        run = done[f"parallel/{number}"]
-        assert run.info.status == "FINISHED"
-        history = client.get_metric_history(run.info.run_id, "val_loss")
-        found = sorted((m.step, m.value) for m in history)
-        assert found == [(epoch, number + epoch) for epoch in range(EPOCHS)]
+    write_at_once(uri)
+    assert check_histories(uri) == 8 * 200

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from batteryscope.core.names import describe_failure
 from batteryscope.errors import BatteryscopeError, ConfigError
@@ -29,11 +29,12 @@ SLOT = "slot"
 
 @dataclass(frozen=True)
 class Queue:
-    """An open search: the Optuna study, and where it is stored."""
+    """An open search: the Optuna study, where it is stored, and who draws a candidate's values."""
 
     study: "optuna.Study"
     storage: "RDBStorage"
     url: str
+    make_sampler: "Callable[[int], optuna.samplers.BaseSampler] | None" = None
 
     @property
     def study_id(self) -> int:
@@ -194,6 +195,8 @@ def _claim(queue: Queue) -> "optuna.Trial | None":
             except optuna.exceptions.UpdateFinishedTrialError:
                 continue
             if taken:
+                if queue.make_sampler is not None:
+                    queue.study.sampler = queue.make_sampler(int(waiting.user_attrs[SLOT]))
                 return optuna.Trial(queue.study, waiting._trial_id)
     return None
 
@@ -226,8 +229,23 @@ def _signs_of_life(queue: Queue, trial_id: int, interval_s: float) -> Iterator[N
         thread.join()
 
 
-def load_queue(storage: "RDBStorage", url: str, name: str, **parts: Any) -> Queue:
+def load_queue(
+    storage: "RDBStorage",
+    url: str,
+    name: str,
+    make_sampler: "Callable[[int], optuna.samplers.BaseSampler] | None" = None,
+    pruner: "optuna.pruners.BasePruner | None" = None,
+) -> Queue:
     """Open a search that :func:`create_queue` has created.
+
+    Parameters
+    ----------
+    storage, url, name
+        The open database, its address, and the name of the search in it.
+    make_sampler
+        Makes what draws the values of a candidate from its number; only a worker needs it.
+    pruner
+        Tells when a candidate is stopped; only a worker needs it.
 
     Raises
     ------
@@ -237,9 +255,10 @@ def load_queue(storage: "RDBStorage", url: str, name: str, **parts: Any) -> Queu
     import optuna
 
     try:
-        return Queue(optuna.load_study(study_name=name, storage=storage, **parts), storage, url)
+        study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
     except KeyError:
         raise ConfigError(
             f"search.storage: the database holds no search '{name}'; delete the folder of the "
             "search below work/ and run it again."
         ) from None
+    return Queue(study, storage, url, make_sampler)

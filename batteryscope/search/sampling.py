@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     import optuna
 
 
-def make_sampler(strategy: Strategy, seed: int, worker: int) -> "optuna.samplers.BaseSampler":
+def make_sampler(strategy: Strategy, seed: int, candidate: int) -> "optuna.samplers.BaseSampler":
     """Draw by a tree-structured Parzen estimator (``asha``) or at random.
 
-    Every worker has a seed of its own; which candidate it takes depends on the others.
+    Every candidate has a seed of its own. With one per worker, a worker that is started anew, or
+    one of the same number on another machine, would draw the same values again.
     """
     import optuna
 
-    own = derive_seed(seed, "search", strategy, worker)
+    own = derive_seed(seed, "search", strategy, candidate)
     if strategy == "random":
         return optuna.samplers.RandomSampler(seed=own)
     with warnings.catch_warnings():

@@ -1,6 +1,5 @@
 """The database that the workers of a search share."""
 
-import contextlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120
 CONNECT_SECONDS = 10
+POSTGRES = "postgresql"
+LOCK_NUMBER = 0x42415454  # of Batteryscope's searches in a database, whoever else uses it
 BY_VARIABLE = "env:"  # the address stands in the environment variable of this name
 
 
@@ -104,13 +105,15 @@ def _limit_waiting(url: str) -> dict[str, object]:
     """Arguments of the driver: for how long it waits for a file, or a server."""
     if find_file(url):
         return {"timeout": LOCK_SECONDS}
-    return {"connect_timeout": CONNECT_SECONDS} if url.startswith("postgresql") else {}
+    return {"connect_timeout": CONNECT_SECONDS} if url.startswith(POSTGRES) else {}
 
 
 @contextmanager
 def _explain_failure(url: str) -> Iterator[None]:
     try:
         yield
+    except SearchStorageError:
+        raise
     except Exception as error:  # drivers raise many kinds; each means the same to the user
         raise SearchStorageError(
             f"search.storage: the database {hide_password(url)} cannot be used "
@@ -131,18 +134,45 @@ def find_file(url: str) -> Path | None:
 
 @contextmanager
 def lock_storage(url: str) -> Iterator[None]:
-    """Let one worker at a time take from the queue.
+    """Let one worker at a time take from the queue, or make its tables.
 
-    A database server locks rows by itself; SQLite does not, so two workers could take the same
-    candidate.
+    Optuna alone is not enough: two workers could take the same candidate from SQLite, and two runs
+    that create a search on a server at once would both make its tables, and its candidates twice.
+
+    Raises
+    ------
+    SearchStorageError
+        If the database cannot be reached, or others hold the lock for two minutes.
     """
+    if url.startswith(POSTGRES):
+        with _lock_server(url):
+            yield
+        return
     file = find_file(url)
     if file is None:
-        with contextlib.nullcontext():
-            yield
+        yield
         return
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
         yield
+
+
+@contextmanager
+def _lock_server(url: str) -> Iterator[None]:
+    """Hold a lock of the PostgreSQL server, which frees it itself if this process dies."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(
+        url, connect_args=_limit_waiting(url), poolclass=sqlalchemy.pool.NullPool
+    )
+    with _explain_failure(url):
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        with _explain_failure(url):
+            connection.execute(sqlalchemy.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({LOCK_NUMBER})"))
+        yield
+    finally:
+        connection.close()

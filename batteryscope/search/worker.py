@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def run_worker(
     storage
         Address of the database.
     worker
-        Number of this worker, for its seed.
+        Number of this worker, for messages.
     make_trainer
         Makes what trains the candidates of a strategy.
     state
@@ -57,7 +58,7 @@ def run_worker(
         open_storage(storage, search.heartbeat_s, search.max_retries),
         storage,
         name,
-        sampler=make_sampler(strategy, search.seed, worker),
+        make_sampler=partial(make_sampler, strategy, search.seed),
         pruner=make_pruner(strategy, search),
     )
     trainer = make_trainer(strategy)
