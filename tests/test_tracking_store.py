@@ -10,9 +10,10 @@ from contextlib import suppress
 
 import pytest
 
-from batteryscope.tracking import live, store
+from batteryscope.tracking import live, runs, store
 from batteryscope.tracking.live import LateRun, open_live_run
-from batteryscope.tracking.runs import list_runs
+from batteryscope.tracking.records import RunRecord
+from batteryscope.tracking.runs import list_runs, reconcile_runs
 from batteryscope.tracking.store import (
     TrackingUnavailableError,
     configure_client,
@@ -284,6 +285,29 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path):
     client = open_client(f"sqlite:///{database}")
     assert [one.name for one in client.search_experiments()] == ["Default"]
     assert not unfinished.exists()
+
+
+def test_two_clones_that_write_equal_runs_at_once_keep_one_of_each(uri, monkeypatch):
+    client = open_client(uri)
+    experiment = find_experiment(client, uri, "cells")
+    records = [
+        RunRecord("cells/a", None, "a", {"study": "cells"}),
+        RunRecord("cells/a/fit", "cells/a", "fit", {"study": "cells"}),
+    ]
+    write = runs.write_run
+
+    def let_the_other_begin_and_end(*arguments):
+        monkeypatch.setattr(runs, "write_run", write)
+        reconcile_runs(client, uri, experiment, records)
+        return write(*arguments)
+
+    monkeypatch.setattr(runs, "write_run", let_the_other_begin_and_end)
+    agreed = reconcile_runs(client, uri, experiment, records)
+    standing = list_runs(client, experiment)
+    assert {run.data.tags["job_key"]: run.info.run_id for run in standing} == agreed
+    assert len(standing) == 2
+    parents = {run.data.tags.get("mlflow.parentRunId") for run in standing}
+    assert parents == {None, agreed["cells/a"]}
 
 
 @pytest.mark.workflow

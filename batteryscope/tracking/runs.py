@@ -35,7 +35,8 @@ def reconcile_runs(
     the commit that it was made with). Otherwise a new run is written, and the old one
     is deleted only after all new ones are complete. Deleted with it are children of
     these parents that no record claims, and the live runs of these fits. Runs without
-    a job key (a user's own) and of other arms stay.
+    a job key (a user's own) and of other arms stay. Of equal runs that several processes
+    write at the same time, all of them keep the same one.
 
     Parameters
     ----------
@@ -58,9 +59,10 @@ def reconcile_runs(
     for run in standing:
         by_key[run.data.tags.get(KEY_TAG, "")].append(run)
     run_ids: dict[str, str] = {}
+    digests = {record.key: record.digest() for record in records}
     for record in records:
         parent_id = run_ids[record.parent] if record.parent is not None else ""
-        digest = record.digest()
+        digest = digests[record.key]
         kept = next((run for run in by_key[record.key] if _is_complete(run, digest)), None)
         if kept is None:
             run_ids[record.key] = write_run(
@@ -72,7 +74,9 @@ def reconcile_runs(
             client.set_tag(kept.info.run_id, PARENT_TAG, parent_id)
     for run in _find_superseded(standing, records, set(run_ids.values())):
         delete_run(client, run)
-    return run_ids
+    if set(run_ids.values()) <= {run.info.run_id for run in standing}:
+        return run_ids  # nothing was written
+    return _agree_with_others(client, experiment_id, records, digests, run_ids)
 
 
 def list_runs(client: "MlflowClient", experiment_id: str) -> list["Run"]:
@@ -134,6 +138,46 @@ def delete_run(client: "MlflowClient", run: "Run") -> None:
     for model in getattr(run.outputs, "model_outputs", None) or []:
         client.delete_logged_model(model.model_id)
     client.delete_run(run.info.run_id)
+
+
+def _agree_with_others(
+    client: "MlflowClient",
+    experiment_id: str,
+    records: Sequence[RunRecord],
+    digests: dict[str, str],
+    run_ids: dict[str, str],
+) -> dict[str, str]:
+    """Keep one of equal runs that several clones have written to a server at the same time.
+
+    Nobody can lock a server. But whoever is ready last sees all of them, and all choose alike.
+    """
+    by_key: dict[str, list[Run]] = defaultdict(list)
+    for run in list_runs(client, experiment_id):
+        by_key[run.data.tags.get(KEY_TAG, "")].append(run)
+    agreed = dict(run_ids)
+    for record in records:
+        equal = [run for run in by_key[record.key] if _is_complete(run, digests[record.key])]
+        if not equal:
+            continue  # another process has other results of this job and has replaced ours
+        kept, *others = sorted(equal, key=lambda run: str(run.info.run_id))
+        agreed[record.key] = kept.info.run_id
+        parent_id = "" if record.parent is None else agreed[record.parent]
+        if parent_id and kept.data.tags.get(PARENT_TAG) != parent_id:
+            client.set_tag(kept.info.run_id, PARENT_TAG, parent_id)
+        for run in others:
+            _delete_once(client, run)
+    return agreed
+
+
+def _delete_once(client: "MlflowClient", run: "Run") -> None:
+    """Delete a run that another process may just have deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        delete_run(client, run)
+    except MlflowException:
+        if client.get_run(run.info.run_id).info.lifecycle_stage != "deleted":
+            raise
 
 
 def _is_complete(run: "Run", digest: str) -> bool:
