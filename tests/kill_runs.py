@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -78,7 +78,12 @@ class KilledRuns:
         self.log = root / "runs.log"
         self.used_s = 0.0  # CPU time of the last run
 
-    def run(self, kill_after_s: float = math.inf) -> int | None:
+    def run(
+        self,
+        kill_after_s: float = math.inf,
+        harm: Callable[[int], bool] | None = None,
+        **environment: str,
+    ) -> int | None:
         """Give the command; return its exit status, None if it was killed.
 
         Parameters
@@ -86,12 +91,17 @@ class KilledRuns:
         kill_after_s
             CPU time of the run and all that it has started, which other work on the machine does
             not change.
+        harm
+            Instead of killing all, gets the number of Snakemake's process; asked again and again
+            until it says that it has done its harm.
+        **environment
+            Further variables of the run.
         """
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 self.command,
                 cwd=self.box.root,
-                env=self.environment,
+                env=self.environment | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -100,7 +110,11 @@ class KilledRuns:
         self.used_s = 0.0
         while (status := process.poll()) is None:
             self.used_s = max(self.used_s, _measure_cpu_s(process.pid))
-            if self.used_s >= kill_after_s:
+            if self.used_s < kill_after_s:
+                pass
+            elif harm is not None:
+                kill_after_s = math.inf if harm(process.pid) else kill_after_s
+            else:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 return None

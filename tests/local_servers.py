@@ -68,9 +68,7 @@ class LocalServers:
         self.folder = folder
         self.binaries = binaries.absolute()
         self.password = secrets.token_hex(16)
-        self.ports = dict(
-            zip(("postgres", "s3", "mlflow", "ssh"), _find_free_ports(4), strict=True)
-        )
+        self.ports = dict(zip(("postgres", "s3", "mlflow", "ssh"), find_free_ports(4), strict=True))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -153,7 +151,7 @@ class LocalServers:
     def start_s3(self) -> None:
         """Start the store, which keeps everything in memory, and make the buckets."""
         self._start("s3", "moto_server", "-H", LOOPBACK, "-p", str(self.ports["s3"]))
-        self._wait_for("s3", lambda: _answers(self.s3_url))
+        self._wait_for("s3", lambda: answers(self.s3_url))
         self._ask_s3(MAKE_BUCKETS, *BUCKETS)
 
     def count_objects(self, bucket: str) -> int:
@@ -174,7 +172,7 @@ class LocalServers:
             *("--port", str(self.ports["mlflow"]), "--workers", "2"),
             **environment,
         )
-        self._wait_for("mlflow", lambda: _answers(f"{self.mlflow_url}/health"))
+        self._wait_for("mlflow", lambda: answers(f"{self.mlflow_url}/health"))
 
     def start_ssh(self) -> None:
         """Start a server that lets in whoever has the key ``user_key`` of the folder."""
@@ -220,11 +218,8 @@ class LocalServers:
             )
 
     def _wait_for(self, name: str, is_ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + STARTS_WITHIN_S
-        while not is_ready():
-            if self._processes[name].poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{name} does not come up: {self._log(name).read_text()[-2000:]}")
-            time.sleep(0.2)
+        if not wait_until(is_ready, self._processes[name]):
+            raise SystemExit(f"{name} does not come up: {self._log(name).read_text()[-2000:]}")
 
     def _run_postgres(self, program: str, *words: str) -> None:
         environment = os.environ | {"PGDATA": str(self.folder / "postgres")}
@@ -267,13 +262,24 @@ def find_program(name: str) -> str:
     return found
 
 
+def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
+    """Wait for a server; False if it has ended or takes minutes."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
 def _leave_out_own(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without what concerns this project's Python and tracking store."""
     prefixes = ("MLFLOW_", "AWS_", "PYTHONPATH", "VIRTUAL_ENV")
     return {k: v for k, v in environment.items() if not k.startswith(prefixes)}
 
 
-def _find_free_ports(n: int) -> list[int]:
+def find_free_ports(n: int) -> list[int]:
+    """Return ports of loopback that nobody listens on."""
     held = [socket.create_server((LOOPBACK, 0)) for _ in range(n)]
     ports = [one.getsockname()[1] for one in held]
     for one in held:
@@ -281,7 +287,8 @@ def _find_free_ports(n: int) -> list[int]:
     return ports
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a server says anything at all."""
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
