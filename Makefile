@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 
 test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SEED=1)
 	@python -m tests.kill_runs --kills $${N:-50} --seed $${SEED:-1}
+
+test-faults: $(STAMP) ## let everything go wrong: kills, full disks, no memory, damage (as root; SEED=1 N=50; an hour)
+	@python -m tests.run_fault_cases --kills $${N:-50} --seed $${SEED:-1} $(ARGS)
 
 test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 5 minutes)
 	@command -v slurmctld munged > /dev/null || { echo "Slurm is missing: apt-get install slurm-wlm munge"; exit 1; }
