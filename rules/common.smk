@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import tempfile
-import textwrap
 import time
 from contextlib import redirect_stderr
 from functools import cache
@@ -57,6 +56,12 @@ from batteryscope.workflow.run_claim import claim_folder, describe_release
 from batteryscope.workflow.run_scratch import claim_scratch
 from batteryscope.workflow.publication import forget_stale_publication
 from batteryscope.workflow.replaced_results import Publication, check_replaced
+from batteryscope.workflow.report_figures import (
+    find_group,
+    label_figure,
+    read_captions,
+    spell_caption,
+)
 from batteryscope.workflow.kinds_of_run import may_publish, shows_only
 from batteryscope.workflow.run_log import shorten_run_log
 from batteryscope.tracking.address import ADDRESS, pass_credentials
@@ -446,12 +451,15 @@ def label_simulation_options(wildcards, input):
     return ["--simulated", input.simulated, "--physics", cell]
 
 
-def label_figure(wildcards):
-    """What a list of figures says of one, so short that the figure has room beside the list."""
-    captions = layout_of(wildcards).report / "figures" / "captions.json"
-    told = (
-        json.loads(captions.read_text(encoding="utf-8")) if captions.is_file() else {}
-    )
-    name = wildcards.figure.replace("_", " ")
-    caption = textwrap.shorten(told.get(wildcards.figure, ""), 60, placeholder=" …")
-    return {"figure": name, "caption": caption}
+def label_listed(wildcards):
+    """The row of a figure in the list of Snakemake's report."""
+    return label_figure(wildcards.figure, read_captions(layout_of(wildcards).report))
+
+
+def caption_of(study, figure):
+    """The whole caption of a figure."""
+    return spell_caption(figure, read_captions(LAYOUTS[study].report))
+
+
+# A template of Snakemake's report knows the configuration and nothing else of this file.
+config["caption_of"] = caption_of

@@ -22,7 +22,8 @@ rule report_study:
             patterns=["figures/{figure}.png"],
             caption="figure.rst",
             category=lambda w: PROJECT.studies[w.study].title or w.study,
-            labels=label_figure,
+            subcategory=lambda w: find_group(w.figure),
+            labels=label_listed,
         ),
     log:
         WORK.log("report_study"),

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -55,6 +56,7 @@ class Project(Sandbox):
             "dvc config core.analytics false",
         ):
             self.run(*command.split())
+        shutil.copytree(ROOT / ".dvc" / "plots", self.root / ".dvc" / "plots")
 
     def commit(self, message: str) -> str:
         self.run("git", "add", "-A")

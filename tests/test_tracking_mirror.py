@@ -22,6 +22,7 @@ from batteryscope.plan import plan_study
 from batteryscope.tracking.first_view import (
     describe_experiment,
     describe_run,
+    list_headlines,
     name_run,
     spell_view,
 )
@@ -102,12 +103,14 @@ def test_plan_of_arms(tmp_path):
     assert {n: v for n, v, _ in main.metrics} == {
         "tile/accuracy": 0.9, "image/state.macro_f1": 0.75, "cost/seconds": 3.5,
         "image/pooled_accuracy": 0.8, "image/pooled_accuracy_low": 0.6,
-        "image/pooled_accuracy_high": 0.9, "Key/accuracy": 0.8,
-        "Key/low": 0.6, "Key/high": 0.9, "Key/baseline": 0.25,
+        "image/pooled_accuracy_high": 0.9, "Key/1 accuracy": 0.8,
+        "Key/2 low": 0.6, "Key/3 high": 0.9, "Key/4 baseline": 0.25,
     }  # fmt: skip
-    assert main.name == "transfer: 80.0 % (60.0 to 90.0 %)"
-    assert "best baseline 25.0 %" in main.tags["mlflow.note.content"]
-    assert main.metrics[0] == ("Key/accuracy", 0.8, 0)
+    assert main.name == "80.0 %, transfer"
+    assert "accuracy: 80.0 % (60.0 to 90.0 %)" in main.tags["mlflow.note.content"]
+    assert "best baseline 25.0 % (always the most" in main.tags["mlflow.note.content"]
+    assert main.tags["best_baseline"] == "always the most frequent class"
+    assert main.metrics[0] == ("Key/1 accuracy", 0.8, 0)
     assert not re.search(r"-[0-9a-f]{8}\b", " ".join(main.params.values()))
     assert other.name == "scratch"
     assert main.params["model.backbone"] == "resnet18"
@@ -120,17 +123,20 @@ def test_plan_of_arms(tmp_path):
         ("metrics.json", "tables"),
     ]  # fmt: skip
     baseline = by_key["cells/baseline_majority"]
-    assert baseline.name == "baseline: always the most frequent class: 25.0 %"
+    assert baseline.name == "25.0 %, baseline: always the most frequent class"
+    assert "best_baseline" not in baseline.tags
     assert set(baseline.metrics) == {
-        ("Key/accuracy", 0.25, 0), ("image/pooled_accuracy", 0.25, 0)
+        ("Key/1 accuracy", 0.25, 0), ("image/pooled_accuracy", 0.25, 0)
     }  # fmt: skip
-    assert len(main.dataset.digest) <= 36
+    [data] = main.datasets
+    assert (data.use, data.source, len(data.digest)) == ("training", "generator trivial", 12)
 
 
 def test_external_scores_are_metrics_of_their_arm(tmp_path):
     layout = build_study(tmp_path, settings=TESTED)
     external = tmp_path / "external"
     write_json(external / "metrics.json", {"transfer.external.image.accuracy": 0.8})
+    write_json(external / "summary.json", {"manifest_hash": "e" * 64})
     for name in ("metrics.csv", "predictions.csv"):
         (external / name).write_text("file\n")
     records = {r.key: r for r in plan_runs(layout)}
@@ -138,6 +144,11 @@ def test_external_scores_are_metrics_of_their_arm(tmp_path):
     assert ("external/image.accuracy", 0.8, 0) in main.metrics
     assert ("predictions.csv", "external") in [(p.name, f) for p, f in main.artifacts]
     assert not any(folder == "external" for _, folder in other.artifacts)
+    assert [(d.name, d.use) for d in main.datasets] == [
+        ("trivial", "training"), ("elsewhere", "external test")
+    ]  # fmt: skip
+    assert main.datasets[1].digest == "e" * 12
+    assert len(other.datasets) == 1
 
 
 def test_fits_of_the_last_stage_carry_their_test_score(tmp_path):
@@ -201,21 +212,39 @@ def test_bad_local_files_are_named(tmp_path, caplog):
 def test_the_table_begins_with_what_a_study_is_judged_by(tmp_path):
     view = json.loads(spell_view(plan_runs(build_study(tmp_path))))
     assert view["orderByAsc"] is False
-    assert view["orderByKey"] == view["selectedColumns"][0] == "metrics.`Key/accuracy`"
-    assert view["selectedColumns"][1:4] == [
-        f"metrics.`Key/{name}`" for name in ("baseline", "low", "high")
+    assert view["orderByKey"] == "metrics.`Key/1 accuracy`"
+    assert sorted(view["selectedColumns"]) == [
+        *(f"metrics.`Key/{n}`" for n in ("1 accuracy", "2 low", "3 high", "4 baseline")),
+        "tags.`best_baseline`",
     ]
+    assert view["searchFilter"] == "tags.run != 'fit'"
     assert spell_view([]) == ""
-    names = ("baseline", "mae", "low", "high")
-    only_mae = RunRecord(
-        "a", None, "a", {}, metrics=tuple((f"Key/{name}", 1.0, 0) for name in names)
-    )
-    view = json.loads(spell_view([only_mae]))
+
+
+def test_the_table_begins_with_the_cases_of_the_main_strategy():
+    names = ("1 mape", "2 low", "3 high", "4 baseline")
+    other = {f"a.row.{case}.mape": 2.0 for case in ("early", "late")}
+    records = [
+        RunRecord("a", None, "a", {}, metrics=tuple(list_headlines(other, "a"))),
+        RunRecord(
+            "b", None, "b", {"main_arm": "true"},
+            metrics=tuple((f"Key/late.x {name}", 1.0, 0) for name in names),
+        ),
+    ]  # fmt: skip
+    view = json.loads(spell_view(records))
     assert view["orderByAsc"] is True
-    assert view["selectedColumns"][:2] == [
-        "metrics.`Key/mae`",
-        "metrics.`Key/baseline`",
-    ]
+    assert view["orderByKey"] == "metrics.`Key/late.x 1 mape`"
+    assert view["selectedColumns"] == [
+        f"metrics.`Key/{name}`"
+        for name in (
+            "late.x 1 mape", "early 1 mape", "late 1 mape",
+            "late.x 4 baseline", "late.x 2 low", "late.x 3 high",
+        )
+    ]  # fmt: skip
+
+
+def test_an_experiment_is_described(tmp_path):
+    (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text('{"headline": "Nine of ten."}')
     assert "**Cells**\n\nNine of ten." in describe_experiment("Cells", tmp_path / "report")
 
@@ -228,7 +257,7 @@ def test_several_cases_are_told_in_the_description():
     }  # fmt: skip
     assert name_run("with transfer", metrics, "a") == "with transfer"
     assert describe_run(metrics, "a")["mlflow.note.content"].splitlines() == [
-        "- MAPE of nmc, density: 2.5 % (2.0 to 3.0 %); best baseline 9.0 %",
+        "- MAPE of nmc, density: 2.5 % (2.0 to 3.0 %); best baseline 9.0 % (baseline_mean)",
         "- MAE of nmc, load: 0.25",
         "",
         "In brackets: 95 % interval",

@@ -210,6 +210,27 @@ def test_a_short_fit_leaves_no_live_run_and_a_long_one_sends_its_epochs_together
     assert len(requests) == 5
 
 
+def test_a_long_fit_shows_the_load_of_the_machine(uri, monkeypatch):
+    monkeypatch.setattr(live, "SYSTEM_SECONDS", 0.1)
+    client = open_client(uri)
+
+    def fit(key):
+        run = LateRun(lambda: open_live_run(uri, True, "cells", key), after_s=0)
+        run.log_epoch(0, {"val_loss": 1.0})
+        monitor = run._run._monitor
+        end = time.monotonic() + 20
+        while monitor is not None and monitor._logging_step == 0 and time.monotonic() < end:
+            time.sleep(0.05)
+        run.finish()
+        return client.get_run(run._run.run_id).data.metrics
+
+    shown = fit("cells/fit/r0_f0")
+    assert 0 <= shown["system/cpu_utilization_percentage"] <= 100
+    assert shown["system/system_memory_usage_megabytes"] > 0
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    assert list(fit("cells/fit/r0_f1")) == ["val_loss"]
+
+
 def test_live_run_gives_up_quickly_and_once(uri, silent_server, heard):
     started = time.perf_counter()
     for server in (NOWHERE, silent_server):

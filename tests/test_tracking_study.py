@@ -76,7 +76,8 @@ def test_study_is_mirrored(tmp_path, uri):
     assert parent.data.metrics["tile/accuracy"] == 0.9
     assert parent.data.params["model.backbone"] == "resnet18"
     [used] = parent.inputs.dataset_inputs
-    assert (used.dataset.name, used.dataset.digest) == ("trivial", "0" * 36)
+    assert (used.dataset.name, used.dataset.digest) == ("trivial", "0" * 12)
+    assert json.loads(used.dataset.profile)["classes"] == {"333": 1, "811": 1}
     client = open_client(uri)
     history = client.get_metric_history(child.info.run_id, "epochs/train_loss")
     assert [m.step for m in history] == [0, 1, 2, 3, 4]
@@ -112,6 +113,35 @@ def test_repeating_keeps_and_a_change_replaces(tmp_path, uri):
     assert runs["cells/scratch"].data.metrics["tile/accuracy"] == 0.6
     fit = runs[f"cells/scratch/{results.plan.arms['scratch'].chains[0]}/r0_f0"]
     assert fit.data.tags["mlflow.parentRunId"] == third["runs"]["cells/scratch"]
+
+
+def test_the_load_of_the_machine_during_a_fit_stays(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    pd.DataFrame({"sample_id": ["a", "b"], "width_px": [4, 5]}).to_parquet(results.data.manifest)
+    chain = results.plan.arms["scratch"].chains[0]
+    client = open_client(uri)
+    for fold, identity in enumerate(("ab", "of another fit")):
+        params = {"identity": identity}
+        live = open_live_run(uri, True, STUDY, f"cells/{chain}/r0_f{fold}", params=params)
+        for step in range(2):
+            client.log_metric(live.run_id, "system/cpu_utilization_percentage", 50 + step, 0, step)
+        live.finish()
+    out = tmp_path / "tracked.json"
+    track(results, uri, out)
+    fit = results.stage_part(chain, 0) / "r0_f0" / "fit.json"
+    write_json(fit, json.loads(fit.read_text()) | {"device": "cuda"})
+    _, tracked = track(results, uri, out)  # the run of that fit is written anew
+    runs = find_runs(uri)
+    kept = runs[f"cells/scratch/{chain}/r0_f0"]
+    assert kept.info.run_id == tracked["runs"][f"cells/scratch/{chain}/r0_f0"]
+    load = client.get_metric_history(kept.info.run_id, "system/cpu_utilization_percentage")
+    assert [(m.step, m.value) for m in load] == [(0, 50), (1, 51)]
+    assert not any("system" in m for m in runs[f"cells/scratch/{chain}/r0_f1"].data.metrics)
+    [used] = kept.inputs.dataset_inputs
+    assert json.loads(used.dataset.profile)["num_rows"] == 2
+    assert [c["name"] for c in json.loads(used.dataset.schema)["mlflow_colspec"]] == [
+        "sample_id", "width_px"
+    ]  # fmt: skip
 
 
 def test_live_and_unfinished_runs_are_replaced_and_foreign_ones_kept(tmp_path, uri):

@@ -77,6 +77,7 @@ def select_headlines(metrics: Mapping[str, Any], arm: str) -> dict[str, float]:
     {'mape': 2.5, 'best_baseline_mape': 7.0, 'test_images': 9.0}
     """
     cases = list(_list_cases(metrics, arm))
+    baselines = find_best_baselines(metrics, arm)
     found: dict[str, float] = {}
     for case in cases:
         stem, prefix = f"{arm}.{case.place}", f"{case.case}." if case.case else ""
@@ -86,13 +87,40 @@ def select_headlines(metrics: Mapping[str, Any], arm: str) -> dict[str, float]:
             for end in ("low", "high"):
                 found[f"{shown}_{end}"] = metrics.get(f"{stem}.{case.metric}_{end}", math.nan)
         if arm not in BASELINES:
-            best = _find_best_baseline(metrics, arm, case)
+            _, best = baselines.get(case.case, ("", math.nan))
             found[f"{prefix}best_baseline_{shown.removeprefix(prefix)}"] = best
         if len(cases) == 1:
             for metric in BESIDE[case.metric]:
                 found[f"{prefix}{metric}"] = metrics.get(f"{stem}.{metric}", math.nan)
             found[f"{prefix}test_{case.level}s"] = metrics.get(f"{stem}.n", math.nan)
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+
+
+def find_best_baselines(metrics: Mapping[str, Any], arm: str) -> dict[str, tuple[str, float]]:
+    """Return the best baseline at the test samples of an arm.
+
+    Parameters
+    ----------
+    metrics
+        The content of ``metrics.json``.
+    arm
+        A strategy.
+
+    Returns
+    -------
+    dict
+        Case (``""`` of all together, else domain and target) to the baseline and its value; empty
+        without baselines.
+
+    Examples
+    --------
+    >>> find_best_baselines({"a.image.mape": 2.5, "baseline_mean.image.mape": 7}, "a")
+    {'': ('baseline_mean', 7.0)}
+    """
+    found = {
+        case.case: _find_best_baseline(metrics, arm, case) for case in _list_cases(metrics, arm)
+    }
+    return {case: best for case, best in found.items() if best is not None}
 
 
 def _list_cases(metrics: Mapping[str, Any], arm: str) -> Iterator[HeadlineCase]:
@@ -113,8 +141,10 @@ def _list_cases(metrics: Mapping[str, Any], arm: str) -> Iterator[HeadlineCase]:
                 return
 
 
-def _find_best_baseline(metrics: Mapping[str, Any], arm: str, case: HeadlineCase) -> float:
-    """The best baseline's value for the same; NaN without any.
+def _find_best_baseline(
+    metrics: Mapping[str, Any], arm: str, case: HeadlineCase
+) -> tuple[str, float] | None:
+    """The best baseline and its value for the same; None without any.
 
     Baselines may know more targets than an arm: over all together counts what the arm predicts.
     """
@@ -127,10 +157,13 @@ def _find_best_baseline(metrics: Mapping[str, Any], arm: str, case: HeadlineCase
     ]
     together = case.case == "" and case.metric != POOLED and parts
     wanted = parts if together else [f"{case.place}.{case.metric}"]
-    values = [
-        float(np.mean([metrics[f"{name}.{key}"] for key in wanted]))
+    values = {
+        name: float(np.mean([metrics[f"{name}.{key}"] for key in wanted]))
         for name in sorted(BASELINES)
         if all(f"{name}.{key}" in metrics for key in wanted)
-    ]
+    }
+    if not values:
+        return None
     best = max if METRICS[case.metric].higher_is_better else min
-    return round(best(values), DIGITS) if values else math.nan
+    name = best(values, key=values.__getitem__)
+    return name, round(values[name], DIGITS)

@@ -1,15 +1,17 @@
 """What people see first in MLflow: names of runs, their headline values, descriptions, columns.
 
-MLflow's own pages choose by names alone: charts are grouped by what stands before ``/``, sections
-and charts are sorted by name, and a table shows no metric until somebody asks for it.
+MLflow's own pages choose by names alone: charts are grouped by what stands before ``/``; sections,
+charts and the columns of a table are sorted by name, whatever order a view asks for; and a table
+shows no metric until somebody asks for it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batteryscope.evaluation.headline_metrics import select_headlines
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
+from batteryscope.evaluation.headline_metrics import find_best_baselines, select_headlines
 from batteryscope.evaluation.metric_catalogue import METRICS
 from batteryscope.tracking.local_files import list_numbers
 from batteryscope.tracking.records import MetricValue, RunRecord
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # Capitals sort before all other sections; metrics without any would come last. A column of MLflow's
-# table shows a dozen letters.
+# table shows a dozen letters, so that the case stands first; digits sort before letters.
 HEADLINE = "Key/"
-OF_CASE = " of "
-SHORT_NAMES = {"_low": "low", "_high": "high", "best_baseline_": "baseline"}
+VALUE = "1"
+SHORT_NAMES = {"_low": "2 low", "_high": "3 high", "best_baseline_": "4 baseline"}
+# What a run is: a strategy, a baseline, a fit of a strategy, a point of a sweep, a search, one of
+# its candidates. The first table leaves out fits, of which a study has many.
+RUN_TAG = "run"
+WITHOUT_FITS = f"tags.{RUN_TAG} != 'fit'"
+BEST_BASELINE_TAG = "best_baseline"
+# MLflow's column "Source".
+SOURCE_TAG = "mlflow.source.name"
 NOTE_TAG = "mlflow.note.content"
 # MLflow keeps a shared view of an experiment as a tag; an address with its key opens it.
 VIEW_KEY = "headlines"
@@ -38,13 +47,19 @@ SWITCHED_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 def list_headlines(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
     """Return the headline values of an arm as metrics of the first section.
 
-    What is measured comes first, then the case: ``Key/mape of nmc.density_g_cm3``.
+    The names sort as the values should stand: ``Key/1 accuracy``, ``Key/2 low``, ``Key/3 high``,
+    ``Key/4 baseline``, then what belongs to it, such as ``Key/macro_f1``. Where there are several
+    cases, each stands before its values: ``Key/nmc.density_g_cm3 1 mape``.
     """
-    named = {}
+    named: dict[str, float] = {}
+    cases: set[str] = set()
     for name, value in select_headlines(metrics, arm).items():
         case, _, metric = name.rpartition(".")
         kind, _ = _split_name(metric)
-        named[SHORT_NAMES.get(kind, metric) + (OF_CASE + case if case else "")] = value
+        # What a case is judged by comes first.
+        shown = metric if case in cases else f"{VALUE} {metric}"
+        cases.add(case)
+        named[" ".join(filter(None, (case, SHORT_NAMES.get(kind, shown))))] = value
     return list_numbers(named, HEADLINE)
 
 
@@ -55,33 +70,60 @@ def group_metrics(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
 
 
 def name_run(label: str, metrics: Mapping[str, Any], arm: str) -> str:
-    """Return how a run is called: its label, and the value that it is judged by if it is one.
+    """Return how a run is called: the value that it is judged by, if it is one, and its label.
+
+    The value stands first, since a table shows some 20 letters.
 
     Examples
     --------
     >>> name_run("raw", {"a.row.mape": 2.5, "a.row.mape_low": 2, "a.row.mape_high": 3}, "a")
-    'raw: 2.5 % (2.0 to 3.0 %)'
+    '2.5 %, raw'
     """
     phrases = _say_cases(select_headlines(metrics, arm))
-    return f"{label}: {phrases[0][1]}" if len(phrases) == 1 else label
+    return f"{phrases[0][1]}, {label}" if len(phrases) == 1 else label
 
 
-def describe_run(metrics: Mapping[str, Any], arm: str) -> dict[str, str]:
-    """Return the tag with the description of a run: what was measured, and the best baseline."""
+def describe_run(
+    metrics: Mapping[str, Any], arm: str, say_label: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Return the tags with the description of a run and with the best baseline.
+
+    Parameters
+    ----------
+    metrics
+        The content of ``metrics.json``.
+    arm
+        A strategy or baseline.
+    say_label
+        Names a baseline as people know it.
+
+    Returns
+    -------
+    dict
+        The description (a line per case: what was measured, value, interval, best baseline) and,
+        where one baseline is the best in all cases, its label; empty if nothing was measured.
+    """
+    headlines = select_headlines(metrics, arm)
+    best = {case: say_label(name) for case, (name, _) in find_best_baselines(metrics, arm).items()}
     lines = [
-        f"{what}: {value}" + (f"; best baseline {baseline}" if baseline else "")
-        for what, value, baseline in _say_cases(select_headlines(metrics, arm))
+        f"{what}: {value}{interval}"
+        + (f"; best baseline {baseline}" if baseline else "")
+        + (f" ({best[case]})" if baseline and case in best else "")
+        for case, value, interval, what, baseline in _say_cases(headlines)
     ]
     if not lines:
         return {}
-    return {
+    tags = {
         NOTE_TAG: "\n".join([*(f"- {line}" for line in lines), "", "In brackets: 95 % interval"])
     }
+    if not arm.startswith(BASELINE_PREFIX) and len(set(best.values())) == 1:
+        tags[BEST_BASELINE_TAG] = next(iter(best.values()))
+    return tags
 
 
-def _say_cases(headlines: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    """What was measured, its value with interval, the best baseline's; one each per case."""
-    told: dict[str, tuple[str, str, str]] = {}
+def _say_cases(headlines: Mapping[str, float]) -> list[tuple[str, str, str, str, str]]:
+    """The case, its value, interval, what was measured, the best baseline's; one each per case."""
+    told: dict[str, tuple[str, str, str, str, str]] = {}
     for name, value in headlines.items():
         case, _, metric = name.rpartition(".")
         if case in told or metric not in METRICS:
@@ -90,11 +132,12 @@ def _say_cases(headlines: Mapping[str, float]) -> list[tuple[str, str, str]]:
         ends = [headlines.get(f"{name}_{end}") for end in ("low", "high")]
         stem = name[: -len(metric)]
         baseline = headlines.get(f"{stem}best_baseline_{metric}")
-        shown = _format(metric, value)
+        interval = ""
         if ends[0] is not None and ends[1] is not None:
             low = _format(metric, ends[0]).removesuffix(" %")
-            shown += f" ({low} to {_format(metric, ends[1])})"
-        told[case] = what, shown, "" if baseline is None else _format(metric, baseline)
+            interval = f" ({low} to {_format(metric, ends[1])})"
+        best = "" if baseline is None else _format(metric, baseline)
+        told[case] = case, _format(metric, value), interval, what, best
     return list(told.values())
 
 
@@ -117,44 +160,51 @@ def describe_experiment(title: str, report: Path) -> str:
     )
 
 
-def spell_view(records: Iterable[RunRecord]) -> str:
+def spell_view(records: Sequence[RunRecord]) -> str:
     """Return the tag that holds a table with the headline values as columns, the best ones first.
 
-    Empty if no run has any.
+    It begins with the cases of the main strategy. Empty if no run has any headline value.
     """
+    in_order = sorted(records, key=lambda record: record.tags.get("main_arm") != "true")
     names = dict.fromkeys(
-        name for record in records for name, _, _ in record.metrics if name.startswith(HEADLINE)
+        name for record in in_order for name, _, _ in record.metrics if name.startswith(HEADLINE)
     )
     if not names:
         return ""
-    order = _order_columns(list(names))[:MAX_COLUMNS]
-    first, _ = _split_column(order[0])
+    order = _choose_columns(list(names))
+    tags = [tag for tag in (BEST_BASELINE_TAG,) if any(tag in record.tags for record in records)]
     return json.dumps(
         {
-            "selectedColumns": [f"metrics.`{name}`" for name in order],
+            "selectedColumns": [
+                *(f"metrics.`{name}`" for name in order),
+                *(f"tags.`{tag}`" for tag in tags),
+            ],
             "orderByKey": f"metrics.`{order[0]}`",
-            "orderByAsc": not METRICS[first].higher_is_better,
+            "orderByAsc": not METRICS[_split_column(order[0])[1]].higher_is_better,
+            "searchFilter": WITHOUT_FITS,
         }
     )
 
 
-def _order_columns(names: Sequence[str]) -> list[str]:
-    """What studies are judged by, the best baselines' beside it, the intervals, then the rest."""
-    measured = {what for what, _ in map(_split_column, names)}
-    judged = {"accuracy", "mape"} & measured or {"mae"}
-    places = dict.fromkeys(judged, 0) | {"baseline": 1, "low": 2, "high": 3}
+def _choose_columns(names: Sequence[str]) -> list[str]:
+    """What studies are judged by, the best baselines', the intervals, as far as they fit.
 
-    def rank(name: str) -> tuple[int, str]:
-        what, case = _split_column(name)
-        return places.get(what, len(places)), case or what
-
-    return sorted(names, key=rank)
+    Of the rest only how much was tested.
+    """
+    chosen: list[str] = []
+    for place in (VALUE, "4", "2", "3", ""):
+        more = [name for name in names if _split_column(name)[0] == place]
+        if not place:
+            more = [name for name in more if _split_column(name)[1].startswith("test_")]
+        if not chosen or len(chosen) + len(more) <= MAX_COLUMNS:
+            chosen += more
+    return chosen[:MAX_COLUMNS]
 
 
 def _split_column(name: str) -> tuple[str, str]:
-    """Return what a column of headline values shows, and of which case ("" of the only one)."""
-    what, _, case = name.removeprefix(HEADLINE).partition(OF_CASE)
-    return what, case
+    """Return the digit of a column of headline values ("" without), and what it shows."""
+    *before, what = name.removeprefix(HEADLINE).split(" ")
+    return (before[-1] if before and before[-1].isdecimal() else ""), what
 
 
 def _split_name(metric: str) -> tuple[str, str]:

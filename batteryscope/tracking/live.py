@@ -20,10 +20,11 @@ from batteryscope.core.names import (
     hide_password,
     make_legal_name,
 )
-from batteryscope.tracking.store import find_experiment, open_client
+from batteryscope.tracking.store import find_experiment, open_client, resolve_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 log = logging.getLogger("batteryscope")
 
@@ -33,6 +34,8 @@ MAX_METRICS_AT_ONCE = 1000
 # Importing MLflow and a run of its own cost some 5 s; nobody watches what ends as soon.
 SHORT_FIT_SECONDS = 30.0
 SECONDS_BETWEEN_REQUESTS = 3.0
+# How often the machine is asked what it does, and over how many answers the logged mean goes.
+SYSTEM_SECONDS, SYSTEM_SAMPLES = 5.0, 2
 # Stores that failed: the later fits of this process do not wait for them again.
 _failed_stores: set[str] = set()
 
@@ -47,6 +50,7 @@ class LiveRun:
         self.uri = uri
         self.run_id = ""
         self._client: MlflowClient | None = None
+        self._monitor: SystemMetricsMonitor | None = None
 
     @property
     def active(self) -> bool:
@@ -83,8 +87,33 @@ class LiveRun:
         except Exception as error:
             self._switch_off(error)
 
+    def watch_machine(self) -> None:
+        """Log the load of processor, memory, disk, network and GPU until the run ends.
+
+        ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false`` switches it off. Of a GPU something is known
+        only where ``nvidia-ml-py`` (or ``pyrsmi``) is installed.
+        """
+        if self._client is None:
+            return
+        try:
+            from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            switch = MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+            if switch.is_set() and not switch.get():
+                return
+            self._monitor = SystemMetricsMonitor(
+                self.run_id, SYSTEM_SECONDS, SYSTEM_SAMPLES, tracking_uri=resolve_uri(self.uri)
+            )
+            self._monitor.start()
+        except Exception as error:
+            log.warning("No load of the machine in MLflow: %s", describe_failure(error))
+
     def finish(self, status: str = "FINISHED") -> None:
         """End the run with ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        if self._monitor is not None:
+            self._monitor.finish()  # writes what is left, and never raises
+            self._monitor = None
         if self._client is None:
             return
         try:
@@ -207,7 +236,9 @@ class LateRun:
             self._run.finish(status)
 
     def _send(self) -> None:
-        self._run = self._run or self._open_run()
+        if self._run is None:
+            self._run = self._open_run()
+            self._run.watch_machine()
         self._run.log_epochs(self._waiting)
         self._waiting = []
         self._due = time.monotonic() + self._every_s

@@ -7,10 +7,13 @@ baseline, and below each arm one run per stage, repeat and fold.
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.study import list_published_arms
+from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.core.baseline_catalogue import find_words
 from batteryscope.core.names import (
     MAX_TAG_CHARACTERS,
@@ -22,9 +25,11 @@ from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.piece_layouts import DatasetLayout
 from batteryscope.planning.study_layout import StudyLayout
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.first_view import (
+    RUN_TAG,
     describe_run,
     group_metrics,
     list_headlines,
@@ -46,7 +51,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("batteryscope")
 
 FIT_PATTERN = "part*/r*_f*"
-MAX_DATASET_DIGEST = 36
+# Of a hash, so that MLflow's table shows the name, too; the tag data_version holds all of it.
+DATASET_DIGEST = 12
+EXTERNAL = "external test"
 # They show all arms beside each other and are kept with each of them.
 COMMON_FIGURES = ("key_figure", "confusions", "learning_curve", "same_tiles")
 
@@ -71,12 +78,14 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
     InputError
         If ``metrics.json``, the manifest's summary or a fit's files cannot be read.
     """
-    plan = layout.plan
+    plan, settings = layout.plan, layout.plan.settings
     metrics = read_json(layout.comparison / "metrics.json")
     if layout.external is not None:
         metrics |= read_json(layout.external.flat_metrics)
     common = _describe_data(layout, data_version)
-    dataset = _make_dataset(layout, data_version)
+    dataset = describe_dataset(
+        layout.data, settings.dataset, find_data_version(layout, data_version)
+    )
     scores = read_fit_scores(layout.comparison / "images.csv")
     records: list[RunRecord] = []
     for name, arm in plan.arms.items():
@@ -88,17 +97,17 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
                 name,
                 chain,
                 folder,
-                tags | {"run": "fit"},
+                tags | {RUN_TAG: "fit"},
                 dataset,
                 scores if chain == arm.chains[-1] else {},
             )
             for chain in arm.chains
             for folder in _list_fits(layout.stage(chain))
         ]
-        tags = tags | {"run": "arm"}
+        tags = tags | {RUN_TAG: "arm"}
         records += [_plan_arm(layout, name, metrics, tags, dataset, fits), *fits]
     for name in sorted({key.split(".")[0] for key in metrics if key.startswith("baseline_")}):
-        tags = common | {"arm": name, "run": "baseline"}
+        tags = common | {"arm": name, RUN_TAG: "baseline"}
         tags |= {"split_hash": hash_split(layout.main_split.roles)}
         records.append(_plan_baseline(layout, name, metrics, tags, dataset))
     return records
@@ -171,11 +180,13 @@ def _plan_arm(
         key=f"{layout.plan.study}/{arm}",
         parent=None,
         name=name_run(_name_arm(plan, arm), metrics, arm),
-        tags=tags | {"main_arm": str(is_main).lower()} | describe_run(metrics, arm),
+        tags=tags
+        | {"main_arm": str(is_main).lower()}
+        | describe_run(metrics, arm, partial(_name_baseline, layout)),
         params=_describe_arm(plan, arm),
         metrics=tuple(values),
         artifacts=tuple(artifacts),
-        dataset=dataset,
+        datasets=(dataset, *_list_external(layout)) if is_main else (dataset,),
         bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
         started_ms=min((fit.started_ms for fit in fits), default=modified_ms(place.root)),
         ended_ms=max(
@@ -203,15 +214,14 @@ def _plan_baseline(
     dataset: DatasetRecord,
 ) -> RunRecord:
     moment = modified_ms(layout.comparison / "metrics.json")
-    known = layout.answer.find_baselines(layout.plan.settings.dataset)
-    label = f"baseline: {find_words(name, known).label}"
+    label = f"baseline: {_name_baseline(layout, name)}"
     return RunRecord(
         key=f"{layout.plan.study}/{name}",
         parent=None,
         name=name_run(label, metrics, name),
         tags=tags | describe_run(metrics, name),
         metrics=(*list_headlines(metrics, name), *group_metrics(metrics, name)),
-        dataset=dataset,
+        datasets=(dataset,),
         started_ms=moment,
         ended_ms=moment,
     )
@@ -251,7 +261,7 @@ def _plan_fit(
         params=params,
         metrics=(*read_history(folder / "history.csv"), *numbers, *tested),
         artifacts=((folder / "fit.json", ""),),
-        dataset=dataset,
+        datasets=(dataset,),
         live_key=name_live_job(plan.study, chain, folder.name),
         started_ms=ended_ms - int(1000 * float(seconds)),
         ended_ms=ended_ms,
@@ -268,6 +278,10 @@ def _list_fits(stage: Path) -> Iterator[Path]:
             yield folder
         else:
             log.warning("%s: fit.json or history.csv is missing; not tracked.", folder)
+
+
+def _name_baseline(layout: PictureLayout, name: str) -> str:
+    return find_words(name, layout.answer.find_baselines(layout.plan.settings.dataset)).label
 
 
 def _name_arm(plan: StudyPlan, arm: str) -> str:
@@ -316,14 +330,43 @@ def find_data_version(layout: StudyLayout, data_version: str) -> str:
     return str(summary.get("manifest_hash") or digest_file(layout.data.summary))
 
 
-def _make_dataset(layout: PictureLayout, data_version: str) -> DatasetRecord:
-    dataset = layout.plan.settings.dataset
+def describe_dataset(
+    place: DatasetLayout,
+    settings: DatasetSettings | TableDatasetSettings,
+    version: str,
+    use: str = "training",
+) -> DatasetRecord:
+    """Return what MLflow shall show of a data set: name, digest, where it comes from, its samples.
+
+    Parameters
+    ----------
+    place
+        Where manifest and summary lie.
+    settings
+        The data set.
+    version
+        Its hash.
+    use
+        What the run used it for.
+    """
+    generator = "" if settings.generator is None else f"generator {settings.generator.kind}"
     return DatasetRecord(
-        name=dataset.name,
-        digest=find_data_version(layout, data_version)[:MAX_DATASET_DIGEST],
-        source=dataset.origin or "generated",
-        profile=describe_data_profile(layout.data.summary),
+        name=settings.name,
+        digest=version[:DATASET_DIGEST],
+        source=settings.origin or generator,
+        profile=describe_data_profile(place.summary),
+        table=place.manifest if place.manifest.is_file() else None,
+        use=use,
     )
+
+
+def _list_external(layout: PictureLayout) -> list[DatasetRecord]:
+    """The external set, on which only the main arm is tested."""
+    place, settings = layout.external, layout.plan.settings.evaluate.external
+    if place is None or settings is None or not place.summary.is_file():
+        return []
+    version = str(read_json(place.summary).get("manifest_hash") or digest_file(place.summary))
+    return [describe_dataset(place, settings, version, EXTERNAL)]
 
 
 def describe_data_profile(manifest_summary: Path) -> str:

@@ -12,12 +12,17 @@ MetricValue = tuple[str, float, int]
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """The identity of the data that a run used."""
+    """The identity of the data that a run used: ``use`` says what for, ``table`` lists its samples.
+
+    ``profile`` is JSON.
+    """
 
     name: str
     digest: str
     source: str
     profile: str
+    table: Path | None = None
+    use: str = "training"
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class RunRecord:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[MetricValue, ...] = ()
     artifacts: tuple[tuple[Path, str], ...] = ()
-    dataset: DatasetRecord | None = None
+    datasets: tuple[DatasetRecord, ...] = ()
     bundle: Path | None = None
     live_key: str | None = None
     started_ms: int = 0
@@ -43,7 +48,6 @@ class RunRecord:
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that the run would say, files included."""
-        dataset = self.dataset
         bundle = self.bundle
         return digest_json(
             {
@@ -55,7 +59,7 @@ class RunRecord:
                 "artifacts": sorted(
                     (folder, path.name, digest_file(path)) for path, folder in self.artifacts
                 ),
-                "dataset": dataset and [dataset.name, dataset.digest, dataset.source],
+                "datasets": [(d.name, d.digest, d.source, d.profile, d.use) for d in self.datasets],
                 "bundle": bundle
                 and digest_files((p for p in bundle.rglob("*") if p.is_file()), bundle),
             }

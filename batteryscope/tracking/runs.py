@@ -1,8 +1,10 @@
 """Brings the runs in MLflow in line with the runs as they should stand."""
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +14,7 @@ from batteryscope.tracking.records import DatasetRecord, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Dataset, Metric, Run
 
 T = TypeVar("T")
 
@@ -20,6 +22,9 @@ T = TypeVar("T")
 METRICS_AT_ONCE = 800
 PARAMETERS_AT_ONCE = 100
 RUNS_PER_PAGE = 1000
+# Which fit a run is, as a tag of final runs and a parameter of live ones.
+FIT_TAG, IDENTITY = "fit.identity", "identity"
+SYSTEM = "system/"  # MLflow's own prefix
 
 
 def reconcile_runs(
@@ -65,8 +70,9 @@ def reconcile_runs(
         digest = digests[record.key]
         kept = next((run for run in by_key[record.key] if _is_complete(run, digest)), None)
         if kept is None:
+            load = _read_load(client, [*by_key[record.live_key or ""], *by_key[record.key]], record)
             run_ids[record.key] = write_run(
-                client, uri, experiment_id, record, digest, parent_id, git_commit
+                client, uri, experiment_id, record, digest, parent_id, git_commit, load
             )
             continue
         run_ids[record.key] = kept.info.run_id
@@ -99,8 +105,12 @@ def write_run(
     digest: str,
     parent_id: str = "",
     git_commit: str = "",
+    load: Sequence["Metric"] = (),
 ) -> str:
-    """Write one run and return its id; only a complete one carries the content digest."""
+    """Write one run and return its id; only a complete one carries the content digest.
+
+    ``load`` is what the machine did meanwhile.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     tags = {**record.tags, KEY_TAG: record.key}
@@ -112,8 +122,8 @@ def write_run(
         tags["mlflow.source.git.commit"] = git_commit.split("+")[0]
     run = client.create_run(experiment_id, record.started_ms, tags, record.name)
     run_id: str = run.info.run_id
-    if record.dataset is not None:
-        _log_dataset(client, run_id, record.dataset)
+    if record.datasets:
+        _log_datasets(client, run_id, record.datasets)
     for path, folder in record.artifacts:
         client.log_artifact(run_id, str(path), folder or None)
     if record.bundle is not None:
@@ -121,6 +131,7 @@ def write_run(
     params = [Param(name, text) for name, text in record.params.items()]
     moments = _spread_times(record)
     metrics = [Metric(name, v, moments[step], step) for name, v, step in record.metrics]
+    metrics += load
     # Both in one request: each costs some transactions of the database.
     batches = zip_longest(
         _in_batches(metrics, METRICS_AT_ONCE), _in_batches(params, PARAMETERS_AT_ONCE), fillvalue=()
@@ -180,6 +191,20 @@ def _delete_once(client: "MlflowClient", run: "Run") -> None:
             raise
 
 
+def _read_load(client: "MlflowClient", runs: Sequence["Run"], record: RunRecord) -> list["Metric"]:
+    """Processor, memory and GPU during a fit, from the run that showed it while it trained.
+
+    No local file holds them, so a later run of the same fit inherits them.
+    """
+    identity = record.tags.get(FIT_TAG)
+    for run in runs:
+        found = run.data.tags.get(FIT_TAG, run.data.params.get(IDENTITY))
+        names = [name for name in run.data.metrics if name.startswith(SYSTEM)]
+        if names and identity is not None and found == identity:
+            return [m for name in names for m in client.get_metric_history(run.info.run_id, name)]
+    return []
+
+
 def _is_complete(run: "Run", digest: str) -> bool:
     return run.info.status == "FINISHED" and run.data.tags.get(DIGEST_TAG) == digest
 
@@ -218,18 +243,34 @@ def _spread_times(record: RunRecord) -> dict[int, int]:
     return {step: record.started_ms + span * (i + 1) // len(steps) for i, step in enumerate(steps)}
 
 
-def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetRecord) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+def _log_datasets(client: "MlflowClient", run_id: str, datasets: Sequence[DatasetRecord]) -> None:
+    from mlflow.entities import DatasetInput, InputTag
 
-    entity = Dataset(
-        name=dataset.name,
-        digest=dataset.digest,
-        source_type="local",
-        source=json.dumps({"uri": dataset.source}),
-        profile=dataset.profile,
-    )
-    tags = [InputTag("mlflow.data.context", "training")]
-    client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=tags)])
+    inputs = [
+        DatasetInput(_make_dataset(dataset), [InputTag("mlflow.data.context", dataset.use)])
+        for dataset in datasets
+    ]
+    client.log_inputs(run_id, inputs)
+
+
+@lru_cache(maxsize=8)  # a study's runs share it
+def _make_dataset(dataset: DatasetRecord) -> "Dataset":
+    """The data set as MLflow's pages show it: digest, source, columns, number of samples."""
+    import pandas as pd
+    from mlflow.data.pandas_dataset import PandasDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.entities import Dataset
+
+    table = pd.DataFrame() if dataset.table is None else pd.read_parquet(dataset.table)
+    source = LocalArtifactDatasetSource(dataset.source)
+    with warnings.catch_warnings():
+        # Whole numbers would be no input for a model where some are missing; this is none.
+        warnings.simplefilter("ignore")
+        told = PandasDataset(
+            table, source=source, name=dataset.name, digest=dataset.digest
+        ).to_dict()
+    profile = json.loads(told["profile"]) | json.loads(dataset.profile)
+    return Dataset(**told | {"profile": json.dumps(profile)})
 
 
 def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

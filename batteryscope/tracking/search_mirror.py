@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.core.names import flatten_settings
 from batteryscope.planning.layout import PictureLayout, RowLayout
+from batteryscope.tracking.first_view import RUN_TAG
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import list_figures
 from batteryscope.tracking.records import MetricValue, RunRecord
@@ -45,7 +46,7 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
                 key=key,
                 parent=None,
                 name=f"search {strategy}",
-                tags={"study": study, "search": str(strategy)},
+                tags={"study": study, RUN_TAG: "search", "search": str(strategy)},
                 params=flatten_settings(facts["settings"], "search"),
                 metrics=tuple(list_numbers(told)),
                 artifacts=tuple(artifacts) if is_main else (),
@@ -83,6 +84,7 @@ def _plan_candidate(
         name=f"{row['strategy']} candidate {number}",
         tags={
             "study": study,
+            RUN_TAG: "candidate",
             "search": str(row["strategy"]),
             "candidate": str(number),
             "state": str(row["state"]),

@@ -8,16 +8,13 @@ import pandas as pd
 from batteryscope.config.sweep import resolve_values
 from batteryscope.core.names import flatten_settings
 from batteryscope.planning.layout import PictureLayout, RowLayout
-from batteryscope.tracking.first_view import group_metrics, list_headlines
+from batteryscope.tracking.first_view import RUN_TAG, group_metrics, list_headlines
 from batteryscope.tracking.local_files import list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import (
-    MAX_DATASET_DIGEST,
-    describe_data_profile,
+    describe_dataset,
     find_data_version,
 )
-from batteryscope.tracking.records import DatasetRecord, RunRecord
-
-GENERATED = "generated"
+from batteryscope.tracking.records import RunRecord
 
 
 def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list[RunRecord]:
@@ -41,12 +38,7 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
     table = pd.read_csv(comparison / "sweeps.csv", keep_default_na=False)
     metrics = read_json(comparison / "metrics.json")
     version = find_data_version(layout, data_version)
-    dataset = DatasetRecord(
-        settings.dataset.name,
-        version[:MAX_DATASET_DIGEST],
-        settings.dataset.origin or GENERATED,
-        describe_data_profile(layout.data.summary),
-    )
+    dataset = describe_dataset(layout.data, settings.dataset, version)
     moment = modified_ms(comparison / "sweeps.csv")
     records = []
     for name, rows in table.groupby("point", sort=False):
@@ -62,6 +54,7 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
                 name=str(name),
                 tags={
                     "study": study,
+                    RUN_TAG: "point of a sweep",
                     "arm": str(first["arm"]),
                     "sweep": str(first["sweep"]),
                     "swept": ", ".join(swept),
@@ -74,7 +67,7 @@ def plan_runs(layout: PictureLayout | RowLayout, data_version: str = "") -> list
                     *group_metrics(metrics, str(name)),
                     *list_numbers(costs, "cost/"),
                 ),
-                dataset=dataset,
+                datasets=(dataset,),
                 started_ms=moment - int(1000 * seconds),
                 ended_ms=moment,
             )

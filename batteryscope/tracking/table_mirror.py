@@ -16,6 +16,7 @@ from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
 from batteryscope.tables.labels import name_arm
 from batteryscope.tracking.first_view import (
+    RUN_TAG,
     describe_run,
     group_metrics,
     list_headlines,
@@ -23,8 +24,7 @@ from batteryscope.tracking.first_view import (
 )
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import (
-    MAX_DATASET_DIGEST,
-    describe_data_profile,
+    describe_dataset,
     find_data_version,
     list_figures,
 )
@@ -50,7 +50,8 @@ def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
     histories = select_main_study(_read_table(layout.networks / "histories.parquet"))
     metrics = read_json(layout.comparison / "metrics.json")
     version = find_data_version(layout, data_version)
-    tags, dataset = _describe_study(layout, version), _make_dataset(layout, version)
+    tags = _describe_study(layout, version)
+    dataset = describe_dataset(layout.data, layout.plan.settings.dataset, version)
     trained_ms = modified_ms(layout.networks / "cost.json")
     seconds = float(read_json(layout.networks / "cost.json").get("seconds", 0))
     records = []
@@ -63,7 +64,7 @@ def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
                     key=f"{layout.plan.study}/{arm}/r{repeat}",
                     parent=f"{layout.plan.study}/{arm}",
                     name=f"{name_arm(arm)}, repeat {repeat}",
-                    tags=tags | {"arm": arm, "repeat": str(repeat), "fold": "0"},
+                    tags=tags | {"arm": arm, RUN_TAG: "fit", "repeat": str(repeat), "fold": "0"},
                     params=_describe_arm(layout, arm),
                     metrics=(*_list_scores(part), *_list_curves(curves)),
                     started_ms=trained_ms - int(1000 * seconds),
@@ -105,7 +106,8 @@ def _plan_arm(
     """One arm: settings, mean errors; the main arm also tables, figures, report and model."""
     is_main = arm == layout.plan.settings.main_arm
     label = name_arm(arm)
-    if arm.startswith(BASELINE_PREFIX):
+    is_baseline = arm.startswith(BASELINE_PREFIX)
+    if is_baseline:
         label = f"baseline: {label}"
     artifacts: list[tuple[Path, str]] = []
     if is_main:
@@ -120,11 +122,13 @@ def _plan_arm(
         key=f"{layout.plan.study}/{arm}",
         parent=None,
         name=name_run(label, metrics, arm),
-        tags=tags | {"main_arm": str(is_main).lower()} | describe_run(metrics, arm),
+        tags=tags
+        | {"main_arm": str(is_main).lower(), RUN_TAG: "baseline" if is_baseline else "arm"}
+        | describe_run(metrics, arm, name_arm),
         params=_describe_arm(layout, arm),
         metrics=(*list_headlines(metrics, arm), *group_metrics(metrics, arm)),
         artifacts=tuple(artifacts),
-        dataset=dataset,
+        datasets=(dataset,),
         bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
         started_ms=moment,
         ended_ms=moment,
@@ -147,16 +151,6 @@ def _describe_study(layout: RowLayout, data_version: str) -> dict[str, str]:
         "split_hash": hash_split(layout.split().roles),
     }
     return {key: value for key, value in tags.items() if value}
-
-
-def _make_dataset(layout: RowLayout, data_version: str) -> DatasetRecord:
-    dataset = layout.plan.settings.dataset
-    return DatasetRecord(
-        name=dataset.name,
-        digest=data_version[:MAX_DATASET_DIGEST],
-        source=dataset.origin or "generated",
-        profile=describe_data_profile(layout.data.summary),
-    )
 
 
 def _list_scores(scores: "pd.DataFrame") -> list[MetricValue]:
