@@ -13,6 +13,7 @@ rule report_study:
         external=external_pieces,
         proposals=lambda w: layout_of(w).wanted_proposals or [],
         sweeps=sweep_pieces,
+        cycling=lambda w: layout_of(w).cycling or [],
         program=program_of("report_study"),
         code=code_of("report_study"),
         doer=doer_code("report"),

@@ -11,6 +11,7 @@ from batteryscope.config.covariates import (
     NAMING_COLUMNS,
     CovariateTable,
 )
+from batteryscope.config.cycling import CyclingTable
 from batteryscope.config.picture_generators import Generator
 from batteryscope.config.table_format import DatedTableFormat, MetadataFormat
 from batteryscope.config.targets import CapacityTargets, Quantity, QuantityTargets, TargetSettings
@@ -154,7 +155,8 @@ class DatasetSettings(Settings):
     ``volumes``: the data set holds scans of many slices, not pictures. With ``targets`` models
     predict numbers instead of the class, which then only groups the images: any ``quantities``, or
     capacities over the C-rate. ``covariates`` stand beside the picture of a sample and go into
-    the networks with it (``model.covariates: false`` leaves them out).
+    the networks with it (``model.covariates: false`` leaves them out). ``cycling`` names a table
+    of capacities over the cycle number, which the report draws beside the states.
     ``bit_depth`` says how many bits the grey levels of 16-bit files use that do not say so
     themselves, for all or by instrument; without it the brightest picture of each decides.
     ``metadata_format`` says how numbers and dates beside the pictures are written, where that
@@ -178,6 +180,7 @@ class DatasetSettings(Settings):
     metadata_format: MetadataFormat = MetadataFormat()
     targets: TargetSettings | None = None
     covariates: CovariateTable | None = Field(default=None, exclude_if=lambda value: value is None)
+    cycling: CyclingTable | None = Field(default=None, exclude_if=lambda value: value is None)
     masks: str | None = None
     masks_show: str = "particle boundaries and cracks"
 
@@ -187,6 +190,15 @@ class DatasetSettings(Settings):
         has_classes = self.labels.source != "folders" or self.labels.pattern is not None
         is_of_numbers = isinstance(self.targets, QuantityTargets)
         return "all" if is_of_numbers and not has_classes else None
+
+    @property
+    def cycle_table(self) -> CyclingTable | None:
+        """The table of capacities over cycles: the user's, or the one that a generator writes."""
+        if self.cycling is not None or self.path is not None or self.generator is None:
+            return self.cycling
+        own = self.generator.cycling
+        known = own is not None and {own.match, own.state_column} <= set(self.labels.columns)
+        return own if known and self.targets is None else None
 
     @property
     def generated(self) -> bool:
@@ -290,6 +302,15 @@ class DatasetSettings(Settings):
             raise ValueError(
                 f"labels.columns: '{taken[0]}' begins as the columns of covariates do; give the "
                 "label another name."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cycling_beside_classes(self) -> Self:
+        if self.cycling is not None and self.targets is not None:
+            raise ValueError(
+                "cycling stands beside classes, but models predict numbers (targets); drop one of "
+                "them."
             )
         return self
 

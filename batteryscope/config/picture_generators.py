@@ -8,9 +8,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from batteryscope.config.base import Settings
+from batteryscope.config.cycling import CyclingTable
 
 ParticleRadius = Annotated[float, Field(ge=1, le=10)]  # µm
 BinderGradient = Annotated[float, Field(ge=-0.7, le=0.7)]
+
+
+# Beside generated cathodes; hidden, since it is not for learning.
+CYCLING_NAME = ".capacity_over_cycles.csv"
+# Oh et al. 2024, Methods: one cycle at 0.1 C and three at 0.2 C, then 100 at 1 C.
+FORMATION_CYCLES, LAST_CYCLE = 4, 104
 
 
 class PictureGenerator(Settings):
@@ -26,6 +33,11 @@ class PictureGenerator(Settings):
     def varied(self) -> Mapping[str, tuple[float, float]]:
         """Settings of the half-cell model that drawn electrodes differ in: lowest and highest."""
         return {}
+
+    @property
+    def cycling(self) -> CyclingTable | None:
+        """The table of capacities over cycles that it writes, if it writes one."""
+        return None
 
     @property
     def frame_px(self) -> tuple[int, int]:
@@ -63,6 +75,17 @@ class SemTopViewGenerator(PictureGenerator):
     seed: int = 1
 
     draws_masks = True
+
+    @property
+    def cycling(self) -> CyclingTable | None:
+        """Capacities of cells without additive; nothing is made up about those with one."""
+        if self.additives != ["none"]:
+            return None
+        return CyclingTable(
+            table=CYCLING_NAME,
+            match="composition",
+            cycles={"pristine": 0, "formation": FORMATION_CYCLES, "100cycles": LAST_CYCLE},
+        )
 
     @property
     def frame_px(self) -> tuple[int, int]:

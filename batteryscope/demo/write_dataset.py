@@ -31,6 +31,7 @@ from batteryscope.demo.check_sets import (
 )
 from batteryscope.demo.cross_section_dataset import describe_cross_sections, write_cross_sections
 from batteryscope.demo.ct_dataset import write_scans
+from batteryscope.demo.cycling_table import write_cycling
 from batteryscope.demo.quantities_table import write_quantities
 from batteryscope.demo.sem_frame import mark_boundaries_and_cracks, render_sem_frame
 from batteryscope.demo.sem_sidecar import find_day, schedule_frame, write_sidecar
@@ -224,7 +225,8 @@ def _tell_frames(settings: SemTopViewGenerator) -> str:
         "pixel). Particle size and shape, cracks, fines and films differ between the classes\n"
         "by plausible, not measured, amounts; brightness, contrast, tone curve, focus and\n"
         "noise are drawn independently of the class. The hidden folder .masks marks particle\n"
-        "boundaries and cracks. Good for trying out the pipeline;\n"
+        "boundaries and cracks; the hidden .capacity_over_cycles.csv holds made-up capacities,\n"
+        "where no class has an additive. Good for trying out the pipeline;\n"
         "nothing about real electrodes follows from results on them.\n"
     )
 
@@ -306,6 +308,8 @@ def _write_frames(
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=2)
         rows += show_progress(done, "Generating SEM frames", len(jobs) - 1, "frame")
     write_quantities(root, rows)
+    if settings.cycling is not None:
+        write_cycling(root, settings.compositions, settings.seed)
     return len(jobs)
 
 

@@ -76,6 +76,15 @@ class PictureLayout(PlannedLayout):
         return Path(own) if own else self.dataset(source).images
 
     @property
+    def cycling(self) -> Path | None:
+        """The table of capacities over cycles, or the generated data set that holds it."""
+        known = self.plan.settings.dataset.cycle_table
+        if known is None:
+            return None
+        generated = self.plan.settings.dataset.generated
+        return self.data.images if generated else self.find_dataset() / known.table
+
+    @property
     def main_tiles(self) -> Path:
         """The tile store of the main arm."""
         return self.tiles(self.plan.main.tiles)
@@ -270,6 +279,11 @@ class RowLayout(PlannedLayout):
     def list_published(self) -> list[Path]:
         """Return what becomes the bundle: all networks."""
         return [self.networks]
+
+    @property
+    def cycling(self) -> Path | None:
+        """The table of capacities over cycles, which rows have none of."""
+        return None
 
     def list_data(self) -> list[Path]:
         """Return nothing: the manifest holds all of a row."""

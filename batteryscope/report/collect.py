@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
+from batteryscope.manifest.cycling import place_pictures, read_cycling
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.planning.piece_layouts import ArmLayout
 from batteryscope.provenance import digest_json
@@ -60,6 +61,7 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
     measured = read_files(tiles, ("cells.csv", "slices.csv"))
     files |= {f"winding_{name}": content for name, content in measured.items()}
     findings = read_json(layout.comparison / "findings.json")
+    cycling, places = _read_cycling(layout, manifest)
     return StudyEvidence(
         study=layout.plan.study,
         settings=settings,
@@ -102,6 +104,8 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         sets=read_table(layout.comparison / "sets.csv"),
         risk=read_table(layout.comparison / "risk_coverage.csv"),
         cells=read_table(tiles / "cells.csv"),
+        cycling=cycling,
+        places=places,
         files=files,
         data_hash=_identify_data(layout.data.summary, manifest),
         commit=commit,
@@ -114,6 +118,17 @@ def _read_copies(layout: PictureLayout) -> pd.DataFrame | None:
     if stage.settings.balance.method != "oversample":
         return None
     return read_table(layout.balance(stage.balance_id))
+
+
+def _read_cycling(
+    layout: PictureLayout, manifest: pd.DataFrame | None
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Return the capacities over the cycles, and where the pictures stand among them."""
+    known = layout.plan.settings.dataset.cycle_table
+    if known is None or manifest is None:
+        return None, None
+    places = place_pictures(manifest, known).assign(**{"class": manifest["class"]})
+    return read_cycling(layout.find_dataset(), known), places
 
 
 def _read_bytes(path: Path | None) -> bytes | None:

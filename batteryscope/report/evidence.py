@@ -59,7 +59,8 @@ class StudyEvidence:
     Tables have the columns that ``docs/architecture.md`` fixes. ``tiles`` is the
     memory-mapped tile store, ``files`` the names of tables to copy beside the report
     with their content, ``data_hash`` identifies the pictures that were used. ``balance`` is that
-    of the main arm's last stage, if it copies images of rare classes.
+    of the main arm's last stage, if it copies images of rare classes. ``cycling`` holds capacities
+    over the cycles, ``places`` which curve, state and cycle every picture belongs to.
     """
 
     study: str
@@ -95,6 +96,8 @@ class StudyEvidence:
     sets: pd.DataFrame | None = None
     risk: pd.DataFrame | None = None
     cells: pd.DataFrame | None = None
+    cycling: pd.DataFrame | None = None
+    places: pd.DataFrame | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""

@@ -10,6 +10,7 @@ from batteryscope.config.evaluate import NOT_OF_ARMS
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import BLUE, INK, Picture, encode_picture
 from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_survey
+from batteryscope.report.capacity_over_cycles import draw_capacities
 from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.evidence import Fit, StudyEvidence
@@ -54,8 +55,8 @@ def draw_pictures(
     dict
         By name: ``key_figure``, ``confusion``, ``confusions`` (of all arms), ``same_tiles``,
         ``misclassified``, ``reliability``, ``risk_coverage``, ``class_sizes``,
-        ``class_copies``, ``grey_histograms``, ``shortcuts``, ``survey``, ``sweep_<name>`` and
-        ``curves_<chain>`` for every trained stage.
+        ``class_copies``, ``capacity_over_cycles``, ``grey_histograms``, ``shortcuts``, ``survey``,
+        ``sweep_<name>`` and ``curves_<chain>`` for every trained stage.
     """
     shared = share_pictures(evidence)
     pieces: list[Callable[[], Picture | Iterator[Picture] | None]] = [
@@ -69,6 +70,7 @@ def draw_pictures(
         lambda: show_risk_picture(evidence),
         lambda: _class_sizes(evidence),
         lambda: _class_copies(evidence),
+        lambda: draw_capacities(evidence),
         lambda: show_shortcut_picture(evidence),
         lambda: _survey(evidence, headline),
         lambda: iter(draw_shared_figures(shared)),

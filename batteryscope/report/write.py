@@ -8,6 +8,7 @@ import pandas as pd
 from batteryscope.core.safe_text import guard_table
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
+from batteryscope.report.capacity_over_cycles import write_capacities
 from batteryscope.report.collect import collect_evidence
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
@@ -55,8 +56,9 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
         for arm in evidence.arms.values()
         for shown in arm.explanations
     }
+    files = {**evidence.files, **write_capacities(evidence)}
     page = write_report_folder(
-        out, html, summary, pictures.values(), evidence.files, evidence.main_arm, maps
+        out, html, summary, pictures.values(), files, evidence.main_arm, maps
     )
     tables = out / "tables"
     join_histories(evidence).to_csv(tables / "history.csv", index=False)
