@@ -40,11 +40,13 @@ onstart:
 
 
 onsuccess:
+    end_bars()
     finish_run()
 
 
 onerror:
     note_end()
+    end_bars()
     print(show_controls(find_failures()), file=sys.stderr)
 
 

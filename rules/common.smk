@@ -80,8 +80,9 @@ def runs_here():
 
 IS_LOCAL = runs_here()
 IS_RUN = workflow.is_main_process and not shows_only(ASKED)
-if IS_RUN:
-    shorten_run_log(snakemake_logger, workflow.output_settings)
+RUN_LOG = (
+    shorten_run_log(snakemake_logger, workflow.output_settings) if IS_RUN else None
+)
 MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
 ALL_CORES = 64

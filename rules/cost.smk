@@ -4,6 +4,7 @@ from batteryscope.workflow.job_costs import (
     describe_context,
     describe_cost,
     estimate_cost,
+    expect_seconds,
     note_context,
 )
 
@@ -12,12 +13,20 @@ CONTEXTS = {
 }
 
 
-def tell_cost():
-    """Print the number of jobs to run and the time that earlier runs suggest; return the studies."""
+def list_rules():
+    return [rule.name for rule in workflow.rules]
+
+
+def cores_here():
+    return min(known_cores(), os.cpu_count() or 1)
+
+
+def plan_jobs():
+    """The jobs that are about to run."""
     dag = workflow.dag
     if dag is None:
-        return set()  # something was wrong, and has been said
-    jobs = [
+        return []  # something was wrong, and has been said
+    return [
         PlannedJob(
             job.rule.name,
             str(job.wildcards_dict.get("study", "")),
@@ -27,12 +36,17 @@ def tell_cost():
         for job in dag.needrun_jobs(exclude_finished=False)
         if job.benchmark  # targets do no work
     ]
+
+
+def tell_cost():
+    """Print the number of jobs to run and the time that earlier runs suggest; return the jobs."""
+    jobs = plan_jobs()
     if jobs:
-        cores = min(known_cores(), os.cpu_count() or 1)
-        rules = [rule.name for rule in workflow.rules]
-        estimate = estimate_cost(jobs, rules, Path("work"), cores, CONTEXTS)
-        print(describe_cost(estimate, cores), file=sys.stderr)
-    return {job.study for job in jobs if job.study}
+        estimate = estimate_cost(
+            jobs, list_rules(), Path("work"), cores_here(), CONTEXTS
+        )
+        print(describe_cost(estimate, cores_here()), file=sys.stderr)
+    return jobs
 
 
 # Snakemake has no hook for the end of a dry run.
@@ -42,4 +56,13 @@ if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
 
 def begin_run():
     """Tell the cost, and note at which scale and of which images the coming times are."""
-    note_context(Path("work"), {n: CONTEXTS[n] for n in tell_cost()})
+    jobs = tell_cost()
+    note_context(Path("work"), {j.study: CONTEXTS[j.study] for j in jobs if j.study})
+    if RUN_LOG and RUN_LOG.bars:
+        # Beside bars what programs say goes to a file; warnings and errors are told from their logs.
+        shown = RUN_LOG.keep_output(Path(".snakemake/log/programs.log"))
+        shell.prefix(
+            f"set -euo pipefail; {shown}".replace("{", "{{").replace("}", "}}")
+        )
+        seconds = expect_seconds(jobs, list_rules(), Path("work"), CONTEXTS)
+        RUN_LOG.bars.expect(jobs, seconds, cores_here())

@@ -118,6 +118,12 @@ def note_start():
         note_results(list_outputs(kept), renew=False)
 
 
+def end_bars():
+    """Leave bars as they are, so that what is said of the whole run stands below them."""
+    if RUN_LOG and RUN_LOG.bars:
+        RUN_LOG.bars.close()
+
+
 def note_end():
     """Note what the jobs of this run have left."""
     if CLAIM is not None and workflow.dag is not None:

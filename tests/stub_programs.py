@@ -13,6 +13,7 @@ from pathlib import Path
 
 STUB = '#!/bin/sh\nexec "{python}" "{stub}" "$@"\n'
 PAUSE = "STUB_SECONDS"  # how long the programs work
+FAILS = "STUB_FAILS"  # a program that fails, such as report_study
 
 
 def write_stub(folder: Path) -> str:
@@ -56,6 +57,10 @@ if __name__ == "__main__":
 
     end_with_run()
     time.sleep(float(os.environ.get(PAUSE, "0")))
+    if Path(sys.argv[1]).stem == os.environ.get(FAILS):
+        log = Path(sys.argv[sys.argv.index("--log") + 1])
+        log.write_text("2026-01-02 10:00:00,000 ERROR figures: nothing to draw\n")
+        sys.exit("what a program says")
     if Path(sys.argv[1]).name == "publish_study.py":
         publish(sys.argv[2:])
     else:

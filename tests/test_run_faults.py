@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 
 from tests.conftest import Sandbox, wait_for_program
 from tests.small_params import small_params, small_study
-from tests.stub_programs import PAUSE, write_stub
+from tests.stub_programs import FAILS, PAUSE, write_stub
+from tests.terminal import run_at_terminal, show_screen
 
 pytestmark = pytest.mark.workflow
 COMMAND = ("--cores", "1", "--", "check")
@@ -28,6 +30,13 @@ class StubbedSandbox:
 
     def run(self, *arguments: str, check: bool = True, **environment: str):
         return self.box.snakemake(*arguments, check=check, PATH=self.path, **environment)
+
+    def run_at_terminal(self, columns: int, **environment: str) -> tuple[int, list[str], str]:
+        """Return the status, the screen in the end, and all that was written."""
+        variables = self.box.variables | environment | {"PATH": self.path}
+        command = ["snakemake", *COMMAND]
+        status, written = run_at_terminal(command, self.root, variables, columns)
+        return status, show_screen(written), written
 
     def forget_report(self) -> None:
         """Delete the report and the note that it was published."""
@@ -64,7 +73,9 @@ def test_whatever_job_has_to_run_all_that_is_missing_is_planned(stubbed):
     for rule in ("ingest_dataset", "split_dataset", "track_study"):
         planned = stubbed.box.planned_rules("check", "-R", rule)
         assert {"report_study", "publish_study"} <= set(planned), rule
-    stubbed.run(*COMMAND)
+    said = stubbed.run(*COMMAND).stdout
+    assert "] check: write the report (report_study, " in said
+    assert "\x1b" not in said  # this is no terminal
     assert stubbed.published.is_file()
 
 
@@ -145,3 +156,27 @@ def test_damaged_results_are_made_again_when_they_are_needed(stubbed):
     assert (report / "result.txt").is_file()
     assert stubbed.published.is_file()
     assert "Nothing to be done" in stubbed.run(*COMMAND).stdout
+
+
+def test_terminal_has_a_bar_and_failed_jobs_are_told_above_it(stubbed):
+    stubbed.forget_report()
+    status, screen, written = stubbed.run_at_terminal(60, **{FAILS: "report_study"})
+    assert status == 1
+    told = [line for line in screen if line]
+    place = told.index("FAILED  check: write the report (report_study)")
+    assert told[place + 1 : place + 3] == [
+        "        figures: nothing to draw",
+        "        log: work/check/logs/report_study.log",
+    ]
+    (bar,) = [i for i, line in enumerate(told) if line.startswith("check ━")]
+    assert place < bar < told.index("What went wrong:")
+    assert "failed: write the report" in told[bar]
+    assert "what a program says" not in written
+    log = stubbed.root / ".snakemake" / "log" / "programs.log"
+    assert log.read_text().endswith("what a program says\n")
+    status, screen, _ = stubbed.run_at_terminal(60)
+    assert status == 0
+    assert stubbed.published.is_file()
+    (bar,) = [line for line in screen if line.startswith("check ")]
+    assert re.fullmatch(r"check ━{12} 3/3 +done in \d+ s", bar)
+    assert not any("(report_study" in line or "Job stats" in line for line in screen)

@@ -51,4 +51,5 @@ def describe_status(project: Path) -> Iterator[str]:
 
 def _describe_job(job: RunningJob) -> str:
     usual = "" if job.usual_s is None else f", the last time {show_time(job.usual_s)} in all"
-    return f"{job.study}: {job.job} for {show_time(job.seconds)}{usual}"
+    epoch = f", {job.epoch}" if job.epoch else ""
+    return f"{job.study}: {job.job} for {show_time(job.seconds)}{usual}{epoch}"

@@ -194,7 +194,8 @@ class _ProgressSafeHandler(logging.Handler):
 
             tqdm.write(self.format(record), file=sys.stderr)
         else:  # where nothing can be overwritten, tqdm would add its bar to every message
-            print(self.format(record), file=sys.stderr)
+            with suppress(OSError):  # it may be a file on a full disk, which the log tells of
+                print(self.format(record), file=sys.stderr)
 
 
 class _TerminalFormatter(logging.Formatter):

@@ -113,24 +113,38 @@ def estimate_cost(
         A job counts as long as it took before, else as the median of the jobs of its rule in
         its study, else in any study.
     """
+    total, unknown = 0.0, Counter[str]()
+    for job, seconds in zip(jobs, expect_seconds(jobs, rules, work, contexts), strict=True):
+        if seconds is None:
+            unknown[job.rule] += 1
+        else:
+            total += seconds * min(max(job.cores, 1), cores)
+    return CostEstimate(len(jobs), total, len(jobs) - unknown.total(), unknown)
+
+
+def expect_seconds(
+    jobs: Sequence[PlannedJob],
+    rules: Iterable[str],
+    work: Path,
+    contexts: Mapping[str, str] | None = None,
+) -> list[float | None]:
+    """Return the expected time of each job by the clock (s); None where nothing is known.
+
+    Parameters are those of :func:`estimate_cost`.
+    """
     contexts = contexts or {}
     times: dict[tuple[str, str], list[float]] = {}
     for rule, study, seconds, _ in find_measured_jobs(work, rules, contexts):
         for place in (study, ""):
             times.setdefault((rule, place), []).append(seconds)
-    total, known, unknown = 0.0, 0, Counter[str]()
+    expected: list[float | None] = []
     for job in jobs:
         benchmark = Path(job.benchmark)
         comparable = job.benchmark and is_comparable(benchmark, contexts.get(job.study))
         own = read_seconds(benchmark) if comparable else None
         others = times.get((job.rule, job.study)) or times.get((job.rule, ""))
-        if own is None and not others:
-            unknown[job.rule] += 1
-            continue
-        seconds = own if own is not None else median(others or [0.0])
-        total += seconds * min(max(job.cores, 1), cores)
-        known += 1
-    return CostEstimate(len(jobs), total, known, unknown)
+        expected.append(own if own is not None or not others else median(others))
+    return expected
 
 
 def describe_cost(estimate: CostEstimate, cores: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run says on the terminal: a line per job, and what went wrong; all else is in a file.
+"""What a run says: bars at a terminal, elsewhere a line per job; and what went wrong.
 
 Snakemake's paragraphs (why a job runs, its files and resources, tables of jobs) stand in its own
 log below ``.snakemake/log``, and on the terminal for those who ask (``--verbose``,
@@ -6,10 +6,19 @@ log below ``.snakemake/log``, and on the terminal for those who ask (``--verbose
 """
 
 import logging
+import os
+import shlex
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from threading import Timer
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from batteryscope.core.safe_text import show_controls
+from batteryscope.workflow.running_jobs import read_messages
+
+if TYPE_CHECKING:
+    from batteryscope.workflow.run_bars import RunBars
 
 # Paragraphs of Snakemake by the name of their event; jobs have lines of their own here.
 _LEFT_OUT = {"workflow_started", "resources_info", "job_started", "shellcmd", "group_info"}
@@ -32,12 +41,20 @@ class RunLogHandler(logging.Handler):
         Where lines go.
     long_job_s
         A job that takes longer (s) is also told of while it runs, so that nobody waits in vain.
+    bars
+        What shows the jobs at a terminal, instead of lines.
     """
 
     def __init__(
-        self, standard: logging.Handler, stream: TextIO, long_job_s: float = LONG_JOB_S
+        self,
+        standard: logging.Handler,
+        stream: TextIO,
+        long_job_s: float = LONG_JOB_S,
+        bars: "RunBars | None" = None,
     ) -> None:
         super().__init__(standard.level)
+        self.bars = bars
+        self.programs: Path | None = None
         self._standard, self._stream, self._long_job_s = standard, stream, long_job_s
         self._running: dict[int, tuple[str, str, float, Timer]] = {}
         self._ended: list[int] = []
@@ -45,7 +62,9 @@ class RunLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write what is to be said of one message."""
         event = str(getattr(record, "event", None) or "")
-        if event == "job_info":
+        if self.bars is not None:
+            self._show_on_bars(self.bars, event, record)
+        elif event == "job_info":
             self._note_start(record)
         elif event == "job_finished":
             self._ended.append(int(getattr(record, "job_id", -1)))
@@ -60,6 +79,60 @@ class RunLogHandler(logging.Handler):
             if event == "job_error":
                 self._forget(int(getattr(record, "jobid", -1)))
             self._standard.handle(record)
+
+    def keep_output(self, path: Path) -> str:
+        """Keep what programs write from the terminal; return the words of the shell for that.
+
+        Parameters
+        ----------
+        path
+            The file to which it goes, emptied now.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+        self.programs = path
+        return f"exec >> {shlex.quote(str(path.absolute()))} 2>&1; "
+
+    def close(self) -> None:
+        """Let nothing be drawn any more."""
+        if self.bars is not None:
+            self.bars.close()
+        super().close()
+
+    def _show_on_bars(self, bars: "RunBars", event: str, record: logging.LogRecord) -> None:
+        if event == "job_info":
+            rule = str(getattr(record, "rule_name", ""))
+            bars.begin_job(
+                int(getattr(record, "jobid", -1)),
+                str(getattr(record, "benchmark", None) or ""),
+                str(getattr(record, "rule_msg", None) or rule),
+                getattr(record, "log", None) or [],
+            )
+        elif event == "job_finished":
+            job = bars.end_job(int(getattr(record, "job_id", -1)))
+            if job is not None:
+                for line in [t for path in job.logs for t in read_messages(path, "WARNING")]:
+                    bars.say(f"{job.study}: WARNING: {show_controls(line)}", "yellow")
+        elif event == "job_error":
+            self._tell_failure(bars, record)
+        elif event in (*_LEFT_OUT, "progress", "run_info") or (
+            not event and self._is_noise(record)
+        ):
+            return
+        elif self._standard.filter(record):
+            bars.say(self._standard.format(record), _choose_colour(record.levelno))
+
+    def _tell_failure(self, bars: "RunBars", record: logging.LogRecord) -> None:
+        """Say which job has failed, its sentence, and where its log is."""
+        job = bars.fail_job(int(getattr(record, "jobid", -1)))
+        rule = str(getattr(record, "rule_name", ""))
+        logs = [str(path) for path in getattr(record, "log", None) or []]
+        told = [line for log in logs for line in read_messages(Path(log), "ERROR")]
+        bars.say(f"FAILED  {f'{job.study}: {job.what} ' if job else ''}({rule})", "red")
+        if not told:  # it did not come to that: all that programs have said
+            logs = [*logs, self.programs.as_posix()] if self.programs else logs
+        for line in [*told, *(f"log: {log}" for log in logs)]:
+            bars.say(f"        {show_controls(line)}", "red")
 
     def _note_start(self, record: logging.LogRecord) -> None:
         number, rule = int(getattr(record, "jobid", -1)), str(getattr(record, "rule_name", ""))
@@ -99,6 +172,12 @@ class RunLogHandler(logging.Handler):
         print(time.strftime("%H:%M:%S"), text, file=self._stream, flush=True)
 
 
+def _choose_colour(level: int) -> str:
+    if level >= logging.ERROR:
+        return "red"
+    return "yellow" if level >= logging.WARNING else ""
+
+
 def spell_duration(seconds: float) -> str:
     """Return a duration as people say it.
 
@@ -114,8 +193,8 @@ def spell_duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def shorten_run_log(logger: logging.Logger, shown: Any) -> None:
-    """Let Snakemake's logger write a line per job instead of paragraphs.
+def shorten_run_log(logger: logging.Logger, shown: Any) -> RunLogHandler | None:
+    """Let Snakemake's logger draw bars at a terminal, else write a line per job.
 
     Parameters
     ----------
@@ -124,12 +203,25 @@ def shorten_run_log(logger: logging.Logger, shown: Any) -> None:
     shown
         What a user asked to see: with ``quiet``, ``verbose``, ``printshellcmds``, ``debug_dag`` or
         a logger of their own everything stays as Snakemake has it.
+
+    Returns
+    -------
+    RunLogHandler or None
+        What took the place of Snakemake's handler.
     """
     asked = ("quiet", "verbose", "printshellcmds", "debug_dag", "log_handler_settings")
     if any(getattr(shown, name, None) for name in asked):
-        return
+        return None
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler" and isinstance(handler, logging.StreamHandler):
+            bars = None
+            if handler.stream.isatty():  # what draws need not be imported elsewhere
+                from batteryscope.workflow.run_bars import make_bars
+
+                colours = not getattr(shown, "nocolor", False)
+                bars = make_bars(handler.stream, os.environ, colours)
+            shortened = RunLogHandler(handler, handler.stream, bars=bars)
             logger.removeHandler(handler)
-            logger.addHandler(RunLogHandler(handler, handler.stream))
-            return
+            logger.addHandler(shortened)
+            return shortened
+    return None
