@@ -49,7 +49,7 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 	  echo "axe-core could not be fetched; one test is skipped."
 
 test-docs: $(STAMP) $(APP) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py -m docs $(ARGS)
+	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py tests/test_compare_versions.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}

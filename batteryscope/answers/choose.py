@@ -28,3 +28,8 @@ def answer_called(kind: str) -> Answer:
     Anything unknown counts as classes, whose reader says what is wrong with it.
     """
     return next((answer for answer in ANSWERS if kind in answer.bundle_kinds), CLASSES)
+
+
+def answer_named(name: str) -> Answer | None:
+    """Return the kind of answers of that name; None if there is none."""
+    return next((answer for answer in ANSWERS if answer.name == name), None)

@@ -18,6 +18,7 @@ class Classes(Answer):
     monitors = ("val_accuracy", "val_loss")
     others = "numbers"
     useless = ()
+    versions = "batteryscope.evaluation.class_versions"
     bundle_kinds = ("",)
     needs_all_classes = True
 

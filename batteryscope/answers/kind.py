@@ -98,6 +98,8 @@ class Answer(ABC):
     others: ClassVar[str]
     # Settings of ``evaluate`` that have no effect.
     useless: ClassVar[tuple[str, ...]]
+    # Says how good the answers of two versions of a study are, and which changed.
+    versions: ClassVar[str]
     # How bundle.json calls it.
     bundle_kinds: ClassVar[tuple[str, ...]]
     # Whether every class must train, since each is an output.

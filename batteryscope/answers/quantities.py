@@ -18,6 +18,7 @@ class Quantities(Answer):
     monitors = ("val_loss", "val_mape")
     others = "classes"
     useless = ("survey", "survey_format", "paper_classes", "paper_accuracy")
+    versions = "batteryscope.evaluation.number_versions"
     bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False
 

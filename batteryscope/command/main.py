@@ -163,6 +163,21 @@ def report(study: str, no_open: bool) -> None:
 
 
 @cli.command(context_settings=PASSES_ON)
+@_words("words", "A B [OPTIONS]", studies=True)
+def compare(words: tuple[str, ...]) -> None:
+    """Put two studies, or two versions of one, side by side.
+
+    Metrics with a paired test on the samples that both tested, and which answers changed: here,
+    and as a page. A and B: a published study, a folder of a report or of models, or a study of an
+    earlier commit (cathode_state@HEAD~1). Further options: --out FOLDER.
+    """
+    check_project_folder()
+    if len(words) < 2 and not any(word in ("-h", "--help") for word in words):
+        raise click.UsageError("name two studies or versions: batteryscope compare A B")
+    hand_over(plan_program("compare_studies", words))
+
+
+@cli.command(context_settings=PASSES_ON)
 @_words("words", "[OPTIONS]")
 def ui(words: tuple[str, ...]) -> None:
     """Compare all runs in MLflow's pages.

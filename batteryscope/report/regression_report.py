@@ -9,6 +9,8 @@ import yaml
 
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
+from batteryscope.evaluation.number_versions import pool_answers
+from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_findings import COMPUTED
@@ -84,7 +86,11 @@ def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
         If a piece of the study is missing or cannot be read.
     """
     evidence = collect_regression_evidence(layout, name_code_version())
-    return write_regression_report(evidence, out, workers)
+    page = write_regression_report(evidence, out, workers)
+    units = {quantity.name: quantity.unit for quantity in evidence.quantities}
+    answers = pool_answers(list_predictions(layout))
+    write_answers(answers, layout.answer, units, out / "tables")
+    return page
 
 
 def write_regression_report(evidence: RegressionEvidence, out: Path, workers: int = 1) -> Path:

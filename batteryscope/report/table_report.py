@@ -10,6 +10,8 @@ import yaml
 
 from batteryscope.core.safe_text import guard_table
 from batteryscope.core.style import Picture
+from batteryscope.evaluation.number_versions import pool_answers
+from batteryscope.evaluation.published_answers import write_answers
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report import table_facts, table_results
@@ -28,6 +30,7 @@ from batteryscope.report.table_results import (
 )
 from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.proposals import TOLERANCE
+from batteryscope.tables.published_answers import list_predictions
 from batteryscope.tables.table_predictions import PROCESSES, find_family
 
 MUCH_WIDER = 5  # times the tolerance: the interval then says more about the proposal than the hit
@@ -84,7 +87,11 @@ def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
         If a piece of the study is missing or cannot be read.
     """
     del workers
-    return write_table_report(collect_table_evidence(layout, name_code_version()), out)
+    page = write_table_report(collect_table_evidence(layout, name_code_version()), out)
+    units = {n: column.unit for n, column in layout.plan.settings.dataset.targets.items()}
+    answers = pool_answers(list_predictions(layout))
+    write_answers(answers, layout.answer, units, out / "tables")
+    return page
 
 
 def render_table_report(

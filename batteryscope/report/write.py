@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.core.safe_text import guard_table
+from batteryscope.evaluation.class_versions import pool_answers
+from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report.capacity_over_cycles import write_capacities
@@ -25,7 +27,11 @@ def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
     InputError
         If a piece of the study is missing or cannot be read.
     """
-    return write_report(collect_evidence(layout, name_code_version()), out, workers)
+    page = write_report(collect_evidence(layout, name_code_version()), out, workers)
+    if (layout.comparison / "images.csv").is_file():
+        answers = pool_answers(list_predictions(layout))
+        write_answers(answers, layout.answer, {}, out / "tables")
+    return page
 
 
 def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:

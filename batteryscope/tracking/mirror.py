@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.config.study import list_published_arms
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.core.baseline_catalogue import find_words
 from batteryscope.core.names import (
@@ -21,7 +20,6 @@ from batteryscope.core.names import (
     flatten_settings,
     name_live_job,
 )
-from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
@@ -114,34 +112,17 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
 
 
 def list_tested(layout: PictureLayout) -> "pd.DataFrame":
-    """Return the test predictions of the published arms, for a comparison with other versions.
-
-    Of arms with the same target only the first counts, which gives the published answer. A unit is
-    a specimen, or a sample whose specimen is not known.
+    """Return how much the published arms err on each test sample, for a comparison of versions.
 
     Raises
     ------
     InputError
         The comparison or the manifest cannot be read.
     """
-    import pandas as pd
-
+    from batteryscope.evaluation.published_answers import list_predictions
     from batteryscope.evaluation.versions import describe_tested
 
-    arms = list_published_arms(layout.plan.settings)
-    path = layout.comparison / "images.csv"
-    try:
-        images = pd.read_csv(path, dtype=str, keep_default_na=False)
-        specimens = pd.read_parquet(layout.data.manifest).set_index("sample_id")["specimen_id"]
-        images = images[images["arm"].isin(arms) & (images["role"] == "test")]
-        if "target" in images:
-            images = images.astype({"y_true": float, "y_pred": float})
-            places = images["arm"].map(arms.index)
-            images = images[places == places.groupby(images["target"]).transform("min")]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({first_line(error)}).") from None
-    unit = images["sample_id"].map(specimens).fillna(images["sample_id"])
-    return describe_tested(images.assign(unit=unit, target=images.get("target", "")))
+    return describe_tested(list_predictions(layout))
 
 
 def _plan_arm(

@@ -75,9 +75,7 @@ def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
 
 
 def list_tested(layout: RowLayout) -> "pd.DataFrame":
-    """Return the test predictions of the main arm, for a comparison with other versions.
-
-    A unit are the rows of one group, or with equal features.
+    """Return how much the main arm errs on each test row, for a comparison of versions.
 
     Raises
     ------
@@ -85,15 +83,9 @@ def list_tested(layout: RowLayout) -> "pd.DataFrame":
         The comparison or the manifest cannot be read.
     """
     from batteryscope.evaluation.versions import describe_tested
-    from batteryscope.tables.split_rows import find_row_groups
-    from batteryscope.tables.table_predictions import select_main_study
+    from batteryscope.tables.published_answers import list_predictions
 
-    settings = layout.plan.settings
-    table = select_main_study(_read_table(layout.comparison / "predictions.parquet"))
-    table = table[(table["arm"] == settings.main_arm) & (table["role"] == "test")]
-    manifest = _read_table(layout.data.manifest)
-    groups = find_row_groups(manifest, list(settings.dataset.features))
-    return describe_tested(table.assign(unit=table["sample_id"].map(groups)))
+    return describe_tested(list_predictions(layout))
 
 
 def _plan_arm(
