@@ -57,12 +57,26 @@ def project(tmp_path, monkeypatch):
             ["my_cells", "--configfile=a.yaml"],
             ["--configfile", "my_cells.yaml", "a.yaml", "--", "my_cells"],
         ),
+        (
+            ["my_cells", "-n", "--configfile", "configs/cell_scans.yaml", "small.yaml"],
+            [
+                *("-n", "--configfile", "my_cells.yaml"),
+                *(str(ROOT / "configs/cell_scans.yaml"), "small.yaml", "--", "my_cells"),
+            ],
+        ),
         (["--cores", "4", "cathode_state"], ["--cores", "4", "cathode_state"]),
         (["work/x/comparison", "all"], ["--", "work/x/comparison", "all"]),
     ],
 )
 def test_words_of_a_run_become_those_of_snakemake(project, words, expected):
     assert plan_run(words, Path()) == expected
+
+
+def test_overlays_of_the_project_come_before_those_of_the_workflow(project):
+    (project / "configs").mkdir()
+    (project / "configs" / "cell_scans.yaml").touch()
+    words = ["--configfile", "configs/cell_scans.yaml"]
+    assert plan_run(words, Path()) == words
 
 
 def test_settings_join_those_that_were_given(project):

@@ -200,6 +200,18 @@ def upload_runs(words: tuple[str, ...]) -> None:
 
 
 @cli.command(context_settings=PASSES_ON)
+@_words("words", "STUDY [OPTIONS]", studies=True)
+def promote(words: tuple[str, ...]) -> None:
+    """Make a model the one that MLflow serves, if it is better.
+
+    The published model of STUDY becomes a version of the registered one. --dry-run: only say
+    what would happen; --bundle, --uri, --fail-unless-promoted.
+    """
+    check_project_folder()
+    hand_over(plan_program("promote_model", words))
+
+
+@cli.command(context_settings=PASSES_ON)
 @_words("words", "[OPTIONS]")
 def app(words: tuple[str, ...]) -> None:
     """Open a page to drop pictures on.

@@ -72,7 +72,8 @@ def plan_run(
     Parameters
     ----------
     words
-        Names of studies, then whatever else Snakemake shall get.
+        Names of studies, then whatever else Snakemake shall get. An overlay that is not in the
+        user's folder, such as ``configs/sem_ncm.yaml``, is the one that the workflow carries.
     project
         The user's folder. A study that is not in params.yaml, but has a file ``NAME.yaml`` there,
         brings it as an overlay.
@@ -87,7 +88,7 @@ def plan_run(
         A first word is no study and nothing that a rule could make.
     """
     first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-    targets, rest = list(words[:first]), _split_flags(words[first:])
+    targets, rest = list(words[:first]), _find_carried(_split_flags(words[first:]), project)
     known = list_params_studies(project)
     may_bring_others = any(word in OVERLAY_FLAGS for word in rest)
     overlays = []
@@ -108,6 +109,17 @@ def _split_flags(words: Sequence[str]) -> list[str]:
     for word in words:
         flag, sign, value = word.partition("=")
         found += [flag, value] if sign and flag in (*SETTINGS_FLAGS, *OVERLAY_FLAGS) else [word]
+    return found
+
+
+def _find_carried(words: list[str], project: Path) -> list[str]:
+    """Replace overlays that only the workflow has by where they lie."""
+    found, is_overlay = list(words), False
+    for i, word in enumerate(words):
+        if word.startswith("-"):
+            is_overlay = word in OVERLAY_FLAGS
+        elif is_overlay and not (project / word).exists() and (find_home() / word).is_file():
+            found[i] = str(find_home() / word)
     return found
 
 
