@@ -1,10 +1,13 @@
-"""Draw what MLflow, DVC and Snakemake show of a finished study, for docs/images/.
+"""Draw what users see, for docs/images/: MLflow, DVC, Snakemake, a report, a plan, the page.
 
 For example, in a project whose results are there (`make run`)::
 
     python -m docs.draw_tools --study additive_transfer
+    python -m docs.draw_tools --only report --study cathode_state --name demo_report
+    python -m docs.draw_tools --only start --data data/raw/my_cathodes
+    python -m docs.draw_tools --only app --study my_cathodes --data NEW_FRAME
 
-Two of the three are pages, which Chromium shows.
+Pages are shown by Chromium.
 """
 
 import argparse
@@ -12,12 +15,16 @@ import base64
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -31,7 +38,15 @@ from tests.browser_session import Page, open_page
 PORT = 5077
 PLACE = f"http://127.0.0.1:{PORT}"
 WIDTH_PX = 1500
+REPORT_PX, APP_PX = 824, 1200
 LETTERS = 150  # of a terminal's line
+FONTS = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # at addresses, which nobody shall ask
+# Files by what they show.
+OF_RUNS = {
+    "dvc": "dvc_experiments.svg", "mlflow": "mlflow_runs.png",
+    "snakemake": "snakemake_report.png", "report": "demo_report.png",
+}  # fmt: skip
+OF_DATA = {"start": "start_plan.svg", "app": "app_page.png"}
 # MLflow's assistant and its question about telemetry, as a browser remembers their being closed.
 CLOSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
@@ -48,31 +63,49 @@ KEY_FIGURE = PRESSED % (
 )
 
 
-def show(page: Page, address: str, height_px: int) -> None:
-    """Open an address in a window of this height."""
+def show(page: Page, address: str, height_px: int, width_px: int = WIDTH_PX) -> None:
+    """Open an address in a window of this size."""
     page.ask(
         "Emulation.setDeviceMetricsOverride",
-        width=WIDTH_PX, height=height_px, deviceScaleFactor=1, mobile=False,
+        width=width_px, height=height_px, deviceScaleFactor=1, mobile=False,
     )  # fmt: skip
     page.ask("Page.navigate", url=address)
 
 
 def take_picture(page: Page, out: Path) -> None:
-    """Save what is seen, with few colours so that the file stays small."""
+    """Save what is seen."""
+    save(look(page), out)
+
+
+def look(page: Page) -> Image.Image:
+    """Return what is seen."""
     time.sleep(2)  # what fades in
     shot = base64.b64decode(page.ask("Page.captureScreenshot", format="png")["data"])
-    with Image.open(io.BytesIO(shot)) as image:
-        image.convert("RGB").quantize(128).save(out, optimize=True)
+    return Image.open(io.BytesIO(shot)).convert("RGB")
+
+
+def save(image: Image.Image, out: Path) -> None:
+    """Save with few colours, so that the file stays small."""
+    image.quantize(128).save(out, optimize=True)
 
 
 def draw_runs(study: str, out: Path, folder: Path) -> None:
     """MLflow's table of a study, as `make ui` names its address."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or load_project(Path("params.yaml")).tracking.uri
     path = dict(list_views(uri))[study]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(PORT), "--workers", "1"],
-        env=SWITCHED_OFF | os.environ | {"MLFLOW_BACKEND_STORE_URI": uri},
-    )
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(PORT), "--workers", "1"]
+    with serve(command, MLFLOW_BACKEND_STORE_URI=uri), open_page(folder) as page:
+        closed = f"Object.assign(localStorage, {json.dumps(CLOSED)})"
+        page.ask("Page.addScriptToEvaluateOnNewDocument", source=closed)
+        show(page, PLACE + path, 560)
+        page.wait_for(TOLD_RUNS, 120)
+        take_picture(page, out)
+
+
+@contextmanager
+def serve(command: Sequence[str], **environment: str) -> Iterator[None]:
+    """Run a server at ``PLACE`` as long as it is needed."""
+    server = subprocess.Popen(command, env=SWITCHED_OFF | os.environ | environment)
     try:
         for _ in range(240):
             try:
@@ -80,12 +113,7 @@ def draw_runs(study: str, out: Path, folder: Path) -> None:
                 break
             except OSError:
                 time.sleep(0.5)
-        with open_page(folder) as page:
-            closed = f"Object.assign(localStorage, {json.dumps(CLOSED)})"
-            page.ask("Page.addScriptToEvaluateOnNewDocument", source=closed)
-            show(page, PLACE + path, 560)
-            page.wait_for(TOLD_RUNS, 120)
-            take_picture(page, out)
+        yield
     finally:
         server.terminate()
         server.wait()
@@ -99,10 +127,63 @@ def draw_experiments(study: str, out: Path) -> None:
         [*command, "--no-pager"],
         env=os.environ | {"COLUMNS": str(LETTERS)}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    console = Console(record=True, width=LETTERS, file=io.StringIO())
-    console.print(Text(f"$ {shlex.join(command)}"))
-    console.print(Text(told), soft_wrap=True)
-    console.save_svg(str(out), title=study)
+    draw_terminal([f"$ {shlex.join(command)}", *told.splitlines()], LETTERS, out)
+
+
+def draw_terminal(lines: Sequence[str], letters: int, out: Path) -> None:
+    """Draw lines as a terminal of this width shows them."""
+    console = Console(record=True, width=letters, file=io.StringIO())
+    for line in lines:
+        console.print(Text(line))
+    out.write_text(FONTS.sub("", console.export_svg(title=Path.cwd().name)), encoding="utf-8")
+
+
+def draw_start(data: Path, out: Path, folder: Path) -> None:
+    """What `batteryscope start` prints of a folder, and how its plan explains itself."""
+    plan = folder / f"{data.name}.yaml"
+    command = ["batteryscope", "start", str(data)]
+    told = subprocess.run(
+        [*command, "--out", str(plan)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    ).stdout.replace(str(plan), plan.name).splitlines()  # fmt: skip
+    said = [line for line in told if not line.startswith("$ ")]  # the program that it starts
+    steps = plan.read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(steps) if line.startswith("    preprocess:"))
+    shown = [
+        *(f"$ {shlex.join(command)}", *said, ""),
+        *(f"$ less {plan.name}", "  …", *steps[first : first + 14], "  …"),
+    ]
+    draw_terminal(shown, 118, out)
+
+
+def draw_first_page(study: str, out: Path, folder: Path) -> None:
+    """The head of a study's report, and below it what the model looks at."""
+    page_of_study = Path("reports", study, "report.html").absolute().as_uri()
+    parts = []
+    with open_page(folder) as page:
+        for place, height_px in (("", 745), ("#explanations", 470)):
+            show(page, "about:blank", height_px, REPORT_PX)
+            page.ask("Page.navigate", url=page_of_study + place)
+            page.wait_for("document.readyState === 'complete'")
+            parts.append(look(page))
+    image = Image.new("RGB", (REPORT_PX, sum(part.height for part in parts)))
+    image.paste(parts[0], (0, 0))
+    image.paste(parts[1], (0, parts[0].height))
+    save(image, out)
+
+
+def draw_app(study: str, picture: Path, out: Path, folder: Path) -> None:
+    """The page to drop pictures on, with the answer to one."""
+    (folder / "models").mkdir()
+    (folder / "models" / study).symlink_to(Path("models", study).absolute())
+    words = ["--models", str(folder / "models"), "--port", str(PORT)]
+    with serve(["batteryscope", "app", *words]), open_page(folder) as page:
+        show(page, PLACE, 900, APP_PX)
+        page.wait_for("document.querySelector('#files input[type=file]') !== null")
+        page.give_files("#files input[type=file]", picture.absolute())
+        page.wait_for("document.querySelector('#told textarea').value", 120)
+        page.wait_for("document.querySelectorAll('#crops img').length > 0", 120)
+        take_picture(page, out)
 
 
 def draw_report(study: str, out: Path, folder: Path) -> None:
@@ -121,20 +202,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", default="cathode_state", help="whose results are shown")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of pictures")
-    parser.add_argument("--only", choices=("dvc", "mlflow", "snakemake"), help="one of the three")
+    parser.add_argument("--only", choices=[*OF_RUNS, *OF_DATA], help="one of them")
+    parser.add_argument("--name", help="of the picture's file, without its ending")
+    parser.add_argument("--data", type=Path, help="folder for start, picture for app")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        draw = {
-            "dvc": lambda out: draw_experiments(arguments.study, out / "dvc_experiments.svg"),
-            "mlflow": lambda out: draw_runs(
-                arguments.study, out / "mlflow_runs.png", Path(scratch)
-            ),
-            "snakemake": lambda out: draw_report(
-                arguments.study, out / "snakemake_report.png", Path(scratch)
-            ),
-        }
-        for name in [arguments.only] if arguments.only else draw:
-            draw[name](arguments.out)
+    study, data = arguments.study, arguments.data
+    if arguments.only in OF_DATA and data is None:
+        parser.error(f"--only {arguments.only} needs --data")
+    for kind in [arguments.only] if arguments.only else OF_RUNS:
+        name = {**OF_RUNS, **OF_DATA}[kind]
+        out = (arguments.out / (arguments.name or name)).with_suffix(Path(name).suffix)
+        with tempfile.TemporaryDirectory() as scratch:
+            draw = {
+                "dvc": partial(draw_experiments, study, out),
+                "mlflow": partial(draw_runs, study, out, Path(scratch)),
+                "snakemake": partial(draw_report, study, out, Path(scratch)),
+                "report": partial(draw_first_page, study, out, Path(scratch)),
+                "start": partial(draw_start, data, out, Path(scratch)),
+                "app": partial(draw_app, study, data, out, Path(scratch)),
+            }
+            draw[kind]()
 
 
 if __name__ == "__main__":

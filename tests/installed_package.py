@@ -12,6 +12,13 @@ from hatchling.builders.wheel import WheelBuilder
 
 from tests.conftest import ROOT
 
+COMMAND = """\
+#!{python} -P
+import sys
+from batteryscope.command.main import main
+sys.exit(main())
+"""
+
 
 def build_wheel(folder: Path) -> Path:
     """Build the package as pip does."""
@@ -36,6 +43,9 @@ class InstalledPackage:
         (self.packages / "others.pth").write_text("\n".join(others))
         with zipfile.ZipFile(build_wheel(root)) as wheel:
             wheel.extractall(self.packages)
+        command = self.python.with_name("batteryscope")
+        command.write_text(COMMAND.format(python=self.python))
+        command.chmod(0o755)
 
     @property
     def home(self) -> Path:
@@ -46,18 +56,30 @@ class InstalledPackage:
         """Type ``batteryscope`` and words in a folder; stdout and stderr come back together."""
         return self._call(folder, "-m", "batteryscope.command.main", *words)
 
-    def generate(self, folder: Path, settings: dict) -> None:
+    def type(self, folder: Path, lines: str) -> subprocess.CompletedProcess:
+        """Type lines into a terminal, where the environment is active."""
+        return self._start(folder, "bash", "-ec", lines)
+
+    def generate(self, folder: Path, settings: dict, *more: str | Path) -> None:
         """Put generated pictures into a folder."""
-        program = self.home / "workflow_scripts" / "generate_dataset.py"
         words = ("--settings", json.dumps(settings), "--out", folder)
-        self._call(folder.parent, program, *words)
+        self.call_program(folder.parent, "generate_dataset", *words, *more)
+
+    def call_program(self, folder: Path, name: str, *words: str | Path) -> None:
+        """Start a program of the workflow in a folder."""
+        self._call(folder, self.home / "workflow_scripts" / f"{name}.py", *words)
 
     def _call(self, folder: Path, *words: str | Path) -> subprocess.CompletedProcess:
+        return self._start(folder, self.python, "-P", *words)
+
+    def _start(self, folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
         unseen = ("PYTHONPATH", "MLFLOW_TRACKING_URI")
+        kept = {name: value for name, value in os.environ.items() if name not in unseen}
+        places = (self.python.parent, Path(sys.executable).parent, os.environ["PATH"])
         done = subprocess.run(
-            [self.python, "-P", *words],
+            command,
             cwd=folder,
-            env={name: value for name, value in os.environ.items() if name not in unseen},
+            env=kept | {"PATH": os.pathsep.join(map(str, places)), "BROWSER": "true"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -1,44 +1,41 @@
 """The pages for users, followed to the letter: their files and commands, one after the other.
 
-Public data stand in for a user's where ``../shared/data`` holds them, generated ones where not.
-Slow, so that it is no part of ``make test``; ``make test-docs`` runs it. Only the sizes are small:
-an overlay beside the page's own file trains for one epoch. Placeholders (``NEW_FRAMES``)
-stand for the data that the page puts in place.
+The package is installed, and the commands are typed in a project that it made. Public data stand
+in for a user's where ``../shared/data`` holds them, generated ones where not. Slow, so that it is
+no part of ``make test``; ``make test-docs`` runs it. Only the sizes are small: an overlay beside
+the page's own file trains for one epoch. Placeholders (``NEW_FRAMES``) stand for the data that
+the page puts in place.
 """
 
 import json
 import re
 import shutil
-import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Sandbox
+from tests.conftest import ROOT
+from tests.installed_package import InstalledPackage
+from tests.notebooks import INSTALLED, execute
+from tests.page_walk import Walk, read_blocks
 
 pytestmark = pytest.mark.docs
-# A block of a page: a file or a part of one, or lines for a terminal; other blocks show something.
-BLOCK = re.compile(r"^```yaml\n(?P<file>(?:.*\n)*?)```$|(?P<lines>(?:^ {4}.*\n)+)", re.MULTILINE)
-TYPED = re.compile(r"(snakemake|python|dvc|git|mkdir) ")
-NEEDS_INTERNET = ("dvc import",)
-PLACE = re.compile(r"`((?:reports|models|work)/(?:my_|<study>)[^`]*)`")
 FRAMES = ROOT.parent / "shared/data/sem_ncm"
 SCAN = ROOT.parent / "shared/data/xct18650/cell_vol"
 TABLE = ROOT.parent / "shared/data/tables/nmc811_heterogeneity/Experimental-Dataset.csv"
 NETWORK = {"backbone": "test_resnet", "weights": "random", "freeze": "none"}
 TRAIN = {"epochs": 1, "tiles_per_epoch": 32, "batch_size": 16, "parallel_jobs": 1}
 EXPLAIN = {"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 0}
+PICTURES = {
+    "preprocess": {"input_px": 48, "tiles_per_image": 4, "grid_tiles": 2},
+    "split": {"folds": 2}, "model": NETWORK, "train": TRAIN, "explain": EXPLAIN,
+    "evaluate": {"shortcut_audit": False, "grey_levels_at_test": []},
+}  # fmt: skip
 SMALL = {
-    "your_data.md": {
-        "preprocess": {"input_px": 48, "tiles_per_image": 4, "grid_tiles": 2},
-        "split": {"folds": 2}, "model": NETWORK, "train": TRAIN, "explain": EXPLAIN,
-        "evaluate": {"shortcut_audit": False, "grey_levels_at_test": []},
-    },
+    "your_data.md": PICTURES,
+    "first_run.md": PICTURES,
     "your_scans.md": {
         "dataset": {"volumes": {"first": 2, "last": 10, "step": 4}},
         "preprocess": {"input_px": 48, "unroll_angles": 48},
@@ -58,106 +55,61 @@ SMALL = {
 }  # fmt: skip
 
 
-@dataclass
-class Walk:
-    """A user who does what a page says, from its first line to its last."""
-
-    box: Sandbox
-    page: str
-    placeholders: dict[str, str] = field(default_factory=dict)
-    study: str = ""
-    configs: str = ""
-    parts: list[str] = field(default_factory=list)
-    typed: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-
-    def follow(self) -> None:
-        """Write its files, type its commands, look where it says that results lie."""
-        for kind, block in read_blocks(self.text):
-            if kind == "lines":
-                self.type(block)
-            elif block.startswith(" "):
-                self.parts.append(block)
-            elif "studies:" in block:
-                self.write(block)
-        assert self.study, f"{self.page}: no file with a study"
-        assert any("predict" in line for line in self.typed), self.typed
-        for place in PLACE.findall(self.text):
-            name = place.replace("<study>", self.study)
-            assert list(self.box.root.glob(name.rstrip("/"))), f"{self.page}: there is no {name}"
-
-    @property
-    def text(self) -> str:
-        return (ROOT / "docs" / self.page).read_text(encoding="utf-8")
-
-    def write(self, text: str) -> None:
-        """Save a file of the page under the name of its study."""
-        (self.study,) = yaml.safe_load(text)["studies"]
-        (self.box.root / f"{self.study}.yaml").write_text(text, encoding="utf-8")
-        self.written.append(self.study)
-
-    def type(self, lines: str) -> None:
-        """Type a block into a terminal; every line has to succeed."""
-        if lines.startswith(NEEDS_INTERNET):
-            return
-        for word, meant in self.placeholders.items():
-            lines = lines.replace(word, meant)
-        small = "small.yaml small_by_hand.yaml" if self.written else "small.yaml"
-        if runs := re.findall(r"--configfile((?: (?!configs/)\S+\.yaml| \S+\.yaml)+) ", lines):
-            self.configs = runs[-1].strip()
-            lines = re.sub(r"(--configfile(?: \S+\.yaml)+)", rf"\1 {small}", lines)
-        done = self.box.run("bash", "-ec", lines, check=False)
-        assert done.returncode == 0, f"{self.page}: {lines}\n{done.stdout[-4000:]}"
-        self.typed += lines.splitlines()
-
-    def try_parts(self) -> None:
-        """Put parts of a file where they belong, by how far they are indented; plan each run."""
-        for part in self.parts:
-            indent = len(part) - len(part.lstrip(" "))
-            above = f"studies:\n  {self.study}:\n" + ("    dataset:\n" if indent == 6 else "")
-            (self.box.root / "part.yaml").write_text(above + part, encoding="utf-8")
-            line = f"snakemake -n --configfile {self.configs} part.yaml -- {self.study}"
-            done = self.box.run("bash", "-ec", line, check=False)
-            assert done.returncode == 0, f"{self.page}:\n{part}\n{done.stdout[-3000:]}"
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> InstalledPackage:
+    return InstalledPackage(tmp_path_factory.mktemp("installed"))
 
 
-def read_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the files and parts of files of a page, and its lines for a terminal."""
-    for found in BLOCK.finditer(text):
-        if found["file"]:
-            yield "file", found["file"]
-        elif TYPED.match(block := textwrap.dedent(found["lines"])):
-            yield "lines", block
+@pytest.fixture
+def project(package: InstalledPackage, tmp_path: Path) -> Path:
+    package.run(tmp_path, "new", "project")
+    return tmp_path / "project"
 
 
-def start_walk(root: Path, page: str, by_hand: dict[str, Any] | None = None) -> Walk:
-    """Clone the project and put it under DVC; small sizes lie beside the page's own file.
-
-    What ``by_hand`` holds fits the study of the page only, not the one that a plan wrote.
-    """
-    root.mkdir()
-    box = Sandbox(root, yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
-    shutil.copytree(ROOT / "configs", root / "configs")
-    walk = Walk(box, page)
-    files = [b for kind, b in read_blocks(walk.text) if kind == "file" and "studies:" in b]
-    (study,) = yaml.safe_load(files[0])["studies"]
-    for name, small in (("small", SMALL[page]), ("small_by_hand", by_hand or {})):
-        told = {"studies": {study: small}} if small else {"studies": {}}
-        (root / f"{name}.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
-    for command in ("git init -q", "dvc init -q", "dvc config core.analytics false"):
-        box.run(*command.split())
+@pytest.fixture(scope="module")
+def first_run(package: InstalledPackage, tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """A newcomer who makes the project as the page says."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    package.generate(folder / "frames", {"kind": "trivial", "classes": 2, "images_per_class": 12})
+    walk = Walk(package, folder, "first_run.md", PICTURES)
+    walk.placeholders |= {"~/frames": "../frames", "~/new_frames": "../frames/class_0"}
+    walk.follow()
     return walk
 
 
-def generate(box: Sandbox, settings: dict[str, Any], out: str, *more: str) -> None:
-    """Make what a page takes for granted, with the project's own programs."""
-    program = ["python", "workflow_scripts/generate_dataset.py", "--settings", json.dumps(settings)]
-    box.run(*program, *more, "--out", out)
+def test_the_first_run(first_run: Walk) -> None:
+    project, said = first_run.root, first_run.said
+    assert project.name == "my_project"
+    assert "Report: reports/my_cathodes/report.html" in said
+    assert "  batteryscope run my_cathodes" in said
+    assert "reports/my_cathodes/report.html" in said
+    assert any(line.startswith("my_cathodes") and "  published 20" in line for line in said)
+    assert "No run is at work." in said
+    assert "batteryscope 0.1.0" in (project / "reports/my_cathodes/report.html").read_text("utf-8")
+    assert len(pd.read_csv(project / "answers.csv")) == 12
+    metrics = json.loads((project / "reports/my_cathodes/metrics.json").read_text())
+    assert any(name.endswith(".image.accuracy") for name in metrics)
+    for line in transcript(first_run.text, "my_project: a project of"):
+        assert line in said, line
 
 
-def test_the_page_on_pictures(tmp_path: Path) -> None:
-    walk = start_walk(tmp_path / "project", "your_data.md")
-    raw = walk.box.root / "data/raw"
+def transcript(page: str, beginning: str) -> list[str]:
+    """Return the lines that a page shows as a command's answer."""
+    shown = page[page.index(f"    {beginning}") :].partition("\n\n")[0]
+    return [line.removeprefix("    ") for line in shown.splitlines()]
+
+
+@pytest.mark.skipif(not INSTALLED.is_dir(), reason="make test-docs installs what executes them")
+def test_the_notebook_on_pictures(first_run: Walk) -> None:
+    frames = {"~/new_frames": str(first_run.root.parent / "frames/class_0")}
+    executed = execute("own_sem_images.ipynb", first_run.root, **frames)
+    assert executed.count('"image/png"') == 3
+    assert "baseline_grey_levels" in executed
+
+
+def test_the_page_on_pictures(package: InstalledPackage, project: Path) -> None:
+    walk = Walk(package, project, "your_data.md", SMALL["your_data.md"])
+    raw = project / "data/raw"
     for folder in ("", "_formation", "_100cycles"):
         for composition in (333, 523, 622, 811):
             (raw / "sem_ncm" / f"{composition}{folder}").mkdir(parents=True)
@@ -169,12 +121,12 @@ def test_the_page_on_pictures(tmp_path: Path) -> None:
             "kind": "sem_top_view", "images_per_class": 12, "width_px": 1280, "height_px": 960,
             "compositions": ["622"], "states": ["pristine", "100cycles"],
         }  # fmt: skip
-        generate(walk.box, settings, "data/raw/my_cathodes")
+        package.generate(raw / "my_cathodes", settings)
         copy_frames(sorted((raw / "my_cathodes").glob("*/*.*"))[::12], raw.parent, "new", every=1)
     walk.placeholders["NEW_FRAMES"] = "data/raw/new" if FRAMES.is_dir() else "data/new"
     walk.follow()
     assert len(list((raw / "sem_ncm_named").glob("*/"))) == 12
-    answers = pd.read_csv(walk.box.root / "predictions.csv")
+    answers = pd.read_csv(project / "predictions.csv")
     assert {"composition", "state", "prediction_set"} <= {*answers}
     assert len(answers)
     titles = "file,composition,state,specimen_id"
@@ -192,55 +144,56 @@ def copy_frames(files: list[Path], raw: Path, name: str, every: int = 3) -> None
             shutil.copy(path, folder)
 
 
-def test_the_page_on_scans(tmp_path: Path) -> None:
-    walk = start_walk(tmp_path / "project", "your_scans.md")
+def test_the_page_on_scans(package: InstalledPackage, project: Path) -> None:
+    walk = Walk(package, project, "your_scans.md", SMALL["your_scans.md"])
     settings = {
         "kind": "ct_cell", "cells_per_state": 5, "slices": 12, "size_px": 192,
         "states": ["pristine", "cycle_aged"],
     }  # fmt: skip
-    generate(walk.box, settings, "data/raw/my_cells")
+    package.generate(project / "data/raw/my_cells", settings)
     walk.placeholders["SCAN_OR_FOLDER"] = "data/raw/my_cells"
     walk.follow()
     walk.try_parts()
-    answers = pd.read_csv(walk.box.root / "predictions.csv")
+    answers = pd.read_csv(project / "predictions.csv")
     assert {"level", "prediction_set"} <= {*answers}
     assert "cell" in set(answers["level"])
     if SCAN.is_dir():  # of another scanner than the generated ones, so that it has to be asked for
-        (line,) = [line for line in walk.typed if "predict_images" in line]
+        (line,) = [line for line in walk.typed if "batteryscope predict" in line]
         walk.type(line.replace("data/raw/my_cells", f"{SCAN} --answer-anyway"))
-        answers = pd.read_csv(walk.box.root / "predictions.csv")
+        answers = pd.read_csv(project / "predictions.csv")
         assert (answers["level"] == "slice").sum() == 46
 
 
-def test_the_page_on_cross_sections(tmp_path: Path) -> None:
-    walk = start_walk(tmp_path / "project", "your_cross_sections.md")
-    box = walk.box
+def test_the_page_on_cross_sections(package: InstalledPackage, project: Path) -> None:
+    walk = Walk(package, project, "your_cross_sections.md", SMALL["your_cross_sections.md"])
     cell = ["--settings", "{}", "--out", "simulated.csv"]
-    box.run("python", "workflow_scripts/simulate_capacities.py", *cell)
+    package.call_program(project, "simulate_capacities", *cell)
     settings = {
         "kind": "cross_section", "electrodes_per_porosity": 4, "images_per_electrode": 2,
     }  # fmt: skip
-    generate(box, settings, "data/raw/my_sections", "--capacities", "simulated.csv")
+    simulated = project / "simulated.csv"
+    package.generate(project / "data/raw/my_sections", settings, "--capacities", simulated)
     walk.placeholders["NEW_SECTIONS"] = "data/raw/my_sections"
     walk.follow()
-    answers = pd.read_csv(box.root / "capacities.csv")
+    answers = pd.read_csv(project / "capacities.csv")
     assert [name for name in answers if name.endswith("_fold_sd")]
-    capacities = box.root / "data/raw/my_sections/capacities.csv"
+    capacities = project / "data/raw/my_sections/capacities.csv"
     assert ",".join(pd.read_csv(capacities)) in walk.text
-    (box.root / "data/raw/my_new_sections").mkdir()
-    shutil.copy(capacities, box.root / "data/raw/my_new_sections")
+    (project / "data/raw/my_new_sections").mkdir()
+    shutil.copy(capacities, project / "data/raw/my_new_sections")
     walk.try_parts()
 
 
-def test_the_page_on_additives(tmp_path: Path) -> None:
+def test_the_page_on_additives(package: InstalledPackage, project: Path) -> None:
     """Its folders fit its pattern, and both scales are planned; nothing is trained."""
-    walk = start_walk(tmp_path / "project", "your_additives.md")
+    walk = Walk(package, project, "your_additives.md", SMALL["your_additives.md"])
     folders = re.findall(r"(ncm\w+)/", walk.text)
     for folder in folders:
-        (walk.box.root / "data/raw/my_additives" / folder).mkdir(parents=True)
+        (project / "data/raw/my_additives" / folder).mkdir(parents=True)
     for kind, block in read_blocks(walk.text):
         if kind == "lines":
-            walk.type(re.sub("^snakemake (?!-n)", "snakemake -n ", block, flags=re.MULTILINE))
+            if block.startswith("batteryscope run "):
+                walk.type(re.sub(r"(run my_additives)(?! -n)", r"\1 -n", block))
         elif "studies:" in block:
             walk.write(block)
             labels = yaml.safe_load(block)["studies"][walk.study]["dataset"]["labels"]
@@ -249,37 +202,50 @@ def test_the_page_on_additives(tmp_path: Path) -> None:
     assert [match and match["additive"] for match in found] == [None, None, "FEC", "FEC"]
 
 
-def test_the_page_on_tables(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tables(package: InstalledPackage, tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """A user with a table for each of two materials."""
+    folder = tmp_path_factory.mktemp("tables")
+    package.run(folder, "new", "project")
+    project = folder / "project"
     by_hand = {"propose": {"trials": 20, "proposals": 2, "domain": "nmc"}}
-    walk = start_walk(tmp_path / "project", "your_tables.md", by_hand)
-    box, raw = walk.box, walk.box.root / "data/raw"
+    walk = Walk(package, project, "your_tables.md", SMALL["your_tables.md"], by_hand)
+    raw = project / "data/raw"
     rows = {"kind": "electrode_manufacturing", "rows": {"graphite": 60, "nmc": 40}}
-    generate(box, rows, "t", "--by", "batteryscope.demo.write_table")
-    (made,) = (box.root / "t").glob("*.csv")
+    package.generate(project / "t", rows, "--by", "batteryscope.demo.write_table")
+    (made,) = (project / "t").glob("*.csv")
     table = pd.read_csv(made)
     parts = {name: part.drop(columns="domain") for name, part in table.groupby("domain")}
     parts["graphite"].to_csv(raw / "graphite.csv", index=False)
     with pd.ExcelWriter(raw / "nmc.xlsx") as workbook:
         parts["nmc"].to_excel(workbook, sheet_name="2024", index=False)
-    table.head(6).to_csv(box.root / "NEW.csv", index=False)
+    table.head(6).to_csv(project / "NEW.csv", index=False)
     walk.follow()
     walk.try_parts()
-    answers = pd.read_csv(box.root / "predictions.csv")
+    return walk
+
+
+def test_the_page_on_tables(tables: Walk) -> None:
+    answers = pd.read_csv(tables.root / "predictions.csv")
     assert set(answers["status"]) == {"ok"}
 
 
+@pytest.mark.skipif(not INSTALLED.is_dir(), reason="make test-docs installs what executes them")
+def test_the_notebook_on_tables(tables: Walk) -> None:
+    executed = execute("own_table.ipynb", tables.root)
+    assert executed.count('"image/png"') == 2
+    assert "baseline_gaussian_process" in executed
+
+
 @pytest.mark.skipif(not TABLE.is_file(), reason="the public table is not here")
-def test_a_real_table_from_the_first_command_to_answers(tmp_path: Path) -> None:
+def test_a_real_table_to_answers(package: InstalledPackage, project: Path) -> None:
     """Titles as R writes them, a column of numbers that names the slurries."""
-    walk = start_walk(tmp_path / "project", "your_tables.md")
-    root = walk.box.root
-    shutil.copy(TABLE, root / "data/raw/coatings.csv")
-    (root / "small.yaml").write_text(yaml.safe_dump({"studies": {"coatings": SMALL[walk.page]}}))
+    walk = Walk(package, project, "your_tables.md", SMALL["your_tables.md"])
+    shutil.copy(TABLE, project / "data/raw/coatings.csv")
     walk.type(
-        "python workflow_scripts/start_study.py --table data/raw/coatings.csv "
-        "--targets σ..mg.cm2. --domain Active.Material....\n"
-        "snakemake --configfile coatings.yaml -- coatings\n"
-        "python workflow_scripts/predict_table.py --bundle models/coatings "
-        "--table data/raw/coatings.csv --out predictions.csv"
+        "batteryscope start data/raw/coatings.csv --targets σ..mg.cm2. "
+        "--domain Active.Material....\n"
+        "batteryscope run coatings\n"
+        "batteryscope predict coatings data/raw/coatings.csv --out predictions.csv"
     )
-    assert len(pd.read_csv(root / "predictions.csv")) == 144
+    assert len(pd.read_csv(project / "predictions.csv")) == 144

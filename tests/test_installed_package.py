@@ -1,10 +1,8 @@
 """The way of a newcomer: install the package, make a project outside of any clone, use it."""
 
-import json
 import subprocess
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -12,16 +10,6 @@ from hatch_build import HOME, WorkflowHook
 from tests.conftest import ROOT
 from tests.installed_package import InstalledPackage
 from tests.small_params import small_params, small_study
-
-GENERATED = {"kind": "trivial", "classes": 2, "images_per_class": 12}
-TINY = {
-    "preprocess": {"input_px": 48, "tiles_per_image": 4, "grid_tiles": 2},
-    "split": {"folds": 2},
-    "model": {"backbone": "test_resnet", "weights": "random", "freeze": "none"},
-    "train": {"epochs": 1, "tiles_per_epoch": 32, "batch_size": 16, "parallel_jobs": 1},
-    "explain": {"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 0},
-    "evaluate": {"shortcut_audit": False, "grey_levels_at_test": []},
-}
 
 
 @pytest.fixture(scope="module")
@@ -107,25 +95,3 @@ def test_workflow_is_a_module_of_another_one(package, project):
     assert f"python {package.home}/workflow_scripts/train_stage.py --by batteryscope." in said
     assert "Shell command: for word in a b; do" in said
     assert "battery_train_stage" in said
-
-
-@pytest.mark.docs
-def test_newcomer_gets_from_frames_to_answers(package, project):
-    frames = project / "data" / "raw" / "frames"
-    package.generate(frames, GENERATED)
-    said = package.run(project, "start", "data/raw/frames").stdout
-    assert said.splitlines()[-1].strip() == "batteryscope run frames"
-    (project / "tiny.yaml").write_text(yaml.safe_dump({"studies": {"frames": TINY}}))
-    said = package.run(project, "run", "frames", "--configfile", "tiny.yaml").stdout
-    assert said.splitlines()[-1] == "Report: reports/frames/report.html"
-    page = (project / "reports/frames/report.html").read_text(encoding="utf-8")
-    assert "batteryscope 0.1.0" in page
-    said = package.run(project, "predict", "frames", str(frames), "--out", "answers.csv").stdout
-    assert len(pd.read_csv(project / "answers.csv")) == 24, said
-    said = package.run(project, "status").stdout
-    assert "  published 20" in next(line for line in said.splitlines() if line.startswith("frames"))
-    assert "No run is at work." in said
-    said = package.run(project, "report", "frames", "--no-open").stdout
-    assert said == "reports/frames/report.html\n"
-    metrics = json.loads((project / "reports/frames/metrics.json").read_text())
-    assert any(name.endswith(".image.accuracy") for name in metrics)

@@ -257,17 +257,19 @@ def test_folders_are_no_classes_of_pictures_that_only_have_numbers(tmp_path):
 def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
     text = (ROOT / "docs/your_quantities.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
-    commands = re.findall(r"snakemake --configfile (\S+) -- (\S+)", text)
-    assert [study for _, study in commands] == ["sem_quantities", "ct_quantities", "my_numbers"]
+    typed = r"^ +batteryscope run (\w+)(?: --configfile (\S+))?$"
+    commands = re.findall(typed, text, re.MULTILINE)
+    assert [study for study, _ in commands] == [
+        *("sem_quantities", "ct_quantities", "my_pictures", "my_numbers")
+    ]
+    commands.remove(("my_pictures", ""))  # which start writes
     monkeypatch.chdir(tmp_path)
     folder = Path("data/raw/my_pictures/a1")
     folder.mkdir(parents=True)
     for i in range(4):
         Image.new("L", (400, 320)).save(folder / f"view_{i}.png")
-    for file, study in commands:
-        written = yaml.safe_load(
-            block if file.startswith("my_") else (ROOT / file).read_text(encoding="utf-8")
-        )
+    for study, file in commands:
+        written = yaml.safe_load((ROOT / file).read_text(encoding="utf-8") if file else block)
         project = load_project(PARAMS, written)
         plans = {name: plan_study(name, s) for name, s in project.image_studies.items()}
         check_project(project, plans)
