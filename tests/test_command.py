@@ -1,5 +1,6 @@
 """The command ``batteryscope``: what it hands over, what it makes, what it says."""
 
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -34,7 +35,8 @@ from tests.conftest import ROOT
 def project(tmp_path, monkeypatch):
     """A folder with a study in params.yaml, and one in a file of its own."""
     (tmp_path / "params.yaml").write_text("studies:\n  cathode_state: {}\n")
-    (tmp_path / "my_cells.yaml").write_text("studies:\n  my_cells:\n    title: mine\n")
+    own = "studies:\n  my_cells: # your name\n    title: mine\n"
+    (tmp_path / "my_cells.yaml").write_text(own)
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -214,6 +216,19 @@ def test_page_of_the_command_has_every_command_and_option():
         assert f"`batteryscope {name}" in page, name
         options = [p for p in command.params if isinstance(p, click.Option)]
         assert all(option.opts[-1] in page for option in options), name
+
+
+def test_pages_type_words_that_the_command_has():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    typed = re.compile(r"(?:^ {4}(?:\$ )?|`)batteryscope ([a-z-]+)", re.MULTILINE)
+    found = {word for page in pages for word in typed.findall(page.read_text(encoding="utf-8"))}
+    assert {"new", "start", "run", "report", "predict"} <= found <= set(cli.commands)
+
+
+def test_readme_is_one_screen_and_says_how_to_test():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert sum(1 for line in text.splitlines() if line.strip()) <= 45
+    assert re.search(r"^ {4}make test ", text, re.MULTILINE)  # what .ci/run does
 
 
 def test_new_project_holds_what_a_run_needs(tmp_path):

@@ -43,7 +43,7 @@ SMALL = {
         "evaluate": {"shortcut_audit": False},
     },
     "your_cross_sections.md": {
-        "preprocess": {"shrink": 8}, "split": {"folds": 2}, "explain": {"tiles_per_class": 1},
+        "preprocess": {"shrink": 8}, "explain": {"tiles_per_class": 1},
         "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 16},
         "model": {"backbone_options": {"width": 0.125}},
     },
@@ -165,7 +165,9 @@ def test_the_page_on_scans(package: InstalledPackage, project: Path) -> None:
 
 
 def test_the_page_on_cross_sections(package: InstalledPackage, project: Path) -> None:
-    walk = Walk(package, project, "your_cross_sections.md", SMALL["your_cross_sections.md"])
+    by_hand = {"split": {"folds": 2}}
+    small = SMALL["your_cross_sections.md"]
+    walk = Walk(package, project, "your_cross_sections.md", small, by_hand)
     cell = ["--settings", "{}", "--out", "simulated.csv"]
     package.call_program(project, "simulate_capacities", *cell)
     settings = {

@@ -1,6 +1,7 @@
 """What the words after ``batteryscope run``, ``start`` and ``predict`` mean for what they start."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +29,13 @@ def list_params_studies(project: Path) -> list[str]:
 
 
 def find_overlay(study: str, project: Path) -> Path | None:
-    """Return the file that ``start`` has written for a study; None if there is none."""
+    """Return the file that ``start`` or a user has written for a study; None if there is none."""
     path = project / f"{study}.yaml"
     if path.name == PARAMS_NAME or not path.is_file():  # settings of all studies, not of one
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return path if f"  {study}:" in lines else None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    is_named = re.search(rf"^ +{re.escape(study)}:(?:\s|$)", text, re.MULTILINE)
+    return path if is_named else None
 
 
 def list_names(project: Path) -> list[str]:
