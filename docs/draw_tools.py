@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -141,11 +142,14 @@ def draw_terminal(lines: Sequence[str], letters: int, out: Path) -> None:
 def draw_start(data: Path, out: Path, folder: Path) -> None:
     """What `batteryscope start` prints of a folder, and how its plan explains itself."""
     plan = folder / f"{data.name}.yaml"
+    shutil.copy("params.yaml", folder)
+    (folder / data).parent.mkdir(parents=True)
+    (folder / data).symlink_to(data.absolute())
     command = ["batteryscope", "start", str(data)]
     told = subprocess.run(
-        [*command, "--out", str(plan)],
+        command, cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
-    ).stdout.replace(str(plan), plan.name).splitlines()  # fmt: skip
+    ).stdout.splitlines()  # fmt: skip
     said = [line for line in told if not line.startswith("$ ")]  # the program that it starts
     steps = plan.read_text(encoding="utf-8").splitlines()
     first = next(i for i, line in enumerate(steps) if line.startswith("    preprocess:"))
