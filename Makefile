@@ -12,13 +12,15 @@ APP := work/app/.ready
 SERVERS := work/servers/.ready
 
 NOTEBOOKS := work/notebooks/.ready
+
+SITE := work/site/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Without compiled modules every program would compile those of PyTorch anew, which takes longer than its work.
 unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults
+.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +60,9 @@ $(NOTEBOOKS): docs/notebooks.txt | $(STAMP)
 
 test-docs: $(STAMP) $(APP) $(NOTEBOOKS) ## follow the pages in docs/ to the letter (10 minutes and more)
 	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py -m docs $(ARGS)
+
+test-docs: $(STAMP) $(APP) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
+	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py tests/test_docs_site.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}
@@ -113,6 +118,15 @@ audit: $(STAMP) ## look all locked packages up in the list of known weaknesses (
 	    --requirement requirements.lock --require-hashes --disable-pip; \
 	else echo "The list of known weaknesses cannot be reached; packages were not looked up."; fi
 
+$(SITE): docs/site.txt docs/mermaid.txt | $(STAMP)
+	@rm -rf work/site && for part in site mermaid; do \
+	  uv pip install --quiet --no-deps --require-hashes --target work/site/$$part --requirements docs/$$part.txt || exit 1; done
+	@touch $@
+
+docs: $(SITE) ## build the documentation site in work/site/html; a dead link is an error
+	@PYTHONPATH=work/site/site NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "Read it: python -m http.server --bind 127.0.0.1 --directory work/site/html 8000"
+
 format: $(STAMP) ## rewrite code in the project's style
 	ruff check --fix . || true
 	ruff format .
@@ -136,6 +150,9 @@ upload-runs: $(STAMP) ## send to MLflow what could not be sent during a run
 lock: ## renew requirements.lock from pyproject.toml
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev \
 	  pyproject.toml --output-file requirements.lock
+	@{ echo "# For \`make docs\` alone, written by \`make lock\`: the extra \`docs\` without what requirements.lock has already."; \
+	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra docs --constraint requirements.lock \
+	  $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock) pyproject.toml; } > docs/site.txt
 
 schema: $(STAMP) ## renew docs/params.schema.json
 	@python workflow_scripts/write_schema.py --out docs/params.schema.json

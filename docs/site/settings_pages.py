@@ -1,0 +1,394 @@
+"""Pages of the site for all settings, from docs/params.schema.json and docs/papers/*.yaml.
+
+A page per section of a study of pictures, one for studies of tables, one for what stands beside
+the studies. Every setting has its meaning, unit, default, what it may be, and what papers have.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from docs.draw_papers import NAMES, PaperRow, PaperTable
+
+Schema = Mapping[str, Any]
+FOLDER = "reference"
+# Units that the name of a setting ends in, the longer ones first.
+UNITS = {
+    "_mg_cm2": "mg/cm²",
+    "_g_cm3": "g/cm³",
+    "_m2_s": "m²/s",
+    "_mol_m3": "mol/m³",
+    "_ma_cm2": "mA/cm²",
+    "_px": "pixels",
+    "_um": "µm",
+    "_nm": "nm",
+    "_deg": "degrees",
+    "_kv": "kV",
+    "_voltage": "V",
+    "_fraction": "share, 0 to 1",
+    "_share": "share, 0 to 1",
+    "_epochs": "epochs",
+    "_kg": "kg",
+    "_s": "s",
+}
+RATES = {"c_rates": "1/h (C-rate)", "kv": "kV", "epochs": "epochs"}
+# What decides between several kinds of one section.
+DECIDERS = ("method", "kind", "source")
+LIMITS = (
+    ("minimum", "≥"),
+    ("exclusiveMinimum", ">"),
+    ("maximum", "≤"),
+    ("exclusiveMaximum", "<"),
+)
+PLURALS = {"integer": "integers", "number": "numbers", "string": "texts", "boolean": "yes or no"}
+
+
+@dataclass(frozen=True)
+class Mention:
+    """What a paper says of a setting."""
+
+    paper: str
+    row: PaperRow
+    value: Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key: the place of its description, and what papers say of it."""
+
+    key: str
+    anchor: str
+    schema: Schema
+    mentions: list[Mention] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Keys that stand together in params.yaml."""
+
+    title: str
+    anchor: str
+    meaning: str
+    settings: list[Setting]
+
+
+class SettingsWalk:
+    """Goes through the schema from a class of settings down to all keys."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.classes: Mapping[str, Schema] = schema["$defs"]
+
+    def list_sections(
+        self, name: str, prefix: str, anchor: str, above: tuple[str, ...] = ()
+    ) -> Iterator[Section]:
+        """List the section of a class, and after it those below it.
+
+        Parameters
+        ----------
+        name
+            Of the class.
+        prefix
+            The dotted key of the section as users write it; empty: the study itself.
+        anchor
+            The same with what tells several kinds of a section apart.
+        above
+            Classes on the way here; none is gone through twice.
+        """
+        part = self.classes[name]
+        meaning = inspect_first_paragraph(part.get("description", ""))
+        own, below = [], []
+        for key, value in part["properties"].items():
+            place = f"{prefix}.{key}" if prefix else key
+            mark = f"{anchor}.{key}" if anchor else key
+            own.append(Setting(place, mark, value))
+            classes = [c for c in list_classes(value) if c not in (*above, name)]
+            for inner in classes:
+                several = f".{self.find_kind(inner)}" if len(classes) > 1 else ""
+                step = ".NAME" if "patternProperties" in value else ""
+                below.append((inner, place + step, mark + several))
+        kind = self.find_kind(name)
+        decider = next((d for d in DECIDERS if "const" in part["properties"].get(d, {})), "")
+        title = f"`{prefix}`" if prefix else "`study`"
+        if decider and prefix:
+            title += f" with `{decider}: {kind}`"
+        yield Section(title, anchor, meaning, own)
+        for inner, place, mark in below:
+            yield from self.list_sections(inner, place, mark, (*above, name))
+
+    def find_kind(self, name: str) -> str:
+        """Return what the deciding key of a class is, or its name in lower case."""
+        properties = self.classes[name]["properties"]
+        told = [properties[d]["const"] for d in DECIDERS if "const" in properties.get(d, {})]
+        return str(told[0]) if told else name.removesuffix("Settings").lower()
+
+
+def list_classes(value: Any) -> list[str]:
+    """List the classes that a property holds, in their order, each once."""
+    found: dict[str, None] = {}
+
+    def look(part: Any) -> None:
+        if isinstance(part, list):
+            for inner in part:
+                look(inner)
+        elif isinstance(part, dict):
+            if isinstance(part.get("$ref"), str):
+                found[part["$ref"].rpartition("/")[2]] = None
+            for key, inner in part.items():
+                if key not in ("default", "description"):
+                    look(inner)
+
+    look(value)
+    return list(found)
+
+
+def inspect_first_paragraph(text: str) -> str:
+    """Return the first paragraph of a docstring as Markdown, in one line."""
+    first = " ".join(text.split("\n\n")[0].split())
+    return re.sub(r":\w+:`~?([^`]*)`", r"`\1`", first).replace("``", "`")
+
+
+def describe_type(value: Schema) -> str:
+    """Say in words what a setting may be."""
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return "one of " + ", ".join(f"`{one}`" for one in value["enum"])
+    if "anyOf" in value:
+        return " or ".join(dict.fromkeys(describe_type(one) for one in value["anyOf"]))
+    if "$ref" in value or "patternProperties" in value:
+        return "a section of its own"
+    kind = value.get("type")
+    if kind == "null":
+        return "`null`"
+    if kind == "boolean":
+        return "`true` or `false`"
+    if kind == "array":
+        return _describe_list(value)
+    if kind == "object":
+        inner = value.get("additionalProperties")
+        return (
+            "names with " + _describe_many(inner) if isinstance(inner, dict) else "names and values"
+        )
+    if kind in ("integer", "number"):
+        return kind + _write_limits(value)
+    return "text" if kind == "string" else "any value"
+
+
+def _write_limits(value: Schema) -> str:
+    limits = [f"{sign} {value[word]:g}" for word, sign in LIMITS if word in value]
+    return f" {', '.join(limits)}" if limits else ""
+
+
+def _describe_list(value: Schema) -> str:
+    if "prefixItems" in value:
+        return "[" + ", ".join(describe_type(one) for one in value["prefixItems"]) + "]"
+    return "list of " + _describe_many(value.get("items", {}))
+
+
+def _describe_many(value: Schema) -> str:
+    if "$ref" in value:
+        return "sections of their own"
+    plain = PLURALS.get(value.get("type", ""))
+    if plain is None or "enum" in value:
+        return f"({describe_type(value)})" if value else "values"
+    limits = (
+        describe_type(value).partition(" ")[2] if value["type"] in ("integer", "number") else ""
+    )
+    return f"{plain} {limits}".strip()
+
+
+def find_unit(key: str) -> str:
+    """Return the unit that the name of a setting states; empty if none."""
+    last = key.rpartition(".")[2]
+    if last in RATES:
+        return RATES[last]
+    return next((unit for end, unit in UNITS.items() if last.endswith(end)), "")
+
+
+def write_value(value: Any) -> str:
+    """Write a value as in a YAML file, in one line."""
+    if value == "":
+        return '""'
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def collect_mentions(
+    papers: list[PaperTable], studies: Mapping[str, Any]
+) -> list[tuple[str, bool, Mapping[str, str], Mention]]:
+    """List all settings of the papers: key, whether of rows, deciding keys, what the paper says."""
+    told = []
+    for paper in papers:
+        for row in paper.rows:
+            for key, value in row.settings.items():
+                study = studies[row.study]
+                decided = {
+                    "preprocess": study.get("preprocess", {}).get("method", ""),
+                    "dataset.generator": (study["dataset"].get("generator") or {}).get("kind", ""),
+                }
+                if "preprocess.method" in row.settings:
+                    decided["preprocess"] = row.settings["preprocess.method"]
+                is_table = study.get("kind") == "table"
+                told.append((key, is_table, decided, Mention(paper.title, row, value)))
+    return told
+
+
+class SettingsPages:
+    """Writes the pages; ``link_paper`` gives the link from these pages to the papers' page."""
+
+    def __init__(
+        self, schema: Schema, papers: list[PaperTable], studies: Mapping[str, Any]
+    ) -> None:
+        self.schema, self.walk = schema, SettingsWalk(schema)
+        self.mentions = collect_mentions(papers, studies)
+        self.keys = {
+            is_table: {
+                one.key: re.compile(re.escape(one.key).replace("NAME", r"[^.]+") + r"(\.|$)")
+                for section in self.walk.list_sections(name, "", "")
+                for one in section.settings
+            }
+            for is_table, name in ((False, "StudySettings"), (True, "TableStudySettings"))
+        }
+
+    def write(self) -> dict[str, str]:
+        """Return the text of every page by its path below docs/."""
+        pages = {f"{FOLDER}/settings_tables.md": self._write_tables()}
+        first, *rest = self.walk.list_sections("StudySettings", "", "")
+        by_key: dict[str, list[Section]] = {}
+        for section in rest:
+            by_key.setdefault(section.anchor.partition(".")[0], []).append(section)
+        for key, sections in by_key.items():
+            meaning = self.walk.classes["StudySettings"]["properties"][key]["description"]
+            head = f"# Settings: {key}\n\n{_mark_up(meaning)}\n"
+            pages[f"{FOLDER}/settings_{key}.md"] = head + self._write_sections(sections, False)
+        pages[f"{FOLDER}/settings.md"] = self._write_start(first, list(by_key))
+        return pages
+
+    def _write_start(self, study: Section, keys: list[str]) -> str:
+        beside = Section(
+            "Beside the studies", "run", "What stands in `params.yaml` beside `studies`.",
+            [Setting(k, f"run.{k}", v) for k, v in self.schema["properties"].items()],
+        )  # fmt: skip
+        tracking = list(self.walk.list_sections("TrackingSettings", "tracking", "run.tracking"))
+        properties = self.walk.classes["StudySettings"]["properties"]
+        lines = [INTRODUCTION]
+        for key in keys:
+            first = properties[key]["description"].split(". ")[0].rstrip(".")
+            first = first.removeprefix(f"{key}: ")
+            lines.append(f"- [`{key}`](settings_{key}.md): {_mark_up(first)}.\n")
+        lines.append("- [Studies of tables](settings_tables.md): all of their settings.\n\n")
+        own = [one for one in study.settings if one.key not in keys]
+        named = Section("Of a study of pictures", "study", study.meaning, own)
+        return "".join(lines) + self._write_sections([beside, *tracking, named], False)
+
+    def _write_tables(self) -> str:
+        head = (
+            "# Settings: studies of tables\n\nStudies with `kind: table`, whose samples are rows"
+            " of a table ([how to](../your_tables.md)).\n"
+        )
+        first, *rest = self.walk.list_sections("TableStudySettings", "", "")
+        study = Section("Of the study", "study", first.meaning, first.settings)
+        return head + self._write_sections([study, *rest], True)
+
+    def _write_sections(self, sections: list[Section], is_table: bool) -> str:
+        lines = []
+        for section in sections:
+            mark = section.anchor or "study"
+            lines.append(f"\n## {section.title} {{ #section.{mark} }}\n\n{section.meaning}\n")
+            names = frozenset(one.key.rpartition(".")[2] for one in section.settings)
+            lines += [self._write_setting(one, names, is_table) for one in section.settings]
+        return "".join(lines)
+
+    def _write_setting(self, setting: Setting, names: frozenset[str], is_table: bool) -> str:
+        value = setting.schema
+        lines = [f"\n### `{setting.key}` {{ #{setting.anchor} .setting }}\n"]
+        own = setting.key.rpartition(".")[2]
+        lines.append(_mark_up(value.get("description", ""), own, names))
+        facts = []
+        if unit := find_unit(setting.key):
+            facts.append(f"**Unit** {unit}")
+        # The defaults of a section of its own stand at its settings.
+        is_section = bool(list_classes(value)) and value.get("default") not in (None, [], {})
+        if "default" in value and not is_section:
+            facts.append(f"**Default** `{write_value(value['default'])}`")
+        facts.append(f"**May be** {describe_type(value)}")
+        lines.append(" · ".join(facts) + "\n{ .facts }")
+        lines.append("\n".join(self._find_mentions(setting, is_table)))
+        return "\n\n".join(line for line in lines if line) + "\n"
+
+    def _find_mentions(self, setting: Setting, is_table: bool) -> list[str]:
+        said: dict[str, None] = {}
+        for key, of_rows, decided, mention in self.mentions:
+            if of_rows != is_table or not self._is_meant(setting, key, is_table, decided):
+                continue
+            row = mention.row
+            status = NAMES.get(row.status, row.status)
+            paper = row.paper or "not stated"
+            where = f" ({row.where})" if row.where else ""
+            here = f"; here `{write_value(mention.value)}`" if not _is_long(mention.value) else ""
+            said[
+                f"- [{mention.paper}](../papers.md#{make_anchor(mention.paper)}), {row.what}:"
+                f" {_mark_up(paper)}{where}{here}."
+                f" *{status}*"
+            ] = None
+        return list(said)
+
+    def _is_meant(
+        self, setting: Setting, key: str, is_table: bool, decided: Mapping[str, str]
+    ) -> bool:
+        if self._find_place(key, is_table) != setting.key:
+            return False
+        for section, kind in decided.items():
+            if setting.anchor.startswith(section + ".") and setting.anchor != setting.key:
+                return setting.anchor.startswith(f"{section}.{kind}.")
+        return True
+
+    def _find_place(self, key: str, is_table: bool) -> str:
+        """Return the setting that a key of a paper's row belongs to, with names of one's own."""
+        fits = [one for one, pattern in self.keys[is_table].items() if pattern.match(key)]
+        return max(fits, key=len, default="")
+
+
+def make_anchor(title: str) -> str:
+    """Return the anchor that a heading has on the site and on GitHub."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _is_long(value: Any) -> bool:
+    return len(json.dumps(value)) > 100
+
+
+def _mark_up(text: str, own: str = "", names: frozenset[str] = frozenset()) -> str:
+    """Return a plain text for Markdown.
+
+    Names of settings become code: the own one at the beginning, others that are no plain words.
+    Nothing else is read as HTML or emphasis.
+    """
+    text = " ".join(text.split())
+    told = sorted((re.escape(name) for name in names if "_" in name), key=len, reverse=True)
+    begun = [rf"^{re.escape(own)}(?=[ :,])"] if own else []
+    if not told and not begun:
+        return _escape(text)
+    parts = re.split(rf"(?<![\w.])({'|'.join([*begun, *told])})(?!\w)", text)
+    return "".join(f"`{part}`" if i % 2 else _escape(part) for i, part in enumerate(parts))
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([<>*_\[\]|])", r"\\\1", text)
+
+
+INTRODUCTION = """\
+# Settings
+
+Every setting of `params.yaml` and of overlays, as `docs/params.schema.json` has them. Each has its
+meaning, its unit where it has one, its default, and what it may be. Where a study follows a paper,
+the paper's value stands below, with the value here at `scale: paper`
+([all rows of the papers](../papers.md)). A name of your own stands for `NAME`.
+
+Sections of a study of pictures or scans:
+
+"""
