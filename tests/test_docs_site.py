@@ -96,6 +96,10 @@ def test_of_several_kinds_of_a_section_each_has_its_own_settings(settings) -> No
     assert "Oh et al." in tiles
     assert "An et al." not in tiles
     assert "**Unit** pixels" in tiles
+    data = settings["reference/settings_dataset.md"]
+    assert "## `dataset.generator` with `kind: trivial` or `kind: random`" in data
+    assert "**May be** a section: [labels](#section.dataset.labels)" in data
+    assert "as [`dataset`](settings_dataset.md)" in settings["reference/settings_evaluate.md"]
 
 
 def test_every_value_of_a_paper_stands_at_its_setting(settings) -> None:
@@ -115,7 +119,7 @@ def test_every_value_of_a_paper_stands_at_its_setting(settings) -> None:
         ({"enum": ["a", "b"], "type": "string"}, "one of `a`, `b`"),
         ({"type": "array", "items": {"type": "integer", "minimum": 1}}, "list of integers ≥ 1"),
         ({"type": "object", "additionalProperties": {"type": "string"}}, "names with texts"),
-        ({"$ref": "#/$defs/Arm"}, "a section of its own"),
+        ({"$ref": "#/$defs/Arm"}, "a section"),
     ],
 )  # fmt: skip
 def test_what_a_setting_may_be_is_said_in_words(schema, words) -> None:

@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 
 from docs.draw_papers import list_papers, read_paper
 from docs.site.command_pages import write_command_page, write_program_page
+from docs.site.notebook_pages import write_notebook_page
 from docs.site.python_page import write_python_page
 from docs.site.settings_pages import SettingsPages
 
@@ -25,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs"
 # Files beside docs/ that pages link to get a copy below this folder of the site.
 COPIES = "repository"
-# What the site shows in a better way than the file that is linked.
-SHOWN_AS = {"params.schema.json": "reference/settings.md"}
+# The page that shows the settings better than the file that is linked.
+SCHEMA, SETTINGS = "params.schema.json", "reference/settings.md"
 MERMAID = "assets/mermaid.min.js"
 MERMAID_FILE = ROOT / "work/site/mermaid/mermaidx/assets/mermaid.js"
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=(?:#[^)\s]*)?(?: \"[^\"]*\")?\))")
@@ -51,8 +52,10 @@ def _keep_existing(part: Any) -> Any:
         kept = {title: _keep_existing(one) for title, one in part.items()}
         kept = {title: one for title, one in kept.items() if one not in (None, [])}
         return kept or None
-    written = part.startswith(("reference/", f"{COPIES}/"))
-    return part if written or (ROOT / DOCS / part).exists() else None
+    source = ROOT / locate(part)
+    sources = (source, source.with_suffix(".ipynb"))
+    written = part.startswith("reference/")
+    return part if written or any(one.exists() for one in sources) else None
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -61,19 +64,38 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, path, content=text))
     files.append(File.generated(config, MERMAID, abs_src_path=str(MERMAID_FILE)))
     to_read = [f for f in files.documentation_pages() if not f.src_uri.startswith("reference/")]
-    while to_read:
-        page = to_read.pop()
-        for target in list_links(page.content_string, locate(page.src_uri)):
-            place = place_in_site(target)
-            if files.get_file_from_path(place) or not (ROOT / target).is_file():
-                continue
-            copy = File.generated(
-                config, place, abs_src_path=str(ROOT / target),
-                inclusion=InclusionLevel.NOT_IN_NAV,
-            )  # fmt: skip
-            files.append(copy)
-            to_read += [copy] if copy.is_documentation_page() else []
+    asked = [locate(place) for place in _list_places(config.nav) if place.startswith(COPIES)]
+    while to_read or asked:
+        if not asked:
+            page = to_read.pop()
+            asked = list_links(page.content_string, locate(page.src_uri))
+        copies = [_copy(target, files, config) for target in asked]
+        to_read += [copy for copy in copies if copy is not None and copy.is_documentation_page()]
+        asked = []
     return files
+
+
+def _list_places(part: Any) -> list[str]:
+    """List all pages of a part of the navigation."""
+    if isinstance(part, str):
+        return [part]
+    inner = part.values() if isinstance(part, dict) else part
+    return [place for one in inner for place in _list_places(one)]
+
+
+def _copy(target: str, files: Files, config: MkDocsConfig) -> File | None:
+    """Add a file of the repository to the site, unless it is there or does not exist."""
+    place = place_in_site(target)
+    found = files.get_file_from_path(place)
+    if found is not None and found.inclusion.is_excluded():
+        found.inclusion = InclusionLevel.NOT_IN_NAV  # a page links to it
+    if found is not None or not (ROOT / target).is_file():
+        return None
+    copy = File.generated(
+        config, place, abs_src_path=str(ROOT / target), inclusion=InclusionLevel.NOT_IN_NAV
+    )
+    files.append(copy)
+    return copy
 
 
 def write_reference() -> dict[str, str]:
@@ -85,6 +107,8 @@ def write_reference() -> dict[str, str]:
     pages["reference/command.md"] = write_command_page()
     pages["reference/programs.md"] = write_program_page(ROOT)
     pages["reference/python.md"] = write_python_page()
+    for path in sorted((ROOT / DOCS).glob("notebooks/*.ipynb")):
+        pages[f"notebooks/{path.stem}.md"] = write_notebook_page(path)
     return pages
 
 
@@ -122,7 +146,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _redirect(link: str, here: str, place: str, files: Files) -> str:
     target = place_in_site(_resolve(link, place))
-    target = SHOWN_AS.get(target, target)
+    target = SETTINGS if target == SCHEMA else re.sub(r"\.ipynb$", ".md", target)
     if files.get_file_from_path(target) is None:
         return link
     return posixpath.relpath(target, posixpath.dirname(here) or ".")

@@ -6,7 +6,7 @@ the studies. Every setting has its meaning, unit, default, what it may be, and w
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ UNITS = {
     "_s": "s",
 }
 RATES = {"c_rates": "1/h (C-rate)", "kv": "kV", "epochs": "epochs"}
+# Sections that have the same settings as another page, which is named instead.
+LIKE = {"DatasetSettings": ("dataset", "settings_dataset.md")}
 # What decides between several kinds of one section.
 DECIDERS = ("method", "kind", "source")
 LIMITS = (
@@ -83,7 +85,7 @@ class SettingsWalk:
         self.classes: Mapping[str, Schema] = schema["$defs"]
 
     def list_sections(
-        self, name: str, prefix: str, anchor: str, above: tuple[str, ...] = ()
+        self, name: str, prefix: str = "", anchor: str = "", above: tuple[str, ...] = ()
     ) -> Iterator[Section]:
         """List the section of a class, and after it those below it.
 
@@ -99,31 +101,50 @@ class SettingsWalk:
             Classes on the way here; none is gone through twice.
         """
         part = self.classes[name]
-        meaning = inspect_first_paragraph(part.get("description", ""))
         own, below = [], []
         for key, value in part["properties"].items():
             place = f"{prefix}.{key}" if prefix else key
             mark = f"{anchor}.{key}" if anchor else key
             own.append(Setting(place, mark, value))
-            classes = [c for c in list_classes(value) if c not in (*above, name)]
-            for inner in classes:
-                several = f".{self.find_kind(inner)}" if len(classes) > 1 else ""
-                step = ".NAME" if "patternProperties" in value else ""
-                below.append((inner, place + step, mark + several))
-        kind = self.find_kind(name)
-        decider = next((d for d in DECIDERS if "const" in part["properties"].get(d, {})), "")
-        title = f"`{prefix}`" if prefix else "`study`"
-        if decider and prefix:
-            title += f" with `{decider}: {kind}`"
+            step = ".NAME" if "patternProperties" in value else ""
+            for inner, inner_mark in self.mark_sections(value, mark).items():
+                if inner not in (*above, name):
+                    below.append((inner, place + step, inner_mark))
+        title = f"`{prefix}`"
+        if anchor.endswith(f".{self.find_kind(name)}") and not prefix.endswith(
+            self.find_kind(name)
+        ):
+            title += self._tell_apart(name)
+        meaning = inspect_first_paragraph(part.get("description", ""))
         yield Section(title, anchor, meaning, own)
         for inner, place, mark in below:
             yield from self.list_sections(inner, place, mark, (*above, name))
 
+    def mark_sections(self, value: Schema, mark: str) -> dict[str, str]:
+        """Return the anchors of the sections that a setting holds, by their classes."""
+        classes = [c for c in list_classes(value) if c not in LIKE or LIKE[c][0] == mark]
+        several = len(classes) > 1
+        return {c: f"{mark}.{self.find_kind(c)}" if several else mark for c in classes}
+
     def find_kind(self, name: str) -> str:
-        """Return what the deciding key of a class is, or its name in lower case."""
+        """Return what tells a class from others of the same section, as a part of an anchor."""
+        _, values = self._find_decider(name)
+        words = re.findall("[A-Z][a-z]*", name.removesuffix("Settings"))
+        return "_or_".join(values) or "_".join(words).lower()
+
+    def _find_decider(self, name: str) -> tuple[str, list[str]]:
         properties = self.classes[name]["properties"]
-        told = [properties[d]["const"] for d in DECIDERS if "const" in properties.get(d, {})]
-        return str(told[0]) if told else name.removesuffix("Settings").lower()
+        for key in DECIDERS:
+            if "const" in properties.get(key, {}):
+                return key, [properties[key]["const"]]
+        told = properties.get("kind", {})
+        return ("kind", told["enum"]) if "enum" in told else ("", [])
+
+    def _tell_apart(self, name: str) -> str:
+        key, values = self._find_decider(name)
+        if not key:
+            return f", {self.find_kind(name).replace('_', ' ')}"
+        return f" with `{key}: " + f"` or `{key}: ".join(values) + "`"
 
 
 def list_classes(value: Any) -> list[str]:
@@ -160,7 +181,7 @@ def describe_type(value: Schema) -> str:
     if "anyOf" in value:
         return " or ".join(dict.fromkeys(describe_type(one) for one in value["anyOf"]))
     if "$ref" in value or "patternProperties" in value:
-        return "a section of its own"
+        return "a section"
     kind = value.get("type")
     if kind == "null":
         return "`null`"
@@ -191,7 +212,7 @@ def _describe_list(value: Schema) -> str:
 
 def _describe_many(value: Schema) -> str:
     if "$ref" in value:
-        return "sections of their own"
+        return "sections"
     plain = PLURALS.get(value.get("type", ""))
     if plain is None or "enum" in value:
         return f"({describe_type(value)})" if value else "values"
@@ -248,7 +269,7 @@ class SettingsPages:
         self.keys = {
             is_table: {
                 one.key: re.compile(re.escape(one.key).replace("NAME", r"[^.]+") + r"(\.|$)")
-                for section in self.walk.list_sections(name, "", "")
+                for section in self.walk.list_sections(name)
                 for one in section.settings
             }
             for is_table, name in ((False, "StudySettings"), (True, "TableStudySettings"))
@@ -257,7 +278,7 @@ class SettingsPages:
     def write(self) -> dict[str, str]:
         """Return the text of every page by its path below docs/."""
         pages = {f"{FOLDER}/settings_tables.md": self._write_tables()}
-        first, *rest = self.walk.list_sections("StudySettings", "", "")
+        first, *rest = self.walk.list_sections("StudySettings")
         by_key: dict[str, list[Section]] = {}
         for section in rest:
             by_key.setdefault(section.anchor.partition(".")[0], []).append(section)
@@ -290,7 +311,7 @@ class SettingsPages:
             "# Settings: studies of tables\n\nStudies with `kind: table`, whose samples are rows"
             " of a table ([how to](../your_tables.md)).\n"
         )
-        first, *rest = self.walk.list_sections("TableStudySettings", "", "")
+        first, *rest = self.walk.list_sections("TableStudySettings")
         study = Section("Of the study", "study", first.meaning, first.settings)
         return head + self._write_sections([study, *rest], True)
 
@@ -300,10 +321,27 @@ class SettingsPages:
             mark = section.anchor or "study"
             lines.append(f"\n## {section.title} {{ #section.{mark} }}\n\n{section.meaning}\n")
             names = frozenset(one.key.rpartition(".")[2] for one in section.settings)
-            lines += [self._write_setting(one, names, is_table) for one in section.settings]
+            anchors = {one.anchor for one in sections} - {section.anchor}
+            lines += [
+                self._write_setting(one, names, anchors, is_table) for one in section.settings
+            ]
         return "".join(lines)
 
-    def _write_setting(self, setting: Setting, names: frozenset[str], is_table: bool) -> str:
+    def _link_sections(self, setting: Setting, anchors: Collection[str]) -> str:
+        """Say where the settings of a section stand: on this page, or as those of another one."""
+        like = [LIKE[c] for c in list_classes(setting.schema) if c in LIKE]
+        marks = self.walk.mark_sections(setting.schema, setting.anchor).values()
+        links = [f"[{m.rpartition('.')[2]}](#section.{m})" for m in marks if m in anchors]
+        told = links or [f"as [`{key}`]({page})" for key, page in like]
+        return f": {', '.join(told)}" if told else ""
+
+    def _write_setting(
+        self,
+        setting: Setting,
+        names: frozenset[str],
+        anchors: Collection[str],
+        is_table: bool,
+    ) -> str:
         value = setting.schema
         lines = [f"\n### `{setting.key}` {{ #{setting.anchor} .setting }}\n"]
         own = setting.key.rpartition(".")[2]
@@ -315,7 +353,7 @@ class SettingsPages:
         is_section = bool(list_classes(value)) and value.get("default") not in (None, [], {})
         if "default" in value and not is_section:
             facts.append(f"**Default** `{write_value(value['default'])}`")
-        facts.append(f"**May be** {describe_type(value)}")
+        facts.append(f"**May be** {describe_type(value)}{self._link_sections(setting, anchors)}")
         lines.append(" · ".join(facts) + "\n{ .facts }")
         lines.append("\n".join(self._find_mentions(setting, is_table)))
         return "\n\n".join(line for line in lines if line) + "\n"
