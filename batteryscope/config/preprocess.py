@@ -29,6 +29,11 @@ class CutSettings(Settings):
         return False
 
     @property
+    def cuts_in_place(self) -> bool:
+        """Whether the places of tiles are those in the picture as it was read."""
+        return False
+
+    @property
     def unrolls(self) -> bool:
         """Whether circles become straight lines."""
         return False
@@ -115,6 +120,11 @@ class SemTilesSettings(CutSettings):
     def tile_shape(self) -> tuple[int, int]:
         """Height and width in pixels: a square."""
         return self.input_px, self.input_px
+
+    @property
+    def cuts_in_place(self) -> bool:
+        """Pictures are cut as they are."""
+        return True
 
     @property
     def cuts_pixels(self) -> bool:

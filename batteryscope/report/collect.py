@@ -106,6 +106,7 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         cells=read_table(tiles / "cells.csv"),
         cycling=cycling,
         places=places,
+        dataset_dir=layout.find_dataset(),
         files=files,
         data_hash=_identify_data(layout.data.summary, manifest),
         commit=commit,

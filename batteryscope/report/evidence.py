@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ class StudyEvidence:
     memory-mapped tile store, ``files`` the names of tables to copy beside the report
     with their content, ``data_hash`` identifies the pictures that were used. ``balance`` is that
     of the main arm's last stage, if it copies images of rare classes. ``cycling`` holds capacities
-    over the cycles, ``places`` which curve, state and cycle every picture belongs to.
+    over the cycles, ``places`` which curve, state and cycle every picture belongs to, and
+    ``dataset_dir`` is where the paths of the manifest begin.
     """
 
     study: str
@@ -98,6 +100,7 @@ class StudyEvidence:
     cells: pd.DataFrame | None = None
     cycling: pd.DataFrame | None = None
     places: pd.DataFrame | None = None
+    dataset_dir: Path | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     data_hash: str = ""
     commit: str = ""

@@ -1,7 +1,5 @@
 """The report as one self-contained HTML file, and the index of all reports."""
 
-import base64
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -25,12 +23,23 @@ from batteryscope.report import (
     sure_answers,
     words,
 )
+from batteryscope.report.embedded import (
+    PREVIEW_WIDTH_PX,
+    compress_photo,
+    embed,
+    find_shown_width_px,
+    find_table,
+    pack_files,
+    reduce_colours,
+    shrink,
+)
 from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.reliability import describe_temperature
 from batteryscope.report.shown_table import TABLE_STEPS
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
+from batteryscope.report.tested_images import ImageBrowser
 from batteryscope.samples.choose import samples_cut_by
 
 WORST_FIRST = ("alarm", "warning", "plain", "good")
@@ -70,14 +79,16 @@ def gather_findings(findings: Iterable[tuple[str, str, str]]) -> list[tuple[str,
     ]
 
 
-GALLERY_WIDTH_PX = 800
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|±|[nµm]m\b|m?Ah/|points?\b|min\b|s\b|h\b))")
 _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.\-/])-(?=\.?\d)")
-PREVIEW_WIDTH_PX = 1400
 THUMBNAIL_WIDTH_PX = 760
 
 
 def render_report(
-    evidence: StudyEvidence, headline: Headline | None, pictures: Mapping[str, Picture]
+    evidence: StudyEvidence,
+    headline: Headline | None,
+    pictures: Mapping[str, Picture],
+    tested: ImageBrowser | None = None,
 ) -> str:
     """Render the report of a classification study.
 
@@ -89,11 +100,13 @@ def render_report(
         The main result, or None if there is none.
     pictures
         By name, as drawn by :func:`batteryscope.report.pictures.draw_pictures`.
+    tested
+        The test images, to be browsed.
 
     Returns
     -------
     str
-        One HTML page: figures and style are inside, no script, nothing to load.
+        One HTML page: figures, style and scripts are inside, nothing is loaded.
     """
     plan = facts.plan_or_none(evidence)
     recipe = evidence.settings if plan is None else plan.main.recipe
@@ -119,6 +132,7 @@ def render_report(
         "settings": evidence.settings,
         "headline": headline,
         "pictures": pictures,
+        "tested": tested,
         "unit": (unit := LEVEL_NAMES[headline.level] if headline else "image"),
         "samples": words.name_samples(preprocess),
         "sample": samples_cut_by(preprocess).noun,
@@ -176,7 +190,8 @@ def render_report(
         "measures": results.show_measures(evidence, headline),
         "windings": facts.show_windings(evidence.cells),
         "preview_text": words.describe_preview(preprocess),
-        "preview": _shrink(evidence.preview_png, PREVIEW_WIDTH_PX),
+        "preview": shrink(evidence.preview_png, PREVIEW_WIDTH_PX),
+        "key_table": "comparison.csv",
         "split": facts.show_split(split, words.name_samples(preprocess), _find_domains(evidence)),
         "split_text": words.describe_split(recipe.split, words.name_samples(preprocess)),
         "group_text": (
@@ -252,7 +267,7 @@ def render_index(reports_dir: Path) -> str:
                 f"{path}: not the summary of a report ({error}); publish this study anew."
             ) from None
         png = figure.read_bytes() if figure.is_file() else None
-        studies[-1]["picture"] = _embed(_shrink(png, THUMBNAIL_WIDTH_PX))
+        studies[-1]["picture"] = embed(reduce_colours(shrink(png, THUMBNAIL_WIDTH_PX)))
     return make_environment().get_template("index.html.j2").render(studies=studies)
 
 
@@ -264,66 +279,30 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_set_minus,
+        finalize=_typeset,
     )
     environment.globals["run_options"] = read_options()
     environment.globals["table_steps"] = TABLE_STEPS
+    environment.globals["find_table"] = find_table
+    environment.globals["pack_files"] = pack_files
     environment.filters["gather"] = gather_findings
-    environment.filters["embed"] = _embed
-    environment.filters["few_colours"] = _reduce_colours
-    environment.filters["width_px"] = _shown_width_px
+    environment.filters["embed"] = embed
+    environment.filters["few_colours"] = reduce_colours
+    environment.filters["photo"] = compress_photo
+    environment.filters["width_px"] = find_shown_width_px
     environment.filters["percent"] = format_percent
-    environment.filters["shrink"] = lambda png: _embed(
-        _reduce_colours(_shrink(png, GALLERY_WIDTH_PX))
-    )
     environment.filters["class_name"] = lambda name: str(name).replace("_", " ")
     return environment
 
 
-def _set_minus(value: Any) -> Any:
-    """Write numbers below 0 with a minus sign; settings and commands (several lines) stay."""
-    if type(value) is not str or "-" not in value or "\n" in value:
+def _typeset(value: Any) -> Any:
+    """Write numbers below 0 with a minus sign, and units on the line of their number.
+
+    Settings and commands (several lines) stay.
+    """
+    if type(value) is not str or "\n" in value:
         return value
-    return _HYPHEN_AS_MINUS.sub("−", value)
-
-
-def _embed(png: bytes | None) -> str:
-    return "" if png is None else "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def _shown_width_px(png: bytes) -> int:
-    """Width at which a figure's letters are as large as the text beside it."""
-    return round(int.from_bytes(png[16:20], "big") * 0.66)  # the width in the PNG's header
-
-
-def _shrink(png: bytes | None, width_px: int) -> bytes | None:
-    """Make a wide picture narrower, so that a report with many of them stays small."""
-    from PIL import Image
-
-    if png is None:
-        return None
-    with Image.open(io.BytesIO(png)) as image:
-        if image.width <= width_px:
-            return png
-        height = round(image.height * width_px / image.width)
-        mode = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGB"
-        small = image.convert(mode).resize((width_px, height), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()
-
-
-def _reduce_colours(png: bytes | None) -> bytes | None:
-    """Store a picture with 256 colours at a third of its size; the original lies in figures/."""
-    from PIL import Image
-
-    if png is None:
-        return None
-    stream = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        palette = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
-        palette.save(stream, format="PNG")
-    return min(png, stream.getvalue(), key=len)
+    return _BEFORE_UNIT.sub("\u00a0", _HYPHEN_AS_MINUS.sub("−", value))
 
 
 def _choose_explanations(

@@ -89,6 +89,7 @@ class RegressionEvidence:
     split: pd.DataFrame | None = None
     shortcuts: pd.DataFrame | None = None
     confounding: pd.DataFrame | None = None
+    dataset_dir: Path | None = None
 
     @property
     def generated(self) -> bool:
@@ -188,6 +189,7 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
         split=read_table(layout.main_split.roles),
         shortcuts=read_table(layout.comparison / "shortcuts.csv", TEXTS),
         confounding=read_table(layout.comparison / "confounding.csv", TEXTS),
+        dataset_dir=layout.find_dataset(),
     )
 
 

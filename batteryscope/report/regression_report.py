@@ -57,6 +57,7 @@ from batteryscope.report.regression_map_figures import (
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.sweeps import show_sweeps
+from batteryscope.report.tested_images import ImageBrowser, browse_quantities
 from batteryscope.report.words import describe_flips, describe_tiles, title_finding
 from batteryscope.samples.choose import samples_of
 
@@ -97,7 +98,8 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
     """Draw in ``workers`` processes, render and write everything; return the path of the page."""
     pictures = draw_regression_pictures(evidence, workers)
     sentence = say_result(evidence) if evidence.has_axis else say_quantities(evidence)
-    html = render_regression_report(evidence, sentence, pictures)
+    tested = browse_quantities(evidence, workers)
+    html = render_regression_report(evidence, sentence, pictures, tested)
     mape, _ = pick(evidence.comparison, evidence.main_arm)
     numbers = {"mape": round(mape, 4)} if evidence.has_axis else list_quantity_numbers(evidence)
     summary = {
@@ -230,9 +232,12 @@ def _list_rate_figures(evidence: RegressionEvidence) -> Figures:
 
 
 def render_regression_report(
-    evidence: RegressionEvidence, sentence: str, pictures: Mapping[str, Picture]
+    evidence: RegressionEvidence,
+    sentence: str,
+    pictures: Mapping[str, Picture],
+    tested: ImageBrowser | None = None,
 ) -> str:
-    """Render the page: figures and style are inside, no script, nothing to load."""
+    """Render the page: figures, style and scripts are inside, nothing is loaded."""
     published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
     rejects, rejected = show_rejects(evidence.rejects)
     crops, rejected_crops = show_rejects(evidence.tile_rejects)
@@ -244,6 +249,8 @@ def render_regression_report(
         "cropping": describe_tiles(recipe.preprocess) + describe_flips(recipe.model),
         "sentence": sentence,
         "pictures": pictures,
+        "tested": tested,
+        "key_table": "curves.csv" if evidence.has_axis else "",
         "published": published,
         "external_rejects": count_external_rejects(evidence),
         "rejects": rejects,

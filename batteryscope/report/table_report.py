@@ -97,7 +97,7 @@ def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
 def render_table_report(
     evidence: TableEvidence, headline: TableHeadline, pictures: Mapping[str, Picture]
 ) -> str:
-    """Render the page: figures and style are inside, no script, nothing to load."""
+    """Render the page: figures, style and scripts are inside, nothing is loaded."""
     settings = evidence.settings
     rejects, rejected_rows = table_facts.show_row_rejects(evidence.rejects)
     targets = {target: name_target(evidence, target) for target in settings.dataset.targets}
@@ -106,6 +106,7 @@ def render_table_report(
         "settings": settings,
         "headline": headline,
         "pictures": pictures,
+        "key_table": "comparison.csv",
         "targets": targets,
         "source": name_domain(settings.dataset.source),
         "names_of_arms": name_arm,

@@ -1,5 +1,6 @@
 """Writes a study's report: the page, its figures, its tables and a summary."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
 from batteryscope.report.report_folder import write_report_folder
+from batteryscope.report.tested_images import browse_classes
 
 
 def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
@@ -50,7 +52,9 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
     """
     headline = find_headline(evidence)
     pictures = draw_pictures(evidence, headline, workers)
-    html = render_report(evidence, headline, pictures)
+    history = join_histories(evidence).to_csv(index=False).encode()
+    evidence = replace(evidence, files={**evidence.files, "history.csv": history})
+    html = render_report(evidence, headline, pictures, browse_classes(evidence, workers))
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
@@ -67,7 +71,6 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
         out, html, summary, pictures.values(), files, evidence.main_arm, maps
     )
     tables = out / "tables"
-    join_histories(evidence).to_csv(tables / "history.csv", index=False)
     if evidence.images is not None:
         guard_table(select_verdicts(evidence.images, evidence.main_arm)).to_csv(
             tables / "main_arm_verdicts.csv", index=False

@@ -1,0 +1,263 @@
+"""All test images of a study with what its arms answered, for the page that people browse."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batteryscope.report.embedded import pack
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.tables import format_percent
+from batteryscope.report.thumbnails import PictureSource, make_thumbnails
+
+MOST_LISTED = 2000  # cards; a page of more is slow, and tables/images.csv holds all
+UNSURE_SHARE = 0.1  # of an arm's answers, those with the least confidence
+DATA_FILE = "tested_images.json"
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """A test image and what the main arm said of it, as it stands on the page without a script.
+
+    ``grade`` is ``right`` or ``wrong``, or empty for numbers; ``thumbnail`` is a WebP or None.
+    """
+
+    sample_id: str
+    name: str
+    truth: str
+    answer: str
+    grade: str
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True)
+class ImageBrowser:
+    """What the browser of test images shows.
+
+    Attributes
+    ----------
+    cards
+        In the order of the page: mistakes first, the surest on top; of numbers the largest errors.
+    data
+        The same of all arms, packed JSON, for the script of the page.
+    n_images
+        Test images of the main arm; more than cards if they are too many for a page.
+    n_pictured, edge_px
+        Cards with a thumbnail, and its longer edge.
+    arms
+        Label of every arm by name, the main one first.
+    choices
+        What a reader chooses from: the classes, or the predicted quantities.
+    """
+
+    cards: tuple[ImageCard, ...]
+    data: str
+    n_images: int
+    n_pictured: int
+    edge_px: int
+    arms: Mapping[str, str]
+    choices: tuple[str, ...]
+    is_numbers: bool = False
+
+
+def vote(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Join what several networks of an arm say of an image: the mean probability decides.
+
+    Parameters
+    ----------
+    images
+        Test answers of one arm: ``sample_id, y_true, y_pred, p_<class>``, one row per fit.
+    classes
+        Their names.
+
+    Returns
+    -------
+    DataFrame
+        By ``sample_id``: ``y_true, y_pred, confidence``, ``p_<class>``, ``fits`` and ``right``
+        (how many of them were).
+    """
+    columns = [f"p_{name}" for name in classes]
+    rows = images.assign(right=images["y_true"] == images["y_pred"], fits=1)
+    groups = rows.groupby("sample_id", sort=True)
+    joined = groups[columns].mean()
+    best = joined.to_numpy().argmax(axis=1)
+    joined["y_pred"] = [classes[i] for i in best]
+    joined["confidence"] = joined[columns].max(axis=1)
+    joined["y_true"] = groups["y_true"].first()
+    single = groups["y_pred"].nunique() == 1  # where all agree, their word counts
+    joined["y_pred"] = joined["y_pred"].where(~single, groups["y_pred"].first())
+    joined[["fits", "right"]] = groups[["fits", "right"]].sum().astype(int)
+    return joined
+
+
+def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | None:
+    """Gather the test images of a study of classes; None where no single answers are known."""
+    images, manifest = evidence.images, evidence.manifest
+    if images is None or manifest is None:
+        return None
+    images = images[images["role"] == "test"] if "role" in images else images
+    classes = [column[2:] for column in images.columns if column.startswith("p_")]
+    names = [evidence.main_arm, *(a for a in evidence.settings.arms if a != evidence.main_arm)]
+    voted = {arm: vote(images[images["arm"] == arm], classes) for arm in names}
+    voted = {arm: table for arm, table in voted.items() if len(table)}
+    if evidence.main_arm not in voted:
+        return None
+    main = voted[evidence.main_arm]
+    wrong = main["y_true"] != main["y_pred"]
+    main = main.assign(wrong=wrong, sure=np.where(wrong, -main["confidence"], main["confidence"]))
+    order = main.sort_values(["wrong", "sure"], ascending=[False, True], kind="stable").index
+    files = manifest.set_index("sample_id")
+    cards = [
+        ImageCard(
+            sample,
+            str(files["path"].get(sample, sample)),
+            str(main.at[sample, "y_true"]),
+            f"{main.at[sample, 'y_pred']}".replace("_", " ")
+            + f", {format_percent(main.at[sample, 'confidence'], 0)}",
+            "wrong" if main.at[sample, "wrong"] else "right",
+        )
+        for sample in order[:MOST_LISTED]
+    ]
+    place = {name: number for number, name in enumerate(classes)}
+    answers = {
+        arm: [
+            None
+            if card.sample_id not in table.index
+            else [
+                place[table.at[card.sample_id, "y_pred"]],
+                [round(100 * float(table.at[card.sample_id, f"p_{c}"]), 1) for c in classes],
+                int(table.at[card.sample_id, "right"]),
+                int(table.at[card.sample_id, "fits"]),
+            ]
+            for card in cards
+        ]
+        for arm, table in voted.items()
+    }
+    maps: dict[str, list[str]] = {}
+    for explained in evidence.arms[evidence.main_arm].explanations:
+        maps.setdefault(explained.sample_id, []).append(explained.file.rsplit(".", 1)[0])
+    data = {
+        "classes": [name.replace("_", " ") for name in classes],
+        "truth": [place.get(card.truth, -1) for card in cards],
+        "answers": answers,
+        "unsure": {
+            arm: round(100 * float(table["confidence"].quantile(UNSURE_SHARE)), 1)
+            for arm, table in voted.items()
+        },
+        "maps": [maps.get(card.sample_id, []) for card in cards],
+        "crops": _list_crops(evidence, [card.sample_id for card in cards]),
+    }
+    source = PictureSource(
+        manifest,
+        evidence.dataset_dir,
+        evidence.tile_index,
+        evidence.tiles,
+        evidence.settings.dataset.max_pixels,
+    )
+    labels = {arm: evidence.label_of(arm) for arm in voted}
+    found = ImageBrowser((), "", len(main), 0, 0, labels, tuple(data["classes"]))
+    return _add_pictures(found, cards, data, source, files, workers)
+
+
+def _list_crops(evidence: StudyEvidence, samples: Sequence[str]) -> list[list[list[float]]]:
+    """Return left, top, width, height of the judged crops as shares of the picture, and if wrong."""
+    index, manifest = evidence.tile_index, evidence.manifest
+    if index is None or manifest is None or not evidence.settings.preprocess.cuts_in_place:
+        return [[] for _ in samples]
+    judged = index[index["used"] & (index["kind"] != "random") & index["sample_id"].isin(samples)]
+    size = manifest.set_index("sample_id")[["width_px", "height_px"]]
+    wrong: set[int] = set()
+    if (mistakes := evidence.misclassified) is not None:
+        is_mine = mistakes["arm"] == evidence.main_arm if "arm" in mistakes else True
+        wrong = set(mistakes.loc[is_mine & (mistakes["level"] == "tile"), "tile"].astype(int))
+    crops: dict[str, list[list[float]]] = {}
+    for row in judged.to_dict("records"):
+        width, height = (float(value) for value in size.loc[row["sample_id"]])
+        high = float(row.get("crop_height_px", row["crop_px"]))
+        parts = (row["x_px"] / width, row["y_px"] / height, row["crop_px"] / width, high / height)
+        crops.setdefault(str(row["sample_id"]), []).append(
+            [*(round(float(part), 4) for part in parts), int(row["tile"] in wrong)]
+        )
+    return [crops.get(sample, []) for sample in samples]
+
+
+def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBrowser | None:
+    """Gather the test images of a study of numbers; None where the main arm tested none."""
+    tested = evidence.images[evidence.images["role"] == "test"]
+    names = [evidence.main_arm, *(a for a in evidence.plan.arms if a != evidence.main_arm)]
+    tested = tested[tested["arm"].isin(names)].dropna(subset=["y_true", "y_pred"])
+    means = tested.groupby(["arm", "target", "sample_id"])[["y_true", "y_pred"]].mean()
+    means["error"] = means["y_pred"] - means["y_true"]
+    arms = [arm for arm in names if arm in means.index.get_level_values("arm")]
+    if evidence.main_arm not in arms:
+        return None
+    main = means.loc[evidence.main_arm]
+    spread = main["y_true"].groupby("target").std(ddof=0).replace(0, np.nan)
+    relative = (main["error"].abs() / spread.reindex(main.index, level="target")).fillna(0)
+    order = relative.groupby("sample_id").mean().sort_values(ascending=False, kind="stable").index
+    targets = [q.name for q in evidence.quantities if q.name in set(tested["target"])]
+    quantities = {q.name: q for q in evidence.quantities}
+    files = evidence.manifest.set_index("sample_id")
+    first = next(t for t in targets if t in main.index.get_level_values("target"))
+    unit = quantities[first].unit
+    cards = []
+    for sample in [str(name) for name in order[:MOST_LISTED]]:
+        truth, answer = "", ""
+        if (first, sample) in main.index:
+            row = main.loc[(first, sample)]
+            truth = f"{row['y_true']:.4g} {unit}"
+            answer = f"{row['y_pred']:.4g} ({row['error']:+.2g})"
+        cards.append(ImageCard(sample, str(files["path"].get(sample, sample)), truth, answer, ""))
+    values = means["y_pred"].to_dict()
+    truths = means["y_true"].groupby(["target", "sample_id"]).first().to_dict()
+
+    def pick(known: Mapping[Any, float], key: tuple[str, ...]) -> float | None:
+        return float(f"{known[key]:.5g}") if key in known else None
+
+    data = {
+        "quantities": [{"label": quantities[t].label, "unit": quantities[t].unit} for t in targets],
+        "truth": [[pick(truths, (t, card.sample_id)) for t in targets] for card in cards],
+        "answers": {
+            arm: [[pick(values, (arm, t, card.sample_id)) for t in targets] for card in cards]
+            for arm in arms
+        },
+        "maps": [[] for _ in cards],
+        "crops": [[] for _ in cards],
+    }
+    source = PictureSource(
+        evidence.manifest,
+        evidence.dataset_dir,
+        None,
+        None,
+        evidence.settings.dataset.max_pixels,
+    )
+    labels = {arm: evidence.label(arm) for arm in arms}
+    choices = tuple(quantities[target].label for target in targets)
+    n_images = main.index.get_level_values("sample_id").nunique()
+    found = ImageBrowser((), "", n_images, 0, 0, labels, choices, is_numbers=True)
+    return _add_pictures(found, cards, data, source, files, workers)
+
+
+def _add_pictures(
+    found: ImageBrowser,
+    cards: Sequence[ImageCard],
+    data: dict[str, Any],
+    source: PictureSource,
+    files: pd.DataFrame,
+    workers: int,
+) -> ImageBrowser:
+    """Give the cards their thumbnails, and pack what the script reads."""
+    pictures, edge_px = make_thumbnails([card.sample_id for card in cards], source, workers)
+    specimens = files["specimen_id"].fillna("") if "specimen_id" in files else {}
+    data["specimens"] = [str(specimens.get(card.sample_id, "")) for card in cards]
+    return replace(
+        found,
+        cards=tuple(replace(card, thumbnail=pictures.get(card.sample_id)) for card in cards),
+        data=pack(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()),
+        n_pictured=len(pictures),
+        edge_px=edge_px,
+    )
