@@ -4,6 +4,8 @@
 rule report_study:
     input:
         manifest=WORK.data.manifest,
+        # Pictures are read: those that test are shown small.
+        samples=data_files,
         tiles=lambda w: layout_of(w).list_tiles(),
         audit=lambda w: layout_of(w).main_split.audit,
         learnt=learnt_networks,

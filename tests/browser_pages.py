@@ -104,7 +104,7 @@ def as_printed(page: str) -> str:
 
 def strip_pictures(page: str) -> str:
     """Return a page with tiny pictures: their bytes take time and no test looks at them."""
-    return re.sub(r'src="data:image/png;base64,[^"]*"', 'src="data:,"', page)
+    return re.sub(r'src="data:image/(?:png|webp);base64,[^"]*"', 'src="data:,"', page)
 
 
 def measure_pages(

@@ -106,7 +106,11 @@ def make_figure(width_in: float, height_in: float) -> "Figure":
 
 @house_style
 def encode_picture(
-    figure: "Figure", name: str, caption: str, generated: bool = False, narrow: bool = False
+    figure: "Figure",
+    name: str,
+    caption: str,
+    generated: bool = False,
+    narrow: "bool | Figure" = False,
 ) -> Picture:
     """Encode a figure as PNG and SVG, byte by byte the same for the same figure.
 
@@ -119,31 +123,32 @@ def encode_picture(
     generated
         Mark the figure itself as made from generated data, since figures travel alone.
     narrow
-        Draw it for a telephone, too.
+        Draw it for a telephone, too: its panels below each other, or a figure that was drawn
+        ``NARROW_IN`` inches wide.
     """
-    if generated:
-        figure.suptitle(
-            "generated data, not measurements",
-            x=0.995,
-            ha="right",
-            fontsize=7.5,
-            style="italic",
-            color=VERMILLION,
-        )
+    for drawn in (figure,) if isinstance(narrow, bool) else (figure, narrow):
+        if generated:
+            drawn.suptitle(
+                "generated data, not measurements",
+                x=0.995,
+                ha="right",
+                fontsize=7.5,
+                style="italic",
+                color=VERMILLION,
+            )
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     figure.set_layout_engine(None)  # both formats share the layout that was found for the first
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(
-        name, caption, png.getvalue(), svg.getvalue(), _encode_narrow(figure) if narrow else None
-    )
-
-
-def _encode_narrow(figure: "Figure") -> bytes:
-    stack_panels(figure)
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return png.getvalue()
+    small = None
+    if narrow:
+        if isinstance(narrow, bool):
+            stack_panels(figure)
+        stream = io.BytesIO()
+        drawn = figure if isinstance(narrow, bool) else narrow
+        drawn.savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        small = stream.getvalue()
+    return Picture(name, caption, png.getvalue(), svg.getvalue(), small)
 
 
 @house_style

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from batteryscope.core.style import INK, Picture, encode_picture, house_style, make_figure
+from batteryscope.core.style import (
+    INK,
+    NARROW_IN,
+    Picture,
+    encode_picture,
+    house_style,
+    make_figure,
+)
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline
 from batteryscope.report.tables import LEVEL_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOST_NARROW = 12  # classes, whose cells are then as wide as two letters
 
 
 def pivot_confusion(counts: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +39,7 @@ def pivot_confusion(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
+def draw_confusions(matrices: Mapping[str, pd.DataFrame], narrow: bool = False) -> "Figure":
     """Draw the confusion matrices of several arms side by side, two or three in a row.
 
     Parameters
@@ -38,12 +47,16 @@ def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
     matrices
         Label of the arm → square table of counts; all have the same classes. Colour and
         numbers as :func:`draw_confusion`.
+    narrow
+        Below each other, for the screen of a telephone.
     """
     columns = len(matrices) if len(matrices) < 4 else 2 if len(matrices) == 4 else 3
+    columns = 1 if narrow else columns
     rows = -(-len(matrices) // columns)
     size = max(len(matrix) for matrix in matrices.values())
-    edge = max(1.9, 0.27 * size)
-    figure = make_figure(columns * edge + 1.4, rows * (edge + 0.35) + 1.1)
+    edge = NARROW_IN - 1.1 if narrow else max(1.9, 0.27 * size)
+    width = NARROW_IN if narrow else columns * edge + 1.4
+    figure = make_figure(width, rows * (edge + 0.35) + 1.1)
     all_axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in all_axes.flat[len(matrices) :]:
         axes.set_axis_off()
@@ -72,7 +85,7 @@ def draw_confusions(matrices: Mapping[str, pd.DataFrame]) -> "Figure":
 
 
 @house_style
-def draw_confusion(matrix: pd.DataFrame, unit: str = "images") -> "Figure":
+def draw_confusion(matrix: pd.DataFrame, unit: str = "images", narrow: bool = False) -> "Figure":
     """Draw a confusion matrix: colour is the share of the true class, the number is a count.
 
     Parameters
@@ -81,13 +94,16 @@ def draw_confusion(matrix: pd.DataFrame, unit: str = "images") -> "Figure":
         Square table of counts, true classes in rows, predicted classes in columns.
     unit
         What was counted, for the colour bar.
+    narrow
+        As wide as the screen of a telephone, without the bar.
     """
+    letters = 7 if narrow else 8
     counts = matrix.to_numpy(dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     size = len(matrix)
     edge = max(3.2, 0.46 * size)
-    figure = make_figure(edge + 2.2, edge + 1.0)
+    figure = make_figure(*((NARROW_IN, NARROW_IN + 0.3) if narrow else (edge + 2.2, edge + 1.0)))
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     for row, column in np.argwhere(counts > 0):
@@ -97,13 +113,17 @@ def draw_confusion(matrix: pd.DataFrame, unit: str = "images") -> "Figure":
             f"{counts[row, column]:.0f}",
             ha="center",
             va="center",
-            fontsize=8,
+            fontsize=letters,
             fontweight="bold" if row == column else "normal",
             color="white" if shares[row, column] > 0.55 else INK,
         )
     labels = [str(name).replace("_", " ") for name in matrix.index]
-    axes.set_xticks(range(size), labels, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(size), labels)
+    if narrow:
+        axes.set_xticks(range(size), labels, rotation=90, fontsize=letters)
+        axes.set_yticks(range(size), labels, fontsize=letters)
+    else:
+        axes.set_xticks(range(size), labels, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), labels)
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(-0.5, size), minor=True)
     axes.set_yticks(np.arange(-0.5, size), minor=True)
@@ -112,11 +132,18 @@ def draw_confusion(matrix: pd.DataFrame, unit: str = "images") -> "Figure":
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
+    if narrow:
+        return figure
     bar = figure.colorbar(image, ax=axes, shrink=0.72, aspect=26, pad=0.02)
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1.0], labels=["0 %", "25 %", "50 %", "75 %", "100 %"])
     bar.set_label(f"share of the {unit} of the true class", fontsize=8)
     bar.outline.set_visible(False)
     return figure
+
+
+def _fits_narrow(matrices: Iterable[pd.DataFrame]) -> bool:
+    """Whether the numbers of every cell fit on the screen of a telephone."""
+    return all(len(m) <= MOST_NARROW and m.to_numpy().max() < 1000 for m in matrices)
 
 
 def _select_confusions(
@@ -143,7 +170,9 @@ def show_confusions(evidence: StudyEvidence, headline: Headline | None) -> Pictu
         f"Confusion matrices of all strategies on the same test {LEVEL_NAMES[headline.level]}s, "
         "summed over folds and repeats; numbers are counts, the colour is the share of the row."
     )
-    return encode_picture(draw_confusions(matrices), "confusions", caption, evidence.generated)
+    narrow = _fits_narrow(matrices.values()) and draw_confusions(matrices, narrow=True)
+    figure = draw_confusions(matrices)
+    return encode_picture(figure, "confusions", caption, evidence.generated, narrow)
 
 
 def show_confusion(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:
@@ -159,5 +188,7 @@ def show_confusion(evidence: StudyEvidence, headline: Headline | None) -> Pictur
         "numbers are counts, the colour is the share of the row. Everything off the diagonal "
         "is a mistake."
     )
-    figure = draw_confusion(next(iter(matrices.values())), unit)
-    return encode_picture(figure, "confusion", caption, evidence.generated)
+    (matrix,) = matrices.values()
+    narrow = _fits_narrow([matrix]) and draw_confusion(matrix, unit, narrow=True)
+    figure = draw_confusion(matrix, unit)
+    return encode_picture(figure, "confusion", caption, evidence.generated, narrow)

@@ -10,6 +10,7 @@ from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
     GREY,
+    NARROW_IN,
     SOFT_INK,
     VERMILLION,
     house_style,
@@ -60,6 +61,7 @@ def draw_mistakes(
     pictures: Sequence[np.ndarray | None],
     unit: str = "tile",
     widths_um: Mapping[int, float] | None = None,
+    narrow: bool = False,
 ) -> "Figure":
     """Draw one card per mistake: the picture and the probabilities of the classes.
 
@@ -73,10 +75,13 @@ def draw_mistakes(
         What a row is, for the placeholder.
     widths_um
         Width of a picture by its ``tile``, as far as known, for a scale bar.
+    narrow
+        Below each other, for the screen of a telephone.
     """
-    lines = -(-len(rows) // COLUMNS)
-    figure = make_figure(9.2, 1.62 * lines + 0.25)
-    columns = min(COLUMNS, len(rows))
+    most = 1 if narrow else COLUMNS
+    lines = -(-len(rows) // most)
+    figure = make_figure(*((NARROW_IN, 1.3 * lines) if narrow else (9.2, 1.62 * lines + 0.25)))
+    columns = min(most, len(rows))
     grid = figure.add_gridspec(lines, 2 * columns, width_ratios=[1, 1.35] * columns)
     names = [column for column in rows.columns if column.startswith("p_")]
     for number, (row, picture) in enumerate(zip(rows.to_dict("records"), pictures, strict=True)):

@@ -148,8 +148,11 @@ def _misclassified(evidence: StudyEvidence) -> Picture | None:
         f"{LEVEL_NAMES[level]}s{several}. Green: the true class; orange-red: the model's answer; "
         "the bars are the model's probabilities."
     )
-    figure = draw_mistakes(chosen, pictures, LEVEL_NAMES[level], find_widths_um(evidence))
-    return encode_picture(figure, "misclassified", caption, evidence.generated)
+    figure, narrow = (
+        draw_mistakes(chosen, pictures, LEVEL_NAMES[level], find_widths_um(evidence), narrow=small)
+        for small in (False, True)
+    )
+    return encode_picture(figure, "misclassified", caption, evidence.generated, narrow)
 
 
 def _tile_picture(evidence: StudyEvidence, tile: float) -> np.ndarray | None:
@@ -186,11 +189,12 @@ def _slices(evidence: StudyEvidence) -> Iterator[Picture]:
         shown, known = chosen.loc[list(pictures)], find_widths_um(evidence)
         widths = [known.get(tile) for tile in _find_tiles(evidence, shown)]
         figure = draw_samples(shown, list(pictures.values()), widths)
+        narrow = draw_samples(shown, list(pictures.values()), widths, narrow=True)
         caption = (
             f"{len(pictures)} test slices drawn by lot, with the model's answer and its "
             "confidence. Green: right; orange-red: wrong, with the true class."
         )
-        yield encode_picture(figure, "samples", caption, evidence.generated)
+        yield encode_picture(figure, "samples", caption, evidence.generated, narrow)
     caption = "How sure the model is of its answers, per true class of the test slices."
     figure = draw_confidence_per_class(mine)
     yield encode_picture(figure, "confidence_per_class", caption, evidence.generated, narrow=True)

@@ -28,8 +28,10 @@ TITLES = {
     "covariates": "Do covariates help?",
 }
 # Figures that are drawn for telephones, too: their panels can stand below each other.
-NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_")
-Figures = dict[str, tuple[Callable[[], "Figure"], str]]
+NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_", "shortcuts", "shares_")
+# Grids of pictures are drawn a second time, with fewer columns.
+REDRAWN = ("methods_", "outputs_")
+Figures = dict[str, tuple[Callable[..., "Figure"], str]]
 
 
 def say_quantities(evidence: RegressionEvidence) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.core.style import GREY, SERIES, house_style, make_figure
+from batteryscope.core.style import GREY, NARROW_IN, SERIES, house_style, make_figure
 from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import ArmMaps
@@ -25,10 +25,12 @@ METHOD_NAMES = {
 
 
 @house_style
-def draw_methods(maps: ArmMaps, output: int) -> "Figure":
+def draw_methods(maps: ArmMaps, output: int, narrow: bool = False) -> "Figure":
     """Draw one output: a column per porosity, the picture and below it a row per method."""
     order = _one_per_class(maps.classes) if maps.truth is None else _by_value(maps.truth, output)
-    figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / max(2, len(order)) + 0.5)
+    order = _thin_out(order) if narrow else order
+    width = NARROW_IN if narrow else 7.6
+    figure = make_figure(width, 0.38 * (len(maps.maps) + 1) * width / max(2, len(order)) + 0.5)
     panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)
     for column, tile in enumerate(order):
         _show(panels[0, column], maps.tiles[tile], None)
@@ -44,18 +46,21 @@ def draw_methods(maps: ArmMaps, output: int) -> "Figure":
 
 
 @house_style
-def draw_outputs(maps: ArmMaps, tile: int) -> "Figure":
+def draw_outputs(maps: ArmMaps, tile: int, narrow: bool = False) -> "Figure":
     """Draw one picture, and below it a column per C-rate and a row per method."""
-    n = len(maps.targets)
-    figure = make_figure(7.6, 0.38 * (len(maps.maps) + 1) * 7.6 / n + 0.5)
-    panels = figure.subplots(len(maps.maps) + 1, n, squeeze=False)
-    for column, target in enumerate(maps.targets):
+    outputs = list(range(len(maps.targets)))
+    outputs = _thin_out(outputs) if narrow else outputs
+    width = NARROW_IN if narrow else 7.6
+    figure = make_figure(width, 0.38 * (len(maps.maps) + 1) * width / len(outputs) + 0.5)
+    panels = figure.subplots(len(maps.maps) + 1, len(outputs), squeeze=False)
+    for column, output in enumerate(outputs):
+        target = maps.targets[output]
         _show(panels[0, column], maps.tiles[tile], None)
         name = f"{read_target(target)[0]:g}C" if maps.truth is None else target.replace("_", " ")
         panels[0, column].set_title(name, fontsize=8)
     for row, (method, values) in enumerate(maps.maps.items(), start=1):
-        for column in range(n):
-            _show(panels[row, column], maps.tiles[tile], values[tile, column].astype(float))
+        for column, output in enumerate(outputs):
+            _show(panels[row, column], maps.tiles[tile], values[tile, output].astype(float))
             if column == 0:
                 _name_row(panels[row, column], method)
     return figure
@@ -118,6 +123,11 @@ def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
     axes.set_ylabel("attribution per area")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2)
     return figure
+
+
+def _thin_out(numbers: list[int]) -> list[int]:
+    """Return the first, the middle and the last: more would be too small on a narrow screen."""
+    return numbers if len(numbers) <= 3 else [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
 
 
 def _one_per_class(classes: Sequence[str]) -> list[int]:

@@ -26,6 +26,7 @@ from batteryscope.report.number_shortcuts import list_shortcut_figures, show_num
 from batteryscope.report.paper_ranges import show_paper_ranges
 from batteryscope.report.quantity_report import (
     NARROW,
+    REDRAWN,
     Figures,
     list_quantity_figures,
     list_quantity_numbers,
@@ -158,7 +159,9 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
 
     def draw(name: str) -> Picture:
         figure, caption = figures[name]
-        return encode_picture(figure(), name, caption, evidence.generated, name.startswith(NARROW))
+        narrow = name.startswith(NARROW)
+        small = figure(narrow=True) if name.startswith(REDRAWN) else narrow
+        return encode_picture(figure(), name, caption, evidence.generated, small)
 
     drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
     shared = share_pictures(evidence)

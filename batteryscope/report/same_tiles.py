@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
+    NARROW_IN,
     VERMILLION,
     Picture,
     encode_picture,
@@ -27,6 +28,8 @@ from batteryscope.tilestore import take_plane
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from collections.abc import Mapping
+
+NARROW_PANELS = 2
 
 
 def summarise_preference(tiles: pd.DataFrame) -> Mapping[str, float]:
@@ -105,7 +108,9 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
         rows.append((truth.replace("_", " "), panels))
     if not rows:
         return None
-    figure = draw_panels(rows, ["tile", *(arm.label for arm in seen.values())], widths_um)
+    titles = ["tile", *(arm.label for arm in seen.values())]
+    figure = draw_panels(rows, titles, widths_um)
+    narrow = draw_panels(rows, titles, widths_um, narrow=True)
     caption = (
         "What speaks for each strategy's answer, on the same tiles of test images that were chosen "
         "by lot. A row is an image, with its true class; the answer for the tile stands below each "
@@ -120,7 +125,7 @@ def draw_same_tiles(evidence: StudyEvidence) -> Picture | None:
         caption += ". An empty place: this strategy did not test the image"
     if others := [arm.label for name, arm in arms.items() if name not in seen]:
         caption += f". Not shown, as they tested none of these images: {'; '.join(others)}"
-    return encode_picture(figure, "same_tiles", f"{caption}.", evidence.generated)
+    return encode_picture(figure, "same_tiles", f"{caption}.", evidence.generated, narrow)
 
 
 @house_style
@@ -128,6 +133,7 @@ def draw_panels(
     rows: Sequence[tuple[str, Sequence[Panel]]],
     titles: Sequence[str],
     widths_um: Sequence[float | None] = (),
+    narrow: bool = False,
 ) -> "Figure":
     """Draw a grid of small pictures.
 
@@ -139,9 +145,19 @@ def draw_panels(
         Of the columns.
     widths_um
         Width of the first picture of every row, as far as known, for a scale bar.
+    narrow
+        Two to a line, for the screen of a telephone; a row then takes several lines.
     """
+    across = NARROW_PANELS if narrow else len(titles)
+    lines = -(-len(titles) // across)
     figure = make_figure(1.25 * len(titles) + 0.5, 1.45 * len(rows) + 0.5)
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    if narrow:
+        figure = make_figure(NARROW_IN, 1.85 * lines * len(rows))
+    places = figure.subplots(lines * len(rows), across, squeeze=False)
+    grid = places.reshape(len(rows), lines * across)
+    for axes in grid[:, len(titles) :].flat:
+        axes.set_axis_off()
+    grid = grid[:, : len(titles)]
     for line, (name, panels) in zip(grid, rows, strict=True):
         line[0].set_ylabel(textwrap.fill(name, 16), fontsize=7.5)
         for axes, (picture, text, is_right) in zip(line, panels, strict=True):
@@ -156,7 +172,8 @@ def draw_panels(
         picture = panels[0][0]
         if picture is not None and width_um:
             draw_scale_bar(line[0], picture.shape[1], width_um)
-    for axes, title in zip(grid[0], titles, strict=True):
+    titled = grid if narrow else grid[:1]
+    for axes, title in zip(titled.flat, [*titles] * len(titled), strict=True):
         axes.set_title(textwrap.fill(title, 19), fontsize=7, fontweight="normal")
     return figure
 

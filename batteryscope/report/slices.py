@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from batteryscope.core.scale_bar import draw_scale_bar
 from batteryscope.core.style import (
     GREEN,
+    NARROW_IN,
     VERMILLION,
     house_style,
     make_figure,
@@ -48,6 +49,7 @@ def draw_samples(
     rows: pd.DataFrame,
     pictures: Sequence[NDArray[np.uint8]],
     widths_um: Sequence[float | None] = (),
+    narrow: bool = False,
 ) -> "Figure":
     """Draw slices with the model's answer and confidence, three to a row.
 
@@ -59,10 +61,13 @@ def draw_samples(
         Grey pictures, (rows, columns).
     widths_um
         How wide each of them is, for scale bars; None where that is not known.
+    narrow
+        Two to a row, for the screen of a telephone.
     """
-    n_rows = -(-len(rows) // 3)
-    figure = make_figure(6.6, 2.35 * n_rows)
-    panels = figure.subplots(n_rows, 3, squeeze=False).ravel()
+    columns = 2 if narrow else 3
+    n_rows = -(-len(rows) // columns)
+    figure = make_figure(*((NARROW_IN, 1.85 * n_rows) if narrow else (6.6, 2.35 * n_rows)))
+    panels = figure.subplots(n_rows, columns, squeeze=False).ravel()
     for panel in panels:
         panel.set_axis_off()
     shown = zip_longest(rows.to_dict("records"), pictures, widths_um)
@@ -71,10 +76,11 @@ def draw_samples(
         if width_um:
             draw_scale_bar(panel, picture.shape[1], width_um)
         right = row["y_true"] == row["y_pred"]
-        title = f"{row['y_pred']}, {100 * row['confidence']:.0f} %".replace("_", " ")
+        gap = "\n" if narrow else " "
+        title = f"{row['y_pred']},{gap}{100 * row['confidence']:.0f} %".replace("_", " ")
         if not right:
             title += f"\n(is {row['y_true']})".replace("_", " ")
-        panel.set_title(title, color=GREEN if right else VERMILLION, fontsize=9)
+        panel.set_title(title, color=GREEN if right else VERMILLION, fontsize=8 if narrow else 9)
     return figure
 
 

@@ -88,8 +88,8 @@ def vote(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     joined["y_pred"] = [classes[i] for i in best]
     joined["confidence"] = joined[columns].max(axis=1)
     joined["y_true"] = groups["y_true"].first()
-    single = groups["y_pred"].nunique() == 1  # where all agree, their word counts
-    joined["y_pred"] = joined["y_pred"].where(~single, groups["y_pred"].first())
+    # What a single one says counts as it stands, whatever the rounding of its probabilities.
+    joined["y_pred"] = joined["y_pred"].where(groups.size() > 1, groups["y_pred"].first())
     joined[["fits", "right"]] = groups[["fits", "right"]].sum().astype(int)
     return joined
 
@@ -111,37 +111,32 @@ def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | 
     main = main.assign(wrong=wrong, sure=np.where(wrong, -main["confidence"], main["confidence"]))
     order = main.sort_values(["wrong", "sure"], ascending=[False, True], kind="stable").index
     files = manifest.set_index("sample_id")
-    cards = [
-        ImageCard(
-            sample,
-            str(files["path"].get(sample, sample)),
-            str(main.at[sample, "y_true"]),
-            f"{main.at[sample, 'y_pred']}".replace("_", " ")
-            + f", {format_percent(main.at[sample, 'confidence'], 0)}",
-            "wrong" if main.at[sample, "wrong"] else "right",
-        )
-        for sample in order[:MOST_LISTED]
-    ]
+    said = {arm: table.to_dict("index") for arm, table in voted.items()}
+    cards = []
+    for sample in order[:MOST_LISTED]:
+        own = said[evidence.main_arm][sample]
+        answer = f"{str(own['y_pred']).replace('_', ' ')}, {format_percent(own['confidence'], 0)}"
+        grade = "right" if own["y_true"] == own["y_pred"] else "wrong"
+        name = str(files["path"].get(sample, sample))
+        cards.append(ImageCard(str(sample), name, str(own["y_true"]), answer, grade))
     place = {name: number for number, name in enumerate(classes)}
+
+    def list_answer(row: Mapping[Any, Any]) -> list[Any]:
+        shares = [round(100 * float(row[f"p_{name}"]), 1) for name in classes]
+        return [place[row["y_pred"]], shares, int(row["right"]), int(row["fits"])]
+
     answers = {
         arm: [
-            None
-            if card.sample_id not in table.index
-            else [
-                place[table.at[card.sample_id, "y_pred"]],
-                [round(100 * float(table.at[card.sample_id, f"p_{c}"]), 1) for c in classes],
-                int(table.at[card.sample_id, "right"]),
-                int(table.at[card.sample_id, "fits"]),
-            ]
-            for card in cards
+            list_answer(rows[card.sample_id]) if card.sample_id in rows else None for card in cards
         ]
-        for arm, table in voted.items()
+        for arm, rows in said.items()
     }
     maps: dict[str, list[str]] = {}
     for explained in evidence.arms[evidence.main_arm].explanations:
         maps.setdefault(explained.sample_id, []).append(explained.file.rsplit(".", 1)[0])
-    data = {
-        "classes": [name.replace("_", " ") for name in classes],
+    shown_classes = tuple(name.replace("_", " ") for name in classes)
+    data: dict[str, Any] = {
+        "classes": shown_classes,
         "truth": [place.get(card.truth, -1) for card in cards],
         "answers": answers,
         "unsure": {
@@ -159,12 +154,12 @@ def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | 
         evidence.settings.dataset.max_pixels,
     )
     labels = {arm: evidence.label_of(arm) for arm in voted}
-    found = ImageBrowser((), "", len(main), 0, 0, labels, tuple(data["classes"]))
+    found = ImageBrowser((), "", len(main), 0, 0, labels, shown_classes)
     return _add_pictures(found, cards, data, source, files, workers)
 
 
 def _list_crops(evidence: StudyEvidence, samples: Sequence[str]) -> list[list[list[float]]]:
-    """Return left, top, width, height of the judged crops as shares of the picture, and if wrong."""
+    """Return the judged crops: left, top, width, height (shares of the picture), if wrong."""
     index, manifest = evidence.tile_index, evidence.manifest
     if index is None or manifest is None or not evidence.settings.preprocess.cuts_in_place:
         return [[] for _ in samples]
@@ -204,15 +199,16 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
     files = evidence.manifest.set_index("sample_id")
     first = next(t for t in targets if t in main.index.get_level_values("target"))
     unit = quantities[first].unit
+    pairs = zip(main["y_true"].tolist(), main["y_pred"].tolist(), strict=True)
+    by_sample = dict(zip(main.index.tolist(), pairs, strict=True))
     cards = []
     for sample in [str(name) for name in order[:MOST_LISTED]]:
         truth, answer = "", ""
-        if (first, sample) in main.index:
-            row = main.loc[(first, sample)]
-            truth = f"{row['y_true']:.4g} {unit}"
-            answer = f"{row['y_pred']:.4g} ({row['error']:+.2g})"
+        if (first, sample) in by_sample:
+            is_value, said = by_sample[first, sample]
+            truth, answer = f"{is_value:.4g} {unit}", f"{said:.4g} ({said - is_value:+.2g})"
         cards.append(ImageCard(sample, str(files["path"].get(sample, sample)), truth, answer, ""))
-    values = means["y_pred"].to_dict()
+    values: dict[Any, float] = means["y_pred"].to_dict()
     truths = means["y_true"].groupby(["target", "sample_id"]).first().to_dict()
 
     def pick(known: Mapping[Any, float], key: tuple[str, ...]) -> float | None:
@@ -252,7 +248,9 @@ def _add_pictures(
 ) -> ImageBrowser:
     """Give the cards their thumbnails, and pack what the script reads."""
     pictures, edge_px = make_thumbnails([card.sample_id for card in cards], source, workers)
-    specimens = files["specimen_id"].fillna("") if "specimen_id" in files else {}
+    specimens: dict[Any, Any] = {}
+    if "specimen_id" in files:
+        specimens = files["specimen_id"].fillna("").to_dict()
     data["specimens"] = [str(specimens.get(card.sample_id, "")) for card in cards]
     return replace(
         found,

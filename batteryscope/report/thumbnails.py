@@ -48,7 +48,8 @@ class PictureSource:
 
     def list_files(self) -> dict[str, dict[str, Any]]:
         """Return the rows of the manifest by sample."""
-        return {str(row["sample_id"]): row for row in self.manifest.to_dict("records")}
+        rows = self.manifest.to_dict("records")
+        return {str(row["sample_id"]): {str(k): v for k, v in row.items()} for row in rows}
 
     def list_first_tiles(self) -> dict[str, int]:
         """Return the first tile of every sample, a whole one if there is one."""
@@ -97,7 +98,11 @@ def make_thumbnails(
 
     parts = [chosen[i::workers] for i in range(workers)]
     made = call_side_by_side([partial(encode, part) for part in parts], workers)
-    pairs = [pair for part, done in zip(parts, made, strict=True) for pair in zip(part, done)]
+    pairs = [
+        pair
+        for part, done in zip(parts, made, strict=True)
+        for pair in zip(part, done, strict=True)
+    ]
     return {name: picture for name, picture in pairs if picture is not None}, width
 
 
