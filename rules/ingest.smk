@@ -32,6 +32,11 @@ rule ingest_dataset:
         dataset=lambda w: dataset_folder(w.study, w.source),
         settings=lambda w: settings_file(w.study, "dataset", reading_settings(w)),
         simulated=label_simulation_options,
+        # No output, so that it outlives a change: pictures that stayed as they were are not read again.
+        cache=lambda w: [
+            "--cache",
+            layout_of(w).state(f"ingest_{w.source}.sqlite").as_posix(),
+        ],
         # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
         listing=lambda w: fingerprint_folder(dataset_settings(w).path),
     message:
@@ -39,7 +44,7 @@ rule ingest_dataset:
     shell:
         "exec python {input.program:q} --by {params.doer:q} --dataset {params.dataset:q} "
         "--settings {params.settings:q} {params.simulated:q} --manifest {output.manifest:q} --rejects {output.rejects:q} "
-        "{params.frames:q} --summary {output.summary:q} --log {log:q}"
+        "{params.frames:q} {params.cache:q} --summary {output.summary:q} --log {log:q}"
 
 
 use rule ingest_dataset as ingest_table with:
@@ -61,6 +66,7 @@ use rule ingest_dataset as ingest_table with:
     threads: 1
     params:
         frames=[],
+        cache=[],
         dataset=lambda w, input: ("." if table_study(w).dataset.files else input.tables),
         settings=lambda w: settings_file(w.study, "dataset", table_study(w).dataset),
         simulated=[],

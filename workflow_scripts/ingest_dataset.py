@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rejects", type=Path, required=True, help="list of rejects (CSV) to write"
     )
+    parser.add_argument(
+        "--cache", type=Path, help="file that keeps what was read, for the next time"
+    )
     parser.add_argument("--frames", type=Path, help="measurements per frame (parquet) to write")
     parser.add_argument("--summary", type=Path, required=True, help="summary (JSON) to write")
     return run_program(_ingest, parser, argv)
@@ -39,7 +42,8 @@ def _ingest(arguments: argparse.Namespace) -> None:
     from batteryscope.samples.find_modules import find_reader
 
     ingest = load_function(arguments.by or find_reader(arguments.settings), "ingest")
-    found = ingest(arguments.settings, arguments.dataset, arguments.simulated, arguments.physics)
+    given = (arguments.settings, arguments.dataset, arguments.simulated, arguments.physics)
+    found = ingest(*given, arguments.cache)
     found.write(arguments.manifest, arguments.rejects, arguments.summary, arguments.frames)
     for word, lines in found.listed.items():
         for line in lines[:MAX_LISTED]:

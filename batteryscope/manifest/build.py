@@ -81,6 +81,7 @@ def find_duplicates(table: pd.DataFrame) -> list[Reject]:
 
 
 Rules = Mapping[str, Mapping[str, Any]]
+Stated = Mapping[str, Mapping[Any, Any]]  # labels by path and column
 
 
 def name_domains(manifest: pd.DataFrame, rules: Rules) -> pd.DataFrame:
@@ -181,11 +182,14 @@ def build_manifest(
     records = [answer for answer in answers if isinstance(answer, ImageRecord)]
     rejects += _note_sidecars(records)
     rejects += _note_unequal_edges(records)
-    rejects += note_unclear([_as_seen(record, labels) for record in records])
+    # A look into the table for each record would take most of the time of an ingest.
+    rows = zip(labels.index, labels.to_dict("records"), strict=True)
+    stated: Stated = {path: said for path, said in rows}  # noqa: C416 (typed)
+    rejects += note_unclear([_as_seen(record, stated[record.path]) for record in records])
     _warn_about_pages(records)
     _warn_about_curves(records)
 
-    table = _tabulate(records, labels, settings.labels.columns)
+    table = _tabulate(records, stated, settings.labels.columns)
     rejects += find_duplicates(table)
     rejects.sort(key=lambda reject: natural_key(reject.path))
     left = {reject.path for reject in rejects if reject.reason not in NOTED_REASONS}
@@ -235,12 +239,12 @@ def _list_unusable_names(files: FolderScan, tables: set[str | None]) -> list[Rej
 
 
 def _tabulate(
-    records: Sequence[ImageRecord], labels: pd.DataFrame, label_columns: Sequence[str]
+    records: Sequence[ImageRecord], stated: Stated, label_columns: Sequence[str]
 ) -> pd.DataFrame:
     """One row per readable image, all columns still of type object."""
     rows = []
     for record in records:
-        said = {k: v for k, v in labels.loc[record.path].items() if isinstance(v, str)}
+        said = {k: v for k, v in stated[record.path].items() if isinstance(v, str)}
         row: dict[str, Any] = {
             "sample_id": record.sha256[:16],
             "path": record.path,
@@ -259,7 +263,7 @@ def _tabulate(
         for column in ACQUISITION_COLUMNS:
             if column in said:
                 row[column] = convert_stated(said[column], column)
-        row |= {c: said.get(c) for c in labels.columns if c not in row}
+        row |= {c: said.get(c) for c in stated[record.path] if c not in row}
         row["class"] = "_".join(said[c] for c in label_columns)
         rows.append(row)
     columns = ["path", "pixel_digest", "class"]
@@ -275,9 +279,8 @@ def _explain_nothing_left(root: Path, rejects: Sequence[Reject]) -> str:
     )
 
 
-def _as_seen(record: ImageRecord, labels: pd.DataFrame) -> SeenWriting:
+def _as_seen(record: ImageRecord, said: Mapping[Any, Any]) -> SeenWriting:
     """What a picture still leaves unclear that its labels do not state."""
-    said = labels.loc[record.path]
     instrument = said.get("instrument")
     writing = record.metadata.writing
     open_ones = {n: t for n, t in writing.unclear.items() if not isinstance(said.get(n), str)}

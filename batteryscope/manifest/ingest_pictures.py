@@ -1,6 +1,9 @@
 """Read a data set of pictures: from its folder to the sample table."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +16,27 @@ from batteryscope.core.counted import count_of
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.computed_targets import HalfCellLaw
 from batteryscope.manifest.cycling import check_cycling
+from batteryscope.manifest.image_cache import ImageCache
 from batteryscope.manifest.ingested import Ingested
-from batteryscope.manifest.reading import PICTURES, Reading
+from batteryscope.manifest.reading import PICTURES, Reading, inspect_pictures
 from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.scan import FolderScan, scan_images
 from batteryscope.readers.table_decisions import TableDecisions, collect_decisions, simplify_signs
 from batteryscope.samples.choose import samples_of
 
+log = logging.getLogger("batteryscope")
+
 COMPUTED = "The capacities are computed by the half-cell model, not measured."
 
 
-def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | None) -> Ingested:
+def ingest(
+    settings: str,
+    dataset: Path,
+    simulated: Path | None,
+    physics: str | None,
+    cache: Path | None = None,
+) -> Ingested:
     """Read all files of a folder by settings as JSON text or a file.
 
     Parameters
@@ -35,13 +47,25 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
         Folder of the images.
     simulated, physics
         Capacities of the half-cell model (CSV), as labels, and the half cell that they describe.
+    cache
+        File that keeps what was read, so that the next ingest reads only pictures that changed.
 
     Raises
     ------
     InputError
         If too few samples are usable, or labels do not fit.
     """
-    return read_dataset(PICTURES, scan_images, settings, dataset, simulated, physics)
+    given = (scan_images, settings, dataset, simulated, physics)
+    if cache is None:
+        return read_dataset(PICTURES, *given)
+    asked = read_settings(DatasetSettings, settings)
+    sizes = {"max_pixels": asked.max_pixels, "expected_size_px": asked.expected_size_px}
+    with ImageCache(cache, dataset, sizes) as kept:
+        reading = replace(PICTURES, inspect=partial(inspect_pictures, cache=kept))
+        found = read_dataset(reading, *given)
+    if kept.n_taken:
+        log.info("%s did not change and were not read again.", count_of(kept.n_taken, "picture"))
+    return found
 
 
 def read_dataset(

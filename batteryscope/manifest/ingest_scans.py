@@ -15,8 +15,18 @@ from batteryscope.manifest.volumes import expand_labels, inspect_volumes
 from batteryscope.readers.volumes import find_volumes
 
 
-def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | None) -> Ingested:
-    """Read all scans of a folder; parameters and errors as of pictures."""
+def ingest(
+    settings: str,
+    dataset: Path,
+    simulated: Path | None,
+    physics: str | None,
+    cache: Path | None = None,
+) -> Ingested:
+    """Read all scans of a folder; parameters and errors as of pictures.
+
+    Nothing is kept in a ``cache``: to tell whether a scan changed takes as long as to read it.
+    """
+    del cache
     return read_dataset(SCANS, find_volumes, settings, dataset, simulated, physics)
 
 

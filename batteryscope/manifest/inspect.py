@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,12 @@ from batteryscope.manifest.schema import Reject
 from batteryscope.manifest.writing_style import SeenWriting, decide_styles, describe_reading
 from batteryscope.provenance import digest_file
 from batteryscope.readers.grey_scale import GreyLevels
-from batteryscope.readers.picture import AcquisitionMetadata, Picture, PictureError
+from batteryscope.readers.picture import (
+    AcquisitionMetadata,
+    Picture,
+    PictureError,
+    WritingStyle,
+)
 from batteryscope.readers.registry import read_metadata, read_picture
 
 Measure = Callable[[NDArray[np.uint8], int | None], dict[str, Any]]
@@ -64,6 +69,18 @@ class ImageRecord:
     curve: str = ""
 
 
+class RecordCache(Protocol):
+    """Keeps records from one ingest to the next (:mod:`batteryscope.manifest.image_cache`)."""
+
+    def recall(self, path: str, asked: str) -> ImageRecord | None:
+        """Return a record of before if the picture is as it was."""
+
+    def read(
+        self, path: str, asked: str, inspect: Callable[[], ImageRecord | Reject]
+    ) -> ImageRecord | Reject:
+        """Return a record of before, or what ``inspect`` returns."""
+
+
 def inspect_images(
     root: Path,
     paths: Sequence[str],
@@ -75,6 +92,7 @@ def inspect_images(
     metadata_format: MetadataFormat | None = None,
     instruments: Mapping[str, str] | None = None,
     measure: Measure = measure_frame,
+    cache: RecordCache | None = None,
 ) -> list[ImageRecord | Reject]:
     """Read images in parallel; the answers have the order of ``paths``.
 
@@ -103,17 +121,41 @@ def inspect_images(
     measure
         Gets grey levels and the stated height of the data bar; what it returns holds at least what
         :func:`~batteryscope.manifest.measure.measure_frame` does.
+    cache
+        Where pictures that did not change need not be read again.
     """
     bars_px = stated_bars_px or {}
 
+    def ask(path: str, depth: int | None) -> str:
+        return f"data bar {bars_px.get(path)}, bits {depth}"
+
     def inspect(path: str, depth: int | None = None) -> ImageRecord | Reject:
         bar_px = bars_px.get(path)
-        return _inspect_image(root, path, max_pixels, expected_size_px, bar_px, measure, depth)
 
-    answers = _inspect_all(inspect, paths)
+        def look() -> ImageRecord | Reject:
+            return _inspect_image(root, path, max_pixels, expected_size_px, bar_px, measure, depth)
+
+        return look() if cache is None else cache.read(path, ask(path, depth), look)
+
+    known: dict[str, ImageRecord | Reject] = {}
+    if cache is not None:
+        recalled = {path: cache.recall(path, ask(path, None)) for path in paths}
+        known |= {path: record for path, record in recalled.items() if record is not None}
+    unknown = [path for path in paths if path not in known]
+    known |= zip(unknown, _inspect_all(inspect, unknown), strict=True)
+    answers = [known[path] for path in paths]
     named = {path: name for path, name in (instruments or {}).items() if isinstance(name, str)}
     answers = _use_one_scale(answers, inspect, named, bit_depth)
-    return _read_as_written(answers, root, named, metadata_format)
+
+    def read_again(record: ImageRecord, style: WritingStyle) -> AcquisitionMetadata:
+        def look() -> ImageRecord:
+            return replace(record, metadata=read_metadata(root / record.path, style=style))
+
+        # Of what is kept only the metadata count: the rest was decided with other pictures.
+        read = look() if cache is None else cache.read(record.path, f"style {style}", look)
+        return read.metadata if isinstance(read, ImageRecord) else record.metadata
+
+    return _read_as_written(answers, read_again, named, metadata_format)
 
 
 def _use_one_scale(
@@ -131,21 +173,25 @@ def _use_one_scale(
     decided = decide_bit_depths(seen, bit_depth)
     source = FROM_INSTRUMENT if bit_depth is None else FROM_SETTING
     bits_of = {one.path: decided[one.instrument] for one in seen if one.levels.own_bits is None}
+    others = [
+        a.path
+        for a in answers
+        if isinstance(a, ImageRecord) and bits_of.get(a.path, a.bit_depth) != a.bit_depth
+    ]
+    again = _inspect_all(lambda path: inspect(path, bits_of[path]), others)
+    seen_again = dict(zip(others, again, strict=True))
     changed: list[ImageRecord | Reject] = []
     for answer in answers:
-        bits = bits_of.get(answer.path)
-        if bits is not None and isinstance(answer, ImageRecord):
-            if bits != answer.bit_depth:
-                answer = inspect(answer.path, bits)
-            if isinstance(answer, ImageRecord):
-                answer = replace(answer, bit_depth_source=source)
+        answer = seen_again.get(answer.path, answer)
+        if answer.path in bits_of and isinstance(answer, ImageRecord):
+            answer = replace(answer, bit_depth_source=source)
         changed.append(answer)
     return changed
 
 
 def _read_as_written(
     answers: Sequence[ImageRecord | Reject],
-    root: Path,
+    read_again: Callable[[ImageRecord, WritingStyle], AcquisitionMetadata],
     named: Mapping[str, str],
     metadata_format: MetadataFormat | None,
 ) -> list[ImageRecord | Reject]:
@@ -164,7 +210,7 @@ def _read_as_written(
     for answer in answers:
         if isinstance(answer, ImageRecord) and answer.metadata.writing.unclear:
             style = styles[seen[answer.path].instrument]
-            metadata = read_metadata(root / answer.path, style=style)
+            metadata = read_again(answer, style)
             written_as = describe_reading(answer.metadata.writing, metadata.writing, style)
             answer = replace(answer, metadata=metadata, written_as=written_as)
         changed.append(answer)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.manifest.grey_scale import FROM_FILE, SOURCE_COLUMN
-from batteryscope.manifest.inspect import ImageRecord, Measure, inspect_images
+from batteryscope.manifest.inspect import ImageRecord, Measure, RecordCache, inspect_images
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.schema import Reject
 from batteryscope.manifest.stated_values import HEIGHT_COLUMN
@@ -45,8 +45,12 @@ def inspect_pictures(
     labels: pd.DataFrame,
     settings: DatasetSettings,
     measure: Measure = measure_frame,
+    cache: RecordCache | None = None,
 ) -> tuple[Answers, pd.DataFrame]:
-    """Read pictures, and ``measure`` each while it is decoded; see :class:`Reading`."""
+    """Read pictures, and ``measure`` each while it is decoded; see :class:`Reading`.
+
+    With a ``cache``, which holds for one way to measure, those that did not change are not read.
+    """
     answers = inspect_images(
         root,
         paths,
@@ -57,6 +61,7 @@ def inspect_pictures(
         metadata_format=settings.metadata_format,
         instruments=dict(labels["instrument"]) if "instrument" in labels else None,
         measure=measure,
+        cache=cache,
     )
     return answers, labels
 

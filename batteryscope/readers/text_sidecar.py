@@ -4,6 +4,7 @@ The entries of SEC SNE-4500M are translated here, those of larger vendors in
 :mod:`batteryscope.readers.vendor_sidecars`.
 """
 
+import os
 import re
 import unicodedata
 from dataclasses import replace
@@ -23,19 +24,23 @@ def find_sidecar(picture: Path) -> Path | None:
     That is ``a.jpg.txt`` or ``a.txt``, ``a-jpg.hdr`` or ``a.hdr`` (TESCAN), ``a.jpg.xml`` or
     ``a.xml`` (Thermo Fisher).
     """
-    suffix = picture.suffix.lstrip(".")
-    names = (
-        f"{picture.name}.txt",
-        f"{picture.name}.TXT",
-        f"{picture.stem}.txt",
-        f"{picture.stem}-{suffix}.hdr",
-        f"{picture.name}.hdr",
-        f"{picture.stem}.hdr",
-        f"{picture.name}.xml",
-        f"{picture.stem}.xml",
-    )
-    candidates = (picture.with_name(name) for name in names)
+    candidates = (picture.with_name(name) for name in list_sidecar_names(picture.name))
     return next((path for path in candidates if path.is_file()), None)
+
+
+def list_sidecar_names(picture_name: str) -> tuple[str, ...]:
+    """Return how the text file of a picture may be called; the first that exists counts."""
+    stem, suffix = os.path.splitext(picture_name)  # noqa: PTH122 (asked for every picture)
+    return (
+        f"{picture_name}.txt",
+        f"{picture_name}.TXT",
+        f"{stem}.txt",
+        f"{stem}-{suffix[1:]}.hdr",
+        f"{picture_name}.hdr",
+        f"{stem}.hdr",
+        f"{picture_name}.xml",
+        f"{stem}.xml",
+    )
 
 
 def read_sidecar(

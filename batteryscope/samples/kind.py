@@ -16,7 +16,7 @@ class SampleModules:
     generate
         Its ``generate(settings, out, workers, capacities)`` makes data; returns what, in words.
     ingest
-        Its ``ingest(settings, dataset, simulated, physics)`` returns an
+        Its ``ingest(settings, dataset, simulated, physics, cache)`` returns an
         :class:`~batteryscope.manifest.ingested.Ingested`.
     split
         Its ``divide(settings, manifest, frames, features)`` returns split and audit.

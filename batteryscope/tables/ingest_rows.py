@@ -10,7 +10,13 @@ from batteryscope.tables.read_table import list_files, read_table
 from batteryscope.tables.summarise_rows import summarise_rows
 
 
-def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | None) -> Ingested:
+def ingest(
+    settings: str,
+    dataset: Path,
+    simulated: Path | None,
+    physics: str | None,
+    cache: Path | None = None,
+) -> Ingested:
     """Read all files of a data set by settings as JSON text or a file.
 
     Parameters
@@ -19,15 +25,15 @@ def ingest(settings: str, dataset: Path, simulated: Path | None, physics: str | 
         Of the data set.
     dataset
         Folder that the paths of its files count from; where it names none, all CSV files in it.
-    simulated, physics
-        Of no use here: they label pictures.
+    simulated, physics, cache
+        Of no use here: they label pictures, and keep what was read of them.
 
     Raises
     ------
     InputError
         If too few rows are usable.
     """
-    del simulated, physics
+    del simulated, physics, cache
     asked = read_settings(TableDatasetSettings, settings)
     tables = [(f, read_table(f, asked, dataset)) for f in list_files(asked, dataset)]
     manifest, rejects = build_rows(tables, asked)

@@ -1,0 +1,344 @@
+"""What was read of pictures before, so that an ingest reads only those that changed."""
+
+import json
+import logging
+import os
+import platform
+import sqlite3
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pydantic import TypeAdapter
+
+from batteryscope.manifest.inspect import ImageRecord
+from batteryscope.manifest.schema import Reject
+from batteryscope.provenance import (
+    PROJECT_ROOT,
+    digest_file,
+    digest_files,
+    digest_json,
+    find_imported_files,
+)
+from batteryscope.readers.text_sidecar import list_sidecar_names
+
+log = logging.getLogger("batteryscope")
+
+# The coarsest clock of a file system (FAT). A file that changed so shortly before it was looked at
+# may change once more without its times telling.
+CLOCK_TICK_NS = 2_000_000_000
+BUSY_SECONDS = 10.0
+KEPT_AT_ONCE = 1000  # records; a kill loses as many at most
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS basis (digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS record (
+    path TEXT NOT NULL, asked TEXT NOT NULL,
+    files TEXT NOT NULL, text TEXT NOT NULL, pictures BLOB NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (path, asked)
+);
+"""
+
+
+class FileState(NamedTuple):
+    """By what a file is known without opening it; ``name`` is "" for the picture itself."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class _Known(NamedTuple):
+    """A record, and the picture and text files that it was read from."""
+
+    states: list[FileState]
+    digests: list[str]
+    is_settled: bool
+    record: ImageRecord
+
+
+class ImageCache:
+    """Records of pictures by path and state of their files: size, times and inode.
+
+    Where the state is as it was, the record is taken as it is. Where it is another one, or a file
+    changed within a tick of the clock before it was read, the SHA-256 of picture and text files
+    beside it decides. Rejected pictures are read anew each time.
+
+    A cache that is damaged, or was filled by other code, packages or settings, is emptied. It
+    never stops an ingest: what cannot be kept is read again.
+
+    Parameters
+    ----------
+    file
+        SQLite database; it is made if there is none.
+    root
+        Folder of the data set.
+    settings
+        What decides how all pictures are read.
+    """
+
+    def __init__(self, file: Path, root: Path, settings: Mapping[str, Any]) -> None:
+        self.file = file
+        self.root = root
+        self.n_taken = 0
+        self._lock = threading.Lock()  # pictures are read in several threads
+        self._beside: dict[str, dict[str, list[str]]] = {}
+        self._waiting: list[tuple[Any, ...]] = []
+        self._asked: set[tuple[str, str]] = set()
+        self._database: sqlite3.Connection | None = None
+        self._open(digest_json([_name_code(), dict(settings)]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep what is not kept yet; after a complete ingest forget what nobody asked for."""
+        with self._lock:
+            self._write()
+            if kind is None:
+                self._forget_others()
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def recall(self, path: str, asked: str) -> ImageRecord | None:
+        """Return the record of a picture whose files are as they were, without opening them.
+
+        Parameters
+        ----------
+        path
+            POSIX path relative to the root.
+        asked
+            What is asked of this picture beside the settings of all.
+        """
+        known = self._find(path, asked)
+        if known is None or not known.is_settled or known.states != self._look(path):
+            return None
+        self.n_taken += 1
+        return known.record
+
+    def read(
+        self, path: str, asked: str, inspect: Callable[[], ImageRecord | Reject]
+    ) -> ImageRecord | Reject:
+        """Return the old record if the content is the same; else ``inspect``, and keep its record.
+
+        The other parameters are those of :meth:`recall`.
+        """
+        states = self._look(path)
+        known = self._find(path, asked) if states else None
+        if known is not None and known.is_settled and known.states == states:
+            self.n_taken += 1
+            return known.record
+        answer: ImageRecord | Reject
+        if known is not None and _digest_if(states, known, self.root / path) == known.digests:
+            self.n_taken += 1
+            answer, digests = known.record, known.digests
+        else:
+            answer = inspect()
+            if not isinstance(answer, ImageRecord) or not states:
+                return answer
+            try:
+                beside = [digest_file(_locate(self.root / path, s.name)) for s in states[1:]]
+            except OSError:
+                return answer
+            digests = [answer.sha256, *beside]
+        now = time.time_ns()
+        if self._look(path) == states:  # otherwise somebody is writing to it
+            latest = max(max(state.mtime_ns, state.ctime_ns) for state in states)
+            is_settled = latest < now - CLOCK_TICK_NS
+            self._keep(path, asked, _Known(states, digests, is_settled, answer))
+        return answer
+
+    def _look(self, path: str) -> list[FileState]:
+        """States of a picture and of the text files beside it; none if one cannot be had."""
+        place, _, name = path.rpartition("/")
+        folder = os.path.join(self.root, place)  # noqa: PTH118 (pathlib takes three times as long)
+        try:
+            if place not in self._beside:
+                self._beside[place] = _list_texts(folder)
+            texts = self._beside[place]
+            beside: set[str] = set()
+            for sidecar in list_sidecar_names(name) if texts else ():
+                beside.update(texts.get(sidecar.casefold(), ()))
+            states = [_describe_state("", folder, name)]
+            return states + [_describe_state(text, folder, text) for text in sorted(beside)]
+        except OSError:
+            return []
+
+    def _find(self, path: str, asked: str) -> _Known | None:
+        """What is known of a picture, if it is undamaged."""
+        with self._lock:
+            self._asked.add((path, asked))
+            if self._database is None:
+                return None
+            try:
+                row = self._database.execute(
+                    "SELECT files, text, pictures, checksum FROM record WHERE path=? AND asked=?",
+                    (path, asked),
+                ).fetchone()
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return None
+        if row is None or row[3] != _sum_up(path, asked, *row[:3]):
+            return None
+        states, digests, is_settled = json.loads(row[0])
+        record = _unpack(row[1], row[2])
+        return _Known([FileState(*state) for state in states], digests, is_settled, record)
+
+    def _keep(self, path: str, asked: str, known: _Known) -> None:
+        files = json.dumps([known.states, known.digests, known.is_settled])
+        text, pictures = _pack(known.record)
+        checksum = _sum_up(path, asked, files, text, pictures)
+        with self._lock:
+            self._waiting.append((path, asked, files, text, pictures, checksum))
+            if len(self._waiting) >= KEPT_AT_ONCE:
+                self._write()
+
+    def _write(self) -> None:
+        if self._database is None:
+            return
+        try:
+            with self._database as transaction:
+                transaction.executemany(
+                    "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?)", self._waiting
+                )
+        except sqlite3.Error as error:
+            self._give_up(error)
+        self._waiting.clear()
+
+    def _forget_others(self) -> None:
+        if self._database is None:
+            return
+        try:
+            kept = self._database.execute("SELECT path, asked FROM record").fetchall()
+            gone = [key for key in kept if key not in self._asked]
+            with self._database as transaction:
+                transaction.executemany("DELETE FROM record WHERE path=? AND asked=?", gone)
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _open(self, basis: str) -> None:
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self._database = self._connect()
+            found = self._database.execute("SELECT digest FROM basis").fetchall()
+            if found != [(basis,)]:
+                with self._database as transaction:
+                    transaction.executescript("DELETE FROM record; DELETE FROM basis;")
+                    transaction.execute("INSERT INTO basis VALUES (?)", (basis,))
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.file, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            database.executescript(_TABLES)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on without; a damaged database is removed, so that the next ingest makes another."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        is_damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.OperationalError
+        )
+        if is_damaged:
+            self.file.unlink(missing_ok=True)
+        log.warning(
+            "%s: what was read before cannot be used or kept (%s); %spictures are read anew.",
+            self.file,
+            error,
+            "the damaged file is removed, " if is_damaged else "",
+        )
+
+
+@cache
+def _name_code() -> list[Any]:
+    """What reads and measures: our own code, installed packages with their versions, Python."""
+    own = digest_files(find_imported_files(Path(__file__)), PROJECT_ROOT)
+    packages = {
+        entry.name
+        for place in sys.path
+        if Path(place).is_dir()
+        for entry in Path(place).glob("*.dist-info")  # the name of this folder has the version
+    }
+    return [own, sorted(packages), platform.python_version(), platform.machine()]
+
+
+def _list_texts(folder: str) -> dict[str, list[str]]:
+    """Names of files that may belong to pictures, by their name in small letters."""
+    suffixes = tuple({Path(name).suffix.casefold() for name in list_sidecar_names("a.b")})
+    texts: dict[str, list[str]] = {}
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            small = entry.name.casefold()
+            if small.endswith(suffixes):
+                texts.setdefault(small, []).append(entry.name)
+    return texts
+
+
+def _describe_state(called: str, folder: str, name: str) -> FileState:
+    found = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118
+    return FileState(called, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _locate(picture: Path, beside: str) -> Path:
+    return picture.with_name(beside) if beside else picture
+
+
+def _digest_if(states: list[FileState], known: _Known, picture: Path) -> list[str]:
+    """SHA-256 of picture and text files, if they are the same files; else none."""
+    if [state.name for state in states] != [state.name for state in known.states]:
+        return []
+    try:
+        return [digest_file(_locate(picture, state.name)) for state in states]
+    except OSError:
+        return []
+
+
+@cache
+def _record_adapter() -> TypeAdapter[ImageRecord]:
+    return TypeAdapter(ImageRecord)
+
+
+def _pack(record: ImageRecord) -> tuple[str, bytes]:
+    """Return a record as JSON text, and its small pictures one behind the other."""
+    pictures = {name: v for name, v in record.measured.items() if isinstance(v, bytes)}
+    numbers = {name: v for name, v in record.measured.items() if name not in pictures}
+    values = _record_adapter().dump_python(replace(record, measured={}), mode="json")
+    lengths = {name: len(picture) for name, picture in pictures.items()}
+    return json.dumps([values, numbers, lengths]), b"".join(pictures.values())
+
+
+def _unpack(text: str, pictures: bytes) -> ImageRecord:
+    """Make a record of what :func:`_pack` returned."""
+    values, measured, lengths = json.loads(text)
+    start = 0
+    for name, length in lengths.items():
+        measured[name] = pictures[start : start + length]
+        start += length
+    return replace(_record_adapter().validate_python(values), measured=measured)
+
+
+def _sum_up(path: str, asked: str, files: str, text: str, pictures: bytes) -> int:
+    """CRC-32 of a row, since SQLite notices damage to its own pages only."""
+    words = json.dumps([path, asked, files, text])
+    return zlib.crc32(pictures, zlib.crc32(words.encode()))
