@@ -128,7 +128,9 @@ def _collect(evidence: StudyEvidence) -> tuple[pd.DataFrame, pd.DataFrame] | Non
     table = table[table[GROUP].isin(places[GROUP])]
     if places[GROUP].nunique() > MOST_PANELS:
         # Cells of different groups may share a name.
-        table = table.assign(**{CELL: table[GROUP] + "/" + table[CELL], GROUP: ""})
+        cells = table[GROUP] + "/" + table[CELL]
+        table = table.assign(**{GROUP: ""})
+        table[CELL] = cells
         places = places.assign(**{GROUP: ""})
     images = evidence.images
     mine = images[images["arm"] == evidence.main_arm]

@@ -258,7 +258,7 @@ def _make_dataset(dataset: DatasetRecord) -> "Dataset":
     """The data set as MLflow's pages show it: digest, source, columns, number of samples."""
     import pandas as pd
     from mlflow.data.pandas_dataset import PandasDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
     from mlflow.entities import Dataset
 
     table = pd.DataFrame() if dataset.table is None else pd.read_parquet(dataset.table)
