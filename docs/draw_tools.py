@@ -58,6 +58,7 @@ TOLD_RUNS = "document.querySelectorAll('[role=row]').length > 3"
 # The report opens with the graph of rules; its list of figures and one of them are a click away.
 PRESSED = """(found => { if (found) found.click(); return Boolean(found); })(%s)"""
 RESULTS = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === 'Results')"
+GROUP = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === '2 Results')"
 KEY_FIGURE = PRESSED % (
     "[...document.querySelectorAll('tr')].find(e => e.textContent.startsWith('key figure'))"
     "?.querySelector('a')"
@@ -197,6 +198,7 @@ def draw_report(study: str, out: Path, folder: Path) -> None:
     with open_page(folder) as page:
         show(page, report.as_uri(), 760)
         page.wait_for(RESULTS)
+        page.wait_for(GROUP)
         page.wait_for(KEY_FIGURE)
         take_picture(page, out)
 

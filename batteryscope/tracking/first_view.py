@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.evaluation.headline_metrics import find_best_baselines, select_headlines
@@ -30,8 +31,9 @@ SHORT_NAMES = {"_low": "2 low", "_high": "3 high", "best_baseline_": "4 baseline
 RUN_TAG = "run"
 WITHOUT_FITS = f"tags.{RUN_TAG} != 'fit'"
 BEST_BASELINE_TAG = "best_baseline"
-# MLflow's column "Source".
+# MLflow's column "Source": how the run came about.
 SOURCE_TAG = "mlflow.source.name"
+MAIN_RUNS = "tags.main_arm = 'true'"
 NOTE_TAG = "mlflow.note.content"
 # MLflow keeps a shared view of an experiment as a tag; an address with its key opens it.
 VIEW_KEY = "headlines"
@@ -56,6 +58,8 @@ def list_headlines(metrics: Mapping[str, Any], arm: str) -> list[MetricValue]:
     for name, value in select_headlines(metrics, arm).items():
         case, _, metric = name.rpartition(".")
         kind, _ = _split_name(metric)
+        if kind == "best_baseline_" and arm.startswith(BASELINE_PREFIX):
+            continue
         # What a case is judged by comes first.
         shown = metric if case in cases else f"{VALUE} {metric}"
         cases.add(case)
@@ -219,7 +223,8 @@ def _split_name(metric: str) -> tuple[str, str]:
 def list_views(uri: str) -> list[tuple[str, str]]:
     """Return the studies of a SQLite database and where their tables of headline values open.
 
-    Empty for other stores, and where nothing can be read: these are only links.
+    Where there are several, the last entry opens the main strategies of all of them. Empty for
+    other stores, and where nothing can be read: these are only links.
     """
     if find_database(uri) is None:
         return []
@@ -227,11 +232,33 @@ def list_views(uri: str) -> list[tuple[str, str]]:
         experiments = open_client(uri).search_experiments()
     except TrackingUnavailableError:
         return []
-    return [
+    known = sorted((e for e in experiments if VIEW_TAG in e.tags), key=lambda e: e.name)
+    views = [
         (e.name, f"/#/experiments/{e.experiment_id}/runs?{PAGES}&viewStateShareKey={VIEW_KEY}")
-        for e in sorted(experiments, key=lambda e: e.name)
-        if VIEW_TAG in e.tags
+        for e in known
     ]
+    if len(known) > 1:
+        views.append(("all studies", spell_comparison([e.experiment_id for e in known])))
+    return views
+
+
+def spell_comparison(experiment_ids: Sequence[str], runs: str = MAIN_RUNS) -> str:
+    """Return the address of a table of runs of several experiments.
+
+    Parameters
+    ----------
+    experiment_ids
+        Of MLflow.
+    runs
+        Which runs, as in MLflow's search field.
+
+    Examples
+    --------
+    >>> spell_comparison(["1", "2"], "tags.run = 'arm'")[:45]
+    '/#/compare-experiments/s?experiments=%5B%221%'
+    """
+    ids = quote(json.dumps(list(experiment_ids), separators=(",", ":")))
+    return f"/#/compare-experiments/s?experiments={ids}&searchFilter={quote(runs)}&{PAGES}"
 
 
 def show_experiment(

@@ -28,6 +28,7 @@ from batteryscope.planning.study_layout import StudyLayout
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.first_view import (
     RUN_TAG,
+    SOURCE_TAG,
     describe_run,
     group_metrics,
     list_headlines,
@@ -295,6 +296,7 @@ def _describe_data(layout: PictureLayout, data_version: str) -> dict[str, str]:
     settings = layout.plan.settings
     tags = {
         "study": layout.plan.study,
+        SOURCE_TAG: f"batteryscope run {layout.plan.study}",
         "config_hash": digest_json(settings.model_dump(mode="json")),
         "data_name": settings.dataset.name,
         "data_version": find_data_version(layout, data_version),

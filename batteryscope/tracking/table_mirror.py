@@ -17,6 +17,7 @@ from batteryscope.provenance import digest_json
 from batteryscope.tables.labels import name_arm
 from batteryscope.tracking.first_view import (
     RUN_TAG,
+    SOURCE_TAG,
     describe_run,
     group_metrics,
     list_headlines,
@@ -136,6 +137,7 @@ def _describe_study(layout: RowLayout, data_version: str) -> dict[str, str]:
     settings = layout.plan.settings
     tags = {
         "study": layout.plan.study,
+        SOURCE_TAG: f"batteryscope run {layout.plan.study}",
         "config_hash": digest_json(settings.model_dump(mode="json")),
         "data_name": settings.dataset.name,
         "data_version": data_version,
