@@ -90,8 +90,7 @@ class LiveRun:
     def watch_machine(self) -> None:
         """Log the load of processor, memory, disk, network and GPU until the run ends.
 
-        ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false`` switches it off. Of a GPU something is known
-        only where ``nvidia-ml-py`` (or ``pyrsmi``) is installed.
+        ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false`` switches it off.
         """
         if self._client is None:
             return
