@@ -119,6 +119,23 @@ def test_job_without_a_sentence_points_to_what_programs_said(run):
     ]
 
 
+def test_interrupted_jobs_are_no_failures(run):
+    handler = RunLogHandler(logging.StreamHandler(run.screen), run.screen, bars=run.bars)
+    logger = logging.Logger("run", logging.INFO)
+    logger.addHandler(handler)
+    run.bars.begin_job(3, run.jobs[0].benchmark, "cells: train", [])
+    logger.warning("Terminating processes on user request, this might take some time.")
+    logger.error("RuleException:\nCalledProcessError in file x", extra={"event": "error"})
+    job = {"jobid": 3, "rule_name": "train_stage", "log": [], "event": "job_error"}
+    logger.error("Error in rule", extra=job)
+    handler.close()
+    written = "\n".join(show_screen(run.screen.getvalue()))
+    assert "Terminating" in written
+    assert "FAILED" not in written
+    assert "CalledProcessError" not in written
+    assert run.bars.tell_work("cells") == "stopped: train"
+
+
 def test_bars_are_for_terminals_that_can_move_their_cursor():
     assert make_bars(io.StringIO(), TERMINAL) is None
     assert make_bars(Screen(), {"TERM": "dumb"}) is None

@@ -129,12 +129,12 @@ class RunBars:
                 self._progress.advance(self._tasks[name])
         return job
 
-    def fail_job(self, number: int) -> JobAtWork | None:
-        """Take note of a job that has failed; return it, None if it was not known."""
+    def fail_job(self, number: int, stopped: bool = False) -> JobAtWork | None:
+        """Take note of a job that failed, or was stopped by the user; return it, if it is known."""
         with self._lock:
             job = self._at_work.pop(number, None)
             if job is not None:
-                self._failed[job.study] = job.what
+                self._failed[job.study] = f"{'stopped' if stopped else 'failed'}: {job.what}"
         return job
 
     def say(self, text: str, colour: str = "") -> None:
@@ -179,7 +179,7 @@ class RunBars:
         if len(ends) == len(keys):
             return f"done in {show_time(max(ends) - self._began)}"
         if study in self._failed and not at_work:
-            return f"failed: {self._failed[study]}"
+            return self._failed[study]
         if not at_work:
             return "time left" if study == ALL else ""
         # The one that has been at work longest is what the rest waits for.

@@ -27,6 +27,8 @@ _NOISE = (
     "Assuming unrestricted", "Building DAG", "Conda environments: ignored", "Group jobs: inactive",
     "Select jobs", "Updating checkpoint", "Using shell",
 )  # fmt: skip
+_FAILED_COMMAND = "CalledProcessError in file"
+_STOPPED = "Terminating processes on user request"
 LONG_JOB_S = 10.0
 
 
@@ -55,6 +57,7 @@ class RunLogHandler(logging.Handler):
         super().__init__(standard.level)
         self.bars = bars
         self.programs: Path | None = None
+        self._stopped = False
         self._standard, self._stream, self._long_job_s = standard, stream, long_job_s
         self._running: dict[int, tuple[str, str, float, Timer]] = {}
         self._ended: list[int] = []
@@ -119,12 +122,17 @@ class RunLogHandler(logging.Handler):
             not event and self._is_noise(record)
         ):
             return
+        elif event == "error" and _FAILED_COMMAND in record.getMessage():
+            return  # its job's error is told
         elif self._standard.filter(record):
+            self._stopped |= record.getMessage().startswith(_STOPPED)
             bars.say(self._standard.format(record), _choose_colour(record.levelno))
 
     def _tell_failure(self, bars: "RunBars", record: logging.LogRecord) -> None:
         """Say which job has failed, its sentence, and where its log is."""
-        job = bars.fail_job(int(getattr(record, "jobid", -1)))
+        job = bars.fail_job(int(getattr(record, "jobid", -1)), self._stopped)
+        if self._stopped:  # as was wanted
+            return
         rule = str(getattr(record, "rule_name", ""))
         logs = [str(path) for path in getattr(record, "log", None) or []]
         told = [line for log in logs for line in read_messages(Path(log), "ERROR")]
