@@ -149,6 +149,9 @@ def test_program_prints_and_writes_a_page_and_tables(project, capsys):
     assert not list_slips(page)
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert pd.read_csv("side/changes.csv")["change"].tolist() == ["right → wrong"] * 8
+    assert pd.read_csv("side/tests.csv")[["A", "B", "better"]].to_numpy().tolist() == [
+        [0.1, 0.5, "A"]
+    ]
 
 
 def test_versions_are_studies_folders_models_and_commits(project, tmp_path):

@@ -9,6 +9,7 @@ versions.html, metrics.csv, tests.csv, changes.csv.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(arguments: argparse.Namespace) -> None:
     """Find both sides, compare them, print and write what was found."""
     from batteryscope.command.compared_version import find_version
-    from batteryscope.core.names import make_legal_name
     from batteryscope.core.safe_text import show_controls
     from batteryscope.evaluation.compare_answers import compare_answers
     from batteryscope.evaluation.published_answers import read_answers
@@ -43,7 +43,7 @@ def compare(arguments: argparse.Namespace) -> None:
             sides.append(find_version(word, Path(), place))
         tables = [read_answers(side.answers) for side in sides]
     comparison = compare_answers(*tables)
-    name = "--".join(make_legal_name(side.name) for side in sides)
+    name = "--".join(re.sub(r"[^\w.@~-]+", "_", side.name).strip("_.") for side in sides)
     out = arguments.out or Path("work") / "compared" / name
     for line in list_lines(comparison, sides):
         print(show_controls(line))

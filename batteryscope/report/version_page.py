@@ -18,6 +18,7 @@ SHOWN_CHANGES = 200  # of a page; the table beside it has all
 LISTED_CHANGES = 10  # at a terminal
 LETTERS = ("A", "B")
 NAMED_LETTERS = {"first": "A", "second": "B"}
+COLUMNS = NAMED_LETTERS | {"first_all": "A_all", "second_all": "B_all"}  # of CSV files
 
 
 class ComparedSide(Protocol):
@@ -155,11 +156,10 @@ def render_version_page(comparison: AnswerComparison, sides: Sequence[ComparedSi
 def write_versions(comparison: AnswerComparison, sides: Sequence[ComparedSide], out: Path) -> Path:
     """Write the page and its tables into a folder; return the path of the page."""
     out.mkdir(parents=True, exist_ok=True)
-    tables = ("metrics", "tests", "changes")
-    for name in tables:
-        guard_table(getattr(comparison, name)).to_csv(
-            out / f"{name}.csv", index=False, float_format="%.6g"
-        )
+    for name in ("metrics", "tests", "changes"):
+        table: pd.DataFrame = getattr(comparison, name)
+        table = table.rename(columns=COLUMNS).replace({"better": NAMED_LETTERS})
+        guard_table(table).to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
     path = out / "versions.html"
     path.write_text(render_version_page(comparison, sides), encoding="utf-8")
     return path
