@@ -105,15 +105,16 @@ def frame_tests(comparison: AnswerComparison) -> pd.DataFrame:
     metric = METRICS[comparison.error_metric]
     rows = []
     for test in comparison.tests.to_dict("records"):
+        unit = _name_error_unit(metric, test)
         low, high = (_show(metric, test[end], signed=True) for end in ("low", "high"))
         rows.append(
             {
                 "target": test["target"],
                 "independent units": str(test["n_units"]),
-                "error of A": _show(metric, test["first"]),
-                "error of B": _show(metric, test["second"]),
-                "B errs less by": _show(metric, test["difference"], signed=True),
-                "95 % interval": NOTHING if pd.isna(test["low"]) else f"{low} to {high}",
+                "error of A": f"{_show(metric, test['first'])}{unit}",
+                "error of B": f"{_show(metric, test['second'])}{unit}",
+                "B errs less by": f"{_show(metric, test['difference'], signed=True)}{unit}",
+                "95 % interval": NOTHING if pd.isna(test["low"]) else f"{low} to {high}{unit}",
                 "p": format_p(test["p_value"]),
                 "p (Holm)": format_p(test["p_holm"]),
                 "better": NAMED_LETTERS.get(str(test["better"]), "may be chance"),
@@ -167,11 +168,10 @@ def write_versions(comparison: AnswerComparison, sides: Sequence[ComparedSide], 
 
 def _tell_test(comparison: AnswerComparison, test: Mapping[Any, Any]) -> str:
     metric = METRICS[comparison.error_metric]
-    unit = "%" if metric.is_percent else str(test["target_unit"])
+    unit = _name_error_unit(metric, test)
     several = len(comparison.tests) > 1
     errors = " and ".join(
-        f"{letter} {_show(metric, test[side])} {unit}".rstrip()
-        for side, letter in NAMED_LETTERS.items()
+        f"{letter} {_show(metric, test[side])}{unit}" for side, letter in NAMED_LETTERS.items()
     )
     text = f"{test['target']}: " if several else ""
     text += f"Mean error over {test['n_units']} independent units: {errors}"
@@ -185,6 +185,12 @@ def _tell_test(comparison: AnswerComparison, test: Mapping[Any, Any]) -> str:
     if test["n_units"] < FEWEST_UNITS:
         return f"{text} Fewer than {FEWEST_UNITS} units prove nothing."
     return f"{text} The difference may be chance."
+
+
+def _name_error_unit(metric: Metric, test: Mapping[Any, Any]) -> str:
+    """Return what stands behind an error, its space included."""
+    unit = "%" if metric.is_percent else str(test["target_unit"])
+    return f" {unit}" if unit else ""
 
 
 def _name_metric(metric: Metric, unit: str) -> str:
