@@ -25,6 +25,13 @@ def build_wheel(folder: Path) -> Path:
     return Path(next(WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])))
 
 
+SOMEBODY = {
+    f"GIT_{role}_{what}": "user@example.org"
+    for role in ("AUTHOR", "COMMITTER")
+    for what in ("NAME", "EMAIL")
+}
+
+
 class InstalledPackage:
     """An environment with the package; the other packages are those of the tests.
 
@@ -79,7 +86,7 @@ class InstalledPackage:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=kept | {"PATH": os.pathsep.join(map(str, places)), "BROWSER": "true"},
+            env=kept | SOMEBODY | {"PATH": os.pathsep.join(map(str, places)), "BROWSER": "true"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
