@@ -7,7 +7,7 @@ the studies. Every setting has its meaning, unit, default, what it may be, and w
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -46,13 +46,20 @@ LIMITS = (
     ("maximum", "≤"),
     ("exclusiveMaximum", "<"),
 )
+LONGEST_VALUE = 100  # letters of a value that is written out
 PLURALS = {"integer": "integers", "number": "numbers", "string": "texts", "boolean": "yes or no"}
 
 
 @dataclass(frozen=True)
 class Mention:
-    """What a paper says of a setting."""
+    """What a paper says of a setting.
 
+    ``key`` is that of the row, ``kinds`` what the sections with several kinds are there.
+    """
+
+    key: str
+    is_table: bool
+    kinds: Mapping[str, str]
     paper: str
     row: PaperRow
     value: Any
@@ -60,12 +67,11 @@ class Mention:
 
 @dataclass(frozen=True)
 class Setting:
-    """One key: the place of its description, and what papers say of it."""
+    """One key, as users write it, its anchor, and its part of the schema."""
 
     key: str
     anchor: str
     schema: Schema
-    mentions: list[Mention] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,9 @@ class SettingsWalk:
             for inner, inner_mark in self.mark_sections(value, mark).items():
                 if inner not in (*above, name):
                     below.append((inner, place + step, inner_mark))
-        title = f"`{prefix}`"
-        if anchor.endswith(f".{self.find_kind(name)}") and not prefix.endswith(
-            self.find_kind(name)
-        ):
-            title += self._tell_apart(name)
+        kind = self.find_kind(name)
+        is_one_of_several = anchor.endswith(f".{kind}") and not f".{prefix}".endswith(f".{kind}")
+        title = f"`{prefix}`" + (self._tell_apart(name) if is_one_of_several else "")
         meaning = inspect_first_paragraph(part.get("description", ""))
         yield Section(title, anchor, meaning, own)
         for inner, place, mark in below:
@@ -238,23 +242,20 @@ def write_value(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def collect_mentions(
-    papers: list[PaperTable], studies: Mapping[str, Any]
-) -> list[tuple[str, bool, Mapping[str, str], Mention]]:
-    """List all settings of the papers: key, whether of rows, deciding keys, what the paper says."""
+def collect_mentions(papers: list[PaperTable], studies: Mapping[str, Any]) -> list[Mention]:
+    """List what papers say of settings, row by row."""
     told = []
     for paper in papers:
         for row in paper.rows:
+            study = studies[row.study]
+            method = study.get("preprocess", {}).get("method", "")
+            kinds = {
+                "preprocess": row.settings.get("preprocess.method", method),
+                "dataset.generator": (study["dataset"].get("generator") or {}).get("kind", ""),
+            }
+            is_table = study.get("kind") == "table"
             for key, value in row.settings.items():
-                study = studies[row.study]
-                decided = {
-                    "preprocess": study.get("preprocess", {}).get("method", ""),
-                    "dataset.generator": (study["dataset"].get("generator") or {}).get("kind", ""),
-                }
-                if "preprocess.method" in row.settings:
-                    decided["preprocess"] = row.settings["preprocess.method"]
-                is_table = study.get("kind") == "table"
-                told.append((key, is_table, decided, Mention(paper.title, row, value)))
+                told.append(Mention(key, is_table, kinds, paper.title, row, value))
     return told
 
 
@@ -360,27 +361,15 @@ class SettingsPages:
 
     def _find_mentions(self, setting: Setting, is_table: bool) -> list[str]:
         said: dict[str, None] = {}
-        for key, of_rows, decided, mention in self.mentions:
-            if of_rows != is_table or not self._is_meant(setting, key, is_table, decided):
-                continue
-            row = mention.row
-            status = NAMES.get(row.status, row.status)
-            paper = row.paper or "not stated"
-            where = f" ({row.where})" if row.where else ""
-            here = f"; here `{write_value(mention.value)}`" if not _is_long(mention.value) else ""
-            said[
-                f"- [{mention.paper}](../papers.md#{make_anchor(mention.paper)}), {row.what}:"
-                f" {_mark_up(paper)}{where}{here}."
-                f" *{status}*"
-            ] = None
+        for mention in self.mentions:
+            if mention.is_table == is_table and self._is_meant(setting, mention):
+                said[_write_mention(mention)] = None
         return list(said)
 
-    def _is_meant(
-        self, setting: Setting, key: str, is_table: bool, decided: Mapping[str, str]
-    ) -> bool:
-        if self._find_place(key, is_table) != setting.key:
+    def _is_meant(self, setting: Setting, mention: Mention) -> bool:
+        if self._find_place(mention.key, mention.is_table) != setting.key:
             return False
-        for section, kind in decided.items():
+        for section, kind in mention.kinds.items():
             if setting.anchor.startswith(section + ".") and setting.anchor != setting.key:
                 return setting.anchor.startswith(f"{section}.{kind}.")
         return True
@@ -396,8 +385,14 @@ def make_anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-def _is_long(value: Any) -> bool:
-    return len(json.dumps(value)) > 100
+def _write_mention(mention: Mention) -> str:
+    row = mention.row
+    where = f" ({row.where})" if row.where else ""
+    is_short = len(json.dumps(mention.value)) <= LONGEST_VALUE
+    here = f"; here `{write_value(mention.value)}`" if is_short else ""
+    paper = f"[{mention.paper}](../papers.md#{make_anchor(mention.paper)})"
+    said = f"{row.what}: {_mark_up(row.paper or 'not stated')}{where}{here}"
+    return f"- {paper}, {said}. *{NAMES.get(row.status, row.status)}*"
 
 
 def _mark_up(text: str, own: str = "", names: frozenset[str] = frozenset()) -> str:
