@@ -28,7 +28,7 @@ TITLES = {
     "covariates": "Do covariates help?",
 }
 # Figures that are drawn for telephones, too: their panels can stand below each other.
-NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_", "shortcuts", "shares_")
+NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_", "shortcuts")
 # Grids of pictures are drawn a second time, with fewer columns.
 REDRAWN = ("methods_", "outputs_")
 Figures = dict[str, tuple[Callable[..., "Figure"], str]]

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Figures that are drawn for telephones, too: their panels can stand below each other.
-NARROW = (
-    "key_figure", "parity", "ablation_", "learning_curves", "dependence_", "coverage", "waterfall_",
-    "distributions", "ranks", "beeswarm_",
-)  # fmt: skip
+NARROW = ("key_figure", "parity", "ablation_", "learning_curves", "dependence_")
 Drawn = tuple[str, str, "Figure"]  # name, caption, figure
 
 
