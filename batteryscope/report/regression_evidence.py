@@ -1,6 +1,6 @@
 """What the report of a study of predicted numbers is made from, read and in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ EXPLAINED = ("shares.csv", "agreement.csv", "cost.csv")
 class ArmMaps:
     """Maps of one arm: tiles (n, H, W), maps by method (n, n_outputs, H, W), and their names.
 
-    ``truth`` (n, n_outputs) are the true values; None where only their class counts.
+    ``truth`` (n, n_outputs) are the true values; None where only their class counts. ``samples``
+    are the images that the tiles come from.
     """
 
     targets: list[str]
@@ -54,6 +55,7 @@ class ArmMaps:
     tiles: NDArray[np.uint8]
     maps: dict[str, NDArray[np.float16]]
     truth: NDArray[np.float64] | None = None
+    samples: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -209,4 +211,5 @@ def _read_maps(folder: Path, arm: str) -> ArmMaps | None:
     truth = None
     if all("values" in tile for tile in described["tiles"]):
         truth = np.array([[tile["values"][t] for t in targets] for tile in described["tiles"]])
-    return ArmMaps(targets, classes, tiles, maps, truth)
+    samples = [str(tile["sample_id"]) for tile in described["tiles"]]
+    return ArmMaps(targets, classes, tiles, maps, truth, samples)

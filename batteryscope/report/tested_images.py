@@ -81,7 +81,11 @@ def vote(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
         (how many of them were).
     """
     columns = [f"p_{name}" for name in classes]
-    rows = images.assign(right=images["y_true"] == images["y_pred"], fits=1)
+    # A network gives nothing to a class that it does not know.
+    known = images.reindex(columns=[*images.columns.difference(columns), *columns])
+    rows = known.fillna(dict.fromkeys(columns, 0.0)).assign(
+        right=images["y_true"] == images["y_pred"], fits=1
+    )
     groups = rows.groupby("sample_id", sort=True)
     joined = groups[columns].mean()
     best = joined.to_numpy().argmax(axis=1)
@@ -100,7 +104,8 @@ def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | 
     if images is None or manifest is None:
         return None
     images = images[images["role"] == "test"] if "role" in images else images
-    classes = [column[2:] for column in images.columns if column.startswith("p_")]
+    answered = [column[2:] for column in images.columns if column.startswith("p_")]
+    classes = list(dict.fromkeys([*answered, *sorted({*images["y_true"], *images["y_pred"]})]))
     names = [evidence.main_arm, *(a for a in evidence.settings.arms if a != evidence.main_arm)]
     voted = {arm: vote(images[images["arm"] == arm], classes) for arm in names}
     voted = {arm: table for arm, table in voted.items() if len(table)}
@@ -132,12 +137,13 @@ def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | 
         for arm, rows in said.items()
     }
     maps: dict[str, list[str]] = {}
-    for explained in evidence.arms[evidence.main_arm].explanations:
+    arm = evidence.arms.get(evidence.main_arm)
+    for explained in arm.explanations if arm else ():
         maps.setdefault(explained.sample_id, []).append(explained.file.rsplit(".", 1)[0])
     shown_classes = tuple(name.replace("_", " ") for name in classes)
     data: dict[str, Any] = {
         "classes": shown_classes,
-        "truth": [place.get(card.truth, -1) for card in cards],
+        "truth": [place[card.truth] for card in cards],
         "answers": answers,
         "unsure": {
             arm: round(100 * float(table["confidence"].quantile(UNSURE_SHARE)), 1)
@@ -214,6 +220,9 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
     def pick(known: Mapping[Any, float], key: tuple[str, ...]) -> float | None:
         return float(f"{known[key]:.5g}") if key in known else None
 
+    arm = evidence.main_arm
+    explained = set(evidence.maps[arm].samples) if arm in evidence.maps else set()
+    figures = [f"methods_{arm}", *(f"methods_{arm}_{target}" for target in targets)]
     data = {
         "quantities": [{"label": quantities[t].label, "unit": quantities[t].unit} for t in targets],
         "truth": [[pick(truths, (t, card.sample_id)) for t in targets] for card in cards],
@@ -221,7 +230,7 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
             arm: [[pick(values, (arm, t, card.sample_id)) for t in targets] for card in cards]
             for arm in arms
         },
-        "maps": [[] for _ in cards],
+        "maps": [figures if card.sample_id in explained else [] for card in cards],
         "crops": [[] for _ in cards],
     }
     source = PictureSource(
