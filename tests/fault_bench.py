@@ -59,7 +59,7 @@ class Bench:
             target = study.box.root / name
             if (source / name).is_dir():
                 shutil.copytree(source / name, target, dirs_exist_ok=True)
-            else:
+            elif (source / name).is_file():
                 shutil.copy2(source / name, target)
         return study
 
