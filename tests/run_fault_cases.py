@@ -258,10 +258,12 @@ def out_of_memory(bench: Bench) -> str:
             time.sleep(0.2)
     finally:
         group.rmdir()
-    told = [line for line in text.splitlines() if "memory" in line.lower()]
+    assert status not in (0, None)
+    told = [line for line in text.splitlines() if "memory ran out" in line]
+    assert told, text[-3000:]
     study.log.write_text("")
     bench.end_well(study)
-    return f"ended with {status}; " + (told[0].strip()[:160] if told else "the job failed")
+    return told[0].strip()[9:169]
 
 
 def damage_everything(bench: Bench) -> str:

@@ -67,6 +67,20 @@ def test_what_went_wrong_is_said_as_before(told):
     assert read() == ["Error in rule train_stage", "Select jobs: a warning"]
 
 
+@pytest.mark.parametrize(
+    ("end", "advised"),
+    [
+        ("died with <Signals.SIGKILL: 9>.", True),
+        ("returned non-zero exit status 137.", True),
+        ("returned non-zero exit status 1.", False),
+    ],
+)
+def test_a_program_that_could_say_nothing_is_spoken_for(told, end, advised):
+    _, tell, read = told
+    tell(f"Command 'python train_stage.py' {end}", logging.ERROR, event="error")
+    assert ("memory ran out" in read()[-1]) == advised
+
+
 def test_who_asks_for_more_gets_it():
     logger = logging.Logger("run")
     standard = logging.StreamHandler()

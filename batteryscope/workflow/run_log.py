@@ -30,6 +30,13 @@ _NOISE = (
 _FAILED_COMMAND = "CalledProcessError in file"
 _STOPPED = "Terminating processes on user request"
 LONG_JOB_S = 10.0
+# What Snakemake says of a program that SIGKILL has ended, which could say nothing itself.
+_KILLED = ("died with <Signals.SIGKILL", "returned non-zero exit status 137")
+KILLED_ADVICE = (
+    "A program was killed (SIGKILL), most often by the system because memory ran out: end other "
+    "programs or run fewer jobs at a time (--cores 1), and give the same command again; what was "
+    "finished is kept."
+)
 
 
 class RunLogHandler(logging.Handler):
@@ -82,6 +89,8 @@ class RunLogHandler(logging.Handler):
             if event == "job_error":
                 self._forget(int(getattr(record, "jobid", -1)))
             self._standard.handle(record)
+            if record.levelno >= logging.ERROR and any(w in record.getMessage() for w in _KILLED):
+                self._write(KILLED_ADVICE)
 
     def keep_output(self, path: Path) -> str:
         """Keep what programs write from the terminal; return the words of the shell for that.
