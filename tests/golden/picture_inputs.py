@@ -17,6 +17,7 @@ from PIL import Image
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.study import StudySettings, list_published_arms
+from batteryscope.demo.cycling_table import write_cycling
 from batteryscope.evaluation.regression_predictions import PRED, TRUE
 from batteryscope.manifest.frames import (
     DATA_BAR_PX,
@@ -86,6 +87,9 @@ def write_dataset(
         rows = list(_draw_sections(images, seed, dataset))
     else:
         rows = list(_draw_textures(images, seed, dataset))
+        drawn: Any = dataset.generator
+        if drawn.cycling is not None:
+            write_cycling(images, drawn.compositions, drawn.seed)
     labels = dataset.labels.columns
     manifest = pd.DataFrame(rows)
     manifest.insert(0, "sample_id", manifest["sha256"].str[:16])
