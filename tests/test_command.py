@@ -165,6 +165,11 @@ def test_report_is_found_or_a_sentence_says_what_there_is(project):
         (["nothing"], "No such command 'nothing'. See: batteryscope --help"),
         (["sweep", "x"], "Missing argument 'SWEEP'. See: batteryscope sweep --help"),
         (["start", "nowhere"], "nowhere: there is no such folder or table."),
+        (
+            ["compare", "x"],
+            "name two studies or versions: batteryscope compare A B. "
+            "See: batteryscope compare --help",
+        ),
     ],
 )
 def test_errors_are_one_sentence(project, capsys, words, said):

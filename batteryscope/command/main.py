@@ -173,7 +173,7 @@ def compare(words: tuple[str, ...]) -> None:
     """
     check_project_folder()
     if len(words) < 2 and not any(word in ("-h", "--help") for word in words):
-        raise click.UsageError("name two studies or versions: batteryscope compare A B")
+        raise click.UsageError("name two studies or versions: batteryscope compare A B.")
     hand_over(plan_program("compare_studies", words))
 
 
