@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batteryscope.config.targets import Quantity
+from batteryscope.evaluation.regression_metrics import show_unit
 from batteryscope.report.embedded import pack
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.regression_evidence import RegressionEvidence
@@ -204,7 +206,7 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
     quantities = {q.name: q for q in evidence.quantities}
     files = evidence.manifest.set_index("sample_id")
     first = next(t for t in targets if t in main.index.get_level_values("target"))
-    unit = quantities[first].unit
+    unit = show_unit(quantities[first].unit)
     pairs = zip(main["y_true"].tolist(), main["y_pred"].tolist(), strict=True)
     by_sample = dict(zip(main.index.tolist(), pairs, strict=True))
     cards = []
@@ -224,7 +226,10 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
     explained = set(evidence.maps[arm].samples) if arm in evidence.maps else set()
     figures = [f"methods_{arm}", *(f"methods_{arm}_{target}" for target in targets)]
     data = {
-        "quantities": [{"label": quantities[t].label, "unit": quantities[t].unit} for t in targets],
+        "quantities": [
+            {"label": _name_quantity(quantities[t]), "unit": show_unit(quantities[t].unit)}
+            for t in targets
+        ],
         "truth": [[pick(truths, (t, card.sample_id)) for t in targets] for card in cards],
         "answers": {
             arm: [[pick(values, (arm, t, card.sample_id)) for t in targets] for card in cards]
@@ -241,10 +246,17 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
         evidence.settings.dataset.max_pixels,
     )
     labels = {arm: evidence.label(arm) for arm in arms}
-    choices = tuple(quantities[target].label for target in targets)
+    choices = tuple(_name_quantity(quantities[target]) for target in targets)
     n_images = main.index.get_level_values("sample_id").nunique()
     found = ImageBrowser((), "", n_images, 0, 0, labels, choices, is_numbers=True)
     return _add_pictures(found, cards, data, source, files, workers)
+
+
+def _name_quantity(quantity: Quantity) -> str:
+    """Return what tells a quantity from the others: its place on the axis, if it has one."""
+    if quantity.at is None:
+        return quantity.label
+    return f"{quantity.label} at {quantity.title} in {show_unit(quantity.unit)}"
 
 
 def _add_pictures(
