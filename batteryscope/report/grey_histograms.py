@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from batteryscope.core.style import Picture, encode_picture, house_style, make_figure
+from batteryscope.core.style import (
+    NARROW_IN,
+    Picture,
+    encode_picture,
+    house_style,
+    make_figure,
+)
 from batteryscope.manifest.frames import HISTOGRAM_BINS, get_histograms
 from batteryscope.report.bars import ROLE_COLOURS
 from batteryscope.samples.choose import samples_in
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-COLUMNS = 4
+COLUMNS, NARROW_COLUMNS = 4, 2
 MOST_CLASSES = 20
 ROLE_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 LEVELS = (np.arange(HISTOGRAM_BINS) + 0.5) * (256 / HISTOGRAM_BINS) - 0.5
@@ -92,15 +98,15 @@ def draw_grey_histograms(
     )
     if len(classes) > len(shown):
         caption += f" The first {len(shown)} of {len(classes)} classes are drawn."
-    figure = _draw(table, shown)
-    return [encode_picture(figure, "grey_histograms", caption, generated)]
+    figure, narrow = _draw(table, shown), _draw(table, shown, narrow=True)
+    return [encode_picture(figure, "grey_histograms", caption, generated, narrow)]
 
 
 @house_style
-def _draw(table: pd.DataFrame, classes: list[str]) -> "Figure":
-    columns = min(COLUMNS, len(classes))
+def _draw(table: pd.DataFrame, classes: list[str], narrow: bool = False) -> "Figure":
+    columns = min(NARROW_COLUMNS if narrow else COLUMNS, len(classes))
     rows = -(-len(classes) // columns)
-    figure = make_figure(7.2, 0.95 + 1.35 * rows)
+    figure = make_figure(NARROW_IN if narrow else 7.2, 0.95 + 1.35 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     lines: dict[str, Artist] = {}
     curves = dict(zip(table.index.tolist(), table.to_numpy(np.float64), strict=True))

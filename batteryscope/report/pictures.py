@@ -307,7 +307,7 @@ def _class_copies(evidence: StudyEvidence) -> Picture | None:
         f"classes ({after.min()} to {after.max()})."
     )
     figure = draw_class_sizes(counts)
-    return encode_picture(figure, "class_copies", caption, evidence.generated)
+    return encode_picture(figure, "class_copies", caption, evidence.generated, narrow=True)
 
 
 def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | None:

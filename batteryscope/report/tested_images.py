@@ -272,6 +272,7 @@ def _add_pictures(
     specimens: dict[Any, Any] = {}
     if "specimen_id" in files:
         specimens = files["specimen_id"].fillna("").to_dict()
+    data["arms"] = dict(found.arms)
     data["specimens"] = [str(specimens.get(card.sample_id, "")) for card in cards]
     return replace(
         found,
