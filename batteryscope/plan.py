@@ -73,6 +73,11 @@ class StageSettings(Settings):
                 f"model.freeze 'backbone', found '{self.model.pooling}' and "
                 f"'{self.model.freeze}'; set them."
             )
+        if self.model.kernel_centres is not None and self.train.method != "ridge":
+            raise ValueError(
+                f"model.kernel_centres {self.model.kernel_centres} needs train.method 'ridge', "
+                f"found '{self.train.method}'; set it, or leave kernel_centres out."
+            )
         return self
 
     @model_validator(mode="after")

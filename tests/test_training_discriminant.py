@@ -7,6 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import StandardScaler
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
@@ -224,3 +227,50 @@ def test_ridge_regression_of_one_quantity(with_covariate):
     if beside is not None:
         found = found + beside.effect(torch.from_numpy(z)).detach().numpy()
     assert found == pytest.approx(targets, abs=1e-3)
+
+
+@pytest.mark.parametrize("n_centres", [60, 100])
+def test_likeness_to_training_tiles_is_kernel_ridge_regression(n_centres):
+    rng = np.random.default_rng(0)
+    model = ModelSettings(
+        backbone="test_resnet", weights="random", pooling="stage_statistics",
+        kernel_centres=n_centres, kernel_gamma=2.0,
+    )  # fmt: skip
+    backbone = build_classifier(model, ["a", "b"], 32, 1).backbone
+    features = rng.normal(3, 2, (60, backbone.n_features)).astype(np.float32)
+    targets = rng.normal(size=(60, 2)) + 5
+    solve_regression(backbone, features, targets, 1e-3)
+    standard = StandardScaler().fit(features)
+    known, new = standard.transform(features), standard.transform(features[:9] + 0.3)
+    # The layer has an offset without penalty, as ridge regression on features of the kernel has.
+    kernel = rbf_kernel(known, gamma=2.0 / backbone.n_features)
+    values, vectors = np.linalg.eigh(kernel)
+    ridge = Ridge(0.06).fit(vectors * np.sqrt(values), targets)
+    likeness = rbf_kernel(new, known, gamma=2.0 / backbone.n_features)
+    expected = ridge.predict(likeness @ vectors / np.sqrt(values))
+    found = backbone.score(torch.from_numpy(features[:9] + np.float32(0.3))).detach().numpy()
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_likeness_learns_a_bent_law_from_fewer_centres_than_tiles():
+    rng = np.random.default_rng(0)
+    errors = {}
+    for n_centres in (None, 40):
+        model = ModelSettings(
+            backbone="test_resnet", weights="random", pooling="stage_statistics",
+            kernel_centres=n_centres,
+        )  # fmt: skip
+        backbone = build_classifier(model, ["a"], 32, 1).backbone
+        x = rng.uniform(-1.7, 1.7, (200, 1)).astype(np.float32)
+        features = np.repeat(x, backbone.n_features, axis=1)
+        solve_regression(backbone, features, np.cos(2 * x), 1e-6)
+        found = backbone.score(torch.from_numpy(features)).detach().numpy()
+        errors[n_centres] = float(np.abs(found - np.cos(2 * x)).mean())
+    assert errors[40] < 0.02 < 0.3 < errors[None]
+
+
+def test_centres_need_what_uses_them():
+    with pytest.raises(ValueError, match="needs pooling 'stage_statistics', found 'network'"):
+        ModelSettings(kernel_centres=9)
+    with pytest.raises(ValueError, match="has no effect without kernel_centres"):
+        ModelSettings(kernel_gamma=0.5)

@@ -16,7 +16,10 @@ from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
 
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
-FITTED = ("backbone.head.", "backbone.feature_mean", "backbone.feature_sd", "covariates.")
+FITTED = (
+    "backbone.head.", "backbone.centres", "backbone.feature_mean", "backbone.feature_sd",
+    "covariates.",
+)  # fmt: skip
 # Every fold knows the grey levels of its training tiles; only these treatments make use of them.
 GREY_STATISTICS, USING_THEM = ("input.training_",), ("dataset", "histogram_match")
 

@@ -102,6 +102,10 @@ class ModelSettings(Settings):
     were, which is faster. ``pooling``: ``network`` takes the network's own end;
     ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
+    ``kernel_centres`` that layer takes how like these numbers are to those of so many training
+    tiles, exp(-``kernel_gamma`` d²), where d² is the mean squared difference of the standardised
+    numbers, and so learns bent laws (kernel ridge regression; more training tiles than centres are
+    approximated after Nyström: Williams & Seeger 2001); ``train.method: ridge`` solves it. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
@@ -130,6 +134,8 @@ class ModelSettings(Settings):
     dropout: Share | None = None
     freeze: Literal["none", "backbone"] | NonNegativeInt = "none"
     pooling: Literal["network", "stage_statistics"] = "network"
+    kernel_centres: PositiveInt | None = Field(default=None, exclude_if=lambda value: value is None)
+    kernel_gamma: PositiveFloat = Field(default=0.3, exclude_if=lambda value: value == 0.3)
     head_units: PositiveInt | None = None
     outputs: (
         Literal["class", "grades", "Ah/kg", "Ah/L", "all"]
@@ -154,6 +160,20 @@ class ModelSettings(Settings):
             raise ValueError(
                 "weights_sha256 has no effect with weights 'random'; set it to null, or weights to "
                 "the path of the file."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _centres_have_features(self) -> Self:
+        if self.kernel_centres is not None and self.pooling != "stage_statistics":
+            raise ValueError(
+                f"kernel_centres {self.kernel_centres} needs pooling 'stage_statistics', found "
+                f"'{self.pooling}'; set it, or leave kernel_centres out."
+            )
+        if self.kernel_centres is None and self.kernel_gamma != 0.3:
+            raise ValueError(
+                f"kernel_gamma {self.kernel_gamma:g} has no effect without kernel_centres; set "
+                "both, or leave it out."
             )
         return self
 

@@ -125,7 +125,7 @@ def _list_stage_sizes(backbone: StageStatistics) -> list[int]:
     """Return how many statistics each stage gives; all in one where they cannot be told apart."""
     infos = getattr(backbone.network, "feature_info", None)
     sizes = [2 * int(info["num_chs"]) for info in infos] if isinstance(infos, list) else []
-    total = backbone.head.in_features
+    total = backbone.n_features
     return sizes if sum(sizes) == total else [total]
 
 

@@ -55,6 +55,8 @@ class ModelDescription:
     log_outputs: Sequence[str] = ()
     covariates: Sequence[Mapping[str, Any]] = ()
     grades: Sequence[str] = ()
+    kernel_centres: int = 0
+    kernel_gamma: float = 0.0
 
     @property
     def inputs_beside(self) -> list[str]:
@@ -62,9 +64,12 @@ class ModelDescription:
         return list_inputs([Covariate.model_validate(c) for c in self.covariates])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; the last four only if unusual."""
+        """Return plain values for JSON; those with a default only if unusual."""
         values = asdict(self)
-        for name in ("outputs", "flips_at_test", "log_outputs", "covariates", "grades"):
+        for name in (
+            "outputs", "flips_at_test", "log_outputs", "covariates", "grades",
+            "kernel_centres", "kernel_gamma",
+        ):  # fmt: skip
             if values[name] == getattr(type(self), name):
                 del values[name]
         return values
@@ -103,7 +108,9 @@ class TileClassifier(nn.Module):
         )
         self.backbone: nn.Module = network
         if by_statistics:
-            self.backbone = StageStatistics(network, n_outputs)
+            self.backbone = StageStatistics(
+                network, n_outputs, description.kernel_centres, description.kernel_gamma
+            )
         elif description.head_units is not None:
             self.backbone = TwoLayerHead(
                 network,
@@ -272,6 +279,8 @@ def build_classifier(
         log_outputs=list(log_outputs) or (),
         covariates=[c.model_dump(mode="json") for c in covariates] or (),
         flips_at_test=settings.flips_at_test,
+        kernel_centres=settings.kernel_centres or 0,
+        kernel_gamma=0.0 if settings.kernel_centres is None else settings.kernel_gamma,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -12,11 +12,15 @@ SMALLEST_VARIANCE = 1e-6  # keeps the gradient of a square root finite for a fla
 
 
 class StageStatistics(nn.Module):
-    """Class scores that are linear in the statistics of feature maps.
+    """Class scores that are linear in the statistics of feature maps, or in their likeness.
 
     Texture is told by how strongly filters of all sizes answer and how much the answers
     vary over the picture, not by where they answer. So every feature map of every stage
     gives its mean and its standard deviation over the tile.
+
+    With ``n_centres`` the layer takes how like these statistics are to those of training tiles,
+    exp(-gamma d²), where d² is the mean squared difference of the standardised statistics. So it
+    learns bent laws, too.
 
     Parameters
     ----------
@@ -24,6 +28,10 @@ class StageStatistics(nn.Module):
         A timm network without classifier.
     n_classes
         Number of outputs.
+    n_centres
+        Number of training tiles that others are likened to; 0 for a linear layer.
+    gamma
+        How fast likeness falls.
 
     Raises
     ------
@@ -31,14 +39,29 @@ class StageStatistics(nn.Module):
         If the network does not give the feature maps of its stages.
     """
 
-    def __init__(self, network: nn.Module, n_classes: int) -> None:
+    def __init__(
+        self, network: nn.Module, n_classes: int, n_centres: int = 0, gamma: float = 0.0
+    ) -> None:
         super().__init__()
         self.network = network
         self.default_cfg: dict[str, Any] = {"classifier": "head"}
         n_features = 2 * sum(_count_channels(network))
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_sd", torch.ones(n_features))
-        self.head = nn.Linear(n_features, n_classes)
+        self.gamma = gamma
+        if n_centres:
+            self.register_buffer("centres", torch.zeros(n_centres, n_features))
+        self.head = nn.Linear(n_centres or n_features, n_classes)
+
+    @property
+    def n_features(self) -> int:
+        """Number of statistics of a picture."""
+        return len(self.get_buffer("feature_mean"))
+
+    @property
+    def has_centres(self) -> bool:
+        """Whether pictures are likened to training tiles."""
+        return "centres" in self._buffers
 
     def measure(self, x: Tensor) -> Tensor:
         """Return the (B, n_features) statistics of normalised pictures (B, C, H, W)."""
@@ -47,7 +70,19 @@ class StageStatistics(nn.Module):
     def score(self, statistics: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of statistics."""
         mean, sd = self.get_buffer("feature_mean"), self.get_buffer("feature_sd")
-        return self.head((statistics - mean) / sd)
+        standardised = (statistics - mean) / sd
+        return self.head(self.liken(standardised) if self.has_centres else standardised)
+
+    def liken(self, standardised: Tensor) -> Tensor:
+        """Return how like (B, n_features) statistics are to the centres, (B, n_centres), 0 to 1."""
+        centres = self.get_buffer("centres")
+        # Not the root of it (torch.cdist), whose gradient has no value at a centre.
+        squared = (
+            standardised.square().sum(1, keepdim=True)
+            + centres.square().sum(1)
+            - 2 * standardised @ centres.T
+        )
+        return torch.exp(-self.gamma / self.n_features * squared.clamp_min(0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of normalised pictures (B, C, H, W)."""

@@ -95,8 +95,9 @@ def fit_in_closed_form(
     -----
     Fisher's linear discriminant with equal class priors on standardised features, the
     common covariance shrunk towards the identity by ``train.shrinkage`` (Friedman 1989).
-    Numbers are solved by ridge regression (Hoerl and Kennard 1970) on the same features, the
-    penalty being ``train.shrinkage`` per training tile.
+    Numbers are solved by ridge regression (Hoerl and Kennard 1970) on the same features, or on
+    their likeness to those of training tiles (``model.kernel_centres``), the penalty being
+    ``train.shrinkage`` per training tile.
     Tiles that balancing copied count as often as they are copied.
     """
     prepare_state(state_dir, task.identity)
@@ -128,7 +129,8 @@ def fit_in_closed_form(
     beside = _standardise(model, task.training)
     if by_ridge:
         scaled = scale_targets(cast(TileRegressor, model), targets)
-        solve_regression(backbone, train, scaled, shrinkage, *beside)
+        seed = derive_seed(settings.train.seed, settings.stage, "centres")
+        solve_regression(backbone, train, scaled, shrinkage, *beside, seed=seed)
     else:
         solve_head(backbone, train, targets, shrinkage, *beside)
     validation = features.look_up(model, task.validation.rows, label)
@@ -210,20 +212,39 @@ def solve_regression(
     shrinkage: float,
     beside: CovariateInput | None = None,
     z: NDArray[np.float32] | None = None,
+    seed: int = 0,
 ) -> None:
     """Set standardisation and head of a network to the ridge regression of training features.
+
+    Where the network likens pictures to centres, it is kernel ridge regression; of more training
+    tiles than centres ``seed`` draws some.
 
     Parameters are those of :func:`solve_head`, but ``targets``, (n, n_outputs), are numbers as the
     last layer gives them, and ``shrinkage`` is the penalty per tile.
     """
+    from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import Ridge
 
     mean, sd = _measure_spread(features)
-    standardised = (features - mean) / sd
+    taken = (features - mean) / sd
+    kernel = None
+    if backbone.has_centres:
+        centres = backbone.get_buffer("centres")
+        n_centres = min(len(centres), len(taken))
+        gamma = backbone.gamma / backbone.n_features
+        kernel = Nystroem(gamma=gamma, n_components=n_centres, random_state=seed % 2**32)
+        taken = kernel.fit_transform(taken)
+        # Fewer tiles than centres: the others get no weight.
+        centres.zero_()[:n_centres] = _as_tensor(kernel.components_)
     solver = Ridge(shrinkage * len(features))
-    solver.fit(standardised if z is None else np.hstack([standardised, z]), targets)
+    solver.fit(taken if z is None else np.hstack([taken, z]), targets)
     # scikit-learn leaves the axis of outputs out if there is one.
     weights, offsets = np.atleast_2d(solver.coef_), np.atleast_1d(solver.intercept_)
+    if kernel is not None:
+        n_taken = taken.shape[1]
+        own = np.zeros((len(weights), backbone.head.in_features))
+        own[:, :n_taken] = weights[:, :n_taken] @ kernel.normalization_
+        weights = np.hstack([own, weights[:, n_taken:]])
     _set_head(backbone, weights, offsets, mean, sd, beside)
 
 
@@ -251,7 +272,7 @@ def _set_head(
     sd: NDArray[np.float64],
     beside: CovariateInput | None,
 ) -> None:
-    n_features = len(mean)
+    n_features = backbone.head.in_features
     with torch.no_grad():
         if beside is not None:
             # The hidden layer is left out of networks whose head is solved: one linear layer.
