@@ -208,6 +208,7 @@ def test_grey_levels_and_sharpness_of_drawn_tiles() -> None:
         ("test_resnet", {}),
         ("rate_cnn", {}),
         ("test_resnet", {"freeze": "backbone", "pooling": "stage_statistics"}),
+        ("test_resnet", {"pooling": "stage_statistics", "kernel_centres": 7}),
         ("test_vit", {"backbone_options": {"img_size": 32}}),
     ],
 )

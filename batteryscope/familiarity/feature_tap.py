@@ -36,7 +36,7 @@ class FeatureTap:
         self.model = model
         self._thread = threading.local()
         if isinstance(model.backbone, StageStatistics):  # which measures the same itself
-            model.backbone.head.register_forward_pre_hook(self._note_given)
+            model.backbone.standardised.register_forward_pre_hook(self._note_given)
             self._sizes = _list_stage_sizes(model.backbone)
             self._n_stages = len(self._sizes)
             return

@@ -48,6 +48,7 @@ class StageStatistics(nn.Module):
         n_features = 2 * sum(_count_channels(network))
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_sd", torch.ones(n_features))
+        self.standardised = nn.Identity()  # where others can listen
         self.gamma = gamma
         if n_centres:
             self.register_buffer("centres", torch.zeros(n_centres, n_features))
@@ -70,7 +71,7 @@ class StageStatistics(nn.Module):
     def score(self, statistics: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of statistics."""
         mean, sd = self.get_buffer("feature_mean"), self.get_buffer("feature_sd")
-        standardised = (statistics - mean) / sd
+        standardised = self.standardised((statistics - mean) / sd)
         return self.head(self.liken(standardised) if self.has_centres else standardised)
 
     def liken(self, standardised: Tensor) -> Tensor:
