@@ -10,7 +10,7 @@ from batteryscope.config.cycling import CyclingTable
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.demo.cycling_table import calculate_capacities, write_cycling
 from batteryscope.errors import InputError
-from batteryscope.manifest.cycling import check_cycling, place_pictures, read_cycling
+from batteryscope.manifest.cycling import find_cycling, place_pictures, read_cycling
 from batteryscope.report.capacity_over_cycles import (
     average_curves,
     draw_capacities,
@@ -69,12 +69,13 @@ def test_a_bad_table_gets_one_sentence(tmp_path, text, sentence):
 
 
 def test_what_does_not_fit_the_pictures_is_said_before_anything_is_trained(tmp_path):
+    mine = DatasetSettings(name="x", path="x", cycling=SETTINGS)
     with pytest.raises(InputError, match=r"c\.csv is not there; put the table into the data set"):
-        check_cycling(MANIFEST, SETTINGS, tmp_path)
+        find_cycling(mine, MANIFEST, tmp_path)
     read(tmp_path, GOOD)
-    check_cycling(MANIFEST, SETTINGS, tmp_path)
+    assert find_cycling(mine, MANIFEST, tmp_path) == SETTINGS
     with pytest.raises(InputError, match=r"the table has 622, 811, the pictures NCM1\. Spell"):
-        check_cycling(MANIFEST.assign(composition="NCM1"), SETTINGS, tmp_path)
+        find_cycling(mine, MANIFEST.assign(composition="NCM1"), tmp_path)
     with pytest.raises(InputError, match=r"cycling\.cycles says nothing of 'old'"):
         place_pictures(MANIFEST.assign(state="old"), SETTINGS)
     other = SETTINGS.model_copy(update={"match": "maker"})
@@ -146,6 +147,10 @@ def test_generated_capacities_follow_their_formula(tmp_path):
             "pattern": "ncm(?P<composition>[0-9]{3})_(?P<state>.+)",
             "columns": ["composition", "state"]}}
     )  # fmt: skip
+    drawn = MANIFEST.assign(state=["pristine", "100cycles", "100cycles", "formation"])
+    assert find_cycling(settings, drawn, tmp_path) == settings.cycle_table
+    assert find_cycling(settings, MANIFEST, tmp_path) is None  # other names of states
+    assert find_cycling(settings, drawn, tmp_path / "older") is None
     table = read_cycling(tmp_path, settings.cycle_table)
     assert table.groupby("group")["cell"].nunique().to_dict() == {"333": 3, "811": 3}
     mean = average_curves(table).set_index(["group", "cycle"])["mean"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.config.cycling import CAPACITY, CELL, CYCLE, CyclingTable
+from batteryscope.config.dataset import DatasetSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.label_table import read_rows_of_table, spell_cell
 from batteryscope.readers.table_lines import name_setting
@@ -155,14 +156,32 @@ def place_pictures(manifest: pd.DataFrame, settings: CyclingTable) -> pd.DataFra
     )
 
 
-def check_cycling(manifest: pd.DataFrame, settings: CyclingTable, root: Path) -> None:
-    """Refuse a table that cannot be drawn beside the pictures, before anything is trained.
+def find_cycling(
+    dataset: DatasetSettings, manifest: pd.DataFrame, root: Path
+) -> CyclingTable | None:
+    """Return the table of capacities that fits the pictures, or None.
+
+    What the user names is checked before anything is trained. A generator's own table is left out
+    where it is missing (an earlier version drew the pictures) or labels are read otherwise.
 
     Raises
     ------
     InputError
         As of :func:`read_cycling` and :func:`place_pictures`, or no picture belongs to a curve.
     """
+    known = dataset.cycle_table
+    if known is None:
+        return None
+    try:
+        _check_cycling(manifest, known, root)
+    except InputError:
+        if dataset.cycling is not None:
+            raise
+        return None
+    return known
+
+
+def _check_cycling(manifest: pd.DataFrame, settings: CyclingTable, root: Path) -> None:
     known = set(read_cycling(root, settings)[GROUP])
     asked = set(place_pictures(manifest, settings)[GROUP])
     if not known & asked:

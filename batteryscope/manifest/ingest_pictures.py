@@ -15,7 +15,7 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.core.counted import count_of
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.computed_targets import HalfCellLaw
-from batteryscope.manifest.cycling import check_cycling
+from batteryscope.manifest.cycling import find_cycling
 from batteryscope.manifest.image_cache import ImageCache
 from batteryscope.manifest.ingested import Ingested
 from batteryscope.manifest.reading import PICTURES, Reading, inspect_pictures
@@ -85,8 +85,7 @@ def read_dataset(
         law = HalfCellLaw(pd.read_csv(simulated), cell)
     with collect_decisions() as decisions:
         manifest, rejects, frames = build_manifest(files, asked, dataset, law, reading)
-    if asked.cycle_table is not None:
-        check_cycling(manifest, asked.cycle_table, dataset)
+    find_cycling(asked, manifest, dataset)  # refuses the user's if it does not fit
     summary = summarise_manifest(manifest, rejects, asked.labels.columns, asked.target_names)
     summary |= _name_decisions(decisions, dataset)
     is_note = rejects["reason"].isin(NOTED_REASONS)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
-from batteryscope.manifest.cycling import place_pictures, read_cycling
+from batteryscope.manifest.cycling import find_cycling, place_pictures, read_cycling
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.planning.piece_layouts import ArmLayout
 from batteryscope.provenance import digest_json
@@ -125,11 +125,14 @@ def _read_cycling(
     layout: PictureLayout, manifest: pd.DataFrame | None
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     """Return the capacities over the cycles, and where the pictures stand among them."""
-    known = layout.plan.settings.dataset.cycle_table
-    if known is None or manifest is None:
+    if manifest is None:
+        return None, None
+    root = layout.find_dataset()
+    known = find_cycling(layout.plan.settings.dataset, manifest, root)
+    if known is None:
         return None, None
     places = place_pictures(manifest, known).assign(**{"class": manifest["class"]})
-    return read_cycling(layout.find_dataset(), known), places
+    return read_cycling(root, known), places
 
 
 def _read_bytes(path: Path | None) -> bytes | None:
