@@ -177,6 +177,10 @@ def test_earlier_commit_is_asked_of_dvc(project, tmp_path, monkeypatch):
         "Path(w[4]).write_text(Path(w[-1]).read_text() + ' '.join([*w[:3], *w[5:7]]))\n"
     )
     monkeypatch.setattr(compared_version, "DVC", (sys.executable, "-c", said))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match=r"^good@HEAD~1: this project is not under git"):
+        find_version("good@HEAD~1", project, tmp_path / "none")
+    subprocess.run(["git", "init", "--quiet", "."], cwd=project, check=True)
     report = project / "reports" / "good"
     report.joinpath("summary.json").write_text('{"title": "x"}\n#')
     for name in ("a", "b"):
@@ -194,24 +198,30 @@ def test_earlier_commit_is_asked_of_dvc(project, tmp_path, monkeypatch):
 
 
 @pytest.mark.docs
-def test_earlier_commit_comes_from_git_or_the_cache_of_dvc(project, tmp_path):
+@pytest.mark.parametrize("is_part", [False, True])
+def test_earlier_commit_comes_from_git_or_the_cache_of_dvc(project, tmp_path, is_part):
+    if is_part:  # of a repository around it
+        (project / "around").mkdir()
+        (project / "reports").rename(project / "around" / "reports")
+    folder = project / "around" if is_part else project
+
     def call(*command: str) -> None:
-        subprocess.run(command, cwd=project, check=True, capture_output=True)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     dvc = (sys.executable, "-m", "dvc")
-    call("git", "init", "--quiet", ".")
+    call("git", "init", "--quiet", str(project))
     call("git", "config", "user.email", "a@b")
     call("git", "config", "user.name", "a")
-    call(*dvc, "init", "--quiet")
+    call(*dvc, "init", "--quiet", *(["--subdir"] if is_part else []))
     call(*dvc, "add", "reports/good/tables")
     call("git", "add", "--all", ".")
     call("git", "commit", "--quiet", "--message", "one")
-    answers = project / "reports" / "good" / "tables" / "answers.csv"
+    answers = folder / "reports" / "good" / "tables" / "answers.csv"
     before = answers.read_text()
     answers.unlink()
     answers.write_text("answer\n")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    found = find_version("good@HEAD", project, scratch)
+    found = find_version("reports/good@HEAD", folder, scratch)
     assert found.answers.read_text() == before
     assert found.title == "Study good"

@@ -8,7 +8,7 @@ from pathlib import Path
 from batteryscope.command.new_project import DVC
 from batteryscope.errors import InputError
 from batteryscope.evaluation.published_answers import ANSWERS_NAME
-from batteryscope.planning.study_layout import REPORTS
+from batteryscope.planning.study_layout import MODELS, REPORTS
 
 BUNDLE_NAME = "bundle.json"
 SUMMARY_NAME = "summary.json"
@@ -89,17 +89,19 @@ def _find_report(folder: Path, word: str) -> Path:
 
 def _fetch_report(study: str, revision: str, project: Path, scratch: Path) -> Path:
     """Get summary and answers of an earlier commit from git, or from DVC's cache."""
+    study = study.removeprefix(f"{REPORTS}/").removeprefix(f"{MODELS}/")
     (scratch / TABLES).mkdir()
+    place = _run(project, "git", "rev-parse", "--show-cdup", "--show-prefix")
+    if place.returncode != 0:
+        raise InputError(
+            f"{study}@{revision}: this project is not under git, so it has no earlier versions; "
+            "name a study or a folder."
+        )
+    up, prefix = place.stdout.split("\n")[:2]  # where the project is a part of a repository
     for name in (SUMMARY_NAME, f"{TABLES}/{ANSWERS_NAME}"):
         path = (REPORTS / study / name).as_posix()
         options = ["--rev", revision, "--out", str(scratch / name)]
-        done = subprocess.run(
-            [*DVC, "get", *options, "--", ".", path],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = _run(project, *DVC, "get", *options, "--", up or ".", f"{prefix}{path}")
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
             why = f" ({said[0].removeprefix('ERROR: ')})" if said else ""
@@ -108,6 +110,13 @@ def _fetch_report(study: str, revision: str, project: Path, scratch: Path) -> Pa
                 f"cache{why}; publish it anew from that commit, and name the folder of that report."
             )
     return scratch
+
+
+def _run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:  # it is not installed
+        return subprocess.CompletedProcess(command, 1, "", f"ERROR: {error}")
 
 
 def _open_report(word: str, report: Path) -> ComparedVersion:
