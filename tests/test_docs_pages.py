@@ -72,7 +72,7 @@ def first_run(package: InstalledPackage, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("newcomer")
     package.generate(folder / "frames", {"kind": "trivial", "classes": 2, "images_per_class": 12})
     walk = Walk(package, folder, "first_run.md", PICTURES)
-    walk.placeholders |= {"~/frames": "../frames", "~/new_frames": "../frames/class_0"}
+    walk.placeholders |= {"~/frames": "../frames", "~/new_frames": "../frames/class_a"}
     walk.follow()
     return walk
 
@@ -101,7 +101,7 @@ def transcript(page: str, beginning: str) -> list[str]:
 
 @pytest.mark.skipif(not INSTALLED.is_dir(), reason="make test-docs installs what executes them")
 def test_the_notebook_on_pictures(first_run: Walk) -> None:
-    frames = {"~/new_frames": str(first_run.root.parent / "frames/class_0")}
+    frames = {"~/new_frames": str(first_run.root.parent / "frames/class_a")}
     executed = execute("own_sem_images.ipynb", first_run.root, **frames)
     assert executed.count('"image/png"') == 3
     assert "baseline_grey_levels" in executed
