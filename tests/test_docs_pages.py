@@ -132,6 +132,10 @@ def test_the_page_on_pictures(package: InstalledPackage, project: Path) -> None:
     titles = "file,composition,state,specimen_id"
     assert f"`{titles}`" in walk.text
     (raw / "my_cathodes/labels.csv").write_text(f"{titles}\n{answers['file'][0]},622,new,a\n")
+    titles = "composition,cell,cycle,capacity_mah_g"
+    assert f"    {titles}\n" in walk.text
+    cycling = raw / "my_cathodes/capacity_over_cycles.csv"
+    cycling.write_text(f"{titles}\n622,1,1,180.2\n622,1,104,160.3\n")
     walk.try_parts()
 
 
