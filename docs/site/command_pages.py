@@ -13,7 +13,7 @@ import click
 
 from batteryscope.command.main import NAME, cli
 
-WIDTH = 88  # letters of a line of help
+WIDTH = 76  # letters of a line of help, as many as the page shows
 PROGRAMS = "workflow_scripts"
 
 

@@ -344,8 +344,9 @@ class SettingsPages:
         is_table: bool,
     ) -> str:
         value = setting.schema
-        lines = [f"\n### `{setting.key}` {{ #{setting.anchor} .setting }}\n"]
         own = setting.key.rpartition(".")[2]
+        marks = f"#{setting.anchor} .setting data-toc-label='{own}'"
+        lines = [f"\n### `{setting.key}` {{ {marks} }}\n"]
         lines.append(_mark_up(value.get("description", ""), own, names))
         facts = []
         if unit := find_unit(setting.key):
