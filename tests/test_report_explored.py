@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     evidence: Any = SimpleNamespace(
         images=pd.concat(
-            [make_images("main", 0.9, 0.8, 0.6, 0.3, 0.7, 0.2), make_images("other", *[0.9] * 6)]
+            [make_images("main", 0.9, 0.8, 0.6, 0.3, 0.7, 0.2), make_images("another", *[0.9] * 6)]
         ),
         manifest=manifest, main_arm="main", dataset_dir=folder, tile_index=index, tiles=None,
         misclassified=pd.DataFrame({"level": ["tile"], "tile": [0]}),
@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "confusion.csv": b"y_true,y_pred,count\na,a,3\n"
         },
         settings=SimpleNamespace(
-            arms={"main": 1, "other": 1}, dataset=SimpleNamespace(max_pixels=10**6),
+            arms={"another": 1, "main": 1}, dataset=SimpleNamespace(max_pixels=10**6),
             preprocess=SimpleNamespace(cuts_in_place=True),
         ),
     )  # fmt: skip
@@ -191,7 +191,7 @@ def test_test_images_are_filtered_by_answer_class_and_arm(page: Page) -> None:
     assert choose(page, "Answer", "unsure") == []
     assert choose(page, "Is", "all") == ["2.png"]
     assert choose(page, "Answer", "all")[0] == "1.png"
-    assert choose(page, "Strategy", "Other")[:3] == ["1.png", "3.png", "5.png"]
+    assert choose(page, "Strategy", "Another")[:3] == ["1.png", "3.png", "5.png"]
     assert page.run("document.querySelectorAll('ul.tested li.wrong').length") == 3
     assert choose(page, "Strategy", "Main")[0] == "1.png"
 
@@ -200,7 +200,7 @@ def test_a_test_image_shows_its_crops_and_its_neighbour(page: Page) -> None:
     page.run("document.querySelector('ul.tested button.open').click()")
     page.wait_for("document.querySelector('dialog').open")
     assert page.run("document.querySelectorAll('dialog rect.wrong').length") == 1
-    assert "Other" in page.run("document.querySelector('dialog').textContent")
+    assert "Another" in page.run("document.querySelector('dialog').textContent")
     press(page, "ArrowRight")
     assert "2.png" in page.run("document.querySelector('dialog dl').textContent")
     press(page, "Escape")
