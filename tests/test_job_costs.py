@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from batteryscope.workflow.job_costs import (
+    CONTEXT_NAME,
     PlannedJob,
     describe_context,
     describe_cost,
@@ -67,6 +68,15 @@ def test_times_of_another_scale_or_of_other_images_do_not_count(work):
     note_context(work, {"a": generated})
     assert estimate_cost(jobs, RULES, work, 2, {"a": generated}).core_seconds == 10
     assert estimate_cost(jobs, RULES, work, 2, {"a": measured}).known == 0
+
+
+def test_a_damaged_note_is_one_of_another_context(work):
+    jobs = [job("train_stage", "a", work, "train_stage_x")]
+    note = work / "a" / "benchmarks" / CONTEXT_NAME
+    note.write_bytes(b"\x85\xff garbage")
+    assert estimate_cost(jobs, RULES, work, 2, {"a": "scale demo"}).known == 0
+    note_context(work, {"a": "scale demo"})
+    assert note.read_text() == "scale demo"
 
 
 def test_without_earlier_runs(tmp_path):

@@ -49,7 +49,7 @@ def note_context(work: Path, contexts: Mapping[str, str]) -> None:
     """Write down what the jobs of the studies are about to measure; older times count no more."""
     for study, context in contexts.items():
         path = work / study / "benchmarks" / CONTEXT_NAME
-        if not path.is_file() or path.read_text(encoding="utf-8") != context:
+        if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != context:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(context, encoding="utf-8")
 
@@ -59,7 +59,7 @@ def is_comparable(benchmark: Path, context: str | None) -> bool:
     noted = benchmark.parent / CONTEXT_NAME
     if context is None or not noted.is_file():
         return True
-    if noted.read_text(encoding="utf-8") != context:
+    if noted.read_text(encoding="utf-8", errors="replace") != context:
         return False
     return benchmark.is_file() and benchmark.stat().st_mtime >= noted.stat().st_mtime
 
