@@ -363,6 +363,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--only", nargs="+", help="names of cases, or 'tests'")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is torn down
     if os.geteuid() != 0:
         raise SystemExit("Only root can fill disks and take memory away.")
     cases = {(case.__doc__ or "").strip(): case for case in CASES if _wanted(case, arguments.only)}

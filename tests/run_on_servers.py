@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -272,6 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without", nargs="*", default=(), help="steps to leave out")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is torn down
     with tempfile.TemporaryDirectory(prefix="bs", dir="/tmp") as name:
         root = Path(name)
         root.chmod(0o755)  # PostgreSQL works as a user of its own
