@@ -4,11 +4,15 @@
 
 The commands of the clusters are stand-ins (tests/queue_stand_in.py); the executor, the lines of the
 profiles and all jobs are real. The first training fails once, and is sent again with twice the
-memory. Ends with an error if a result differs, by a byte, from that of a run without a cluster.
+memory. Before that, a run is killed while its first job works: a run without a cluster must stop
+beside it, before and after. Ends with an error if a result differs, by a byte, from that of a run
+without a cluster.
 """
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -52,14 +56,54 @@ def run_there(root: Path, profile: str, alone: KilledRuns) -> list[str]:
     study = KilledRuns(root / profile, (*words, "--", "check"), ONE_CORE)
     paths = (str(binaries), study.environment["PATH"])
     study.environment = {**study.environment, "PATH": os.pathsep.join(paths)}
+    problems = check_lock(study, queue)
     started = time.monotonic()
     if study.run() != 0:
         print(study.log.read_text()[-6000:])
         return [f"the run with {profile} failed"]
     jobs = [json.loads(path.read_text()) for path in sorted(queue.glob("*.json"), key=number_of)]
     print(f"{profile}: {time.monotonic() - started:.0f} s, {len(jobs)} jobs.", flush=True)
-    problems = compare_results(alone.describe_results(), study.describe_results(), profile)
+    problems += compare_results(alone.describe_results(), study.describe_results(), profile)
     return problems + check_requests(jobs, profile)
+
+
+def check_lock(study: KilledRuns, queue: Path) -> list[str]:
+    """Kill a run while its first job works; return what a local run beside it does not say."""
+
+    def say(*words: str) -> str:
+        done = subprocess.run(
+            ["snakemake", *words],
+            cwd=study.box.root,
+            env=study.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return f"{done.stdout}\nstatus {done.returncode}"
+
+    with study.log.open("a") as log:
+        run = subprocess.Popen(
+            study.command,
+            cwd=study.box.root,
+            env=study.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    while not list(queue.glob("*.json")) and run.poll() is None:
+        time.sleep(0.2)
+    heard = {"another run is at work in this folder": say(*WHOLE)}
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    heard["its jobs may still be at work on the cluster"] = say(*WHOLE)
+    while not list(queue.glob("*.status")):
+        time.sleep(0.2)
+    heard["status 0"] = say("--unlock")
+    return [
+        f"expected '{words}', heard: {told}" for words, told in heard.items() if words not in told
+    ]
 
 
 def number_of(path: Path) -> int:
