@@ -10,9 +10,7 @@ STAMP := $(VENV)/.ready
 AXE := $(VENV)/axe
 APP := work/app/.ready
 SERVERS := work/servers/.ready
-
 NOTEBOOKS := work/notebooks/.ready
-
 SITE := work/site/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Without compiled modules every program would compile those of PyTorch anew, which takes longer than its work.
@@ -52,17 +50,12 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --target $@ --requirements $< && touch $@ || \
 	  echo "axe-core could not be fetched; one test is skipped."
 
-test-docs: $(STAMP) $(APP) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py tests/test_compare_versions.py -m docs $(ARGS)
-
 $(NOTEBOOKS): docs/notebooks.txt | $(STAMP)
 	@rm -rf work/notebooks && uv pip install --quiet --no-deps --require-hashes --target work/notebooks --requirements $< && touch $@
 
-test-docs: $(STAMP) $(APP) $(NOTEBOOKS) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py -m docs $(ARGS)
-
-test-docs: $(STAMP) $(APP) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py tests/test_docs_site.py -m docs $(ARGS)
+test-docs: $(STAMP) $(APP) $(NOTEBOOKS) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
+	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py \
+	  tests/test_compare_versions.py tests/test_docs_site.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}

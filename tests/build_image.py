@@ -19,7 +19,16 @@ import yaml
 from tests.bare_root import BareRoot, Recipe, read_definition, read_dockerfile
 from tests.conftest import ROOT
 from tests.installed_package import build_wheel
-from tests.test_installed_package import GENERATED, TINY
+
+GENERATED = {"kind": "trivial", "classes": 2, "images_per_class": 12}
+TINY = {
+    "preprocess": {"input_px": 48, "tiles_per_image": 4, "grid_tiles": 2},
+    "split": {"folds": 2},
+    "model": {"backbone": "test_resnet", "weights": "random", "freeze": "none"},
+    "train": {"epochs": 1, "tiles_per_epoch": 32, "batch_size": 16, "parallel_jobs": 1},
+    "explain": {"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 0},
+    "evaluate": {"shortcut_audit": False, "grey_levels_at_test": []},
+}
 
 
 def main() -> int:
@@ -32,9 +41,8 @@ def main() -> int:
     build_one_wheel()
     with tempfile.TemporaryDirectory(prefix="batteryscope-image-") as name:
         folder = arguments.keep or Path(name) / "root"
-        suite = recipe.base.removeprefix("debian:").removesuffix("-slim")
         clock = Clock()
-        root = BareRoot(folder, suite, arguments.base)
+        root = BareRoot(folder, find_suite(recipe), arguments.base)
         clock.tell(f"bare {recipe.base}: {root.measure_mb():,.0f} MB")
         follow(recipe, root, clock)
         go_the_way(recipe, root, clock)
@@ -42,6 +50,11 @@ def main() -> int:
             said = root.run(command, other.variables, recipe.user, recipe.folder)
             clock.tell(f"Apptainer: {command}: {said.strip()}")
     return 0
+
+
+def find_suite(recipe: Recipe) -> str:
+    """Return the name of the Debian that an image begins with."""
+    return recipe.base.removeprefix("debian:").removesuffix("-slim")
 
 
 class Clock:

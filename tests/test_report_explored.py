@@ -147,6 +147,7 @@ def test_a_text_filters_rows_and_what_is_left_can_be_saved(page: Page, folder: P
     assert [row[0] for row in rows[1:]] == ["row 0", "row 3", "row 4"]
     page.run(f"{{ {write.format('')} }}")
     assert len(list_column(page, 1)) == 8
+    assert page.run("['=1+1', '-2', 'a'].map(guard).join()") == "'=1+1,-2,a"
 
 
 def wait_for_file(folder: Path, name: str) -> bytes:

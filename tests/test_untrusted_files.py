@@ -31,7 +31,7 @@ from batteryscope.readers.mask import read_mask
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.table_lines import name_setting, read_table_lines
 from batteryscope.readers.volumes import open_volume
-from batteryscope.report.report_folder import write_report_folder
+from batteryscope.report.read_pieces import read_files
 from batteryscope.tilestore import INDEX_NAME, TILES_NAME, TileStore
 from batteryscope.training.fit_integrity import is_readable_checkpoint
 from batteryscope.workflow.run_scratch import claim_scratch
@@ -191,12 +191,12 @@ def test_deflated_dicom_that_grows_beyond_measure_is_refused(tmp_path, monkeypat
 
 
 def test_tables_of_a_report_hold_no_formulas(tmp_path) -> None:
-    hostile = b'class,n\n"=HYPERLINK(""x"")",-2\n'
-    files = {"per_class.csv": hostile, "comparison.csv": b"=1,n\na,1\n", "metrics.json": b"{}"}
-    write_report_folder(tmp_path, "", {"study": "s"}, (), files, "a")
-    written = (tmp_path / "tables" / "per_class.csv").read_bytes()
-    assert written == hostile.replace(b"=HYP", b"'=HYP")
-    assert (tmp_path / "comparison.csv").read_bytes() == b"'=1,n\na,1\n"
+    hostile = b'=class,n\n"=HYPERLINK(""x"")",-2\n'
+    (tmp_path / "per_class.csv").write_bytes(hostile)
+    (tmp_path / "metrics.json").write_bytes(b"=1")
+    read = read_files(tmp_path, ("per_class.csv", "metrics.json", "none.csv"))
+    guarded = hostile.replace(b"=class", b"'=class").replace(b"=HYP", b"'=HYP")
+    assert read == {"per_class.csv": guarded, "metrics.json": b"=1"}
     plain = b'a,"b ""c"""\r\n-1.5,"x, y"\r\n'
     assert guard_csv(plain) == plain
 

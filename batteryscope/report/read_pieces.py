@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.core.safe_text import first_line
+from batteryscope.core.safe_text import first_line, guard_csv
 from batteryscope.errors import InputError
 from batteryscope.planning.piece_layouts import DatasetLayout
 
@@ -89,5 +89,11 @@ def add_external_files(files: dict[str, bytes], external: DatasetLayout | None) 
 
 
 def read_files(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Read the files that exist, by name."""
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    """Read the files that exist, by name, as they may be shown to people.
+
+    Classes, samples and columns have names of strangers: no cell of a table is a formula.
+    """
+    found = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    return {
+        n: guard_csv(content) if n.endswith(".csv") else content for n, content in found.items()
+    }

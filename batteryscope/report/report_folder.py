@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from batteryscope.core.safe_text import guard_csv
 from batteryscope.core.style import Picture
 from batteryscope.evaluation.headline_metrics import select_headlines
 
@@ -58,9 +57,7 @@ def write_report_folder(
         json.dumps(captions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     for name, content in files.items():
-        # Classes, samples and columns have names of strangers, and people open these files.
-        shown = guard_csv(content) if name.endswith(".csv") else content
-        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(shown)
+        ((out if name in BESIDE_THE_PAGE else tables) / name).write_bytes(content)
     # DVC shows the values of all studies beside each other: the study's name keeps them apart.
     metrics = json.loads(files.get("metrics.json", b"{}"))
     headlines = {summary["study"]: select_headlines(metrics, main_arm)}
