@@ -219,6 +219,8 @@ def write_study(root: Path, rows: dict[str, int] = ROWS) -> list[str]:
     text = json.dumps({"networks": facts, "plan": json.loads(plan.to_json(orient="records"))})
     (networks / "networks.json").write_text(text)
 
+    predictions.to_parquet(compared / "predictions.parquet", index=False)
+
     comparison = compare_table_arms(predictions, settings)
     tables = {
         "comparison": comparison,

@@ -177,7 +177,7 @@ def test_missing_comparison_is_one_sentence(
 def test_index_links_reports(reported: Path) -> None:
     page = render_index(reported.parent)
     assert 'href="demo/report.html"' in page
-    assert "94.0 % of 48 test images" in page
+    assert "94.0\xa0% of 48 test images" in page
     assert 'src="data:image/png;base64,' in page
     assert "generated data" in page
 

