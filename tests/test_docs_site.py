@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_every_published_file_is_described() -> None:
             )
             found = any(fnmatch.fnmatchcase(told, pattern) for pattern in known)
             assert found, f"{name} of {stored.parent.name} is missing in docs/published_files.md"
+
+
+def test_what_builds_the_site_is_pinned_and_nowhere_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = (ROOT / "docs/site.txt").read_text(encoding="utf-8")
+    names = set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE))
+    asked = {re.match("[a-z-]+", one)[0] for one in project["optional-dependencies"]["docs"]}
+    assert asked <= names, "run `make lock`"
+    assert all("--hash=sha256:" in part for part in re.split(r"\n(?=\w)", pinned)[1:])
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not names & set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
