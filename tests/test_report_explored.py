@@ -232,16 +232,17 @@ def test_networks_that_disagree_vote_with_their_probabilities() -> None:
     assert voted[["fits", "right"]].to_numpy().tolist() == [[2, 1], [2, 2]]
 
 
-def test_thumbnails_fit_into_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnails_fit_into_the_page(folder: Path) -> None:
     manifest = pd.DataFrame({"sample_id": ["s0", "s1"], "path": ["0.png", "1.png"]})
     source = PictureSource(manifest, folder, None, None, 10**6)
     made, edge = make_thumbnails(["s1", "s0", "unknown"], source)
     assert list(made) == ["s1", "s0"]
     assert edge == 320
-    monkeypatch.setattr("batteryscope.report.thumbnails.BUDGET_BYTES", 4 / 3 * len(made["s1"]))
-    made, edge = make_thumbnails(["s1", "s0"], source)
+    room = 4 / 3 * len(made["s1"])
+    made, edge = make_thumbnails(["s1", "s0"], source, budget_bytes=room)
     assert list(made) == ["s1"]
     assert edge == 96
+    assert make_thumbnails(["s1"], source, budget_bytes=-1)[0] == {}
 
 
 def test_files_are_packed_as_far_as_there_is_room() -> None:

@@ -1,6 +1,7 @@
 """What a page carries inside itself: pictures that were made small, and files to be saved."""
 
 import base64
+import functools
 import gzip
 import io
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,9 @@ from batteryscope.core.style import Picture
 GALLERY_WIDTH_PX = 800
 PREVIEW_WIDTH_PX = 1400
 PHOTO_QUALITY = 70
-# In bytes of base64. A page shall stay below five megabytes, of which pictures need the most.
+# A page shall stay below five megabytes: what is left beside its figures, small pictures may take.
+PAGE_BYTES = 4_900_000
+# In bytes of base64.
 LARGEST_PACKED, PACKED_BUDGET = 90_000, 900_000
 
 # The table of the report's folder that a figure was drawn from, by the figure's name or its begin.
@@ -37,6 +40,7 @@ TABLES = {
     "dependence_": "partial_dependence.csv",
     "ranks": "ranking.csv",
     "coverage": "intervals.csv",
+    "capacity_over_cycles": "capacity_over_cycles.csv",
     "proposals": "proposals.csv",
 }
 
@@ -129,6 +133,7 @@ def shrink(png: bytes | None, width_px: int) -> bytes | None:
     return stream.getvalue()
 
 
+@functools.lru_cache(maxsize=256)
 def reduce_colours(png: bytes | None) -> bytes | None:
     """Store a picture with 256 colours at a third of its size; the original lies in figures/."""
     from PIL import Image
@@ -148,6 +153,7 @@ def reduce_colours(png: bytes | None) -> bytes | None:
     return min(png, stream.getvalue(), key=len)
 
 
+@functools.lru_cache(maxsize=256)
 def compress_photo(png: bytes | None, width_px: int = GALLERY_WIDTH_PX) -> bytes | None:
     """Store a picture of grey levels and noise, which no palette makes small, as WebP."""
     from PIL import Image

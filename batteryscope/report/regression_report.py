@@ -18,6 +18,7 @@ from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report import regression_tables as tables
+from batteryscope.report.embedded import PAGE_BYTES
 from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
 from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
@@ -99,7 +100,8 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
     """Draw in ``workers`` processes, render and write everything; return the path of the page."""
     pictures = draw_regression_pictures(evidence, workers)
     sentence = say_result(evidence) if evidence.has_axis else say_quantities(evidence)
-    tested = browse_quantities(evidence, workers)
+    room_bytes = PAGE_BYTES - len(render_regression_report(evidence, sentence, pictures))
+    tested = browse_quantities(evidence, workers, room_bytes)
     html = render_regression_report(evidence, sentence, pictures, tested)
     mape, _ = pick(evidence.comparison, evidence.main_arm)
     numbers = {"mape": round(mape, 4)} if evidence.has_axis else list_quantity_numbers(evidence)

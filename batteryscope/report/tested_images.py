@@ -10,15 +10,15 @@ import pandas as pd
 
 from batteryscope.config.targets import Quantity
 from batteryscope.evaluation.regression_metrics import show_unit
-from batteryscope.report.embedded import pack
+from batteryscope.report.embedded import PAGE_BYTES, pack
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.tables import format_percent
-from batteryscope.report.thumbnails import PictureSource, make_thumbnails
+from batteryscope.report.thumbnails import BUDGET_BYTES, PictureSource, make_thumbnails
 
 MOST_LISTED = 2000  # cards; a page of more is slow, and tables/images.csv holds all
 UNSURE_SHARE = 0.1  # of an arm's answers, those with the least confidence
-DATA_FILE = "tested_images.json"
+CARD_BYTES = 450  # of a card without its picture, and of what the script reads of it
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,20 @@ def vote(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     return joined
 
 
-def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | None:
-    """Gather the test images of a study of classes; None where no single answers are known."""
+def browse_classes(
+    evidence: StudyEvidence, workers: int = 1, room_bytes: int = PAGE_BYTES
+) -> ImageBrowser | None:
+    """Gather the test images of a study of classes; None where no single answers are known.
+
+    Parameters
+    ----------
+    evidence
+        What was measured.
+    workers
+        Processes that read pictures.
+    room_bytes
+        What is left of the page.
+    """
     images, manifest = evidence.images, evidence.manifest
     if images is None or manifest is None:
         return None
@@ -163,7 +175,7 @@ def browse_classes(evidence: StudyEvidence, workers: int = 1) -> ImageBrowser | 
     )
     labels = {arm: evidence.label_of(arm) for arm in voted}
     found = ImageBrowser((), "", len(main), 0, 0, labels, shown_classes)
-    return _add_pictures(found, cards, data, source, files, workers)
+    return _add_pictures(found, cards, data, source, files, workers, room_bytes)
 
 
 def _list_crops(evidence: StudyEvidence, samples: Sequence[str]) -> list[list[list[float]]]:
@@ -188,8 +200,13 @@ def _list_crops(evidence: StudyEvidence, samples: Sequence[str]) -> list[list[li
     return [crops.get(sample, []) for sample in samples]
 
 
-def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBrowser | None:
-    """Gather the test images of a study of numbers; None where the main arm tested none."""
+def browse_quantities(
+    evidence: RegressionEvidence, workers: int = 1, room_bytes: int = PAGE_BYTES
+) -> ImageBrowser | None:
+    """Gather the test images of a study of numbers; None where the main arm tested none.
+
+    Parameters are those of :func:`browse_classes`.
+    """
     tested = evidence.images[evidence.images["role"] == "test"]
     names = [evidence.main_arm, *(a for a in evidence.plan.arms if a != evidence.main_arm)]
     tested = tested[tested["arm"].isin(names)].dropna(subset=["y_true", "y_pred"])
@@ -249,7 +266,7 @@ def browse_quantities(evidence: RegressionEvidence, workers: int = 1) -> ImageBr
     choices = tuple(_name_quantity(quantities[target]) for target in targets)
     n_images = main.index.get_level_values("sample_id").nunique()
     found = ImageBrowser((), "", n_images, 0, 0, labels, choices, is_numbers=True)
-    return _add_pictures(found, cards, data, source, files, workers)
+    return _add_pictures(found, cards, data, source, files, workers, room_bytes)
 
 
 def _name_quantity(quantity: Quantity) -> str:
@@ -266,9 +283,11 @@ def _add_pictures(
     source: PictureSource,
     files: pd.DataFrame,
     workers: int,
+    room_bytes: int,
 ) -> ImageBrowser:
     """Give the cards their thumbnails, and pack what the script reads."""
-    pictures, edge_px = make_thumbnails([card.sample_id for card in cards], source, workers)
+    budget = min(BUDGET_BYTES, room_bytes - CARD_BYTES * len(cards))
+    pictures, edge_px = make_thumbnails([c.sample_id for c in cards], source, workers, budget)
     specimens: dict[Any, Any] = {}
     if "specimen_id" in files:
         specimens = files["specimen_id"].fillna("").to_dict()

@@ -61,7 +61,10 @@ class PictureSource:
 
 
 def make_thumbnails(
-    samples: Sequence[str], source: PictureSource, workers: int = 1
+    samples: Sequence[str],
+    source: PictureSource,
+    workers: int = 1,
+    budget_bytes: float = BUDGET_BYTES,
 ) -> tuple[dict[str, bytes], int]:
     """Make small pictures (WebP) of as many samples as fit, from the first on.
 
@@ -73,12 +76,14 @@ def make_thumbnails(
         Where the pictures are.
     workers
         Processes that read.
+    budget_bytes
+        What all of them may take of a page.
 
     Returns
     -------
     dict, int
         Picture by sample, without those that cannot be read any more; and their longer edge in
-        pixels, the largest of ``WIDTHS_PX`` at which all fit into ``BUDGET_BYTES``.
+        pixels, the largest of ``WIDTHS_PX`` at which all fit into the budget.
     """
     rows, tiles = source.list_files(), source.list_first_tiles()
     known = [name for name in samples if name in rows]
@@ -88,9 +93,9 @@ def make_thumbnails(
         return {}, 0
     for width in WIDTHS_PX:
         mean = sum(len(encode_thumbnail(picture, width)) for picture in shown) / len(shown) * 4 / 3
-        if mean * len(known) <= BUDGET_BYTES:
+        if mean * len(known) <= budget_bytes:
             break
-    chosen = known[: int(BUDGET_BYTES / mean)]
+    chosen = known[: int(max(0, budget_bytes) / mean)]
 
     def encode(names: Sequence[str]) -> list[bytes | None]:
         pictures = (_read(source, rows[name], tiles) for name in names)

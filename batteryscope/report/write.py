@@ -13,6 +13,7 @@ from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report.capacity_over_cycles import write_capacities
 from batteryscope.report.collect import collect_evidence
+from batteryscope.report.embedded import PAGE_BYTES
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.headline import Headline, find_headline
 from batteryscope.report.html import render_report
@@ -53,8 +54,11 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
     headline = find_headline(evidence)
     pictures = draw_pictures(evidence, headline, workers)
     history = join_histories(evidence).to_csv(index=False).encode()
-    evidence = replace(evidence, files={**evidence.files, "history.csv": history})
-    html = render_report(evidence, headline, pictures, browse_classes(evidence, workers))
+    files = {**evidence.files, **write_capacities(evidence), "history.csv": history}
+    evidence = replace(evidence, files=files)
+    room_bytes = PAGE_BYTES - len(render_report(evidence, headline, pictures))
+    tested = browse_classes(evidence, workers, room_bytes)
+    html = render_report(evidence, headline, pictures, tested)
     summary = summarise_report(evidence, headline)
     if "key_figure" not in pictures:
         summary["figure"] = None
@@ -66,7 +70,6 @@ def write_report(evidence: StudyEvidence, out: Path, workers: int = 1) -> Path:
         for arm in evidence.arms.values()
         for shown in arm.explanations
     }
-    files = {**evidence.files, **write_capacities(evidence)}
     page = write_report_folder(
         out, html, summary, pictures.values(), files, evidence.main_arm, maps
     )
