@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from batteryscope.core.safe_text import guard_csv
 from batteryscope.core.style import Picture
 
 GALLERY_WIDTH_PX = 800
@@ -87,7 +88,7 @@ def pack_files(
         contents[f"{picture.name}.svg"] = picture.svg
         table = find_table(picture.name, key_table)
         if table in files:
-            contents[table] = files[table]
+            contents[table] = guard_csv(files[table])
     packed = {name: pack(content) for name, content in contents.items()}
     chosen, used = {}, 0
     for name in sorted(packed, key=lambda name: (len(packed[name]), name)):
