@@ -119,6 +119,19 @@ def test_job_without_a_sentence_points_to_what_programs_said(run):
     ]
 
 
+def test_a_killed_program_is_spoken_for(run):
+    handler = RunLogHandler(logging.StreamHandler(run.screen), run.screen, bars=run.bars)
+    logger = logging.Logger("run", logging.INFO)
+    logger.addHandler(handler)
+    for end in ("returned non-zero exit status 1.", "died with <Signals.SIGKILL: 9>."):
+        text = f"CalledProcessError in file x.smk\nCommand 'python' {end}"
+        logger.error(text, extra={"event": "error"})
+    handler.close()
+    told = " ".join(show_screen(run.screen.getvalue()))
+    assert told.count("memory ran out") == 1
+    assert "CalledProcessError" not in told
+
+
 def test_interrupted_jobs_are_no_failures(run):
     handler = RunLogHandler(logging.StreamHandler(run.screen), run.screen, bars=run.bars)
     logger = logging.Logger("run", logging.INFO)

@@ -89,7 +89,7 @@ class RunLogHandler(logging.Handler):
             if event == "job_error":
                 self._forget(int(getattr(record, "jobid", -1)))
             self._standard.handle(record)
-            if record.levelno >= logging.ERROR and any(w in record.getMessage() for w in _KILLED):
+            if _tells_of_kill(record):
                 self._write(KILLED_ADVICE)
 
     def keep_output(self, path: Path) -> str:
@@ -132,7 +132,9 @@ class RunLogHandler(logging.Handler):
         ):
             return
         elif event == "error" and _FAILED_COMMAND in record.getMessage():
-            return  # its job's error is told
+            if _tells_of_kill(record) and not self._stopped:
+                bars.say(KILLED_ADVICE, "red")
+            # All else is told with its job's error.
         elif self._standard.filter(record):
             self._stopped |= record.getMessage().startswith(_STOPPED)
             bars.say(self._standard.format(record), _choose_colour(record.levelno))
@@ -193,6 +195,10 @@ def _choose_colour(level: int) -> str:
     if level >= logging.ERROR:
         return "red"
     return "yellow" if level >= logging.WARNING else ""
+
+
+def _tells_of_kill(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR and any(w in record.getMessage() for w in _KILLED)
 
 
 def spell_duration(seconds: float) -> str:
