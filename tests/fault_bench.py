@@ -68,7 +68,8 @@ class Bench:
         study.command = ["snakemake", *WHOLE]
         assert study.run() == 0, study.log.read_text()[-3000:]
         if compared:
-            assert not compare_results(self.expected, study.describe_results(), "afterwards")
+            different = compare_results(self.expected, study.describe_results(), "afterwards")
+            assert not different, different
         left = study.list_left_over()
         assert not left, left
         assert "Traceback" not in study.log.read_text()

@@ -128,7 +128,7 @@ def disk_full_while_publishing(bench: Bench) -> str:
         root = study.box.root
         (root / "work/check/published.json").unlink()
         shutil.rmtree(root / name / "check")
-        told.append(fill_disk(study, root / name, "16k", "[Nn]o space"))
+        told.append(fill_disk(study, root / name, "4k", "[Nn]o space"))
         bench.end_well(study)
     return told[0]
 
