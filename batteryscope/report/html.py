@@ -79,7 +79,9 @@ def gather_findings(findings: Iterable[tuple[str, str, str]]) -> list[tuple[str,
     ]
 
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|±|[nµm]m\b|m?Ah/|points?\b|min\b|s\b|h\b))")
+_BEFORE_UNIT = re.compile(
+    r"(?<=\d) (?=(?:%|±|[nµm]m\b|m?Ah/|points?\b|min\b|s\b|h\b))|(?<=±) (?=\d)"
+)
 _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.\-/])-(?=\.?\d)")
 THUMBNAIL_WIDTH_PX = 760
 
