@@ -25,6 +25,7 @@ from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
 from tests.local_servers import LOOPBACK, LocalServers
 from tests.parallel_writers import check_histories, write_at_once
+from tests.search_workers import SETTINGS
 from tests.small_params import small_params, small_study
 from tests.test_dvc import DATA, Project
 
@@ -204,6 +205,19 @@ class Trial:
         assert all(run.data.tags.get("mlflow.parentRunId") in known | {None} for run in runs)
         return f"{len(runs)} runs, each once"
 
+    def begin_search_at_once(self) -> str:
+        """Four programs make the tables of a new database and one search, and work on it."""
+        url = self.servers.name_database("optuna")
+        command = [sys.executable, "-W", "ignore", "-m", "tests.search_workers"]
+        workers = [
+            subprocess.Popen([*command, url, str(i), "0.02", "-1", "--create"]) for i in range(4)
+        ]
+        assert not any([worker.wait() for worker in workers])
+        sql = "SELECT count(*), count(DISTINCT param_value) FROM trial_params"
+        [(n, different)] = self.servers.query("optuna", sql)
+        assert n == different == SETTINGS.trials, (n, different)
+        return f"{n} candidates of one search, each once"
+
     def search(self) -> str:
         """Workers of both clones take from one queue."""
         run_at_once([(clone, ("snakemake", "--", "search_check")) for clone in self.clones])
@@ -288,6 +302,7 @@ def main() -> int:
                 "data back": trial.hand_back_data,
                 "eight jobs on one MLflow server": trial.write_in_parallel,
                 "one study in two clones at once": trial.record_same_study,
+                "four programs begin a search at once": trial.begin_search_at_once,
                 "one search in two clones at once": trial.search,
             }
             problems = 0

@@ -12,7 +12,7 @@ import optuna
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import Recipe
 from batteryscope.search.plan import Strategy
-from batteryscope.search.queue import SLOT, load_queue, run_queue
+from batteryscope.search.queue import SLOT, create_queue, load_queue, run_queue
 from batteryscope.search.sampling import draw_values, make_pruner, make_sampler
 from batteryscope.search.storage import open_storage
 
@@ -48,6 +48,8 @@ def train_number(trial: optuna.Trial, epoch_s: float) -> float:
 
 def main() -> None:
     url, worker, epoch_s, hangs_at = sys.argv[1:5]
+    if "--create" in sys.argv:
+        create_queue(open_storage(url, HEARTBEAT_S, 3), url, NAME, "maximize", SETTINGS.trials)
     queue = open_search(url)
 
     def train(trial: optuna.Trial) -> float:
