@@ -212,7 +212,8 @@ class Trial:
         workers = [
             subprocess.Popen([*command, url, str(i), "0.02", "-1", "--create"]) for i in range(4)
         ]
-        assert not any([worker.wait() for worker in workers])
+        statuses = [worker.wait() for worker in workers]
+        assert not any(statuses), statuses
         sql = "SELECT count(*), count(DISTINCT param_value) FROM trial_params"
         [(n, different)] = self.servers.query("optuna", sql)
         assert n == different == SETTINGS.trials, (n, different)
