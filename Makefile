@@ -53,10 +53,6 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 $(NOTEBOOKS): docs/notebooks.txt | $(STAMP)
 	@rm -rf work/notebooks && uv pip install --quiet --no-deps --require-hashes --target work/notebooks --requirements $< && touch $@
 
-test-docs: $(STAMP) $(APP) $(NOTEBOOKS) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py \
-	  tests/test_compare_versions.py tests/test_docs_site.py -m docs $(ARGS)
-
 TEST_DOCS := docs_pages registry app compare_versions docs_site
 test-docs: $(STAMP) $(APP) $(NOTEBOOKS) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
 	@python -m pytest $(TEST_DOCS:%=tests/test_%.py) -m docs $(ARGS)
