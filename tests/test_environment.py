@@ -91,3 +91,9 @@ def test_every_rule_has_its_script_and_its_trimmings():
             assert (ROOT / "workflow_scripts" / f"{scripts.pop()}.py").is_file(), name
             for part in ("output:", "log:", "benchmark:", "resources:", "message:", "mem_mb="):
                 assert part in block, f"{name}: {part}"
+
+
+def test_no_make_target_has_two_recipes():
+    targets = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert "test-docs" in targets
+    assert sorted(targets) == sorted(set(targets))
