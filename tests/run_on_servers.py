@@ -214,10 +214,21 @@ class Trial:
         ]
         statuses = [worker.wait() for worker in workers]
         assert not any(statuses), statuses
-        sql = "SELECT count(*), count(DISTINCT param_value) FROM trial_params"
-        [(n, different)] = self.servers.query("optuna", sql)
+        n, different = self.count_values()
         assert n == different == SETTINGS.trials, (n, different)
         return f"{n} candidates of one search, each once"
+
+    def count_values(self) -> tuple[int, int]:
+        """How many candidates ended, and how many values of the learning rate they had.
+
+        One that was handed on, since its worker seemed dead, counts where it ended.
+        """
+        sql = (
+            "SELECT count(*), count(DISTINCT param_value) FROM trial_params "
+            "JOIN trials USING (trial_id) WHERE state IN ('COMPLETE', 'PRUNED')"
+        )
+        [(n, different)] = self.servers.query("optuna", sql)
+        return n, different
 
     def search(self) -> str:
         """Workers of both clones take from one queue."""
@@ -241,10 +252,8 @@ class Trial:
             "WHERE v.key = 'slot' AND t.state IN ('COMPLETE', 'PRUNED') GROUP BY 1, 2",
         )
         assert all(n == 1 for *_, n in rows), rows
-        values = self.servers.query(
-            "optuna", "SELECT count(*), count(DISTINCT param_value) FROM trial_params"
-        )[0]
-        assert values[0] == values[1], f"{values[0] - values[1]} candidates were tried twice"
+        n, different = self.count_values()
+        assert n == different, f"{n - different} candidates were tried twice"
         tables = [c.root / "work/check/search/summary/candidates.csv" for c in self.clones]
         lines = [path.read_text().splitlines() for path in tables]
         assert len(lines[0]) == len(lines[1]), lines
