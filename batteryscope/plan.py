@@ -31,7 +31,9 @@ from batteryscope.errors import ConfigError
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
 # Settings of the training that a network or the machine may not allow.
-CHECKED = ("accelerator", "devices", "precision", "unfreeze_every_epochs", "layer_decay")
+CHECKED = (
+    "accelerator", "devices", "precision", "compile", "unfreeze_every_epochs", "layer_decay",
+)  # fmt: skip
 STAGE_SECTIONS = ("balance", "augment", "model", "train")
 
 
@@ -96,6 +98,9 @@ class StageSettings(Settings):
             iterative.append("balance.method 'class_weights'")
         if self.train.averaging != "none":
             iterative.append(f"train.averaging '{self.train.averaging}'")
+        for name, usual in (("devices", 1), ("resident_tiles", False), ("compile", False)):
+            if (value := getattr(self.train, name)) != usual:
+                iterative.append(f"train.{name} {value}")
         if self.train.head_learning_rate is not None:
             iterative.append(f"train.head_learning_rate {self.train.head_learning_rate:g}")
         if self.augment.random_crop is not None:

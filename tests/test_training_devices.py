@@ -23,6 +23,12 @@ def test_what_is_not_there_is_one_sentence(settings, n_gpus, words):
     assert "\n" not in str(error.value)
 
 
+def test_code_is_made_only_where_a_compiler_is(monkeypatch):
+    monkeypatch.setenv("CXX", "no_such_compiler")
+    with pytest.raises(ConfigError, match=r"train.compile: a C\+\+ compiler .* is not installed"):
+        check_devices(TrainSettings(compile=True, accelerator="cpu"), 0)
+
+
 def test_what_is_there_passes():
     check_devices(TrainSettings(), 0)
     check_devices(TrainSettings(precision="bf16-mixed", accelerator="cpu"), 0)

@@ -194,7 +194,12 @@ class TrainSettings(Settings):
     ``tiles_per_epoch`` draws that many training tiles per epoch (null: all).
     ``parallel_jobs`` divides folds and repeats over that many jobs. ``threads`` is the number of
     cores of one job (null: all cores, divided among the jobs of a stage); with fewer, several
-    stages train at the same time.
+    stages train at the same time. With ``devices`` that many GPUs train one network together: each
+    takes ``batch_size`` tiles per step, batch normalisation counts those of all, and the step is
+    that of one device with all of them (what is random is drawn by each device for itself).
+    ``resident_tiles`` keeps the tile store in the memory of every device, so that no step waits
+    for a copy. ``compile`` lets PyTorch make code for the network (``torch.compile``), which takes
+    minutes at the start of every fit and a C++ compiler; results differ by rounding.
 
     ``method``: ``gradient`` descent, or what leaves the network as it is and solves the last layer
     in closed form: for classes ``discriminant`` (linear discriminant analysis, its covariance
@@ -260,6 +265,8 @@ class TrainSettings(Settings):
     precision: Literal["32", "16-mixed", "bf16-mixed"] = "32"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt = 1
+    resident_tiles: bool = Field(default=False, exclude_if=lambda value: not value)
+    compile: bool = Field(default=False, exclude_if=lambda value: not value)
     parallel_jobs: PositiveInt = 1
     threads: PositiveInt | None = None
     seed: int = 1

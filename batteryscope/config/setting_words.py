@@ -142,6 +142,8 @@ WORDS = {
     "TrainSettings.precision": "Bits of the numbers in training; 16 and bf16 want a GPU.",
     "TrainSettings.accelerator": "Where training runs; auto takes a GPU if there is one.",
     "TrainSettings.devices": "Number of GPUs for one training.",
+    "TrainSettings.resident_tiles": "Keep all tiles in the memory of the GPU.",
+    "TrainSettings.compile": "Make machine code for the network first (torch.compile).",
     "Arm.stages": "Trainings that follow each other, each from the weights of the one before.",
     "Stage.name": "Name of the stage in folders and reports.",
     # Evaluation and explanation.

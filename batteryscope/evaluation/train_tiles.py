@@ -18,7 +18,7 @@ from batteryscope.planning.training_job import TrainingJob
 from batteryscope.provenance import digest_training_code
 from batteryscope.tilestore import TileStore
 from batteryscope.training.data import as_batch
-from batteryscope.training.stage import is_first_process, list_fits, plan_fits, train_stage
+from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
 
 def write_fit_predictions(
@@ -86,7 +86,7 @@ def train(job: TrainingJob) -> None:
     listen = partial(job.make_listener, settings) if job.make_listener else lambda _: None
     job.out.mkdir(parents=True, exist_ok=True)  # stays empty if there are more jobs than fits
     train_stage(settings, classes, tasks, store.tiles, job.state, job.out, listen)
-    for task in tasks if is_first_process() else []:
+    for task in tasks:
         roles = split[(split["repeat"] == task.repeat) & (split["fold"] == task.fold)]
         folder = job.out / task.name
         write_fit_predictions(folder, store, manifest, roles, settings.train.accelerator)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from batteryscope.errors import ConfigError
 from batteryscope.seeds import derive_rng
 from batteryscope.tilestore import JUDGING_KINDS
 
+LARGEST_RESIDENT_SHARE = 0.5  # of the free memory of a device, for tiles
 # Tiles, targets and weights; with covariates these come last.
 Batch = tuple[Tensor, ...]
 
@@ -130,10 +132,11 @@ def _look_up_beside(
 class TileBatchDataset(Dataset[Batch]):
     """Gives whole batches: ``dataset[[i, j, …]]`` → tiles (B, C, H, W) uint8, targets, weights.
 
-    Covariates are the last part of a batch, if the tiles have any.
+    Covariates are the last part of a batch, if the tiles have any. Tiles that are a tensor are
+    gathered where it lies.
     """
 
-    def __init__(self, tiles: NDArray[np.uint8], tile_set: TileSet) -> None:
+    def __init__(self, tiles: NDArray[np.uint8] | Tensor, tile_set: TileSet) -> None:
         self.tiles = tiles
         self.tile_set = tile_set
 
@@ -142,7 +145,10 @@ class TileBatchDataset(Dataset[Batch]):
 
     def __getitem__(self, items: list[int]) -> Batch:
         rows = self.tile_set.rows[items]
-        pixels = as_batch(self.tiles[rows])
+        if isinstance(self.tiles, Tensor):
+            pixels = self.tiles[torch.from_numpy(rows).to(self.tiles.device)]
+        else:
+            pixels = as_batch(self.tiles[rows])
         targets = torch.from_numpy(self.tile_set.targets[items])
         weights = torch.from_numpy(self.tile_set.weights[items])
         if self.tile_set.covariates is None:
@@ -239,8 +245,27 @@ def draw_balanced(
     return rng.permutation(np.concatenate(drawn))
 
 
+def place_tiles(tiles: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Copy all tiles into the memory of a device, (n, C, H, W).
+
+    Raises
+    ------
+    ConfigError
+        They are larger than what is free there.
+    """
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        if tiles.nbytes > LARGEST_RESIDENT_SHARE * free_bytes:
+            raise ConfigError(
+                f"train.resident_tiles: the tiles take {tiles.nbytes / 1e9:.1f} GB, of "
+                f"{free_bytes / 1e9:.1f} GB that are free on the GPU, and the network needs a part "
+                "of them; set it to false."
+            )
+    return as_batch(tiles).to(device)
+
+
 def make_loader(
-    tiles: NDArray[np.uint8], tile_set: TileSet, batches: EpochBatches
+    tiles: NDArray[np.uint8] | Tensor, tile_set: TileSet, batches: EpochBatches
 ) -> DataLoader[Batch]:
     """Combine tiles and order; batches are gathered whole, so no worker processes are needed."""
     return DataLoader(TileBatchDataset(tiles, tile_set), sampler=batches, batch_size=None)

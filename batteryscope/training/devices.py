@@ -1,5 +1,9 @@
 """Whether this machine has the devices that a training asks for."""
 
+import os
+import shutil
+from importlib.util import find_spec
+
 import torch
 
 from batteryscope.config.learning import TrainSettings
@@ -20,7 +24,7 @@ def check_devices(train: TrainSettings, n_gpus: int | None = None) -> None:
     ------
     ConfigError
         A GPU, or more of them than there are, are asked for; half precision on a CPU;
-        several devices without GPUs.
+        several devices without GPUs; code is to be made without a compiler.
     """
     n_gpus = torch.cuda.device_count() if n_gpus is None else n_gpus
     if train.accelerator == "gpu" and n_gpus == 0:
@@ -42,3 +46,14 @@ def check_devices(train: TrainSettings, n_gpus: int | None = None) -> None:
         raise ConfigError(
             "train.precision: '16-mixed' needs a GPU; choose '32' or 'bf16-mixed' on a CPU."
         )
+    if train.compile and not _can_compile(on_gpu):
+        missing = "the package triton" if on_gpu else "a C++ compiler (g++, or what CXX names)"
+        raise ConfigError(
+            f"train.compile: {missing} is not installed; install it, or set compile to false."
+        )
+
+
+def _can_compile(on_gpu: bool) -> bool:
+    if on_gpu:
+        return find_spec("triton") is not None
+    return shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -18,10 +18,12 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from batteryscope.config.learning import TrainSettings
 from batteryscope.models.classifier import TileClassifier, TileRegressor, build_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
@@ -38,6 +40,7 @@ from batteryscope.training.data import (
     count_channels,
     count_grey_levels,
     make_loader,
+    place_tiles,
 )
 from batteryscope.training.fit_integrity import (
     FIT_FILES,
@@ -51,6 +54,7 @@ from batteryscope.training.fit_integrity import (
 )
 from batteryscope.training.module import StageModule
 from batteryscope.training.regression import RegressionModule
+from batteryscope.training.sync_batch_norm import SyncedBatchNorm
 
 log = logging.getLogger("batteryscope")
 
@@ -126,6 +130,9 @@ def fit_model(
     listener: EpochListener | None = None,
 ) -> None:
     """Train one fit, resuming from its last epoch if it was interrupted.
+
+    With several devices it is called in a process of each
+    (:mod:`batteryscope.training.several_devices`).
 
     Parameters
     ----------
@@ -221,17 +228,20 @@ def fit_model(
             num_sanity_val_steps=0,
             deterministic="warn",
             use_distributed_sampler=False,
-            sync_batchnorm=train.devices > 1,
             default_root_dir=state_dir,
+            **_join_devices(train),
         )
         _divide_over_devices(trainer, batches, validation)
+        if train.compile:
+            model.backbone.compile()
+        shown = place_tiles(tiles, trainer.strategy.root_device) if train.resident_tiles else tiles
         module.steps_per_epoch = len(batches)  # of this device, which the schedule counts
         with torch.random.fork_rng():
             try:
                 trainer.fit(
                     module,
-                    make_loader(tiles, task.training, batches),
-                    make_loader(tiles, task.validation, validation),
+                    make_loader(shown, task.training, batches),
+                    make_loader(shown, task.validation, validation),
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
@@ -274,7 +284,7 @@ def prepare_state(state_dir: Path, identity: str) -> Path | None:
             "%s: the state of an interrupted training is damaged; it starts anew.", state_dir
         )
     shutil.rmtree(state_dir, ignore_errors=True)
-    state_dir.mkdir(parents=True, exist_ok=True)  # another device's process may come first
+    state_dir.mkdir(parents=True)
     marker.write_text(identity, encoding="utf-8")
     return None
 
@@ -386,6 +396,15 @@ def _write_json(path: Path, value: Any) -> None:
 def _divide_over_devices(trainer: pl.Trainer, *orders: EpochBatches) -> None:
     for order in orders:
         order.rank, order.world_size = trainer.global_rank, trainer.world_size
+
+
+def _join_devices(train: TrainSettings) -> dict[str, Any]:
+    """What the trainer is told where it is one of several processes."""
+    if train.devices == 1:
+        return {}
+    # Not what a batch system says of processes, which started only the one that started these.
+    plugins = [LightningEnvironment(), SyncedBatchNorm()]
+    return {"strategy": "ddp", "plugins": plugins}
 
 
 @contextmanager

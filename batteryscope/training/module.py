@@ -71,8 +71,14 @@ class StageModule(pl.LightningModule):
         seed_global_draws(derive_seed(self.seed, "dropout", *step), tiles.device)
         logits = self.model(self.augmentation(tiles, generator), *beside)
         loss = (measure_losses(logits, targets, self.settings) * weights).mean()
-        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
+        self.log_loss(loss, len(tiles))
         return loss
+
+    def log_loss(self, loss: Tensor, n_tiles: int) -> None:
+        """Add the loss of a batch to the mean of the epoch, which is that over all devices."""
+        self.log(
+            "train_loss", loss, on_epoch=True, on_step=False, batch_size=n_tiles, sync_dist=True
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

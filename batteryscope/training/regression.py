@@ -25,7 +25,7 @@ class RegressionModule(StageModule):
         if self.settings.adversarial_noise:
             x = self._add_adversarial_noise(x, targets, generator, beside)
         loss = (self._measure(self.model(x, *beside), targets) * weights).mean()
-        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(tiles))
+        self.log_loss(loss, len(tiles))
         if self.settings.penalty == "none":
             return loss
         return loss + self.settings.penalty_weight * measure_penalty(

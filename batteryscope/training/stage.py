@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from batteryscope.balance import choose_images
@@ -28,6 +27,7 @@ from batteryscope.training.fit import (
     identify_fit,
     is_finished,
 )
+from batteryscope.training.several_devices import fit_on_devices
 
 log = logging.getLogger("batteryscope")
 
@@ -149,8 +149,7 @@ def train_stage(
         if is_finished(folder, task.identity):
             log.info("%s: already trained on the same data with the same settings.", label)
         else:
-            # With several devices every process comes here; one of them speaks for all.
-            listener = make_listener(task) if is_first_process() else None
+            listener = make_listener(task)
             try:
                 train_fit(task, settings, classes, tiles, folder, label, listener, features)
             except BaseException:
@@ -159,8 +158,6 @@ def train_stage(
                 raise
             if listener is not None:
                 listener.finish("FINISHED")
-        if not is_first_process():
-            continue
         deliver_fit(folder, out_dir / task.name)
         best = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["best_epoch"]
         log.info("%s: done, best epoch %d.", label, best + 1)
@@ -181,9 +178,5 @@ def train_fit(
         store = features or FeatureStore(tiles)
         fit_in_closed_form(task, settings, classes, tiles, store, folder, label)
     else:
-        fit_model(task, settings, classes, tiles, folder, label, listener)
-
-
-def is_first_process() -> bool:
-    """Tell the one process that speaks for all, if several devices train together."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+        fit = fit_model if settings.train.devices == 1 else fit_on_devices
+        fit(task, settings, classes, tiles, folder, label, listener)

@@ -1,0 +1,176 @@
+"""Time and memory of data sets of many small images, through the workflow as a user runs it.
+
+Example: python -m benchmarks.many_images --images 100 1000 10000 --folder /tmp/many --out rows.json
+
+For each size: the first ingest, a run in which nothing changed, a run after one image changed, and
+the same change without what earlier ingests know. With `--predict` also the prediction of all
+images by a bundle with a tiny network. The largest size takes minutes and gigabytes, so this is no
+part of `make bench`. A folder that is given is kept, and so are images that lie there already.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmarks.sample_data import LABEL_COLUMNS, LABEL_PATTERN, generate_frames, list_frames
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH_PX, HEIGHT_PX = 160, 120
+CLASSES = ("pristine", "formation", "100cycles")
+STUDY = "many"
+INGESTED = f"work/{STUDY}/data/manifest.parquet"
+STATE = f"work/{STUDY}/state/ingest_data.sqlite"
+LOG = f"work/{STUDY}/logs/ingest_dataset_data.log"
+USED = re.compile(r"finished after ([\d.]+) s of CPU time, (\d+) MB")
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Write parts of generated frames as PNG files, each another one, in six classes."""
+    from PIL import Image
+
+    if folder.exists():
+        return
+    originals = list_frames(generate_frames(folder.parent / "frames"))
+    frames = [np.asarray(Image.open(path)) for path in originals]
+    partial = folder.with_suffix(".partial")
+    for i in range(count):
+        image = draw_variation(frames, i)
+        place = partial / f"ncm{(333, 811)[i % 2]}_{CLASSES[i % 3]}" / f"{i:07d}.png"
+        if i < 2 * len(CLASSES):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place, compress_level=1)
+    partial.rename(folder)
+
+
+def draw_variation(frames: Sequence[np.ndarray], number: int) -> np.ndarray:
+    """Return a part of a frame, turned, brighter or darker, and unlike that of any other number."""
+    rng = np.random.default_rng(number)
+    frame = frames[number % len(frames)]
+    y = rng.integers(0, frame.shape[0] - 64 - HEIGHT_PX)  # above the data bar
+    x = rng.integers(0, frame.shape[1] - WIDTH_PX)
+    part = frame[y : y + HEIGHT_PX, x : x + WIDTH_PX].astype(np.float32)
+    part = part[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))] * rng.uniform(0.8, 1.2)
+    image = np.clip(part, 0, 255).astype(np.uint8)
+    image[0, :7] = [number // 10**k % 10 for k in range(7)]
+    return image
+
+
+def prepare_project(folder: Path, images: Path) -> None:
+    """Write the settings of a project that reads these images."""
+    demo = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    labels = {"pattern": LABEL_PATTERN, "columns": LABEL_COLUMNS}
+    dataset = {"name": STUDY, "path": str(images), "labels": labels}
+    study = demo["studies"]["cathode_state"] | {"dataset": dataset}
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = demo | {"scale": "paper", "studies": {STUDY: study}}
+    (folder / "params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def run_workflow(folder: Path) -> dict[str, float]:
+    """Let Snakemake ingest; return the seconds, and what the ingest used if there was one."""
+    log = folder / LOG
+    before = log.stat().st_mtime_ns if log.exists() else 0
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--cores", "2", "--quiet", "all", "--", INGESTED]
+    started = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    row = {"s": round(seconds, 2)}
+    if log.exists() and log.stat().st_mtime_ns != before:
+        cpu_s, memory_mb = USED.findall(log.read_text(encoding="utf-8"))[-1]
+        row |= {"ingest_cpu_s": float(cpu_s), "ingest_mb": float(memory_mb)}
+    return row
+
+
+def change_image(images: Path, amount: int) -> None:
+    """Make one image another one."""
+    from PIL import Image
+
+    path = min((images / f"ncm333_{CLASSES[0]}").iterdir())
+    image = np.array(Image.open(path))
+    image[1, :5] = [amount // 10**k % 10 for k in range(5)]
+    Image.fromarray(image).save(path, compress_level=1)
+
+
+def measure_ingest(folder: Path, count: int) -> dict[str, Any]:
+    """Measure one size."""
+    images = folder / f"images_{count}"
+    write_images(images, count)
+    project = folder / f"project_{count}"
+    prepare_project(project, images)
+    for name in (INGESTED, STATE):
+        (project / name).unlink(missing_ok=True)
+    row: dict[str, Any] = {"images": count, "first": run_workflow(project)}
+    time.sleep(3)  # files that are younger than a tick of the clock are compared by content
+    change_image(images, time.time_ns() % 100_000)
+    run_workflow(project)
+    row["nothing changed"] = run_workflow(project)
+    change_image(images, time.time_ns() % 100_000)
+    row["one changed"] = run_workflow(project)
+    row["cache_mb"] = round((project / STATE).stat().st_size / 1e6, 1)
+    return row
+
+
+def measure_prediction(folder: Path, count: int) -> dict[str, Any]:
+    """Measure the prediction of all images in a process of its own."""
+    from benchmarks.predict_frames import CASES, make_bundle
+
+    _, backbone, input_px, _ = CASES[0]
+    if not (folder / f"bundle_{backbone}").exists():
+        make_bundle(folder, backbone, input_px)
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from benchmarks.peak_memory import measure_growth\n"
+        "from batteryscope.bundle.read import load_bundle\n"
+        f"root = Path({str(folder / f'images_{count}')!r})\n"
+        f"bundle = load_bundle(Path({str(folder / f'bundle_{backbone}')!r}))\n"
+        "bundle.answer_anyway = True\n"
+        "names = sorted(p.relative_to(root).as_posix() for p in root.rglob('*.png'))\n"
+        "list(bundle.predict_files(names[:20], root))\n"
+        "started = time.perf_counter()\n"
+        "grown = measure_growth(lambda: [None for _ in bundle.predict_files(names, root)])\n"
+        "print(time.perf_counter() - started, grown)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, grown_mb = map(float, done.stdout.split()[-2:])
+    return {"images": count, "predict_s": round(seconds, 1), "predict_grown_mb": round(grown_mb, 1)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure all sizes, print a row for each, and write them to a file if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--predict", action="store_true", help="predict instead of ingesting")
+    parser.add_argument("--folder", type=Path, help="where images and projects lie (default: /tmp)")
+    parser.add_argument("--out", type=Path, help="also write the numbers to this file (.json)")
+    arguments = parser.parse_args(argv)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="batteryscope_many_") as scratch:
+        folder = arguments.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        measure = measure_prediction if arguments.predict else measure_ingest
+        for count in arguments.images:
+            rows.append(measure(folder, count))
+            print(json.dumps(rows[-1]), flush=True)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
