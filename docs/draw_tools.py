@@ -39,7 +39,7 @@ from tests.browser_session import Page, open_page
 PORT = 5077
 PLACE = f"http://127.0.0.1:{PORT}"
 WIDTH_PX = 1500
-REPORT_PX, APP_PX = 824, 1200
+REPORT_PX, APP_PX = 1000, 1200
 LETTERS = 150  # of a terminal's line
 FONTS = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # at addresses, which nobody shall ask
 # Files by what they show.
@@ -57,6 +57,8 @@ CLOSED = {
 TOLD_RUNS = "document.querySelectorAll('[role=row]').length > 3"
 # The report opens with the graph of rules; its list of figures and one of them are a click away.
 PRESSED = """(found => { if (found) found.click(); return Boolean(found); })(%s)"""
+BY_CLASS = """[...document.querySelectorAll('h3')].find(e => e.textContent === 'By class')
+    ?.scrollIntoView()"""
 RESULTS = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === 'Results')"
 GROUP = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === '2 Results')"
 KEY_FIGURE = PRESSED % (
@@ -166,10 +168,12 @@ def draw_first_page(study: str, out: Path, folder: Path) -> None:
     page_of_study = Path("reports", study, "report.html").absolute().as_uri()
     parts = []
     with open_page(folder) as page:
-        for place, height_px in (("", 745), ("#explanations", 470)):
+        for place, height_px in (("", 900), ("#explanations", 560)):
             show(page, "about:blank", height_px, REPORT_PX)
             page.ask("Page.navigate", url=page_of_study + place)
             page.wait_for("document.readyState === 'complete'")
+            if place:
+                page.run(BY_CLASS)
             parts.append(look(page))
     image = Image.new("RGB", (REPORT_PX, sum(part.height for part in parts)))
     image.paste(parts[0], (0, 0))
