@@ -53,12 +53,9 @@ $(AXE): tests/axe.txt | $(STAMP) # tests of reports in a browser; without it one
 $(NOTEBOOKS): docs/notebooks.txt | $(STAMP)
 	@rm -rf work/notebooks && uv pip install --quiet --no-deps --require-hashes --target work/notebooks --requirements $< && touch $@
 
-TEST_DOCS := docs_pages registry app compare_versions docs_site
+TEST_DOCS := docs_pages registry app compare_versions docs_site several_devices
 test-docs: $(STAMP) $(APP) $(NOTEBOOKS) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
 	@python -m pytest $(TEST_DOCS:%=tests/test_%.py) -m docs $(ARGS)
-
-test-docs: $(STAMP) $(APP) ## follow the pages in docs/ to the letter (10 minutes and more)
-	@python -m pytest tests/test_docs_pages.py tests/test_registry.py tests/test_app.py tests/test_installed_package.py tests/test_several_devices.py -m docs $(ARGS)
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}
