@@ -72,6 +72,7 @@ def prepare_project(folder: Path, images: Path) -> None:
     labels = {"pattern": LABEL_PATTERN, "columns": LABEL_COLUMNS}
     dataset = {"name": STUDY, "path": str(images), "labels": labels}
     study = demo["studies"]["cathode_state"] | {"dataset": dataset}
+    study["preprocess"] |= {"crop_px": HEIGHT_PX // 2}  # nothing is cut, but it must fit
     folder.mkdir(parents=True, exist_ok=True)
     settings = demo | {"scale": "paper", "studies": {STUDY: study}}
     (folder / "params.yaml").write_text(json.dumps(settings), encoding="utf-8")
