@@ -56,6 +56,9 @@ WORDS = {
     "Project.studies": (
         "The studies by name; the name is that of folders and of the target of a run."
     ),
+    "TrainSettings.batch_size": (
+        "Samples that are computed together, on each device; smaller needs less memory."
+    ),
     "TrackingSettings.enabled": "Whether runs are recorded in MLflow at all.",
     "TrackingSettings.uri": (
         "A SQLite database such as sqlite:///mlflow.db, or the address of a server."
