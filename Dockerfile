@@ -1,6 +1,6 @@
 # An image with the command `batteryscope` (docs/install.md). In a clone:
-#   uv build --wheel && docker build --tag batteryscope .
-#   docker run --rm -it --shm-size 2g --user "$(id -u):$(id -g)" --volume "$PWD:/project" batteryscope run
+#   rm -rf dist && uv build --wheel && docker build --tag batteryscope .
+#   docker run --rm -it --hostname batteryscope --shm-size 2g --user "$(id -u):$(id -g)" --volume "$PWD:/project" batteryscope run
 # The steps are those of batteryscope.def; `make test-container` runs them on a bare Debian.
 FROM debian:bookworm-slim
 

@@ -51,6 +51,8 @@ def list_predictions(layout: "PictureLayout") -> pd.DataFrame:
             images = images.astype({"y_true": float, "y_pred": float})
             places = images["arm"].map(arms.index)
             images = images[places == places.groupby(images["target"]).transform("min")]
+        else:
+            images = images[images["arm"] == arms[0]]
         unit = images["sample_id"].map(manifest["specimen_id"]).fillna(images["sample_id"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)}).") from None

@@ -173,7 +173,7 @@ def build_manifest(
         whole_paths=reading.whole_paths,
         only_class=settings.only_class,
     )
-    given = (settings.labels, settings.targets, settings.covariates)
+    given = (settings.labels, settings.targets, settings.covariates, settings.cycling)
     tables = {each.table if each else None for each in given}
     rejects += _list_unusable_names(files, tables)
     labelled = [path for path in files.images if path in labels.index]

@@ -200,6 +200,8 @@ class ImageCache:
         return _Known([FileState(*state) for state in states], digests, is_settled, record)
 
     def _keep(self, path: str, asked: str, known: _Known) -> None:
+        if self._database is None:
+            return
         files = json.dumps([known.states, known.digests, known.is_settled])
         text, pictures = _pack(known.record)
         checksum = _sum_up(path, asked, files, text, pictures)
@@ -257,6 +259,7 @@ class ImageCache:
         if self._database is not None:
             self._database.close()
             self._database = None
+        self._waiting.clear()
         is_damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(
             error, sqlite3.OperationalError
         )

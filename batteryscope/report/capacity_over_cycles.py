@@ -7,6 +7,7 @@ import pandas as pd
 
 from batteryscope.config.cycling import CAPACITY, CELL, CYCLE
 from batteryscope.core.counted import count_of
+from batteryscope.core.safe_text import guard_table
 from batteryscope.core.style import (
     INK,
     SOFT_INK,
@@ -16,6 +17,7 @@ from batteryscope.core.style import (
     make_figure,
     order_colours,
 )
+from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.manifest.cycling import GROUP
 from batteryscope.report.evidence import StudyEvidence
 
@@ -114,7 +116,7 @@ def write_capacities(evidence: StudyEvidence) -> dict[str, bytes]:
         return {}
     names = (f"{NAME}.csv", "states_over_cycles.csv")
     return {
-        name: table.round(4).to_csv(index=False, lineterminator="\n").encode()
+        name: guard_table(table.round(4)).to_csv(index=False, lineterminator="\n").encode()
         for name, table in zip(names, pieces, strict=True)
     }
 
@@ -136,6 +138,8 @@ def _collect(evidence: StudyEvidence) -> tuple[pd.DataFrame, pd.DataFrame] | Non
     mine = images[images["arm"] == evidence.main_arm]
     if "role" in mine:
         mine = mine[mine["role"] == "test"]
+    if mine["sample_id"].duplicated().any():  # several networks tested it: they vote
+        mine = pool_fits(mine.assign(tile=-1))
     curves = average_curves(table)
     return curves, place_states(curves, places, mine)
 

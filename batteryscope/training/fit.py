@@ -403,7 +403,8 @@ def _join_devices(train: TrainSettings) -> dict[str, Any]:
     if train.devices == 1:
         return {}
     # Not what a batch system says of processes, which started only the one that started these.
-    plugins = [LightningEnvironment(), SyncedBatchNorm()]
+    on_gpu = train.accelerator != "cpu" and torch.cuda.is_available()
+    plugins = [LightningEnvironment(), SyncedBatchNorm(on_gpu)]
     return {"strategy": "ddp", "plugins": plugins}
 
 

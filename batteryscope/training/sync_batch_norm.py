@@ -14,11 +14,19 @@ class SyncedBatchNorm(LayerSync):
 
     timm's own conversion keeps the activation that is part of its layers; PyTorch's, which
     Lightning takes by itself, loses it.
+
+    Parameters
+    ----------
+    on_gpu
+        Whether the network will be trained on GPUs; it is still on the CPU when it is changed.
     """
+
+    def __init__(self, on_gpu: bool) -> None:
+        self._on_gpu = on_gpu
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Return the network with synchronised layers; on a GPU these are PyTorch's."""
-        if next(model.parameters()).device.type != "cpu":
+        if self._on_gpu:
             synced: nn.Module = convert_sync_batchnorm(model)
             return synced
         for layer in model.modules():

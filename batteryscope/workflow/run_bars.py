@@ -114,6 +114,7 @@ class RunBars:
         job = JobAtWork(study, key, what, tuple(map(Path, logs)), self._clock())
         with self._lock:
             self._at_work[number] = job
+            self._failed.pop(study, None)  # a job that is tried again is no failure yet
 
     def end_job(self, number: int) -> JobAtWork | None:
         """Take note of a job's end; return it, None if it was not known."""

@@ -55,7 +55,10 @@ def _keep_existing(part: Any) -> Any:
     source = ROOT / locate(part)
     sources = (source, source.with_suffix(".ipynb"))
     written = part.startswith("reference/")
-    return part if written or any(one.exists() for one in sources) else None
+    if written or any(one.exists() for one in sources):
+        return part
+    log.warning("mkdocs.yml: nav names %s, which is not there; name it rightly or drop it.", part)
+    return None
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
