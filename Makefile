@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
+.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ $(NOTEBOOKS): docs/notebooks.txt | $(STAMP)
 TEST_DOCS := docs_pages registry app compare_versions docs_site several_devices
 test-docs: $(STAMP) $(APP) $(NOTEBOOKS) $(SITE) $(AXE) ## follow the pages in docs/ to the letter (10 minutes and more)
 	@python -m pytest $(TEST_DOCS:%=tests/test_%.py) -m docs $(ARGS)
+
+# The quick half of it, for every change: the site, the first run, the notebooks.
+test-site: $(STAMP) $(NOTEBOOKS) $(SITE) $(AXE) ## build the site, follow its links, the first run and the notebooks (3 minutes)
+	@python -m pytest tests/test_docs_site.py tests/test_docs_pages.py -m docs -k "docs_site or first_run or notebook" $(ARGS)
+
+test-all: test test-docs ## all tests that need no server, no cluster and no root
 
 fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 	@python -m tests.fuzz_readers --inputs $${N:-10000} --seed $${SEED:-1}

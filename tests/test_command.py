@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.shell_completion import shell_complete
 
 from batteryscope.command import doctor, new_project
 from batteryscope.command.doctor import examine
@@ -366,3 +367,26 @@ def test_doctor_says_what_is_missing(project, monkeypatch, capsys):
     assert any(f.line.startswith("ok       disk ") for f in findings)
     assert main(["doctor"]) == 1
     assert "PROBLEM  no-such-package" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["batteryscope", "swe"], {"sweep"}),
+        (["batteryscope", "run", "my_"], {"my_cells"}),
+        (["batteryscope", "predict", "cath"], {"cathode_state"}),
+        (["batteryscope", "report", ""], {"cathode_state", "my_cells"}),
+    ],
+)
+def test_a_shell_completes_commands_and_studies(project, capsys, shell, typed, expected):
+    given = {"COMP_WORDS": " ".join(typed), "COMP_CWORD": str(len(typed) - 1)}
+    if shell == "fish":
+        given["COMP_CWORD"] = typed[-1]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        shell_complete(cli, {}, "batteryscope", "_BATTERYSCOPE_COMPLETE", f"{shell}_complete")
+    words = re.split(r"[,\t\n]", capsys.readouterr().out)
+    assert expected <= set(words)
+    assert "doctor" not in words

@@ -53,6 +53,7 @@ def test_no_cell_is_cut_at_any_width_or_on_paper(
     reports = planned[0].root / "reports"
     pages = {p.parent.name: p.read_text() for p in sorted(reports.glob("*/report.html"))}
     assert pages
+    assert max(len(page.encode()) for page in pages.values()) < 5_000_000
     for found in measure_pages(pages, WIDTHS_PX, tmp_path):
         assert found["cells"] > 20, found
         assert not found["cut"], found

@@ -88,6 +88,8 @@ def test_study_is_mirrored(tmp_path, uri):
     assert (name, experiment.experiment_id in path) == (STUDY, True)
     files = {f.path for f in client.list_artifacts(parent.info.run_id, "figures")}
     files |= {f.path for f in client.list_artifacts(parent.info.run_id, "tables")}
+    reports = {f.path for f in client.list_artifacts(parent.info.run_id, "report")}
+    assert reports == {"report/report.html"}
     assert "figures/confusion.png" in files
     assert "tables/comparison.csv" in files
     assert (tmp_path / "mlartifacts" / "cells").is_dir()

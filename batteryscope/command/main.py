@@ -135,7 +135,7 @@ def run(words: tuple[str, ...], dry_run: bool, scale: str | None, profile: str |
 
 
 @cli.command(context_settings=PASSES_ON)
-@_words("words", "MODEL DATA [OPTIONS]")
+@_words("words", "MODEL DATA [OPTIONS]", studies=True)
 def predict(words: tuple[str, ...]) -> None:
     """Apply a published model to new data.
 
