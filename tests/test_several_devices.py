@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from batteryscope.config.learning import AugmentSettings
-from batteryscope.errors import InputError
+from batteryscope.errors import ConfigError
 from tests.texture_fits import Interrupt, make_data, make_settings, run
 
 # Each device draws for itself what is random, so nothing may be.
@@ -48,7 +48,7 @@ def test_two_devices_learn_what_one_does_with_their_batches_together(tmp_path):
 def test_what_goes_wrong_on_one_device_is_one_sentence(tmp_path):
     model = {"weights": str(tmp_path / "nowhere.safetensors")}
     settings = make_settings(model=model, devices=2, accelerator="cpu")
-    with pytest.raises(InputError, match=r"nowhere\.safetensors") as error:
+    with pytest.raises(ConfigError, match=r"nowhere\.safetensors") as error:
         run(make_data(), settings, tmp_path / "state", tmp_path / "out")
     assert "\n" not in str(error.value)
 
