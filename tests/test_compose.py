@@ -30,7 +30,9 @@ def test_servers_listen_on_this_machine_alone_unless_asked():
     assert not [line for line in example.splitlines() if line.startswith("LISTEN")]
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\$\{(\w+)", TEXT)) - {"LISTEN", "MLFLOW_HOSTS"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"\$\{(\w+)", TEXT)) - {"LISTEN", "MLFLOW_HOSTS"})
+)
 def test_secrets_come_from_a_file_that_git_ignores(name):
     assert f"${{{name}:?" in TEXT, "without it, the servers would start without a secret"
     assert f"\n{name}=\n" in (ROOT / "compose.env.example").read_text()
