@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from batteryscope.bundle.predict_pictures import find_pictures
 from batteryscope.bundle.unlike import UNLIKE
 from batteryscope.core.progress import log
 from batteryscope.errors import InputError
@@ -57,7 +58,8 @@ def run_all(arguments: argparse.Namespace) -> None:
     bundle = arguments.bundle or train(folder)
     asked = [NEW, *prepare_strangers(folder, arguments.scan, arguments.microscopes)]
     answers = {name: predict(bundle, folder, name) for name in asked}
-    print(tabulate_strangers(answers).to_string())
+    checked = {name: score_unchecked(bundle, folder / name) for name in asked if name != NEW}
+    print(tabulate_strangers(answers, checked).to_string())
     print(tabulate_sets(answers[NEW]).to_string())
 
 
@@ -151,6 +153,21 @@ def predict(bundle: Path, folder: Path, name: str) -> pd.DataFrame:
     return tables[0].assign(**{new: tables[1][old] for new, old in asked.items()})
 
 
+def score_unchecked(bundle: Path, pictures: Path) -> pd.Series:
+    """Return the score of every picture, by file, as if no crop could be too empty to be judged.
+
+    Smooth pictures are rejected before they are compared, so that nothing tells how unlike the
+    training they are; here they are compared all the same. Unreadable and small ones have no score.
+    """
+    from batteryscope.bundle.read import load_bundle
+
+    opened = load_bundle(bundle)
+    preprocess = opened.record.preprocess.model_copy(update={"min_local_sd": 0.0})
+    opened.record = opened.record.model_copy(update={"preprocess": preprocess})
+    rows = pd.DataFrame(opened.answer_folder(find_pictures(pictures), pictures))
+    return rows.set_index("file")[UNLIKE]
+
+
 def call(command: Sequence[str | Path], may_fail: bool = False) -> None:
     """Print a command and run it."""
     words = [str(word) for word in command]
@@ -161,33 +178,44 @@ def call(command: Sequence[str | Path], may_fail: bool = False) -> None:
         raise InputError(f"{words[0]} ended with {ended.returncode}; see its messages above.")
 
 
-def tabulate_strangers(answers: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_strangers(
+    answers: dict[str, pd.DataFrame], unchecked: dict[str, pd.Series]
+) -> pd.DataFrame:
     """Count by kind of picture what is refused, and how well the score tells it from new frames.
 
-    Pictures that are rejected before (empty, too small, unreadable) have no score.
+    Pictures that are rejected before (empty, too small, unreadable) have no score; the last
+    columns are those of all pictures that are large enough, empty or not.
     """
-    from sklearn.metrics import roc_auc_score
-
     new = answers[NEW][UNLIKE].dropna()
     rows = {}
     for name, table in answers.items():
         states = table["status"].value_counts()
         scores = table[UNLIKE].dropna()
-        auroc = np.nan
-        if name != NEW and len(scores):
-            is_strange = np.repeat([0, 1], [len(new), len(scores)])
-            auroc = roc_auc_score(is_strange, np.concatenate([new, scores]))
+        own = unchecked.get(name, pd.Series(dtype=float)).dropna()
         rows[name] = {
             "pictures": len(table),
             "answered": states.get("ok", 0),
             UNLIKE: states.get(UNLIKE, 0),
             "rejected": states.get("rejected", 0),
-            "AUROC": auroc,
+            "AUROC": np.nan if name == NEW else find_auroc(new, scores),
             "lowest score": scores.min(),
             "highest score": scores.max(),
             "surest answer": table["sure"].max(),
+            "scored, empty or not": len(own),
+            "AUROC of these": find_auroc(new, own),
+            "lowest of these": own.min(),
         }
     return pd.DataFrame(rows).T.round(3)
+
+
+def find_auroc(new: pd.Series, strange: pd.Series) -> float:
+    """Return how often a strange picture has a higher score than a new frame; NaN without any."""
+    from sklearn.metrics import roc_auc_score
+
+    if not len(strange):
+        return np.nan
+    is_strange = np.repeat([0, 1], [len(new), len(strange)])
+    return float(roc_auc_score(is_strange, np.concatenate([new, strange])))
 
 
 def tabulate_sets(new: pd.DataFrame) -> pd.DataFrame:
