@@ -29,6 +29,7 @@ import psutil
 
 from tests.conftest import Sandbox
 from tests.small_params import small_params, small_study
+from tests.time_limits import LOOK_EVERY_S, wait_until
 
 STUDY = small_study(
     dataset={"generator": {"kind": "trivial", "classes": 3, "images_per_class": 8}},
@@ -118,7 +119,7 @@ class KilledRuns:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 return None
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S if kill_after_s < math.inf else LOOK_EVERY_S)
         return status
 
     def describe_results(self) -> dict[str, str]:
@@ -154,12 +155,9 @@ class KilledRuns:
 
     def list_processes(self) -> list[str]:
         """Processes that were started in the copy and still live, after a moment to end."""
-        deadline = time.monotonic() + _ENDS_WITHIN_S
-        while living := _find_processes(self.box.root, self.scratch):
-            if time.monotonic() > deadline:
-                return living
-            time.sleep(0.2)
-        return []
+        places = (self.box.root, self.scratch)
+        ended = wait_until(lambda: not _find_processes(*places), _ENDS_WITHIN_S)
+        return [] if ended else _find_processes(*places)
 
     def list_left_over(self) -> list[str]:
         """What a run that ended well must not leave."""

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -17,12 +16,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.time_limits import stretch_limit, wait_until
+
 LOOPBACK = "127.0.0.1"
 ENVIRONMENT = Path("work/servers/bin")  # made from tests/servers.txt by make test-servers
 STARTS_WITHIN_S = 240
 BUCKETS = ("mlflow", "dvc")
 DATABASES = ("mlflow", "optuna")
 USER = "battery"
+# It sends nothing away, and starts no programs of its own beside the server.
+MLFLOW_ALONE = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
 DRIVER = "postgresql+psycopg2"  # without it, SQLAlchemy 2.1 looks for another one
 SSH_SETTINGS = """
 Port {port}
@@ -160,13 +166,15 @@ class LocalServers:
 
     def start_mlflow(self) -> None:
         """Start the tracking server, which alone knows the keys of the S3 store."""
-        environment = self.s3_environment | {
-            "MLFLOW_S3_ENDPOINT_URL": self.s3_url,
-            "MLFLOW_BACKEND_STORE_URI": self.name_database("mlflow"),
-            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        }
+        environment = (
+            MLFLOW_ALONE
+            | self.s3_environment
+            | {
+                "MLFLOW_S3_ENDPOINT_URL": self.s3_url,
+                "MLFLOW_BACKEND_STORE_URI": self.name_database("mlflow"),
+                "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow",
+            }
+        )
         self._start(
             *("mlflow", "mlflow", "server", "--host", LOOPBACK),
             *("--port", str(self.ports["mlflow"]), "--workers", "2"),
@@ -194,7 +202,7 @@ class LocalServers:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(stretch_limit(10))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -218,7 +226,7 @@ class LocalServers:
             )
 
     def _wait_for(self, name: str, is_ready: Callable[[], bool]) -> None:
-        if not wait_until(is_ready, self._processes[name]):
+        if not wait_for_server(is_ready, self._processes[name]):
             raise SystemExit(f"{name} does not come up: {self._log(name).read_text()[-2000:]}")
 
     def _run_postgres(self, program: str, *words: str) -> None:
@@ -262,14 +270,10 @@ def find_program(name: str) -> str:
     return found
 
 
-def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
+def wait_for_server(is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
     """Wait for a server; False if it has ended or takes minutes."""
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while not is_ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
+    wait_until(lambda: process.poll() is not None or is_ready(), STARTS_WITHIN_S)
+    return process.poll() is None and is_ready()
 
 
 def _leave_out_own(environment: Mapping[str, str]) -> dict[str, str]:
@@ -290,7 +294,7 @@ def find_free_ports(n: int) -> list[int]:
 def answers(url: str) -> bool:
     """Whether a server says anything at all."""
     try:
-        with urllib.request.urlopen(url, timeout=2):
+        with urllib.request.urlopen(url, timeout=stretch_limit(2)):
             return True
     except urllib.error.HTTPError:
         return True
@@ -300,7 +304,7 @@ def answers(url: str) -> bool:
 
 def _accepts(port: int) -> bool:
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=stretch_limit(2)) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

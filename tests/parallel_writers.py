@@ -7,6 +7,7 @@ from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.records import RunRecord
 from batteryscope.tracking.runs import list_runs, reconcile_runs
 from batteryscope.tracking.store import find_experiment, open_client
+from tests.time_limits import stretch_limit
 
 STUDY = "parallel"
 EPOCHS = 200
@@ -29,7 +30,7 @@ def write_at_once(uri: str, artifact: Path | None = None) -> None:
     for job in jobs:
         job.start()
     for job in jobs:
-        job.join(_ENDS_WITHIN_S)
+        job.join(stretch_limit(_ENDS_WITHIN_S))
     assert failures.empty(), failures.get()
 
 

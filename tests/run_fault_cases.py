@@ -35,7 +35,13 @@ from tests.fault_bench import (
     read_status,
 )
 from tests.kill_runs import FIRST_STEPS, WHOLE, compare_results
-from tests.local_servers import LOOPBACK, answers, find_free_ports, wait_until
+from tests.local_servers import (
+    LOOPBACK,
+    MLFLOW_ALONE,
+    answers,
+    find_free_ports,
+    wait_for_server,
+)
 
 DAY_S = 86_400
 MEMORY = Path("/sys/fs/cgroup/memory")
@@ -162,9 +168,10 @@ def server_comes_and_goes(bench: Bench) -> str:
 
     def start() -> subprocess.Popen:
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        assert wait_until(lambda: answers(f"{address}/health"), process)
+            command, env=os.environ | MLFLOW_ALONE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        assert wait_for_server(lambda: answers(f"{address}/health"), process)
         return process
 
     told = []

@@ -221,10 +221,11 @@ class Trial:
     def count_values(self) -> tuple[int, int]:
         """How many candidates ended, and how many values of the learning rate they had.
 
-        One that was handed on, since its worker seemed dead, counts where it ended.
+        One that was handed on, since its worker seemed dead, counts where it ended. Searches of
+        one seed draw equal values, so each is counted by itself.
         """
         sql = (
-            "SELECT count(*), count(DISTINCT param_value) FROM trial_params "
+            "SELECT count(*), count(DISTINCT (study_id, param_value)) FROM trial_params "
             "JOIN trials USING (trial_id) WHERE state IN ('COMPLETE', 'PRUNED')"
         )
         [(n, different)] = self.servers.query("optuna", sql)

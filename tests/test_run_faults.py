@@ -15,6 +15,7 @@ from tests.conftest import Sandbox, wait_for_program
 from tests.small_params import small_params, small_study
 from tests.stub_programs import FAILS, PAUSE, write_stub
 from tests.terminal import run_at_terminal, show_screen
+from tests.time_limits import stretch_limit
 
 pytestmark = pytest.mark.workflow
 COMMAND = ("--cores", "1", "--", "check")
@@ -112,7 +113,7 @@ def test_killed_run_goes_on_with_the_same_command(stubbed, victim):
     assert "report_study" in stubbed.box.planned_rules("check")  # looking is allowed meanwhile
     (os.killpg if victim == "group" else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
-    psutil.wait_procs([job], timeout=20)
+    psutil.wait_procs([job], timeout=stretch_limit(20))
     assert not job.is_running() or job.status() == "zombie"
     # While it lived it was named, and nothing was touched.
     assert busy.returncode != 0
@@ -131,8 +132,8 @@ def test_interrupted_run_ends_and_goes_on_with_the_same_command(stubbed):
     process = stubbed.start(seconds=600)
     job = wait_for_program(process.pid, "stub_programs.py")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=120) != 0
-    psutil.wait_procs([job], timeout=20)
+    assert process.wait(timeout=stretch_limit(120)) != 0
+    psutil.wait_procs([job], timeout=stretch_limit(20))
     assert not job.is_running() or job.status() == "zombie"
     assert not stubbed.published.exists()
     stubbed.run(*COMMAND)

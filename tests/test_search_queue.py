@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -26,6 +25,7 @@ from batteryscope.search.storage import (
 )
 from tests.conftest import ROOT
 from tests.search_workers import NAME, SETTINGS, open_search, train_number
+from tests.time_limits import stretch_limit, wait_until
 
 
 @pytest.fixture
@@ -43,13 +43,10 @@ def start(url, worker, folder, hangs_at=-1):
 
 def test_a_killed_worker_loses_nothing(url, tmp_path):
     victim, other = start(url, 0, tmp_path, hangs_at=3), start(url, 1, tmp_path)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "0.hangs").is_file():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert wait_until((tmp_path / "0.hangs").is_file, 60, 0.05)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    assert other.wait(timeout=120) == 0
+    assert other.wait(timeout=stretch_limit(120)) == 0
     study = open_search(url).study
     states = collections.Counter(trial.state.name for trial in study.get_trials())
     over = [t.user_attrs["slot"] for t in study.get_trials() if is_over(t)]

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from batteryscope.search.storage import open_storage
 from batteryscope.tilestore import TileStore
 from tests.conftest import Sandbox
 from tests.small_params import small_params, small_study
+from tests.time_limits import stretch_limit, wait_until
 
 pytestmark = pytest.mark.workflow
 SUMMARY = "work/check/search/summary"
@@ -84,11 +84,12 @@ def start(box: Sandbox, target: str) -> subprocess.Popen:
 def kill_in_the_middle(box: Sandbox, run: subprocess.Popen) -> None:
     """Kill worker 0 right after the first epoch of its second candidate."""
     log = box.root / "work/check/logs/run_search_worker_asha_0.log"
-    deadline = time.monotonic() + 240
-    while not (log.is_file() and len(re.findall("epoch 1 of 9", log.read_text())) >= 2):
-        assert time.monotonic() < deadline
+
+    def is_in_second() -> bool:
         assert run.poll() is None, (box.root / "output.txt").read_text()
-        time.sleep(0.02)
+        return log.is_file() and len(re.findall("epoch 1 of 9", log.read_text())) >= 2
+
+    assert wait_until(is_in_second, 240, 0.02)
     victims = [
         process
         for process in psutil.Process(run.pid).children(recursive=True)
@@ -104,7 +105,7 @@ def test_a_killed_worker_of_a_run_loses_nothing(sandbox, one_thread, monkeypatch
     run = start(sandbox, SUMMARY)
     kill_in_the_middle(sandbox, run)
     # The run itself starts the worker anew; the other one takes the lost candidate, or it does.
-    assert run.wait(timeout=240) == 0, (sandbox.root / "output.txt").read_text()
+    assert run.wait(timeout=stretch_limit(240)) == 0, (sandbox.root / "output.txt").read_text()
     assert "Nothing to be done" in sandbox.snakemake("--", SUMMARY).stdout
 
     monkeypatch.chdir(sandbox.root)

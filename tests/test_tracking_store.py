@@ -308,27 +308,35 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path):
     assert not unfinished.exists()
 
 
-def test_two_clones_that_write_equal_runs_at_once_keep_one_of_each(uri, monkeypatch):
+@pytest.mark.parametrize("seconds", ["7", "8"])  # of the other's fit; ours took 7 s
+@pytest.mark.parametrize("written", [0, 1])  # of our two runs when the other begins and ends
+def test_two_clones_that_write_the_same_runs_at_once_keep_one_family(
+    uri, monkeypatch, written, seconds
+):
     client = open_client(uri)
     experiment = find_experiment(client, uri, "cells")
-    records = [
-        RunRecord("cells/a", None, "a", {"study": "cells"}),
-        RunRecord("cells/a/fit", "cells/a", "fit", {"study": "cells"}),
-    ]
-    write = runs.write_run
+
+    def list_records(seconds):
+        return [
+            RunRecord("cells/a", None, "a", {"study": "cells", "seconds": seconds}),
+            RunRecord("cells/a/fit", "cells/a", "fit", {"study": "cells", "seconds": seconds}),
+        ]
+
+    write, begun = runs.write_run, []
 
     def let_the_other_begin_and_end(*arguments):
-        monkeypatch.setattr(runs, "write_run", write)
-        reconcile_runs(client, uri, experiment, records)
+        begun.append(arguments)
+        if len(begun) == written + 1:
+            reconcile_runs(client, uri, experiment, list_records(seconds))
         return write(*arguments)
 
     monkeypatch.setattr(runs, "write_run", let_the_other_begin_and_end)
-    agreed = reconcile_runs(client, uri, experiment, records)
-    standing = list_runs(client, experiment)
-    assert {run.data.tags["job_key"]: run.info.run_id for run in standing} == agreed
-    assert len(standing) == 2
-    parents = {run.data.tags.get("mlflow.parentRunId") for run in standing}
-    assert parents == {None, agreed["cells/a"]}
+    agreed = reconcile_runs(client, uri, experiment, list_records("7"))
+    standing = {run.data.tags["job_key"]: run for run in list_runs(client, experiment)}
+    assert {key: run.info.run_id for key, run in standing.items()} == agreed
+    assert len(list_runs(client, experiment)) == len(standing) == 2
+    assert standing["cells/a/fit"].data.tags["mlflow.parentRunId"] == agreed["cells/a"]
+    assert len({run.data.tags["seconds"] for run in standing.values()}) == 1
 
 
 @pytest.mark.workflow

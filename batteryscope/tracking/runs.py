@@ -40,8 +40,8 @@ def reconcile_runs(
     the commit that it was made with). Otherwise a new run is written, and the old one
     is deleted only after all new ones are complete. Deleted with it are children of
     these parents that no record claims, and the live runs of these fits. Runs without
-    a job key (a user's own) and of other arms stay. Of equal runs that several processes
-    write at the same time, all of them keep the same one.
+    a job key (a user's own) and of other arms stay. Of runs of the same jobs that several
+    processes write at the same time, all of them keep the same ones.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def reconcile_runs(
         delete_run(client, run)
     if set(run_ids.values()) <= {run.info.run_id for run in standing}:
         return run_ids  # nothing was written
-    return _agree_with_others(client, experiment_id, records, digests, run_ids)
+    return _agree_with_others(client, experiment_id, records, run_ids)
 
 
 def list_runs(client: "MlflowClient", experiment_id: str) -> list["Run"]:
@@ -155,29 +155,48 @@ def _agree_with_others(
     client: "MlflowClient",
     experiment_id: str,
     records: Sequence[RunRecord],
-    digests: dict[str, str],
     run_ids: dict[str, str],
 ) -> dict[str, str]:
-    """Keep one of equal runs that several clones have written to a server at the same time.
+    """Keep one of the families of runs that several clones have written at the same time.
 
-    Nobody can lock a server. But whoever is ready last sees all of them, and all choose alike.
+    Nobody can lock a server. But whoever is ready last sees all of them, and all choose alike. A
+    parent and its children are kept together: clones took different times for the same work.
     """
-    by_key: dict[str, list[Run]] = defaultdict(list)
-    for run in list_runs(client, experiment_id):
-        by_key[run.data.tags.get(KEY_TAG, "")].append(run)
-    agreed = dict(run_ids)
+    children: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        equal = [run for run in by_key[record.key] if _is_complete(run, digests[record.key])]
-        if not equal:
-            continue  # another process has other results of this job and has replaced ours
-        kept, *others = sorted(equal, key=lambda run: str(run.info.run_id))
-        agreed[record.key] = kept.info.run_id
-        parent_id = "" if record.parent is None else agreed[record.parent]
-        if parent_id and kept.data.tags.get(PARENT_TAG) != parent_id:
-            client.set_tag(kept.info.run_id, PARENT_TAG, parent_id)
-        for run in others:
-            _delete_once(client, run)
+        children[record.parent or record.key].add(record.key)
+    families = _find_families(list_runs(client, experiment_id), records)
+    agreed = dict(run_ids)
+    for parent, keys in children.items():
+        whole = [family for family in families[parent] if keys <= set(family)]
+        if not whole:
+            continue  # another process has replaced ours and is not ready yet; it will see ours
+        kept = min(whole, key=lambda family: str(family[parent][0].info.run_id))
+        agreed |= {key: str(kept[key][0].info.run_id) for key in keys}
+        for run in [run for family in families[parent] for same in family.values() for run in same]:
+            if run.info.run_id not in agreed.values():
+                _delete_once(client, run)
     return agreed
+
+
+def _find_families(
+    standing: Sequence["Run"], records: Sequence[RunRecord]
+) -> dict[str, list[dict[str, list["Run"]]]]:
+    """Complete runs by key, those of one parent together; for each key of a parent.
+
+    Children whose parent another process has deleted are a family without it.
+    """
+    parents = {record.key: record.parent for record in records}
+    families: dict[str, dict[str, dict[str, list[Run]]]]
+    families = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for run in sorted(standing, key=lambda run: str(run.info.run_id)):
+        tags = run.data.tags
+        key = tags.get(KEY_TAG, "")
+        if key in parents and run.info.status == "FINISHED" and DIGEST_TAG in tags:
+            own = run.info.run_id
+            head = own if parents[key] is None else tags.get(PARENT_TAG, own)
+            families[parents[key] or key][head][key].append(run)
+    return defaultdict(list, {key: list(found.values()) for key, found in families.items()})
 
 
 def _delete_once(client: "MlflowClient", run: "Run") -> None:
