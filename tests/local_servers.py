@@ -185,7 +185,7 @@ class LocalServers:
     def start_ssh(self) -> None:
         """Start a server that lets in whoever has the key ``user_key`` of the folder."""
         for name in ("host_key", "user_key"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
             subprocess.run(command, check=True)
         settings = self.folder / "sshd_config"
         settings.write_text(
