@@ -47,6 +47,7 @@ from batteryscope.core.disk_space import (
     is_disk_full,
 )
 from batteryscope.errors import BatteryscopeError
+from batteryscope.manifest.picture_states import describe_replaced, find_replaced
 from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import fingerprint_folder
 from batteryscope.provenance import PROJECT_ROOT, find_imported_files, write_settings
@@ -162,6 +163,24 @@ except BatteryscopeError as error:
     refuse(error)
 
 STUDIES = sorted(PROJECT.studies)
+
+
+def reread_replaced():
+    """Have data sets read again in which a picture was replaced though size and date stayed."""
+    for name, study in PROJECT.image_studies.items():
+        sources = {"data": study.dataset, "external": study.external}
+        for source, dataset in sources.items():
+            cache = LAYOUTS[name].state(f"ingest_{source}.sqlite")
+            if dataset is None or dataset.path is None or not cache.is_file():
+                continue
+            if replaced := find_replaced(cache, Path(dataset.path)):
+                print(show_controls(describe_replaced(name, replaced)), file=sys.stderr)
+                forced = {LAYOUTS[name].dataset(source).manifest.as_posix()}
+                workflow.dag_settings.forcerun |= forced
+
+
+if workflow.is_main_process:
+    reread_replaced()
 
 
 def pattern_of(names):

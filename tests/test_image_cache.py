@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batteryscope.manifest import image_cache, inspect
-from batteryscope.manifest.image_cache import CLOCK_TICK_NS
+from batteryscope.manifest import image_cache, inspect, picture_states
+from batteryscope.manifest.picture_states import CLOCK_TICK_NS, find_replaced
 from tests.labelled_images import NCM, make_dataset, settings_of, write_image
 from workflow_scripts.ingest_dataset import main
 
@@ -64,7 +64,7 @@ class Study:
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Study:
     # The inode's change time cannot be set back, so that a tick is what tests would wait for.
-    monkeypatch.setattr(image_cache, "CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(picture_states, "CLOCK_TICK_NS", 0)
     study = Study(tmp_path, monkeypatch)
     folder = study.images / "ncm333_pristine"
     Image.fromarray(write_image(folder / "deep.png", 91).astype(np.uint16) * 9).save(
@@ -115,7 +115,7 @@ def test_the_content_decides_where_only_times_differ(study):
 
 def test_a_file_that_just_changed_is_compared_by_content(study, monkeypatch):
     path = study.images / "ncm333_pristine" / "frame  0, a.png"
-    monkeypatch.setattr(image_cache, "CLOCK_TICK_NS", 3600 * 10**9)
+    monkeypatch.setattr(picture_states, "CLOCK_TICK_NS", 3600 * 10**9)
     write_image(path, 5)
     study.check(path.name)
     states = image_cache.ImageCache._look
@@ -163,3 +163,25 @@ def test_a_damaged_or_locked_cache_is_not_used(study, damage, monkeypatch, capsy
     study.check()
     if damage != "flipped":
         assert "pictures are read anew" in capsys.readouterr().err
+
+
+def test_a_picture_that_was_replaced_behind_our_back_is_found(study):
+    path = study.images / "ncm333_pristine" / "frame  0, a.png"
+    assert find_replaced(study.cache, study.images) == []
+    status = path.stat()
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)  # another inode with the same content
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert find_replaced(study.cache, study.images) == []
+    study.check()
+    write_image(path, 5)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    name = path.relative_to(study.images).as_posix()
+    assert find_replaced(study.cache, study.images) == [name]
+    assert name in picture_states.describe_replaced("mine", [name])
+    study.check(path.name)
+    assert find_replaced(study.cache, study.images) == []
+    study.cache.write_bytes(b"garbage")
+    assert find_replaced(study.cache, study.images) == []

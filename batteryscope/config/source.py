@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,18 @@ def name_source(sentence: str, params: Path, overlays: Mapping[str, Any]) -> str
     if not sentence.startswith(start) or found is None:
         return sentence
     keys = found.group().split(".")
-    values = yaml.safe_load(params.read_text(encoding="utf-8"))
+    values = _read_again(params.read_text(encoding="utf-8"))
     source, depth = params.name, _find_depth(values, keys)
     for name, overlay in overlays.items():
         own = _find_depth(overlay, keys)
         if own > depth or own == len(keys):
             source, depth = name, own
     return f"{source}: {sentence.removeprefix(start)}"
+
+
+@cache  # a large file may have many mistakes
+def _read_again(text: str) -> Any:
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _find_depth(values: Any, keys: Sequence[str]) -> int:

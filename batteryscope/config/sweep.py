@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -275,6 +276,7 @@ def expand_sweeps(
     ]
 
 
+@cache
 def list_keys(recipe: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Return the dotted keys of all sections of a recipe, and those that are free mappings."""
     known, free = [], []

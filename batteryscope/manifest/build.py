@@ -285,7 +285,9 @@ def _as_seen(record: ImageRecord, said: Mapping[Any, Any]) -> SeenWriting:
     writing = record.metadata.writing
     open_ones = {n: t for n, t in writing.unclear.items() if not isinstance(said.get(n), str)}
     name = instrument if isinstance(instrument, str) else record.metadata.instrument or ""
-    return SeenWriting(record.path, name, replace(writing, unclear=open_ones))
+    if len(open_ones) < len(writing.unclear):
+        writing = replace(writing, unclear=open_ones)
+    return SeenWriting(record.path, name, writing)
 
 
 def _note_sidecars(records: Sequence[ImageRecord]) -> list[Reject]:

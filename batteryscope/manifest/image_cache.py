@@ -8,7 +8,6 @@ import sqlite3
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import TypeAdapter
 
 from batteryscope.manifest.inspect import ImageRecord
+from batteryscope.manifest.picture_states import FileState, describe_state, is_settled, sum_up
 from batteryscope.manifest.schema import Reject
 from batteryscope.provenance import (
     PROJECT_ROOT,
@@ -31,12 +31,10 @@ from batteryscope.readers.text_sidecar import list_sidecar_names
 
 log = logging.getLogger("batteryscope")
 
-# The coarsest clock of a file system (FAT). A file that changed so shortly before it was looked at
-# may change once more without its times telling.
-CLOCK_TICK_NS = 2_000_000_000
 BUSY_SECONDS = 10.0
 KEPT_AT_ONCE = 1000  # records; a kill loses as many at most
 
+# Every run looks at all states (picture_states), so they have an index of their own.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS basis (digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS record (
@@ -44,17 +42,8 @@ CREATE TABLE IF NOT EXISTS record (
     files TEXT NOT NULL, text TEXT NOT NULL, pictures BLOB NOT NULL, checksum INTEGER NOT NULL,
     PRIMARY KEY (path, asked)
 );
+CREATE INDEX IF NOT EXISTS seen ON record (path, asked, files);
 """
-
-
-class FileState(NamedTuple):
-    """By what a file is known without opening it; ``name`` is "" for the picture itself."""
-
-    name: str
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
 
 
 class _Known(NamedTuple):
@@ -158,9 +147,7 @@ class ImageCache:
             digests = [answer.sha256, *beside]
         now = time.time_ns()
         if self._look(path) == states:  # otherwise somebody is writing to it
-            latest = max(max(state.mtime_ns, state.ctime_ns) for state in states)
-            is_settled = latest < now - CLOCK_TICK_NS
-            self._keep(path, asked, _Known(states, digests, is_settled, answer))
+            self._keep(path, asked, _Known(states, digests, is_settled(states, now), answer))
         return answer
 
     def _look(self, path: str) -> list[FileState]:
@@ -174,8 +161,8 @@ class ImageCache:
             beside: set[str] = set()
             for sidecar in list_sidecar_names(name) if texts else ():
                 beside.update(texts.get(sidecar.casefold(), ()))
-            states = [_describe_state("", folder, name)]
-            return states + [_describe_state(text, folder, text) for text in sorted(beside)]
+            states = [describe_state("", folder, name)]
+            return states + [describe_state(text, folder, text) for text in sorted(beside)]
         except OSError:
             return []
 
@@ -193,18 +180,18 @@ class ImageCache:
             except sqlite3.Error as error:
                 self._give_up(error)
                 return None
-        if row is None or row[3] != _sum_up(path, asked, *row[:3]):
+        if row is None or row[3] != sum_up(path, asked, *row[:3]):
             return None
-        states, digests, is_settled = json.loads(row[0])
+        states, digests, was_settled = json.loads(row[0])
         record = _unpack(row[1], row[2])
-        return _Known([FileState(*state) for state in states], digests, is_settled, record)
+        return _Known([FileState(*state) for state in states], digests, was_settled, record)
 
     def _keep(self, path: str, asked: str, known: _Known) -> None:
         if self._database is None:
             return
         files = json.dumps([known.states, known.digests, known.is_settled])
         text, pictures = _pack(known.record)
-        checksum = _sum_up(path, asked, files, text, pictures)
+        checksum = sum_up(path, asked, files, text, pictures)
         with self._lock:
             self._waiting.append((path, asked, files, text, pictures, checksum))
             if len(self._waiting) >= KEPT_AT_ONCE:
@@ -298,11 +285,6 @@ def _list_texts(folder: str) -> dict[str, list[str]]:
     return texts
 
 
-def _describe_state(called: str, folder: str, name: str) -> FileState:
-    found = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118
-    return FileState(called, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-
 def _locate(picture: Path, beside: str) -> Path:
     return picture.with_name(beside) if beside else picture
 
@@ -338,10 +320,4 @@ def _unpack(text: str, pictures: bytes) -> ImageRecord:
     for name, length in lengths.items():
         measured[name] = pictures[start : start + length]
         start += length
-    return replace(_record_adapter().validate_python(values), measured=measured)
-
-
-def _sum_up(path: str, asked: str, files: str, text: str, pictures: bytes) -> int:
-    """CRC-32 of a row, since SQLite notices damage to its own pages only."""
-    words = json.dumps([path, asked, files, text])
-    return zlib.crc32(pictures, zlib.crc32(words.encode()))
+    return _record_adapter().validate_python(values | {"measured": measured})

@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -130,8 +130,7 @@ def _labels_from_folders(
     rows: dict[str, list[str | None]] = {}
     rejects: list[Reject] = []
     for path in images:
-        parent = PurePosixPath(path).parent
-        folder = "" if parent == PurePosixPath() else _nfc(parent.as_posix())
+        folder = _nfc(path.rpartition("/")[0])
         if pattern is None:
             if only_class or folder:
                 rows[path] = [only_class or folder]

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from batteryscope.errors import InputError
@@ -27,6 +28,9 @@ COMPANION_SUFFIXES = (
     ".yaml",
     ".yml",
 )
+
+
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,23 @@ def scan_images(root: Path) -> FolderScan:
 
 def natural_key(path: str) -> tuple[object, ...]:
     """Sort key of a POSIX path: folder by folder, numbers by value, ignoring case."""
-    parts = unicodedata.normalize("NFC", path).casefold().split("/")
-    # Digits sort before letters, as they do in a plain sort; the path itself breaks ties.
-    pieces = tuple(
-        tuple((0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in _split(part))
-        for part in parts
-    )
+    folder, _, name = unicodedata.normalize("NFC", path).casefold().rpartition("/")
+    pieces = (*_order_folder(folder), _order_name(name))
     return (pieces, path)
 
 
-def _split(part: str) -> list[str]:
-    return [piece for piece in re.split(r"([0-9]+)", part) if piece]
+@lru_cache(maxsize=1000)  # many files lie in one folder
+def _order_folder(folder: str) -> tuple[object, ...]:
+    return tuple(_order_name(part) for part in folder.split("/")) if folder else ()
+
+
+def _order_name(name: str) -> tuple[object, ...]:
+    """Digits sort before letters, as they do in a plain sort; the path itself breaks ties."""
+    return tuple(
+        (0, int(piece), "") if piece.isdecimal() and piece.isascii() else (1, 0, piece)
+        for piece in _DIGITS.split(name)
+        if piece
+    )
 
 
 def look_into(root: Path, is_closed: Callable[[Path], bool] | None = None) -> FolderContent:
