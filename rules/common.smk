@@ -47,7 +47,11 @@ from batteryscope.core.disk_space import (
     is_disk_full,
 )
 from batteryscope.errors import BatteryscopeError
-from batteryscope.manifest.picture_states import describe_replaced, find_replaced
+from batteryscope.manifest.picture_states import (
+    count_finds,
+    describe_replaced,
+    find_replaced,
+)
 from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import fingerprint_folder
 from batteryscope.provenance import PROJECT_ROOT, find_imported_files, write_settings
@@ -165,22 +169,18 @@ except BatteryscopeError as error:
 STUDIES = sorted(PROJECT.studies)
 
 
-def reread_replaced():
-    """Have data sets read again in which a picture was replaced though size and date stayed."""
-    for name, study in PROJECT.image_studies.items():
-        sources = {"data": study.dataset, "external": study.external}
-        for source, dataset in sources.items():
-            cache = LAYOUTS[name].state(f"ingest_{source}.sqlite")
-            if dataset is None or dataset.path is None or not cache.is_file():
-                continue
-            if replaced := find_replaced(cache, Path(dataset.path)):
-                print(show_controls(describe_replaced(name, replaced)), file=sys.stderr)
-                forced = {LAYOUTS[name].dataset(source).manifest.as_posix()}
-                workflow.dag_settings.forcerun |= forced
-
-
-if workflow.is_main_process:
-    reread_replaced()
+@cache
+def mark_replaced(study, source):
+    """Text that changes when a picture was replaced though size and date of its file stayed."""
+    file = LAYOUTS[study].state(f"ingest_{source}.sqlite")
+    settings = PROJECT.studies[study]
+    folder = (settings.dataset if source == "data" else settings.external).path
+    if folder is None:
+        return ""
+    if workflow.is_main_process and (replaced := find_replaced(file, Path(folder))):
+        print(show_controls(describe_replaced(study, replaced)), file=sys.stderr)
+    times = count_finds(file)
+    return f"-{times}" if times else ""
 
 
 def pattern_of(names):

@@ -179,7 +179,9 @@ def test_a_picture_that_was_replaced_behind_our_back_is_found(study):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     name = path.relative_to(study.images).as_posix()
+    assert picture_states.count_finds(study.cache) == 0
     assert find_replaced(study.cache, study.images) == [name]
+    assert picture_states.count_finds(study.cache) == 1
     assert name in picture_states.describe_replaced("mine", [name])
     study.check(path.name)
     assert find_replaced(study.cache, study.images) == []

@@ -20,6 +20,11 @@ log = logging.getLogger("batteryscope")
 CLOCK_TICK_NS = 2_000_000_000
 BUSY_SECONDS = 1.0
 
+_COUNT_ONE = """
+CREATE TABLE IF NOT EXISTS find (number INTEGER PRIMARY KEY);
+INSERT INTO find DEFAULT VALUES;
+"""
+
 
 class FileState(NamedTuple):
     """By what a file is known without opening it; ``name`` is "" for the picture itself."""
@@ -60,6 +65,7 @@ def find_replaced(cache: Path, root: Path) -> list[str]:
     Only files are opened whose inode or change time is another one than at the last ingest, or
     that changed just before it; where the content is the same, the cache learns the new state.
     What size or modification time tell is not looked for: rules notice that themselves.
+    The cache counts how often pictures were found (:func:`count_finds`).
 
     Parameters
     ----------
@@ -82,11 +88,24 @@ def find_replaced(cache: Path, root: Path) -> list[str]:
             rows = database.execute("SELECT path, asked, files FROM record").fetchall()
             found, moved = _compare(rows, root)
             with database as transaction:
+                if found:
+                    transaction.executescript(_COUNT_ONE)
                 for path, asked, files in moved:
                     _renew(transaction, path, asked, files)
     except (OSError, sqlite3.Error, ValueError, TypeError) as error:
         log.debug("%s: %s", cache, error)
     return sorted(found)
+
+
+def count_finds(cache: Path) -> int:
+    """Return how often replaced pictures were found: another number has the data set read again."""
+    if not cache.is_file():
+        return 0
+    try:
+        with closing(sqlite3.connect(cache, timeout=BUSY_SECONDS)) as database:
+            return len(database.execute("SELECT number FROM find").fetchall())
+    except sqlite3.Error:  # none yet, or damaged
+        return 0
 
 
 def describe_replaced(study: str, replaced: Sequence[str]) -> str:
