@@ -51,7 +51,7 @@ def measure(folder: Path, count: int, study: str) -> dict[str, Any]:
         "studies": count,
         "settings": run_measured([sys.executable, "-c", LOAD], folder),
         "dry run": run_measured(snakemake, folder),
-        "dry run of one": run_measured([*snakemake, "s0000"], folder),
+        "dry run of one": run_measured([*snakemake, "--", "s0000"], folder),
         "status": run_measured(status, folder),
     }
 

@@ -54,7 +54,12 @@ from batteryscope.manifest.picture_states import (
 )
 from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import fingerprint_folder
-from batteryscope.provenance import PROJECT_ROOT, find_imported_files, write_settings
+from batteryscope.provenance import (
+    PROJECT_ROOT,
+    digest_file,
+    find_imported_files,
+    write_settings,
+)
 from batteryscope.core.process_end import RUN_PROCESS
 from batteryscope.workflow.result_ledger import describe_removal, remove_damaged
 from batteryscope.workflow.run_claim import claim_folder, describe_release
@@ -93,6 +98,8 @@ MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 ALL_CORES = 64
 # What a job asks for at most where Snakemake knows nothing of the nodes.
 CORES_OF_A_NODE = 8
+# No study can have this name.
+CODE_LISTS = Path("work/code-lists")
 STARTED = time.time()
 os.environ[RUN_PROCESS] = str(os.getpid())
 
@@ -245,12 +252,15 @@ def program_of(name):
     return name_file(HOME / "workflow_scripts" / f"{name}.py")
 
 
+@cache
 def code_of(program, leave_out=None):
     """All library modules that the program of a rule imports, but for those of a room."""
     file = HOME / "workflow_scripts" / f"{program}.py"
     unused = PROJECT_ROOT / "batteryscope" / leave_out if leave_out else file
     found = find_imported_files(file)
-    return [name_file(p) for p in found if p != file and unused not in p.parents]
+    return list_code(
+        program, [p for p in found if p != file and unused not in p.parents]
+    )
 
 
 def doer_code(verb):
@@ -259,10 +269,24 @@ def doer_code(verb):
     return lambda wildcards: module_code(getattr(layout_of(wildcards).modules, verb))
 
 
+@cache
 def module_code(name):
     """A module that a program loads by its name, and all that it imports."""
     file = PROJECT_ROOT.joinpath(*name.split(".")).with_suffix(".py")
-    return [name_file(path) for path in find_imported_files(file)]
+    return list_code(file.stem, find_imported_files(file))
+
+
+def list_code(name, files):
+    """A file that lists modules with their digests, and is named after them: an edit re-runs the job.
+
+    Snakemake takes as long for every input of a job as for ten lines of ours, and a program has a
+    hundred modules.
+    """
+    digests = {name_file(path): digest_code(path) for path in files}
+    return write_settings(CODE_LISTS, name, digests).as_posix()
+
+
+digest_code = cache(digest_file)
 
 
 def plan_of(wildcards):

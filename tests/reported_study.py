@@ -69,11 +69,16 @@ class StudyOnDisk:
     """A made-up study in the folders that the workflow would leave."""
 
     def __init__(
-        self, root: Path, compositions: tuple[str, ...], states: tuple[str, ...], images: int
+        self,
+        root: Path,
+        compositions: tuple[str, ...],
+        states: tuple[str, ...],
+        images: int,
+        settings: StudySettings | None = None,
     ) -> None:
         self.root = root
         self.rng = derive_rng("report", len(compositions), images)
-        self.settings = make_settings()
+        self.settings = settings or make_settings()
         self.classes = sorted(f"{c}_{s}" for c in compositions for s in states)
         plan = plan_study("demo", self.settings)
         self.layout = PictureLayout(root, plan)
@@ -229,7 +234,7 @@ class StudyOnDisk:
     def _write_comparison(self, n: int) -> None:
         folder = self._folder("comparison")
         rows = []
-        arms = {"raw": 0.94, "per_image": 0.91}
+        arms = {n: round(max(0.94 - 0.03 * i, 0.6), 2) for i, n in enumerate(self.settings.arms)}
         baselines = {"majority": 1 / len(self.classes), "grey_levels": 0.78, "metadata": 0.62}
         arms |= {f"baseline_{name}": value for name, value in baselines.items()}
         for arm, value in arms.items():

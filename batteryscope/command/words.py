@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from batteryscope.errors import InputError
@@ -18,14 +19,21 @@ SETTINGS_FLAGS, OVERLAY_FLAGS = ("--config", "-C"), ("--configfile", "--configfi
 
 def list_params_studies(project: Path) -> list[str]:
     """Return the names of the studies in params.yaml, as far as that can be read."""
+    try:
+        return list(_name_studies((project / PARAMS_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []  # Snakemake says what is wrong with it
+
+
+@lru_cache(maxsize=1)  # a command asks several times, and a thousand studies take seconds
+def _name_studies(text: str) -> tuple[str, ...]:
     import yaml
 
     try:
-        text = (project / PARAMS_NAME).read_text(encoding="utf-8")
         values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return [str(name) for name in values["studies"]]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return []  # Snakemake says what is wrong with it
+        return tuple(str(name) for name in values["studies"])
+    except (ValueError, KeyError, TypeError, yaml.YAMLError):
+        return ()
 
 
 def find_overlay(study: str, project: Path) -> Path | None:
