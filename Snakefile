@@ -50,6 +50,10 @@ onerror:
     print(show_controls(find_failures()), file=sys.stderr)
 
 
+if not workflow.modifier.is_main_snakefile():
+    hook_into_parent()
+
+
 rule all:
     default_target: True
     input:

@@ -13,12 +13,34 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser, parse_args
 from snakemake.logging import logger as snakemake_logger
 
+
+def find_installed():
+    """The workflow of the installed package, where Snakemake fetches rules from a repository, and no programs."""
+    install = "install the package of that version: pip install git+https://…@TAG"
+    try:
+        from batteryscope.provenance import find_home
+    except ImportError:
+        sys.exit(
+            f"ERROR: Batteryscope's rules are fetched from a repository, its programs are not; {install}"
+        )
+    home = find_home()
+    for file in sorted((home / "rules").glob("*.smk")):
+        fetched = Path(workflow.source_path(file.name)).read_text(encoding="utf-8")
+        if fetched.strip() != file.read_text(encoding="utf-8").strip():
+            sys.exit(
+                f"ERROR: {file}: found another version of Batteryscope than that of the rules; {install}"
+            )
+    return home
+
+
 # The workflow's own files lie beside the Snakefile, wherever that is; data, settings and results in the
 # folder in which it runs. In a clone these are one folder; elsewhere the package has been installed.
 HOME = Path(str(workflow.current_basedir)).resolve().parent
 if (HOME / "batteryscope").is_dir():
     sys.path.insert(0, str(HOME))
     os.environ.update(PYTHONPATH=str(HOME))
+elif not (HOME / "workflow_scripts").is_dir():
+    HOME = find_installed()
 HERE = Path.cwd()
 PARAMS = (HERE if (HERE / "params.yaml").is_file() else HOME) / "params.yaml"
 # Jobs keep compiled modules: compiling those of PyTorch anew takes each of them seconds.
@@ -107,7 +129,9 @@ os.environ[RUN_PROCESS] = str(os.getpid())
 def refuse(error):
     """Stop with a sentence for each mistake, without lines of these files, as an exception has."""
     given = workflow.config_settings
-    overlays = read_overlays(given.configfiles, given.config)
+    # Those of the command line win over those that the workflow around this one names.
+    own = [Path(p).resolve() for p in workflow.configfiles[len(given.configfiles) :]]
+    overlays = read_overlays([*own, *given.configfiles], given.config)
     named = [name_source(line, PARAMS, overlays) for line in str(error).splitlines()]
     sys.exit("\n".join(f"ERROR: {show_controls(line)}" for line in named))
 

@@ -135,9 +135,9 @@ def list_pages():
     """What a person reads of all that was asked for: reports of studies, pages of searches."""
     pages = []
     for job in workflow.dag.jobs:
-        if job.rule.name == "publish_study":
+        if job.rule.name.endswith("publish_study"):  # a module may put a word before it
             pages.append(REPORTS / job.wildcards.study / "report.html")
-        elif job.rule.name == "summarise_search":
+        elif job.rule.name.endswith("summarise_search"):
             pages.append(Path(job.output.summary) / "search.html")
     return [page for page in sorted(pages) if page.is_file()]
 
@@ -176,6 +176,17 @@ def finish_idle_run():
         print(f"ERROR: {gaps}", file=sys.stderr, flush=True)
         os._exit(1)  # the status is decided already
     tell_pages()
+
+
+def hook_into_parent():
+    """Let the blocks onstart, onsuccess and onerror of the Snakefile run where it is a module, too.
+
+    Snakemake leaves those of a module out. Blocks of the workflow around it that stand above it are
+    run first; below it they replace these, and can call `batteryscope.onstart()`.
+    """
+    for name in ("onstart", "onsuccess", "onerror"):
+        own, earlier = globals()[name], getattr(workflow, f"_{name}")
+        setattr(workflow, f"_{name}", lambda log, a=earlier, b=own: (a(log), b()))
 
 
 MAIN_PROCESS = os.getpid()
