@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import batteryscope.report
-from batteryscope.core.run_options import RUN_OPTIONS
+from batteryscope.core.run_options import RUN_OPTIONS, STARTED_BY_COMMAND
 from batteryscope.evaluation.calibration import (
     apply_temperature,
     calibrate_votes,
@@ -78,19 +78,34 @@ def test_the_width_that_a_table_needs_grows_with_what_it_holds():
 
 
 @pytest.mark.parametrize(
-    ("options", "command"),
+    ("options", "command", "planned"),
     [
-        ("", "snakemake -- mine"),
+        ("", "snakemake -- mine", "snakemake -n -- mine"),
         (
             "--configfile a.yaml --config sweeps=all",
             "snakemake --configfile a.yaml --config sweeps=all -- mine",
+            "snakemake -n --configfile a.yaml --config sweeps=all -- mine",
+        ),
+        ("", "batteryscope run mine", "batteryscope run mine -n"),
+        (
+            "--configfile mine.yaml --config sweeps=all",
+            "batteryscope run mine --config sweeps=all",
+            "batteryscope run mine -n --config sweeps=all",
+        ),
+        (
+            "--configfile a.yaml mine.yaml",
+            "batteryscope run mine --configfile a.yaml mine.yaml",
+            "batteryscope run mine -n --configfile a.yaml mine.yaml",
         ),
     ],
 )
-def test_cite_and_repeat_names_the_command_that_made_the_report(monkeypatch, options, command):
+def test_cite_and_repeat_names_the_command_that_made_the_report(
+    monkeypatch, options, command, planned
+):
     from types import SimpleNamespace
 
     monkeypatch.setenv(RUN_OPTIONS, options)
+    monkeypatch.setenv(STARTED_BY_COMMAND, "1" if command.startswith("batteryscope") else "")
     page = (
         make_environment()
         .get_template("cite.html.j2")
@@ -101,8 +116,9 @@ def test_cite_and_repeat_names_the_command_that_made_the_report(monkeypatch, opt
     )
     lines = page.split("<pre>")[1].split("</pre>")[0].splitlines()
     assert lines[0] == command
-    assert lines[1].startswith(command.replace("snakemake", "snakemake -n", 1))
-    assert ("scale=paper" in page) == (not options)
+    assert lines[1].startswith(f"{planned}   #")
+    full = planned.replace("-n", "--scale paper" if "run" in planned else "--config scale=paper")
+    assert (full in page) == (not options)
 
 
 def make_votes(p: np.ndarray, y: np.ndarray, folds: int) -> pd.DataFrame:

@@ -47,6 +47,43 @@ def read_options() -> str:
     return os.environ.get(RUN_OPTIONS, "")
 
 
+def describe_repeat(study: str, plan: bool = False) -> str:
+    """Return what repeats the run that this program belongs to, by the command if that is in use.
+
+    Parameters
+    ----------
+    study
+        Its name.
+    plan
+        Whether it shall only say what there is to do.
+
+    Examples
+    --------
+    >>> describe_repeat("cells", plan=True)
+    'snakemake -n -- cells'
+    """
+    options = read_options()
+    if not os.environ.get(STARTED_BY_COMMAND):
+        return " ".join(filter(None, ["snakemake", "-n" if plan else "", options, "--", study]))
+    own = f"--configfile {study}.yaml"  # which the command finds by itself
+    if options == own or options.startswith(f"{own} --"):
+        options = options.removeprefix(own).lstrip()
+    return " ".join(filter(None, ["batteryscope run", study, "-n" if plan else "", options]))
+
+
+def describe_full_design(study: str) -> str:
+    """Return what runs the full design of a study of the demo.
+
+    Examples
+    --------
+    >>> describe_full_design("cells")
+    'snakemake --config scale=paper -- cells'
+    """
+    if os.environ.get(STARTED_BY_COMMAND):
+        return f"batteryscope run {study} --scale paper"
+    return f"snakemake --config scale=paper -- {study}"
+
+
 def describe_run(overlay: Path, study: str) -> str:
     """Return what to type to run the study of an overlay, by the command if that is in use.
 

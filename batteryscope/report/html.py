@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from batteryscope.core.run_options import read_options
+from batteryscope.core.run_options import describe_full_design, describe_repeat, read_options
 from batteryscope.core.style import Picture
 from batteryscope.errors import InputError
 from batteryscope.report import (
@@ -284,6 +284,8 @@ def make_environment() -> jinja2.Environment:
         finalize=_typeset,
     )
     environment.globals["run_options"] = read_options()
+    environment.globals["describe_repeat"] = describe_repeat
+    environment.globals["describe_full_design"] = describe_full_design
     environment.globals["table_steps"] = TABLE_STEPS
     environment.globals["find_table"] = find_table
     environment.globals["pack_files"] = pack_files
