@@ -106,7 +106,7 @@ lint: $(STAMP) ## ruff, mypy, rooms of the library, snakefmt, snakemake --lint
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
-	snakefmt --check Snakefile rules
+	snakefmt --check Snakefile workflow/Snakefile rules
 	snakemake --lint
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(MAKE) --no-print-directory audit || echo "Found after this version was locked: make lock, or a note in CHANGELOG.md."
@@ -129,7 +129,7 @@ docs: $(SITE) ## build the documentation site in work/site/html; a dead link is 
 format: $(STAMP) ## rewrite code in the project's style
 	ruff check --fix . || true
 	ruff format .
-	snakefmt Snakefile rules
+	snakefmt Snakefile workflow/Snakefile rules
 
 ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
 	@python workflow_scripts/open_tracking.py --port $${PORT:-5000} $(ARGS)

@@ -26,7 +26,8 @@ from tests.conftest import ROOT
 
 PAGE, TRANSCRIPT = ROOT / "docs/first_run.md", ROOT / "docs/first_run.txt"
 CLASSES = (
-    "ncm622_pristine", "ncm622_formation", "ncm622_100cycles", "ncm811_pristine", "ncm811_100cycles",
+    "ncm622_pristine", "ncm622_formation", "ncm622_100cycles",
+    "ncm811_pristine", "ncm811_100cycles",
 )  # fmt: skip
 FRAMES, NEW_FRAMES = 12, 5
 SYSTEM = "apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv git"
@@ -62,7 +63,12 @@ def main() -> int:
             script = write_script(PAGE.read_text(encoding="utf-8"))
             (home / "page.sh").write_text(script, encoding="utf-8")
             variables = {"HOME": HOME, "USER": "newcomer", "LANG": "C.UTF-8"}
-            said = root.run("bash page.sh 2>&1 | tee page.log", variables, USER, HOME)
+            said = root.run(
+                "bash page.sh > page.log 2>&1; code=$?; cat page.log; exit $code",
+                variables,
+                USER,
+                HOME,
+            )
         used = root.measure_mb() - before
         arguments.out.write_text(tidy(said, memory.peak_gb, used / 1000), encoding="utf-8")
     return 0
