@@ -63,6 +63,7 @@ def main() -> int:
             script = write_script(PAGE.read_text(encoding="utf-8"))
             (home / "page.sh").write_text(script, encoding="utf-8")
             variables = {"HOME": HOME, "USER": "newcomer", "LANG": "C.UTF-8"}
+            variables["PYTHONUNBUFFERED"] = "1"  # lines come in the order of a terminal
             said = root.run(
                 "bash page.sh > page.log 2>&1; code=$?; cat page.log; exit $code",
                 variables,
@@ -120,6 +121,8 @@ def write_script(page: str) -> str:
 def tidy(said: str, peak_gb: float, used_gb: float) -> str:
     """Return the transcript: what was said, without what takes no time at all to say."""
     kept = TIMED.sub(lambda found: found[0] if int(found[1]) else "", said)
+    kept = re.sub(r"^.*\r", "", kept, flags=re.MULTILINE)  # bars that were drawn over
+    kept = re.sub(r"[ \t]+$", "", kept, flags=re.MULTILINE)
     kept = re.sub(r"\n{3,}", "\n\n", kept).strip()
     cores = psutil.cpu_count()
     return (
