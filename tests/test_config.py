@@ -289,7 +289,7 @@ def test_schema_accepts_whole_files_and_overlays(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_overlays_in_configs_are_valid_as_their_commands_use_them(path):
     """Together with what the command in an overlay's head puts before it, merged by Snakemake."""
-    head = re.search(r"--configfile ((?:configs/\S+ )+)", path.read_text(encoding="utf-8"))
+    head = re.search(r"--configfile ((?:configs/\S+ ?)+)", path.read_text(encoding="utf-8"))
     files = head[1].split()
     assert files[-1] == f"configs/{path.name}"
     together: dict = {}
