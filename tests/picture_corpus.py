@@ -322,7 +322,7 @@ def _list_compressions() -> Iterator[tuple[str, Case]]:
         ("jpegxl.jpg", "JPEG XL", imagecodecs.jpegxl_encode(FRAME)),
         ("jpeg2000.tif", "JPEG 2000", imagecodecs.jpeg2k_encode(FRAME, codecformat="JP2")),
     ):
-        words = f"is a {kind} file, no (PNG|JPEG|TIFF) picture; save it as"
+        words = f"is an? {kind} file, no (PNG|JPEG|TIFF) picture; save it as"
         yield f"renamed_{name}", Case(write_bytes(content), refused=words)
     for kind in ("float16", "float64", "uint32", "complex64"):
         write = write_tif(FRAME.astype(kind))

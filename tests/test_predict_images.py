@@ -89,6 +89,19 @@ def test_same_picture_gives_the_same_answer_whatever_it_is_called(
     for group in (table[is_jpeg], table[~is_jpeg]):
         assert len(group[ANSWERS].drop_duplicates()) == 1
     assert not table["seen_in_training"].any()
+    one = images / "tiff" / "colour.png"
+    assert run(study.bundle, one, tmp_path / "one.csv") == 0
+    [alone] = read(tmp_path / "one.csv").to_dict("records")
+    assert alone == {**table.iloc[-1], "file": "colour.png"}
+
+
+def test_one_file_that_is_no_picture_is_a_row_with_the_reason(
+    study: Study, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    assert run(study.bundle, tmp_path / "phone.heic", tmp_path / "out.csv") == 1
+    assert "save the picture as PNG or TIFF" in read(tmp_path / "out.csv")["reason"][0]
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_bad_files_cost_one_row_each(study: Study, tmp_path: Path, capsys) -> None:
@@ -138,7 +151,6 @@ def test_nothing_usable_is_an_error_after_the_table(study: Study, tmp_path: Path
     [
         (lambda p: p.mkdir(), "holds no image"),
         (lambda p: None, "does not exist"),
-        (lambda p: p.write_text("x"), "is a file"),
     ],
 )
 def test_no_pictures_is_one_sentence(

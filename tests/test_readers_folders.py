@@ -159,3 +159,16 @@ def test_a_fifo_hangs_nothing(tmp_path: Path) -> None:
     for read in (lambda p: read_picture(p, max_pixels=1000), open_volume):
         with pytest.raises(PictureError, match="is no ordinary file"):
             read(tmp_path / "b.png")
+
+
+def test_links_in_a_circle_and_the_longest_names_cost_nothing_else(tmp_path: Path) -> None:
+    longest = "n" * (os.pathconf(tmp_path, "PC_NAME_MAX") - len(".png")) + ".png"
+    Image.fromarray(SCAN[0]).save(tmp_path / longest)
+    (tmp_path / "a.png").symlink_to("b.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    assert scan_images(tmp_path).images == ("a.png", "b.png", longest)
+    assert len(find_volumes(tmp_path).images) == 1
+    with pytest.raises(PictureError, match="a link to a file that is missing"):
+        read_picture(tmp_path / "a.png", max_pixels=1000)
+    # No text file beside it can have its name and one ending more.
+    assert read_picture(tmp_path / longest, max_pixels=1000).pixels.shape == SCAN[0].shape

@@ -27,7 +27,7 @@ class Asked:
     answer_anyway
         Whether what is unlike all that trained is answered all the same.
     images
-        Folder of pictures or scans, or one scan.
+        Folder of pictures or scans, or one of them.
     table, domain
         Rows, and what all of them are.
     written

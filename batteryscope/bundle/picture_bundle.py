@@ -42,6 +42,7 @@ from batteryscope.readers.picture import Picture
 from batteryscope.readers.scan import FolderScan
 from batteryscope.tilestore import JUDGING_KINDS
 
+NOT_READ = "unsupported: files of this type are not read; save the picture as PNG or TIFF"
 SEEN_NOTE = "used to train or tune these models, so a right answer proves nothing"
 LAST_COLUMNS = (
     "tiles_used", "tiles_rejected", "seen_in_training", "status", "reason", "note",
@@ -220,7 +221,7 @@ class PictureBundle(ABC, Generic[R]):
     def answer_folder(self, found: FolderScan, root: Path) -> Iterator[Row]:
         """Judge the pictures of a folder, and give all other files their rows with the reason."""
         yield from self.predict_files(found.images, root)
-        yield from self.reject_files(found.unsupported, "unsupported: this file type is no picture")
+        yield from self.reject_files(found.unsupported, NOT_READ)
         yield from self.reject_files(found.special, "unreadable: is no ordinary file; take it out")
         yield from self.reject_files(
             found.misnamed, "unreadable: the name is not valid UTF-8; rename it"

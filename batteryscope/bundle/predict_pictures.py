@@ -20,7 +20,7 @@ from batteryscope.core.progress import log
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.forward import demand_device
 from batteryscope.readers.registry import is_picture_name
-from batteryscope.readers.scan import FolderScan, scan_images
+from batteryscope.readers.scan import FolderScan, scan_images, show_name
 
 TILES_AT_A_TIME = 64
 
@@ -70,7 +70,15 @@ def cut_tiles(bundle: PictureBundle[Any], path: Path) -> NDArray[np.uint8] | Non
 
 
 def find_pictures(path: Path) -> FolderScan:
-    """List the pictures below a folder as :func:`scan_images`; say what else lies there."""
+    """List the pictures below a folder as :func:`scan_images`; say what else lies there.
+
+    A file is listed by its name, whatever it is.
+    """
+    if path.is_file():
+        name = show_name(path.name)
+        if name != path.name:
+            return FolderScan((), misnamed=(name,))
+        return FolderScan((name,)) if is_picture_name(name) else FolderScan((), (name,))
     found = scan_images(path)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
@@ -85,11 +93,12 @@ def _judge_found(
     if source is not None:
         bundle.given = source.read(found.images, bundle.record.covariates)
     files = (found.images, found.misnamed, found.unsupported, found.special)
-    return Judged(bundle.columns, bundle.answer_folder(found, path), sum(map(len, files)))
+    root = path.parent if path.is_file() else path
+    return Judged(bundle.columns, bundle.answer_folder(found, root), sum(map(len, files)))
 
 
 def open_batch(asked: Asked) -> Batch:
-    """Find all pictures below a folder, and open the model that will judge them one by one.
+    """Find one picture, or all below a folder, and open the model that will judge them one by one.
 
     Raises
     ------

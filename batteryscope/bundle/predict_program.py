@@ -19,7 +19,7 @@ Example: predict_table.py --bundle models/electrodes --table NEW.csv --domain nm
 Both names are of the same program."""
     )
     parser.add_argument("--bundle", type=Path, required=True, help="for example models/<study>")
-    parser.add_argument("--images", type=Path, help="folder of pictures or scans, or one scan")
+    parser.add_argument("--images", type=Path, help="folder of pictures or scans, or one of them")
     parser.add_argument("--table", type=Path, help="rows to predict (CSV, Excel or parquet)")
     parser.add_argument("--out", type=Path, help="table to write (default: a new predictions.csv)")
     parser.add_argument(

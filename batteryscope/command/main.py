@@ -140,7 +140,7 @@ def predict(words: tuple[str, ...]) -> None:
     """Apply a published model to new data.
 
     MODEL: a study of this project, or a folder with a model. DATA: a folder of pictures or scans,
-    one scan, or a table. Further options: --out FILE, --answer-anyway, --slices, --device.
+    one of them, or a table. Further options: --out FILE, --answer-anyway, --slices, --device.
     """
     hand_over(plan_program("predict_images", plan_prediction(words, Path())))
 

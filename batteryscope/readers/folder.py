@@ -117,7 +117,7 @@ def walk_folder(
             continue
         for entry in entries:
             path = f"{place}/{entry.name}" if place else entry.name
-            is_folder = entry.is_dir()
+            is_folder = _is_folder(entry)
             if words := name_foreign(entry.name, is_folder):
                 found.foreign.append((path, words))
             elif entry.name.startswith("."):
@@ -153,6 +153,13 @@ def walk_folder(
 def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> list[str]:
     """List the files of :func:`walk_folder`: visible, regular, each real one once."""
     return walk_folder(root, onerror).files
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other; they count as links to nothing
+        return False
 
 
 def _holds(folder: str, inside: str) -> bool:

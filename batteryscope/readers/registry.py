@@ -25,9 +25,9 @@ FORMATS: tuple[PictureFormat, ...] = (JPEG, PNG, BMP, TIFF)
 FORMAT_OF_SUFFIX = {suffix: entry for entry in FORMATS for suffix in entry.suffixes}
 # What people rename: where in the first 16 bytes a mark stands, and the kind that it tells.
 _OTHER_KINDS = (
-    (0, b"GIF8", "GIF"), (8, b"WEBP", "WebP"), (4, b"ftypavi", "AVIF"), (4, b"ftyp", "HEIC"),
-    (4, b"JXL ", "JPEG XL"), (0, b"\xff\x0a", "JPEG XL"), (4, b"jP  ", "JPEG 2000"),
-    (0, b"%PDF", "PDF"),
+    (0, b"GIF8", "a GIF"), (8, b"WEBP", "a WebP"), (4, b"ftypavi", "an AVIF"),
+    (4, b"ftyp", "a HEIC"), (4, b"JXL ", "a JPEG XL"), (0, b"\xff\x0a", "a JPEG XL"),
+    (4, b"jP  ", "a JPEG 2000"), (0, b"%PDF", "a PDF"),
 )  # fmt: skip
 SUFFIXES = tuple(sorted(FORMAT_OF_SUFFIX))
 
@@ -174,13 +174,14 @@ def _recognise(path: Path) -> PictureFormat:
     if path.suffix.lower() not in FORMAT_OF_SUFFIX:
         detail = f"the suffix '{path.suffix}' is none of {', '.join(SUFFIXES)}; convert it."
         raise PictureError(path, "unsupported", detail)
-    if path.exists() and not path.is_file():  # a fifo would wait for ever
+    # Unlike those of Path, these say no where a folder may not be searched or a name is too long.
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (a fifo waits)
         raise PictureError(path, "unreadable", "is no ordinary file; take it out.")
     try:
         with path.open("rb") as stream:
             start = stream.read(16)
     except OSError as error:
-        if path.is_symlink() and not path.exists():
+        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114
             detail = "is a link to a file that is missing; fetch the data again (dvc checkout)."
         else:
             detail = f"cannot be opened ({error.strerror}); check path and permissions."
@@ -198,6 +199,6 @@ def _recognise(path: Path) -> PictureFormat:
         raise PictureError(path, "truncated", detail)
     other = next((name for place, mark, name in _OTHER_KINDS if start[place:].startswith(mark)), "")
     if other:
-        detail = f"is a {other} file, no {suffix_format.name} picture; save it as PNG or TIFF."
+        detail = f"is {other} file, no {suffix_format.name} picture; save it as PNG or TIFF."
         raise PictureError(path, "unsupported", detail)
     raise PictureError(path, "unreadable", f"is no {suffix_format.name} picture; replace it.")

@@ -25,7 +25,8 @@ def find_sidecar(picture: Path) -> Path | None:
     ``a.xml`` (Thermo Fisher).
     """
     candidates = (picture.with_name(name) for name in list_sidecar_names(picture.name))
-    return next((path for path in candidates if path.is_file()), None)
+    # Unlike Path.is_file, this says no of a name that is too long for a file.
+    return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def list_sidecar_names(picture_name: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The entrance to all volume formats: what below a folder is a scan, and opening one."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def open_volume(path: Path) -> Volume:
             return open_slice_folder(path, content.slices)
         detail = f"holds no slices; expected a scan ({FORMATS})."
         raise PictureError(path, "unsupported", detail)
-    if path.exists() and not path.is_file():  # a fifo would wait for ever
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (a fifo waits)
         raise PictureError(path, "unreadable", "is no ordinary file; take it out.")
     start = _read_start(path)
     if start.startswith(ISQ_SIGNATURE):
