@@ -182,6 +182,12 @@ def test_ranges_hold_what_was_seen(values):
     assert low < min(values) <= max(values) < high
 
 
+def test_a_table_of_titles_alone_is_told(tmp_path):
+    (tmp_path / "rows.csv").write_text("gap,density\n")
+    with pytest.raises(InputError, match="no rows below its titles"):
+        look_at(tables=[tmp_path / "rows.csv"], targets=["density"])
+
+
 def test_names_are_numbered_when_taken():
     assert number_name("gap", {"gap", "gap_2"}) == "gap_3"
     assert number_name("gap", {"width"}) == "gap"

@@ -44,7 +44,8 @@ def list_file_facts(
 def count_rejects(files: FolderScan, rejects: pd.DataFrame) -> dict[str, int]:
     """Count by reason the files that are not used, and rows of tables."""
     kept = rejects[~rejects["reason"].isin(NOTED_REASONS)]
-    own = kept["path"].isin(files.images)
+    listed = (*files.images, *files.unsupported, *files.misnamed, *files.special)
+    own = kept["path"].isin(listed)
     counts = Counter(kept.loc[own, "reason"])
     rows = Counter(f"{reason} in a table" for reason in kept.loc[~own, "reason"])
     return dict((counts + rows).most_common())
