@@ -58,6 +58,23 @@ def plan_balance(
     return copies, weights
 
 
+def count_by(labels: pd.Series, settings: BalanceSettings, of_classes: bool) -> pd.Series:
+    """Return what ``images_per_class`` counts by: classes, or all images where numbers are learnt.
+
+    Parameters
+    ----------
+    labels
+        Class by ``sample_id``.
+    settings
+        A limit on named classes counts by class in any case.
+    of_classes
+        Whether classes are what the network learns.
+    """
+    if of_classes or isinstance(settings.images_per_class, Mapping):
+        return labels
+    return pd.Series("all images", index=labels.index)
+
+
 def choose_images(
     labels: pd.Series, settings: BalanceSettings, seed: int, repeat: int, fold: int
 ) -> list[str]:
@@ -189,6 +206,7 @@ def balance_stage(
         part = tiles[tiles["sample_id"].isin(set(of_fit))].sort_values("tile")
         if settings.images_per_class is not None:
             usable = classes.loc[part["sample_id"].unique()]
+            usable = count_by(usable, settings, needs_all_classes)
             n_images.append(usable.value_counts())
             chosen_ids = choose_images(usable, settings, seed, repeat, fold)
             part = part[part["sample_id"].isin(chosen_ids)]

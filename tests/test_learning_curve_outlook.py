@@ -1,12 +1,22 @@
 """How accuracy goes on with more images: known laws are found again, and one word asks for it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from batteryscope.config.choose_curve import choose_curve
+from batteryscope.balance import choose_images, count_by
+from batteryscope.config.choose_curve import IMAGES_KEY, choose_curve
+from batteryscope.config.learning import BalanceSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation.extrapolate import describe_outlook, extrapolate_accuracy
+from batteryscope.evaluation.extrapolate import (
+    describe_error_outlook,
+    describe_outlook,
+    extrapolate_accuracy,
+    extrapolate_error,
+)
+from batteryscope.evaluation.metric_catalogue import METRICS
+from batteryscope.report.number_outlook import say_row_outlook, say_sweep_outlook
 from tests.conftest import ROOT
 
 
@@ -24,7 +34,7 @@ def test_a_known_law_is_continued_and_its_interval_holds():
         held += found.low[0] <= 1 - 0.6 * 64**-0.5 <= found.high[0]
     assert held >= 16
     exact = extrapolate_accuracy(sizes, [1 - 0.6 * n**-0.5 for n in sizes], [100_000] * 5)
-    assert exact.accuracy == pytest.approx([1 - 0.6 * n**-0.5 for n in (64, 128)], abs=0.005)
+    assert exact.expected == pytest.approx([1 - 0.6 * n**-0.5 for n in (64, 128)], abs=0.005)
     assert exact.halved_at[0] == pytest.approx(4 * 32, rel=0.3)
 
 
@@ -32,7 +42,7 @@ def test_a_floor_is_not_passed():
     sizes = [2, 4, 8, 16, 32, 64, 128]
     accuracy = [1 - (0.2 + 0.5 / n) for n in sizes]
     found = extrapolate_accuracy(sizes, accuracy, [50_000] * 7)
-    assert found.accuracy[-1] == pytest.approx(0.8, abs=0.01)
+    assert found.expected[-1] == pytest.approx(0.8, abs=0.01)
     assert found.halved_at[0] == np.inf
     assert "would not go away" in describe_outlook(found, 128)
 
@@ -62,11 +72,78 @@ def test_a_floor_needs_five_different_points():
     assert told.halved_at[0] == np.inf
 
 
-def test_one_word_gives_studies_of_classes_a_curve():
+def test_a_law_of_errors_is_continued_and_its_interval_holds():
+    laws = {5: lambda n: 30 * n**-0.5, 4: lambda n: 2 + 30 / n}  # the floor of the last is unseen
+    for points, law in laws.items():
+        sizes, held = 5 * 2 ** np.arange(points), 0
+        for seed in range(20):
+            noise = np.random.default_rng(seed).normal(0, 0.06, points)
+            measured = law(sizes) * np.exp(noise)
+            found = extrapolate_error(sizes, measured, 0.06 * measured)
+            held += found.low[0] <= law(2 * sizes[-1]) <= found.high[0]
+        assert held >= 15
+    sizes = np.array([5, 10, 20, 40, 80])
+    exact = extrapolate_error(sizes, 2 + 30 / sizes, np.full(5, 1e-4))
+    assert exact.expected == pytest.approx([2 + 30 / 160, 2 + 30 / 320], abs=0.01)
+    assert "would not go away" in describe_error_outlook(exact, 80, str, "rows")
+    for errors, spread in (([1, 2, 3, 4, 5], 1.0), ([5, 4, 3, 2, 1], np.nan)):
+        assert extrapolate_error(sizes, errors, np.full(5, spread)) is None
+
+
+def make_points(metric: str, means) -> pd.DataFrame:
+    limits = [5, 10, 20, 40, 500, None]
+    rows = [
+        {"point": f"p{limit}", "level": "image", "place": "", "swept": {IMAGES_KEY: limit}}
+        | {"metric": metric, "mean": mean, "sd": 0.001, "fits": 5}
+        for limit, mean in zip(limits, means, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_sweep_over_training_images_says_what_more_would_bring():
+    roles = ["train"] * 80 + ["test"] * 20
+    split = pd.DataFrame(
+        [{"repeat": 0, "fold": f, "role": role} for f in range(5) for role in roles]
+    )
+    sizes = np.array([5, 10, 20, 40, 80, 80])  # 500 are more than there are
+    told = say_sweep_outlook(make_points("mape", 30 * sizes**-0.5), METRICS["mape"], split)
+    assert "the whole training part, 80 images. How many more images?" in told
+    assert "MAPE 2.4 %" in told  # with 160
+    as_r2 = say_sweep_outlook(make_points("r2", 1 - sizes**-0.5), METRICS["r2"], split)
+    assert "R² 0.92" in as_r2
+    other = make_points("mape", 30 * sizes**-0.5).assign(swept=[{"train.seed": 1}] * 6)
+    assert say_sweep_outlook(other, METRICS["mape"], split) == ""
+
+
+def test_more_rows_are_told_of_every_place():
+    points = pd.DataFrame({"value": [5.0, 10, 20], "mape": [8.0, 4 * 2**0.5, 4]})
+    points = points.assign(arm="a", target="t", domain="d", sd=0.01, n=3)
+    told = say_row_outlook(points, "a", 0.3, {("t", "d"): "density of NMC"})
+    assert "density of NMC: 2.8 % (90 % interval 2.8 to " in told
+    assert "4.0 % today" in told
+    assert say_row_outlook(points, "b", 0.3, {}) == ""
+
+
+def test_numbers_are_limited_in_all_and_classes_each():
+    labels = pd.Series(["a"] * 4 + ["b"] * 4, index=[f"s{i}" for i in range(8)])
+    for of_classes, wanted in ((True, {"a": 2, "b": 2}), (False, None)):
+        settings = BalanceSettings(images_per_class=2)
+        chosen = choose_images(count_by(labels, settings, of_classes), settings, 1, 0, 0)
+        assert len(chosen) == (4 if of_classes else 2)
+        assert wanted is None or labels[chosen].value_counts().to_dict() == wanted
+
+
+def test_one_word_gives_every_study_a_curve():
     project = load_project(ROOT / "params.yaml", {"curve": True})
     curve = project.studies["cathode_state"].evaluate.learning_curve
     assert (curve.arms, curve.images_per_class) == (["per_image"], [2, 5, 10, 20])
     assert project.studies["rate_capability"].evaluate.learning_curve is None
+    points = project.studies["rate_capability"].sweep_points
+    limits = [dict(each.values)[IMAGES_KEY] for each in points]
+    assert limits == [5, 10, 20, 40, None]
+    rows = {"a": {"kind": "table", "dataset": {}}}
+    choose_curve(rows, "yes")
+    assert rows["a"]["ablations"] == {"target_rows": [5, 10, 20, 40]}
     own = project.studies["additive_transfer"].evaluate.learning_curve
     assert own.images_per_class == [1]
     asked = load_project(ROOT / "params.yaml", {"curve": "3,6"}).studies["cathode_state"]

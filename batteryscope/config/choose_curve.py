@@ -1,26 +1,29 @@
 """A learning curve for studies that have none, asked for by one word when a run starts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batteryscope.errors import ConfigError
 
 SIZES = (2, 5, 10, 20)  # training images per class; points beyond what there is are not shown
+SAMPLES = (5, 10, 20, 40)  # training images in all, or rows of a new material
+SWEEP, IMAGES_KEY = "training_images", "balance.images_per_class"
 
 
 def choose_curve(studies: Mapping[str, Any], wanted: Any) -> None:
-    """Give every study of classes of pictures a learning curve, in raw settings.
+    """Give every study a learning curve, in raw settings.
 
-    A study with a curve of its own keeps it. Studies of numbers and of tables are left alone; the
-    latter have ``ablations.target_rows``.
+    Classes of pictures get ``evaluate.learning_curve``, numbers a sweep over the number of training
+    images, up to all of them, rows ``ablations.target_rows``. A study with a curve of its own keeps
+    it.
 
     Parameters
     ----------
     studies
-        Raw settings by study, changed in place (``evaluate.learning_curve``).
+        Raw settings by study, changed in place.
     wanted
-        The key ``curve`` of the whole configuration: true for 2, 5, 10 and 20 training images per
-        class, or such numbers as a list or as one text with commas.
+        The key ``curve`` of the whole configuration: true for :data:`SIZES` (numbers and rows:
+        :data:`SAMPLES`), or numbers of training images as a list or as one text with commas.
 
     Raises
     ------
@@ -31,21 +34,43 @@ def choose_curve(studies: Mapping[str, Any], wanted: Any) -> None:
         return
     sizes = _read_sizes(wanted)
     for study in studies.values():
-        if not isinstance(study, dict):
+        if not isinstance(study, dict) or not isinstance(study.get("dataset"), Mapping):
             continue
-        data, evaluate = study.get("dataset"), study.get("evaluate") or {}
-        if not isinstance(data, Mapping) or data.get("targets") or not isinstance(evaluate, dict):
-            continue
-        arms = study.get("arms")  # of tables a list
-        if isinstance(arms, Mapping) and arms and not evaluate.get("learning_curve"):
-            arm = study.get("main_arm") or next(iter(arms))
-            curve = {"arms": [arm], "images_per_class": sizes}
-            study["evaluate"] = evaluate | {"learning_curve": curve}
+        if study.get("kind") == "table":
+            _give_rows(study, sizes or SAMPLES)
+        elif study["dataset"].get("targets"):
+            _give_sweep(study, sizes or SAMPLES)
+        else:
+            _give_arms(study, sizes or SIZES)
+
+
+def _give_rows(study: dict[str, Any], sizes: Sequence[int]) -> None:
+    ablations = study.get("ablations") or {}
+    if isinstance(ablations, dict) and not ablations.get("target_rows"):
+        study["ablations"] = ablations | {"target_rows": list(sizes)}
+
+
+def _give_sweep(study: dict[str, Any], sizes: Sequence[int]) -> None:
+    sweeps, run = study.get("sweeps") or {}, study.get("run_sweeps") or []
+    if isinstance(sweeps, dict) and isinstance(run, list) and SWEEP not in run:
+        study["sweeps"] = {SWEEP: {IMAGES_KEY: [*sizes, None]}} | sweeps
+        study["run_sweeps"] = [*run, SWEEP]
+
+
+def _give_arms(study: dict[str, Any], sizes: Sequence[int]) -> None:
+    evaluate, arms = study.get("evaluate") or {}, study.get("arms")
+    if not isinstance(evaluate, dict) or evaluate.get("learning_curve"):
+        return
+    if isinstance(arms, Mapping) and arms:
+        arm = study.get("main_arm") or next(iter(arms))
+        curve = {"arms": [arm], "images_per_class": list(sizes)}
+        study["evaluate"] = evaluate | {"learning_curve": curve}
 
 
 def _read_sizes(wanted: Any) -> list[int]:
+    """Return the numbers that are asked for; none, if only a curve is."""
     if wanted is True or wanted == "yes":
-        return list(SIZES)
+        return []
     parts = wanted.replace(",", " ").split() if isinstance(wanted, str) else wanted
     parts = [parts] if isinstance(parts, int) else parts
     try:

@@ -30,7 +30,8 @@ class BalanceSettings(Settings):
 
     ``images_per_class`` keeps at most that many training images of each class, and at
     most as many validation images, chosen by lot for every repeat and fold; fewer images
-    are always among the more (null: all). It serves learning curves. By class
+    are always among the more (null: all). It serves learning curves. Where numbers are
+    predicted, it is the number of all training images. By class
     (``{523_formation: 1}``) it limits the named classes alone, to see what unequal classes do.
     """
 

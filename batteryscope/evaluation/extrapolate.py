@@ -1,19 +1,21 @@
-"""How accuracy goes on with more training images: an inverse power law, and how sure it is."""
+"""How a result goes on with more training samples: an inverse power law, and how sure it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from batteryscope.seeds import derive_rng
 
 FEWEST_POINTS = 3
-POINTS_FOR_FLOOR = 5  # with fewer the error is taken to fall without end
+POINTS_FOR_FLOOR = 5  # with fewer the error is expected to fall without end
+NO_FLOOR_REFUSED = 2.7  # χ² that a floor saves; 90 % of its distribution with one degree of freedom
 DRAWS = 200
 INTERVAL = (5, 95)  # percent
 LARGEST_POWER = 2.0
 FACTORS = (2, 4)
+SAME_KIND = "This holds for more {samples} of the same kind, not for electrodes unlike these."
 TOO_FEW_MISTAKES = (
     "How many more images? Too few mistakes are left, or they become fewer too fast, to tell."
 )
@@ -26,16 +28,16 @@ class Outlook:
     Attributes
     ----------
     images
-        Images per class that were asked for, (k,).
-    accuracy, low, high
-        Median and 90 % interval of the accuracy there, shares of 1, (k,).
+        Images per class (of numbers: samples in all) that were asked for, (k,).
+    expected, low, high
+        Median and 90 % interval of the accuracy there, shares of 1, or of the error, (k,).
     halved_at
-        Images per class at which half of the mistakes of today would be left: median, low, high;
-        infinite where the law never comes there.
+        Images per class (samples) at which half of the mistakes (of the error) of today would be
+        left: median, low, high; infinite where the law never comes there.
     """
 
     images: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    expected: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     halved_at: tuple[float, float, float]
@@ -44,6 +46,11 @@ class Outlook:
     def is_told(self) -> bool:
         """Whether the points can tell it."""
         return len(self.images) > 0
+
+
+Law = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # a, b, c of each draw
+_NOTHING = np.empty(0)
+UNTOLD = Outlook(_NOTHING, _NOTHING, _NOTHING, _NOTHING, (np.inf, np.inf, np.inf))
 
 
 def extrapolate_accuracy(
@@ -80,34 +87,98 @@ def extrapolate_accuracy(
     tested = np.maximum(1, np.asarray(n_tested, float)[order])
     if len(np.unique(n)) < FEWEST_POINTS or right[-1] <= right[0]:
         return None
-    nothing = np.empty(0)
-    untold = Outlook(nothing, nothing, nothing, nothing, (np.inf, np.inf, np.inf))
     if round(tested[-1] * (1 - right[-1])) < 1:
-        return untold
-    wanted = np.asarray([n[-1] * f for f in FACTORS] if asked is None else asked, float)
+        return UNTOLD
     rng = derive_rng("learning curve", *n.tolist())
     # Half a mistake is added, so that a point without any says how few it has seen.
     shares = (tested * (1 - right) + 0.5) / (tested + 1)
     drawn = (rng.binomial(tested.astype(int), shares, (DRAWS, len(n))) + 0.5) / (tested + 1)
     weights = tested / (shares * (1 - shares))
-    a, b, c = _fit(n, np.vstack([shares, drawn]), weights)
+    found = _continue(n, np.vstack([shares, drawn]), weights, asked)
+    if not found.is_told:
+        return UNTOLD
+    low, high = 1 - np.minimum(found.high, 1), 1 - np.minimum(found.low, 1)
+    return Outlook(found.images, 1 - np.minimum(found.expected, 1), low, high, found.halved_at)
+
+
+def extrapolate_error(
+    samples: ArrayLike,
+    error: ArrayLike,
+    standard_error: ArrayLike,
+    asked: Sequence[float] | None = None,
+) -> Outlook | None:
+    """Continue a learning curve of errors, by the law of :func:`extrapolate_accuracy`.
+
+    It is fitted again for curves drawn from log-normal distributions around the points, since an
+    error has no sign.
+
+    Parameters
+    ----------
+    samples, error
+        Points: training samples, and the error above 0.
+    standard_error
+        Of the error of each point, above 0.
+    asked
+        Where to look; twice and four times the most samples, if not given.
+
+    Returns
+    -------
+    Outlook or None
+        None with fewer than three different points, if the error does not fall, or where it is
+        not known how sure a point is. Nothing is told as by :func:`extrapolate_accuracy`.
+    """
+    n = np.asarray(samples, float)
+    order = np.argsort(n)
+    n, errors = n[order], np.asarray(error, float)[order]
+    spread = np.asarray(standard_error, float)[order]
+    is_known = np.isfinite(spread) & (spread > 0) & np.isfinite(errors) & (errors > 0)
+    if len(np.unique(n)) < FEWEST_POINTS or not is_known.all() or errors[-1] >= errors[0]:
+        return None
+    rng = derive_rng("learning curve of errors", *n.tolist())
+    drawn = errors * np.exp(rng.normal(0, spread / errors, (DRAWS, len(n))))
+    return _continue(n, np.vstack([errors, drawn]), spread**-2, asked)
+
+
+def _continue(
+    n: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    asked: Sequence[float] | None,
+) -> Outlook:
+    """Fit the law to every row of errors (draws, points), and look at it where asked.
+
+    The interval is that of laws with a floor and of laws without one together, as far as the points
+    allow both: one of them alone would be too sure.
+    """
+    wanted = np.asarray([n[-1] * f for f in FACTORS] if asked is None else asked, float)
+    laws = [_fit(n, errors, weights, has_floor) for has_floor in (False, True)]
+    has_floor = len(np.unique(n)) >= POINTS_FOR_FLOOR
+    a, b, c = laws[has_floor]
     if np.mean((b >= LARGEST_POWER) & (c <= 0)) > 0.5:
-        return untold
-    found = 1 - np.clip(c[:, None] + a[:, None] * wanted ** -b[:, None], 0, 1)
+        return UNTOLD
+    misfits = [_measure_misfit(law, n, errors[0], weights) for law in laws]
+    if has_floor and misfits[0] - misfits[1] > NO_FLOOR_REFUSED:
+        laws = laws[1:]
+    found = [np.maximum(0, c[:, None] + a[:, None] * wanted ** -b[:, None]) for a, b, c in laws]
+    middle = np.median(found[-1 if has_floor else 0], axis=0)
+    ends = np.array([np.percentile(each, INTERVAL, axis=0) for each in found])
+    low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
     today = c + a * n[-1] ** -b
     halved = [_solve(*law) for law in zip(a, b, c, today / 2, strict=True)]
-    middle, (low, high) = np.median(found, axis=0), np.percentile(found, INTERVAL, axis=0)
     few, median, many = np.percentile(halved, [INTERVAL[0], 50, INTERVAL[1]], method="nearest")
     return Outlook(wanted, middle, low, high, (float(median), float(few), float(many)))
 
 
 def _fit(
-    n: NDArray[np.float64], errors: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    n: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    has_floor: bool,
+) -> Law:
     """Fit a, b and c to every row of errors by weighted least squares.
 
     For each of a hundred powers b the rest is linear; the best of them counts. a and c are not
-    negative, and c is 0 where points are few.
+    negative, and c is 0 without a floor.
     """
     powers = np.linspace(0.02, LARGEST_POWER, 100)[:, None]
     x = n[None] ** -powers  # (powers, points)
@@ -115,7 +186,7 @@ def _fit(
     se, sxe = errors @ weights, errors @ (x * weights).T  # (draws,), (draws, powers)
     a = sxe / sxx
     c = np.zeros_like(a)
-    if len(np.unique(n)) >= POINTS_FOR_FLOOR:
+    if has_floor:
         free = (se[:, None] * sxx - sxe * sx) / (sw * sxx - sx**2)
         sloped = (sw * sxe - sx * se[:, None]) / (sw * sxx - sx**2)
         is_possible = (free >= 0) & (sloped >= 0)
@@ -124,6 +195,14 @@ def _fit(
     best = ((rest**2) @ weights).argmin(axis=1)
     rows = np.arange(len(errors))
     return a[rows, best], powers[best, 0], c[rows, best]
+
+
+def _measure_misfit(
+    laws: Law, n: NDArray[np.float64], errors: NDArray[np.float64], weights: NDArray[np.float64]
+) -> float:
+    """Return χ² of the first of the laws, which was fitted to the points themselves."""
+    a, b, c = (float(values[0]) for values in laws)
+    return float(weights @ (errors - c - a * n**-b) ** 2)
 
 
 def _solve(a: float, b: float, c: float, error: float) -> float:
@@ -149,20 +228,52 @@ def describe_outlook(outlook: Outlook, now: float) -> str:
     parts = [
         f"{100 * middle:.1f} % (90 % interval {100 * low:.1f} to {100 * high:.1f} %) with {n:.0f}"
         for n, middle, low, high in zip(
-            outlook.images, outlook.accuracy, outlook.low, outlook.high, strict=True
+            outlook.images, outlook.expected, outlook.low, outlook.high, strict=True
         )
     ]
-    middle, few, many = outlook.halved_at
-    if middle > 100 * now:
-        halved = "Half of the mistakes would not go away with a hundred times as many"
-    else:
-        most = f"{many:.0f}" if many <= 1000 * now else "any number"
-        halved = (
-            f"Half of the mistakes would be left with about {middle:.0f} images per class "
-            f"({few:.0f} to {most})"
-        )
+    halved = _describe_halved(outlook, now, "mistakes", "images per class")
     return (
         f"How many more images? An inverse power law through the points expects {', '.join(parts)} "
-        f"images per class. {halved}. This holds for more images of the same kind, not for "
-        "electrodes unlike these."
+        f"images per class. {halved}. {SAME_KIND.format(samples='images')}"
+    )
+
+
+def describe_error_outlook(
+    outlook: Outlook, now: float, show: Callable[[float], str], samples: str
+) -> str:
+    """Say it of an error.
+
+    Parameters
+    ----------
+    outlook
+        What was found.
+    now
+        Training samples of today.
+    show
+        Writes an error with its name and unit.
+    samples
+        What is counted, in the plural.
+    """
+    if not outlook.is_told:
+        return f"How many more {samples}? The error falls too fast to tell."
+    parts = [
+        f"{show(middle)} (90 % interval {show(low)} to {show(high)}) with {n:.0f}"
+        for n, middle, low, high in zip(
+            outlook.images, outlook.expected, outlook.low, outlook.high, strict=True
+        )
+    ]
+    halved = _describe_halved(outlook, now, "error", samples)
+    return (
+        f"How many more {samples}? An inverse power law through the points expects "
+        f"{', '.join(parts)} {samples}. {halved}. {SAME_KIND.format(samples=samples)}"
+    )
+
+
+def _describe_halved(outlook: Outlook, now: float, what: str, counted: str) -> str:
+    middle, few, many = outlook.halved_at
+    if middle > 100 * now:
+        return f"Half of the {what} would not go away with a hundred times as many"
+    most = f"{many:.0f}" if many <= 1000 * now else "any number"
+    return (
+        f"Half of the {what} would be left with about {middle:.0f} {counted} ({few:.0f} to {most})"
     )

@@ -54,9 +54,9 @@ def draw_learning_curve(
             color=colour, marker="o", ms=4, capsize=2, label=label,
         )  # fmt: skip
     if outlook is not None and outlook.is_told:
-        reach = [outlook.accuracy - outlook.low, outlook.high - outlook.accuracy]
+        reach = [outlook.expected - outlook.low, outlook.high - outlook.expected]
         axes.errorbar(
-            outlook.images, outlook.accuracy, yerr=reach, color=SERIES[0], marker="o", ms=4,
+            outlook.images, outlook.expected, yerr=reach, color=SERIES[0], marker="o", ms=4,
             mfc="none", ls=":", capsize=2, label="expected with more",
         )  # fmt: skip
     axes.axhline(chance, color="0.5", ls=":", lw=1)

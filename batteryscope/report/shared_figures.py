@@ -85,7 +85,7 @@ def share_pictures(evidence: PictureEvidence) -> SharedEvidence:
 # A picture whose name begins with ``more_`` stands at the end of the page; others have a place of
 # their own in the templates.
 FIGURES: list[Callable[[SharedEvidence], Iterable[Picture]]] = [
-    lambda evidence: draw_sweeps(evidence.sweeps, evidence.generated),
+    lambda evidence: draw_sweeps(evidence.sweeps, evidence.generated, evidence.split),
     lambda evidence: draw_grey_histograms(
         evidence.manifest, evidence.frames, evidence.split, evidence.generated
     ),

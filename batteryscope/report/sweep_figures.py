@@ -16,6 +16,7 @@ from batteryscope.core.style import (
     make_figure,
 )
 from batteryscope.evaluation.metric_catalogue import Metric
+from batteryscope.report.number_outlook import say_sweep_outlook
 from batteryscope.report.sweep_measures import (
     find_measure,
     list_levels,
@@ -36,11 +37,14 @@ MOST_INSIDE = 4  # lines whose names fit into the axes
 LABEL_WIDTH = 60  # letters that fit below the axes of one sweep
 
 
-def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Picture]:
+def draw_sweeps(
+    sweeps: pd.DataFrame | None, generated: bool, split: pd.DataFrame | None = None
+) -> Iterator[Picture]:
     """Draw one figure per sweep, named ``sweep_<name>``.
 
     One key gives lines with ± one standard deviation over folds and repeats, two give a heat
-    map; of three or more the first two are shown and the rest is averaged over.
+    map; of three or more the first two are shown and the rest is averaged over. What more training
+    images would bring is told by help of the main ``split``.
     """
     if sweeps is None or sweeps.empty:
         return
@@ -58,6 +62,7 @@ def draw_sweeps(sweeps: pd.DataFrame | None, generated: bool) -> Iterator[Pictur
             caption = f"Sweep {name}: {shown}; whiskers are {spread}."
             if points["paper"].notna().any():
                 caption += " Diamonds: the paper's own numbers."
+            caption = f"{caption} {say_sweep_outlook(points, measure, split)}".rstrip()
         else:
             in_percent = " in percent" if measure.is_percent else ""
             figure = draw_maps(points[points["level"] == levels[0]], keys, measure)

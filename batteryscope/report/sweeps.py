@@ -26,6 +26,7 @@ UNITS = {
     "preprocess.half_edge_radii": "half edge of a crop (radii of the can)",
     "model.grey_levels": "grey levels",
     "model.backbone": "network",
+    "balance.images_per_class": "training images (of classes: of each)",
     "balance.method": "treatment of unequal classes",
     "train.learning_rate": "learning rate",
     "train.penalty, train.penalty_weight": "penalty and its weight",

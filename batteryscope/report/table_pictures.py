@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from batteryscope.core.style import Picture, encode_picture
+from batteryscope.report.number_outlook import say_row_outlook
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import name_target
 from batteryscope.tables import figures, figures_explain, figures_features, figures_training
 from batteryscope.tables.attribution import choose_rows, find_named_rows
 from batteryscope.tables.figure_proposals import draw_proposals
-from batteryscope.tables.labels import name_arm
+from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.proposals import Proposals
 from batteryscope.tables.table_predictions import (
     find_family,
@@ -99,12 +100,23 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
                 "the split, which choose its epoch and restart; the baselines do not use them."
                 + (
                     f" The dotted line: from here on training from scratch is as good as "
-                    f"{name_arm(arm)}."
+                    f"{name_arm(arm)}." + _say_more_rows(evidence, rows)
                     if kind == "target_rows"
                     else ""
                 ),
                 figures_training.draw_ablation(rows, dataset, arm, domains),
             )
+
+
+def _say_more_rows(evidence: TableEvidence, rows: pd.DataFrame) -> str:
+    names = {
+        (target, domain): f"{name_target(evidence, target)} of {name_domain(domain)}"
+        for target in evidence.settings.dataset.targets
+        for domain in evidence.domains
+    }
+    settings = evidence.settings
+    told = say_row_outlook(rows, settings.main_arm, settings.split.test_fraction, names)
+    return f" {told}" if told else ""
 
 
 def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:

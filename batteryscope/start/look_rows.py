@@ -61,8 +61,8 @@ def look_at_rows(
         A table cannot be read, or too few of its rows can be used.
     """
     tables = {path: read_columns(path, written) for path in paths}
-    for path, columns in tables.items():
-        if not any(column.cells for column in columns.values()):
+    for path, titles in tables.items():
+        if not any(column.cells for column in titles.values()):
             raise InputError(f"{path}: the table has no rows below its titles; fill it.")
     shared = [t for t in tables[paths[0]] if all(t in columns for columns in tables.values())]
     first = {title: _join(title, tables) for title in shared}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.balance import choose_images
+from batteryscope.balance import choose_images, count_by
 from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
 from batteryscope.manifest.covariate_columns import take_inputs
@@ -93,6 +93,7 @@ def plan_fits(
         validation = select_grid_tiles(index, judged, numbers, beside)
         if settings.balance.images_per_class is not None:
             usable = labels.loc[sorted(set(validation.sample_ids))]
+            usable = count_by(usable, settings.balance, not settings.targets)
             chosen = choose_images(usable, settings.balance, settings.train.seed, repeat, fold)
             ids = pd.Series(chosen, dtype=object)
             validation = select_grid_tiles(index, ids, numbers, beside)

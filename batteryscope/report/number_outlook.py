@@ -1,0 +1,114 @@
+"""What more training samples would bring to studies of numbers and of rows, in sentences."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batteryscope.config.choose_curve import IMAGES_KEY
+from batteryscope.evaluation.extrapolate import (
+    SAME_KIND,
+    describe_error_outlook,
+    extrapolate_error,
+)
+from batteryscope.evaluation.metric_catalogue import Metric
+from batteryscope.report.sweep_measures import list_series, select_series
+
+
+def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame | None) -> str:
+    """Continue a sweep over the number of training images; "" if it is another one.
+
+    Parameters
+    ----------
+    points
+        Rows of one sweep, as :func:`~batteryscope.report.sweep_measures.spread_values` gives them.
+    measure
+        By which they are judged: an error, or R², whose error is 1 − R².
+    split
+        Roles of the main split, for the number of training images of the whole part.
+
+    Returns
+    -------
+    str
+        Empty, too, where the points cannot tell.
+    """
+    if list(points.iloc[0]["swept"]) != [IMAGES_KEY] or measure.name == "accuracy" or split is None:
+        return ""
+    n_fits = len(split[["repeat", "fold"]].drop_duplicates())
+    whole, tested = (int((split["role"] == role).sum()) / n_fits for role in ("train", "test"))
+    line = select_series(points, *list_series(points)[0][:2])
+    limits = [swept[IMAGES_KEY] for swept in line["swept"]]
+    line = line[[limit is None or limit < whole for limit in limits]]
+    n = [whole if swept[IMAGES_KEY] is None else swept[IMAGES_KEY] for swept in line["swept"]]
+    means = line["mean"].to_numpy(np.float64)
+    errors = 1 - means if measure.higher_is_better else means
+    spread = line["sd"].to_numpy(np.float64) * find_sd_factor(line["fits"], tested / whole)
+    outlook = extrapolate_error(n, errors, spread)
+    if outlook is None:
+        return ""
+    if measure.higher_is_better:
+        outlook = replace(
+            outlook, expected=1 - outlook.expected, low=1 - outlook.high, high=1 - outlook.low
+        )
+    told = describe_error_outlook(
+        outlook, whole, lambda value: f"{measure.label} {measure.format(value)}", "images"
+    )
+    return f"“none” is the whole training part, {whole:.0f} images. {told}"
+
+
+def say_row_outlook(
+    rows: pd.DataFrame, arm: str, test_fraction: float, names: Mapping[tuple[str, str], str]
+) -> str:
+    """Continue the errors over the number of training rows, target by target and domain by domain.
+
+    Parameters
+    ----------
+    rows
+        ``value, arm, target, domain, mape, sd, n``: errors in percent, of ``n`` repeats.
+    arm
+        Whose errors.
+    test_fraction
+        Share of the rows that is tested in each repeat.
+    names
+        What a page calls a target and domain.
+
+    Returns
+    -------
+    str
+        Empty where no points can tell.
+    """
+    parts = []
+    for (target, domain), points in rows[rows["arm"] == arm].groupby(
+        ["target", "domain"], sort=False
+    ):
+        factor = find_sd_factor(points["n"], test_fraction / (1 - test_fraction))
+        found = extrapolate_error(points["value"], points["mape"], points["sd"] * factor)
+        if found is None or not found.is_told:
+            continue
+        told = [
+            f"{middle:.1f} % (90 % interval {low:.1f} to {high:.1f} %) with {n:.0f}"
+            for n, middle, low, high in zip(
+                found.images, found.expected, found.low, found.high, strict=True
+            )
+        ]
+        now = points.sort_values("value")["mape"].iloc[-1]
+        parts.append(
+            f"{names[str(target), str(domain)]}: {' and '.join(told)} rows, {now:.1f} % today"
+        )
+    if not parts:
+        return ""
+    return (
+        "How many more rows? An inverse power law through the points expects of "
+        f"{'; of '.join(parts)}. {SAME_KIND.format(samples='rows')}"
+    )
+
+
+def find_sd_factor(n_fits: ArrayLike, test_to_training: float) -> NDArray[np.float64]:
+    """Return by what the standard deviation over fits becomes the standard error of their mean.
+
+    Training parts overlap, so that it is more than 1/√n (Nadeau and Bengio 2003).
+    """
+    found: NDArray[np.float64] = np.sqrt(1 / np.asarray(n_fits, np.float64) + test_to_training)
+    return found
