@@ -85,7 +85,7 @@ def test_a_law_of_errors_is_continued_and_its_interval_holds():
     sizes = np.array([5, 10, 20, 40, 80])
     exact = extrapolate_error(sizes, 2 + 30 / sizes, np.full(5, 1e-4))
     assert exact.expected == pytest.approx([2 + 30 / 160, 2 + 30 / 320], abs=0.01)
-    assert "would not go away" in describe_error_outlook(exact, 80, str, "rows")
+    assert "would not go away" in describe_error_outlook(exact, 80, "MAE", str, "rows")
     for errors, spread in (([1, 2, 3, 4, 5], 1.0), ([5, 4, 3, 2, 1], np.nan)):
         assert extrapolate_error(sizes, errors, np.full(5, spread)) is None
 
@@ -108,9 +108,9 @@ def test_a_sweep_over_training_images_says_what_more_would_bring():
     sizes = np.array([5, 10, 20, 40, 80, 80])  # 500 are more than there are
     told = say_sweep_outlook(make_points("mape", 30 * sizes**-0.5), METRICS["mape"], split)
     assert "the whole training part, 80 images. How many more images?" in told
-    assert "MAPE 2.4 %" in told  # with 160
+    assert "expects MAPE of 2.4 % (90 % interval 2." in told  # with 160
     as_r2 = say_sweep_outlook(make_points("r2", 1 - sizes**-0.5), METRICS["r2"], split)
-    assert "R² 0.92" in as_r2
+    assert "expects R² of 0.92" in as_r2
     other = make_points("mape", 30 * sizes**-0.5).assign(swept=[{"train.seed": 1}] * 6)
     assert say_sweep_outlook(other, METRICS["mape"], split) == ""
 

@@ -239,7 +239,7 @@ def describe_outlook(outlook: Outlook, now: float) -> str:
 
 
 def describe_error_outlook(
-    outlook: Outlook, now: float, show: Callable[[float], str], samples: str
+    outlook: Outlook, now: float, name: str, show: Callable[[float], str], samples: str
 ) -> str:
     """Say it of an error.
 
@@ -249,8 +249,8 @@ def describe_error_outlook(
         What was found.
     now
         Training samples of today.
-    show
-        Writes an error with its name and unit.
+    name, show
+        What the error is called, and how one is written.
     samples
         What is counted, in the plural.
     """
@@ -264,7 +264,7 @@ def describe_error_outlook(
     ]
     halved = _describe_halved(outlook, now, "error", samples)
     return (
-        f"How many more {samples}? An inverse power law through the points expects "
+        f"How many more {samples}? An inverse power law through the points expects {name} of "
         f"{', '.join(parts)} {samples}. {halved}. {SAME_KIND.format(samples=samples)}"
     )
 

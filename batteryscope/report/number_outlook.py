@@ -52,9 +52,7 @@ def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame
         outlook = replace(
             outlook, expected=1 - outlook.expected, low=1 - outlook.high, high=1 - outlook.low
         )
-    told = describe_error_outlook(
-        outlook, whole, lambda value: f"{measure.label} {measure.format(value)}", "images"
-    )
+    told = describe_error_outlook(outlook, whole, measure.label, measure.format, "images")
     return f"“none” is the whole training part, {whole:.0f} images. {told}"
 
 
