@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
+.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container results bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ test-servers: $(STAMP) $(SERVERS) ## try MLflow, PostgreSQL, S3, SSH with two cl
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/servers_client.txt
 	@work/servers/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@python -m tests.run_on_servers $(ARGS)
+
+results: $(STAMP) ## renew the numbers of docs/results.md that take under half an hour (RUNS="cell_grades" for one)
+	@python docs/demo_numbers.py --renew $(RUNS)
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)
 	@python benchmarks/measure_speed.py --out work/benchmarks.json $(ARGS)

@@ -1,25 +1,31 @@
-"""Write the demo's numbers into the documents, from the reports of a finished `make run`.
+"""Write measured numbers into the documents, from the reports of finished runs.
 
     python docs/demo_numbers.py                            # write the sections anew
-    python docs/demo_numbers.py --reports reports          # with the numbers of these reports
+    python docs/demo_numbers.py --reports reports          # with the demo's numbers of it
     python docs/demo_numbers.py --reports reports --check  # only say which have moved
+    python docs/demo_numbers.py --renew                    # run what takes under half an hour
+    python docs/demo_numbers.py --renew cell_grades        # one of these runs
 
-Every section between ``<!-- demo: NAME -->`` and ``<!-- end of demo -->`` of README.md and
+Every section between ``<!-- RUN: NAME -->`` and ``<!-- end of RUN -->`` of README.md and
 results.md comes from ``demo_sections/NAME.md.j2``. The numbers that these sections ask for are
-stored in ``demo_numbers.yaml``, with commit and date; reports are no part of a clone.
+stored in ``demo_numbers.yaml`` by run, with command, commit and date; reports are no part of a
+clone. The run ``demo`` is `make run`; the others work in ``work/results/RUN``.
 ``tests/test_demo_numbers.py`` fails where a section is not what its template and the numbers give.
 """
 
 import argparse
 import csv
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import jinja2
@@ -29,14 +35,17 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 NUMBERS, SECTIONS = HERE / "demo_numbers.yaml", HERE / "demo_sections"
 PAGES = (ROOT / "README.md", HERE / "results.md")
+WORKPLACE = ROOT / "work" / "results"
+DEMO = "demo"
+LONGEST_MINUTES = 30
 DIGITS = 6
 # Another processor adds in another order, and a network whose training differs in its last digit
 # ends elsewhere: numbers may move by this before somebody has to look. Shares (0 to 1) by so many
 # test samples in a hundred, errors in percent by so much of themselves.
 SHARE_TOLERANCE, ERROR_TOLERANCE = 0.1, 0.25
-SECTION = re.compile(r"<!-- demo: (\w+) -->\n(.*?)<!-- end of demo -->", re.DOTALL)
+SECTION = re.compile(r"<!-- (\w+): (\w+) -->\n(.*?)<!-- end of \1 -->", re.DOTALL)
 HEAD = """\
-# Numbers of the demo that the documents show: written by docs/demo_numbers.py, never by hand.
+# Measured numbers that the documents show, by run: written by docs/demo_numbers.py, never by hand.
 """
 
 
@@ -87,9 +96,16 @@ class Study:
         """Show mean and standard deviation of a share over the fits, in percent."""
         return f"{self.percent(key, digits)} ± {self.percent(key + '_sd', digits)} %"
 
-    def spread(self, key: str, digits: int = 1) -> str:
-        """Show mean and standard deviation of a number over the fits."""
+    def spread(self, key: str, digits: int | None = 1) -> str:
+        """Show mean and standard deviation of a number over the fits; None: three figures."""
+        if digits is None:
+            size = abs(self[key])
+            digits = next((n for limit, n in ((10, 2), (100, 1)) if size < limit), 0)
         return f"{self.value(key, digits)} ± {self.value(key + '_sd', digits)}"
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a number: not every arm answers everything."""
+        return key in self.metrics
 
     def mean(self, keys: Sequence[str], digits: int = 1) -> str:
         """Show the mean of several numbers."""
@@ -114,8 +130,13 @@ class Report:
         return bool(summary["generated"])
 
     def look_up(self, key: str) -> float:
-        """Return a cell of a table: ``paired/difference/first=a,second=b``."""
+        """Return a cell of a table: ``paired/difference/first=a,second=b``.
+
+        ``shares/mean share/arm=a`` is the mean of a column over the rows that fit.
+        """
         table, column, wanted = key.split("/")
+        is_mean = column.startswith("mean ")
+        column = column.removeprefix("mean ")
         conditions = [text.split("=") for text in wanted.split(",")]
         path = self.folder / "tables" / f"{table}.csv"
         with path.open(encoding="utf-8", newline="") as stream:
@@ -124,13 +145,16 @@ class Report:
                 for row in csv.DictReader(stream)
                 if all(row[name] == value for name, value in conditions)
             ]
-        if len(rows) != 1:
+        if not rows or (len(rows) > 1 and not is_mean):
             raise KeyError(f"{path}: {len(rows)} rows with {wanted}; name one.")
-        return float(rows[0][column])
+        return fmean(float(row[column]) for row in rows)
 
 
-def read_numbers() -> dict[str, Any]:
-    """Return the stored numbers: ``commit, date, command, machine, studies``."""
+def read_numbers() -> dict[str, dict[str, Any]]:
+    """Return what is stored of every run: ``commit, date, command, minutes, machine, studies``.
+
+    A run of data that are not generated says in ``data`` where they must lie.
+    """
     return dict(yaml.safe_load(NUMBERS.read_text(encoding="utf-8")))
 
 
@@ -149,27 +173,65 @@ def render(name: str, stored: Mapping[str, Any], studies: Mapping[str, Study]) -
     return template.render(studies, measured=told)
 
 
-def write_page(text: str, stored: Mapping[str, Any], studies: Mapping[str, Study]) -> str:
-    """Return a page with all its sections anew."""
+def write_page(text: str, runs: Mapping[str, Any], studies: Mapping[str, Any]) -> str:
+    """Return a page with the sections of these ``studies``, which are by run, anew."""
 
     def replace(found: re.Match[str]) -> str:
-        body = render(found[1], stored, studies)
-        return f"<!-- demo: {found[1]} -->\n{body}<!-- end of demo -->"
+        run = found[1]
+        if run not in studies:
+            return found[0]
+        body = render(found[2], runs[run], studies[run])
+        return f"<!-- {run}: {found[2]} -->\n{body}<!-- end of {run} -->"
 
     return SECTION.sub(replace, text)
 
 
 def open_studies(stored: Mapping[str, Any], reports: Path | None = None) -> dict[str, Study]:
-    """Return the numbers of all studies, of finished reports if a folder is given."""
+    """Return the numbers of all studies of a run, of finished reports if a folder is given."""
     if reports is None:
         return {name: Study(name, numbers) for name, numbers in stored["studies"].items()}
     found = {}
     for name in stored["studies"]:
         report = Report(reports / name)
-        if not report.is_generated:
-            raise ValueError(f"{report.folder} is of your own data; the documents show the demo's.")
+        if report.is_generated == bool(stored.get("data")):
+            raise ValueError(
+                f"{report.folder} is of other data than those that the documents show."
+            )
         found[name] = Study(name, report.metrics, report)
     return found
+
+
+def renew_run(name: str, stored: Mapping[str, Any]) -> Path:
+    """Give the command of a run in a folder of its own and return the folder of its reports."""
+    words = shlex.split(stored["command"])
+    if words[0] == "make":
+        subprocess.run(words, cwd=ROOT, check=True)
+        return ROOT / "reports"
+    folder = WORKPLACE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "data").exists():
+        (folder / "data").symlink_to(ROOT / "data")
+    given = [str(ROOT / word) if word.startswith("configs/") else word for word in words[1:]]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    command = [words[0], "--snakefile", str(ROOT / "Snakefile"), *given]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return folder / "reports"
+
+
+def choose_runs(asked: Sequence[str], runs: Mapping[str, Any]) -> list[str]:
+    """Return the runs to renew: those that are asked for, or all short ones whose data are here."""
+    if unknown := set(asked) - set(runs):
+        raise SystemExit(f"There is no run {', '.join(sorted(unknown))}; known: {', '.join(runs)}.")
+    chosen = []
+    for name, stored in runs.items():
+        lacking = [path for path in stored.get("data", ()) if not (ROOT / path).exists()]
+        if lacking and (name in asked or not asked):
+            print(
+                f"{name}: left out without {', '.join(lacking)}; docs/results.md says where from."
+            )
+        elif name in asked or (not asked and stored["minutes"] <= LONGEST_MINUTES):
+            chosen.append(name)
+    return chosen
 
 
 def list_moved(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
@@ -187,40 +249,54 @@ def list_moved(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
     return moved
 
 
+def take_over(
+    stored: dict[str, Any], studies: Mapping[str, Study], reports: Path, commit: str, machine: str
+) -> None:
+    """Store which numbers the sections asked for, and whose they are."""
+    git = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
+    stored["commit"] = commit or subprocess.check_output(git, text=True).strip()
+    stored["date"] = date.fromtimestamp((reports / "index.html").stat().st_mtime)
+    stored["machine"] = machine or stored["machine"]
+    stored["studies"] = {n: dict(sorted(s.asked.items())) for n, s in studies.items()}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write sections and numbers, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--reports", type=Path, help="folder with the reports of a finished demo")
+    parser.add_argument("--reports", type=Path, help="folder with the reports of a finished run")
+    parser.add_argument("--run", default=DEMO, help="whose reports these are; default: the demo's")
+    parser.add_argument("--renew", nargs="*", metavar="RUN", help="run them; default: short ones")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if numbers moved")
     parser.add_argument("--commit", default="", help="whose numbers they are; default: HEAD")
     parser.add_argument("--machine", default="", help="where they were measured, in a few words")
     asked = parser.parse_args(argv)
-    stored = read_numbers()
-    studies = open_studies(stored, asked.reports)
-    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    runs = read_numbers()
+    reports = {asked.run: asked.reports} if asked.reports is not None else {}
+    if asked.renew is not None:
+        reports = {name: renew_run(name, runs[name]) for name in choose_runs(asked.renew, runs)}
+    chosen = reports or runs
+    studies = {name: open_studies(runs[name], reports.get(name)) for name in chosen}
     if asked.check:
         moved = [
             f"{name}: {line}"
-            for name, numbers in stored["studies"].items()
+            for name, numbers in runs[asked.run]["studies"].items()
             for line in list_moved(
                 {key: value for key, value in numbers.items() if "/" not in key},
-                studies[name].metrics,
+                studies[asked.run][name].metrics,
             )
         ]
         print("\n".join(moved) or "All numbers of the documents are within the tolerance.")
         return bool(moved)
-    if asked.reports is not None:
-        git = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
-        head = asked.commit or subprocess.check_output(git, text=True).strip()
-        day = date.fromtimestamp((asked.reports / "index.html").stat().st_mtime)
-        stored |= {"commit": head, "date": day, "machine": asked.machine or stored["machine"]}
-    written = {page: write_page(text, stored, studies) for page, text in texts.items()}
-    if asked.reports is not None:
-        stored["studies"] = {n: dict(sorted(s.asked.items())) for n, s in studies.items()}
-        text = yaml.safe_dump(dict(stored), sort_keys=False, allow_unicode=True, width=120)
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    for text in texts.values():
+        write_page(text, runs, studies)  # what the sections ask for
+    for name, folder in reports.items():
+        take_over(runs[name], studies[name], folder, asked.commit, asked.machine)
+    for page, text in texts.items():
+        page.write_text(write_page(text, runs, studies), encoding="utf-8")
+    if reports:
+        text = yaml.safe_dump(runs, sort_keys=False, allow_unicode=True, width=120)
         NUMBERS.write_text(HEAD + text, encoding="utf-8")
-    for page, text in written.items():
-        page.write_text(text, encoding="utf-8")
     return 0
 
 
