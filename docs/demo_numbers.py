@@ -138,7 +138,8 @@ class Report:
         is_mean = column.startswith("mean ")
         column = column.removeprefix("mean ")
         conditions = [text.split("=") for text in wanted.split(",")]
-        path = self.folder / "tables" / f"{table}.csv"
+        place = self.folder if table == "comparison" else self.folder / "tables"
+        path = place / f"{table}.csv"
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [
                 row
