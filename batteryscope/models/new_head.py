@@ -7,7 +7,7 @@ from torch import nn
 # undo first, and dropout makes the noise of such logits as large as they are.
 INITIAL_SD = 0.01
 USUAL_DROPOUT = 0.2
-# Below so many epochs dropout costs more than it gives (docs/results.md, fine-tuning).
+# Below so many epochs dropout costs more than it gives: measured on the public frames.
 EPOCHS_FOR_DROPOUT = 20
 
 
