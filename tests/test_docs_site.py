@@ -27,6 +27,9 @@ from tests.conftest import ROOT
 LIBRARIES = ROOT / "work/site/site"
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 WIDTHS_PX = (400, 1280)
+LONGEST_SENTENCE = 30  # words; what stands in a table or in a block of code is none
+# Lists of columns and files, for who changes the code; numbers with all that they depend on.
+HAS_LONG_SENTENCES = {"architecture.md", "install.md", "papers.md", "results.md"}
 SHOWN = ("index.html", "your_data.html", "architecture.html", "reference/settings_train.html")
 SERIOUS = """axe.run(document, {resultTypes: ['violations']}).then(told => told.violations
   .filter(v => ['serious', 'critical'].includes(v.impact))
@@ -67,6 +70,24 @@ def test_every_published_file_is_described() -> None:
             )
             found = any(fnmatch.fnmatchcase(told, pattern) for pattern in known)
             assert found, f"{name} of {stored.parent.name} is missing in docs/published_files.md"
+
+
+def list_sentences(text: str) -> Iterator[str]:
+    """The sentences of a page, with every piece of code as one word."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^(?: {4}|\s*\||#).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "code", text))
+    for part in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.)\s)", text):
+        yield from re.split(r"(?<=[.!?:;])\s+", " ".join(part.split()))
+
+
+def test_sentences_are_short() -> None:
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        if page.name not in HAS_LONG_SENTENCES:
+            sentences = list(list_sentences(page.read_text(encoding="utf-8")))
+            assert len(sentences) > 2, page.name
+            long = [one for one in sentences if len(one.split()) > LONGEST_SENTENCE]
+            assert not long, f"{page.name}: say it in two sentences: {long[0]}"
 
 
 def test_what_builds_the_site_is_pinned_and_nowhere_else() -> None:

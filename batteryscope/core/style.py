@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -149,6 +150,20 @@ def encode_picture(
         drawn.savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": None})
         small = stream.getvalue()
     return Picture(name, caption, png.getvalue(), svg.getvalue(), small)
+
+
+def draw_legend(
+    figure: "Figure",
+    handles: "Sequence[Artist]",
+    labels: Sequence[str],
+    loc: str = "outside lower center",
+) -> None:
+    """Write a legend outside all panels, in as many columns as the figure is wide enough for."""
+    for n_columns in range(len(labels), 0, -1):
+        legend = figure.legend(handles, labels, loc=loc, ncols=n_columns)
+        if n_columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 @house_style

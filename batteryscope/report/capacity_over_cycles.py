@@ -12,6 +12,7 @@ from batteryscope.core.style import (
     INK,
     SOFT_INK,
     Picture,
+    draw_legend,
     encode_picture,
     house_style,
     make_figure,
@@ -172,9 +173,7 @@ def _draw(curves: pd.DataFrame, states: pd.DataFrame) -> "Figure":
             lower.set_ylabel("recognised / %")
         upper.set_ylim(0, 1.08 * curves["mean"].max())
     handles = [_patch(colours[state]) for state in order]
-    figure.legend(
-        handles, [s.replace("_", " ") for s in order], loc="outside upper left", ncols=len(order)
-    )
+    draw_legend(figure, handles, [s.replace("_", " ") for s in order], "outside upper left")
     return figure
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from batteryscope.core.style import (
     NARROW_IN,
     Picture,
+    draw_legend,
     encode_picture,
     house_style,
     make_figure,
@@ -123,7 +124,7 @@ def _draw(table: pd.DataFrame, classes: list[str], narrow: bool = False) -> "Fig
         axes.set_visible(False)
     figure.supxlabel("grey level", fontsize=8.5)
     figure.supylabel("share of pixels (%)", fontsize=8.5)
-    figure.legend(list(lines.values()), list(lines), loc="outside upper left", ncols=len(lines))
+    draw_legend(figure, list(lines.values()), list(lines), "outside upper left")
     return figure
 
 

@@ -14,6 +14,7 @@ BAR_EM = 6.0  # as in base.css.j2
 LONGEST_NUMBER = 36
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
+WIDEST_REM = 55.0  # of a table on a usual screen; one that needs more has shorter lines of text
 TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 84, 100, 130)
 
 
@@ -36,20 +37,30 @@ class ShownTable:
     @property
     def widths_em(self) -> tuple[float, ...]:
         """For every column the least width of its content, at which nothing is cut."""
-        barred = {column for _, column in self.bars or ()}
-        return tuple(
-            round(max(LETTER_EM * self._count_letters(i), BAR_EM if i in barred else 0), 2)
-            for i in range(len(self.columns))
-        )
+        comfortable = self._measure(COMFORTABLE, COMFORTABLE_FIRST)
+        return comfortable if self._add_up(comfortable) <= WIDEST_REM else self._measure(0, 0)
 
     @property
     def need(self) -> int:
         """The width in rem below which rows are set as lists, since columns would be cut."""
-        paddings = [NUMBER_PADDING_EM if numeric else PADDING_EM for numeric in self.numeric]
-        wide = TABLE_REM * (sum(self.widths_em) + sum(paddings))
+        wide = self._add_up(self.widths_em)
         return next((step for step in TABLE_STEPS if wide <= step), TABLE_STEPS[-1])
 
-    def _count_letters(self, column: int) -> int:
+    def _measure(self, *comfortable: int) -> tuple[float, ...]:
+        """The least widths in em, where lines of text have so many letters (others, first)."""
+        barred = {column for _, column in self.bars or ()}
+        letters = [self._count_letters(i, comfortable[i == 0]) for i in range(len(self.columns))]
+        return tuple(
+            round(max(LETTER_EM * n, BAR_EM if i in barred else 0), 2)
+            for i, n in enumerate(letters)
+        )
+
+    def _add_up(self, widths_em: Sequence[float]) -> float:
+        """The width in rem of the whole table."""
+        paddings = [NUMBER_PADDING_EM if numeric else PADDING_EM for numeric in self.numeric]
+        return TABLE_REM * (sum(widths_em) + sum(paddings))
+
+    def _count_letters(self, column: int, comfortable: int) -> int:
         """Letters that stand in one line at least."""
         cells = [row[column] for row in self.rows]
         heading = max((len(word) for word in self.columns[column].split()), default=0)
@@ -57,8 +68,7 @@ class ShownTable:
         if self.numeric[column]:
             return max(heading, longest)
         word = max((len(w) for cell in cells for w in cell.split()), default=0)
-        comfortable = min(longest, COMFORTABLE if column else COMFORTABLE_FIRST)
-        return max(min(max(heading, word), LONGEST_WORD), comfortable)
+        return max(min(max(heading, word), LONGEST_WORD), min(longest, comfortable))
 
 
 def is_long(cell: str) -> bool:

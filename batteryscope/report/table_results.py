@@ -297,12 +297,15 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
     if paired is None:
         return None
     lines = []
+    only_points = (paired["metric"] == "mape").all()
+    head = "difference (points)" if only_points else "difference"
     for row in paired.to_dict("records"):
         digits, unit = _find_precision(evidence, row)
-        unit = "points" if row["metric"] == "mape" else unit
+        if row["metric"] == "mape":
+            unit = "" if only_points else "points"
         interval = NOTHING
         if pd.notna(row["low"]):
-            interval = f"{row['low']:+{digits}} to {row['high']:+{digits}}".replace("-", "−")
+            interval = f"{row['low']:+z{digits}} to {row['high']:+z{digits}}".replace("-", "−")
         verdict = "not certain"
         if row["outcome"] != "chance":
             better = row["first"] if row["outcome"] == "beaten" else row["second"]
@@ -312,11 +315,10 @@ def show_paired(paired: pd.DataFrame | None, evidence: TableEvidence) -> ShownTa
                 "case": f"{name_target(evidence, row['target'])}, {name_domain(row['domain'])}",
                 "first": name_arm(row["first"]),
                 "second": name_arm(row["second"]),
-                "difference": f"{row['mean']:+{digits}} {unit}".strip().replace("-", "−"),
+                head: f"{row['mean']:+z{digits}} {unit}".strip().replace("-", "−"),
                 "95 % interval": interval,
                 "p (Holm)": format_p(row["p_holm"]),
                 "verdict": verdict,
-                "repeats": format_count(row["n"]),
                 "test rows": format_count(row["n_units"]),
             }
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure
+from batteryscope.core.style import GREY, INK, SERIES, draw_legend, house_style, make_figure
 from batteryscope.tables.labels import label_column, name_column
 from batteryscope.tables.proposals import TOLERANCE, Proposals
 
@@ -41,7 +41,7 @@ def draw_proposals(
     for axes, target in zip(panels[1:], proposals.wanted, strict=True):
         _draw_answers(axes, proposals, target, dataset)
     handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    draw_legend(figure, handles, labels)
     return figure
 
 

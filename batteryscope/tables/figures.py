@@ -17,6 +17,7 @@ from batteryscope.core.style import (
     PURPLE,
     SKY,
     VERMILLION,
+    draw_legend,
     house_style,
     make_figure,
 )
@@ -145,7 +146,7 @@ def draw_errors(
         for height in range(len(arms) - 1):
             axes.axhline(height + 0.5, color="#E4E8EC", lw=0.7)
         axes.set_title(name_column(target, dataset.targets[target]))
-        axes.set_xlabel("mean absolute percentage error of test rows (%)")
+        axes.set_xlabel("MAPE of test rows (%)")
         set_percent_ticks(axes, "x")
         axes.grid(axis="x")
         axes.set_ylim(-0.5, len(arms) - 0.5)
@@ -156,7 +157,7 @@ def draw_errors(
 
         handles.append(Line2D([], [], marker="|", ls="", color=INK, ms=9, mew=1.8))
         labels.append("published value")
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    draw_legend(figure, handles, labels)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.core.style import GREY, VERMILLION, house_style, make_figure
+from batteryscope.core.style import GREY, VERMILLION, draw_legend, house_style, make_figure
 from batteryscope.tables.figures import mark_domains
 from batteryscope.tables.labels import label_column, name_column, name_domain
 
@@ -113,5 +113,5 @@ def draw_partial_dependence(
         axes.grid()
     figure.supylabel(label_column(target, dataset.targets[target]), fontsize=9)
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    draw_legend(figure, handles, labels)
     return figure

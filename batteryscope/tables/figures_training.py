@@ -17,6 +17,7 @@ from batteryscope.core.style import (
     SKY,
     SOFT_INK,
     VERMILLION,
+    draw_legend,
     house_style,
     make_figure,
     percent_axis,
@@ -95,7 +96,7 @@ def draw_learning_curves(
     handles = [Line2D([], [], color=ARM_COLOURS.get(arm, INK)) for arm in used]
     handles += [Line2D([], [], color=INK), Line2D([], [], color=INK, ls=(0, (4, 1.6)))]
     labels = [*(name_arm(arm) for arm in used), "training rows", "validation rows"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    draw_legend(figure, handles, labels)
     return figure
 
 
@@ -160,7 +161,7 @@ def draw_ablation(
     if with_baseline:
         handles.append(Line2D([], [], color=GREY, marker="s", ms=3.5, ls="--"))
         names.append("best baseline with all rows")
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    draw_legend(figure, handles, names)
     return figure
 
 
