@@ -18,6 +18,12 @@ from batteryscope.errors import InputError
 from batteryscope.evaluation import class_versions, number_versions
 from batteryscope.evaluation.compare_answers import compare_answers
 from batteryscope.evaluation.published_answers import read_answers, write_answers
+from batteryscope.report.html import make_environment
+from batteryscope.report.tested_images import ImageBrowser, ImageCard
+from batteryscope.report.thumbnails import encode_thumbnail
+from batteryscope.report.version_page import read_pictures
+from tests.browser_pages import find_axe, find_chromium, list_barriers
+from tests.browser_session import open_page
 from tests.report_texts import list_slips
 from workflow_scripts.compare_studies import main as compare_studies
 
@@ -153,6 +159,66 @@ def test_program_prints_and_writes_a_page_and_tables(project, capsys):
     assert pd.read_csv("side/tests.csv")[["A", "B", "better"]].to_numpy().tolist() == [
         [0.1, 0.5, "A"]
     ]
+
+
+def draw_report(names) -> str:
+    """The cards of a report's page, with small pictures of samples."""
+    ramp = np.tile(np.arange(60, dtype=np.uint8), (40, 1))
+    cards = [
+        ImageCard(name, name, "a", "b, 90 %", "wrong", encode_thumbnail(ramp, 60)) for name in names
+    ]
+    tested = ImageBrowser(
+        tuple(cards), "", len(cards), len(cards), 60, {"main": "main"}, ("a", "b")
+    )
+    page = make_environment().get_template("tested_images.html.j2")
+    return page.render(tested=tested, samples="images", sample="image")
+
+
+def test_changed_images_have_their_small_pictures_from_either_report(project):
+    (project / "reports/good/report.html").write_text(
+        draw_report(["f02.tif", "f09.tif", "<f>&.tif"])
+    )
+    (project / "reports/poor/report.html").write_bytes(draw_report(["f03.tif"]).encode() + b"\xff")
+    assert list(read_pictures([project / "reports/good/report.html"])) == [
+        "f02.tif",
+        "f09.tif",
+        "<f>&.tif",
+    ]
+    assert compare_studies(["good", "poor", "--out", "side"]) == 0
+    page = (project / "side" / "versions.html").read_text()
+    assert re.findall(r'<img alt="Test sample ([^"]*)"', page) == ["f02.tif", "f09.tif"]
+    assert "2 of 8 changes have a small picture here" in page
+    assert page.count('<li class="wrong">') == 2
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+def test_page_of_two_versions_is_read_and_sorted_in_a_browser(project, tmp_path_factory):
+    (project / "reports/good/report.html").write_text(
+        draw_report([f"f{i:02d}.tif" for i in range(9)])
+    )
+    assert compare_studies(["good", "poor", "--out", "side"]) == 0
+    scratch = tmp_path_factory.mktemp("browser")
+    with open_page(scratch) as page:
+        page.ask("Page.navigate", url=(project / "side/versions.html").as_uri())
+        page.wait_for("document.readyState === 'complete'")
+        widths = page.wait_for(
+            "[...document.querySelectorAll('ul.tested img')].map(i => i.naturalWidth)"
+        )
+        assert widths == [60] * 7
+        last = "[...document.querySelectorAll('section')].at(-1)"
+        names = f"[...{last}.querySelectorAll('tbody td:first-child')].map(d => d.textContent)"
+        order = page.run(names)
+        page.run(f"{{ const b = {last}.querySelector('th button'); b.click(); b.click() }}")
+        page.wait_for(f"{last}.querySelector('th[aria-sort=descending]') !== null")
+        assert page.run(names) == sorted(order, reverse=True)
+        assert all(address.startswith(("file:", "data:", "blob:")) for address in page.addresses)
+    if find_axe() is not None:
+        text = (project / "side/versions.html").read_text()
+        found = list_barriers({"versions": text}, (400, 1000), scratch)
+        assert len(found) == 2
+        assert not [
+            b for kinds in found.values() for b in kinds if b.startswith(("serious", "critical"))
+        ]
 
 
 def test_versions_are_studies_folders_models_and_commits(project, tmp_path):

@@ -5,7 +5,7 @@ For example: compare_studies.py cathode_state cathode_state@HEAD~1
 
 A and B are published studies, folders of reports or models, or studies of an earlier commit. It
 prints metrics, a paired test, and which answers changed, and writes them to a folder:
-versions.html, metrics.csv, tests.csv, changes.csv.
+versions.html (with small pictures where a report has them), metrics.csv, tests.csv, changes.csv.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from batteryscope.core.safe_text import show_controls
     from batteryscope.evaluation.compare_answers import compare_answers
     from batteryscope.evaluation.published_answers import read_answers
-    from batteryscope.report.version_page import list_lines, write_versions
+    from batteryscope.report.version_page import list_lines, read_pictures, write_versions
 
     with tempfile.TemporaryDirectory(prefix="batteryscope") as scratch:
         sides = []
@@ -47,7 +47,8 @@ def compare(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("work") / "compared" / name
     for line in list_lines(comparison, sides):
         print(show_controls(line))
-    print(f"Page: {write_versions(comparison, sides, out)}")
+    pictures = read_pictures([side.page for side in sides if side.page])
+    print(f"Page: {write_versions(comparison, sides, out, pictures)}")
 
 
 if __name__ == "__main__":

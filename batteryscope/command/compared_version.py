@@ -12,6 +12,7 @@ from batteryscope.planning.study_layout import MODELS, REPORTS
 
 BUNDLE_NAME = "bundle.json"
 SUMMARY_NAME = "summary.json"
+PAGE_NAME = "report.html"
 TABLES = "tables"
 
 
@@ -29,12 +30,15 @@ class ComparedVersion:
         Of its study.
     generated
         Whether a program made its data; also if that is not known.
+    page
+        Its report, which has small pictures; None where only the answers were fetched.
     """
 
     name: str
     answers: Path
     title: str
     generated: bool
+    page: Path | None = None
 
 
 def find_version(word: str, project: Path, scratch: Path) -> ComparedVersion:
@@ -131,4 +135,5 @@ def _open_report(word: str, report: Path) -> ComparedVersion:
         title, generated = str(summary["title"]), bool(summary.get("generated", True))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{report / SUMMARY_NAME}: cannot be read ({error}).") from None
-    return ComparedVersion(word, answers, title, generated)
+    page = report / PAGE_NAME
+    return ComparedVersion(word, answers, title, generated, page if page.is_file() else None)

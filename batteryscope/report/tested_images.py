@@ -1,6 +1,9 @@
 """All test images of a study with what its arms answered, for the page that people browse."""
 
+import base64
+import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +22,10 @@ from batteryscope.report.thumbnails import BUDGET_BYTES, PictureSource, make_thu
 MOST_LISTED = 2000  # cards; a page of more is slow, and tables/images.csv holds all
 UNSURE_SHARE = 0.1  # of an arm's answers, those with the least confidence
 CARD_BYTES = 450  # of a card without its picture, and of what the script reads of it
+PICTURED = re.compile(  # as tested_images.html.j2 writes a card
+    r'<li class="[a-z]*"><img alt="[^"]*" src="data:image/webp;base64,([^"]*)">'
+    r'<span class="name">([^<]*)</span>'
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class ImageBrowser:
     arms: Mapping[str, str]
     choices: tuple[str, ...]
     is_numbers: bool = False
+
+
+def read_thumbnails(page: str) -> dict[str, bytes]:
+    """Return the small pictures (WebP) of a report's page by the name of their sample."""
+    found = PICTURED.findall(page)
+    return {html.unescape(name): base64.b64decode(picture) for picture, name in found}
 
 
 def vote(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

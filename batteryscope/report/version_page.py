@@ -13,11 +13,14 @@ from batteryscope.evaluation.versions import FEWEST_UNITS
 from batteryscope.report.html import make_environment
 from batteryscope.report.shown_table import show_table
 from batteryscope.report.tables import NOTHING, format_p
+from batteryscope.report.tested_images import read_thumbnails
 
 SHOWN_CHANGES = 200  # of a page; the table beside it has all
+SHOWN_PICTURES = 60
 LISTED_CHANGES = 10  # at a terminal
 LETTERS = ("A", "B")
 NAMED_LETTERS = {"first": "A", "second": "B"}
+GRADES = {"right": "right", "closer": "right", "wrong": "wrong", "farther": "wrong"}
 COLUMNS = NAMED_LETTERS | {"first_all": "A_all", "second_all": "B_all"}  # of CSV files
 
 
@@ -131,8 +134,54 @@ def frame_changes(comparison: AnswerComparison) -> pd.DataFrame:
     return _drop_target(comparison, changes[["sample", "target", *names.values()]])
 
 
-def render_version_page(comparison: AnswerComparison, sides: Sequence[ComparedSide]) -> str:
-    """Render one self-contained page of A and B."""
+def read_pictures(pages: Sequence[Path]) -> dict[str, bytes]:
+    """Return the small pictures (WebP) of reports by sample; an earlier report's are taken first.
+
+    Reports that cannot be read have none: a comparison does not need them.
+    """
+    pictures: dict[str, bytes] = {}
+    for page in pages:
+        try:
+            pictures = read_thumbnails(page.read_text(encoding="utf-8")) | pictures
+        except (OSError, ValueError):
+            continue
+    return pictures
+
+
+def list_cards(comparison: AnswerComparison, pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return the changed answers about samples with a picture, the largest changes first.
+
+    Returns
+    -------
+    list of dict
+        ``name, picture`` (WebP), ``target`` ("" if there is only one), ``truth, first, second``
+        and ``grade``: right if B is right or closer, wrong if A is, else empty.
+    """
+    several = len(comparison.tests) > 1
+    cards = []
+    for row in comparison.changes.to_dict("records"):
+        if row["sample"] in pictures and len(cards) < SHOWN_PICTURES:
+            ending = str(row["change"]).rpartition(" → ")[2]
+            cards.append(
+                {
+                    "name": row["sample"],
+                    "picture": pictures[row["sample"]],
+                    "target": row["target"] if several else "",
+                    "truth": row["y_true"],
+                    "first": row["first"],
+                    "second": row["second"],
+                    "grade": GRADES.get(ending, ""),
+                }
+            )
+    return cards
+
+
+def render_version_page(
+    comparison: AnswerComparison,
+    sides: Sequence[ComparedSide],
+    pictures: Mapping[str, bytes] | None = None,
+) -> str:
+    """Render one self-contained page of A and B, with the pictures of samples that changed."""
     changes = frame_changes(comparison)
     context: dict[str, Any] = {
         "settings": {"title": " and ".join(side.name for side in sides)},
@@ -146,6 +195,7 @@ def render_version_page(comparison: AnswerComparison, sides: Sequence[ComparedSi
         "changes": show_table(
             changes.head(SHOWN_CHANGES), "", ("target", "true", "A", "B", "A → B")
         ),
+        "cards": list_cards(comparison, pictures or {}),
         "change_note": comparison.change_note,
         "n_changes": len(changes),
         "n_shown": min(len(changes), SHOWN_CHANGES),
@@ -154,7 +204,12 @@ def render_version_page(comparison: AnswerComparison, sides: Sequence[ComparedSi
     return make_environment().get_template("versions.html.j2").render(context)
 
 
-def write_versions(comparison: AnswerComparison, sides: Sequence[ComparedSide], out: Path) -> Path:
+def write_versions(
+    comparison: AnswerComparison,
+    sides: Sequence[ComparedSide],
+    out: Path,
+    pictures: Mapping[str, bytes] | None = None,
+) -> Path:
     """Write the page and its tables into a folder; return the path of the page."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ("metrics", "tests", "changes"):
@@ -162,7 +217,7 @@ def write_versions(comparison: AnswerComparison, sides: Sequence[ComparedSide], 
         table = table.rename(columns=COLUMNS).replace({"better": NAMED_LETTERS})
         guard_table(table).to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
     path = out / "versions.html"
-    path.write_text(render_version_page(comparison, sides), encoding="utf-8")
+    path.write_text(render_version_page(comparison, sides, pictures), encoding="utf-8")
     return path
 
 
