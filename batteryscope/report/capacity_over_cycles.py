@@ -10,6 +10,7 @@ from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_table
 from batteryscope.core.style import (
     INK,
+    NARROW_IN,
     SOFT_INK,
     Picture,
     draw_legend,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 NAME = "capacity_over_cycles"
 # More materials or specimens than this are drawn as one.
 MOST_PANELS = 8
-COLUMNS = 4
+COLUMNS, NARROW_COLUMNS = 4, 2
 
 
 def average_curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +108,8 @@ def draw_capacities(evidence: StudyEvidence) -> Picture | None:
         f"which state the {tested} came, by true state; a bar of one colour, that of its circle, "
         "means no mistaken state. Nothing was trained on the capacities."
     )
-    return encode_picture(_draw(curves, states), NAME, caption, evidence.generated)
+    narrow = _draw(curves, states, narrow=True)
+    return encode_picture(_draw(curves, states), NAME, caption, evidence.generated, narrow)
 
 
 def write_capacities(evidence: StudyEvidence) -> dict[str, bytes]:
@@ -146,13 +148,14 @@ def _collect(evidence: StudyEvidence) -> tuple[pd.DataFrame, pd.DataFrame] | Non
 
 
 @house_style
-def _draw(curves: pd.DataFrame, states: pd.DataFrame) -> "Figure":
+def _draw(curves: pd.DataFrame, states: pd.DataFrame, narrow: bool = False) -> "Figure":
     groups = list(dict.fromkeys(states[GROUP]))
     order = list(states.groupby("state")[CYCLE].mean().sort_values().index)
     colours = dict(zip(order, order_colours(len(order)), strict=True))
-    columns = min(COLUMNS, len(groups))
+    columns = min(NARROW_COLUMNS if narrow else COLUMNS, len(groups))
     blocks = -(-len(groups) // columns)
-    figure = make_figure(7.2 if columns > 1 else 4.2, 0.5 + 2.9 * blocks)
+    width = NARROW_IN if narrow else 7.2 if columns > 1 else 4.2
+    figure = make_figure(width, 0.5 + 2.9 * blocks)
     grid = figure.subplots(
         2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[1.7, 1.0] * blocks
     )
@@ -173,7 +176,11 @@ def _draw(curves: pd.DataFrame, states: pd.DataFrame) -> "Figure":
             lower.set_ylabel("recognised / %")
         upper.set_ylim(0, 1.08 * curves["mean"].max())
     handles = [_patch(colours[state]) for state in order]
-    draw_legend(figure, handles, [s.replace("_", " ") for s in order], "outside upper left")
+    names = [s.replace("_", " ") for s in order]
+    if narrow:  # beside it stands that data were generated
+        figure.legend(handles, names, loc="outside upper left", ncols=1)
+    else:
+        draw_legend(figure, handles, names, "outside upper left")
     return figure
 
 

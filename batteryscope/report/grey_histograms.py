@@ -124,7 +124,10 @@ def _draw(table: pd.DataFrame, classes: list[str], narrow: bool = False) -> "Fig
         axes.set_visible(False)
     figure.supxlabel("grey level", fontsize=8.5)
     figure.supylabel("share of pixels (%)", fontsize=8.5)
-    draw_legend(figure, list(lines.values()), list(lines), "outside upper left")
+    if narrow:  # beside it stands that data were generated
+        figure.legend(list(lines.values()), list(lines), loc="outside upper left", ncols=1)
+    else:
+        draw_legend(figure, list(lines.values()), list(lines), "outside upper left")
     return figure
 
 

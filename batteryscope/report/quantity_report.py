@@ -29,8 +29,8 @@ TITLES = {
 }
 # Figures that are drawn for telephones, too: their panels can stand below each other.
 NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_", "shortcuts")
-# Grids of pictures are drawn a second time, with fewer columns.
-REDRAWN = ("methods_", "outputs_")
+# Grids of pictures and groups of bars are drawn a second time, with fewer columns.
+REDRAWN = ("methods_", "outputs_", "shares_")
 Figures = dict[str, tuple[Callable[..., "Figure"], str]]
 
 

@@ -107,11 +107,16 @@ def draw_regularisation(
 
 
 @house_style
-def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
-    """Draw attribution per area of every kind of place, a group of bars per method."""
+def draw_shares(shares: pd.DataFrame, arm: str, narrow: bool = False) -> "Figure":
+    """Draw attribution per area of every kind of place, a group of bars per method.
+
+    With ``narrow`` bars lie, for a telephone.
+    """
     mine = shares[shares["arm"] == arm]
     table = find_densities(mine).T
     table = table[[m for m in METHOD_NAMES if m in table.columns]]
+    if narrow:
+        return _draw_lying_shares(table)
     figure = make_figure(7.2, 2.9)
     axes = figure.subplots()
     width = 0.8 / len(table.columns)
@@ -122,6 +127,21 @@ def draw_shares(shares: pd.DataFrame, arm: str) -> "Figure":
     axes.set_xticks(range(len(table)), list(table.index))
     axes.set_ylabel("attribution per area")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2)
+    return figure
+
+
+def _draw_lying_shares(table: pd.DataFrame) -> "Figure":
+    figure = make_figure(NARROW_IN, 0.9 + 0.17 * len(table.columns) + 0.75 * len(table))
+    axes = figure.subplots()
+    height = 0.8 / len(table.columns)
+    for number, method in enumerate(table.columns):
+        y = np.arange(len(table)) + (number - (len(table.columns) - 1) / 2) * height
+        axes.barh(y, table[method], height, color=SERIES[number], label=METHOD_NAMES[method])
+    axes.axvline(1, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(table)), list(table.index))
+    axes.invert_yaxis()
+    axes.set_xlabel("attribution per area")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
     return figure
 
 

@@ -137,6 +137,7 @@ def draw_reliability(
             low, values, bottom=bottom, width=width, align="edge", color=colour, ec="white", lw=0.5,
             label=f"{name} ({values.sum():.0f})",
         )  # fmt: skip
+    right_axes.set_ylim(top=1.25 * max(float(filled["count"].max()), 1.0))  # for the legend
     right_axes.legend(loc="upper left")
     percent_axis(right_axes, "x", 1.0)
     right_axes.yaxis.get_major_locator().set_params(integer=True)

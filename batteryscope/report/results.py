@@ -23,6 +23,7 @@ from batteryscope.report.tables import (
 HEADLINE_METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "macro_jaccard", *GRADE_METRICS
 )  # fmt: skip
+EXTERNAL_NAMES = {"set_coverage": "sets hold the class", "mean_set_size": "classes in a set"}
 LEVEL_ORDER = ("image", "specimen", "slice", "row", "tile")
 
 
@@ -167,8 +168,19 @@ def show_external(external: pd.DataFrame | None) -> ShownTable | None:
         if "group" in external and (external["group"] != "").any():
             frame.insert(0, "images of", external["group"].replace("", "all classes"))
             frame["images of"] = frame["images of"].str.replace("_", " ")
-        for column in external.columns.drop(["target", "group"], errors="ignore"):
-            frame[column.replace("_", " ")] = _format_column(external[column])
+        told = _leave_out_repeated(external)
+        for column in told.columns.drop(["target", "group"], errors="ignore"):
+            start = column.removesuffix("low")
+            if column.endswith("low") and f"{start}high" in told:
+                ends = zip(told[column], told[f"{start}high"], strict=True)
+                head = f"95 % interval{' of the sets' if start else ''}"
+                frame[head] = [
+                    NOTHING if pd.isna(low) else f"{100 * low:.1f} to {format_percent(high)}"
+                    for low, high in ends
+                ]
+            elif not column.endswith("high"):
+                name = EXTERNAL_NAMES.get(column, column.replace("_", " "))
+                frame[name] = _format_column(told[column])
         return show_table(frame, "", ("judged by",))
     values = [
         format_percent(value) if _is_share(metric) else f"{value:.3g}"
@@ -184,6 +196,19 @@ def show_external(external: pd.DataFrame | None) -> ShownTable | None:
         }
     )
     return show_table(frame, "", ("per", "metric"))
+
+
+def _leave_out_repeated(external: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what says the same as the column that it is derived from: all classes are known."""
+    alike = {"accuracy_known": "accuracy", "n_known": "n", "set_coverage_n": "n"}
+    repeated = [
+        name
+        for name, origin in alike.items()
+        if name in external and external[name].equals(external[origin])
+    ]
+    if (external.get("sets_counted_by", pd.Series(["?"])) == "image").all():
+        repeated.append("sets_counted_by")
+    return external.drop(columns=repeated)
 
 
 def show_survey(survey: pd.DataFrame | None) -> ShownTable | None:
