@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container results bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs
+.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container results bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs plots
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -145,6 +145,9 @@ app: $(APP) ## open a page to drop an image on, on 127.0.0.1:7860 (Gradio goes i
 
 repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results
 	@dvc repro $(ARGS)
+
+plots: $(STAMP) ## draw DVC's plots of all studies as a page that needs no internet (work/plots/index.html)
+	@python workflow_scripts/show_plots.py $(ARGS)
 
 upload-runs: $(STAMP) ## send to MLflow what could not be sent during a run
 	@python workflow_scripts/upload_runs.py --work work

@@ -133,8 +133,10 @@ def test_story(project):
     assert len(headline) <= 12
     diff = project.run("dvc", "metrics", "diff", "--all", first).stdout
     assert "check.log_loss" in diff
-    project.run("dvc", "plots", "show", "--out", "work/plots")
+    project.run("python", "workflow_scripts/show_plots.py", "--out", "work/plots")
     page = (project.root / "work/plots/index.html").read_text()
+    assert "vegaEmbed('#" in page
+    assert not re.search(r"""<(?:script|link)[^>]*(?:src|href)=["']?http""", page)
     assert "validation accuracy over epochs" in page
     assert "true and predicted class" in page
 
