@@ -5,7 +5,7 @@ import io
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -156,7 +156,7 @@ def draw_legend(
     figure: "Figure",
     handles: "Sequence[Artist]",
     labels: Sequence[str],
-    loc: str = "outside lower center",
+    loc: Literal["outside lower center", "outside upper left"] = "outside lower center",
 ) -> None:
     """Write a legend outside all panels, in as many columns as the figure is wide enough for."""
     for n_columns in range(len(labels), 0, -1):

@@ -158,7 +158,7 @@ def list_cards(comparison: AnswerComparison, pictures: Mapping[str, bytes]) -> l
         and ``grade``: right if B is right or closer, wrong if A is, else empty.
     """
     several = len(comparison.tests) > 1
-    cards = []
+    cards: list[dict[str, Any]] = []
     for row in comparison.changes.to_dict("records"):
         if row["sample"] in pictures and len(cards) < SHOWN_PICTURES:
             ending = str(row["change"]).rpartition(" → ")[2]
