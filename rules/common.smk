@@ -303,19 +303,25 @@ def module_code(name):
 def list_code(name, files):
     """A file that lists modules with their digests, and is named after them: an edit re-runs the job.
 
-    Snakemake takes as long for every input of a job as for ten lines of ours, and a program has a
-    hundred modules.
+    A program has a hundred modules, and a thousand studies have twenty thousand jobs. The list is as old
+    as the newest of the modules, as each of them as an input would be.
     """
     digests = {name_file(path): digest_code(path) for path in files}
-    listed = write_settings(CODE_LISTS, name, digests)
-    newest = max(path.stat().st_mtime for path in files)
-    if listed.stat().st_mtime > newest:
-        # As old as the code: results that came after it are not outdated by the list.
-        os.utime(listed, (newest, newest))
-    return listed.as_posix()
+    written = write_settings(CODE_LISTS, name, digests)
+    newest_ns = max(date_code(path) for path in files)
+    # A date in the future would be renewed, and so be newer than what depends on it, in every run.
+    if newest_ns <= time.time_ns() and written.stat().st_mtime_ns != newest_ns:
+        os.utime(written, ns=(newest_ns, newest_ns))
+    return written.as_posix()
 
 
 digest_code = cache(digest_file)
+fingerprint_once = cache(fingerprint_folder)
+
+
+@cache
+def date_code(path):
+    return path.stat().st_mtime_ns
 
 
 def plan_of(wildcards):

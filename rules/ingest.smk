@@ -38,7 +38,7 @@ rule ingest_dataset:
             layout_of(w).state(f"ingest_{w.source}.sqlite").as_posix(),
         ],
         # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
-        listing=lambda w: fingerprint_folder(dataset_settings(w).path)
+        listing=lambda w: fingerprint_once(dataset_settings(w).path)
         + mark_replaced(w.study, w.source),
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"

@@ -1,7 +1,9 @@
 """Read a data set of pictures: from its folder to the sample table."""
 
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -60,12 +62,24 @@ def ingest(
         return read_dataset(PICTURES, *given)
     asked = read_settings(DatasetSettings, settings)
     sizes = {"max_pixels": asked.max_pixels, "expected_size_px": asked.expected_size_px}
-    with ImageCache(cache, dataset, sizes) as kept:
+    with ImageCache(cache, dataset, sizes) as kept, _without_collector():
         reading = replace(PICTURES, inspect=partial(inspect_pictures, cache=kept))
         found = read_dataset(reading, *given)
     if kept.n_taken:
         log.info("%s did not change and were not read again.", count_of(kept.n_taken, "picture"))
     return found
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause Python's search for cycles, which looks at all records again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_dataset(

@@ -19,7 +19,7 @@ def show_classes(evidence: StudyEvidence, headline: Headline | None) -> list[Sho
     """Make one table per configured arm, the main one first; empty without ``per_class.csv``."""
     if evidence.per_class is None or headline is None:
         return []
-    arms = dict.fromkeys([headline.arm, *evidence.settings.arms])
+    arms = dict.fromkeys([headline.arm, *evidence.shown_arms])
     shown = (_show_arm(evidence, arm, headline.level) for arm in arms)
     return [table for table in shown if table is not None]
 

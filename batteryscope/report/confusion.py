@@ -162,13 +162,14 @@ def show_confusions(evidence: StudyEvidence, headline: Headline | None) -> Pictu
     """Draw the matrices of all configured arms; None for a single one."""
     if evidence.confusion is None or headline is None:
         return None
-    arms = dict.fromkeys([headline.arm, *evidence.settings.arms])
+    arms = dict.fromkeys([headline.arm, *evidence.shown_arms])
     matrices = _select_confusions(evidence, arms, headline.level)
     if len(matrices) < 2:
         return None
     caption = (
         f"Confusion matrices of all strategies on the same test {LEVEL_NAMES[headline.level]}s, "
         "summed over folds and repeats; numbers are counts, the colour is the share of the row."
+        f"{evidence.left_out}"
     )
     narrow = _fits_narrow(matrices.values()) and draw_confusions(matrices, narrow=True)
     figure = draw_confusions(matrices)

@@ -11,6 +11,9 @@ import pandas as pd
 from batteryscope.config.study import StudySettings
 from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
 
+# Strategies beside the main one whose curves, maps and matrices a page shows: it is for reading.
+OTHERS_SHOWN = 24
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -109,6 +112,18 @@ class StudyEvidence:
     def main_arm(self) -> str:
         """The arm whose models are published."""
         return self.settings.best_known_arm
+
+    @property
+    def shown_arms(self) -> list[str]:
+        """The main arm, and as many of the others as a page has room for, as configured."""
+        return list(dict.fromkeys([self.main_arm, *self.settings.arms]))[: OTHERS_SHOWN + 1]
+
+    @property
+    def left_out(self) -> str:
+        """Sentence for captions where strategies are left out; "" where all are shown."""
+        several = len(self.settings.arms)
+        shown = len(self.shown_arms)
+        return f" Of {several} strategies, {shown} are shown." if shown < several else ""
 
     def label_of(self, arm: str) -> str:
         """How the report calls an arm or a baseline."""

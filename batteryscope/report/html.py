@@ -33,10 +33,15 @@ from batteryscope.report.embedded import (
     reduce_colours,
     shrink,
 )
-from batteryscope.report.evidence import ArmEvidence, Explanation, StudyEvidence
+from batteryscope.report.evidence import (
+    OTHERS_SHOWN,
+    ArmEvidence,
+    Explanation,
+    StudyEvidence,
+)
 from batteryscope.report.headline import Headline
 from batteryscope.report.reliability import describe_temperature
-from batteryscope.report.shown_table import TABLE_STEPS
+from batteryscope.report.shown_table import MOST_ROWS, TABLE_STEPS
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import LEVEL_NAMES, format_percent
 from batteryscope.report.tested_images import ImageBrowser
@@ -127,7 +132,7 @@ def render_report(
             evidence.arms.items(), key=lambda item: (item[0] != evidence.main_arm, item[0])
         )
         if arm.explanations
-    ]
+    ][: OTHERS_SHOWN + 1]
     main = evidence.arms.get(evidence.main_arm)
     context: dict[str, Any] = {
         "evidence": evidence,
@@ -169,6 +174,9 @@ def render_report(
             for chain, picture in curves.items()
             if picture and chain not in main_curves
         ],
+        "undrawn": sum(map(bool, evidence.stages.values())) - sum(map(bool, curves.values())),
+        "undrawn_maps": sum(bool(arm.explanations) for arm in evidence.arms.values())
+        - len(galleries),
         "without_maps": [
             arm.label
             for name, arm in evidence.arms.items()
@@ -287,6 +295,7 @@ def make_environment() -> jinja2.Environment:
     environment.globals["describe_repeat"] = describe_repeat
     environment.globals["describe_full_design"] = describe_full_design
     environment.globals["table_steps"] = TABLE_STEPS
+    environment.globals["most_rows"] = MOST_ROWS
     environment.globals["find_table"] = find_table
     environment.globals["pack_files"] = pack_files
     environment.filters["gather"] = gather_findings

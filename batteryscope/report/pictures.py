@@ -13,7 +13,8 @@ from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_sur
 from batteryscope.report.capacity_over_cycles import draw_capacities
 from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves
-from batteryscope.report.evidence import Fit, StudyEvidence
+from batteryscope.report.evidence import OTHERS_SHOWN, Fit, StudyEvidence
+from batteryscope.report.facts import plan_or_none
 from batteryscope.report.headline import Headline
 from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
@@ -35,6 +36,7 @@ from batteryscope.samples.choose import samples_in
 from batteryscope.tilestore import take_plane
 
 SAMPLES_SHOWN = 9
+KEY_ROWS = 40
 ROLES = ("train", "validation", "test")
 
 
@@ -96,6 +98,8 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
     arms = order_arms(evidence.comparison, list(evidence.settings.arms), headline.arm)
     apart = {*evidence.settings.curve_arms, *evidence.settings.mismatched_arms}
     arms = [arm for arm in arms if arm in found.index and arm not in apart]
+    n_arms = len(arms)
+    arms = _keep_best(arms, found["mean"], headline.arm)
     rows = pd.DataFrame(
         {
             "label": [
@@ -126,7 +130,15 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
         caption += " Whiskers: standard deviation over folds and repeats."
     if paper:
         caption += " Diamonds: the paper's own number."
+    if len(arms) < n_arms:
+        caption += f" Of {n_arms} rows, the {len(arms)} best and the published one are shown."
     return encode_picture(figure, "key_figure", caption, evidence.generated, narrow=True)
+
+
+def _keep_best(arms: list[str], means: pd.Series, main: str) -> list[str]:
+    """Keep as many arms and baselines as a figure has room for, in their order."""
+    best = means[arms].sort_values(ascending=False, kind="stable").index[:KEY_ROWS]
+    return [arm for arm in arms if arm == main or arm in set(best)]
 
 
 def _misclassified(evidence: StudyEvidence) -> Picture | None:
@@ -328,11 +340,20 @@ def _survey(evidence: StudyEvidence, headline: Headline | None) -> Picture | Non
     return encode_picture(figure, "survey", caption, evidence.generated, narrow=True)
 
 
+def choose_stages(evidence: StudyEvidence) -> list[str]:
+    """Return the stages whose curves are drawn: the main arm's, and others as there is room."""
+    trained = [chain for chain, fits in evidence.stages.items() if fits]
+    plan = plan_or_none(evidence)
+    main = set(plan.main.chains) if plan is not None else set()
+    others = [chain for chain in trained if chain not in main][:OTHERS_SHOWN]
+    return [chain for chain in trained if chain in main or chain in set(others)]
+
+
 def _curves(evidence: StudyEvidence) -> Iterator[Picture]:
     stages: Mapping[str, tuple[Fit, ...]] = evidence.stages
-    for chain, fits in stages.items():
-        if not fits:
-            continue
+    chains = choose_stages(evidence)
+    for chain in chains:
+        fits = stages[chain]
         best = [fit.facts.get("best_epoch") for fit in fits]
         figure = draw_training_curves([fit.history for fit in fits], best)
         lines = "One line per fold and repeat; dots" if len(fits) > 1 else "The dot"

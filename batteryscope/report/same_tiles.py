@@ -180,7 +180,7 @@ def draw_panels(
 
 def _find_arms(evidence: StudyEvidence) -> dict[str, ArmEvidence]:
     """Arms that explained the same images, the main one first."""
-    names = dict.fromkeys([evidence.main_arm, *evidence.settings.arms])
+    names = evidence.shown_arms
     known = {name: evidence.arms[name] for name in names if name in evidence.arms}
     return {name: arm for name, arm in known.items() if arm.same_tiles is not None}
 

@@ -11,6 +11,7 @@ TABLE_REM = 0.92
 PADDING_EM = 1.2
 NUMBER_PADDING_EM = 1.9
 BAR_EM = 6.0  # as in base.css.j2
+MOST_ROWS = 500  # of a table in a page; files beside it have all
 LONGEST_NUMBER = 36
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
