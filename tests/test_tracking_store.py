@@ -339,6 +339,46 @@ def test_two_clones_that_write_the_same_runs_at_once_keep_one_family(
     assert len({run.data.tags["seconds"] for run in standing.values()}) == 1
 
 
+def test_a_clone_that_replaces_runs_of_another_is_not_replaced_by_it(uri, monkeypatch):
+    client = open_client(uri)
+    experiment = find_experiment(client, uri, "cells")
+
+    def record(seconds):
+        tags = {"study": "cells", "seconds": seconds}
+        family = [
+            RunRecord("cells/a", None, "a", tags),
+            RunRecord("cells/a/b", "cells/a", "b", tags),
+        ]
+        return reconcile_runs(open_client(uri), uri, experiment, family)
+
+    # The second begins when the first has a parent without its child, and sees that parent. It has
+    # written all of its own, and not yet deleted what it saw, when the first looks around.
+    later, has_written, first_is_ready = [], threading.Event(), threading.Event()
+    second = threading.Thread(target=lambda: later.append(record("8")))
+    write, find = runs.write_run, runs._find_superseded
+
+    def begin_second(*arguments):
+        if arguments[3].name == "b" and not second.ident:
+            second.start()
+            assert has_written.wait(60)
+        return write(*arguments)
+
+    def wait_for_first(*arguments):
+        if threading.current_thread() is second:
+            has_written.set()
+            assert first_is_ready.wait(60)
+        return find(*arguments)
+
+    monkeypatch.setattr(runs, "write_run", begin_second)
+    monkeypatch.setattr(runs, "_find_superseded", wait_for_first)
+    agreed = record("7")
+    first_is_ready.set()
+    second.join()
+    standing = {run.data.tags["job_key"]: run.info.run_id for run in list_runs(client, experiment)}
+    assert standing == agreed == later[0]
+    assert len(list_runs(client, experiment)) == 2
+
+
 @pytest.mark.workflow
 def test_parallel_writers_lose_nothing(uri):
     write_at_once(uri)

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +26,8 @@ RUNS_PER_PAGE = 1000
 # Which fit a run is, as a tag of final runs and a parameter of live ones.
 FIT_TAG, IDENTITY = "fit.identity", "identity"
 SYSTEM = "system/"  # MLflow's own prefix
+# Counts how often a job was recorded anew. Clocks of several machines would not tell who was last.
+GENERATION_TAG = "generation"
 
 
 def reconcile_runs(
@@ -70,16 +73,19 @@ def reconcile_runs(
         digest = digests[record.key]
         kept = next((run for run in by_key[record.key] if _is_complete(run, digest)), None)
         if kept is None:
-            load = _read_load(client, [*by_key[record.live_key or ""], *by_key[record.key]], record)
+            earlier = by_key[record.key]
+            load = _read_load(client, [*by_key[record.live_key or ""], *earlier], record)
+            generation = 1 + max(map(_read_generation, earlier), default=0)
+            counted = replace(record, tags={**record.tags, GENERATION_TAG: str(generation)})
             run_ids[record.key] = write_run(
-                client, uri, experiment_id, record, digest, parent_id, git_commit, load
+                client, uri, experiment_id, counted, digest, parent_id, git_commit, load
             )
             continue
         run_ids[record.key] = kept.info.run_id
         if parent_id and kept.data.tags.get(PARENT_TAG) != parent_id:
             client.set_tag(kept.info.run_id, PARENT_TAG, parent_id)
     for run in _find_superseded(standing, records, set(run_ids.values())):
-        delete_run(client, run)
+        _delete_once(client, run)
     if set(run_ids.values()) <= {run.info.run_id for run in standing}:
         return run_ids  # nothing was written
     return _agree_with_others(client, experiment_id, records, run_ids)
@@ -159,8 +165,9 @@ def _agree_with_others(
 ) -> dict[str, str]:
     """Keep one of the families of runs that several clones have written at the same time.
 
-    Nobody can lock a server. But whoever is ready last sees all of them, and all choose alike. A
-    parent and its children are kept together: clones took different times for the same work.
+    Nobody can lock a server. But whoever is ready last sees all of them, and all choose alike: who
+    saw another's runs before it began replaces them, and so wins. A parent and its children are
+    kept together: clones took different times for the same work.
     """
     children: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -171,12 +178,21 @@ def _agree_with_others(
         whole = [family for family in families[parent] if keys <= set(family)]
         if not whole:
             continue  # another process has replaced ours and is not ready yet; it will see ours
-        kept = min(whole, key=lambda family: str(family[parent][0].info.run_id))
+        kept = max(whole, key=lambda family: _rank(family[parent][0]))
         agreed |= {key: str(kept[key][0].info.run_id) for key in keys}
         for run in [run for family in families[parent] for same in family.values() for run in same]:
             if run.info.run_id not in agreed.values():
                 _delete_once(client, run)
     return agreed
+
+
+def _rank(run: "Run") -> tuple[int, str]:
+    return _read_generation(run), str(run.info.run_id)
+
+
+def _read_generation(run: "Run") -> int:
+    text = run.data.tags.get(GENERATION_TAG, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _find_families(
