@@ -188,6 +188,26 @@ def test_table_has_a_name_of_its_own_that_overwrites_nothing(
     assert Path("predictions.csv").read_bytes() == written
 
 
+def test_nothing_is_written_over_what_is_no_table(study: Study, tmp_path: Path, capsys) -> None:
+    picture = save_picture(draw_picture("new", 1), tmp_path / "a.png")
+    content = picture.read_bytes()
+    record = study.bundle / "bundle.json"
+    for out, words in (
+        (tmp_path, "is a folder"),
+        (Path("/dev/null"), "is no ordinary file"),
+        (Path("/dev/stdout"), "is no ordinary file"),
+        (record, "lies in the folder of the model"),
+        (picture, "is what shall be judged"),
+    ):
+        assert run(study.bundle, picture, out) == 1
+        said = capsys.readouterr().err.strip()
+        assert words in said
+        assert len(said.splitlines()) == 1
+    assert picture.read_bytes() == content
+    assert json.loads(record.read_text())["study"]
+    assert not Path("/dev/null").is_file()
+
+
 def test_training_pictures_are_recognised_under_any_name_and_format(
     study: Study, tmp_path: Path, capsys
 ) -> None:

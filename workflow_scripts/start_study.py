@@ -52,6 +52,10 @@ def _start(arguments: argparse.Namespace) -> None:
     place = arguments.images or arguments.scans or arguments.table[0]
     name = name_study(arguments.name, place, root)
     file = arguments.out or Path(f"{name}.yaml")
+    if file.is_dir():
+        raise InputError(
+            f"--out: {file} is a folder; name a file in it, such as {file}/{name}.yaml."
+        )
     if file.exists() and not (arguments.replace or arguments.check):
         raise InputError(f"{file} is there already; add --replace, or another --name.")
     options = {name: getattr(arguments, name) for name in TableFormat.model_fields}

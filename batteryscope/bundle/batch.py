@@ -99,7 +99,7 @@ def answer_batch(asked: Asked) -> None:
     """
     samples = samples_of_bundle(asked.bundle)
     what = check_asked(asked, samples)
-    out = choose_table(asked.out)
+    out = choose_table(asked.out, asked.bundle, (asked.table, asked.images, asked.covariates))
     batch: Batch = load_function(samples.modules.predict, "open_batch")(asked)
     for line in batch.cautions:
         log.warning("%s", line)

@@ -1,6 +1,7 @@
 """Writes prediction rows as they come, so that a killed run leaves what it had."""
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
 
 DEFAULT_TABLE = "predictions.csv"
+DEVICES = (Path("/dev"), Path("/dev/fd"))  # a finished table takes the place of what it is named
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,35 @@ class Summary:
         return lines
 
 
-def choose_table(out: Path | None) -> Path:
-    """Return the table to write to: the one asked for, or ``predictions.csv`` where one is.
+def choose_table(out: Path | None, bundle: Path, read: Iterable[Path | None] = ()) -> Path:
+    """Return the table to write to: the one asked for, or ``predictions.csv`` where none is.
+
+    Parameters
+    ----------
+    out
+        What is asked for.
+    bundle
+        Folder of the model, in which nothing is written.
+    read
+        What the program reads, which stays as it is.
 
     Raises
     ------
     ConfigError
-        None is asked for, and there is a ``predictions.csv``.
+        None is asked for, and there is a ``predictions.csv``; or what is asked for is a folder, a
+        device, a part of the model, or what is read.
     """
     table = out or Path(DEFAULT_TABLE)
+    place = os.path.realpath(table)  # of links that lead to each other, too
+    if os.path.isdir(place):  # noqa: PTH112
+        raise ConfigError(f"--out: {table} is a folder; name a table in it, such as {table}/a.csv.")
+    is_special = os.path.exists(place) and not os.path.isfile(place)  # noqa: PTH110, PTH113
+    if is_special or table.absolute().parent in DEVICES:
+        raise ConfigError(f"--out: {table} is no ordinary file; name a table to write.")
+    if Path(place).is_relative_to(bundle.resolve()):
+        raise ConfigError(f"--out: {table} lies in the folder of the model; name another table.")
+    if place in {os.path.realpath(path) for path in read if path is not None}:
+        raise ConfigError(f"--out: {table} is what shall be judged or read; name another table.")
     if out is None and table.exists():
         raise ConfigError(
             f"{DEFAULT_TABLE} is there already, perhaps of other images; name another table with "
