@@ -59,8 +59,8 @@ def warn_of_rejects(
     lost = len(files.images) - manifest[column].nunique()
     if lost <= MOST_LOST * len(files.images):
         return []
-    reasons = ", ".join(f"{r} ({n})" for r, n in count_rejects(files, rejects).items())
     own = rejects[rejects["path"].isin(files.images) & ~rejects["reason"].isin(NOTED_REASONS)]
+    reasons = ", ".join(f"{r} ({n})" for r, n in count_rejects(files, own).items())
     first = "".join(f"; the first one, {r.path}: {r.detail}" for r in own.head(1).itertuples())
     text = f"{lost} of {len(files.images)} files are not used: {reasons}{first}"
     return [Problem(text if text.endswith(".") else f"{text}.")]

@@ -58,7 +58,7 @@ def look_at_scans(
     if longest > MUCH_LONGER * shortest:
         problems.append(
             Problem(
-                f"Scans have {shortest} to {longest} slices, of which every {step}. is taken: long "
+                f"Scans have {shortest} to {longest} slices, of which one in {step} is taken: long "
                 "ones count more. Choose a part that all have (dataset.volumes: first, last)."
             )
         )
@@ -82,10 +82,11 @@ def look_at_scans(
     seconds = (time.process_time() - before) / max(1, len(manifest))
     per_scan = np.array(list(counts.values()) or [0])
     sizes = manifest["width_px"].astype(str) + "x" + manifest["height_px"].astype(str)
-    looked = f"every {step}. is looked at ({len(manifest)})"
+    looked = "all are looked at" if step == 1 else f"one in {step} is looked at"
+    low, high = int(per_scan.min()), int(per_scan.max())
     facts = list_file_facts(files, manifest, rejects, frames, names) | {
         "formats": dict(Counter(Path(p).suffix.lower() or "folder" for p in files.images)),
-        "slices": f"{per_scan.min()} to {per_scan.max()}, {looked}",
+        "slices": f"{low if low == high else f'{low} to {high}'}; {looked} ({len(manifest)})",
         "sizes_px": dict(Counter(sizes)),
         "bit_depths": dict(Counter(manifest["bit_depth"].astype(str))),
     }

@@ -217,7 +217,8 @@ def _plan_input(crop: int, particle: Any, machine: Machine, usual: int) -> Choic
         if particle is None
         else f"; a particle has {edge * particle['median'] / crop:.0f} px there"
     )
-    return Choice(edge, f"crops are shrunk to it: fast without a GPU{across}")
+    how = "shrunk to it" if edge < crop else "enlarged to it" if edge > crop else "left as they are"
+    return Choice(edge, f"crops are {how}: fast without a GPU{across}")
 
 
 def _plan_blank(facts: Mapping[str, Any]) -> Choice:
