@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from batteryscope.errors import InputError
 from batteryscope.readers.folder import list_files, walk_folder
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.registry import read_picture
@@ -172,3 +173,28 @@ def test_links_in_a_circle_and_the_longest_names_cost_nothing_else(tmp_path: Pat
         read_picture(tmp_path / "a.png", max_pixels=1000)
     # No text file beside it can have its name and one ending more.
     assert read_picture(tmp_path / longest, max_pixels=1000).pixels.shape == SCAN[0].shape
+
+
+def test_a_folder_that_cannot_be_listed_costs_itself_where_asked_to(
+    tmp_path: Path, monkeypatch
+) -> None:
+    for name in ("open", "locked"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(SCAN[0]).save(tmp_path / name / "a.png")
+        np.save(tmp_path / name / "cell.npy", SCAN)
+    listed = os.scandir
+
+    def scan(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    for find, images in ((scan_images, ("open/a.png",)), (find_volumes, ("open/cell.npy",))):
+        with pytest.raises(InputError, match="locked: this folder cannot be read"):
+            find(tmp_path)
+        found = find(tmp_path, skip_locked=True)
+        assert set(images) <= set(found.images)
+        assert found.locked == ("locked",)
+    with pytest.raises(InputError, match="cannot be read"):
+        scan_images(tmp_path / "locked", skip_locked=True)

@@ -39,7 +39,7 @@ from batteryscope.models.classifier import TileClassifier
 from batteryscope.preprocess.registry import find_preprocessor
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.readers.picture import Picture
-from batteryscope.readers.scan import FolderScan
+from batteryscope.readers.scan import LOCKED, FolderScan
 from batteryscope.tilestore import JUDGING_KINDS
 
 NOT_READ = "unsupported: files of this type are not read; save the picture as PNG or TIFF"
@@ -226,9 +226,10 @@ class PictureBundle(ABC, Generic[R]):
         yield from self.reject_files(
             found.misnamed, "unreadable: the name is not valid UTF-8; rename it"
         )
+        yield from self.reject_files(found.locked, f"unreadable: {LOCKED}")
 
     def reject_files(self, files: Iterable[str], reason: str) -> Iterator[Row]:
-        """Give files that are no pictures their rows, with the reason."""
+        """Give files and folders that are no pictures their rows, with the reason."""
         for file in files:
             yield self._start_row(UnusableFrame(file, reason))
 

@@ -79,7 +79,7 @@ def find_pictures(path: Path) -> FolderScan:
         if name != path.name:
             return FolderScan((), misnamed=(name,))
         return FolderScan((name,)) if is_picture_name(name) else FolderScan((), (name,))
-    found = scan_images(path)
+    found = scan_images(path, skip_locked=True)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
     if others := (*found.misnamed, *found.unsupported, *found.special):
@@ -92,7 +92,7 @@ def _judge_found(
 ) -> Judged:
     if source is not None:
         bundle.given = source.read(found.images, bundle.record.covariates)
-    files = (found.images, found.misnamed, found.unsupported, found.special)
+    files = (found.images, found.misnamed, found.unsupported, found.special, found.locked)
     root = path.parent if path.is_file() else path
     return Judged(bundle.columns, bundle.answer_folder(found, root), sum(map(len, files)))
 

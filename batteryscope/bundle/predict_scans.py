@@ -28,6 +28,7 @@ from batteryscope.manifest.inspect import reject_unexpected
 from batteryscope.manifest.volumes import digest_slice
 from batteryscope.preprocess.cut_volume import CutSlice, cut_volume
 from batteryscope.readers.picture import PictureError
+from batteryscope.readers.scan import LOCKED
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes, open_volume
 from batteryscope.samples.choose import samples_cut_by
@@ -77,12 +78,14 @@ def judge_folder(
     bundle: PictureBundle[Any], path: Path, slices: str = "", source: CovariateSource | None = None
 ) -> Judged:
     """Judge one scan, or all scans below a folder."""
-    found = find_volumes(path)
+    found = find_volumes(path, skip_locked=True)
     for file, words in found.foreign:
         log.info("%s: %s", file, words)
     if others := (*found.unsupported, *found.special):
         n_others, first = len(others), others[0]
         log.warning("Left out as no scan: %s, such as %s.", count_of(n_others, "file"), first)
+    for folder in found.locked:
+        log.warning("%s: %s.", folder, LOCKED)
     files, root = found.images, path.parent if path.is_file() else path
     if "." in files:  # slices lie in the folder itself, whose name is that of the scan
         root, name = path.resolve().parent, path.resolve().name

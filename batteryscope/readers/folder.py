@@ -53,6 +53,8 @@ class FolderContent:
         Links to what is listed under its own name, or by another link.
     closed
         Folders that were not looked into, since ``is_closed`` said so.
+    locked
+        Folders below the first that could not be listed.
     """
 
     files: list[str] = field(default_factory=list)
@@ -60,6 +62,7 @@ class FolderContent:
     special: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
 
 
 def name_foreign(name: str, is_folder: bool = False) -> str:
@@ -114,6 +117,8 @@ def walk_folder(
         except OSError as error:
             if onerror is not None:
                 onerror(error)
+            if place:
+                found.locked.append(place)
             continue
         for entry in entries:
             path = f"{place}/{entry.name}" if place else entry.name

@@ -30,6 +30,7 @@ COMPANION_SUFFIXES = (
 )
 
 
+LOCKED = "this folder cannot be read; check its permissions"
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -40,7 +41,8 @@ class FolderScan:
     ``images`` have a suffix that can be read, ``unsupported`` another one, and
     ``misnamed`` a name that is no valid UTF-8 (shown with escapes, for messages only).
     ``special`` are neither files nor folders. ``foreign`` says of thumbnails, indices and links
-    to what is listed already, by the first path of each kind, why they are left out.
+    to what is listed already, by the first path of each kind, why they are left out. ``locked``
+    are folders that cannot be listed.
     """
 
     images: tuple[str, ...]
@@ -48,10 +50,18 @@ class FolderScan:
     misnamed: tuple[str, ...] = ()
     special: tuple[str, ...] = ()
     foreign: tuple[tuple[str, str], ...] = ()
+    locked: tuple[str, ...] = ()
 
 
-def scan_images(root: Path) -> FolderScan:
+def scan_images(root: Path, skip_locked: bool = False) -> FolderScan:
     """List the pictures below a folder, following links and leaving out hidden files.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    skip_locked
+        Whether a folder in it that cannot be listed costs itself alone, and is no error.
 
     Raises
     ------
@@ -65,7 +75,7 @@ def scan_images(root: Path) -> FolderScan:
         )
     if not root.is_dir():
         raise InputError(f"{root}: the data set is a file; name the folder that holds the images.")
-    content = look_into(root)
+    content = look_into(root, skip_locked=skip_locked)
     images: list[str] = []
     unsupported: list[str] = []
     misnamed: list[str] = []
@@ -92,6 +102,7 @@ def scan_images(root: Path) -> FolderScan:
         misnamed=tuple(sorted(misnamed, key=natural_key)),
         special=tuple(sorted(special, key=natural_key)),
         foreign=describe_foreign(content),
+        locked=tuple(sorted(map(show_name, content.locked), key=natural_key)),
     )
 
 
@@ -116,8 +127,12 @@ def _order_name(name: str) -> tuple[object, ...]:
     )
 
 
-def look_into(root: Path, is_closed: Callable[[Path], bool] | None = None) -> FolderContent:
+def look_into(
+    root: Path, is_closed: Callable[[Path], bool] | None = None, skip_locked: bool = False
+) -> FolderContent:
     """List what lies below a folder; a folder that cannot be listed is an error.
+
+    With ``skip_locked`` only ``root`` itself is.
 
     Raises
     ------
@@ -126,10 +141,8 @@ def look_into(root: Path, is_closed: Callable[[Path], bool] | None = None) -> Fo
     """
 
     def stop(error: OSError) -> None:
-        raise InputError(
-            f"{error.filename}: this folder cannot be read ({error.strerror}); "
-            "check its permissions."
-        ) from None
+        if not skip_locked or Path(error.filename) == root:
+            raise InputError(f"{error.filename}: {LOCKED} ({error.strerror}).") from None
 
     return walk_folder(root, stop, is_closed)
 

@@ -45,8 +45,15 @@ class _Content:
     others: list[str] = field(default_factory=list)
 
 
-def find_volumes(root: Path) -> FolderScan:
+def find_volumes(root: Path, skip_locked: bool = False) -> FolderScan:
     """List the scans below a folder: files and folders that :func:`open_volume` opens.
+
+    Parameters
+    ----------
+    root
+        The folder, or one scan.
+    skip_locked
+        Whether a folder in it that cannot be listed costs itself alone, and is no error.
 
     Returns
     -------
@@ -63,7 +70,7 @@ def find_volumes(root: Path) -> FolderScan:
         raise InputError(f"{root}: this folder does not exist; check the path, or run dvc pull.")
     if root.is_file():
         return FolderScan((root.name,))
-    content = look_into(root, _is_zarr)
+    content = look_into(root, _is_zarr, skip_locked)
     found = list(content.closed)
     others: list[str] = []
     by_folder: dict[str, list[str]] = {}
@@ -93,6 +100,7 @@ def find_volumes(root: Path) -> FolderScan:
         tuple(sorted(map(show_name, misnamed), key=natural_key)),
         special=tuple(sorted(map(show_name, content.special), key=natural_key)),
         foreign=describe_foreign(content),
+        locked=tuple(sorted(map(show_name, content.locked), key=natural_key)),
     )
 
 
@@ -100,7 +108,8 @@ def _list_names(folder: Path) -> list[str]:
     """Return the files of a folder, each once, without those of systems."""
     here, found, links = folder.resolve(), set(), []
     for file in folder.iterdir():
-        if file.name.startswith(".") or name_foreign(file.name) or not file.is_file():
+        is_file = os.path.isfile(file)  # noqa: PTH113 (no, where the folder may not be entered)
+        if file.name.startswith(".") or name_foreign(file.name) or not is_file:
             continue
         if file.is_symlink():
             links.append(file)
