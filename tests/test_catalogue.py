@@ -1,5 +1,6 @@
 """The workflow as the Snakemake Workflow Catalog and snakedeploy use it: fetched file by file."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -49,7 +50,8 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     repository = tmp_path / cache
     for name in ("rules", "workflow"):
         shutil.copytree(ROOT / name, repository / name)
-    shutil.copy(ROOT / "Snakefile", repository)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, repository)
 
     def git(*words: str) -> None:
         command = ["git", "-C", str(repository), *words]
@@ -72,22 +74,26 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def dry_run(project: Path, snakefile: str) -> subprocess.CompletedProcess:
+def run(project: Path, snakefile: str, *words: str) -> subprocess.CompletedProcess:
     (project / "Snakefile").write_text(DEPLOYED.format(snakefile=snakefile), encoding="utf-8")
-    command = ["snakemake", "-n", "--cores", "2", "--printshellcmds", "--", "mine"]
+    command = ["snakemake", "--cores", "2", "--printshellcmds", *words]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.workflow
 def test_a_module_runs_the_programs_of_the_package(deployed):
-    done = dry_run(deployed, 'github("any/one", path="workflow/Snakefile", tag="same")')
+    fetched = 'github("any/one", path="workflow/Snakefile", tag="same")'
+    pictures = "work/mine/data/images"
+    done = run(deployed, fetched, pictures)
     assert done.returncode == 0, done.stderr
-    assert f"python {ROOT}/workflow_scripts/train_stage.py --by batteryscope." in done.stdout
+    assert f"python {ROOT}/workflow_scripts/generate_dataset.py" in done.stdout + done.stderr
+    # The blocks onstart and onsuccess of the workflow are those of the run.
+    assert list(json.loads((deployed / "work/digests.json").read_text())) == [pictures]
 
 
 @pytest.mark.workflow
 def test_rules_of_another_version_are_refused(deployed):
-    done = dry_run(deployed, 'github("any/one", path="workflow/Snakefile", tag="other")')
+    done = run(deployed, 'github("any/one", path="workflow/Snakefile", tag="other")', "-n")
     assert done.returncode == 1
     assert "rules/cost.smk: found another version of Batteryscope than that of the" in done.stderr
     assert "Traceback" not in done.stderr
@@ -97,6 +103,6 @@ def test_rules_of_another_version_are_refused(deployed):
 def test_a_mistake_names_the_file_of_the_module(deployed):
     config = deployed / "config/config.yaml"
     config.write_text("studies: {mine: {based_on: cell_health}}", encoding="utf-8")
-    done = dry_run(deployed, f'"{ROOT}/workflow/Snakefile"')
+    done = run(deployed, f'"{ROOT}/workflow/Snakefile"', "-n")
     assert done.returncode == 1
     assert "ERROR: config/config.yaml: studies.mine" in done.stderr
