@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TARGETS ?=
 ARGS ?=
 
-.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container results bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs plots
+.PHONY: help setup run dry-run test test-docs test-site test-all fuzz test-kills test-slurm test-queues test-container results bench bench-fastai lint audit ui app repro upload-runs lock schema format clean test-servers test-faults docs plots test-first-run
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,10 @@ test-queues: $(STAMP) ## run a small study through the profiles for PBS and Kube
 test-container: $(STAMP) ## run the steps of the Dockerfile on a bare Debian and use the result (as root on Debian; 10 minutes)
 	@command -v debootstrap > /dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
 	@python -m tests.build_image $(ARGS)
+
+test-first-run: $(STAMP) ## type docs/first_run.md on a bare Debian with 60 frames of FRAMES=FOLDER (as root on Debian; half an hour)
+	@command -v debootstrap > /dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
+	@python -m tests.first_run_transcript --frames $(FRAMES) $(ARGS)
 
 $(SERVERS): tests/servers.txt | $(STAMP) # MLflow with S3, moto, DVC with S3: their libraries do not go with requirements.lock
 	@rm -rf work/servers && uv venv --quiet --python $(VENV)/bin/python work/servers && \

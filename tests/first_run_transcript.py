@@ -5,8 +5,8 @@
 The machine is a Debian with Python, its venv module and git. The wheel is installed with pip, as
 on the page. ``FOLDER`` holds one folder per class; twelve frames of each of the page's classes
 train, five others of each are the new ones. What came out, with the time of every command and
-the memory of all of them together, goes into docs/first_run.txt; the page shows parts of it,
-which tests/test_first_run_page.py compares.
+the memory of all of them together, goes into the file ``--out``. Then all that the page shows as
+an answer and nobody said is listed, and the page has to be renewed; ``--compare`` does that alone.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from tests.bare_root import BareRoot
 from tests.build_image import build_one_wheel
 from tests.conftest import ROOT
 
-PAGE, TRANSCRIPT = ROOT / "docs/first_run.md", ROOT / "docs/first_run.txt"
+PAGE = ROOT / "docs/first_run.md"
+LISTING = "frames/\n"  # a block that shows what the user brings
 CLASSES = (
     "ncm622_pristine", "ncm622_formation", "ncm622_100cycles",
     "ncm811_pristine", "ncm811_100cycles",
@@ -39,14 +40,30 @@ TIMED = re.compile(r"^\[(\d+) s\]$", re.MULTILINE)
 
 
 def main() -> int:
-    """Make the machine, type the page, write the transcript."""
+    """Type the page, write what came out, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=Path, required=True, help="one folder per class")
+    parser.add_argument("--frames", type=Path, help="one folder per class")
+    parser.add_argument("--compare", type=Path, help="an earlier transcript; nothing is typed")
     parser.add_argument("--base", type=Path, help="a bare Debian 12, not fetched again")
     parser.add_argument("--keep", type=Path, help="make the machine here, and leave it")
     parser.add_argument("--wheel", type=Path, help="install this wheel instead of a new one")
-    parser.add_argument("--out", type=Path, default=TRANSCRIPT, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=ROOT / "work/first_run.txt")
     arguments = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    if not arguments.compare:
+        if not arguments.frames:
+            parser.error("--frames FOLDER or --compare FILE")
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(type_page(page, arguments), encoding="utf-8")
+    told = (arguments.compare or arguments.out).read_text(encoding="utf-8")
+    unsaid = find_unsaid(page, told)
+    for part in unsaid:
+        print(f"{PAGE.name} shows this, and it did not come out:\n{part}\n")
+    return int(bool(unsaid))
+
+
+def type_page(page: str, arguments: argparse.Namespace) -> str:
+    """Make the machine and type the page; return what came out."""
     if arguments.wheel is None:
         build_one_wheel()
         (arguments.wheel,) = (ROOT / "dist").glob("*.whl")
@@ -60,8 +77,7 @@ def main() -> int:
         root.run(f"useradd --uid 1000 newcomer; chown -R {USER} {HOME}", {})
         before = root.measure_mb()
         with PeakMemory() as memory:
-            script = write_script(PAGE.read_text(encoding="utf-8"))
-            (home / "page.sh").write_text(script, encoding="utf-8")
+            (home / "page.sh").write_text(write_script(page), encoding="utf-8")
             variables = {"HOME": HOME, "USER": "newcomer", "LANG": "C.UTF-8"}
             variables["PYTHONUNBUFFERED"] = "1"  # lines come in the order of a terminal
             said = root.run(
@@ -71,8 +87,7 @@ def main() -> int:
                 HOME,
             )
         used = root.measure_mb() - before
-        arguments.out.write_text(tidy(said, memory.peak_gb, used / 1000), encoding="utf-8")
-    return 0
+        return tidy(said, memory.peak_gb, used / 1000)
 
 
 def place_frames(source: Path, home: Path) -> None:
@@ -97,6 +112,25 @@ def read_commands(page: str) -> list[str]:
     blocks = re.findall(r"(?:^ {4}.*\n)+", page, re.MULTILINE)
     typed = [block for block in map(textwrap.dedent, blocks) if TYPED.match(block)]
     return [line for block in typed for line in block.splitlines()]
+
+
+def find_unsaid(page: str, told: str) -> list[str]:
+    """Return all that a page shows as the answer of a command and a transcript does not have there.
+
+    Parts end at empty lines and at those with … alone. Lines may be broken in other places.
+    """
+    typed = read_commands(page)
+    begins = [told.index(f"$ {line}\n") for line in typed]
+    answers = [told[a:b] for a, b in zip(begins, [*begins[1:], None], strict=True)]
+    answer, unsaid = "", []
+    for block in re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", page, re.MULTILINE):
+        text = textwrap.dedent(block).strip("\n")
+        if TYPED.match(text):
+            answer = " ".join(answers[typed.index(text.splitlines()[-1])].split())
+        elif not text.startswith(LISTING):
+            parts = re.split(r"\n\s*(?:…\s*)?\n|\n?…\n?", text)
+            unsaid += [part for part in parts if " ".join(part.split()) not in answer]
+    return unsaid
 
 
 def write_script(page: str) -> str:
