@@ -4,6 +4,8 @@ For example, in a project whose results are there (`make run`)::
 
     python -m docs.draw_tools --study additive_transfer
     python -m docs.draw_tools --only report --study cathode_state --name demo_report
+    python -m docs.draw_tools --only report --study rate_capability --name cross_sections_report \
+        --below explanation
     python -m docs.draw_tools --only start --data data/raw/my_cathodes
     python -m docs.draw_tools --only app --study my_cathodes --data NEW_FRAME
 
@@ -163,17 +165,18 @@ def draw_start(data: Path, out: Path, folder: Path) -> None:
     draw_terminal(shown, 118, out)
 
 
-def draw_first_page(study: str, out: Path, folder: Path) -> None:
-    """The head of a study's report, and below it what the model looks at."""
+def draw_first_page(study: str, out: Path, folder: Path, below: str = "explanations") -> None:
+    """The head of a study's report, and below it one of its sections, what the model looks at."""
     page_of_study = Path("reports", study, "report.html").absolute().as_uri()
     parts = []
     with open_page(folder) as page:
-        for place, height_px in (("", 900), ("#explanations", 560)):
+        for place, height_px in (("", 900), (f"#{below}", 560)):
             show(page, "about:blank", height_px, REPORT_PX)
             page.ask("Page.navigate", url=page_of_study + place)
             page.wait_for("document.readyState === 'complete'")
             if place:
-                page.run(BY_CLASS)
+                page.run(f"document.getElementById('{below}').scrollIntoView()")
+                page.run(BY_CLASS if below == "explanations" else "")
             parts.append(look(page))
     image = Image.new("RGB", (REPORT_PX, sum(part.height for part in parts)))
     image.paste(parts[0], (0, 0))
@@ -214,6 +217,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of pictures")
     parser.add_argument("--only", choices=[*OF_RUNS, *OF_DATA], help="one of them")
     parser.add_argument("--name", help="of the picture's file, without its ending")
+    parser.add_argument("--below", default="explanations", help="section that report also shows")
     parser.add_argument("--data", type=Path, help="folder for start, picture for app")
     arguments = parser.parse_args()
     study, data = arguments.study, arguments.data
@@ -227,7 +231,7 @@ def main() -> None:
                 "dvc": partial(draw_experiments, study, out),
                 "mlflow": partial(draw_runs, study, out, Path(scratch)),
                 "snakemake": partial(draw_report, study, out, Path(scratch)),
-                "report": partial(draw_first_page, study, out, Path(scratch)),
+                "report": partial(draw_first_page, study, out, Path(scratch), arguments.below),
                 "start": partial(draw_start, data, out, Path(scratch)),
                 "app": partial(draw_app, study, data, out, Path(scratch)),
             }

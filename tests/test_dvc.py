@@ -112,6 +112,13 @@ def test_story(project):
     first_metrics, first_model = project.metrics, project.model_digest
     first = project.commit("three epochs")
 
+    # Snakemake's own report holds the figures with their captions, by study and kind.
+    project.snakemake("check", "--report", "work/figures.html")
+    page = (project.root / "work/figures.html").read_text()
+    told = json.loads((project.root / "reports/check/figures/captions.json").read_text())
+    assert all(word in page for word in ("2 Results", "3 Training", "key figure"))
+    assert any(caption.split(".")[0][:40] in page for caption in told.values())
+
     # Nothing changed: nothing runs.
     output = project.repro()
     assert "didn't change, skipping" in output

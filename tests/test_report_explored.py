@@ -22,11 +22,14 @@ from batteryscope.report.thumbnails import PictureSource, make_thumbnails
 from tests.browser_pages import find_chromium
 from tests.browser_session import Page, open_page
 
-PAGE = """{% extends "page.html.j2" %}{% from "macros.html.j2" import drawn, table with context %}
+PAGE = """{% extends "page.html.j2" %}
+{% from "macros.html.j2" import drawn, photo, table with context %}
 {% block content %}<section id="a"><h2>A</h2>{{ table(shown) }}{{ drawn(pictures.confusion) }}
+{{ photo("explain_s1", map, "Where it looked", "Map") }}
 </section>{% include "tested_images.html.j2" %}{% endblock %}"""
 CLASSES = ("a", "b")
 DURATIONS = ("2 h 05 min", "45 s", "–", "10 min", "1 min", "3 s", "4 h", "59 s")
+EXPLAINED = SimpleNamespace(sample_id="s1", file="explain_s1.png")
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='30' height='20'/>"
 
 
@@ -72,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         manifest=manifest, main_arm="main", dataset_dir=folder, tile_index=index, tiles=None,
         misclassified=pd.DataFrame({"level": ["tile"], "tile": [0]}),
-        arms={"main": SimpleNamespace(explanations=())}, label_of=str.title, files={
+        arms={"main": SimpleNamespace(explanations=[EXPLAINED])}, label_of=str.title, files={
             "confusion.csv": b"y_true,y_pred,count\na,a,3\n"
         },
         settings=SimpleNamespace(
@@ -90,7 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = make_environment().from_string(PAGE).render(
         settings=SimpleNamespace(title="T"), evidence=evidence, pictures=pictures,
         shown=show_table(frame), tested=browse_classes(evidence), samples="images",
-        sample="image",
+        sample="image", map=draw_png(100),
     )  # fmt: skip
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
@@ -202,8 +205,21 @@ def test_a_test_image_shows_its_crops_and_its_neighbour(page: Page) -> None:
     page.wait_for("document.querySelector('dialog').open")
     assert page.run("document.querySelectorAll('dialog rect.wrong').length") == 1
     assert "Another" in page.run("document.querySelector('dialog').textContent")
+    # Where the network looked stands beside it, as large as on the page; its neighbour has none.
+    assert page.run("document.querySelector('dialog img.map').alt") == "Where it looked"
+    page.wait_for("document.querySelector('dialog img.map').naturalWidth === 30")
     press(page, "ArrowRight")
+    assert page.run("document.querySelectorAll('dialog img.map').length") == 0
     assert "2.png" in page.run("document.querySelector('dialog dl').textContent")
+    press(page, "Escape")
+    page.wait_for("!document.querySelector('dialog').open")
+
+
+def test_a_map_of_attribution_is_clicked_and_enlarged_by_itself(page: Page) -> None:
+    page.run("document.querySelector('#a figure[data-name=explain_s1] img').click()")
+    page.wait_for("document.querySelector('dialog').open")
+    page.wait_for("document.querySelector('dialog .stage img').naturalWidth === 30")
+    assert page.run("document.querySelector('dialog .title').textContent") == "Map"
     press(page, "Escape")
     page.wait_for("!document.querySelector('dialog').open")
 

@@ -4,10 +4,13 @@ import io
 import logging
 import re
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.cli import get_argument_parser
 
+from batteryscope.command.words import plan_run
 from batteryscope.workflow.run_log import RunLogHandler, shorten_run_log
 
 
@@ -45,6 +48,21 @@ def test_a_job_is_a_line_with_study_rule_and_duration(told):
     tell(event="progress", done=1, total=2)
     tell("Nothing to be done")
     assert read() == ["2 jobs", "[1 of 2] cells: train (train_stage, 0.0 s)", "Nothing to be done"]
+
+
+@pytest.mark.parametrize("asked", ["verbose", "printshellcmds", "debug_dag"])
+def test_who_asks_for_snakemakes_own_output_gets_it(asked):
+    words = plan_run(["cathode_state", f"--{asked.replace('_', '-')}"], Path())
+    arguments, _ = get_argument_parser().parse_known_args(words)
+    assert getattr(arguments, asked) is True
+    logger, stream = logging.Logger("run", logging.INFO), io.StringIO()
+    standard = logging.StreamHandler(stream)
+    standard.name = "DefaultStreamHandler"
+    logger.addHandler(standard)
+    assert shorten_run_log(logger, arguments) is None
+    assert logger.handlers == [standard]
+    logger.info("Shell command: …", extra={"event": "shellcmd"})
+    assert stream.getvalue() == "Shell command: …\n"
 
 
 def test_a_long_job_is_told_of_while_it_runs(told):

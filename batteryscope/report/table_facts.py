@@ -173,6 +173,7 @@ def choose_intervals(evidence: TableEvidence) -> pd.DataFrame:
     return rows[rows["arm"] == answering]
 
 
+SHORT_VALUE = 12  # letters
 MOST_COLUMNS = 8  # as many proposals stand side by side
 PROPOSAL_HEADINGS = {
     "max_deviation_percent": "largest miss (% of the wish)",
@@ -201,8 +202,11 @@ def show_proposals(evidence: TableEvidence) -> ShownTable | None:
     if len(frame) > MOST_COLUMNS:
         return show_table(frame)
     turned = frame.drop(columns="proposal", errors="ignore").T.reset_index()
-    turned.columns = pd.Index(["proposal", *map(str, range(1, len(frame) + 1))])
-    return show_table(turned)
+    numbers = [str(number + 1) for number in range(len(frame))]
+    turned.columns = pd.Index(["proposal", *numbers])
+    # A note is a sentence, which needs several lines in a narrow column.
+    has_notes = bool((turned[numbers].map(len) > SHORT_VALUE).any(axis=None))
+    return show_table(turned, "", numbers if has_notes else ())
 
 
 def _show_value(value: object) -> str:
