@@ -43,6 +43,7 @@ PLACE = f"http://127.0.0.1:{PORT}"
 WIDTH_PX = 1500
 REPORT_PX, APP_PX = 1000, 1200
 LETTERS = 150  # of a terminal's line
+PATIENCE_S = 900  # of a busy machine
 FONTS = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # at addresses, which nobody shall ask
 # Files by what they show.
 OF_RUNS = {
@@ -91,8 +92,8 @@ def look(page: Page) -> Image.Image:
 
 
 def save(image: Image.Image, out: Path) -> None:
-    """Save with few colours, so that the file stays small."""
-    image.quantize(128).save(out, optimize=True)
+    """Save with 256 colours, so that the file stays small."""
+    image.quantize(256).save(out, optimize=True)
 
 
 def draw_runs(study: str, out: Path, folder: Path) -> None:
@@ -193,8 +194,8 @@ def draw_app(study: str, picture: Path, out: Path, folder: Path) -> None:
         show(page, PLACE, 900, APP_PX)
         page.wait_for("document.querySelector('#files input[type=file]') !== null")
         page.give_files("#files input[type=file]", picture.absolute())
-        page.wait_for("document.querySelector('#told textarea').value", 120)
-        page.wait_for("document.querySelectorAll('#crops img').length > 0", 120)
+        page.wait_for("document.querySelector('#told textarea').value", PATIENCE_S)
+        page.wait_for("document.querySelectorAll('#crops img').length > 0", PATIENCE_S)
         take_picture(page, out)
 
 

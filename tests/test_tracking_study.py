@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from batteryscope.config.study import StudySettings
 from batteryscope.tracking import study
-from batteryscope.tracking.first_view import list_views
+from batteryscope.tracking.first_view import list_views, spell_comparison
 from batteryscope.tracking.live import open_live_run
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client
@@ -93,6 +94,26 @@ def test_study_is_mirrored(tmp_path, uri):
     assert "figures/confusion.png" in files
     assert "tables/comparison.csv" in files
     assert (tmp_path / "mlartifacts" / "cells").is_dir()
+
+
+def test_the_page_on_comparisons_is_true(tmp_path, uri, capsys):
+    track(build_study(tmp_path / "work"), uri, tmp_path / "tracked.json")
+    page = (ROOT / "docs/compare_experiments.md").read_text(encoding="utf-8")
+    [snippet] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for told, here in (
+        ('"sqlite:///mlflow.db"', repr(uri)),
+        ('["cathode_state", "additive_transfer"]', repr([STUDY])),
+    ):
+        assert told in snippet
+        snippet = snippet.replace(told, here)
+    capsys.readouterr()
+    exec(snippet, {})
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert {"tags.study", "accuracy", "baseline"} <= set(header.split())
+    assert len(rows) == 3  # two strategies, one baseline
+    # The addresses that it writes out are those that the function writes.
+    told = re.findall(r"^    (/#/compare\S+)$", page, re.MULTILINE)
+    assert [spell_comparison(["1", "5"], "tags.main_arm = 'true'")] == told
 
 
 def test_repeating_keeps_and_a_change_replaces(tmp_path, uri):

@@ -129,13 +129,13 @@ def draw_reliability(
     wrong = filled["count"].to_numpy() - right
     low = filled["bin_low"].to_numpy()
     width = (filled["bin_high"] - filled["bin_low"]).to_numpy()
-    for values, bottom, colour, name in (
-        (right, 0.0, GREEN, "right"),
-        (wrong, right, VERMILLION, "wrong"),
+    for values, bottom, colour, hatch, name in (
+        (right, 0.0, GREEN, "", "right"),
+        (wrong, right, VERMILLION, "///", "wrong"),  # as dark as the green to some people
     ):
         right_axes.bar(
             low, values, bottom=bottom, width=width, align="edge", color=colour, ec="white", lw=0.5,
-            label=f"{name} ({values.sum():.0f})",
+            hatch=hatch, label=f"{name} ({values.sum():.0f})",
         )  # fmt: skip
     right_axes.set_ylim(top=1.25 * max(float(filled["count"].max()), 1.0))  # for the legend
     right_axes.legend(loc="upper left")
