@@ -15,8 +15,8 @@ MOST_ROWS = 500  # of a table in a page; files beside it have all
 LONGEST_NUMBER = 36
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
-WIDEST_REM = 55.0  # of a table on a usual screen; one that needs more has shorter lines of text
-TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 84, 100, 130)
+WIDEST_REM = 56.0  # of a table on a usual screen; one that needs more has shorter lines of text
+TABLE_STEPS = (12, 16, 20, 24, 28, 32, 36, 40, 45, 50, 56, 60, 66, 72, 84, 100, 130)
 
 
 @dataclass(frozen=True)
