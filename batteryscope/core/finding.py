@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import jinja2
 
 Severity = Literal["good", "info", "warning"]
+ARM_FACTS = ("main_arm", "arm", "name", "better")
+NAMES_CLASSES = ("sets",)  # kinds of which a name is that of a class
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,37 @@ class Finding:
     severity: Severity | None
     facts: Mapping[str, Any] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
+
+
+def label_arms(findings: Iterable[Finding], labels: Mapping[str, str]) -> list[Finding]:
+    """Put the labels of arms, in quotation marks, in place of their keys in the settings.
+
+    Parameters
+    ----------
+    findings
+        With arms as :data:`ARM_FACTS`, at any depth.
+    labels
+        By arm; one without a label keeps its key.
+
+    Examples
+    --------
+    >>> found = Finding("pairs", "info", {"main_arm": "os", "others": [{"name": "wl"}]})
+    >>> label_arms([found], {"os": "oversampled"})[0].facts
+    {'main_arm': '“oversampled”', 'others': [{'name': 'wl'}]}
+    """
+
+    def label(fact: Any, key: str = "") -> Any:
+        if isinstance(fact, Mapping):
+            return {name: label(value, name) for name, value in fact.items()}
+        if isinstance(fact, list):
+            return [label(value) for value in fact]
+        known = labels.get(fact, "") if key in ARM_FACTS and isinstance(fact, str) else ""
+        return f"“{known}”" if known else fact
+
+    return [
+        found if found.kind in NAMES_CLASSES else replace(found, facts=label(found.facts))
+        for found in findings
+    ]
 
 
 class Sentences:

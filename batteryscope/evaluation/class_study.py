@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.core.finding import label_arms
 from batteryscope.evaluation import comparison, verdicts
 from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
 from batteryscope.evaluation.calibration import tabulate_arm_reliability
@@ -278,7 +279,8 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     own |= {name: own[arm] for name, arm in bases.items() if arm in own}
     ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
     metrics = flatten_metrics(table, ratios) | sure.metrics | audit_numbers
-    write_comparison(out, tables, dict(sorted(metrics.items())), findings, SENTENCES)
+    named = label_arms(findings, pieces.labels)
+    write_comparison(out, tables, dict(sorted(metrics.items())), named, SENTENCES)
 
 
 def _audit(

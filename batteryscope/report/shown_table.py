@@ -38,8 +38,11 @@ class ShownTable:
     @property
     def widths_em(self) -> tuple[float, ...]:
         """For every column the least width of its content, at which nothing is cut."""
-        comfortable = self._measure(COMFORTABLE, COMFORTABLE_FIRST)
-        return comfortable if self._add_up(comfortable) <= WIDEST_REM else self._measure(0, 0)
+        tried = [
+            self._measure(*letters)
+            for letters in ((COMFORTABLE, COMFORTABLE_FIRST), (0, COMFORTABLE_FIRST), (0, 0))
+        ]
+        return next((widths for widths in tried if self._add_up(widths) <= WIDEST_REM), tried[-1])
 
     @property
     def need(self) -> int:
