@@ -139,7 +139,7 @@ def draw_beeswarm(
                 c=_scale_values(rows["feature_value"]), cmap="viridis", vmin=0, vmax=1, s=7, lw=0,
             )  # fmt: skip
         axes.axvline(0, color=GREY, lw=0.9, zorder=0)
-        axes.locator_params(axis="x", nbins=5)  # their numbers have many digits
+        axes.locator_params(axis="x", nbins=5, prune="lower")  # numbers of many digits
         axes.grid(axis="x")
         axes.set_title(name_domain(domain))
     grid[0].set_yticks(
