@@ -98,7 +98,7 @@ test-servers: $(STAMP) $(SERVERS) ## try MLflow, PostgreSQL, S3, SSH with two cl
 	@work/servers/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@python -m tests.run_on_servers $(ARGS)
 
-results: $(STAMP) ## renew the numbers of docs/results.md that take under half an hour (RUNS="cell_grades" for one)
+results: $(STAMP) ## renew the numbers of docs/results.md that take under half an hour (RUNS="electrode_paper" for one)
 	@python docs/demo_numbers.py --renew $(RUNS)
 
 bench: $(STAMP) ## measure speed and memory against floors (benchmarks/README.md)

@@ -4,7 +4,7 @@
     python docs/demo_numbers.py --reports reports          # with the demo's numbers of it
     python docs/demo_numbers.py --reports reports --check  # only say which have moved
     python docs/demo_numbers.py --renew                    # run what takes under half an hour
-    python docs/demo_numbers.py --renew cell_grades        # one of these runs
+    python docs/demo_numbers.py --renew electrode_paper    # one of them
 
 Every section between ``<!-- RUN: NAME -->`` and ``<!-- end of RUN -->`` of README.md and
 results.md comes from ``demo_sections/NAME.md.j2``. The numbers that these sections ask for are
