@@ -357,6 +357,12 @@ def table_files(wildcards):
     return [file.path for file in files] or layout_of(wildcards).data.table
 
 
+def digest_tables(wildcards):
+    """What the user's own tables hold."""
+    files = [Path(file.path) for file in table_study(wildcards).dataset.files]
+    return [digest_file(file) for file in files if file.is_file()]
+
+
 def dataset_settings(wildcards):
     """Settings of the study's own data set, or of its external one."""
     study = PROJECT.studies[wildcards.study]

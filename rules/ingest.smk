@@ -71,6 +71,7 @@ use rule ingest_dataset as ingest_table with:
         dataset=lambda w, input: ("." if table_study(w).dataset.files else input.tables),
         settings=lambda w: settings_file(w.study, "dataset", table_study(w).dataset),
         simulated=[],
-        listing=[],
+        # An older table in the place of a newer one would not count by its date.
+        listing=digest_tables,
     message:
         "{wildcards.study}: read the tables"
