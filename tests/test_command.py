@@ -320,6 +320,28 @@ def test_status_and_unreadable_files_are_one_sentence(project, monkeypatch, caps
     assert capsys.readouterr().err == "ERROR: params.yaml: Permission denied\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "code", "out"),
+    [
+        ("rule train:", 0, ""),
+        ("Nothing to be done (all", 0, "Nothing is left to do.\n"),
+        ("rule train:", 1, ""),
+    ],
+)
+def test_status_leaves_out_what_a_dry_run_lists(project, monkeypatch, capfd, said, code, out):
+    (project / "work/cathode_state/logs").mkdir(parents=True)
+    program = f"import sys; print({said!r}); print('Expected', file=sys.stderr); sys.exit({code})"
+    stub = [sys.executable, "-c", program]
+    monkeypatch.setattr("batteryscope.command.main.plan_snakemake", lambda _words: stub)
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+    assert ended.value.code == code
+    told = capfd.readouterr()
+    assert told.out.endswith(f"No run is at work.\n{out}")
+    assert "Expected\n" in told.err
+    assert (said in told.err.partition("\n")[2]) == bool(code)  # behind the command's own line
+
+
 def test_running_jobs_are_those_whose_logs_have_no_end(tmp_path):
     logs = tmp_path / "cells" / "logs"
     logs.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,26 @@ def set_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if is_clone():
         changed["PYTHONPATH"] = str(PROJECT_ROOT)
     return {**environment, **changed}
+
+
+def ask_snakemake(command: Sequence[str]) -> tuple[int, str]:
+    """Print the command line of a dry run and run it; what it says on stderr is shown.
+
+    Returns
+    -------
+    tuple of int and str
+        Its exit status, and what it said on stdout, where a dry run lists jobs, silent or not.
+    """
+    print(f"$ {show_command(command)}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=set_environment(os.environ),
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def hand_over(command: Sequence[str]) -> NoReturn:

@@ -8,6 +8,7 @@ import click
 
 from batteryscope import __version__
 from batteryscope.command.hand_over import (
+    ask_snakemake,
     check_project_folder,
     hand_over,
     plan_program,
@@ -29,6 +30,7 @@ from batteryscope.errors import BatteryscopeError, InputError
 NAME = "batteryscope"
 # What a command does not know is for the program that it starts.
 PASSES_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+NOTHING_LEFT = "Nothing to be done"  # as Snakemake says it
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -275,7 +277,12 @@ def status(words: tuple[str, ...]) -> None:
         load_project(Path("params.yaml"))  # says what is wrong with it; else Snakemake does
     if named or begun:
         planned = plan_run([*begun, *words], Path(), ["--dry-run", "--quiet", "all"])
-        hand_over(plan_snakemake(planned))
+        status, said = ask_snakemake(plan_snakemake(planned))
+        if status != 0:
+            click.echo(show_controls(said), err=True)
+        elif NOTHING_LEFT in said:
+            click.echo("Nothing is left to do.")
+        sys.exit(status)
 
 
 @cli.command()
