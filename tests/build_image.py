@@ -3,7 +3,7 @@
     python -m tests.build_image        # as root on Debian; make test-container
 
 Every step is read from the Dockerfile, and what Apptainer's image starts and tests from
-batteryscope.def, whose other steps are the same (tests/test_image_recipes.py).
+batteryscope.def, whose other steps are the same (tests/test_repository_files.py).
 """
 
 import argparse
