@@ -292,6 +292,14 @@ def test_external_table_reads_both_layouts() -> None:
     shown = show_external(wide)
     assert shown is not None
     assert shown.rows[1] == ("811 x", "all labels together", "100.0 %", "4")
+    wide = wide.assign(low=[0.2, np.nan], high=0.8, n_known=wide["n"], accuracy_known=[0.6, 1.0])
+    shown = show_external(wide)
+    assert shown is not None
+    told = dict(zip(shown.columns, shown.rows[0], strict=True))
+    assert told["95 % interval"] == "20.0 to 80.0 %"
+    assert told["accuracy known"] == "60.0 %"  # not the accuracy, which it would repeat
+    assert not {"n known", "low", "high"} & set(shown.columns)
+    assert shown.rows[1][shown.columns.index("95 % interval")] == "–"
 
 
 def test_survey_table_marks_the_model() -> None:

@@ -13,6 +13,7 @@ from batteryscope.core.style import (
     BLUE,
     NARROW_IN,
     Picture,
+    draw_legend,
     encode_picture,
     make_figure,
     stack_panels,
@@ -78,6 +79,19 @@ def test_panels_stand_below_each_other_and_nothing_is_cut(draw: Any, panels: int
     assert len(tops) == panels
     assert tops == sorted(tops, reverse=True)
     assert all(axes.get_xlabel() for axes in figure.axes)
+
+
+def test_a_legend_has_as_many_columns_as_its_figure_is_wide_enough_for() -> None:
+    widths = []
+    for labels in (["a", "b", "c"], [f"a strategy with the long name {i}" for i in range(3)]):
+        figure = make_figure(4.0, 2.0)
+        lines = [figure.subplots().plot([1, 2])[0] for _ in labels]
+        draw_legend(figure, lines, labels)
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == labels
+        box = legend.get_window_extent()
+        widths.append((box.width < figure.bbox.width, box.height > 40))
+    assert widths == [(True, False), (True, True)]
 
 
 def test_panels_keep_the_titles_and_labels_that_they_shared() -> None:
