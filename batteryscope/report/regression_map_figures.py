@@ -115,39 +115,29 @@ def draw_shares(shares: pd.DataFrame, arm: str, narrow: bool = False) -> "Figure
     mine = shares[shares["arm"] == arm]
     table = find_densities(mine).T
     table = table[[m for m in METHOD_NAMES if m in table.columns]]
-    if narrow:
-        return _draw_lying_shares(table)
-    figure = make_figure(7.2, 2.9)
+    figure = make_figure(*((NARROW_IN, 1.6 + 0.75 * len(table)) if narrow else (7.2, 2.9)))
     axes = figure.subplots()
-    width = 0.8 / len(table.columns)
+    draw, thickness = (axes.barh if narrow else axes.bar), 0.8 / len(table.columns)
     for number, method in enumerate(table.columns):
-        x = np.arange(len(table)) + (number - (len(table.columns) - 1) / 2) * width
-        axes.bar(x, table[method], width, label=METHOD_NAMES[method], **_look(number))
-    axes.axhline(1, color=GREY, lw=1, ls=":")
-    axes.set_xticks(range(len(table)), list(table.index))
-    axes.set_ylabel("attribution per area")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2)
+        places = np.arange(len(table)) + (number - (len(table.columns) - 1) / 2) * thickness
+        draw(places, table[method], thickness, label=METHOD_NAMES[method], **_look(number))
+    if narrow:
+        axes.axvline(1, color=GREY, lw=1, ls=":")
+        axes.set_yticks(range(len(table)), list(table.index))
+        axes.invert_yaxis()
+        axes.set_xlabel("attribution per area")
+    else:
+        axes.axhline(1, color=GREY, lw=1, ls=":")
+        axes.set_xticks(range(len(table)), list(table.index))
+        axes.set_ylabel("attribution per area")
+    n_columns = 1 if narrow else 4
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=n_columns, borderaxespad=0.2)
     return figure
 
 
 def _look(number: int) -> dict[str, Any]:
     """Colour and, since blue and green look alike to some people, hatching of a method's bars."""
     return {"color": SERIES[number], "hatch": "///" if number > 1 else "", "ec": "white", "lw": 0}
-
-
-def _draw_lying_shares(table: pd.DataFrame) -> "Figure":
-    figure = make_figure(NARROW_IN, 0.9 + 0.17 * len(table.columns) + 0.75 * len(table))
-    axes = figure.subplots()
-    height = 0.8 / len(table.columns)
-    for number, method in enumerate(table.columns):
-        y = np.arange(len(table)) + (number - (len(table.columns) - 1) / 2) * height
-        axes.barh(y, table[method], height, label=METHOD_NAMES[method], **_look(number))
-    axes.axvline(1, color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(table)), list(table.index))
-    axes.invert_yaxis()
-    axes.set_xlabel("attribution per area")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
-    return figure
 
 
 def _thin_out(numbers: list[int]) -> list[int]:
