@@ -119,7 +119,7 @@ def test_more_rows_are_told_of_every_place():
     points = pd.DataFrame({"value": [5.0, 10, 20], "mape": [8.0, 4 * 2**0.5, 4]})
     points = points.assign(arm="a", target="t", domain="d", sd=0.01, n=3)
     told = say_row_outlook(points, "a", 0.3, {("t", "d"): "density of NMC"})
-    assert "density of NMC: 2.8 % (90 % interval 2.8 to " in told
+    assert "density of NMC 2.8 % (90 % interval 2.8 to " in told
     assert "4.0 % today" in told
     assert say_row_outlook(points, "b", 0.3, {}) == ""
 

@@ -93,13 +93,13 @@ def say_row_outlook(
         ]
         now = points.sort_values("value")["mape"].iloc[-1]
         parts.append(
-            f"{names[str(target), str(domain)]}: {' and '.join(told)} rows, {now:.1f} % today"
+            f"{names[str(target), str(domain)]} {' and '.join(told)} rows ({now:.1f} % today)"
         )
     if not parts:
         return ""
     return (
-        "How many more rows? An inverse power law through the points expects of "
-        f"{'; of '.join(parts)}. {SAME_KIND.format(samples='rows')}"
+        "How many more rows? Errors that an inverse power law through the points expects: "
+        f"{'; '.join(parts)}. {SAME_KIND.format(samples='rows')}"
     )
 
 
