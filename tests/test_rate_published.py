@@ -198,7 +198,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
         ["--bundle", str(out), "--images", str(pictures), "--out", str(table), "--device", "cpu"]
     )
     assert status == 0
-    assert table.with_suffix(".png").is_file()
+    assert table.with_name(f"{table.stem}_over_c_rate.png").is_file()
     rows = pd.read_csv(table).set_index("file")
     for target in TARGETS:
         assert rows.loc["a.png", target] == pytest.approx(example[target], abs=1e-3)

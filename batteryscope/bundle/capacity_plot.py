@@ -14,6 +14,7 @@ from batteryscope.evaluation.regression_metrics import show_unit
 
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place
+OVER_RATES = "_over_c_rate.png"
 DODGE = 1.015  # factor on the C-rate from one curve's whiskers to the next one's
 
 
@@ -22,7 +23,8 @@ def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
 
     Quantities that lie on no common axis are not drawn.
     """
-    path, record = table.with_suffix(".png"), read_capacity_record(bundle)
+    # Not the table's own name: the picture that was judged may have that.
+    path, record = table.with_name(f"{table.stem}{OVER_RATES}"), read_capacity_record(bundle)
     if not record.is_curve:
         return None
     drawn = draw_rate_plot(pd.read_csv(table), record, path)
