@@ -141,7 +141,7 @@ def test_one_word_gives_every_study_a_curve():
     points = project.studies["rate_capability"].sweep_points
     limits = [dict(each.values)[IMAGES_KEY] for each in points]
     assert limits == [5, 10, 20, 40, None]
-    rows = {"a": {"kind": "table", "dataset": {}}}
+    rows = {"a": {"dataset": {"features": {"gap": {}}, "targets": {"density": {}}}}}
     choose_curve(rows, "yes")
     assert rows["a"]["ablations"] == {"target_rows": [5, 10, 20, 40]}
     own = project.studies["additive_transfer"].evaluate.learning_curve

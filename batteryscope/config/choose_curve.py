@@ -36,7 +36,7 @@ def choose_curve(studies: Mapping[str, Any], wanted: Any) -> None:
     for study in studies.values():
         if not isinstance(study, dict) or not isinstance(study.get("dataset"), Mapping):
             continue
-        if study.get("kind") == "table":
+        if "features" in study["dataset"]:  # numbers from numbers: rows
             _give_rows(study, sizes or SAMPLES)
         elif study["dataset"].get("targets"):
             _give_sweep(study, sizes or SAMPLES)
