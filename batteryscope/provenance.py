@@ -36,12 +36,12 @@ def write_settings(folder: Path, name: str, settings: Any) -> Path:
     """Write settings to ``<name>-<digest>.json`` and return the path, which names the content."""
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
     path = folder / f"{name}-{digest_json(values)[:8]}.json"
-    if not path.is_file():
+    content = (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+    # A damaged file, or a half-written one, would be taken for the settings ever after.
+    if not path.is_file() or path.read_bytes() != content:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-        # Complete or absent: a half-written file would be taken for the settings ever after.
         partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     return path
 

@@ -4,8 +4,12 @@ import ast
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from batteryscope import __version__
 from batteryscope.answers.classes import CLASSES
+from batteryscope.config.json_text import read_values
+from batteryscope.errors import ConfigError
 from batteryscope.provenance import (
     PROJECT_ROOT,
     _imported_files,
@@ -15,6 +19,7 @@ from batteryscope.provenance import (
     find_home,
     find_imported_files,
     name_code_version,
+    write_settings,
 )
 from batteryscope.samples.sem import SEM
 from batteryscope.seeds import derive_rng, derive_seed
@@ -94,6 +99,17 @@ def test_digests_see_names_and_contents(tmp_path):
     (tmp_path / "b").write_text("3")
     assert before != digest_files([tmp_path / "a", tmp_path / "b"], tmp_path)
     assert digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"folds": 3}', b"\xdf\x00"])
+def test_damaged_settings_are_written_anew(tmp_path, damage):
+    path = write_settings(tmp_path, "split", {"folds": 5})
+    path.write_bytes(damage)
+    if not damage.startswith(b"{"):
+        with pytest.raises(ConfigError, match=r"no text in UTF-8|not valid JSON"):
+            read_values(str(path))
+    assert write_settings(tmp_path, "split", {"folds": 5}) == path
+    assert read_values(str(path)) == {"folds": 5}
 
 
 def test_no_git_is_no_commit(tmp_path):

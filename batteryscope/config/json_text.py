@@ -32,13 +32,17 @@ def read_values(text: str, where: str = "--settings") -> Any:
     Raises
     ------
     ConfigError
-        There is no such file, or it is no JSON.
+        There is no such file, or it is no text or no JSON.
     """
     try:
         source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
             f"{where}: found '{text}'; expected JSON, or a file that exists."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"{where}: found '{text}', which is no text in UTF-8; expected a JSON file."
         ) from None
     try:
         return json.loads(source)
