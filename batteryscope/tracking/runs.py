@@ -280,12 +280,18 @@ def _spread_times(record: RunRecord) -> dict[int, int]:
 
 def _log_datasets(client: "MlflowClient", run_id: str, datasets: Sequence[DatasetRecord]) -> None:
     from mlflow.entities import DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     inputs = [
         DatasetInput(_make_dataset(dataset), [InputTag("mlflow.data.context", dataset.use)])
         for dataset in datasets
     ]
-    client.log_inputs(run_id, inputs)
+    try:
+        client.log_inputs(run_id, inputs)
+    except MlflowException:
+        # Another clone has written the same data set since the server looked for it (its database
+        # says UniqueViolation); the server finds it now.
+        client.log_inputs(run_id, inputs)
 
 
 @lru_cache(maxsize=8)  # a study's runs share it
