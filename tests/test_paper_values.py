@@ -116,6 +116,7 @@ def test_specificity_of_a_class_stands_in_its_table():
     evidence = SimpleNamespace(
         per_class=rows,
         settings=SimpleNamespace(arms={"raw": None}, evaluate=SimpleNamespace(paper_classes=told)),
+        shown_arms=["raw"],
         label_of=str,
     )
     headline = Headline.__new__(Headline)

@@ -192,7 +192,8 @@ def test_headline_of_a_target_that_is_zero_somewhere_tells_the_absolute_error() 
     assert shown.columns[3:5] == ("difference", "95 % interval")
     assert shown.rows[0][3:5] == ("+0.0031 V", "+0.001 to +0.0052")
     percent = show_paired(paired.assign(metric="mape", mean=-1.24), zero)
-    assert "−1.2 points" in percent.rows[0]
+    assert percent.columns[3] == "difference (points)"
+    assert percent.rows[0][3] == "−1.2"
     # Beside a target with percentages both are told.
     other = rows.assign(metric="mape", domain="si_graphite", mean=8.0, sd=0.5)
     mixed = find_table_headline(replace(zero, comparison=pd.concat([rows, other]))).sentence
