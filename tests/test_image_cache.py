@@ -185,5 +185,11 @@ def test_a_picture_that_was_replaced_behind_our_back_is_found(study):
     assert name in picture_states.describe_replaced("mine", [name])
     study.check(path.name)
     assert find_replaced(study.cache, study.images) == []
+    path.write_bytes(bytes(status.st_size))  # no picture
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert find_replaced(study.cache, study.images) == [name]
+    study.check(path.name)
+    assert find_replaced(study.cache, study.images) == []
+    study.check(path.name)
     study.cache.write_bytes(b"garbage")
     assert find_replaced(study.cache, study.images) == []

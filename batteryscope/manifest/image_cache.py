@@ -139,6 +139,9 @@ class ImageCache:
         else:
             answer = inspect()
             if not isinstance(answer, ImageRecord) or not states:
+                # Else its old record has it found replaced in every run.
+                with self._lock:
+                    self._asked.discard((path, asked))
                 return answer
             try:
                 beside = [digest_file(_locate(self.root / path, s.name)) for s in states[1:]]
