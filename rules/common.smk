@@ -70,9 +70,10 @@ from batteryscope.core.disk_space import (
 )
 from batteryscope.errors import BatteryscopeError
 from batteryscope.manifest.picture_states import (
-    count_finds,
     describe_replaced,
+    describe_state,
     find_replaced,
+    read_mark,
 )
 from batteryscope.workflow.fork_client import start_server
 from batteryscope.readers.folder import fingerprint_folder
@@ -208,10 +209,12 @@ def mark_replaced(study, source):
     folder = (settings.dataset if source == "data" else settings.external).path
     if folder is None:
         return ""
-    if workflow.is_main_process and (replaced := find_replaced(file, Path(folder))):
-        print(show_controls(describe_replaced(study, replaced)), file=sys.stderr)
-    times = count_finds(file)
-    return f"-{times}" if times else ""
+    mark = read_mark(file)
+    if workflow.is_main_process:
+        replaced, mark = find_replaced(file, Path(folder), describe_once)
+        if replaced:
+            print(show_controls(describe_replaced(study, replaced)), file=sys.stderr)
+    return f"-{mark}" if mark else ""
 
 
 def pattern_of(names):
@@ -317,6 +320,7 @@ def list_code(name, files):
 
 digest_code = cache(digest_file)
 fingerprint_once = cache(fingerprint_folder)
+describe_once = cache(describe_state)
 
 
 @cache

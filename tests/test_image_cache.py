@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from batteryscope.manifest import image_cache, inspect, picture_states
-from batteryscope.manifest.picture_states import CLOCK_TICK_NS, find_replaced
+from batteryscope.manifest.picture_states import CLOCK_TICK_NS, find_replaced, read_mark
 from tests.labelled_images import NCM, make_dataset, settings_of, write_image
 from workflow_scripts.ingest_dataset import main
 
@@ -165,31 +166,77 @@ def test_a_damaged_or_locked_cache_is_not_used(study, damage, monkeypatch, capsy
         assert "pictures are read anew" in capsys.readouterr().err
 
 
+def replace_quietly(path: Path, grey: int | None) -> None:
+    """Write another picture, or none, of the same size and modification time."""
+    status = path.stat()
+    if grey is None:
+        path.write_bytes(bytes(status.st_size))
+    else:
+        write_image(path, grey)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
 def test_a_picture_that_was_replaced_behind_our_back_is_found(study):
     path = study.images / "ncm333_pristine" / "frame  0, a.png"
-    assert find_replaced(study.cache, study.images) == []
+    assert find_replaced(study.cache, study.images) == ([], "")
     status = path.stat()
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content)  # another inode with the same content
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert find_replaced(study.cache, study.images) == []
+    assert find_replaced(study.cache, study.images) == ([], "")
     study.check()
-    write_image(path, 5)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     name = path.relative_to(study.images).as_posix()
-    assert picture_states.count_finds(study.cache) == 0
-    assert find_replaced(study.cache, study.images) == [name]
-    assert picture_states.count_finds(study.cache) == 1
     assert name in picture_states.describe_replaced("mine", [name])
+    marks = [""]
+    for grey in (5, None):
+        replace_quietly(path, grey)
+        replaced, mark = find_replaced(study.cache, study.images)
+        assert replaced == [name]
+        assert mark not in marks
+        assert find_replaced(study.cache, study.images) == ([name], mark)  # after a dry run
+        marks.append(mark)
+        study.check(path.name)
+        assert find_replaced(study.cache, study.images) == ([], mark)
     study.check(path.name)
-    assert find_replaced(study.cache, study.images) == []
-    path.write_bytes(bytes(status.st_size))  # no picture
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert find_replaced(study.cache, study.images) == [name]
-    study.check(path.name)
-    assert find_replaced(study.cache, study.images) == []
-    study.check(path.name)
-    study.cache.write_bytes(b"garbage")
-    assert find_replaced(study.cache, study.images) == []
+    study.cache.unlink()
+    assert find_replaced(study.cache, study.images) == ([], mark)
+
+
+@pytest.mark.parametrize("trouble", ["locked", "read-only", "damaged row", "garbage"])
+def test_replaced_pictures_where_the_cache_cannot_be_used(study, trouble, monkeypatch, caplog):
+    path = study.images / "ncm333_pristine" / "frame  0, a.png"
+    name = path.relative_to(study.images).as_posix()
+    monkeypatch.setattr(picture_states, "BUSY_SECONDS", 0.01)
+    replace_quietly(path, 5)
+    other = sqlite3.connect(study.cache, isolation_level=None)
+    if trouble == "damaged row":
+        other.execute("UPDATE record SET files = '[{' WHERE path LIKE '%/noted.png'")
+    elif trouble == "read-only":  # as root may write everywhere, another one is writing
+        other.execute("BEGIN IMMEDIATE")
+        picture_states._locate_mark(study.cache).with_suffix(".partial").mkdir()
+    else:
+        mark = find_replaced(study.cache, study.images).mark
+        if trouble == "locked":
+            other.execute("BEGIN EXCLUSIVE")
+        else:
+            study.cache.write_bytes(b"garbage")
+        assert find_replaced(study.cache, study.images) == ([], mark)
+        assert "are not noticed" in caplog.text
+        other.close()
+        return
+    replaced, mark = find_replaced(study.cache, study.images)
+    assert replaced == [name]
+    assert mark
+    assert read_mark(study.cache) == ("" if trouble == "read-only" else mark)
+    assert ("once more" in caplog.text) == (trouble == "read-only")
+    other.close()
+
+
+def test_what_was_seen_of_a_file_may_be_shared(study):
+    look = cache(picture_states.describe_state)
+    assert find_replaced(study.cache, study.images, look) == ([], "")
+    replace_quietly(study.images / "ncm333_pristine" / "frame  0, a.png", 5)
+    assert find_replaced(study.cache, study.images, look) == ([], "")
+    assert find_replaced(study.cache, study.images).mark
