@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from batteryscope import __version__
 
@@ -50,6 +53,50 @@ def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class CodeState(NamedTuple):
+    """What a module holds (SHA-256), and when it was changed."""
+
+    digest: str
+    mtime_ns: int
+
+
+def look_at_code(path: Path) -> CodeState:
+    """Look at a module."""
+    return CodeState(digest_file(path), path.stat().st_mtime_ns)
+
+
+def write_code_list(
+    folder: Path,
+    name: str,
+    files: Mapping[str, Path],
+    look: Callable[[Path], CodeState] = look_at_code,
+) -> Path:
+    """Write a list of modules with their digests, named after them: an edit gives another file.
+
+    A program has a hundred modules, and a thousand studies have twenty thousand jobs. The list is
+    as old as the newest of the modules, as each of them as an input would be.
+
+    Parameters
+    ----------
+    folder
+        Of the lists.
+    name
+        What the name of the file begins with.
+    files
+        Modules by the names that the list gives them.
+    look
+        What looks at a module; lists of the same modules may share what was seen.
+    """
+    states = {key: look(path) for key, path in files.items()}
+    written = write_settings(folder, name, {key: state.digest for key, state in states.items()})
+    newest_ns = max(state.mtime_ns for state in states.values())
+    # A date in the future would be renewed, and so be newer than what depends on it, in every run.
+    if newest_ns <= time.time_ns() and written.stat().st_mtime_ns != newest_ns:
+        with suppress(OSError):  # of another user, or read-only: its name still tells an edit
+            os.utime(written, ns=(newest_ns, newest_ns))
+    return written
 
 
 def digest_files(paths: Iterable[Path], root: Path) -> str:

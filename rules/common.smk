@@ -81,6 +81,8 @@ from batteryscope.provenance import (
     PROJECT_ROOT,
     digest_file,
     find_imported_files,
+    look_at_code,
+    write_code_list,
     write_settings,
 )
 from batteryscope.core.process_end import RUN_PROCESS
@@ -304,28 +306,14 @@ def module_code(name):
 
 
 def list_code(name, files):
-    """A file that lists modules with their digests, and is named after them: an edit re-runs the job.
-
-    A program has a hundred modules, and a thousand studies have twenty thousand jobs. The list is as old
-    as the newest of the modules, as each of them as an input would be.
-    """
-    digests = {name_file(path): digest_code(path) for path in files}
-    written = write_settings(CODE_LISTS, name, digests)
-    newest_ns = max(date_code(path) for path in files)
-    # A date in the future would be renewed, and so be newer than what depends on it, in every run.
-    if newest_ns <= time.time_ns() and written.stat().st_mtime_ns != newest_ns:
-        os.utime(written, ns=(newest_ns, newest_ns))
-    return written.as_posix()
+    """A file that lists modules with their digests, as an input in place of them all."""
+    named = {name_file(path): path for path in files}
+    return write_code_list(CODE_LISTS, name, named, look_once).as_posix()
 
 
-digest_code = cache(digest_file)
+look_once = cache(look_at_code)
 fingerprint_once = cache(fingerprint_folder)
 describe_once = cache(describe_state)
-
-
-@cache
-def date_code(path):
-    return path.stat().st_mtime_ns
 
 
 def plan_of(wildcards):

@@ -1,7 +1,9 @@
 """Which code a result depends on, found from its imports."""
 
 import ast
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from batteryscope.provenance import (
     find_home,
     find_imported_files,
     name_code_version,
+    write_code_list,
     write_settings,
 )
 from batteryscope.samples.sem import SEM
@@ -137,3 +140,38 @@ def test_seeds_are_fixed_numbers():
     assert derive_seed(7, "cathode_state", "fold", 0) == 1450703622
     assert derive_seed("a", "bc") != derive_seed("ab", "c")
     assert derive_rng(1).integers(1000) == derive_rng(1).integers(1000)
+
+
+def test_a_list_of_code_is_as_old_as_the_newest_module(tmp_path, monkeypatch):
+    files = {name: tmp_path / f"{name}.py" for name in ("a", "b")}
+    for name, age_s in (("a", 500), ("b", 900)):
+        files[name].write_text(f"{name} = 1\n")
+        date_ns = time.time_ns() - age_s * 10**9
+        os.utime(files[name], ns=(date_ns, date_ns))
+
+    def list_code() -> tuple[Path, int]:
+        written = write_code_list(tmp_path / "lists", "program", files)
+        return written, written.stat().st_mtime_ns
+
+    first = list_code()
+    assert first[1] == files["a"].stat().st_mtime_ns
+    assert list_code() == first
+    first[0].unlink()
+    assert list_code() == first
+    files["b"].write_text("b = 2\n")
+    edited = list_code()
+    assert edited[0] != first[0]
+    assert edited[1] == files["b"].stat().st_mtime_ns
+    files["b"].write_text("b = 1\n")
+    assert list_code() == (first[0], files["b"].stat().st_mtime_ns)
+    future_ns = time.time_ns() + 10**12
+    dated = list_code()
+    os.utime(files["b"], ns=(future_ns, future_ns))
+    assert list_code() == dated  # and not newer in every run
+    os.utime(files["b"], ns=(first[1], first[1]))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)  # the list is another user's
+    assert list_code() == dated
