@@ -135,7 +135,7 @@ def describe_replaced(study: str, replaced: Sequence[str]) -> str:
     more = f" and {len(replaced) - 1} more" if len(replaced) > 1 else ""
     return (
         f"{study}: {replaced[0]}{more}: another picture, although size and date of the file are as "
-        "they were; the data set is read again."
+        "they were; the data set is read again, unless it was since."
     )
 
 
