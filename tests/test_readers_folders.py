@@ -198,3 +198,28 @@ def test_a_folder_that_cannot_be_listed_costs_itself_where_asked_to(
         assert found.locked == ("locked",)
     with pytest.raises(InputError, match="cannot be read"):
         scan_images(tmp_path / "locked", skip_locked=True)
+
+
+@pytest.mark.parametrize("skip_locked", [False, True])
+def test_a_scan_folder_that_may_be_listed_but_not_entered_is_named(
+    tmp_path: Path, monkeypatch, skip_locked
+) -> None:
+    """Who is not root cannot look for the marks of a zarr store in it; the error names these."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    Image.fromarray(SCAN[0]).save(folder / "a.png")
+    asked = Path.stat
+
+    def stat(path, **options):
+        if path.parent == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return asked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(InputError, match=r"scan: this folder cannot be read; .*denied"):
+        find_volumes(folder, skip_locked)
+    (tmp_path / "open").mkdir()
+    Image.fromarray(SCAN[0]).save(tmp_path / "open" / "a.png")
+    if skip_locked:
+        found = find_volumes(tmp_path, skip_locked)
+        assert (found.images, found.locked) == (("open",), ("scan",))

@@ -74,7 +74,7 @@ def name_foreign(name: str, is_folder: bool = False) -> str:
 
 def walk_folder(
     root: Path,
-    onerror: Callable[[OSError], None] | None = None,
+    onerror: Callable[[Path, OSError], None] | None = None,
     is_closed: Callable[[Path], bool] | None = None,
 ) -> FolderContent:
     """List what lies below a folder. Links are followed, but every real folder is listed once.
@@ -87,7 +87,8 @@ def walk_folder(
     root
         The folder.
     onerror
-        Is told of a folder that cannot be listed; without it, such a folder counts as empty.
+        Is told of a folder that cannot be listed, and why; without it, such a folder counts as
+        empty. The error may name a file in it that could not be looked for.
     is_closed
         Tells a folder that is not looked into, such as a zarr store.
     """
@@ -116,7 +117,7 @@ def walk_folder(
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             if onerror is not None:
-                onerror(error)
+                onerror(Path(folder), error)
             if place:
                 found.locked.append(place)
             continue
@@ -155,9 +156,9 @@ def walk_folder(
     return found
 
 
-def list_files(root: Path, onerror: Callable[[OSError], None] | None = None) -> list[str]:
+def list_files(root: Path) -> list[str]:
     """List the files of :func:`walk_folder`: visible, regular, each real one once."""
-    return walk_folder(root, onerror).files
+    return walk_folder(root).files
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

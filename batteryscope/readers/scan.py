@@ -140,9 +140,9 @@ def look_into(
         Naming the folder.
     """
 
-    def stop(error: OSError) -> None:
-        if not skip_locked or Path(error.filename) == root:
-            raise InputError(f"{error.filename}: {LOCKED} ({error.strerror}).") from None
+    def stop(folder: Path, error: OSError) -> None:
+        if not skip_locked or folder == root:
+            raise InputError(f"{folder}: {LOCKED} ({error.strerror}).") from None
 
     return walk_folder(root, stop, is_closed)
 
