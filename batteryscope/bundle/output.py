@@ -14,8 +14,10 @@ from batteryscope.core.counted import count_of
 from batteryscope.core.safe_text import guard_row
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR
+from batteryscope.readers.registry import is_picture_name
 
 DEFAULT_TABLE = "predictions.csv"
+OWN_COLUMNS = {"file", "seen_in_training", "status", "reason", "note"}  # of pictures and scans
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # a finished table takes the place of what it is named
 
 
@@ -166,13 +168,14 @@ def choose_table(out: Path | None, bundle: Path, read: Iterable[Path | None] = (
     bundle
         Folder of the model, in which nothing is written.
     read
-        What the program reads, which stays as it is.
+        What the program reads, which stays as it is. Of what lies in a folder of these, only a
+        table of earlier predictions may be replaced; a new table may join it.
 
     Raises
     ------
     ConfigError
         None is asked for, and there is a ``predictions.csv``; or what is asked for is a folder, a
-        device, a part of the model, or what is read.
+        device, a part of the model, a picture, or what is read.
     """
     table = out or Path(DEFAULT_TABLE)
     place = os.path.realpath(table)  # of links that lead to each other, too
@@ -183,14 +186,51 @@ def choose_table(out: Path | None, bundle: Path, read: Iterable[Path | None] = (
         raise ConfigError(f"--out: {table} is no ordinary file; name a table to write.")
     if Path(place).is_relative_to(bundle.resolve()):
         raise ConfigError(f"--out: {table} lies in the folder of the model; name another table.")
-    if place in {os.path.realpath(path) for path in read if path is not None}:
-        raise ConfigError(f"--out: {table} is what shall be judged or read; name another table.")
     if out is None and table.exists():
         raise ConfigError(
             f"{DEFAULT_TABLE} is there already, perhaps of other images; name another table with "
             "--out, or move that one away."
         )
+    for path in filter(None, read):
+        if place == os.path.realpath(path) or _is_same(table, path):
+            raise ConfigError(
+                f"--out: {table} is what shall be judged or read; name another table."
+            )
+        if _lies_in(path, table) and os.path.lexists(table) and not _holds_predictions(table):
+            raise ConfigError(
+                f"--out: {table} lies in the folder that shall be judged, and is no table of "
+                "predictions; name another table."
+            )
+        if is_picture_name(table.name) and (_lies_in(path, table) or os.path.lexists(table)):
+            raise ConfigError(
+                f"--out: {table} has the name of a picture; name a table, such as "
+                f"{table.with_suffix('.csv').name}."
+            )
     return table
+
+
+def _is_same(table: Path, path: Path) -> bool:
+    """Whether both are one file, under whatever names."""
+    try:
+        return os.path.samefile(table, path)  # noqa: PTH121 (also of links to nothing)
+    except OSError:
+        return False
+
+
+def _lies_in(folder: Path, table: Path) -> bool:
+    """Whether a table lies in a folder, or is a link into it."""
+    above = os.path.realpath(folder)
+    names = (Path(os.path.realpath(table.parent)) / table.name, Path(os.path.realpath(table)))
+    return any(name.is_relative_to(above) for name in names)
+
+
+def _holds_predictions(table: Path) -> bool:
+    """Whether an earlier run wrote a table."""
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            return OWN_COLUMNS.issubset(next(csv.reader(stream), ()))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
 
 
 def write_rows(
