@@ -131,7 +131,8 @@ def _key_figure(evidence: StudyEvidence, headline: Headline | None) -> Picture |
     if paper:
         caption += " Diamonds: the paper's own number."
     if len(arms) < n_arms:
-        caption += f" Of {n_arms} rows, the {len(arms)} best and the published one are shown."
+        best = min(len(arms), KEY_ROWS)
+        caption += f" Of {n_arms} rows, the {best} best and the published one are shown."
     return encode_picture(figure, "key_figure", caption, evidence.generated, narrow=True)
 
 
