@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -25,6 +26,7 @@ from batteryscope.tracking.store import (
     resolve_uri,
 )
 from tests.parallel_writers import check_histories, write_at_once
+from tests.time_limits import stretch_limit
 from tests.tracking_study import copy_empty_store
 
 NOWHERE = "http://127.0.0.1:9"
@@ -354,28 +356,27 @@ def test_a_clone_that_replaces_runs_of_another_is_not_replaced_by_it(uri, monkey
 
     # The second sees the first's parent, and has deleted nothing yet when the first looks around.
     later, has_written, first_is_ready = [], threading.Event(), threading.Event()
-    second = threading.Thread(target=lambda: later.append(record("8")))
+    first, second = threading.current_thread(), ThreadPoolExecutor(1)
     write, find = runs.write_run, runs._find_superseded
 
     def begin_second(*arguments):
-        if arguments[3].name == "b" and not second.ident:
-            second.start()
-            assert has_written.wait(60)
+        if arguments[3].name == "b" and not later:
+            later.append(second.submit(record, "8"))
+            assert has_written.wait(stretch_limit(60))
         return write(*arguments)
 
     def wait_for_first(*arguments):
-        if threading.current_thread() is second:
+        if threading.current_thread() is not first:
             has_written.set()
-            assert first_is_ready.wait(60)
+            assert first_is_ready.wait(stretch_limit(60))
         return find(*arguments)
 
     monkeypatch.setattr(runs, "write_run", begin_second)
     monkeypatch.setattr(runs, "_find_superseded", wait_for_first)
     agreed = record("7")
     first_is_ready.set()
-    second.join()
     found = [(run.data.tags["job_key"], run.info.run_id) for run in list_runs(client, experiment)]
-    assert sorted(found) == sorted(agreed.items()) == sorted(later[0].items())
+    assert sorted(found) == sorted(agreed.items()) == sorted(later[0].result().items())
 
 
 def test_a_data_set_that_another_clone_writes_at_the_same_moment_is_no_failure():
