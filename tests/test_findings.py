@@ -7,7 +7,7 @@ import pytest
 
 from batteryscope.answers.classes import CLASSES
 from batteryscope.answers.quantities import QUANTITIES
-from batteryscope.core.finding import Finding, Sentences
+from batteryscope.core.finding import Finding, Sentences, keep_unique_labels, label_arms
 from batteryscope.evaluation.sentences import capacities, classes, quantities
 from batteryscope.provenance import PROJECT_ROOT
 from batteryscope.samples.sem import SEM
@@ -68,3 +68,13 @@ def test_a_line_of_a_template_is_no_line_of_a_sentence(tmp_path):
         sentences.tell(Finding("speed", "good"))
     with pytest.raises(jinja2.TemplateNotFound):
         sentences.tell(Finding("colour", None))
+
+
+def test_arms_with_one_label_keep_their_names_at_any_depth():
+    labels = keep_unique_labels({"a": "balanced", "b": "balanced", "c": "as it is", "d": "a"})
+    assert labels == {"c": "as it is"}  # "a" is what another arm is called
+    facts = {"arm": "a", "others": ({"name": "b"}, {"name": "c", "interval": (1.0, 2.0)})}
+    told = label_arms([Finding("pairs", "info", facts | {"better": ["b", "c"]})], labels)[0].facts
+    assert told["arm"] == "a"
+    assert told["others"] == ({"name": "b"}, {"name": "“as it is”", "interval": (1.0, 2.0)})
+    assert told["better"] == ["b", "“as it is”"]

@@ -1,6 +1,7 @@
 """What a comparison found: facts, and the sentences that templates make of them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,15 +40,32 @@ class Finding:
     marks: Mapping[str, str] = field(default_factory=dict)
 
 
+def keep_unique_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Leave out labels by which a reader could not tell one arm from another.
+
+    Parameters
+    ----------
+    labels
+        By arm, in the settings.
+
+    Examples
+    --------
+    >>> keep_unique_labels({"os": "balanced", "wl": "balanced", "raw": "as it is"})
+    {'raw': 'as it is'}
+    """
+    times = Counter([*labels.values(), *labels])
+    return {arm: label for arm, label in labels.items() if times[label] - (label == arm) == 1}
+
+
 def label_arms(findings: Iterable[Finding], labels: Mapping[str, str]) -> list[Finding]:
     """Put the labels of arms, in quotation marks, in place of their keys in the settings.
 
     Parameters
     ----------
     findings
-        With arms as :data:`ARM_FACTS`, at any depth.
+        With arms as :data:`ARM_FACTS`, at any depth of mappings, lists and tuples.
     labels
-        By arm; one without a label keeps its key.
+        By arm (:func:`keep_unique_labels`); one without a label keeps its key.
 
     Examples
     --------
@@ -59,8 +77,8 @@ def label_arms(findings: Iterable[Finding], labels: Mapping[str, str]) -> list[F
     def label(fact: Any, key: str = "") -> Any:
         if isinstance(fact, Mapping):
             return {name: label(value, name) for name, value in fact.items()}
-        if isinstance(fact, list):
-            return [label(value) for value in fact]
+        if type(fact) in (list, tuple):
+            return type(fact)(label(value, key) for value in fact)
         known = labels.get(fact, "") if key in ARM_FACTS and isinstance(fact, str) else ""
         return f"“{known}”" if known else fact
 

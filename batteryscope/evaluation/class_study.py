@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.evaluate import EvaluateSettings
-from batteryscope.core.finding import label_arms
+from batteryscope.core.finding import keep_unique_labels, label_arms
 from batteryscope.evaluation import comparison, verdicts
 from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
 from batteryscope.evaluation.calibration import tabulate_arm_reliability
@@ -211,6 +211,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
         If predictions or a survey cannot be used.
     """
     manifest = pd.read_parquet(pieces.manifest)
+    names_of = keep_unique_labels(pieces.labels)
     audit = json.loads(pieces.audit.read_text(encoding="utf-8"))
     main_arm, labels = pieces.main_arm, list(pieces.label_columns)
     predictions = read_all_predictions(pieces.arms, pieces.baselines)
@@ -229,13 +230,13 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     paired = pieces.pairs or list(networks)
     pairs = compare_pairs_of_arms(images, paired, tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
-    findings += list_straddling_findings(splits, pieces.labels, manifest)
+    findings += list_straddling_findings(splits, names_of, manifest)
     # The main arm's own are warnings of the audit already.
     allowed, validated = (
         {arm: why for arm, why in told.items() if arm != main_arm}
         for told in (pieces.allowed, pieces.validated)
     )
-    findings += list_allowed_findings(allowed, pieces.labels, validated)
+    findings += list_allowed_findings(allowed, names_of, validated)
     beside = {a: b for a, b in pieces.covariates.items() if a in paired}
     unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
     findings += judge_class_covariates(beside, judged, tested, names, unit)
@@ -265,7 +266,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     if pieces.shortcuts is not None:
         found = _audit(pieces, manifest, judged, unit)
         # Beside the verdict on the baselines, which it puts into perspective.
-        findings.insert(1, tell_verdict(found, pieces.labels.get(main_arm, "")))
+        findings.insert(1, tell_verdict(found, names_of.get(main_arm, "")))
         tables |= tabulate_audit(found)
         audit_numbers = flatten_audit(found)
     if pieces.survey:
@@ -279,7 +280,7 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
     own |= {name: own[arm] for name, arm in bases.items() if arm in own}
     ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
     metrics = flatten_metrics(table, ratios) | sure.metrics | audit_numbers
-    named = label_arms(findings, pieces.labels)
+    named = label_arms(findings, names_of)
     write_comparison(out, tables, dict(sorted(metrics.items())), named, SENTENCES)
 
 
