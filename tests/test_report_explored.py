@@ -153,6 +153,17 @@ def test_a_text_filters_rows_and_what_is_left_can_be_saved(page: Page, folder: P
     assert page.run("['=1+1', '-2', 'a'].map(guard).join()") == "'=1+1,-2,a"
 
 
+def test_buttons_do_not_call_the_first_rows_of_a_longer_table_all(page: Page) -> None:
+    found = page.run("""(() => {
+        const part = document.querySelector('#a .scroll').cloneNode(true), table = part.lastChild;
+        table.dataset.of = '20';
+        part.replaceChildren(table);
+        exploreTable(table);
+        return [...part.querySelectorAll('.tools button')].map(b => b.textContent).join();
+    })()""")
+    assert found == "Original order,CSV of the first 8 of 20"
+
+
 def wait_for_file(folder: Path, name: str) -> bytes:
     import time
 

@@ -50,4 +50,7 @@ def test_a_page_has_the_first_rows_of_a_long_table_and_says_so():
     html = str(table(show_table(frame)))
     assert html.count("<tr>") == MOST_ROWS + 1
     assert "7 more rows are left out here" in html
-    assert "left out" not in str(table(show_table(frame.head(MOST_ROWS))))
+    assert f'<table data-of="{MOST_ROWS + 7}">' in html
+    whole = str(table(show_table(frame.head(MOST_ROWS))))
+    assert "left out" not in whole
+    assert "data-of" not in whole
