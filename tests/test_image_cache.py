@@ -144,7 +144,7 @@ def test_other_settings_or_code_empty_it(study, monkeypatch):
 def test_a_damaged_or_locked_cache_is_not_used(study, damage, monkeypatch, capsys):
     everything = [path.name for path in study.images.rglob("*.png")]
     if damage == "locked":
-        monkeypatch.setattr(image_cache, "BUSY_SECONDS", 0.01)
+        monkeypatch.setattr(image_cache, "BUSY_AT_INGEST_SECONDS", 0.01)
         other = sqlite3.connect(study.cache, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         study.check(*everything)
@@ -208,7 +208,7 @@ def test_a_picture_that_was_replaced_behind_our_back_is_found(study):
 def test_replaced_pictures_where_the_cache_cannot_be_used(study, trouble, monkeypatch, caplog):
     path = study.images / "ncm333_pristine" / "frame  0, a.png"
     name = path.relative_to(study.images).as_posix()
-    monkeypatch.setattr(picture_states, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(picture_states, "BUSY_AT_LOOK_SECONDS", 0.01)
     replace_quietly(path, 5)
     other = sqlite3.connect(study.cache, isolation_level=None)
     if trouble == "damaged row":

@@ -29,8 +29,10 @@ def list_params_studies(project: Path) -> list[str]:
 def _name_studies(text: str) -> tuple[str, ...]:
     import yaml
 
+    from batteryscope.config.yaml_loader import FastLoader
+
     try:
-        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        values = yaml.load(text, Loader=FastLoader)
         return tuple(str(name) for name in values["studies"])
     except (ValueError, KeyError, TypeError, yaml.YAMLError):
         return ()

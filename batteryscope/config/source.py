@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from batteryscope.config.yaml_loader import FastLoader
+
 _KEY = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
@@ -63,7 +65,7 @@ def name_source(sentence: str, params: Path, overlays: Mapping[str, Any]) -> str
 
 @cache  # a large file may have many mistakes
 def _read_again(text: str) -> Any:
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml.load(text, Loader=FastLoader)
 
 
 def _find_depth(values: Any, keys: Sequence[str]) -> int:

@@ -225,17 +225,9 @@ def describe_outlook(outlook: Outlook, now: float) -> str:
     """
     if not outlook.is_told:
         return TOO_FEW_MISTAKES
-    parts = [
-        f"{100 * middle:.1f} % (90 % interval {100 * low:.1f} to {100 * high:.1f} %) with {n:.0f}"
-        for n, middle, low, high in zip(
-            outlook.images, outlook.expected, outlook.low, outlook.high, strict=True
-        )
-    ]
+    expected = list_expected(outlook, lambda share: f"{100 * share:.1f}", " %")
     halved = _describe_halved(outlook, now, "mistakes", "images per class")
-    return (
-        f"How many more images? An inverse power law through the points expects {', '.join(parts)} "
-        f"images per class. {halved}. {SAME_KIND.format(samples='images')}"
-    )
+    return _tell(", ".join(expected), "images per class", halved, "images")
 
 
 def describe_error_outlook(
@@ -256,16 +248,34 @@ def describe_error_outlook(
     """
     if not outlook.is_told:
         return f"How many more {samples}? The error falls too fast to tell."
-    parts = [
-        f"{show(middle)} (90 % interval {show(low)} to {show(high)}) with {n:.0f}"
+    expected = f"{name} of {', '.join(list_expected(outlook, show))}"
+    return _tell(expected, samples, _describe_halved(outlook, now, "error", samples), samples)
+
+
+def list_expected(outlook: Outlook, show: Callable[[float], str], unit: str = "") -> list[str]:
+    """Say of every number of samples what is expected: ``2.4 % (90 % interval …) with 160``.
+
+    Parameters
+    ----------
+    outlook
+        What was found.
+    show
+        How a value is written.
+    unit
+        After the value and the end of its interval, with a space before it.
+    """
+    return [
+        f"{show(middle)}{unit} (90 % interval {show(low)} to {show(high)}{unit}) with {n:.0f}"
         for n, middle, low, high in zip(
             outlook.images, outlook.expected, outlook.low, outlook.high, strict=True
         )
     ]
-    halved = _describe_halved(outlook, now, "error", samples)
+
+
+def _tell(expected: str, counted: str, halved: str, samples: str) -> str:
     return (
-        f"How many more {samples}? An inverse power law through the points expects {name} of "
-        f"{', '.join(parts)} {samples}. {halved}. {SAME_KIND.format(samples=samples)}"
+        f"How many more {samples}? An inverse power law through the points expects {expected} "
+        f"{counted}. {halved}. {SAME_KIND.format(samples=samples)}"
     )
 
 

@@ -31,7 +31,7 @@ from batteryscope.readers.text_sidecar import list_sidecar_names
 
 log = logging.getLogger("batteryscope")
 
-BUSY_SECONDS = 10.0
+BUSY_AT_INGEST_SECONDS = 10.0  # without its cache an ingest decodes every picture
 KEPT_AT_ONCE = 1000  # records; a kill loses as many at most
 
 # Every run looks at all states (picture_states), so they have an index of their own.
@@ -236,7 +236,9 @@ class ImageCache:
             self._give_up(error)
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.file, timeout=BUSY_SECONDS, check_same_thread=False)
+        database = sqlite3.connect(
+            self.file, timeout=BUSY_AT_INGEST_SECONDS, check_same_thread=False
+        )
         try:
             database.executescript(_TABLES)
         except sqlite3.Error:

@@ -18,7 +18,8 @@ log = logging.getLogger("batteryscope")
 # The coarsest clock of a file system (FAT). A file that changed so shortly before it was looked at
 # may change once more without its times telling.
 CLOCK_TICK_NS = 2_000_000_000
-BUSY_SECONDS = 1.0
+# Every run looks at each of its studies before its first job.
+BUSY_AT_LOOK_SECONDS = 1.0
 
 
 class FileState(NamedTuple):
@@ -87,7 +88,7 @@ def find_replaced(
     if not cache.is_file():
         return Replaced([], read_mark(cache))
     try:
-        with closing(sqlite3.connect(cache, timeout=BUSY_SECONDS)) as database:
+        with closing(sqlite3.connect(cache, timeout=BUSY_AT_LOOK_SECONDS)) as database:
             rows = database.execute(
                 "SELECT path, asked, files FROM record ORDER BY path, asked"
             ).fetchall()
@@ -175,7 +176,7 @@ def _compare(
 def _renew(cache: Path, moved: Sequence[tuple[str, str, str, str]]) -> None:
     """Tell the cache of new states; where that cannot be, contents are compared again."""
     try:
-        with closing(sqlite3.connect(cache, timeout=BUSY_SECONDS)) as database, database:
+        with closing(sqlite3.connect(cache, timeout=BUSY_AT_LOOK_SECONDS)) as database, database:
             for path, asked, seen, files in moved:
                 _renew_row(database, (path, asked), seen, files)
     except sqlite3.Error as error:

@@ -12,6 +12,7 @@ from batteryscope.evaluation.extrapolate import (
     SAME_KIND,
     describe_error_outlook,
     extrapolate_error,
+    list_expected,
 )
 from batteryscope.evaluation.metric_catalogue import Metric
 from batteryscope.report.sweep_measures import list_series, select_series
@@ -85,12 +86,7 @@ def say_row_outlook(
         found = extrapolate_error(points["value"], points["mape"], points["sd"] * factor)
         if found is None or not found.is_told:
             continue
-        told = [
-            f"{middle:.1f} % (90 % interval {low:.1f} to {high:.1f} %) with {n:.0f}"
-            for n, middle, low, high in zip(
-                found.images, found.expected, found.low, found.high, strict=True
-            )
-        ]
+        told = list_expected(found, "{:.1f}".format, " %")
         now = points.sort_values("value")["mape"].iloc[-1]
         parts.append(
             f"{names[str(target), str(domain)]} {' and '.join(told)} rows ({now:.1f} % today)"
