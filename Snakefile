@@ -36,7 +36,7 @@ onstart:
         # The limit of jobs per second is for clusters. Every finished job leaves a clock that wakes
         # Snakemake up each second until the end: after 100 jobs it looks for work 100 times a second.
         workflow.scheduler.job_rate_limiter = None
-        FORK_SERVER = start_server(SCRATCH.folder if SCRATCH else None)
+        once("server", lambda: start_server(SCRATCH.folder if SCRATCH else None))
 
 
 onsuccess:
@@ -51,7 +51,7 @@ onerror:
 
 
 if not workflow.modifier.is_main_snakefile():
-    hook_into_parent()
+    once("hooks", hook_into_parent)
 
 
 rule all:

@@ -13,6 +13,21 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser, parse_args
 from snakemake.logging import logger as snakemake_logger
 
+# Every `use rule` of a module reads these files anew, in the same run.
+DONE = vars(workflow).setdefault("batteryscope_done", {})
+
+
+def once(name, act):
+    """What an act gives that is done once in a run, however often these files are read."""
+    if name not in DONE:
+        DONE[name] = act()
+    return DONE[name]
+
+
+def tell(line):
+    """Print a line for people, once in a run."""
+    once(f"tell {line}", lambda: print(show_controls(line), file=sys.stderr))
+
 
 def find_installed():
     """The workflow of the installed package, where Snakemake fetches rules from a repository, and no programs."""
@@ -115,8 +130,11 @@ def runs_here():
 
 IS_LOCAL = runs_here()
 IS_RUN = workflow.is_main_process and not shows_only(ASKED)
-RUN_LOG = (
-    shorten_run_log(snakemake_logger, workflow.output_settings) if IS_RUN else None
+RUN_LOG = once(
+    "log",
+    lambda: (
+        shorten_run_log(snakemake_logger, workflow.output_settings) if IS_RUN else None
+    ),
 )
 MAY_PUBLISH = workflow.is_main_process and may_publish(ASKED)
 # Training uses every core that it is given; Snakemake reduces this to what there is.
@@ -125,7 +143,7 @@ ALL_CORES = 64
 CORES_OF_A_NODE = 8
 # No study can have this name.
 CODE_LISTS = Path("work/code-lists")
-STARTED = time.time()
+STARTED = once("started", time.time)
 os.environ[RUN_PROCESS] = str(os.getpid())
 
 
@@ -148,29 +166,42 @@ try:
     # Snakemake looks for its lock after it has read this file.
     # On a cluster jobs outlive a killed run: its lock stays, and says so.
     is_ours = IS_RUN and not ASKED.nolock
-    CLAIM = (
-        claim_folder(Path(".snakemake"), not IS_LOCAL, ASKED.unlock)
-        if is_ours
-        else None
+    CLAIM = once(
+        "claim",
+        lambda: (
+            claim_folder(Path(".snakemake"), not IS_LOCAL, ASKED.unlock)
+            if is_ours
+            else None
+        ),
     )
     # Nodes do not see the temporary files of this machine.
-    SCRATCH = claim_scratch() if CLAIM and IS_LOCAL else None
+    SCRATCH = once("scratch", lambda: claim_scratch() if CLAIM and IS_LOCAL else None)
     if CLAIM and CLAIM.released:
-        print(describe_release(CLAIM.released), file=sys.stderr)
-    for damaged in remove_damaged() if CLAIM else []:
-        print(show_controls(describe_removal(damaged)), file=sys.stderr)
+        tell(describe_release(CLAIM.released))
+    for damaged in once("damaged", remove_damaged) if CLAIM else []:
+        tell(describe_removal(damaged))
 except BatteryscopeError as error:
     sys.exit(f"ERROR: {show_controls(str(error))}")
 
-if SCRATCH:
+
+def move_temporary():
+    """Let temporary files of Snakemake lie in the folder that goes with the run."""
     # Snakemake made one before it came here, which a kill would leave behind.
     if held := getattr(workflow, "_snakemake_tmp_dir", None):
         held.cleanup()
         workflow._snakemake_tmp_dir = tempfile.TemporaryDirectory(prefix="snakemake")
     atexit.register(SCRATCH.remove)
 
+
+if SCRATCH:
+    once("temporary", move_temporary)
+
+FOR_REPORTS = "caption_of"
 try:
-    PROJECT = load_project(PARAMS, config)
+    # An earlier reading may have left there what the templates of reports call.
+    PROJECT = load_project(
+        PARAMS, {key: value for key, value in config.items() if key != FOR_REPORTS}
+    )
     # Where everything lies, and what each study has.
     LAYOUTS = {
         n: lay_out_study(Path("work") / n, n, s) for n, s in PROJECT.studies.items()
@@ -196,7 +227,7 @@ try:
             for name, study in PROJECT.studies.items()
         }
         for told in check_replaced(REPORTS, origins, ASKED.targets, PROJECT.replace):
-            print(show_controls(told), file=sys.stderr)
+            tell(told)
 except BatteryscopeError as error:
     refuse(error)
 
@@ -215,7 +246,7 @@ def mark_replaced(study, source):
     if workflow.is_main_process:
         replaced, mark = find_replaced(file, Path(folder), describe_once)
         if replaced:
-            print(show_controls(describe_replaced(study, replaced)), file=sys.stderr)
+            tell(describe_replaced(study, replaced))
     return f"-{mark}" if mark else ""
 
 
@@ -539,4 +570,4 @@ def caption_of(study, figure):
 
 
 # A template of Snakemake's report knows the configuration and nothing else of this file.
-config["caption_of"] = caption_of
+config[FOR_REPORTS] = caption_of

@@ -8,7 +8,8 @@ from batteryscope.workflow.job_costs import (
     note_context,
 )
 
-CONTEXTS = {
+CONTEXTS = once("contexts", dict)
+CONTEXTS |= {
     n: describe_context(PROJECT.scale, s.dataset) for n, s in PROJECT.studies.items()
 }
 
@@ -51,7 +52,7 @@ def tell_cost():
 
 # Snakemake has no hook for the end of a dry run.
 if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
-    atexit.register(tell_cost)
+    once("cost", lambda: atexit.register(tell_cost))
 
 
 def begin_run():

@@ -142,7 +142,7 @@ def list_pages():
     return [page for page in sorted(pages) if page.is_file()]
 
 
-SUCCEEDED = []  # filled by a run that did its work
+SUCCEEDED = once("succeeded", list)  # filled by a run that did its work
 
 
 def finish_run():
@@ -191,4 +191,4 @@ def hook_into_parent():
 
 MAIN_PROCESS = os.getpid()
 if IS_RUN:
-    atexit.register(finish_idle_run)
+    once("finish", lambda: atexit.register(finish_idle_run))

@@ -1,6 +1,7 @@
 """The workflow as the Snakemake Workflow Catalog and snakedeploy use it: fetched file by file."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,6 +27,25 @@ module batteryscope:
 
 use rule * from batteryscope
 """  # what snakedeploy writes
+ADAPTED = """
+
+use rule ingest_dataset from batteryscope with:
+    message: "a reading of our own"
+
+
+use rule ingest_dataset from batteryscope as other_reading with:
+    output:
+        manifest="{{study}}/{{source}}/manifest",
+        rejects="{{study}}/{{source}}/rejects",
+        frames="{{study}}/{{source}}/frames",
+        summary="{{study}}/{{source}}/summary",
+
+
+rule broken:
+    output: "work/mine/broken"
+    log: "work/mine/logs/broken.log"
+    shell: "echo '12:00:00 ERROR it broke' > {{log}}; false"
+"""
 
 
 def test_the_catalogue_finds_what_standardised_usage_asks_for():
@@ -53,9 +73,12 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, repository)
 
+    program = shutil.which("git")
+    assert program, "git is needed"
+
     def git(*words: str) -> None:
-        command = ["git", "-C", str(repository), *words]
-        subprocess.run(command, check=True, env=SOMEBODY | {"PATH": "/usr/bin:/bin"})
+        command = [program, "-C", str(repository), *words]
+        subprocess.run(command, check=True, env=SOMEBODY | {"PATH": os.environ["PATH"]})
 
     def keep(tag: str) -> None:
         git("add", "--all")
@@ -74,8 +97,9 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def run(project: Path, snakefile: str, *words: str) -> subprocess.CompletedProcess:
-    (project / "Snakefile").write_text(DEPLOYED.format(snakefile=snakefile), encoding="utf-8")
+def run(project: Path, snakefile: str, *words: str, more: str = "") -> subprocess.CompletedProcess:
+    text = (DEPLOYED + more).format(snakefile=snakefile)
+    (project / "Snakefile").write_text(text, encoding="utf-8")
     command = ["snakemake", "--cores", "2", "--printshellcmds", *words]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
@@ -106,3 +130,21 @@ def test_a_mistake_names_the_file_of_the_module(deployed):
     done = run(deployed, f'"{ROOT}/workflow/Snakefile"', "-n")
     assert done.returncode == 1
     assert "ERROR: config/config.yaml: studies.mine" in done.stderr
+
+
+@pytest.mark.workflow
+def test_rules_of_a_module_can_be_adapted(deployed):
+    done = run(deployed, f'"{ROOT}/workflow/Snakefile"', "-n", more=ADAPTED)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "a reading of our own" in said
+    assert "mine: train" in said  # the default target is the module's
+    assert said.count("Expected: ") == 1
+
+
+@pytest.mark.workflow
+def test_a_run_of_an_adapted_module_says_once_what_went_wrong(deployed):
+    done = run(deployed, f'"{ROOT}/workflow/Snakefile"', "work/mine/broken", more=ADAPTED)
+    assert done.returncode == 1
+    assert done.stderr.count("What went wrong:\nit broke\n") == 1
+    assert done.stderr.count("What went wrong:") == 1
