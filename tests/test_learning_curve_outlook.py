@@ -77,17 +77,33 @@ def test_a_law_of_errors_is_continued_and_its_interval_holds():
     for points, law in laws.items():
         sizes, held = 5 * 2 ** np.arange(points), 0
         for seed in range(20):
-            noise = np.random.default_rng(seed).normal(0, 0.06, points)
+            noise = np.random.default_rng(seed).normal(0, 0.06 * 3**0.5, (3, points))
             measured = law(sizes) * np.exp(noise)
-            found = extrapolate_error(sizes, measured, 0.06 * measured)
+            mean, sd = measured.mean(axis=0), measured.std(axis=0, ddof=1)
+            found = extrapolate_error(sizes, mean, sd, [3] * points, 0)
             held += found.low[0] <= law(2 * sizes[-1]) <= found.high[0]
         assert held >= 15
     sizes = np.array([5, 10, 20, 40, 80])
-    exact = extrapolate_error(sizes, 2 + 30 / sizes, np.full(5, 1e-4))
+    exact = extrapolate_error(sizes, 2 + 30 / sizes, np.full(5, 1e-4), [5] * 5, 0)
     assert exact.expected == pytest.approx([2 + 30 / 160, 2 + 30 / 320], abs=0.01)
     assert "would not go away" in describe_error_outlook(exact, 80, "MAE", str, "rows")
     for errors, spread in (([1, 2, 3, 4, 5], 1.0), ([5, 4, 3, 2, 1], np.nan)):
-        assert extrapolate_error(sizes, errors, np.full(5, spread)) is None
+        assert extrapolate_error(sizes, errors, np.full(5, spread), [5] * 5, 0) is None
+    assert extrapolate_error(sizes, 30 / sizes, np.ones(5), [1] * 5, 0) is None
+
+
+def test_a_slow_law_is_not_said_to_end_at_a_floor():
+    """A law with a floor alone says so much more often; ten times as many halve the error."""
+    sizes = np.array([5, 10, 20, 40, 80])
+    law, wrong, ranges = 20 * sizes**-0.3, 0, []
+    for seed in range(100):
+        measured = law * np.exp(np.random.default_rng(seed).normal(0, 0.06 * 3**0.5, (3, 5)))
+        mean, sd = measured.mean(axis=0), measured.std(axis=0, ddof=1)
+        found = extrapolate_error(sizes, mean, sd, [3] * 5, 0)
+        wrong += "would not go away" in describe_error_outlook(found, 80, "MAE", str, "rows")
+        ranges.append(found.halved_at[1] <= 806 <= found.halved_at[2])
+    assert wrong <= 15
+    assert sum(ranges) >= 75
 
 
 def make_points(metric: str, means) -> pd.DataFrame:

@@ -10,7 +10,8 @@ from batteryscope.seeds import derive_rng
 
 FEWEST_POINTS = 3
 POINTS_FOR_FLOOR = 5  # with fewer the error is expected to fall without end
-NO_FLOOR_REFUSED = 2.7  # χ² that a floor saves; 90 % of its distribution with one degree of freedom
+FLOOR_CHANCE = 0.9  # of the misfit that a floor saves by chance; if it saves more, it is there
+MOST_TIMES = 100  # today's samples: further on, half of the error is said not to go away
 DRAWS = 200
 INTERVAL = (5, 95)  # percent
 LARGEST_POWER = 2.0
@@ -33,7 +34,9 @@ class Outlook:
         Median and 90 % interval of the accuracy there, shares of 1, or of the error, (k,).
     halved_at
         Images per class (samples) at which half of the mistakes (of the error) of today would be
-        left: median, low, high; infinite where the law never comes there.
+        left: median, low, high; infinite where the law never comes there. Low and high are of laws
+        with a floor and without, as far as the points allow both; so is the median, if one of
+        them comes there with a hundred times as many.
     """
 
     images: NDArray[np.float64]
@@ -104,20 +107,26 @@ def extrapolate_accuracy(
 def extrapolate_error(
     samples: ArrayLike,
     error: ArrayLike,
-    standard_error: ArrayLike,
+    sd: ArrayLike,
+    n_fits: ArrayLike,
+    test_to_training: float,
     asked: Sequence[float] | None = None,
 ) -> Outlook | None:
     """Continue a learning curve of errors, by the law of :func:`extrapolate_accuracy`.
 
-    It is fitted again for curves drawn from log-normal distributions around the points, since an
-    error has no sign.
+    It is fitted again for curves drawn around the points on a logarithmic scale, since an error
+    has no sign. A few fits tell little of their own spread. So all points share one relative
+    standard deviation, and the curves are drawn from Student's distribution.
 
     Parameters
     ----------
     samples, error
         Points: training samples, and the error above 0.
-    standard_error
-        Of the error of each point, above 0.
+    sd, n_fits
+        Standard deviation of the errors of so many fits of each point.
+    test_to_training
+        Tested samples per training sample, 0 for independent fits. Training parts overlap, so that
+        the standard error of a mean is more than sd/√n (Nadeau and Bengio 2003).
     asked
         Where to look; twice and four times the most samples, if not given.
 
@@ -130,13 +139,20 @@ def extrapolate_error(
     n = np.asarray(samples, float)
     order = np.argsort(n)
     n, errors = n[order], np.asarray(error, float)[order]
-    spread = np.asarray(standard_error, float)[order]
-    is_known = np.isfinite(spread) & (spread > 0) & np.isfinite(errors) & (errors > 0)
+    spread, fits = np.asarray(sd, float)[order], np.asarray(n_fits, float)[order]
+    is_known = np.isfinite(spread) & (fits > 1) & np.isfinite(errors) & (errors > 0)
     if len(np.unique(n)) < FEWEST_POINTS or not is_known.all() or errors[-1] >= errors[0]:
         return None
+    freedom = float((fits - 1).sum())
+    pooled = np.sqrt(((spread / errors) ** 2 @ (fits - 1)) / freedom)
+    if pooled == 0:
+        return None
+    relative = pooled * np.sqrt(1 / fits + test_to_training)
     rng = derive_rng("learning curve of errors", *n.tolist())
-    drawn = errors * np.exp(rng.normal(0, spread / errors, (DRAWS, len(n))))
-    return _continue(n, np.vstack([errors, drawn]), spread**-2, asked)
+    # One drawn scale for all points of a curve, as they share one standard deviation.
+    scale = np.sqrt(freedom / rng.chisquare(freedom, (DRAWS, 1)))
+    drawn = errors * np.exp(relative * scale * rng.normal(size=(DRAWS, len(n))))
+    return _continue(n, np.vstack([errors, drawn]), (relative * errors) ** -2, asked, freedom)
 
 
 def _continue(
@@ -144,29 +160,46 @@ def _continue(
     errors: NDArray[np.float64],
     weights: NDArray[np.float64],
     asked: Sequence[float] | None,
+    freedom: float = np.inf,
 ) -> Outlook:
     """Fit the law to every row of errors (draws, points), and look at it where asked.
 
     The interval is that of laws with a floor and of laws without one together, as far as the points
-    allow both: one of them alone would be too sure.
+    allow both: one of them alone would be too sure. ``freedom`` are the degrees of freedom of the
+    weights.
     """
+    from scipy.stats import t
+
     wanted = np.asarray([n[-1] * f for f in FACTORS] if asked is None else asked, float)
     laws = [_fit(n, errors, weights, has_floor) for has_floor in (False, True)]
     has_floor = len(np.unique(n)) >= POINTS_FOR_FLOOR
-    a, b, c = laws[has_floor]
+    _, b, c = laws[has_floor]
     if np.mean((b >= LARGEST_POWER) & (c <= 0)) > 0.5:
         return UNTOLD
     misfits = [_measure_misfit(law, n, errors[0], weights) for law in laws]
-    if has_floor and misfits[0] - misfits[1] > NO_FLOOR_REFUSED:
+    most_saved = t.ppf((1 + FLOOR_CHANCE) / 2, freedom) ** 2  # χ², or F where weights are estimates
+    if has_floor and misfits[0] - misfits[1] > most_saved:
         laws = laws[1:]
     found = [np.maximum(0, c[:, None] + a[:, None] * wanted ** -b[:, None]) for a, b, c in laws]
     middle = np.median(found[-1 if has_floor else 0], axis=0)
     ends = np.array([np.percentile(each, INTERVAL, axis=0) for each in found])
     low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
-    today = c + a * n[-1] ** -b
-    halved = [_solve(*law) for law in zip(a, b, c, today / 2, strict=True)]
-    few, median, many = np.percentile(halved, [INTERVAL[0], 50, INTERVAL[1]], method="nearest")
+    halved = np.array([_find_halved(law, n[-1]) for law in laws])
+    median = halved[-1 if has_floor else 0, 1]
+    if median > MOST_TIMES * n[-1]:
+        median = halved[:, 1].min()
+    few, many = halved[:, 0].min(), halved[:, 2].max()
     return Outlook(wanted, middle, low, high, (float(median), float(few), float(many)))
+
+
+def _find_halved(law: Law, now: float) -> NDArray[np.float64]:
+    """Return the samples at which half of today's error is left: low, median, high of the draws."""
+    a, b, c = law
+    halved = [_solve(*each) for each in zip(a, b, c, (c + a * now**-b) / 2, strict=True)]
+    found: NDArray[np.float64] = np.percentile(
+        halved, [INTERVAL[0], 50, INTERVAL[1]], method="nearest"
+    )
+    return found
 
 
 def _fit(
@@ -281,7 +314,7 @@ def _tell(expected: str, counted: str, halved: str, samples: str) -> str:
 
 def _describe_halved(outlook: Outlook, now: float, what: str, counted: str) -> str:
     middle, few, many = outlook.halved_at
-    if middle > 100 * now:
+    if middle > MOST_TIMES * now:
         return f"Half of the {what} would not go away with a hundred times as many"
     most = f"{many:.0f}" if many <= 1000 * now else "any number"
     return (

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from batteryscope.config.choose_curve import IMAGES_KEY
 from batteryscope.evaluation.extrapolate import (
@@ -45,8 +44,7 @@ def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame
     n = [whole if swept[IMAGES_KEY] is None else swept[IMAGES_KEY] for swept in line["swept"]]
     means = line["mean"].to_numpy(np.float64)
     errors = 1 - means if measure.higher_is_better else means
-    spread = line["sd"].to_numpy(np.float64) * find_sd_factor(line["fits"], tested / whole)
-    outlook = extrapolate_error(n, errors, spread)
+    outlook = extrapolate_error(n, errors, line["sd"], line["fits"], tested / whole)
     if outlook is None:
         return ""
     if measure.higher_is_better:
@@ -82,8 +80,8 @@ def say_row_outlook(
     for (target, domain), points in rows[rows["arm"] == arm].groupby(
         ["target", "domain"], sort=False
     ):
-        factor = find_sd_factor(points["n"], test_fraction / (1 - test_fraction))
-        found = extrapolate_error(points["value"], points["mape"], points["sd"] * factor)
+        ratio = test_fraction / (1 - test_fraction)
+        found = extrapolate_error(points["value"], points["mape"], points["sd"], points["n"], ratio)
         if found is None or not found.is_told:
             continue
         told = list_expected(found, "{:.1f}".format, " %")
@@ -97,12 +95,3 @@ def say_row_outlook(
         "How many more rows? Errors that an inverse power law through the points expects: "
         f"{'; '.join(parts)}. {SAME_KIND.format(samples='rows')}"
     )
-
-
-def find_sd_factor(n_fits: ArrayLike, test_to_training: float) -> NDArray[np.float64]:
-    """Return by what the standard deviation over fits becomes the standard error of their mean.
-
-    Training parts overlap, so that it is more than 1/√n (Nadeau and Bengio 2003).
-    """
-    found: NDArray[np.float64] = np.sqrt(1 / np.asarray(n_fits, np.float64) + test_to_training)
-    return found
