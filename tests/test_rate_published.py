@@ -13,7 +13,7 @@ from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import answer_of_bundle, open_bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
-from batteryscope.config.evaluate import EvaluateSettings
+from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
@@ -38,39 +38,9 @@ from batteryscope.search.sampling import find_direction
 from batteryscope.search.stage_candidate import StageTrainer, keep_seen_part
 from batteryscope.tilestore import TileStore
 from batteryscope.training.stage import plan_fits, train_stage
+from tests.rate_study import TARGETS, make_study
 from tests.test_rate_preprocess import draw_bands
 from workflow_scripts import evaluate_arms, evaluate_external
-
-CROP = {
-    "method": "coating_crop", "crop_height_px": 64, "crop_width_px": 256, "mosaic_width_px": 400,
-    "shrink": 4,
-}  # fmt: skip
-TARGETS = ["capacity_1c_ah_kg", "capacity_5c_ah_kg"]
-
-
-def make_study() -> StudySettings:
-    return StudySettings.model_validate(
-        {
-            "title": "Drawn bands",
-            "dataset": {
-                "name": "bands",
-                "path": "images",
-                "labels": {"columns": ["porosity"], "pattern": "(?P<porosity>x)"},
-                "targets": {"c_rates": [1, 5], "units": ["Ah/kg"]},
-            },
-            "preprocess": CROP,
-            "split": {"scheme": "kfold", "folds": 2, "group": "image"},
-            "augment": {"flips": False, "quarter_turns": False},
-            "model": {
-                "backbone": "rate_cnn", "weights": "random", "outputs": "Ah/kg",
-                "backbone_options": {"width": 0.1}, "dropout": 0.0,
-            },
-            "train": {"epochs": 2, "batch_size": 4, "loss": "mape", "monitor": "val_loss",
-                      "penalty": "l2"},
-            "arms": {"mass": {}},
-            "explain": {"integration_steps": 2},
-        }
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +106,25 @@ def published(tmp_path_factory):
     )
     explain_arms(explained, study.explain, root / "explained")
     return root, study, manifest, arms
+
+
+def test_all_arms_have_occlusion_where_it_is_asked_for(published, tmp_path):
+    root, _, _, arms = published
+    pieces = ExplainPieces(
+        root / "manifest.parquet", root / "images", None,
+        {"mass": arms["mass"], "other": arms["mass"]}, ("mass",), 10**7,
+    )  # fmt: skip
+    quick = {"grad_ram", "guided_backprop"}
+    for asked, own in (("published", quick), ("all", quick | {"occlusion"})):
+        settings = {"window_px": 8, "integration_steps": 1, "tiles_per_class": 1}
+        out = tmp_path / asked
+        explain_arms(pieces, ExplainSettings(occlusion_arms=asked, **settings), out)
+        with np.load(out / "other.npz") as other, np.load(out / "mass.npz") as mass:
+            assert set(other) - {"tiles"} == own
+            assert set(mass) - {"tiles"} == quick | {"occlusion", "integrated_gradients"}
+            assert other["grad_ram"].shape == mass["occlusion"].shape
+            if "occlusion" in own:
+                np.testing.assert_array_equal(other["occlusion"], mass["occlusion"])
 
 
 def bundle_bands(published, out, comparison=None):

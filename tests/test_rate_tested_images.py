@@ -12,8 +12,8 @@ from batteryscope.evaluation.regression_study import RegressionPieces, compare_a
 from batteryscope.explain.regression_study import choose_regression_tiles
 from batteryscope.manifest.select import keep_samples
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
+from tests.rate_study import make_study
 from tests.test_rate_evaluation import make_manifest, make_predictions, make_split
-from tests.test_rate_published import make_study
 
 WHERE = {"magnification": 500}
 

@@ -207,10 +207,11 @@ class ExplainSettings(Settings):
     """Attribution maps: which tiles, by which method.
 
     For capacities ``tiles_per_class`` tiles of every porosity are explained by several methods;
-    ``method`` and ``misclassified_tiles`` do not apply. ``window_px`` is edge and stride of the
-    occluded squares, ``integration_steps`` is for integrated gradients. ``phases`` is a folder
-    with a map per image (PNG of the same path and size, codes of
-    ``batteryscope.demo.cross_section_phases``); generated images bring their own.
+    ``method`` and ``misclassified_tiles`` do not apply. ``occlusion_arms`` says whether the
+    published arms alone or all arms have occlusion, which takes a pass per covered square.
+    ``window_px`` is edge and stride of the occluded squares, ``integration_steps`` is for
+    integrated gradients. ``phases`` is a folder with a map per image (PNG of the same path and
+    size, codes of ``batteryscope.demo.cross_section_phases``); generated images bring their own.
     ``same_images``: so many test images, the same for all arms, are shown side by side.
     ``mask_tiles``: so many tiles of every test image that has a mask (``dataset.masks``) are
     measured: how much of the attribution lies on what the mask marks.
@@ -225,6 +226,7 @@ class ExplainSettings(Settings):
     mask_tiles: NonNegativeInt = 2
     polar_slices_per_class: NonNegativeInt = 0
     batch_size: PositiveInt = 8
+    occlusion_arms: Literal["published", "all"] = "published"
     window_px: PositiveInt = 7
     integration_steps: PositiveInt = 16
     phases: str | None = None

@@ -78,11 +78,13 @@ def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) ->
     """Write maps (``<arm>.npz``, ``<arm>.json``) and the tables of shares, agreement and cost.
 
     Every arm explains test tiles of its first fit, the same in all arms with the same split.
-    Arms that are not published are explained by the quick methods only.
+    Arms that are not published are explained by the quick methods, and by occlusion if
+    ``settings.occlusion_arms`` is ``all``.
     """
     out.mkdir(parents=True, exist_ok=True)
     manifest = pd.read_parquet(pieces.manifest)
     device = choose_device()
+    unpublished = (*FAST_METHODS, "occlusion") if settings.occlusion_arms == "all" else FAST_METHODS
     shares, agreements, costs = [], [], []
     known: dict[str, NDArray[np.uint8] | None] = {}  # arms with the same split explain the same
     for arm, own in pieces.arms.items():
@@ -99,7 +101,7 @@ def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) ->
             own.get("where", {}),
             model.description.classes,
         )
-        methods = METHODS if arm in pieces.published else FAST_METHODS
+        methods = METHODS if arm in pieces.published else unpublished
         preprocess = NamedPreprocess.model_validate({"preprocess": own["preprocess"]}).preprocess
         targets = model.description.classes
         maps: dict[str, list[NDArray[np.float16]]] = {m: [] for m in methods}
