@@ -26,6 +26,15 @@ class HalfCellSettings(Settings):
     φ·(1 + γ·(2h − 1)), a straight line in place of a measured profile. What they fill is no pore:
     the local porosity is ε(h) = ε − φ·γ·(2h − 1), and ions pass with ε(h)^``bruggeman``.
 
+    ``lost_particles`` λ is the share of the active mass that is torn out or cracked off and no
+    longer connected (loss of active material, Dubarry et al. 2012, J. Power Sources 219, 204). Only
+    connected mass delivers, at the current of the whole electrode: Q(C) = (1 − λ)·Q_c(C/(1 − λ)),
+    per total mass, where Q_c is the capacity per connected mass of the same coating. Simplified:
+    the lost share is the same at every depth, and porosity, thickness and paths of ions stay.
+
+    ``coating_thickness_um``, where it is given, takes the place of ``loading_mg_cm2``: the loading
+    is then what a coating of this thickness and porosity holds.
+
     The model is solved on ``grid_points`` porosities between the limits and interpolated.
     ``porosity_column`` of the manifest holds the porosity of the electrodes in percent; from it
     come the row ``physics`` of a comparison and, with ``dataset.targets.source: simulated``,
@@ -46,6 +55,11 @@ class HalfCellSettings(Settings):
     carbon_density_g_cm3: PositiveFloat = 2.0
     particle_radius_um: PositiveFloat = 5.0
     binder_gradient: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    # Left out where it is off, so that the same settings have the same digest as before.
+    lost_particles: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: not value)
+    coating_thickness_um: PositiveFloat | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     diffusivity_m2_s: PositiveFloat = 1.2e-14
     diffusivity_slope: float = 8.0
     bruggeman: PositiveFloat = 2.3

@@ -12,6 +12,8 @@ from batteryscope.config.cycling import CyclingTable
 
 ParticleRadius = Annotated[float, Field(ge=1, le=10)]  # µm
 BinderGradient = Annotated[float, Field(ge=-0.7, le=0.7)]
+LostShare = Annotated[float, Field(ge=0, le=0.5)]  # of the active mass
+CoatingThickness = Annotated[float, Field(ge=30, le=150)]  # µm
 
 
 # Beside generated cathodes; hidden, since it is not for learning.
@@ -195,7 +197,12 @@ class CrossSectionGenerator(PictureGenerator):
     all have the median diameter of 7.5 um. With ``binder_gradient`` they differ in how far binder
     and carbon have moved to the surface while they dried, spread evenly between two limits (see
     ``physics.binder_gradient``): pores are narrow where ions come in, at the same mean porosity.
-    Without both, capacities depend on porosity alone.
+    With ``lost_particles`` they differ in the share of the active mass that is lost, 0 to 0.5,
+    spread evenly between two limits: half of the lost particles are drawn as torn out, half as
+    cracked through, and capacities fall as ``physics.lost_particles`` says. With
+    ``coating_thickness_um`` they differ in the mean thickness of their coating, 30 to 150 um,
+    spread evenly between two limits, instead of having the thickness of one loading: it is drawn,
+    and the half-cell model is solved for it. Without all four, capacities depend on porosity alone.
     """
 
     kind: Literal["cross_section"] = "cross_section"
@@ -212,6 +219,13 @@ class CrossSectionGenerator(PictureGenerator):
     capacity_error: NonNegativeFloat = 0.005
     particle_radius_um: tuple[ParticleRadius, ParticleRadius] | None = None
     binder_gradient: tuple[BinderGradient, BinderGradient] | None = None
+    # Left out where they are off, so that the same settings have the same digest as before.
+    lost_particles: tuple[LostShare, LostShare] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    coating_thickness_um: tuple[CoatingThickness, CoatingThickness] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     seed: int = 1
 
     needs_capacities = True
@@ -228,8 +242,8 @@ class CrossSectionGenerator(PictureGenerator):
 
     @property
     def varied(self) -> Mapping[str, tuple[float, float]]:
-        """Limits of particle radius and binder gradient, where electrodes differ in them."""
-        names = ("particle_radius_um", "binder_gradient")
+        """Limits of what the half-cell model knows, where electrodes differ in it."""
+        names = ("particle_radius_um", "binder_gradient", "lost_particles", "coating_thickness_um")
         return {name: own for name in names if (own := getattr(self, name)) is not None}
 
     @property

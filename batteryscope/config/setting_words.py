@@ -199,6 +199,10 @@ WORDS = {
     "HalfCellSettings.carbon_density_g_cm3": "Density of the carbon in g/cm³.",
     "HalfCellSettings.particle_radius_um": "Radius of the particles in micrometres.",
     "HalfCellSettings.binder_gradient": "How far binder has moved to the surface (-1 to 1).",
+    "HalfCellSettings.lost_particles": "Share of the active mass that is no longer connected.",
+    "HalfCellSettings.coating_thickness_um": (
+        "Thickness of the coating in micrometres; null: what follows from loading and porosity."
+    ),
     "HalfCellSettings.upper_voltage": "Voltage at which discharging begins, in V.",
     "HalfCellSettings.lower_voltage": "Voltage at which discharging ends, in V.",
     # Sweeps, searches, proposals.

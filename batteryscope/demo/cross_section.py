@@ -53,6 +53,8 @@ def render_cross_section(
     artefacts: bool = True,
     particle_radius_um: float | None = None,
     binder_gradient: float = 0.0,
+    lost_particles: float = 0.0,
+    coating_thickness_um: float | None = None,
 ) -> CrossSection:
     """Generate one cross-section.
 
@@ -78,11 +80,17 @@ def render_cross_section(
     binder_gradient
         How much more binder and carbon there are at the surface, and less at the foil, as a share
         of their mean.
+    lost_particles
+        Share of the active material, 0 to 0.5, that is lost: half of it is torn out, half of it
+        in particles that are cracked through.
+    coating_thickness_um
+        Mean thickness at a ``loading_factor`` of 1; if not given, that of the electrode's loading.
     """
     cell = HalfCellSettings()
     rng = derive_rng(seed, "cross section")
     tilt = rng.uniform(-LARGEST_TILT_DEG, LARGEST_TILT_DEG) if tilt_deg is None else tilt_deg
-    thickness = find_thickness_um(porosity, cell) * loading_factor / PIXEL_SIZE_UM
+    mean_um = coating_thickness_um or find_thickness_um(porosity, cell)
+    thickness = mean_um * loading_factor / PIXEL_SIZE_UM
     densification = float(np.clip((0.50 - porosity) / 0.30, 0, 1))
     active = find_active_fraction(porosity, cell)
     # Upwards and downwards a tilt has opposite signs.
@@ -96,6 +104,7 @@ def render_cross_section(
         densification,
         derive_seed(seed, "drawing"),
         binder_gradient,
+        lost_particles,
     )
     pixels, phases = photograph(drawing, derive_rng(seed, "photograph"), artefacts)
     foil, surface = envelope.foil, envelope.surface

@@ -21,15 +21,20 @@ from batteryscope.seeds import derive_rng, derive_seed
 
 # Hidden, so that reading the data set does not take phase maps for images.
 CAPACITY_TABLE = "capacities.csv"
-# Different ones, so that what varies is independent.
-GOLDEN_RATIO = (5**0.5 - 1) / 2
-SILVER_RATIO = 2**0.5 - 1
+# What electrodes may differ in: in words, and a number whose multiples spread the electrodes of a
+# porosity; different irrational ones, so that what varies is independent.
+VARIED = {
+    "particle_radius_um": ("particle radius", (5**0.5 - 1) / 2),
+    "binder_gradient": ("binder gradient", 2**0.5 - 1),
+    "lost_particles": ("lost particles", 3**0.5 - 1),
+    "coating_thickness_um": ("coating thickness", (13**0.5 - 3) / 2),
+}
 
 
 class Electrode(NamedTuple):
     """One electrode: its folder, the porosity it was made for, and the one it has.
 
-    ``particle_radius_um`` and ``binder_gradient`` are None where all electrodes are alike in them.
+    What :data:`VARIED` names is None where all electrodes are alike in it.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Electrode(NamedTuple):
     porosity: float
     particle_radius_um: float | None = None
     binder_gradient: float | None = None
+    lost_particles: float | None = None
+    coating_thickness_um: float | None = None
 
 
 class CrossSectionJob(NamedTuple):
@@ -54,33 +61,20 @@ def list_electrodes(settings: CrossSectionGenerator) -> list[Electrode]:
             name = f"p{round(100 * nominal):02d}_e{settings.first_electrode + number}"
             rng = derive_rng(settings.seed, "electrode", name)
             porosity = nominal + settings.electrode_spread * rng.normal()
-            radius = _choose_radius(settings, nominal, number)
-            gradient = _choose_gradient(settings, nominal, number)
-            electrodes.append(Electrode(name, nominal, float(porosity), radius, gradient))
+            own = {key: _choose(settings, key, nominal, number) for key in settings.varied}
+            electrodes.append(Electrode(name, nominal, float(porosity), **own))
     return electrodes
 
 
-def _choose_radius(settings: CrossSectionGenerator, nominal: float, number: int) -> float | None:
-    if settings.particle_radius_um is None:
-        return None
-    low, high = settings.particle_radius_um
-    return low * (high / low) ** _spread(settings, "particle radius", nominal, number, GOLDEN_RATIO)
-
-
-def _choose_gradient(settings: CrossSectionGenerator, nominal: float, number: int) -> float | None:
-    if settings.binder_gradient is None:
-        return None
-    low, high = settings.binder_gradient
-    place = _spread(settings, "binder gradient", nominal, number, SILVER_RATIO)
-    return low + (high - low) * place
-
-
-def _spread(
-    settings: CrossSectionGenerator, name: str, nominal: float, number: int, step: float
-) -> float:
-    """Return a place from 0 to 1; multiples of an irrational number spread those of a porosity."""
+def _choose(settings: CrossSectionGenerator, setting: str, nominal: float, number: int) -> float:
+    """Return an electrode's own value between the limits of a setting of :data:`VARIED`."""
+    name, step = VARIED[setting]
+    low, high = settings.varied[setting]
     start = derive_rng(settings.seed, name, round(1000 * nominal)).uniform()
-    return float((start + step * number) % 1)
+    place = float((start + step * number) % 1)
+    if setting == "particle_radius_um":
+        return low * (high / low) ** place
+    return low + (high - low) * place
 
 
 def write_cross_sections(
@@ -128,6 +122,8 @@ def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSection
         loading_factor=float(np.clip(1 + settings.loading_spread * rng.normal(), 0.8, 1.2)),
         particle_radius_um=electrode.particle_radius_um,
         binder_gradient=electrode.binder_gradient or 0.0,
+        lost_particles=electrode.lost_particles or 0.0,
+        coating_thickness_um=electrode.coating_thickness_um,
     )
     name = f"{electrode.name}/{number + 1:03d}.png"
     for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
@@ -161,8 +157,7 @@ def simulate_measurements(
 
 def describe_cross_sections(settings: CrossSectionGenerator) -> str:
     """Return the story of the README of a generated data set."""
-    words = {"particle_radius_um": "particle radius", "binder_gradient": "binder gradient"}
-    known = " and ".join(["porosity", *(words[name] for name in settings.varied)])
+    known = " and ".join(["porosity", *(VARIED[name][0] for name in settings.varied)])
     return (
         "They imitate light-microscopy cross-sections of NCM111 cathodes (0.123 um per pixel)\n"
         "that were densified to several porosities; after Deeg et al. (2024). One folder per\n"

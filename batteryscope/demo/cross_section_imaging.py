@@ -31,10 +31,12 @@ def photograph(
     shape = drawing.phases.shape
     phases = drawing.phases.copy()
     light = _reflect(drawing, rng)
+    pulled = np.zeros(int(drawing.particle.max()) + 1, bool)
     if artefacts:
-        n_particles = int(drawing.particle.max())
-        pulled = rng.uniform(size=n_particles + 1) < PULL_OUT_SHARE
+        pulled = rng.uniform(size=len(pulled)) < PULL_OUT_SHARE
         pulled[0] = False
+    pulled[[number for number in drawing.torn_out if number < len(pulled)]] = True
+    if artefacts or drawing.torn_out:
         gone = pulled[drawing.particle]
         light[gone] = 0.10 + 0.05 * draw_noise(shape, 5, rng)[gone]
         phases[gone] = PULL_OUT

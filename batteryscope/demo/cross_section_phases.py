@@ -15,6 +15,7 @@ PHASE_NAMES = (
     "resin", "pore", "binder", "carbon", "particle", "collector", "crack", "scratch", "pull_out",
 )  # fmt: skip
 SMALLEST_WITH_PORES_PX = 12
+BREAKS = 3  # cracks through a particle that is lost
 LAYERS = 12  # of the coating, in which the share of binder is set
 CRACK_DARKNESS = 0.25  # a pixel darker by this share counts as crack or inner pore
 Floats = NDArray[np.float32]
@@ -34,12 +35,15 @@ class Drawing:
         Of particles and carbon flakes, 0 elsewhere.
     darkness : (H, W) float32
         Share of the light that cracks and inner pores take.
+    torn_out
+        Numbers of the particles of which the picture shows the hole.
     """
 
     phases: NDArray[np.uint8]
     particle: NDArray[np.int32]
     reflectance: Floats
     darkness: Floats
+    torn_out: tuple[int, ...] = ()
 
     def measure_porosity(self) -> float:
         """Return the share of pores between foil and surface; cracks count as solid."""
@@ -75,27 +79,32 @@ def draw_phases(
     densification: float,
     seed: int,
     binder_gradient: float = 0.0,
+    lost_particles: float = 0.0,
 ) -> Drawing:
     """Draw a packing; binder and carbon fill ``additive_fraction`` of the coating.
 
     With ``binder_gradient`` γ their local share is (1 + γ·(2h − 1)) times that, at the relative
-    height h above the foil.
+    height h above the foil. ``lost_particles`` is the share of the particles' area that is torn
+    out or cracked through.
     """
     width = len(envelope.foil)
     shape = (envelope.height_px, width)
     rng = derive_rng(seed, "phases")
     rows = np.arange(shape[0], dtype=np.float32)[:, None]
     coating = (rows > envelope.foil[None]) & (rows < envelope.surface[None])
+    torn, broken = _choose_lost(packing, lost_particles, derive_rng(seed, "lost particles"))
     drawing = Drawing(
         np.where(coating, np.uint8(PORE), np.uint8(RESIN)),
         np.zeros(shape, np.int32),
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
+        tuple(number + 1 for number in torn),
     )
     rough = draw_noise(shape, 5, rng)
     for number, left in _list_copies(packing, width):
         own = derive_rng(seed, "particle", number)
-        _draw_particle(drawing, packing, number, left, envelope, densification, rough, own)
+        breaks = BREAKS if number in broken else 0
+        _draw_particle(drawing, packing, number, left, envelope, densification, rough, own, breaks)
     is_particle = drawing.particle > 0
     drawing.phases[is_particle] = PARTICLE
     excess = None
@@ -106,6 +115,22 @@ def draw_phases(
     drawing.phases[(rows <= envelope.foil[None]) & ~is_particle] = COLLECTOR
     drawing.phases[is_particle & (drawing.darkness > CRACK_DARKNESS)] = CRACK
     return drawing
+
+
+def _choose_lost(
+    packing: Packing, share: float, rng: np.random.Generator
+) -> tuple[list[int], list[int]]:
+    """Draw particles by lot, each kind with half of ``share`` of their area: torn out, cracked."""
+    area = packing.radius**2
+    order = rng.permutation(len(area)).tolist()
+    kinds: tuple[list[int], list[int]] = ([], [])
+    for kind in kinds:
+        left = share / 2 * float(area.sum())
+        for number in order:
+            if area[number] <= left and number not in kinds[0]:
+                kind.append(number)
+                left -= float(area[number])
+    return kinds
 
 
 def _list_copies(packing: Packing, width: int) -> list[tuple[int, float]]:
@@ -127,8 +152,12 @@ def _draw_particle(
     densification: float,
     rough: Floats,
     rng: np.random.Generator,
+    breaks: int = 0,
 ) -> None:
-    """Draw one particle with a wavy outline of the circle's area, inner pores and cracks."""
+    """Draw one particle with a wavy outline of the circle's area, inner pores and cracks.
+
+    Beside the usual ones it has ``breaks`` wide cracks from edge to edge.
+    """
     y, radius = float(packing.y[number]), float(packing.radius[number])
     height, width = drawing.phases.shape
     x0, x1 = max(0, int(x - radius * 1.25) - 2), min(width, int(x + radius * 1.25) + 3)
@@ -147,9 +176,11 @@ def _draw_particle(
     mask = (distance < outline) & (drawing.particle[window] == 0) & (foil_gap > -3)
     drawing.particle[window][mask] = number + 1
     drawing.reflectance[window][mask] = 0.70 + rng.normal(0, 0.035)
+    dark = drawing.darkness[window]
+    for _ in range(breaks):
+        dark += mask * _draw_crack(dx, dy, radius, 1.0, rng, through=True)
     if radius <= SMALLEST_WITH_PORES_PX:
         return
-    dark = drawing.darkness[window]
     for _ in range(rng.poisson(0.012 * radius**1.25)):
         q, t = radius * 0.85 * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
         spread = rng.uniform(0.6, 2.0)
@@ -164,16 +195,22 @@ def _draw_particle(
 
 
 def _draw_crack(
-    dx: Floats, dy: Floats, radius: float, densification: float, rng: np.random.Generator
+    dx: Floats,
+    dy: Floats,
+    radius: float,
+    densification: float,
+    rng: np.random.Generator,
+    *,
+    through: bool = False,
 ) -> Floats:
-    """Return the darkness of one wavy crack through a particle."""
+    """Return the darkness of one wavy crack in a particle, or from edge to edge of it."""
     t, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.25) * radius
     along, across = dx * np.cos(t) + dy * np.sin(t), dy * np.cos(t) - dx * np.sin(t)
     k1, k2 = rng.uniform(0.04, 0.15, 2)
     wave = radius * 0.12 * np.sin(along * k1 + rng.uniform(0, 6))
     wave += radius * 0.05 * np.sin(along * 2.7 * k2 + rng.uniform(0, 6))
     half = rng.uniform(0.45, 1.1) * (1 + 0.8 * densification)
-    end = rng.uniform(-0.3, 1.1) * radius
+    end = 1.3 * radius if through else rng.uniform(-0.3, 1.1) * radius
     crack = 0.6 * (along < end) * np.exp(-(((across - offset - wave) / half) ** 2))
     return np.asarray(crack, dtype=np.float32)
 

@@ -19,13 +19,19 @@ from batteryscope.errors import ConfigError
 from batteryscope.physics.electrode import (
     find_active_density_kg_l,
     find_active_fraction,
+    find_loading_mg_cm2,
     find_thickness_um,
 )
 
 GRID_COLUMNS = ["porosity", "thickness_um", "c_rate", "ah_kg", "ah_l"]
-# A column more for each setting that electrodes differ in, and how many values of it are solved.
-VARIED = ("particle_radius_um", "binder_gradient")
-VALUES = 3
+# A column more for each setting that electrodes differ in, and how many values of it are solved:
+# most of thickness, over which capacities bend sharply where the electrolyte depletes.
+VARIED = {
+    "particle_radius_um": 3,
+    "binder_gradient": 3,
+    "lost_particles": 3,
+    "coating_thickness_um": 7,
+}
 AREA_M2 = 1e-4
 LEAST_LOCAL_POROSITY = 0.06
 MAX_CONCENTRATION = 49450.0  # mol/m³, NMC111
@@ -61,9 +67,10 @@ def simulate_grid(
 def choose_variants(
     cell: HalfCellSettings, ranges: Sequence[tuple[str, float, float]]
 ) -> list[dict[str, float]]:
-    """Return the settings to solve for: :data:`VALUES` of each that varies, all combinations.
+    """Return the settings to solve for: all combinations of the values of each that varies.
 
-    Radii are evenly spaced in their logarithm. The values enclose that of ``cell``.
+    Radii are evenly spaced in their logarithm. The values enclose that of ``cell``, and all
+    thicknesses that its loading has on the grid of porosities.
 
     Parameters
     ----------
@@ -73,20 +80,28 @@ def choose_variants(
         Setting of :data:`VARIED`, its lowest and its highest value in generated electrodes.
     """
     values = []
+    limits = np.array([cell.porosity_min, cell.porosity_max])
     for name in (name for name in VARIED if name in [r[0] for r in ranges]):
-        ends = [getattr(cell, name), *(end for own, *pair in ranges if own == name for end in pair)]
+        ends = [float(value) for value in _read_own(name, limits, cell)]
+        ends += [end for own, *pair in ranges if own == name for end in pair]
         space = np.geomspace if name == "particle_radius_um" else np.linspace
-        own = space(min(ends), max(ends), VALUES)
+        own = space(min(ends), max(ends), VARIED[name])
         values.append([{name: round(float(value), 4)} for value in own])
     return [dict(ChainMap(*parts)) for parts in product(*values)]
 
 
 def simulate_porosity(porosity: float, cell: HalfCellSettings) -> list[dict[str, float]]:
-    """Discharge one electrode at every C-rate; rows as in :func:`simulate_grid`."""
+    """Discharge one electrode at every C-rate; rows as in :func:`simulate_grid`.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot be solved for this electrode.
+    """
     simulation = _build(porosity, cell)
     rows = []
     for c_rate in cell.c_rates:
-        ah_kg = _discharge(simulation, c_rate, cell)
+        ah_kg = _discharge(simulation, c_rate, porosity, cell)
         rows.append(
             {
                 "porosity": porosity,
@@ -157,10 +172,14 @@ def _build(porosity: float, cell: HalfCellSettings) -> Any:
             "Thermodynamic factor": electrolyte["Thermodynamic factor"],
             "Electrode height [m]": 1e-2,
             "Electrode width [m]": 1e-2,
-            "Nominal cell capacity [A.h]": _find_current(1.0, cell),
+            "Nominal cell capacity [A.h]": _find_current(
+                1.0, find_loading_mg_cm2(porosity, cell), cell
+            ),
             "Positive electrode thickness [m]": thickness_m,
             "Positive electrode porosity": local_porosity if cell.binder_gradient else porosity,
-            "Positive electrode active material volume fraction": active,
+            # The current stays that of all particles: those left carry 1/(1 − λ) of it each.
+            "Positive electrode active material volume fraction": active
+            * (1 - cell.lost_particles),
             "Positive electrode Bruggeman coefficient (electrolyte)": cell.bruggeman,
             "Positive particle radius [m]": cell.particle_radius_um * 1e-6,
             "Positive particle diffusivity [m2.s-1]": diffusivity,
@@ -181,17 +200,38 @@ def _build(porosity: float, cell: HalfCellSettings) -> Any:
     )
 
 
-def _discharge(simulation: Any, c_rate: float, cell: HalfCellSettings) -> float:
-    current = _find_current(c_rate, cell)
+def _discharge(simulation: Any, c_rate: float, porosity: float, cell: HalfCellSettings) -> float:
+    """Return Ah per kg of active material, lost particles included."""
+    import pybamm
+
+    loading_mg_cm2 = find_loading_mg_cm2(porosity, cell)
+    current = _find_current(c_rate, loading_mg_cm2, cell)
     longest_s = 1.5 * 3600 / c_rate
-    solution = simulation.solve([0, longest_s], inputs={"Current function [A]": current})
-    active_kg = cell.loading_mg_cm2 * 1e-2 * AREA_M2
+    try:
+        solution = simulation.solve([0, longest_s], inputs={"Current function [A]": current})
+    except pybamm.SolverError:
+        raise ConfigError(
+            f"physics: the half-cell model cannot be solved at {c_rate:g}C for a coating of "
+            f"{100 * porosity:.1f} % porosity and {find_thickness_um(porosity, cell):.0f} µm with "
+            f"{100 * cell.lost_particles:.0f} % of the particles lost; leave out this C-rate, "
+            "raise physics.porosity_min, or narrow the limits that generated electrodes differ in."
+        ) from None
+    active_kg = loading_mg_cm2 * 1e-2 * AREA_M2
     return float(current * solution.t[-1] / 3600 / active_kg)
 
 
-def _find_current(c_rate: float, cell: HalfCellSettings) -> float:
+def _find_current(c_rate: float, loading_mg_cm2: float, cell: HalfCellSettings) -> float:
     """Return the current in A of an electrode of :data:`AREA_M2`."""
-    return c_rate * cell.nominal_ah_kg * cell.loading_mg_cm2 * 1e-2 * AREA_M2
+    return c_rate * cell.nominal_ah_kg * loading_mg_cm2 * 1e-2 * AREA_M2
+
+
+def _read_own(
+    name: str, porosities: NDArray[np.float64], cell: HalfCellSettings
+) -> NDArray[np.float64]:
+    """Return (n,) values that an electrode of ``cell`` has at these porosities."""
+    if name == "coating_thickness_um":
+        return np.array([find_thickness_um(float(p), cell) for p in porosities])
+    return np.full(len(porosities), getattr(cell, name))
 
 
 def smooth_local_porosity(
@@ -263,7 +303,7 @@ def _interpolate_variants(
         _interpolate_variants(part[part[name] == value], porosities, others, varied, cell)
         for value in known
     ]
-    asked = varied.get(name, np.full(len(porosities), getattr(cell, name)))
+    asked = varied[name] if name in varied else _read_own(name, porosities, cell)
     inside = np.clip(asked, known[0], known[-1])
     if name == "particle_radius_um":
         known, inside = np.log(known), np.log(inside)

@@ -31,6 +31,7 @@ UNITS = {
     "_voltage": "V",
     "_fraction": "share, 0 to 1",
     "_share": "share, 0 to 1",
+    "lost_particles": "share, 0 to 1",
     "_epochs": "epochs",
     "_kg": "kg",
     "_s": "s",
