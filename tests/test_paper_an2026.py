@@ -3,7 +3,10 @@
 import pandas as pd
 import pytest
 
+from batteryscope.config.project import load_project
+from batteryscope.plan import plan_study
 from batteryscope.splits.assign import split_samples
+from tests.conftest import ROOT
 from tests.paper_rows import check_row, list_rows, load_drawing
 
 
@@ -30,3 +33,13 @@ def test_272_of_340_slices_train_and_68_are_tested():
     assert (counts["test"] == 68).all()
     of = {role: set(part) for role, part in split.groupby("role")["sample_id"]}
     assert of["validation"] == of["test"]
+
+
+def test_the_demo_has_the_papers_head():
+    paper = load_drawing().load_plan("cell_health")[1].main.recipe
+    study = load_project(ROOT / "params.yaml", {"scale": "demo"}).image_studies["cell_health"]
+    demo = plan_study("cell_health", study).arms["paper_head"].recipe
+    for name in ("head_units", "dropout", "weights", "pooling"):
+        assert getattr(demo.model, name) == getattr(paper.model, name), name
+    assert demo.balance.method == paper.balance.method == "class_weights"
+    assert 0 < demo.model.freeze < 9  # of the layer groups of EfficientNet-Lite0
