@@ -70,8 +70,8 @@ def test_package_holds_files_of_the_project_alone_and_names_its_commit(tmp_path)
 def test_project_outside_of_a_clone_runs_the_installed_programs(package, project):
     params = small_params(check=small_study())
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    said = package.run(project, "run", "check", "-n", "--printshellcmds").stdout
-    assert said.startswith("$ snakemake --dry-run --printshellcmds -- check\n")
+    said = package.run(project, "run", "-n", "--printshellcmds").stdout
+    assert said.startswith("$ snakemake --dry-run --printshellcmds\n")
     assert f"python {package.home}/workflow_scripts/train_stage.py --by batteryscope." in said
     assert not any(str(ROOT / name) in said for name in ("workflow_scripts", "batteryscope"))
     assert "Expected: 16 jobs; no earlier run tells how long they take." in said

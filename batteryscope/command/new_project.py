@@ -34,6 +34,9 @@ from batteryscope.provenance import find_home
 
 
 include: str(find_home() / "Snakefile")
+
+# Snakemake keeps no default target of a file that is included.
+workflow.default_target = "all"
 """
 # Files whose names begin with a dot are kept without it in an installed package.
 HIDDEN = {".gitignore": "gitignore", ".dvcignore": "dvcignore", ".dvc/config": "dvc_config"}
