@@ -379,6 +379,42 @@ def test_a_clone_that_replaces_runs_of_another_is_not_replaced_by_it(uri, monkey
     assert sorted(found) == sorted(agreed.items()) == sorted(later[0].result().items())
 
 
+def test_a_clone_leaves_the_runs_of_another_that_will_replace_its_own(uri, monkeypatch):
+    client = open_client(uri)
+    experiment = find_experiment(client, uri, "cells")
+
+    def record(seconds):
+        tags = {"study": "cells", "seconds": seconds}
+        parent = RunRecord("cells/a", None, "a", tags)
+        children = [RunRecord(f"cells/a/{name}", "cells/a", name, tags) for name in ("b", "c")]
+        return reconcile_runs(open_client(uri), uri, experiment, [parent, *children])
+
+    # The second sees the first's parent, and has its last run to write when the first looks around.
+    later, waits, first_is_ready = [], threading.Event(), threading.Event()
+    first, second = threading.current_thread(), ThreadPoolExecutor(1)
+    write = runs.write_run
+
+    def begin_second(*arguments):
+        name = arguments[3].name
+        if threading.current_thread() is not first and name == "c":
+            waits.set()
+            assert first_is_ready.wait(stretch_limit(60))
+        elif name == "b" and not later:
+            later.append(second.submit(record, "8"))
+            assert waits.wait(stretch_limit(60))
+        return write(*arguments)
+
+    monkeypatch.setattr(runs, "write_run", begin_second)
+    record("7")
+    first_is_ready.set()
+    agreed = later[0].result()
+    found = [(run.data.tags["job_key"], run.info.run_id) for run in list_runs(client, experiment)]
+    assert sorted(found) == sorted(agreed.items())
+    assert len(agreed) == 3
+    parents = {run.data.tags.get("mlflow.parentRunId") for run in list_runs(client, experiment)}
+    assert parents == {None, agreed["cells/a"]}
+
+
 def test_a_data_set_that_another_clone_writes_at_the_same_moment_is_no_failure():
     class Client:
         asked = 0

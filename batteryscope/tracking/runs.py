@@ -180,7 +180,13 @@ def _agree_with_others(
             continue  # another process has replaced ours and is not ready yet; it will see ours
         kept = max(whole, key=lambda family: _rank(family[parent][0]))
         agreed |= {key: str(kept[key][0].info.run_id) for key in keys}
-        for run in [run for family in families[parent] for same in family.values() for run in same]:
+        # A higher one is not whole yet. Who writes it saw ours, will delete it, and needs its own.
+        beaten = [
+            family
+            for family in families[parent]
+            if parent not in family or _rank(family[parent][0]) <= _rank(kept[parent][0])
+        ]
+        for run in [run for family in beaten for same in family.values() for run in same]:
             if run.info.run_id not in agreed.values():
                 _delete_once(client, run)
     return agreed
