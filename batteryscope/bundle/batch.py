@@ -99,7 +99,10 @@ def answer_batch(asked: Asked) -> None:
     """
     samples = samples_of_bundle(asked.bundle)
     what = check_asked(asked, samples)
-    out = choose_table(asked.out, asked.bundle, (asked.table, asked.images, asked.covariates))
+    read = [asked.images, asked.covariates]
+    if asked.table is not None and not asked.table.is_dir():  # which its reader refuses
+        read.append(asked.table)
+    out = choose_table(asked.out, asked.bundle, read)
     batch: Batch = load_function(samples.modules.predict, "open_batch")(asked)
     for line in batch.cautions:
         log.warning("%s", line)

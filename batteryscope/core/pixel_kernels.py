@@ -133,3 +133,104 @@ def count_near_median(pixels: Grey, step: int, near: int) -> tuple[NDArray[np.in
             if abs(2 * level - lower - upper) <= 2 * near:
                 counts[y] += histogram[level]
     return counts, n
+
+
+@njit(cache=True, nogil=True)
+def count_levels(tiles: Grey) -> NDArray[np.int64]:
+    """Count the pixels of each of 256 grey levels in every row of (n, pixels); (n, 256)."""
+    n, size = tiles.shape
+    result = np.zeros((n, 256), np.int64)
+    # Neighbours are often alike: a counter that was just written makes the next one wait.
+    parts = np.empty((4, 256), np.int32)
+    for i in range(n):
+        tile = tiles[i]
+        parts[:] = 0
+        whole = size - size % 4
+        for x in range(0, whole, 4):
+            parts[0, tile[x]] += 1
+            parts[1, tile[x + 1]] += 1
+            parts[2, tile[x + 2]] += 1
+            parts[3, tile[x + 3]] += 1
+        for x in range(whole, size):
+            parts[0, tile[x]] += 1
+        for part in range(4):
+            for level in range(256):
+                result[i, level] += parts[part, level]
+    return result
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # sums in any order, so that they are vector sums
+def measure_planes(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return mean and variance of every row of (n, pixels), (2, n); each row is read once."""
+    n, size = planes.shape
+    result = np.empty((2, n), np.float32)
+    for i in range(n):
+        plane = planes[i]
+        total = np.float32(0)
+        for x in range(size):
+            total += plane[x]
+        mean = total / np.float32(size)
+        squares = np.float32(0)
+        for x in range(size):
+            apart = plane[x] - mean
+            squares += apart * apart
+        result[0, i], result[1, i] = mean, squares / np.float32(size)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def sum_differences(
+    planes: Grey, lags_px: NDArray[np.int64], every: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compare neighbours along every ``every``-th row and column of (n, height, width) pictures.
+
+    Returns
+    -------
+    squares : (n, 2 × number of lags) array
+        Mean squared difference of pixels so far apart, along rows, then along columns; lags are
+        held within the picture.
+    variance : (n,) array
+        Of the pixels in these rows.
+    """
+    n, height, width = planes.shape
+    n_lags = len(lags_px)
+    squares, variance = np.empty((n, 2 * n_lags)), np.empty(n)
+    for i in range(n):
+        plane = planes[i]
+        total, total_squares, count = np.int64(0), np.int64(0), 0
+        for y in range(0, height, every):
+            row = plane[y]
+            level, square = np.int32(0), np.int32(0)
+            for x in range(width):
+                value = np.int32(row[x])
+                level += value
+                square += value * value
+            total += level
+            total_squares += square
+            count += width
+        mean = total / count
+        variance[i] = total_squares / count - mean * mean
+        for k in range(n_lags):
+            step = min(lags_px[k], width - 1)
+            along, pairs = np.int64(0), 0
+            for y in range(0, height, every):
+                row = plane[y]
+                own = np.int32(0)
+                for x in range(width - step):
+                    apart = np.int32(row[x + step]) - np.int32(row[x])
+                    own += apart * apart
+                along += own
+                pairs += width - step
+            squares[i, k] = along / pairs
+            step = min(lags_px[k], height - 1)
+            along, pairs = np.int64(0), 0
+            for y in range(height - step):
+                first, second = plane[y], plane[y + step]
+                own = np.int32(0)
+                for x in range(0, width, every):
+                    apart = np.int32(second[x]) - np.int32(first[x])
+                    own += apart * apart
+                along += own
+                pairs += (width + every - 1) // every
+            squares[i, n_lags + k] = along / pairs
+    return squares, variance

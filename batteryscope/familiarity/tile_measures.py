@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from batteryscope.core.pixel_kernels import count_levels, sum_differences
+
 GREY_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 LAGS_PX = (1, 2, 4, 8)
 EVERY_ROW = 4  # neighbours are compared along every fourth line: enough for a mean
@@ -17,8 +19,7 @@ def measure_grey_levels(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     (n, 2 + number of :data:`GREY_PERCENTILES`) array
     """
     flat = tiles.reshape(len(tiles), -1)
-    counts = np.stack([np.bincount(tile, minlength=256) for tile in flat])
-    shares = counts / flat.shape[1]
+    shares = count_levels(np.ascontiguousarray(flat)) / flat.shape[1]
     levels = np.arange(256)
     mean = shares @ levels
     spread = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
@@ -44,15 +45,7 @@ def measure_sharpness(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     """
     planes = tiles.reshape(len(tiles), -1, *tiles.shape[-2:])
     planes = planes[:, planes.shape[1] // 2]
-    rows = planes[:, ::EVERY_ROW].astype(np.float32)
-    along = (rows, planes[:, :, ::EVERY_ROW].transpose(0, 2, 1).astype(np.float32))
-    variance = np.maximum(rows.var(axis=(1, 2)), SMALLEST_SQUARE)
-    columns = []
-    for lines in along:
-        for lag in LAGS_PX:
-            step = min(lag, lines.shape[2] - 1)
-            apart = (lines[:, :, step:] - lines[:, :, :-step]).reshape(len(lines), -1)
-            squares = apart[:, None] @ apart[:, :, None]  # in one pass, without a copy
-            columns.append(squares[:, 0, 0] / apart.shape[1])
-    squares = np.maximum(np.stack(columns, axis=1), SMALLEST_SQUARE)
-    return np.log(squares / (2 * variance[:, None])).astype(np.float64)
+    lags_px = np.array(LAGS_PX)
+    squares, variance = sum_differences(np.ascontiguousarray(planes), lags_px, EVERY_ROW)
+    variance = np.maximum(variance, SMALLEST_SQUARE)
+    return np.log(np.maximum(squares, SMALLEST_SQUARE) / (2 * variance[:, None]))
