@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -137,13 +138,17 @@ class PictureBundle(ABC, Generic[R]):
         tiles: NDArray[np.uint8],
         covariates: NDArray[np.float32] | None = None,
         settings: Sequence[str] = (),
+        turn: AbstractContextManager[Any] | None = None,
     ) -> Row:
         """Say what the models think of the (n, ...) tiles of one picture, n at least 1.
 
-        ``settings`` are phrases about those of the microscope outside of the range of training.
+        ``settings`` are phrases about those of the microscope outside of the range of training;
+        ``turn`` is held while the models are asked, and no longer.
         """
         watch = None if self.familiarity is None else self.familiarity.watch()
-        answer = self.describe(self.ask_models(tiles, covariates, watch))
+        with turn or nullcontext():
+            asked = self.ask_models(tiles, covariates, watch)
+        answer = self.describe(asked)
         if self.familiarity is None or watch is None:
             return answer | {"status": "ok"}
         unlike = self.familiarity.judge(tiles, watch.join())
@@ -253,8 +258,7 @@ class PictureBundle(ABC, Generic[R]):
                 return row | {"reason": beside.reason}
             row["note"] = "; ".join(filter(None, [row["note"], beside.note]))
             others = find_other_settings(frame, self.record.data.ranges)
-            with threads.turn():
-                answer = self.answer(tiles, beside.values, others)
+            answer = self.answer(tiles, beside.values, others, threads.turn())
             notes = filter(None, [row["note"], answer.pop("note", "")])
             return row | answer | {"note": "; ".join(notes)}
 

@@ -159,25 +159,6 @@ def count_levels(tiles: Grey) -> NDArray[np.int64]:
     return result
 
 
-@njit(cache=True, nogil=True, fastmath=True)  # sums in any order, so that they are vector sums
-def measure_planes(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return mean and variance of every row of (n, pixels), (2, n); each row is read once."""
-    n, size = planes.shape
-    result = np.empty((2, n), np.float32)
-    for i in range(n):
-        plane = planes[i]
-        total = np.float32(0)
-        for x in range(size):
-            total += plane[x]
-        mean = total / np.float32(size)
-        squares = np.float32(0)
-        for x in range(size):
-            apart = plane[x] - mean
-            squares += apart * apart
-        result[0, i], result[1, i] = mean, squares / np.float32(size)
-    return result
-
-
 @njit(cache=True, nogil=True)
 def sum_differences(
     planes: Grey, lags_px: NDArray[np.int64], every: int

@@ -14,13 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from batteryscope.core.pixel_kernels import measure_planes
 from batteryscope.models.classifier import TileClassifier
-from batteryscope.models.stage_statistics import (
-    SMALLEST_VARIANCE,
-    StageStatistics,
-    summarise_maps,
-)
+from batteryscope.models.stage_statistics import StageStatistics, summarise_maps
 from batteryscope.training.data import as_batch
 
 MOST_STAGES = 6
@@ -75,7 +70,7 @@ class FeatureTap:
 
     def _note_maps(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         if (heard := self._wanted()) is not None:
-            heard.append(_summarise(output, self._channels_last))
+            heard.append(summarise_maps(output, self._channels_last))
 
     def _note_given(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if (heard := self._wanted()) is not None:
@@ -124,22 +119,6 @@ def find_stages(model: nn.Module, tile: Tensor) -> list[nn.Module]:
         steps = torch.linspace(0, len(found) - 1, MOST_STAGES).round().int().tolist()
         found = [found[step] for step in steps]
     return found
-
-
-def _summarise(maps: Tensor, channels_last: bool) -> Tensor:
-    """Return the same as :func:`summarise_maps`, on a CPU in one pass over each map."""
-    if (
-        maps.ndim != 4
-        or channels_last
-        or maps.device.type != "cpu"
-        or maps.dtype != torch.float32
-        or maps.requires_grad
-        or not maps.is_contiguous()
-    ):
-        return summarise_maps(maps, channels_last)
-    mean, variance = torch.from_numpy(measure_planes(maps.flatten(2).flatten(0, 1).numpy()))
-    spread = (variance + SMALLEST_VARIANCE).sqrt()
-    return torch.cat([mean.view(len(maps), -1), spread.view(len(maps), -1)], dim=1)
 
 
 def _list_stage_sizes(backbone: StageStatistics) -> list[int]:
