@@ -7,8 +7,6 @@ minutes, so this is no part of `make bench`.
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from typing import Any
 
 from batteryscope.config.study import StudySettings
 from benchmarks.many_images import ROOT, run_measured
+from benchmarks.measurement import report_sizes
 from tests.reported_study import StudyOnDisk, make_settings
 from tests.tracking_study import SETTINGS, STUDY, build_study, copy_empty_store
 
@@ -72,20 +71,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=("report", "mirror"), help="one of both")
     parser.add_argument("--out", type=Path, help="also write the numbers to this file (.json)")
     arguments = parser.parse_args(argv)
-    rows = []
-    for count in arguments.arms:
-        row: dict[str, Any] = {"arms": count, "images": arguments.images}
-        with tempfile.TemporaryDirectory(prefix="batteryscope_arms_") as scratch:
-            if arguments.only != "mirror":
-                row["report"] = measure_report(Path(scratch), count, arguments.images)
-            if arguments.only != "report":
-                row["mirror"] = measure_mirror(Path(scratch), count)
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+    report_sizes((measure_arms(count, arguments) for count in arguments.arms), arguments.out)
     return 0
+
+
+def measure_arms(count: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the report of so many arms, their record in MLflow, or both."""
+    row: dict[str, Any] = {"arms": count, "images": arguments.images}
+    with tempfile.TemporaryDirectory(prefix="batteryscope_arms_") as scratch:
+        if arguments.only != "mirror":
+            row["report"] = measure_report(Path(scratch), count, arguments.images)
+        if arguments.only != "report":
+            row["mirror"] = measure_mirror(Path(scratch), count)
+    return row
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.measurement import report_sizes
 from benchmarks.sample_data import LABEL_COLUMNS, LABEL_PATTERN, generate_frames, list_frames
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,17 +172,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where images and projects lie (default: /tmp)")
     parser.add_argument("--out", type=Path, help="also write the numbers to this file (.json)")
     arguments = parser.parse_args(argv)
-    rows = []
     with tempfile.TemporaryDirectory(prefix="batteryscope_many_") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         measure = measure_prediction if arguments.predict else measure_ingest
-        for count in arguments.images:
-            rows.append(measure(folder, count))
-            print(json.dumps(rows[-1]), flush=True)
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+        report_sizes((measure(folder, count) for count in arguments.images), arguments.out)
     return 0
 
 

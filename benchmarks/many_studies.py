@@ -7,8 +7,6 @@ no part of `make bench`.
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.many_images import ROOT, run_measured
+from benchmarks.measurement import report_sizes
 
 LOAD = (
     "from pathlib import Path; from batteryscope.config.project import load_project; "
@@ -63,14 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", default="cathode_state", help="the one that is repeated")
     parser.add_argument("--out", type=Path, help="also write the numbers to this file (.json)")
     arguments = parser.parse_args(argv)
-    rows = []
     with tempfile.TemporaryDirectory(prefix="batteryscope_studies_") as scratch:
-        for count in arguments.studies:
-            rows.append(measure(Path(scratch, str(count)), count, arguments.study))
-            print(json.dumps(rows[-1]), flush=True)
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+        rows = (
+            measure(Path(scratch, str(count)), count, arguments.study)
+            for count in arguments.studies
+        )
+        report_sizes(rows, arguments.out)
     return 0
 
 

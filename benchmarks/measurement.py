@@ -1,13 +1,16 @@
 """What a measurement is: our time and a floor's time, taken in turns in the same process."""
 
 import gc
+import json
 import math
+import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 
 class Timing(NamedTuple):
@@ -173,3 +176,14 @@ def format_number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def report_sizes(rows: Iterable[Mapping[str, Any]], out: Path | None = None) -> None:
+    """Print every row as it is measured, then how busy the machine was; write them if asked."""
+    measured = []
+    for row in rows:
+        measured.append(row)
+        print(json.dumps(row), flush=True)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    if out is not None:
+        out.write_text(json.dumps(measured, indent=1) + "\n")
