@@ -1,25 +1,51 @@
 """Predictions of a bundle, against the forward passes of its tiles alone, and without the score
 that tells unlike pictures.
+
+The demo's network judges frames of the demo's size and microscopes' usual one: how much of the
+time goes into reading depends on how many pixels a tile is taken from.
 """
 
 import json
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.measurement import Measurement, summarise, take_rounds, timed
 from benchmarks.peak_memory import compare_memory
-from benchmarks.sample_data import LABEL_COLUMNS, MAX_PIXELS, generate_frames, ingest_frames
+from benchmarks.sample_data import (
+    DEMO_SIZE_PX,
+    HEIGHT_PX,
+    LABEL_COLUMNS,
+    MAX_PIXELS,
+    WIDTH_PX,
+    generate_frames,
+    ingest_frames,
+)
 
 if TYPE_CHECKING:
     from batteryscope.bundle.predict import Bundle
 
 ROUNDS = 7
-CASES = (  # name, backbone, edge of the network's input, images per round
-    ("predict, demo network", "test_resnet", 96, 24),
-    ("predict, mobilenetv2_100", "mobilenetv2_100", 192, 6),
-    ("predict, lite0", "tf_efficientnet_lite0", 192, 6),
+
+
+class Case(NamedTuple):
+    """A network, and the frames that it judges: ``grid_tiles`` crops of each."""
+
+    name: str
+    backbone: str
+    input_px: int
+    images: int  # per round
+    frame_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX)
+    crop_px: int = 300
+
+
+CASES = (
+    # As params.yaml's demos, with 12 tiles of a frame as everywhere.
+    Case("predict, demo network", "test_resnet", 96, 48, DEMO_SIZE_PX, 160),
+    Case("predict, demo network, 1280 × 960", "test_resnet", 96, 24),
+    Case("predict, mobilenetv2_100", "mobilenetv2_100", 192, 6),
+    Case("predict, lite0", "tf_efficientnet_lite0", 192, 6),
 )
 
 
@@ -35,13 +61,12 @@ def measure(folder: Path) -> list[Measurement]:
     from batteryscope.workflow.command_line import keep_freed_memory
 
     keep_freed_memory()  # as predict_images.py does
-    frames = generate_frames(folder / "frames")
-    names = sorted(path.relative_to(frames).as_posix() for path in frames.rglob("*.jpg"))
     measurements = []
-    for name, backbone, input_px, images in CASES:
-        bundle_dir = make_bundle(folder, backbone, input_px)
-        bundle = load_bundle(bundle_dir)
-        model = load_fit(folder / f"fit_{backbone}")
+    for case in CASES:
+        name, images, frames = case.name, case.images, frames_of(case, folder)
+        names = sorted(path.relative_to(frames).as_posix() for path in frames.rglob("*.jpg"))
+        bundle = load_bundle(make_bundle(folder, case))
+        model = load_fit(folder / f"fit_{case.backbone}")
         settings = bundle.record.preprocess
         cut = find_preprocessor(settings)
         batches = [
@@ -52,7 +77,8 @@ def measure(folder: Path) -> list[Measurement]:
         bundle.answer_anyway = True  # generated noise may be far from six frames
 
         def predict() -> None:
-            for row in bundle.predict_files(islice(cycle(names), images), frames):  # noqa: B023
+            files = islice(cycle(names), images)  # noqa: B023
+            for row in bundle.predict_files(files, frames):  # noqa: B023
                 if row["status"] != "ok":
                     raise RuntimeError(f"{row['file']}: {row['reason']}")
 
@@ -86,7 +112,12 @@ def compare_scored(
     return summarise(f"{name}, unlike score", "images/s", images, rounds, "without the score")
 
 
-def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
+def frames_of(case: Case, folder: Path) -> Path:
+    """Return the folder of the frames that a case judges."""
+    return generate_frames(folder / f"frames_{case.frame_px[0]}", case.frame_px)
+
+
+def make_bundle(folder: Path, case: Case) -> Path:
     """Write a bundle with one model of random weights and return its folder."""
     from safetensors.torch import save_file
 
@@ -97,13 +128,13 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
     from batteryscope.models.classifier import build_classifier
     from batteryscope.preprocess.cut_dataset import cut_dataset
 
-    frames = generate_frames(folder / "frames")
+    backbone, input_px, frames = case.backbone, case.input_px, frames_of(case, folder)
     manifest, measured = ingest_frames(frames)
     split = manifest[["sample_id"]].assign(
         group_id=manifest["sample_id"], repeat=0, fold=0, role="test"
     )
     split.loc[::2, "role"] = "train"
-    preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px)
+    preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px, crop_px=case.crop_px)
     settings = BundleSettings.model_validate(
         {
             "study": "benchmark",
@@ -117,7 +148,7 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
             "false_alarms": 0.05,
         }
     )
-    tiles = folder / f"tiles_{input_px}"
+    tiles = folder / f"tiles_{input_px}_{case.crop_px}"
     cut_dataset(manifest, frames, preprocess, tiles, MAX_PIXELS)
     model = build_classifier(
         ModelSettings(backbone=backbone, weights="random"),
@@ -134,7 +165,7 @@ def make_bundle(folder: Path, backbone: str, input_px: int) -> Path:
     (fit / "model.json").write_text(description, encoding="utf-8")
     record = {"repeat": 0, "fold": 0, "best_epoch": 0, "train_samples": []}
     (fit / "fit.json").write_text(json.dumps(record), encoding="utf-8")
-    out_dir = folder / f"bundle_{backbone}"
+    out_dir = folder / f"bundle_{backbone}_{case.crop_px}"
     write_bundle(
         out_dir,
         settings,
@@ -157,10 +188,10 @@ def prepare_many(folder: Path, images: int) -> Callable[[], object]:
     """
     from batteryscope.bundle.read import load_bundle
 
-    _, backbone, _, _ = CASES[0]
-    frames = folder / "frames"
+    case = next(case for case in CASES if case.frame_px[0] == WIDTH_PX)
+    frames = frames_of(case, folder)
     names = sorted(path.relative_to(frames).as_posix() for path in frames.rglob("*.jpg"))
-    bundle = load_bundle(folder / f"bundle_{backbone}")
+    bundle = load_bundle(folder / f"bundle_{case.backbone}_{case.crop_px}")
     list(bundle.predict_files(names, frames))
 
     def predict() -> None:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from batteryscope.seeds import derive_rng
 
 WIDTH_PX, HEIGHT_PX = 1280, 960
+DEMO_SIZE_PX = (512, 384)  # of the frames of params.yaml's demos
 MAX_PIXELS = 200_000_000
 LABEL_PATTERN = "ncm(?P<composition>[0-9]{3})_(?P<state>pristine|formation|[0-9]+cycles)"
 LABEL_COLUMNS = ["composition", "state"]
 
 
-def generate_frames(out_dir: Path) -> Path:
-    """Generate six demo frames (JPEG, 1280 × 960, with sidecars) and return their folder.
+def generate_frames(out_dir: Path, size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX)) -> Path:
+    """Generate six frames (JPEG, width × height, with sidecars) and return their folder.
 
     Frames that are there already are kept. Benchmarks that need more repeat them: what is
     measured does not depend on what the frames show.
@@ -26,8 +27,8 @@ def generate_frames(out_dir: Path) -> Path:
     if not out_dir.exists():
         settings = SemTopViewGenerator(
             images_per_class=1,
-            width_px=WIDTH_PX,
-            height_px=HEIGHT_PX,
+            width_px=size_px[0],
+            height_px=size_px[1],
             compositions=["333", "811"],
         )
         generate_dataset(settings, out_dir)
