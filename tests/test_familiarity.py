@@ -9,6 +9,7 @@ import torch
 
 from batteryscope.bundle.familiarity import ENOUGH_GROUPS, _count_enough
 from batteryscope.config.learning import ModelSettings
+from batteryscope.core.pixel_kernels import summarise_channels
 from batteryscope.familiarity.feature_tap import FeatureTap, TileFeatures
 from batteryscope.familiarity.reference import (
     calibrate_reference,
@@ -240,6 +241,18 @@ def test_feature_maps_become_mean_and_spread() -> None:
     assert summarise_maps(last, True)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
     tokens = maps.flatten(2).transpose(1, 2)
     assert summarise_maps(tokens)[0].tolist() == pytest.approx([1, 5, 1, 1e-3], abs=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_compiled_feature_maps_are_those_of_double_precision(offset: float) -> None:
+    maps = torch.randn(3, 5, 17, 31, generator=torch.Generator().manual_seed(0)).relu() + offset
+    maps[0, 0] = 7.0  # flat
+    pixels = maps.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
+    found = summarise_channels(pixels, 1e-6)
+    wide = pixels.astype(np.float64)
+    expected = np.hstack([wide.mean(1), np.sqrt(wide.var(1) + 1e-6)])
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
+    assert found[0, 5] == pytest.approx(1e-3)
 
 
 def test_networks_that_keep_channels_last_are_measured_per_channel() -> None:

@@ -1,4 +1,4 @@
-"""Compiled loops over the pixels of tiles and data bars.
+"""Compiled loops over the pixels of tiles, data bars and feature maps.
 
 The inner loops run along rows, with 32-bit integers, so that the compiler makes vector instructions
 of them.
@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Grey = NDArray[np.uint8]
+STRETCH_PX = 256  # pixels that are summed in single precision
 WEIGHT_BITS = 22  # Pillow's precision of the weights for pictures of 8 bits
 
 
@@ -160,6 +161,34 @@ def count_levels(tiles: Grey) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
+def measure_levels(
+    tiles: Grey, percentiles: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return moments, (n, 2): mean and spread, and percentiles of (n, pixels), (n, n_percentiles).
+
+    A percentile is the lowest level at or below which so many percent of the pixels lie.
+    """
+    counts = count_levels(tiles)
+    n, size = tiles.shape
+    moments, ends = np.empty((n, 2)), np.empty((n, len(percentiles)))
+    for i in range(n):
+        total, squares = np.int64(0), np.int64(0)
+        for level in range(256):
+            total += counts[i, level] * level
+            squares += counts[i, level] * level * level
+        mean = total / size
+        moments[i, 0] = mean
+        moments[i, 1] = np.sqrt(max(squares / size - mean * mean, 0.0))
+        for k in range(len(percentiles)):
+            level, below = 0, counts[i, 0]
+            while 100 * below < percentiles[k] * size:
+                level += 1
+                below += counts[i, level]
+            ends[i, k] = level
+    return moments, ends
+
+
+@njit(cache=True, nogil=True)
 def sum_differences(
     planes: Grey, lags_px: NDArray[np.int64], every: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -215,3 +244,49 @@ def sum_differences(
                 pairs += (width + every - 1) // every
             squares[i, n_lags + k] = along / pairs
     return squares, variance
+
+
+# The sums may be taken in another order, which vector instructions need.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def summarise_channels(maps: NDArray[np.float32], smallest_variance: float) -> NDArray[np.float32]:
+    """Return mean and spread of every channel of (n, pixels, channels) maps, (n, 2 channels).
+
+    ``smallest_variance`` is added to every variance. Numbers are summed as differences to the first
+    pixel, so that little is lost where a map is nearly flat, and in single precision over short
+    stretches alone.
+    """
+    n, size, channels = maps.shape
+    result = np.empty((n, 2 * channels), np.float32)
+    sums, squares = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    totals, total_squares = np.empty(channels), np.empty(channels)
+    for i in range(n):
+        first = maps[i, 0]
+        totals[:] = 0
+        total_squares[:] = 0
+        for start in range(0, size, STRETCH_PX):
+            end = min(start + STRETCH_PX, size)
+            whole = end - (end - start) % 4
+            sums[:] = 0
+            squares[:] = 0
+            for y in range(start, whole, 4):  # four at once: sums are read and written less often
+                a, b, c, d = maps[i, y], maps[i, y + 1], maps[i, y + 2], maps[i, y + 3]
+                for j in range(channels):
+                    p, q = a[j] - first[j], b[j] - first[j]
+                    r, s = c[j] - first[j], d[j] - first[j]
+                    sums[j] += (p + q) + (r + s)
+                    squares[j] += (p * p + q * q) + (r * r + s * s)
+            for y in range(whole, end):
+                a = maps[i, y]
+                for j in range(channels):
+                    p = a[j] - first[j]
+                    sums[j] += p
+                    squares[j] += p * p
+            for j in range(channels):
+                totals[j] += sums[j]
+                total_squares[j] += squares[j]
+        for j in range(channels):
+            mean = totals[j] / size
+            variance = max(total_squares[j] / size - mean * mean, 0.0)
+            result[i, j] = first[j] + mean
+            result[i, channels + j] = np.sqrt(variance + smallest_variance)
+    return result

@@ -14,8 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from batteryscope.core.pixel_kernels import summarise_channels
 from batteryscope.models.classifier import TileClassifier
-from batteryscope.models.stage_statistics import StageStatistics, summarise_maps
+from batteryscope.models.stage_statistics import (
+    SMALLEST_VARIANCE,
+    StageStatistics,
+    summarise_maps,
+)
 from batteryscope.training.data import as_batch
 
 MOST_STAGES = 6
@@ -70,7 +75,7 @@ class FeatureTap:
 
     def _note_maps(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         if (heard := self._wanted()) is not None:
-            heard.append(summarise_maps(output, self._channels_last))
+            heard.append(_summarise(output, self._channels_last))
 
     def _note_given(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if (heard := self._wanted()) is not None:
@@ -99,6 +104,16 @@ class TileFeatures:
         """Return the features of all tiles, (n, p) of every stage from the first to the last."""
         parts = [self._parts[start] for start in sorted(self._parts)]
         return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
+
+
+def _summarise(maps: Tensor, channels_last: bool) -> Tensor:
+    """Return what :func:`summarise_maps` does, in a fraction of its time where that can be had."""
+    pixels = maps.permute(0, 2, 3, 1) if maps.ndim == 4 and not channels_last else maps
+    plain = maps.device.type == "cpu" and maps.dtype == torch.float32 and not maps.requires_grad
+    if not plain or not maps.numel() or not pixels.is_contiguous():
+        return summarise_maps(maps, channels_last)
+    flat = pixels.flatten(1, -2).numpy()
+    return torch.from_numpy(summarise_channels(flat, SMALLEST_VARIANCE))
 
 
 def find_stages(model: nn.Module, tile: Tensor) -> list[nn.Module]:

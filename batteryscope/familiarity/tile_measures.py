@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.core.pixel_kernels import count_levels, sum_differences
+from batteryscope.core.pixel_kernels import measure_levels, sum_differences
 
 GREY_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 LAGS_PX = (1, 2, 4, 8)
@@ -19,13 +19,8 @@ def measure_grey_levels(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     (n, 2 + number of :data:`GREY_PERCENTILES`) array
     """
     flat = tiles.reshape(len(tiles), -1)
-    shares = count_levels(np.ascontiguousarray(flat)) / flat.shape[1]
-    levels = np.arange(256)
-    mean = shares @ levels
-    spread = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
-    below = shares.cumsum(axis=1)[:, None]
-    ends = (below < np.array(GREY_PERCENTILES)[:, None] / 100 - 1e-9).sum(axis=2)
-    return np.column_stack([mean, spread, ends]) / 255
+    moments, ends = measure_levels(np.ascontiguousarray(flat), np.array(GREY_PERCENTILES))
+    return np.hstack([moments, ends]) / 255
 
 
 def measure_sharpness(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
