@@ -308,6 +308,5 @@ class PictureBundle(ABC, Generic[R]):
             cut = find_preprocessor(settings)(shown, stated, settings)
         except UnusablePictureError as error:
             return row | {"reason": f"{error.reason}: {error}"}, None
-        used = cut.table["used"].to_numpy(bool)
-        tiles = cut.tiles[cut.table["kind"].isin(JUDGING_KINDS).to_numpy()[used]]
-        return row | {"tiles_used": len(tiles), "tiles_rejected": int((~used).sum())}, tiles
+        tiles = cut.select(JUDGING_KINDS)
+        return row | {"tiles_used": len(tiles), "tiles_rejected": cut.n_unused}, tiles

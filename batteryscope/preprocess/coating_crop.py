@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from skimage.measure import block_reduce
 
@@ -98,12 +97,19 @@ def crop_coating(
             measured.append(values | (texture[place] if kind == "grid" else {}))
     if not tiles:
         raise problems[0]
-    table = pd.DataFrame(rows, columns=["kind", "x_px", "y_px", "local_sd", "used"])
-    table.insert(3, "crop_px", settings.crop_width_px)
-    table.insert(4, "crop_height_px", settings.crop_height_px)
+    kind_of, x_px, y_px, local_sd, used = zip(*rows, strict=True)
+    columns = {
+        "kind": kind_of,
+        "x_px": x_px,
+        "y_px": y_px,
+        "crop_px": [settings.crop_width_px] * len(rows),
+        "crop_height_px": [settings.crop_height_px] * len(rows),
+        "local_sd": local_sd,
+        "used": used,
+    }
     names = max(measured, key=len)
-    columns = {name: [values.get(name, np.nan) for values in measured] for name in names}
-    return TileBatch(np.stack(tiles), table, 0, columns)
+    measurements = {name: [values.get(name, np.nan) for values in measured] for name in names}
+    return TileBatch(np.stack(tiles), columns, 0, measurements)
 
 
 def cut_mosaic(width_px: int, piece_px: int) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
@@ -119,7 +118,7 @@ def cut_ct_slice(
     stack = [pixels] * len(list_stack(0, 1, settings.stack_step))
     tile = make_tile(stack, x, y, can.radius_px, settings)
     row = describe_tile(tile, x, y, can.radius_px, settings)
-    return TileBatch(tile[None], pd.DataFrame([row]), 0)
+    return TileBatch(tile[None], {name: [value] for name, value in row.items()}, 0)
 
 
 def describe_tile(

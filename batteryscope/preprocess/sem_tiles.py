@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import SemTilesSettings
@@ -79,5 +78,5 @@ def cut_sem_tiles(
             f"preprocess.min_local_sd {settings.min_local_sd:g}.",
         )
     columns = ("kind", "x_px", "y_px", "crop_px", "local_sd", "used")
-    table = pd.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True)))
-    return TileBatch(np.stack(tiles), table, bar_px)
+    places = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    return TileBatch(np.stack(tiles), places, bar_px)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.preprocess import SemWholeSettings
@@ -53,9 +52,10 @@ def shrink_sem_frame(
             f"{local_sd:.1f} grey levels, below preprocess.min_local_sd "
             f"{settings.min_local_sd:g}.",
         )
-    place = {"kind": "whole", "x_px": 0, "y_px": 0, "crop_px": width, "crop_height_px": height}
-    table = pd.DataFrame([{**place, "local_sd": local_sd, "used": True}])
-    return TileBatch(resize_tile(shown, settings.input_px)[None], table, bar_px)
+    size = {"crop_px": width, "crop_height_px": height}
+    row = {"kind": "whole", "x_px": 0, "y_px": 0, **size, "local_sd": local_sd, "used": True}
+    columns = {name: [value] for name, value in row.items()}
+    return TileBatch(resize_tile(shown, settings.input_px)[None], columns, bar_px)
 
 
 def measure_richest_window(pixels: NDArray[np.uint8], block_px: int) -> float:

@@ -1,7 +1,8 @@
 """What every preprocessing method returns for one picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,20 +34,36 @@ class TileBatch:
     ----------
     tiles
         uint8, (n_used, height, width).
-    table
-        One row per tile, used or not: ``kind`` (``random``, ``grid`` or ``whole``), ``x_px``,
+    columns
+        One value per tile, used or not: ``kind`` (``random``, ``grid`` or ``whole``), ``x_px``,
         ``y_px``, ``crop_px`` (in the original frame), ``local_sd``, ``used``; of crops that are
-        no squares also ``crop_height_px``. The used rows are in the order of ``tiles``.
+        no squares also ``crop_height_px``. The used ones are in the order of ``tiles``.
     data_bar_px
         Rows at the bottom of the frame that were left out.
     measurements
-        What was measured beside, one value for every row of ``table``.
+        What was measured beside, one value for every tile of ``columns``.
     """
 
     tiles: NDArray[np.uint8]
-    table: pd.DataFrame
+    columns: Mapping[str, Sequence[Any]]
     data_bar_px: int
     measurements: dict[str, list[float]] = field(default_factory=dict)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The columns as a table, a row per tile."""
+        return pd.DataFrame(self.columns)  # made if asked for: it takes as long as cutting
+
+    @property
+    def n_unused(self) -> int:
+        """Number of tiles that show too little."""
+        return len(self.columns["used"]) - len(self.tiles)
+
+    def select(self, kinds: Sequence[str]) -> NDArray[np.uint8]:
+        """Return the tiles of these kinds."""
+        pairs = zip(self.columns["kind"], self.columns["used"], strict=True)
+        chosen = [kind in kinds for kind, used in pairs if used]
+        return self.tiles if all(chosen) else self.tiles[chosen]
 
 
 class Preprocessor(Protocol):

@@ -105,7 +105,7 @@ def parse_entries(text: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     section = ""
     for line in unicodedata.normalize("NFC", text).splitlines():
-        heading = re.fullmatch(r"\s*\[[\s-]*(.*?)\s*\]\s*", line)
+        heading = "[" in line and re.fullmatch(r"\s*\[[\s-]*(.*?)\s*\]\s*", line)
         if heading:
             section = heading[1]
             continue
@@ -124,12 +124,15 @@ def interpret_entries(
     Their ``Pixel Size : 0.7`` is left out on purpose: it has no unit, and the scale bar
     of the same frames (372 px for 100 µm) says 0.27 µm.
     """
+    ending_on: dict[str, list[str]] = {}
+    for name in entries:
+        parts = name.split(".")
+        for place in range(len(parts)):
+            ending_on.setdefault(".".join(parts[place:]), []).append(name)
 
     def first(key: str, *sections: str) -> str:
         """The value in the first of these sections, else in any."""
-        ending = f".{key}"
-        names = [f"{section}{ending}" for section in sections]
-        names += [name for name in entries if name == key or name.endswith(ending)]
+        names = [f"{section}.{key}" for section in sections] + ending_on.get(key, [])
         return next((entries[name] for name in names if entries.get(name)), "")
 
     values = ValueReader(entries, style)
