@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
 CASES = (
     # As params.yaml's demos, with 12 tiles of a frame as everywhere.
-    Case("predict, demo network", "test_resnet", 96, 48, DEMO_SIZE_PX, 160),
+    Case("predict, demo network", "test_resnet", 96, 120, DEMO_SIZE_PX, 160),
     Case("predict, demo network, 1280 × 960", "test_resnet", 96, 24),
     Case("predict, mobilenetv2_100", "mobilenetv2_100", 192, 6),
     Case("predict, lite0", "tf_efficientnet_lite0", 192, 6),
