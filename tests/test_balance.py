@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from batteryscope.config.learning import BalanceSettings
 from batteryscope.errors import InputError
 from batteryscope.manifest.schema import find_dtypes, write_manifest
 from batteryscope.plan import BalanceTask
+from tests.conftest import ROOT
 from workflow_scripts import balance_stage as script
 
 NONE = BalanceSettings()
@@ -41,36 +43,35 @@ def test_oversampling_fills_up_to_the_reference():
 
 
 # Figure 2 of Jeon et al. (2025) is a picture; the text tells nine classes and the second-largest,
-# 201 images, up to which all smaller ones are replicated. The other counts are assumed.
-FIGURE_2 = {
-    "333_100cycles": 412, "333_formation": 201, "333_pristine": 180, "622_100cycles": 150,
-    "622_formation": 96, "622_pristine": 77, "811_100cycles": 60, "811_formation": 41,
-    "811_pristine": 16,
-}  # fmt: skip
+# 201 images, up to which all smaller ones are replicated. The other counts are those of the demo.
+PAPER_SCALE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["studies"]
+IMAGES_OF = PAPER_SCALE["additive_transfer"]["dataset"]["generator"]["images_of"]
+FIGURE_2 = {name.removeprefix("ncm").removesuffix("_VC"): n for name, n in IMAGES_OF.items()}
 
 
 def test_oversampling_as_in_figure_2_of_jeon_2025():
     """Nine classes; all below 201, the size of the second-largest, are replicated up to it."""
     labels = label(**FIGURE_2)
     copies, weights = plan_balance(labels, SECOND)
-    assert count_copies(labels, copies) == {**dict.fromkeys(FIGURE_2, 201), "333_100cycles": 412}
+    assert sorted(FIGURE_2.values())[-2:] == [201, 250]
+    assert count_copies(labels, copies) == {**dict.fromkeys(FIGURE_2, 201), "333_100cycles": 250}
     assert set(copies[labels == "333_100cycles"]) == {1}  # the largest stays as it is
     seen = pd.Series(copies[labels == "811_pristine"]).value_counts().to_dict()
-    assert seen == {12: 7, 13: 9}  # 201 = 7 · 12 + 9 · 13
+    assert seen == {20: 9, 21: 1}  # 201 = 9 · 20 + 21
     seen = pd.Series(copies[labels == "622_100cycles"]).value_counts().to_dict()
-    assert seen == {1: 99, 2: 51}  # 201 = 99 + 51 · 2
+    assert seen == {3: 39, 4: 21}  # 201 = 39 · 3 + 21 · 4
     assert set(weights) == {1.0}
 
 
 def test_class_weights_make_every_class_count_alike():
-    """1/n_k, times 1233 images / 9 classes = 137, so that they average to 1."""
+    """1/n_k, times 710 images / 9 classes, so that they average to 1."""
     labels = label(**FIGURE_2)
     copies, weights = plan_balance(labels, WEIGHTS)
     assert set(copies) == {1}
     per_class = pd.Series(weights).groupby(labels).first()
-    assert per_class["333_100cycles"] == pytest.approx(137 / 412)
-    assert per_class["333_formation"] == pytest.approx(137 / 201)
-    assert per_class["811_pristine"] == pytest.approx(137 / 16)
+    assert per_class["333_100cycles"] == pytest.approx(710 / 9 / 250)
+    assert per_class["333_formation"] == pytest.approx(710 / 9 / 201)
+    assert per_class["811_pristine"] == pytest.approx(710 / 9 / 10)
 
 
 def test_remainder_is_spread_evenly():

@@ -3,6 +3,7 @@
 import json
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,7 +16,7 @@ from batteryscope.errors import ConfigError
 from batteryscope.models.classifier import build_classifier
 from batteryscope.models.layer_groups import group_layers, group_trained_parameters
 from batteryscope.training import callbacks
-from batteryscope.training.data import EpochBatches
+from batteryscope.training.data import EpochBatches, draw_balanced
 from batteryscope.training.module import StageModule, measure_losses
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.texture_fits import CLASSES, Interrupt, make_data, make_settings, run
@@ -84,6 +85,19 @@ def test_every_class_is_drawn_equally_often():
     drawn = next(iter(batches))
     assert {98, 99} <= set(drawn)  # all of a small class, many times
     assert sorted(targets[drawn].tolist()) != targets[drawn].tolist()
+
+
+def test_every_image_of_a_class_is_drawn_equally_often():
+    targets = np.array([0] * 40 + [1] * 40)
+    samples = np.array(["a"] * 36 + ["b"] * 4 + ["c"] * 20 + ["d"] * 20, object)  # b has few tiles
+    drawn = draw_balanced(targets, 4000, np.random.default_rng(0), samples)
+    names, counts = np.unique(samples[drawn].astype(str), return_counts=True)
+    assert names.tolist() == ["a", "b", "c", "d"]
+    assert counts == pytest.approx([1000] * 4, abs=120)  # four standard deviations
+    alike = [
+        draw_balanced(targets[40:], 9, np.random.default_rng(1), s) for s in (None, samples[40:])
+    ]
+    assert alike[0].tolist() == alike[1].tolist()
 
 
 def test_balanced_order_depends_on_seed_and_epoch_alone():

@@ -25,8 +25,8 @@ class BalanceSettings(Settings):
     of images of the ``reference`` class; larger classes stay as they are. ``class_weights``
     weights the loss by 1/n_k, n_k being the images of a class, normalised so that the weights of
     all tiles average to 1. ``class_balanced`` draws every class equally often in every epoch,
-    tiles of a class with replacement; an epoch stays as long as without it. None of them goes
-    with ``preprocess.tiles_per_class``, after which there is nothing to balance.
+    and every image of a class, tiles with replacement; an epoch stays as long as without it. None
+    of them goes with ``preprocess.tiles_per_class``, after which there is nothing to balance.
 
     ``images_per_class`` keeps at most that many training images of each class, and at
     most as many validation images, chosen by lot for every repeat and fold; fewer images

@@ -161,7 +161,8 @@ class EpochBatches(Sampler[list[int]]):
 
     ``balanced_targets`` (class numbers of all items) makes an epoch draw every class equally
     often, items of a class with replacement; the remainder of the division goes to classes
-    by lot. An epoch has as many items as without.
+    by lot. With ``balanced_samples`` (the image of every item) the images of a class come equally
+    often, too, however many tiles each has. An epoch has as many items as without.
 
     With several devices each rank takes every ``world_size``-th item of the same
     order. A last batch that is smaller than ``batch_size`` is left out in training
@@ -178,6 +179,7 @@ class EpochBatches(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
         balanced_targets: NDArray[np.int64] | None = None,
+        balanced_samples: NDArray[np.object_] | None = None,
     ) -> None:
         self.n_items = n_items
         self.batch_size = batch_size
@@ -187,6 +189,7 @@ class EpochBatches(Sampler[list[int]]):
         self.rank = rank
         self.world_size = world_size
         self.balanced_targets = balanced_targets
+        self.balanced_samples = balanced_samples
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -204,7 +207,9 @@ class EpochBatches(Sampler[list[int]]):
             if self.balanced_targets is None:
                 order = rng.permutation(self.n_items)
             else:
-                order = draw_balanced(self.balanced_targets, self.items_per_epoch, rng)
+                order = draw_balanced(
+                    self.balanced_targets, self.items_per_epoch, rng, self.balanced_samples
+                )
             order = order[: self.items_per_epoch // self.world_size * self.world_size]
         else:
             order = np.arange(self.n_items)
@@ -217,9 +222,12 @@ class EpochBatches(Sampler[list[int]]):
 
 
 def draw_balanced(
-    targets: NDArray[np.int64], n_draws: int, rng: np.random.Generator
+    targets: NDArray[np.int64],
+    n_draws: int,
+    rng: np.random.Generator,
+    samples: NDArray[np.object_] | None = None,
 ) -> NDArray[np.int64]:
-    """Draw items so that every class comes equally often.
+    """Draw items so that every class comes equally often, and every image within a class.
 
     Parameters
     ----------
@@ -229,6 +237,8 @@ def draw_balanced(
         How many items to draw.
     rng
         Source of randomness.
+    samples : (n,) array
+        The image that each item is a tile of; without it every item is equally likely.
 
     Returns
     -------
@@ -238,11 +248,17 @@ def draw_balanced(
     classes = rng.permutation(np.unique(targets))
     counts = np.full(len(classes), n_draws // len(classes))
     counts[: n_draws % len(classes)] += 1
-    drawn = [
-        rng.choice(np.flatnonzero(targets == number), count)
-        for number, count in zip(classes, counts, strict=True)
-    ]
+    drawn = []
+    for number, count in zip(classes, counts, strict=True):
+        own = np.flatnonzero(targets == number)
+        drawn.append(rng.choice(own, count, p=None if samples is None else _share(samples[own])))
     return rng.permutation(np.concatenate(drawn))
+
+
+def _share(samples: NDArray[np.object_]) -> NDArray[np.float64] | None:
+    """Return probabilities that make every image equally likely; None where all items are."""
+    _, image, n_tiles = np.unique(samples.astype(str), return_inverse=True, return_counts=True)
+    return None if n_tiles.min() == n_tiles.max() else 1 / (n_tiles[image] * len(n_tiles))
 
 
 def place_tiles(tiles: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -183,6 +183,7 @@ def fit_model(
         seed,
         items_per_epoch=train.tiles_per_epoch,
         balanced_targets=task.training.targets if balanced else None,
+        balanced_samples=task.training.sample_ids if balanced else None,
     )
     validation = EpochBatches(len(task.validation), 2 * train.batch_size, seed, shuffle=False)
     module = module_class(model, train, settings.augment, seed, len(batches))
