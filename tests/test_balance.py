@@ -70,7 +70,7 @@ def test_class_weights_make_every_class_count_alike():
     assert set(copies) == {1}
     per_class = pd.Series(weights).groupby(labels).first()
     assert per_class["333_100cycles"] == pytest.approx(710 / 9 / 250)
-    assert per_class["333_formation"] == pytest.approx(710 / 9 / 201)
+    assert per_class["622_formation"] == pytest.approx(710 / 9 / 201)
     assert per_class["811_pristine"] == pytest.approx(710 / 9 / 10)
 
 
