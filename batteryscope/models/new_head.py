@@ -34,6 +34,9 @@ def initialise_head(classifier: nn.Module) -> None:
 def choose_dropout(dropout: float | None, epochs: int, is_frozen: bool = False) -> float:
     """Return the share of features that a head drops in training.
 
+    The size of the head does not enter: with the small weights of :func:`initialise_head` the noise
+    of dropout is small, however many features there are.
+
     Parameters
     ----------
     dropout
