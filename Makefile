@@ -139,13 +139,13 @@ format: $(STAMP) ## rewrite code in the project's style
 	snakefmt Snakefile workflow/Snakefile rules
 
 ui: $(STAMP) ## open MLflow's user interface on 127.0.0.1:5000
-	@python workflow_scripts/open_tracking.py --port $${PORT:-5000} $(ARGS)
+	@python workflow_scripts/open_page.py runs --port $${PORT:-5000} $(ARGS)
 
 $(APP): docs/app.txt | $(STAMP)
 	@rm -rf work/app && uv pip install --quiet --no-deps --target work/app --requirements $< && touch $@
 
 app: $(APP) ## open a page to drop an image on, on 127.0.0.1:7860 (Gradio goes into work/app, nowhere else)
-	@python workflow_scripts/open_app.py --port $${PORT:-7860} $(ARGS)
+	@python workflow_scripts/open_page.py app --port $${PORT:-7860} $(ARGS)
 
 repro: $(STAMP) ## dvc repro: run after data or parameters changed, and version the results
 	@dvc repro $(ARGS)

@@ -7,9 +7,6 @@
 
 
 include: "rules/common.smk"
-include: "rules/common_sweep.smk"
-include: "rules/common_search.smk"
-include: "rules/cluster.smk"
 include: "rules/physics.smk"
 include: "rules/generate.smk"
 include: "rules/ingest.smk"
@@ -24,30 +21,28 @@ include: "rules/search.smk"
 include: "rules/report.smk"
 include: "rules/track.smk"
 include: "rules/publish.smk"
-include: "rules/cost.smk"
-include: "rules/finish.smk"
+include: "rules/run.smk"
 
 
 # Snakemake keeps one such block; another one would replace this.
 onstart:
     begin_run()
-    note_start()
     if workflow.local_exec:
         # The limit of jobs per second is for clusters. Every finished job leaves a clock that wakes
         # Snakemake up each second until the end: after 100 jobs it looks for work 100 times a second.
         workflow.scheduler.job_rate_limiter = None
-        once("server", lambda: start_server(SCRATCH.folder if SCRATCH else None))
+        once("server", lambda: start_server(RUN.scratch and RUN.scratch.folder))
 
 
 onsuccess:
-    end_bars()
+    WATCH.end_bars()
     finish_run()
 
 
 onerror:
-    note_end()
-    end_bars()
-    print(show_controls(find_failures()), file=sys.stderr)
+    WATCH.note_end()
+    WATCH.end_bars()
+    print(show_controls(find_failures(STARTED)), file=sys.stderr)
 
 
 if not workflow.modifier.is_main_snakefile():

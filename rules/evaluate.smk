@@ -4,8 +4,8 @@
 rule evaluate_arms:
     input:
         manifest=WORK.data.manifest,
-        splits=arm_splits,
-        learnt=learnt_networks,
+        splits=JOBS.list_divisions,
+        learnt=lambda w: layout_of(w).list_learnt(),
         program=program_of("evaluate_arms"),
         code=code_of("evaluate_arms"),
         doer=doer_code("evaluate"),
@@ -36,7 +36,7 @@ use rule evaluate_arms as evaluate_point with:
     input:
         manifest=WORK.data.manifest,
         split=lambda w: layout_of(w).split(plan_of(w).point_arms[w.arm].split).roles,
-        fits=arm_parts,
+        fits=lambda w: layout_of(w).list_fits(w.arm),
         program=program_of("evaluate_arms"),
         code=code_of("evaluate_arms"),
         doer=doer_code("evaluate"),
@@ -60,7 +60,7 @@ rule evaluate_grey_levels:
         manifest=WORK.data.manifest,
         split=lambda w: layout_of(w).split(plan_of(w).arms[w.arm].split).roles,
         tiles=lambda w: layout_of(w).tiles(plan_of(w).arms[w.arm].tiles),
-        fits=arm_parts,
+        fits=lambda w: layout_of(w).list_fits(w.arm),
         program=program_of("evaluate_grey_levels"),
         code=code_of("evaluate_grey_levels"),
     output:
@@ -71,19 +71,15 @@ rule evaluate_grey_levels:
         WORK.benchmark("evaluate_grey_levels_{arm}")
     conda:
         "../environment.yml"
-    threads: lambda w: min(2, fair_cores(w))
+    threads: few_cores
     resources:
         mem_mb=ask_memory("evaluate_grey_levels", 4000),
         runtime=ask_minutes("evaluate_grey_levels"),
-        gpu=ask_gpu,
+        gpu=JOBS.count_gpus,
     params:
         where=lambda w: json.dumps(plan_of(w).arms[w.arm].recipe.split.test_where),
-        treatments=lambda w: json.dumps(
-            {m.name: m.tested for m in list_mismatches(plan_of(w)) if m.arm == w.arm}
-        ),
-        audit=lambda w: (
-            w.arm if layout_of(w).is_audited and w.arm == plan_of(w).main.name else ""
-        ),
+        treatments=JOBS.grey_level_tests,
+        audit=JOBS.audited_arm,
         seed=lambda w: plan_of(w).arms[w.arm].recipe.split.seed,
         accelerator=lambda w: plan_of(w).arms[w.arm].recipe.train.accelerator,
     message:
@@ -101,7 +97,7 @@ rule evaluate_baselines:
         manifest=WORK.data.manifest,
         frames=WORK.data.frames,
         split=WORK.split("{split}").roles,
-        tiles=measured_tiles,
+        tiles=JOBS.measured_tiles,
         program=program_of("evaluate_baselines"),
         code=code_of("evaluate_baselines"),
     output:
@@ -118,14 +114,7 @@ rule evaluate_baselines:
         mem_mb=ask_memory("evaluate_baselines", 2000),
         runtime=ask_minutes("evaluate_baselines"),
     params:
-        settings=lambda w: settings_file(
-            w.study,
-            "baselines",
-            {
-                "baselines": PROJECT.studies[w.study].evaluate.baselines,
-                "shortcut_audit": PROJECT.studies[w.study].evaluate.shortcut_audit,
-            },
-        ),
+        settings=setting_of("baselines", JOBS.baseline_settings),
         seed=lambda w: plan_of(w).splits[w.split].seed,
         where=lambda w: json.dumps(plan_of(w).splits[w.split].test_where),
         tiles=lambda w, input: ["--tiles", input.tiles] if input.tiles else [],
@@ -141,9 +130,9 @@ rule evaluate_baselines:
 rule compare_arms:
     input:
         manifest=WORK.data.manifest,
-        samples=data_files,
+        samples=lambda w: layout_of(w).list_data(),
         audit=lambda w: layout_of(w).main_split.audit,
-        splits=arm_splits,
+        splits=JOBS.list_divisions,
         tiles=lambda w: layout_of(w).list_tiles(),
         predictions=lambda w: layout_of(w).list_predictions(),
         beside=lambda w: layout_of(w).list_compared(),
@@ -164,15 +153,16 @@ rule compare_arms:
         mem_mb=ask_memory("compare_arms", 2000),
         runtime=ask_minutes("compare_arms"),
     params:
+        doer=lambda w: layout_of(w).modules.compare,
         settings=settings_without(
             *("sweeps", "run_sweeps", "search", "explain", "propose"),
             *("title", "paper", "paper_doi"),
         ),
-        work=study_folder,
+        work=JOBS.work_of,
     message:
         "{wildcards.study}: compare arms, baselines and the paper"
     shell:
-        "exec python {input.program:q} --study {wildcards.study:q} "
+        "exec python {input.program:q} --by {params.doer:q} --study {wildcards.study:q} "
         "--settings {params.settings:q} --work {params.work:q} --out {output.comparison:q} "
         "--log {log:q}"
 
@@ -181,11 +171,7 @@ rule evaluate_external:
     input:
         bundle=WORK.bundle,
         manifest=WORK.dataset("external").manifest,
-        images=lambda w: (
-            []
-            if PROJECT.studies[w.study].evaluate.external.path
-            else dataset_folder(w.study, "external")
-        ),
+        images=JOBS.generated_external,
         program=program_of("evaluate_external"),
         code=code_of("evaluate_external"),
         doer=doer_code("external"),
@@ -203,10 +189,10 @@ rule evaluate_external:
     resources:
         mem_mb=ask_memory("evaluate_external", 4000),
         runtime=ask_minutes("evaluate_external"),
-        gpu=ask_gpu,
+        gpu=JOBS.count_gpus,
     params:
-        dataset=lambda w: dataset_folder(w.study, "external"),
-        label_columns=lambda w: PROJECT.studies[w.study].dataset.labels.columns,
+        dataset=JOBS.find_external,
+        label_columns=lambda w: study_of(w).dataset.labels.columns,
     message:
         "{wildcards.study}: apply the models to the external data set"
     shell:

@@ -4,10 +4,10 @@
 rule explain_study:
     input:
         manifest=WORK.data.manifest,
-        samples=data_files,
-        splits=arm_splits,
+        samples=lambda w: layout_of(w).list_data(),
+        splits=JOBS.list_divisions,
         tiles=lambda w: layout_of(w).list_tiles(),
-        learnt=learnt_networks,
+        learnt=lambda w: layout_of(w).list_learnt(),
         predictions=lambda w: layout_of(w).list_predictions(),
         program=program_of("explain_study"),
         code=code_of("explain_study"),
@@ -25,13 +25,13 @@ rule explain_study:
     resources:
         mem_mb=ask_memory("explain_study", 4000),
         runtime=ask_minutes("explain_study"),
-        gpu=ask_gpu,
+        gpu=JOBS.count_gpus,
     params:
         settings=settings_without(
             *("sweeps", "run_sweeps", "search", "evaluate", "ablations", "propose"),
             *("title", "paper", "paper_doi"),
         ),
-        work=study_folder,
+        work=JOBS.work_of,
         # An edited mask is noticed like an edited image.
         listing=lambda w: [fingerprint_folder(p) for p in layout_of(w).list_own_maps()],
     message:

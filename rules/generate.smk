@@ -4,11 +4,7 @@
 rule generate_dataset:
     input:
         # Capacities of generated electrodes come from the half-cell model.
-        simulated=lambda w: (
-            layout_of(w).capacities
-            if dataset_settings(w).generator.needs_capacities
-            else []
-        ),
+        simulated=JOBS.generator_capacities,
         program=program_of("generate_dataset"),
         code=code_of("generate_dataset"),
         doer=doer_code("generate"),
@@ -28,9 +24,7 @@ rule generate_dataset:
         runtime=ask_minutes("generate_dataset"),
     params:
         doer=lambda w: layout_of(w).modules.generate,
-        settings=lambda w: settings_file(
-            w.study, "generator", dataset_settings(w).generator
-        ),
+        settings=setting_of("generator", lambda w: JOBS.dataset_of(w).generator),
         simulated=lambda w, input: (
             ["--capacities", input.simulated] if input.simulated else []
         ),
@@ -57,9 +51,6 @@ use rule generate_dataset as generate_table with:
     priority: 60
     threads: fair_cores
     params:
-        settings=lambda w: settings_file(
-            w.study, "generator", table_study(w).dataset.generator
-        ),
         simulated=[],
     message:
         "{wildcards.study}: generate rows"

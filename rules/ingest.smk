@@ -3,8 +3,8 @@
 
 rule ingest_dataset:
     input:
-        images=generated_folder,
-        simulated=label_simulation,
+        images=JOBS.generated_images,
+        simulated=JOBS.label_simulation,
         program=program_of("ingest_dataset"),
         code=code_of("ingest_dataset"),
         doer=doer_code("ingest"),
@@ -22,24 +22,20 @@ rule ingest_dataset:
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"
-    threads: lambda w: min(2, fair_cores(w))
+    threads: few_cores
     resources:
         mem_mb=ask_memory("ingest_dataset", 2000),
         runtime=ask_minutes("ingest_dataset"),
     params:
         doer=lambda w: layout_of(w).modules.ingest,
         frames=lambda w, output: ["--frames", output.frames],
-        dataset=lambda w: dataset_folder(w.study, w.source),
-        settings=lambda w: settings_file(w.study, "dataset", reading_settings(w)),
-        simulated=label_simulation_options,
-        # No output, so that it outlives a change: pictures that stayed as they were are not read again.
-        cache=lambda w: [
-            "--cache",
-            layout_of(w).state(f"ingest_{w.source}.sqlite").as_posix(),
-        ],
-        # Names, sizes and times of the user's files: an edited image is noticed, with or without DVC.
-        listing=lambda w: fingerprint_once(dataset_settings(w).path)
-        + mark_replaced(w.study, w.source),
+        dataset=JOBS.find_dataset,
+        settings=setting_of("dataset", JOBS.reading_settings),
+        simulated=JOBS.label_options,
+        # Pictures that stayed as they were are not read again.
+        cache=JOBS.cache_option,
+        # An edited image is noticed, with or without DVC.
+        listing=JOBS.list_pictures,
     message:
         "{wildcards.study}: read the data set ({wildcards.source})"
     shell:
@@ -50,7 +46,7 @@ rule ingest_dataset:
 
 use rule ingest_dataset as ingest_table with:
     input:
-        tables=table_files,
+        tables=JOBS.table_files,
         program=program_of("ingest_dataset"),
         code=code_of("ingest_dataset"),
         doer=doer_code("ingest"),
@@ -68,10 +64,9 @@ use rule ingest_dataset as ingest_table with:
     params:
         frames=[],
         cache=[],
-        dataset=lambda w, input: ("." if table_study(w).dataset.files else input.tables),
-        settings=lambda w: settings_file(w.study, "dataset", table_study(w).dataset),
+        dataset=lambda w, input: ("." if study_of(w).dataset.files else input.tables),
+        settings=setting_of("dataset", lambda w: study_of(w).dataset),
         simulated=[],
-        # An older table in the place of a newer one would not count by its date.
-        listing=digest_tables,
+        listing=JOBS.digest_tables,
     message:
         "{wildcards.study}: read the tables"

@@ -12,7 +12,7 @@ rule simulate_capacities:
     benchmark:
         WORK.benchmark("simulate_capacities")
     wildcard_constraints:
-        study=SIMULATED_STUDIES,
+        study=JOBS.simulated(),
     priority: 90  # generated pictures wait for this, and all else for them
     conda:
         "../environment.yml"
@@ -20,14 +20,8 @@ rule simulate_capacities:
         mem_mb=ask_memory("simulate_capacities", 1500),
         runtime=ask_minutes("simulate_capacities"),
     params:
-        settings=lambda w: settings_file(
-            w.study, "physics", PROJECT.studies[w.study].physics
-        ),
-        varied=lambda w: [
-            part
-            for varied in PROJECT.studies[w.study].drawn_ranges
-            for part in ("--vary", *varied)
-        ],
+        settings=setting_of("physics", lambda w: study_of(w).physics),
+        varied=JOBS.varied_options,
     message:
         "{wildcards.study}: solve the half-cell model over porosity and C-rate"
     shell:

@@ -4,7 +4,7 @@
 rule preprocess_images:
     input:
         manifest=WORK.data.manifest,
-        images=generated_images,
+        images=JOBS.generated_images,
         program=program_of("preprocess_images"),
         code=code_of("preprocess_images"),
     output:
@@ -16,17 +16,15 @@ rule preprocess_images:
     priority: 50  # everything waits for this
     conda:
         "../environment.yml"
-    threads: lambda w: min(2, fair_cores(w))
+    threads: few_cores
     resources:
         mem_mb=ask_memory("preprocess_images", 3000),
         runtime=ask_minutes("preprocess_images"),
     params:
-        dataset=lambda w: dataset_folder(w.study),
-        settings=lambda w: settings_file(w.study, "tiles", plan_of(w).tiles[w.tiles]),
-        split=lambda w: settings_file(
-            w.study, "split", plan_of(w).find_tile_split(w.tiles)
-        ),
-        max_pixels=lambda w: PROJECT.studies[w.study].dataset.max_pixels,
+        dataset=JOBS.find_dataset,
+        settings=setting_of("tiles", lambda w: plan_of(w).tiles[w.tiles]),
+        split=setting_of("split", lambda w: plan_of(w).find_tile_split(w.tiles)),
+        max_pixels=lambda w: study_of(w).dataset.max_pixels,
     message:
         "{wildcards.study}: cut images into tiles"
     shell:

@@ -27,7 +27,7 @@ rule propose_parameters:
         settings=settings_without(
             "sweeps", "run_sweeps", "search", "explain", "ablations", "split", "title"
         ),
-        work=study_folder,
+        work=JOBS.work_of,
     message:
         "{wildcards.study}: propose settings for the wanted targets"
     shell:

@@ -21,7 +21,7 @@ rule publish_study:
         mem_mb=ask_memory("publish_study", 500),
         runtime=ask_minutes("publish_study"),
     params:
-        study=lambda w: settings_file(w.study, "study", PROJECT.studies[w.study]),
+        study=JOBS.study_file,
     message:
         "{wildcards.study}: publish models and report"
     shell:

@@ -5,16 +5,16 @@ rule report_study:
     input:
         manifest=WORK.data.manifest,
         # Pictures are read: those that test are shown small.
-        samples=data_files,
+        samples=lambda w: layout_of(w).list_data(),
         tiles=lambda w: layout_of(w).list_tiles(),
         audit=lambda w: layout_of(w).main_split.audit,
-        learnt=learnt_networks,
+        learnt=lambda w: layout_of(w).list_learnt(),
         comparison=WORK.comparison,
         predictions=lambda w: layout_of(w).list_predictions(),
         explained=WORK.explained,
-        external=external_pieces,
+        external=JOBS.list_external,
         proposals=lambda w: layout_of(w).wanted_proposals or [],
-        sweeps=sweep_pieces,
+        sweeps=lambda w: layout_of(w).sweeps or [],
         cycling=lambda w: layout_of(w).cycling or [],
         program=program_of("report_study"),
         code=code_of("report_study"),
@@ -24,9 +24,9 @@ rule report_study:
             directory(WORK.report),
             patterns=["figures/{figure}.png"],
             caption="figure.rst",
-            category=lambda w: PROJECT.studies[w.study].title or w.study,
+            category=lambda w: study_of(w).title or w.study,
             subcategory=lambda w: find_group(w.figure),
-            labels=label_listed,
+            labels=JOBS.label_figure,
         ),
     log:
         WORK.log("report_study"),
@@ -34,13 +34,13 @@ rule report_study:
         WORK.benchmark("report_study")
     conda:
         "../environment.yml"
-    threads: lambda w: min(2, fair_cores(w))  # figures are drawn side by side
+    threads: few_cores  # figures are drawn side by side
     resources:
         mem_mb=ask_memory("report_study", 2000),
         runtime=ask_minutes("report_study"),
     params:
-        settings=study_file,
-        work=study_folder,
+        settings=JOBS.study_file,
+        work=JOBS.work_of,
     message:
         "{wildcards.study}: write the report"
     shell:
@@ -53,9 +53,9 @@ rule bundle_models:
     input:
         manifest=WORK.data.manifest,
         # One picture is read: the example.
-        samples=data_files,
-        splits=arm_splits,
-        learnt=published_networks,
+        samples=lambda w: layout_of(w).list_data(),
+        splits=JOBS.list_divisions,
+        learnt=lambda w: layout_of(w).list_published(),
         comparison=WORK.comparison,
         program=program_of("bundle_models"),
         code=code_of("bundle_models"),
@@ -75,7 +75,7 @@ rule bundle_models:
         settings=settings_without(
             "sweeps", "run_sweeps", "search", "explain", "ablations", "propose"
         ),
-        work=study_folder,
+        work=JOBS.work_of,
     message:
         "{wildcards.study}: bundle the models for use on new data"
     shell:

@@ -13,7 +13,7 @@ rule check_search_storage:
     benchmark:
         WORK.benchmark("check_search_storage")
     wildcard_constraints:
-        study=SEARCHED,
+        study=SEARCHES.studies,
     priority: 1000  # a wrong address shall be told before the data work
     conda:
         "../environment.yml"
@@ -23,7 +23,7 @@ rule check_search_storage:
         mem_mb=ask_memory("check_search_storage", 1000),
         runtime=ask_minutes("check_search_storage"),
     params:
-        storage=search_storage,
+        storage=SEARCHES.storage_of,
     message:
         "{wildcards.study}: connect to the database of the search"
     shell:
@@ -33,17 +33,13 @@ rule check_search_storage:
 
 rule create_search:
     input:
-        reached=storage_check,
+        reached=SEARCHES.find_reached,
         manifest=WORK.data.manifest,
-        split=search_input("split"),
-        tiles=search_input("tiles"),
-        rows=search_input("rows"),
+        split=SEARCHES.find_input("split"),
+        tiles=SEARCHES.find_input("tiles"),
+        rows=SEARCHES.find_input("rows"),
         # Random search gets as many epochs as ASHA has used.
-        asha=lambda w: (
-            search_workers(w, "asha") + [layout_of(w).search.created("asha")]
-            if w.strategy == "random"
-            else []
-        ),
+        asha=SEARCHES.find_finished_asha,
         program=program_of("create_search"),
         code=code_of("create_search"),
         doer=doer_code("search"),
@@ -54,7 +50,7 @@ rule create_search:
     benchmark:
         WORK.benchmark("create_search_{strategy}")
     wildcard_constraints:
-        study=SEARCHED,
+        study=SEARCHES.studies,
         strategy="asha|random",
     conda:
         "../environment.yml"
@@ -62,8 +58,8 @@ rule create_search:
         mem_mb=ask_memory("create_search", 1000),
         runtime=ask_minutes("create_search"),
     params:
-        settings=search_settings,
-        storage=search_storage,
+        settings=SEARCHES.write_settings,
+        storage=SEARCHES.storage_of,
         data=lambda w, input: (
             [input.split, f"{input.tiles}/index.parquet"]
             if input.tiles
@@ -83,13 +79,13 @@ rule run_search_worker:
     input:
         created=WORK.search.created("{strategy}"),
         manifest=WORK.data.manifest,
-        split=search_input("split"),
-        tiles=search_input("tiles"),
-        parent=search_input("parents"),
-        weights=search_weights,
+        split=SEARCHES.find_input("split"),
+        tiles=SEARCHES.find_input("tiles"),
+        parent=SEARCHES.find_input("parents"),
+        weights=SEARCHES.find_weights,
         program=program_of("run_search_worker"),
         code=code_of("run_search_worker", leave_out="tracking"),
-        doer=lambda w: module_code(SEARCHES[w.study].trainer),
+        doer=lambda w: module_code(SEARCHES.plan_of(w).trainer),
     output:
         worker=WORK.search.worker("{strategy}", "{worker}"),
     log:
@@ -97,7 +93,7 @@ rule run_search_worker:
     benchmark:
         WORK.benchmark("run_search_worker_{strategy}_{worker}")
     wildcard_constraints:
-        study=SEARCHED,
+        study=SEARCHES.studies,
         strategy="asha|random",
         worker="[0-9]+",
     retries: 2  # a killed worker comes back, and its candidate with it
@@ -107,10 +103,10 @@ rule run_search_worker:
     resources:
         mem_mb=ask_memory("run_search_worker", 4000),
         runtime=ask_minutes("run_search_worker"),
-        gpu=lambda w: search_input("gpus")(w) or 0,
+        gpu=SEARCHES.count_gpus,
     params:
-        settings=search_settings,
-        storage=search_storage,
+        settings=SEARCHES.write_settings,
+        storage=SEARCHES.storage_of,
         # Not declared as output, so that it outlives a killed job.
         state=str(WORK.state("search")),
         tiles=lambda w, input: ["--tiles", input.tiles] if input.tiles else [],
@@ -126,14 +122,8 @@ rule run_search_worker:
 
 rule summarise_search:
     input:
-        created=lambda w: expand(
-            WORK.search.created("{strategy}"),
-            study=w.study,
-            strategy=SEARCHES[w.study].strategies,
-        ),
-        workers=lambda w: [
-            path for s in SEARCHES[w.study].strategies for path in search_workers(w, s)
-        ],
+        created=SEARCHES.list_created,
+        workers=SEARCHES.list_all_workers,
         program=program_of("summarise_search"),
         code=code_of("summarise_search"),
         doer=doer_code("search"),
@@ -144,21 +134,15 @@ rule summarise_search:
     benchmark:
         WORK.benchmark("summarise_search")
     wildcard_constraints:
-        study=SEARCHED,
+        study=SEARCHES.studies,
     conda:
         "../environment.yml"
     resources:
         mem_mb=ask_memory("summarise_search", 2000),
         runtime=ask_minutes("summarise_search"),
     params:
-        settings=lambda w: settings_file(
-            w.study,
-            "searched",
-            PROJECT.studies[w.study].model_copy(
-                update={"sweeps": {}, "run_sweeps": []}
-            ),
-        ),
-        storage=search_storage,
+        settings=SEARCHES.write_summary_settings,
+        storage=SEARCHES.storage_of,
     message:
         "{wildcards.study}: summarise the search"
     shell:
@@ -167,7 +151,7 @@ rule summarise_search:
         "--storage {params.storage:q} --out {output.summary:q} --log {log:q}"
 
 
-for study_name in SEARCHES:
+for study_name in SEARCHES.searches:
 
     rule:
         name:

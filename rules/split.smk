@@ -25,7 +25,7 @@ rule split_dataset:
     params:
         doer=lambda w: layout_of(w).modules.split,
         sees=lambda w, input: ["--frames", input.frames],
-        settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
+        settings=setting_of("split", lambda w: plan_of(w).splits[w.split]),
     message:
         "{wildcards.study}: split the samples and look for leaks"
     shell:
@@ -50,8 +50,8 @@ use rule split_dataset as split_table with:
     wildcard_constraints:
         study=TABLE_STUDIES,
     params:
-        sees=lambda w: ["--features", *table_study(w).dataset.features],
-        settings=lambda w: settings_file(w.study, "split", table_study(w).split),
+        sees=lambda w: ["--features", *study_of(w).dataset.features],
+        settings=setting_of("split", lambda w: study_of(w).split),
     message:
         "{wildcards.study}: split the rows"
 
@@ -65,7 +65,7 @@ use rule split_table as split_table_point with:
     benchmark:
         WORK.benchmark("split_table_point_{split}")
     params:
-        settings=lambda w: settings_file(w.study, "split", plan_of(w).splits[w.split]),
+        settings=setting_of("split", lambda w: plan_of(w).splits[w.split]),
     message:
         "{wildcards.study}: split the rows for a sweep"
 
@@ -73,8 +73,8 @@ use rule split_table as split_table_point with:
 rule balance_stage:
     input:
         manifest=WORK.data.manifest,
-        tiles=lambda w: layout_of(w).tiles(balances_of(w)[w.balance].tiles),
-        split=lambda w: layout_of(w).split(balances_of(w)[w.balance].split).roles,
+        tiles=lambda w: layout_of(w).tiles(JOBS.balance_of(w).tiles),
+        split=lambda w: layout_of(w).split(JOBS.balance_of(w).split).roles,
         program=program_of("balance_stage"),
         code=code_of("balance_stage"),
     output:
@@ -90,7 +90,7 @@ rule balance_stage:
         mem_mb=ask_memory("balance_stage", 1000),
         runtime=ask_minutes("balance_stage"),
     params:
-        settings=lambda w: settings_file(w.study, "balance", balances_of(w)[w.balance]),
+        settings=setting_of("balance", JOBS.balance_of),
     message:
         "{wildcards.study}: balance the classes for {wildcards.balance}"
     shell:

@@ -4,12 +4,12 @@
 rule track_study:
     input:
         summary=WORK.data.summary,
-        splits=arm_splits,
+        splits=JOBS.list_divisions,
         predictions=lambda w: layout_of(w).list_predictions(),
         explained=WORK.explained,
-        learnt=learnt_networks,
+        learnt=lambda w: layout_of(w).list_learnt(),
         comparison=WORK.comparison,
-        external=external_pieces,
+        external=JOBS.list_external,
         report=WORK.report,
         bundle=WORK.bundle,
         program=program_of("track_study"),
@@ -28,9 +28,9 @@ rule track_study:
         runtime=ask_minutes("track_study"),
     params:
         doer=lambda w: layout_of(w).modules.track,
-        settings=study_file,
-        work=study_folder,
-        data_version=version_option,
+        settings=JOBS.study_file,
+        work=JOBS.work_of,
+        data_version=JOBS.version_option,
     message:
         "{wildcards.study}: record the runs in MLflow"
     shell:
@@ -71,7 +71,7 @@ use rule track_study as track_search with:
     benchmark:
         WORK.benchmark("track_search")
     wildcard_constraints:
-        study=SEARCHED,
+        study=SEARCHES.studies,
     params:
         doer=TRACK_SEARCH,
         data_version=[],

@@ -3,7 +3,7 @@
 
 rule check_model:
     input:
-        weights=lambda w: weights_file(checks_of(w)[w.check].model.weights),
+        weights=lambda w: list_weights(JOBS.check_of(w).model.weights),
         program=program_of("check_model"),
         code=code_of("check_model"),
     output:
@@ -20,7 +20,7 @@ rule check_model:
         runtime=ask_minutes("check_model"),
         starts=1,  # of PyTorch; the next check would only wait for it
     params:
-        settings=lambda w: settings_file(w.study, "check", checks_of(w)[w.check]),
+        settings=setting_of("check", JOBS.check_of),
     message:
         "{wildcards.study}: check that devices, network and weights can be had"
     shell:
@@ -31,12 +31,12 @@ rule check_model:
 rule train_stage:
     input:
         manifest=WORK.data.manifest,
-        split=lambda w: layout_of(w).split(stage_of(w).split).roles,
-        balance=lambda w: layout_of(w).balance(stage_of(w).balance_id),
-        checked=lambda w: layout_of(w).check(stage_of(w).check_id),
-        tiles=lambda w: layout_of(w).tiles(stage_of(w).tiles),
-        parent=parent_parts,
-        weights=local_weights,
+        split=lambda w: layout_of(w).split(JOBS.stage_of(w).split).roles,
+        balance=lambda w: layout_of(w).balance(JOBS.stage_of(w).balance_id),
+        checked=lambda w: layout_of(w).check(JOBS.stage_of(w).check_id),
+        tiles=lambda w: layout_of(w).tiles(JOBS.stage_of(w).tiles),
+        parent=JOBS.list_parents,
+        weights=lambda w: list_weights(JOBS.stage_of(w).settings.model.weights),
         # Recording a run is no part of its result.
         program=program_of("train_stage"),
         code=code_of("train_stage", leave_out="tracking"),
@@ -54,12 +54,10 @@ rule train_stage:
     resources:
         mem_mb=ask_memory("train_stage", 6000),
         runtime=ask_minutes("train_stage"),
-        gpu=stage_gpus,
+        gpu=JOBS.count_stage_gpus,
     params:
         doer=lambda w: layout_of(w).modules.train,
-        settings=lambda w: settings_file(
-            w.study, "stage", plan_of(w).stages[w.chain].settings
-        ),
+        settings=setting_of("stage", lambda w: JOBS.stage_of(w).settings),
         # The state is not declared as output, so that it outlives a killed job.
         given=lambda w, input: [
             *("--balance", input.balance, "--tiles", input.tiles),
@@ -94,7 +92,7 @@ use rule train_stage as train_table with:
         mem_mb=ask_memory("train_table", 2000),
         runtime=ask_minutes("train_table"),
     params:
-        settings=lambda w: table_settings(
+        settings=lambda w: JOBS.table_settings(
             w, "split", "networks", "train", "arms", "main_arm", "ablations"
         ),
         given=[],

@@ -26,8 +26,8 @@ from batteryscope.bundle.unlike import UNLIKE
 from tests.browser_pages import find_chromium
 from tests.browser_session import open_page
 from tests.conftest import ROOT
-from workflow_scripts.open_app import EXTRA
-from workflow_scripts.open_app import main as open_app
+from workflow_scripts.open_page import EXTRA
+from workflow_scripts.open_page import main as open_page_program
 from workflow_scripts.predict_images import main as predict_images
 
 BUNDLES = Path(__file__).parent / "fixtures" / "bundles"
@@ -153,7 +153,7 @@ def test_without_gradio_the_page_is_one_sentence(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_OFFLINE", "GRADIO_TEMP_DIR"):
         monkeypatch.setenv(name, "")
-    assert open_app(["--models", str(BUNDLES)]) == 1
+    assert open_page_program(["app", "--models", str(BUNDLES)]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith(
         "ERROR: The page needs Gradio (gradio is missing); type "
@@ -184,7 +184,14 @@ def test_files_dropped_in_a_browser_are_answered(images, tmp_path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["workflow_scripts/open_app.py", "--models", str(bundle.parent), "--port", str(port)]
+    words = [
+        "workflow_scripts/open_page.py",
+        "app",
+        "--models",
+        str(bundle.parent),
+        "--port",
+        str(port),
+    ]
     server = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )

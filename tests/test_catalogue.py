@@ -87,7 +87,7 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     git("init", "--quiet")
     keep("same")
-    (repository / "rules/cost.smk").write_text("# of another version\n", encoding="utf-8")
+    (repository / "rules/run.smk").write_text("# of another version\n", encoding="utf-8")
     keep("other")
     project = tmp_path / "project"
     (project / "config").mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_a_module_runs_the_programs_of_the_package(deployed):
 def test_rules_of_another_version_are_refused(deployed):
     done = run(deployed, 'github("any/one", path="workflow/Snakefile", tag="other")', "-n")
     assert done.returncode == 1
-    assert "rules/cost.smk: found another version of Batteryscope than that of the" in done.stderr
+    assert "rules/run.smk: found another version of Batteryscope than that of the" in done.stderr
     assert "Traceback" not in done.stderr
 
 

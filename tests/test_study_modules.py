@@ -8,6 +8,7 @@ from batteryscope.answers.choose import ANSWERS
 from batteryscope.answers.classes import CLASSES
 from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.answers.study_modules import (
+    COMPARE_SWEEPS,
     TRACK_SEARCH,
     TRACK_SWEEPS,
     StudyModules,
@@ -48,7 +49,6 @@ FUNCTIONS = {
 PROGRAMS = (
     "generate_dataset", "ingest_dataset", "split_dataset", "train_stage", "evaluate_arms",
     "compare_arms", "explain_study", "report_study", "bundle_models", "track_study",
-    "compare_sweeps",
 )  # fmt: skip
 # What no rule does: users apply models, and baselines of classes have a program of their own.
 WITHOUT_RULE = {"baselines", "predict", "apply"}
@@ -63,6 +63,11 @@ def test_a_named_module_does_what_its_verb_asks_for(kind: str) -> None:
 
 def test_sweeps_and_searches_are_tracked_alike() -> None:
     assert load_function(TRACK_SWEEPS, "plan_runs") is not load_function(TRACK_SEARCH, "plan_runs")
+
+
+def test_sweeps_are_compared_by_the_program_that_compares_arms() -> None:
+    others = {load_function(kind.compare, "compare_study") for kind in KINDS.values()}
+    assert load_function(COMPARE_SWEEPS, "compare_study") not in others
 
 
 def test_programs_import_no_implementation() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from batteryscope.answers.study_modules import TRACK_SWEEPS
+from batteryscope.answers.study_modules import COMPARE_SWEEPS, TRACK_SWEEPS
 from batteryscope.config.project import load_project
 from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
@@ -113,8 +113,9 @@ class Workshop:
             if not place.exists():
                 place.symlink_to(piece)
         self.call(
-            "compare_sweeps", "--study", "check", "--settings", self.write("study", self.settings),
-            "--work", root, "--out", root / "sweeps",
+            "compare_arms", "--by", COMPARE_SWEEPS, "--study", "check",
+            "--settings", self.write("study", self.settings), "--work", root,
+            "--out", root / "sweeps",
         )  # fmt: skip
 
 

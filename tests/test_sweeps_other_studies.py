@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from batteryscope.answers.study_modules import COMPARE_SWEEPS
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.project import load_project
 from batteryscope.config.sweep import SweepSettings
@@ -38,7 +39,7 @@ from batteryscope.tables.score_points import score_table_points
 from batteryscope.tracking import sweep_mirror
 from tests.table_study import make_rows, make_study
 from tests.test_config import PARAMS
-from tests.test_provenance import names_for
+from tests.test_provenance import names_of
 
 SIZE = "preprocess.crop_height_px, preprocess.crop_width_px"
 
@@ -261,7 +262,7 @@ def test_two_swept_keys_of_several_places_give_a_map_each():
 
 
 def test_a_scorer_concerns_only_the_studies_whose_layout_names_it():
-    known = names_for("compare_sweeps")
+    known = names_of(COMPARE_SWEEPS)
     for study, own in {
         "cathode_state": "evaluation/class_points",
         "rate_capability": "evaluation/number_points",

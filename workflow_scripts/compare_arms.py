@@ -1,4 +1,4 @@
-"""Put arms, baselines and published values of a study side by side, and say what follows."""
+"""Put arms, baselines and published values of a study side by side, or points of its sweeps."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from batteryscope.workflow.command_line import make_parser, run_program
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
+    parser.add_argument("--by", help="module that compares (default: that of the study)")
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--settings", required=True, help="settings of the study (JSON)")
     parser.add_argument("--work", type=Path, required=True, help="folder with its pieces")
@@ -19,12 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Let the module of the study's kind compare all arms."""
+    """Let a module compare."""
     from batteryscope.core.named_function import load_function
     from batteryscope.planning.layout import open_study
 
     layout = open_study(arguments.work, arguments.study, arguments.settings)
-    load_function(layout.modules.compare, "compare_study")(layout, arguments.out)
+    doer = arguments.by or layout.modules.compare
+    load_function(doer, "compare_study")(layout, arguments.out)
 
 
 if __name__ == "__main__":

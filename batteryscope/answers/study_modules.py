@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from batteryscope.answers.kind import Answer, AnswerModules
 from batteryscope.samples.kind import SampleModules, Samples
 
-# Who lists the runs of sweeps and of searches, whatever the study.
+# Who compares the points of sweeps, and lists the runs of sweeps and of searches, in all studies.
+COMPARE_SWEEPS = "batteryscope.evaluation.sweep_study"
 TRACK_SWEEPS = "batteryscope.tracking.sweep_mirror"
 TRACK_SEARCH = "batteryscope.tracking.search_mirror"
 

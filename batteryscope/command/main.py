@@ -187,7 +187,7 @@ def ui(words: tuple[str, ...]) -> None:
     On this machine alone; --port 5000 is the default.
     """
     check_project_folder()
-    hand_over(plan_program("open_tracking", words))
+    hand_over(plan_program("open_page", ["runs", *words]))
 
 
 @cli.command(name="upload-runs", context_settings=PASSES_ON)
@@ -222,7 +222,7 @@ def app(words: tuple[str, ...]) -> None:
     "batteryscope[app]", or make app in a clone.
     """
     check_project_folder()
-    hand_over(plan_program("open_app", words))
+    hand_over(plan_program("open_page", ["app", *words]))
 
 
 @cli.command(context_settings=PASSES_ON)

@@ -10,7 +10,7 @@ from batteryscope.evaluation.sweep_scores import PointInputs, find_scorer
 from batteryscope.planning.layout import PictureLayout, RowLayout
 
 
-def compare_sweeps(layout: PictureLayout | RowLayout, out: Path) -> None:
+def compare_study(layout: PictureLayout | RowLayout, out: Path) -> None:
     """Score the points of all sweeps; write ``sweeps.csv`` and ``metrics.json``.
 
     Raises

@@ -2,9 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from batteryscope.workflow.job_costs import find_measured_jobs
 
@@ -13,6 +15,7 @@ _PEAK = re.compile(r"finished after .* CPU time, (\d+) MB of memory at most")
 # A node may be slower than the one that was measured, and data differ a little from run to run.
 TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.5
 LEAST_MINUTES, LEAST_MEMORY_MB = 10, 500
+UNKNOWN_MINUTES = 60  # as long as nothing was measured
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,63 @@ def request_memory_mb(measured: MeasuredJobs | None, attempt: int, unknown: int)
     known = measured.memory_mb * MEMORY_MARGIN if measured else 0
     memory = max(LEAST_MEMORY_MB, math.ceil(known)) if known else unknown
     return int(memory * 2 ** (attempt - 1))
+
+
+@dataclass(frozen=True)
+class JobRequests:
+    """What jobs ask for, as values of Snakemake's resources.
+
+    Parameters
+    ----------
+    measure
+        Gives what earlier jobs took, by (rule, study), here or on another machine.
+    on_cluster
+        Elsewhere requests are what the rules say, and jobs may take more.
+    """
+
+    measure: Callable[[], Mapping[tuple[str, str], MeasuredJobs]]
+    on_cluster: bool
+
+    @cached_property
+    def _measured(self) -> Mapping[tuple[str, str], MeasuredJobs]:
+        return self.measure()
+
+    def ask_memory(self, rule: str, unknown_mb: int) -> int | Callable[[Any, int], int]:
+        """Return the MB of memory of a job of a rule, or what gives them for its wildcards."""
+        if not self.on_cluster:
+            return unknown_mb
+        return lambda wildcards, attempt: request_memory_mb(
+            self._measured.get((rule, wildcards.study)), attempt, unknown_mb
+        )
+
+    def ask_minutes(self, rule: str) -> int | Callable[[Any, int], int]:
+        """Return the minutes of a job of a rule, or what gives them for its wildcards."""
+        if not self.on_cluster:
+            return UNKNOWN_MINUTES
+        return lambda wildcards, attempt: request_minutes(
+            self._measured.get((rule, wildcards.study)), attempt, UNKNOWN_MINUTES
+        )
+
+
+def share_cores(cores: int, targets: Iterable[str], studies: Sequence[str]) -> int:
+    """Return the cores of one job among those of several studies, which fill a machine better.
+
+    Parameters
+    ----------
+    cores
+        All that the run may use.
+    targets
+        What it was asked for: studies, or files below folders with their names; else all are built.
+    studies
+        The names of all studies.
+
+    Examples
+    --------
+    >>> share_cores(8, ["work/a/bundle"], ["a", "b"]), share_cores(8, [], ["a", "b"])
+    (8, 4)
+    """
+    named = {part for target in targets for part in target.split("/")} & set(studies)
+    return max(1, cores // max(1, len(named or studies)))
 
 
 def _read_peak_mb(log: Path) -> float:

@@ -1,4 +1,8 @@
-"""Open MLflow's user interface on the store that params.yaml names, on this machine alone."""
+"""Open a page on this machine alone: to drop pictures on a model, or MLflow's, on all runs.
+
+For example: open_page.py app --models models
+             open_page.py runs --port 5000
+"""
 
 import argparse
 import os
@@ -8,19 +12,39 @@ from pathlib import Path
 
 from batteryscope.core.progress import log
 from batteryscope.errors import InputError
+from batteryscope.planning.study_layout import MODELS
 from batteryscope.workflow.command_line import make_parser, run_program
+
+# Where make app installs what only the page needs; what both have is taken from the environment.
+EXTRA = Path("work/app")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="the settings")
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=5000, help="default: 5000")
-    return run_program(open_tracking, parser, argv)
+    pages = parser.add_subparsers(required=True, metavar="PAGE")
+    app = pages.add_parser("app", help="choose a model, drop pictures or a scan on it")
+    app.add_argument("--models", type=Path, default=MODELS, help="folder of published models")
+    app.add_argument("--port", type=int, default=7860, help="default: 7860")
+    app.set_defaults(open=open_app)
+    runs = pages.add_parser("runs", help="MLflow's user interface on the store of params.yaml")
+    runs.add_argument("--params", type=Path, default=Path("params.yaml"), help="the settings")
+    runs.add_argument("--host", default="127.0.0.1", help="address to serve (default: 127.0.0.1)")
+    runs.add_argument("--port", type=int, default=5000, help="default: 5000")
+    runs.set_defaults(open=open_runs)
+    return run_program(lambda arguments: arguments.open(arguments), parser, argv)
 
 
-def open_tracking(arguments: argparse.Namespace) -> None:
+def open_app(arguments: argparse.Namespace) -> None:
+    """Serve the page until Ctrl-C."""
+    sys.path.append(str(EXTRA.absolute()))
+    from batteryscope.app.page import HOST, serve_page
+
+    log.info("Open http://%s:%d in a browser; stop with Ctrl-C.", HOST, arguments.port)
+    serve_page(arguments.models, arguments.port)
+
+
+def open_runs(arguments: argparse.Namespace) -> None:
     """Replace this program by MLflow's server; a server that runs elsewhere is only named."""
     from batteryscope.config.project import load_project
     from batteryscope.core.names import hide_password
