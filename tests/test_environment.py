@@ -93,6 +93,12 @@ def test_every_rule_has_its_script_and_its_trimmings():
                 assert part in block, f"{name}: {part}"
 
 
+def test_rules_and_programs_stay_few():
+    files = [*(ROOT / "rules").glob("*.smk"), ROOT / "Snakefile", ROOT / "workflow" / "Snakefile"]
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) < 1600
+    assert len(list((ROOT / "workflow_scripts").glob("*.py"))) <= 32
+
+
 def test_no_make_target_has_two_recipes():
     targets = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert "test-docs" in targets

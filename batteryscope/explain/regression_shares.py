@@ -20,7 +20,6 @@ from batteryscope.demo.cross_section_phases import (
 
 Maps = NDArray[np.float32]
 EDGE_PX = 3  # on both sides of a particle's outline
-REGIONS = ("particle edges", "particles", "cracks", "pores", "additives", "artefacts")
 
 
 def divide_regions(phases: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:

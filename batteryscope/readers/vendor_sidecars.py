@@ -19,7 +19,6 @@ from batteryscope.readers.written_values import (
     parse_date_time,
 )
 
-_Entries = Mapping[str, str]
 _LENGTHS_UM = {unit.lower(): factor for unit, factor in LENGTHS_UM.items()}
 _VOLTS_KV = {"Volt": 1e-3, "V": 1e-3, "": 1e-3, **VOLTAGES_KV}
 

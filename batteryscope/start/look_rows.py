@@ -25,7 +25,6 @@ from batteryscope.start.seen import Problem, Seen, name_path, say_command
 from batteryscope.tables.build_rows import build_rows
 from batteryscope.tables.read_table import read_table
 
-FEWEST_ROWS = 10  # of the domain that teaches
 FEWEST_OF_OTHERS = 6
 MOST_DOMAINS = 8
 MATERIAL = re.compile(

@@ -10,7 +10,6 @@ from batteryscope.start.seen import Seen
 
 SECONDS_PER_NETWORK = 0.5  # of one core; hundreds train in one stack
 REPEATS = 5
-FEW_ROWS = 30  # with fewer a network of three nodes has more weights than rows to learn from
 
 
 def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> Planned:
