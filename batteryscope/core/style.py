@@ -170,6 +170,9 @@ def draw_legend(
 def stack_panels(figure: "Figure") -> None:
     """Put panels below each other and the names of bars above them: letters keep their size."""
     panels = [axes for axes in figure.axes if axes.axison]
+    for axes in panels if figure.get_supylabel() else ():
+        axes.set_ylabel(axes.get_ylabel() or figure.get_supylabel())
+    figure.supylabel("")
     _label_alone(panels)
     names = [[text.get_text() for text in axes.get_yticklabels()] for axes in panels]
     named = [any(letter.isalpha() for name in own for letter in name) for own in names]
@@ -186,7 +189,7 @@ def stack_panels(figure: "Figure") -> None:
             text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
             text.set_in_layout(False)
         if named[number]:
-            _name_bars(axes, axes.get_yticks().tolist(), names[number])
+            name_rows(axes, axes.get_yticks().tolist(), names[number])
     for legend in list(figure.legends):  # its columns are set when it is made
         handles = [handle for handle in legend.legend_handles if handle is not None]
         labels = [text.get_text() for text in legend.get_texts()]
@@ -213,8 +216,16 @@ def _label_alone(panels: Sequence["Axes"]) -> None:
         axes.tick_params(labelbottom=True, labelleft=True)
 
 
-def _name_bars(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> None:
-    """Write names above the bars of a panel, which become thinner, instead of left of it."""
+def name_rows(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> None:
+    """Write names above the bars of a panel, which become thinner, instead of left of it.
+
+    Parameters
+    ----------
+    axes
+        A panel whose limits in y are set.
+    rows, names
+        Where each row is, and what it is called.
+    """
     from matplotlib.patches import Rectangle
 
     low, high = axes.get_ylim()
@@ -227,7 +238,7 @@ def _name_bars(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> Non
             0.01, row + (0.48 if high > low else -0.48), textwrap.fill(name, NARROW_LETTERS),
             transform=axes.get_yaxis_transform(), va="top", fontsize=8, in_layout=False,
         )  # fmt: skip
-    axes.tick_params(axis="y", labelleft=False)
+    axes.tick_params(axis="y", labelleft=False, length=0)
 
 
 def percent_axis(axes: "Axes", which: str = "x", high: float = 1.0) -> None:

@@ -1,6 +1,7 @@
 """All figures of the report of a study of tables, each with its caption."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -24,9 +25,9 @@ from batteryscope.tables.table_predictions import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Figures that are drawn for telephones, too: their panels can stand below each other.
-NARROW = ("key_figure", "parity", "ablation_", "learning_curves", "dependence_")
-Drawn = tuple[str, str, "Figure"]  # name, caption, figure
+# Figures whose panels stand below each other on telephones; the others have a narrow form.
+STACKED = ("key_figure", "parity", "ablation_", "learning_curves", "dependence_")
+Drawn = tuple[str, str, Callable[..., "Figure"]]  # name, caption, how it is drawn
 
 
 def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
@@ -39,8 +40,14 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
         *_draw_data(evidence),
     ]
     return {
-        name: encode_picture(figure, name, caption, evidence.generated, name.startswith(NARROW))
-        for name, caption, figure in drawn
+        name: encode_picture(
+            draw(),
+            name,
+            caption,
+            evidence.generated,
+            name.startswith(STACKED) or draw(narrow=True),
+        )
+        for name, caption, draw in drawn
     }
 
 
@@ -53,7 +60,7 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
             "key_figure",
             "Error of every strategy and baseline on test rows; whiskers are ± one standard "
             "deviation over the random splits, upright strokes published values.",
-            figures.draw_errors(errors, dataset, order_table_arms(errors), domains),
+            partial(figures.draw_errors, errors, dataset, order_table_arms(errors), domains),
         )
     if evidence.predictions is not None:
         keys = zip(errors["arm"], errors["target"], errors["domain"], strict=True)
@@ -63,8 +70,13 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
             "Predicted over measured values of test rows of all random splits, with the "
             f"{name_arm(find_family(arm).as_it_is)} (left) and with {name_arm(arm)} (right). On "
             "the dashed line a prediction is exact. The axes of the two columns differ.",
-            figures.draw_parity(
-                figures.choose_test_rows(evidence.predictions), dataset, arm, domains, means
+            partial(
+                figures.draw_parity,
+                figures.choose_test_rows(evidence.predictions),
+                dataset,
+                arm,
+                domains,
+                means,
             ),
         )
     if evidence.intervals is not None and len(rows := choose_intervals(evidence)):
@@ -72,7 +84,7 @@ def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
             "coverage",
             "Share of test values inside their prediction interval. Beside each bar: the "
             "half-width as a share of the prediction, and how many test values were looked at.",
-            figures_training.draw_coverage(rows, dataset, domains),
+            partial(figures_training.draw_coverage, rows, dataset, domains),
         )
 
 
@@ -86,8 +98,12 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
             "learning_curves",
             "Error over the epochs, mean over the random splits. Where the dashed line turns up "
             "while the full one falls, the network learns its training rows by heart.",
-            figures_training.draw_learning_curves(
-                histories, dataset, list(dict.fromkeys([network, "scratch"])), domains
+            partial(
+                figures_training.draw_learning_curves,
+                histories,
+                dataset,
+                list(dict.fromkeys([network, "scratch"])),
+                domains,
             ),
         )
     if evidence.ablations is not None:
@@ -104,7 +120,7 @@ def _draw_training(evidence: TableEvidence) -> Iterator[Drawn]:
                     if kind == "target_rows"
                     else ""
                 ),
-                figures_training.draw_ablation(rows, dataset, arm, domains),
+                partial(figures_training.draw_ablation, rows, dataset, arm, domains),
             )
 
 
@@ -133,7 +149,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 "input raised the prediction above the mean of its domain. The "
                 f"{name_arm(family.source)} explains its own domain, {name_arm(settings.main_arm)} "
                 "the others.",
-                figures_explain.draw_beeswarm(shap_values, dataset, target, present),
+                partial(figures_explain.draw_beeswarm, shap_values, dataset, target, present),
             )
             chosen = _choose_shown_rows(shap_values, evidence, present)
             truths, places = {}, {}
@@ -145,8 +161,14 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 f"waterfall_{target}",
                 f"Single rows: from the mean prediction of the domain (circle), {name} is raised "
                 "(orange-red) or lowered (blue) by each input until the prediction (diamond).",
-                figures_explain.draw_waterfalls(
-                    shap_values, dataset, target, chosen, truths, places
+                partial(
+                    figures_explain.draw_waterfalls,
+                    shap_values,
+                    dataset,
+                    target,
+                    chosen,
+                    truths,
+                    places,
                 ),
             )
         before = _choose_before_transfer(evidence, target)
@@ -155,8 +177,12 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 f"beeswarm_before_{target}",
                 f"The same before transfer: how the {name_arm(family.as_it_is)} comes to {name} "
                 "of the other domains.",
-                figures_explain.draw_beeswarm(
-                    before, dataset, target, [d for d in domains if (before["domain"] == d).any()]
+                partial(
+                    figures_explain.draw_beeswarm,
+                    before,
+                    dataset,
+                    target,
+                    [d for d in domains if (before["domain"] == d).any()],
                 ),
             )
         dependence = _choose_arms(evidence.dependence, evidence, target)
@@ -166,7 +192,9 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 f"Mean prediction of {name} while one input is set to a value and the others "
                 "stay as they are; bands are ± one standard deviation over the models of all "
                 "random splits. An input that is constant in a domain has no curve.",
-                figures_features.draw_partial_dependence(dependence, dataset, target, domains),
+                partial(
+                    figures_features.draw_partial_dependence, dependence, dataset, target, domains
+                ),
             )
     changes = evidence.rank_changes
     if changes is not None and not changes.empty:
@@ -180,7 +208,7 @@ def _draw_explanations(evidence: TableEvidence) -> Iterator[Drawn]:
                 if settings.main_arm == "adapter"
                 else ""
             ),
-            figures_features.draw_rank_changes(changes, dataset, domains),
+            partial(figures_features.draw_rank_changes, changes, dataset, domains),
         )
 
 
@@ -194,7 +222,7 @@ def _draw_search(evidence: TableEvidence) -> Iterator[Drawn]:
         f"Left: the proposed settings (colours) among those of all {found.domain} rows (grey), "
         "each axis from the lowest to the highest value. Right: what the models predict for "
         f"them, with intervals, and what is wanted (dashed). {found.trials} settings were tried.",
-        draw_proposals(found, evidence.manifest, evidence.settings.dataset),
+        partial(draw_proposals, found, evidence.manifest, evidence.settings.dataset),
     )
 
 
@@ -206,8 +234,12 @@ def _draw_data(evidence: TableEvidence) -> Iterator[Drawn]:
             "How the inputs and targets are distributed; the highest bar of every domain has "
             "the same height."
             + (" Diamonds and lines: mean and limits in the paper's data." if published else ""),
-            figures.draw_distributions(
-                evidence.manifest, evidence.settings.dataset, evidence.domains, published
+            partial(
+                figures.draw_distributions,
+                evidence.manifest,
+                evidence.settings.dataset,
+                evidence.domains,
+                published,
             ),
         )
 

@@ -1,5 +1,6 @@
 """Figures of a study of tables: what went in, and how well it is predicted."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from batteryscope.core.style import (
     GREEN,
     GREY,
     INK,
+    NARROW_IN,
     ORANGE,
     PURPLE,
     SKY,
@@ -33,6 +35,7 @@ DOMAIN_MARKS = (
     (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (SKY, "v"), (VERMILLION, "P"),
 )  # fmt: skip
 BINS = 18
+COLUMNS, NARROW_COLUMNS, NARROW_LABEL = 4, 2, 20
 
 
 def mark_domains(domains: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -52,6 +55,7 @@ def draw_distributions(
     dataset: TableDatasetSettings,
     domains: Sequence[str],
     published: Sequence[PaperDistribution] = (),
+    narrow: bool = False,
 ) -> "Figure":
     """Draw histograms of all features and targets, one line of bars per domain.
 
@@ -65,11 +69,16 @@ def draw_distributions(
         In the order to draw, from the top.
     published
         Means and limits of targets in a paper's data, marked above the bars of their domain.
+    narrow
+        For a telephone: two panels beside each other, and the domains in a legend.
     """
+    from matplotlib.patches import Patch
+
     columns = {**dataset.features, **dataset.targets}
-    across = min(4, len(columns))
+    across = min(NARROW_COLUMNS if narrow else COLUMNS, len(columns))
     down = -(-len(columns) // across)
-    figure = make_figure(2.15 * across + 0.7, (0.42 * len(domains) + 0.75) * down)
+    width = NARROW_IN if narrow else 2.15 * across + 0.7
+    figure = make_figure(width, (0.42 * len(domains) + (0.95 if narrow else 0.75)) * down)
     grid = figure.subplots(down, across, squeeze=False)
     marks = mark_domains(domains)
     for panel, axes in enumerate(grid.flat):
@@ -91,15 +100,21 @@ def draw_distributions(
             y = len(domains) - 0.12 - list(domains).index(told.domain)
             axes.plot([told.low, told.high], [y, y], color=VERMILLION, lw=1.2)
             axes.plot(told.mean, y, marker="D", ms=5, mfc=VERMILLION, mec="white")
-        axes.set_xlabel(label_column(name, columns[name]))
+        label = label_column(name, columns[name])
+        axes.set_xlabel(textwrap.fill(label, NARROW_LABEL) if narrow else label)
         axes.set_ylim(-0.05, len(domains))
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        labels = [name_domain(d) for d in domains] if panel % across == 0 else [""] * len(domains)
+        is_named = panel % across == 0 and not narrow
+        labels = [name_domain(d) for d in domains] if is_named else [""] * len(domains)
         axes.set_yticks([len(domains) - 0.65 - i for i in range(len(domains))], labels)
-        axes.xaxis.get_major_locator().set_params(nbins=5)
+        steps = {"nbins": 4, "prune": "both"} if narrow else {"nbins": 5}
+        axes.xaxis.get_major_locator().set_params(**steps)
         if name in dataset.targets:
             axes.set_title("target")
+    if narrow:
+        patches = [Patch(color=marks[domain][0]) for domain in domains]
+        draw_legend(figure, patches, [name_domain(domain) for domain in domains])
     return figure
 
 
@@ -123,6 +138,8 @@ def draw_errors(
     domains
         In the order of their colours.
     """
+    from matplotlib.lines import Line2D
+
     targets = list(dataset.targets)
     figure = make_figure(2.1 + 3.0 * len(targets), 1.15 + 0.34 * len(arms))
     grid = figure.subplots(1, len(targets), squeeze=False, sharey=True)[0]
@@ -139,7 +156,7 @@ def draw_errors(
             y = rows["arm"].map(heights) + offset
             axes.errorbar(
                 rows["mean"], y, xerr=_cap_spread(rows), fmt=marker, color=colour, ms=4.5,
-                elinewidth=1.1, label=name_domain(domain),
+                elinewidth=1.1,
             )  # fmt: skip
             if "paper" in rows and rows["paper"].notna().any():
                 axes.plot(rows["paper"], y, "|", color=colour, ms=9, mew=1.8)
@@ -151,10 +168,13 @@ def draw_errors(
         axes.grid(axis="x")
         axes.set_ylim(-0.5, len(arms) - 0.5)
     grid[0].set_yticks(list(heights.values()), [name_arm(arm) for arm in heights])
-    handles, labels = grid[0].get_legend_handles_labels()
+    present = [domain for domain in domains if (errors["domain"] == domain).any()]
+    handles = [
+        Line2D([], [], color=marks[domain][0], marker=marks[domain][1], ms=4.5, lw=1.1)
+        for domain in present
+    ]
+    labels = [name_domain(domain) for domain in present]
     if "paper" in errors and errors["paper"].notna().any():
-        from matplotlib.lines import Line2D
-
         handles.append(Line2D([], [], marker="|", ls="", color=INK, ms=9, mew=1.8))
         labels.append("published value")
     draw_legend(figure, handles, labels)

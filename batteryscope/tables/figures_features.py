@@ -1,12 +1,21 @@
 """Figures of features: their ranks before and after transfer, and partial dependence."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.core.style import GREY, VERMILLION, draw_legend, house_style, make_figure
+from batteryscope.core.style import (
+    GREY,
+    NARROW_IN,
+    NARROW_TITLE,
+    VERMILLION,
+    draw_legend,
+    house_style,
+    make_figure,
+)
 from batteryscope.tables.figures import mark_domains
 from batteryscope.tables.labels import label_column, name_column, name_domain
 
@@ -18,7 +27,10 @@ NEGLIGIBLE = 1e-9  # of the largest value: rounding errors, shown as zero
 
 @house_style
 def draw_rank_changes(
-    changes: pd.DataFrame, dataset: TableDatasetSettings, domains: Sequence[str]
+    changes: pd.DataFrame,
+    dataset: TableDatasetSettings,
+    domains: Sequence[str],
+    narrow: bool = False,
 ) -> "Figure":
     """Draw the features' ranks before (left) and after transfer (right), joined by lines.
 
@@ -30,12 +42,17 @@ def draw_rank_changes(
         Labels.
     domains
         Target domains, one column of panels each.
+    narrow
+        For a telephone: panels below each other, names of the inputs on the left only.
     """
     targets = [t for t in dataset.targets if (changes["target"] == t).any()]
     shown = [d for d in domains if (changes["domain"] == d).any()]
     count = len(dataset.features)
-    figure = make_figure(4.3 * len(shown), (0.75 + 0.28 * count) * len(targets))
-    grid = figure.subplots(len(targets), len(shown), squeeze=False)
+    down = len(targets) * (len(shown) if narrow else 1)
+    height = (0.75 + 0.28 * count) * down
+    figure = make_figure(NARROW_IN if narrow else 4.3 * len(shown), height)
+    across = 1 if narrow else len(shown)
+    grid = figure.subplots(down, across, squeeze=False).reshape(len(targets), len(shown))
     for target, line in zip(targets, grid, strict=True):
         for axes, domain in zip(line, shown, strict=True):
             own = changes[(changes["target"] == target) & (changes["domain"] == domain)]
@@ -53,7 +70,12 @@ def draw_rank_changes(
                 sizes = sizes.where(sizes > NEGLIGIBLE * sizes.max(), 0.0)
                 labels = [f"{n}  {s:.2g}" for n, s in zip(names, sizes, strict=True)]
                 if when == "after":
-                    labels = [f"{s:.2g}  {n}" for n, s in zip(names, sizes, strict=True)]
+                    after = [f"{s:.2g}" for s in sizes]
+                    labels = (
+                        after
+                        if narrow
+                        else [f"{s}  {n}" for n, s in zip(names, after, strict=True)]
+                    )
                 side.set_ylim(count + 0.5, 0.5)
                 side.set_yticks(ordered[f"rank_{when}"].to_list(), labels, fontsize=8)
                 side.tick_params(axis="y", length=0)
@@ -63,7 +85,8 @@ def draw_rank_changes(
             axes.tick_params(axis="x", length=0)
             column = dataset.targets[target]
             unit = f" ({column.unit})" if column.unit else ""
-            axes.set_title(f"{name_column(target, column)}{unit}: {name_domain(domain)}")
+            title = f"{name_column(target, column)}{unit}: {name_domain(domain)}"
+            axes.set_title(textwrap.fill(title, NARROW_TITLE - 10) if narrow else title)
     return figure
 
 

@@ -21,6 +21,7 @@ from batteryscope.core.style import (
     house_style,
     make_figure,
     percent_axis,
+    stack_panels,
 )
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.ablations import find_break_even
@@ -184,8 +185,10 @@ def _draw_best_baseline(axes: "Axes", own: pd.DataFrame, scale: float) -> bool:
         return False
     rows = own[own["arm"] == best].sort_values("value")
     axes.plot(scale * rows["value"], rows["mape"], "s--", color=GREY, ms=3.5, lw=1.2)
+    x, y = scale * rows["value"].iloc[-1], rows["mape"].iloc[-1]
+    is_low = y < 0.15 * axes.get_ylim()[1]  # there is no place between the point and the axis
     axes.annotate(
-        name_arm(best), (scale * rows["value"].iloc[-1], rows["mape"].iloc[-1]), xytext=(0, -9),
+        name_arm(best), (x, y), xytext=(0, 5 if is_low else -9),
         textcoords="offset points", ha="right", fontsize=7, color=SOFT_INK,
     )  # fmt: skip
     return True
@@ -193,7 +196,10 @@ def _draw_best_baseline(axes: "Axes", own: pd.DataFrame, scale: float) -> bool:
 
 @house_style
 def draw_coverage(
-    intervals: pd.DataFrame, dataset: TableDatasetSettings, domains: Sequence[str]
+    intervals: pd.DataFrame,
+    dataset: TableDatasetSettings,
+    domains: Sequence[str],
+    narrow: bool = False,
 ) -> "Figure":
     """Draw the share of test values inside their interval, beside the share that was wanted.
 
@@ -206,6 +212,8 @@ def draw_coverage(
         Labels of the targets.
     domains
         In the order of their colours.
+    narrow
+        For a telephone: names and half-widths above the bars.
     """
     marks = mark_domains(domains)
     lines = [
@@ -218,22 +226,33 @@ def draw_coverage(
     ]
     figure = make_figure(7.0, 0.9 + 0.36 * max(len(lines), 1))
     axes = figure.subplots()
+    names = []
     for height, row in zip(range(len(lines) - 1, -1, -1), lines, strict=True):
         # An infinite interval holds everything, which is nothing to show.
         shown = row["coverage_measured"] if np.isfinite(row["relative_half_width"]) else 0.0
         axes.barh(height, shown, 0.62, color=marks[row["domain"]][0])
         text = f"{format_half_width(row['relative_half_width'])}, n = {row['n_test']:.0f}"
-        axes.text(1.02, height, text, va="center", fontsize=8, clip_on=False)
-    names = [
-        f"{name_column(target, dataset.targets[target])}, {name_domain(domain)}"
-        for target, domain in ((row["target"], row["domain"]) for row in lines)
-    ]
+        target = row["target"]
+        names.append(
+            f"{name_column(target, dataset.targets[target])}, {name_domain(row['domain'])}"
+        )
+        if narrow:
+            names[-1] += f": {text}"
+        else:
+            axes.text(1.02, height, text, va="center", fontsize=8, clip_on=False)
     axes.set_yticks(np.arange(len(lines))[::-1], names)
     for wanted in sorted({float(row["coverage_wanted"]) for row in lines}):
-        axes.plot([wanted] * 2, [-0.6, len(lines) - 0.5], color=INK, lw=1.3, ls="--")
+        if narrow:  # names stand between the bars
+            middles = np.arange(len(lines))
+            across = np.full(len(lines), wanted)
+            axes.vlines(across, middles - 0.3, middles + 0.3, color=INK, lw=1.3, ls="--")
+        else:
+            axes.plot([wanted] * 2, [-0.6, len(lines) - 0.5], color=INK, lw=1.3, ls="--")
         axes.text(wanted, len(lines) - 0.45, f"wanted {100 * wanted:.0f} %", ha="center",
                   va="bottom", fontsize=8)  # fmt: skip
     axes.set_ylim(-0.6, len(lines) - 0.1)
     percent_axis(axes, "x", 1.0)
     axes.set_xlabel("test values inside their interval")
+    if narrow:
+        stack_panels(figure)
     return figure
