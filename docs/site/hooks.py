@@ -34,6 +34,11 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=(?:#[^)\s]*)?(?: \"[^\"]*\")?\))")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):<code>~?([^<]*)</code>")
 DRAWING = re.compile(r'(<pre class="mermaid">.*?</pre>)', re.DOTALL)
+INLINE_CODE = re.compile("<code>([^<]*)</code>")
+# Longer than a line of a telephone where a heading stands; broken after a joint.
+LONG_NAME, JOINT = re.compile(r"[^\s<>&;]{24,}"), re.compile(r"([./_=(])(?=\w)")
+OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
+PICTURE = re.compile(r'(<img alt="[^"]*" src="(?!data:)([^"]+)" ?/>)')
 LONGEST_DESCRIPTION = 160
 log = logging.getLogger("mkdocs.hooks")
 
@@ -170,9 +175,18 @@ def describe(markdown: str) -> str:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show names in docstrings as names, and let wide drawings scroll."""
+    """Show names as names, say where code may be broken, let drawings scroll, link pictures."""
     html = DRAWING.sub(r'<div class="drawing">\1</div>', html)
-    return ROLE.sub(r"<code>\1</code>", html)
+    html = ROLE.sub(r"<code>\1</code>", html)
+    html = INLINE_CODE.sub(_break_code, html)
+    return PICTURE.sub(r'<a class="picture" href="\2">\1</a>', html)  # to see it in full size
+
+
+def _break_code(code: re.Match[str]) -> str:
+    """Let lines end between the parts of a long name, and not within an option."""
+    words = LONG_NAME.sub(lambda name: JOINT.sub(r"\1<wbr>", name[0]), code[1])
+    words = OPTION.sub(r'<span class="option">\1</span>', words)
+    return f"<code>{words}</code>"
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:

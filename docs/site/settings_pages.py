@@ -400,12 +400,13 @@ def _write_mention(mention: Mention) -> str:
 def _mark_up(text: str, own: str = "", names: frozenset[str] = frozenset()) -> str:
     """Return a plain text for Markdown.
 
-    Names of settings become code: the own one at the beginning, others that are no plain words.
+    Names of settings become code: any at the beginning, elsewhere those that are no plain words.
     Nothing else is read as HTML or emphasis.
     """
     text = " ".join(text.split())
     told = sorted((re.escape(name) for name in names if "_" in name), key=len, reverse=True)
-    begun = [rf"^{re.escape(own)}(?=[ :,])"] if own else []
+    first = {own, *names} - {""} if own else set()
+    begun = [rf"^{re.escape(name)}(?=[ :,])" for name in sorted(first, key=len, reverse=True)]
     if not told and not begun:
         return _escape(text)
     parts = re.split(rf"(?<![\w.])({'|'.join([*begun, *told])})(?!\w)", text)
