@@ -34,7 +34,7 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=(?:#[^)\s]*)?(?: \"[^\"]*\")?\))")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):<code>~?([^<]*)</code>")
 DRAWING = re.compile(r'(<pre class="mermaid">.*?</pre>)', re.DOTALL)
-INLINE_CODE = re.compile("<code>([^<]*)</code>")
+INLINE_CODE = re.compile("(?<!<pre>)(?<!</span>)<code>([^<]*)</code>")  # of a block: <pre>…
 # Longer than a line of a telephone where a heading stands; broken after a joint.
 LONG_NAME, JOINT = re.compile(r"[^\s<>&;]{24,}"), re.compile(r"([./_=(])(?=\w)")
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
