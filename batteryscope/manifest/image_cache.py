@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from batteryscope.manifest.inspect import ImageRecord
 from batteryscope.manifest.picture_states import FileState, describe_state, is_settled, sum_up
@@ -44,6 +45,7 @@ CREATE TABLE IF NOT EXISTS record (
 );
 CREATE INDEX IF NOT EXISTS seen ON record (path, asked, files);
 """
+_KEPT = "files, text, pictures, checksum"
 
 
 class _Known(NamedTuple):
@@ -80,7 +82,7 @@ class ImageCache:
         self.root = root
         self.n_taken = 0
         self._lock = threading.Lock()  # pictures are read in several threads
-        self._beside: dict[str, dict[str, list[str]]] = {}
+        self._beside: dict[str, tuple[str, dict[str, list[str]]]] = {}  # folder and its texts
         self._waiting: list[tuple[Any, ...]] = []
         self._asked: set[tuple[str, str]] = set()
         self._database: sqlite3.Connection | None = None
@@ -104,8 +106,37 @@ class ImageCache:
                 self._database.close()
                 self._database = None
 
-    def recall(self, path: str, asked: str) -> ImageRecord | None:
-        """Return the record of a picture whose files are as they were, without opening them.
+    def recall(self, asked: Mapping[str, str]) -> dict[str, ImageRecord]:
+        """Return the records of pictures whose files are as they were, without opening them.
+
+        One pass over all that is kept: a search for every picture takes three times as long.
+
+        Parameters
+        ----------
+        asked
+            What is asked of each picture beside the settings of all, by its POSIX path relative
+            to the root.
+        """
+        recalled: dict[str, ImageRecord] = {}
+        with self._lock:
+            self._asked.update(asked.items())
+            if self._database is None:
+                return {}
+            try:
+                rows = self._database.execute(f"SELECT path, asked, {_KEPT} FROM record")
+                for path, words, *row in rows:
+                    known = _unpack_row(path, words, row) if asked.get(path) == words else None
+                    if known and known.is_settled and known.states == self._look(path):
+                        recalled[path] = known.record
+            except sqlite3.Error as error:
+                self._give_up(error)
+        self.n_taken += len(recalled)
+        return recalled
+
+    def read(
+        self, path: str, asked: str, inspect: Callable[[], ImageRecord | Reject]
+    ) -> ImageRecord | Reject:
+        """Return the old record if the content is the same; else ``inspect``, and keep its record.
 
         Parameters
         ----------
@@ -113,19 +144,8 @@ class ImageCache:
             POSIX path relative to the root.
         asked
             What is asked of this picture beside the settings of all.
-        """
-        known = self._find(path, asked)
-        if known is None or not known.is_settled or known.states != self._look(path):
-            return None
-        self.n_taken += 1
-        return known.record
-
-    def read(
-        self, path: str, asked: str, inspect: Callable[[], ImageRecord | Reject]
-    ) -> ImageRecord | Reject:
-        """Return the old record if the content is the same; else ``inspect``, and keep its record.
-
-        The other parameters are those of :meth:`recall`.
+        inspect
+            Reads the picture.
         """
         states = self._look(path)
         known = self._find(path, asked) if states else None
@@ -156,11 +176,11 @@ class ImageCache:
     def _look(self, path: str) -> list[FileState]:
         """States of a picture and of the text files beside it; none if one cannot be had."""
         place, _, name = path.rpartition("/")
-        folder = os.path.join(self.root, place)  # noqa: PTH118 (pathlib takes three times as long)
         try:
             if place not in self._beside:
-                self._beside[place] = _list_texts(folder)
-            texts = self._beside[place]
+                folder = os.path.join(self.root, place)  # noqa: PTH118 (describe_state wants text)
+                self._beside[place] = folder, _list_texts(folder)
+            folder, texts = self._beside[place]
             beside: set[str] = set()
             for sidecar in list_sidecar_names(name) if texts else ():
                 beside.update(texts.get(sidecar.casefold(), ()))
@@ -177,17 +197,12 @@ class ImageCache:
                 return None
             try:
                 row = self._database.execute(
-                    "SELECT files, text, pictures, checksum FROM record WHERE path=? AND asked=?",
-                    (path, asked),
+                    f"SELECT {_KEPT} FROM record WHERE path=? AND asked=?", (path, asked)
                 ).fetchone()
             except sqlite3.Error as error:
                 self._give_up(error)
                 return None
-        if row is None or row[3] != sum_up(path, asked, *row[:3]):
-            return None
-        states, digests, was_settled = json.loads(row[0])
-        record = _unpack(row[1], row[2])
-        return _Known([FileState(*state) for state in states], digests, was_settled, record)
+        return None if row is None else _unpack_row(path, asked, row)
 
     def _keep(self, path: str, asked: str, known: _Known) -> None:
         if self._database is None:
@@ -290,6 +305,16 @@ def _list_texts(folder: str) -> dict[str, list[str]]:
     return texts
 
 
+def _unpack_row(path: str, asked: str, row: Sequence[Any]) -> _Known | None:
+    """Make of the columns :data:`_KEPT` what is known of a picture, if they are undamaged."""
+    files, text, pictures, checksum = row
+    if checksum != sum_up(path, asked, files, text, pictures):
+        return None
+    states, digests, was_settled = from_json(files)
+    record = _unpack(text, pictures)
+    return _Known([FileState(*state) for state in states], digests, was_settled, record)
+
+
 def _locate(picture: Path, beside: str) -> Path:
     return picture.with_name(beside) if beside else picture
 
@@ -304,25 +329,31 @@ def _digest_if(states: list[FileState], known: _Known, picture: Path) -> list[st
         return []
 
 
+# A record without what was measured, its numbers, and the lengths of its small pictures in bytes.
+_Packed = tuple[ImageRecord, dict[str, Any], dict[str, int]]
+
+
 @cache
-def _record_adapter() -> TypeAdapter[ImageRecord]:
-    return TypeAdapter(ImageRecord)
+def _packed_adapter() -> TypeAdapter[_Packed]:
+    return TypeAdapter(_Packed)
 
 
 def _pack(record: ImageRecord) -> tuple[str, bytes]:
     """Return a record as JSON text, and its small pictures one behind the other."""
     pictures = {name: v for name, v in record.measured.items() if isinstance(v, bytes)}
     numbers = {name: v for name, v in record.measured.items() if name not in pictures}
-    values = _record_adapter().dump_python(replace(record, measured={}), mode="json")
     lengths = {name: len(picture) for name, picture in pictures.items()}
+    bare: _Packed = replace(record, measured={}), {}, {}
+    values = _packed_adapter().dump_python(bare, mode="json")[0]
     return json.dumps([values, numbers, lengths]), b"".join(pictures.values())
 
 
 def _unpack(text: str, pictures: bytes) -> ImageRecord:
     """Make a record of what :func:`_pack` returned."""
-    values, measured, lengths = json.loads(text)
+    record, numbers, lengths = _packed_adapter().validate_json(text)
+    record.measured.update(numbers)
     start = 0
     for name, length in lengths.items():
-        measured[name] = pictures[start : start + length]
+        record.measured[name] = pictures[start : start + length]
         start += length
-    return _record_adapter().validate_python(values | {"measured": measured})
+    return record

@@ -72,8 +72,8 @@ class ImageRecord:
 class RecordCache(Protocol):
     """Keeps records from one ingest to the next (:mod:`batteryscope.manifest.image_cache`)."""
 
-    def recall(self, path: str, asked: str) -> ImageRecord | None:
-        """Return a record of before if the picture is as it was."""
+    def recall(self, asked: Mapping[str, str]) -> dict[str, ImageRecord]:
+        """Return the records of before of those pictures that are as they were."""
 
     def read(
         self, path: str, asked: str, inspect: Callable[[], ImageRecord | Reject]
@@ -139,8 +139,7 @@ def inspect_images(
 
     known: dict[str, ImageRecord | Reject] = {}
     if cache is not None:
-        recalled = {path: cache.recall(path, ask(path, None)) for path in paths}
-        known |= {path: record for path, record in recalled.items() if record is not None}
+        known |= cache.recall({path: ask(path, None) for path in paths})
     unknown = [path for path in paths if path not in known]
     known |= zip(unknown, _inspect_all(inspect, unknown), strict=True)
     answers = [known[path] for path in paths]
@@ -196,6 +195,8 @@ def _read_as_written(
     metadata_format: MetadataFormat | None,
 ) -> list[ImageRecord | Reject]:
     """Read metadata with unclear values again, in the style of their instrument."""
+    if not any(isinstance(a, ImageRecord) and a.metadata.writing.unclear for a in answers):
+        return list(answers)
     seen = {
         a.path: SeenWriting(
             a.path, named.get(a.path, a.metadata.instrument or ""), a.metadata.writing
@@ -203,8 +204,6 @@ def _read_as_written(
         for a in answers
         if isinstance(a, ImageRecord)
     }
-    if not any(one.evidence.unclear for one in seen.values()):
-        return list(answers)
     styles = decide_styles(seen.values(), metadata_format)
     changed: list[ImageRecord | Reject] = []
     for answer in answers:
@@ -248,11 +247,15 @@ def tabulate_frames(records: Iterable[ImageRecord], manifest: pd.DataFrame) -> p
         Sample table: ``sample_id`` and ``path``, sorted by ``sample_id``.
     """
     found = {record.path: record for record in records}
-    rows = [
-        {"sample_id": sample_id, "pixel_digest": found[path].pixel_digest} | found[path].measured
-        for sample_id, path in zip(manifest["sample_id"], manifest["path"], strict=True)
-    ]
-    return validate_frames(pd.DataFrame(rows, columns=list(FRAME_DTYPES)).astype(FRAME_DTYPES))
+    chosen = [found[path] for path in manifest["path"]]
+    columns: dict[str, list[Any]] = {
+        "sample_id": manifest["sample_id"].tolist(),
+        "pixel_digest": [record.pixel_digest for record in chosen],
+    }
+    for name in FRAME_DTYPES:
+        if name not in columns:
+            columns[name] = [record.measured[name] for record in chosen]
+    return validate_frames(pd.DataFrame(columns).astype(FRAME_DTYPES))
 
 
 def _inspect_image(

@@ -4,6 +4,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,12 @@ def _labels_from_folders(
         None if settings.pattern is None else re.compile(_nfc(settings.pattern), re.IGNORECASE)
     )
     columns = settings.columns if pattern is None else list(pattern.groupindex)
+
+    @cache  # many pictures lie in one folder
+    def search(pattern: re.Pattern[str], text: str) -> list[str | None] | None:
+        match = pattern.search(text)
+        return match and [(match[name] or "").strip() or None for name in columns]
+
     rows: dict[str, list[str | None]] = {}
     rejects: list[Reject] = []
     for path in images:
@@ -138,15 +145,15 @@ def _labels_from_folders(
                 detail = "lies in no class folder; move it into the folder of its class."
                 rejects.append(Reject(path, "missing_label", detail))
             continue
-        match = pattern.search(_nfc(path) if whole_paths else folder)
-        if match is None:
+        found = search(pattern, _nfc(path) if whole_paths else folder)
+        if found is None:
             detail = (
                 f"its folder '{folder}' does not match labels.pattern '{settings.pattern}'; "
                 "rename the folder or change the pattern."
             )
             rejects.append(Reject(path, "missing_label", detail))
         else:
-            rows[path] = [(match[name] or "").strip() or None for name in columns]
+            rows[path] = found
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
     return table.rename_axis("path"), rejects
 

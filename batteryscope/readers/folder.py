@@ -121,8 +121,10 @@ def walk_folder(
             if place:
                 found.locked.append(place)
             continue
+        below, real_below = f"{place}/" if place else "", os.path.join(real, "")  # noqa: PTH118
+        is_own = _holds(real_root, real)
         for entry in entries:
-            path = f"{place}/{entry.name}" if place else entry.name
+            path = below + entry.name
             is_folder = _is_folder(entry)
             if words := name_foreign(entry.name, is_folder):
                 found.foreign.append((path, words))
@@ -136,8 +138,8 @@ def walk_folder(
                 linked_files.append(path)
             elif entry.is_file():
                 found.files.append(path)
-                if _holds(real_root, real):
-                    real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
+                if is_own:
+                    real_files.add(real_below + entry.name)
             else:
                 found.special.append(path)
     outside: set[tuple[str, str]] = set()
@@ -184,7 +186,7 @@ def fingerprint_folder(path: str | None) -> str:
     digest = hashlib.sha256()
     for name in sorted(list_files(Path(path))):
         try:
-            status = os.stat(os.path.join(path, name))  # noqa: PTH116, PTH118 (half the time)
+            status = os.stat(f"{path}/{name}")  # noqa: PTH116 (half the time)
             state = f"{status.st_size}\0{status.st_mtime_ns}"
         except OSError:  # a link to nothing; ingestion lists it among the rejects
             state = "missing"
