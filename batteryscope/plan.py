@@ -9,6 +9,7 @@ finds what was already made.
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -166,7 +167,10 @@ class BalanceTask(Settings):
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage to train; ``chain`` is its directory name and spells its ancestors."""
+    """One stage to train; ``chain`` is its directory name and spells its ancestors.
+
+    Rules ask every stage of a study for its hashes, once for each job.
+    """
 
     chain: str
     parent: str | None
@@ -174,7 +178,7 @@ class StagePlan:
     split: str
     settings: StageSettings
 
-    @property
+    @cached_property
     def check(self) -> NetworkCheck:
         """What to check for this stage; stages with the same network share one check."""
         train = self.settings.train
@@ -183,12 +187,12 @@ class StagePlan:
             kept["epochs"] = train.epochs
         return NetworkCheck(model=self.settings.model, train=TrainSettings(**kept))
 
-    @property
+    @cached_property
     def check_id(self) -> str:
         """Name of the check."""
         return _short_hash(self.check)
 
-    @property
+    @cached_property
     def balance(self) -> BalanceTask:
         """Which tiles it trains on."""
         settings = self.settings
@@ -204,7 +208,7 @@ class StagePlan:
             needs_all_classes=answer_of(settings).needs_all_classes,
         )
 
-    @property
+    @cached_property
     def balance_id(self) -> str:
         """Name of the balance plan."""
         return f"{self.settings.stage}-{_short_hash(self.balance)}"
