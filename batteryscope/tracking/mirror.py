@@ -6,14 +6,16 @@ baseline, and below each arm one run per stage, repeat and fold.
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.table_data import TableDatasetSettings
-from batteryscope.core.baseline_catalogue import find_words
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, find_words
 from batteryscope.core.names import (
     MAX_TAG_CHARACTERS,
     cut_text,
@@ -55,6 +57,10 @@ DATASET_DIGEST = 12
 EXTERNAL = "external test"
 # They show all arms beside each other and are kept with each of them.
 COMMON_FIGURES = ("key_figure", "confusions", "learning_curve", "same_tiles")
+# With more strategies what all have in common is kept with the main one alone: tables that grow
+# with the strategies, in the run of each of them, would grow with their square.
+MOST_WITH_COMMON = 25
+STUDY_PARAMS = {"title", "paper", "paper_doi", "dataset", "evaluate"}
 
 
 def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
@@ -86,13 +92,18 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
         layout.data, settings.dataset, find_data_version(layout, data_version)
     )
     scores = read_fit_scores(layout.comparison / "images.csv")
+    shared = _list_shared(layout)
+    of_arm = _group_by_arm(metrics)
+    stated = settings.model_dump(mode="json", include=STUDY_PARAMS)
+    hash_once = cache(hash_split)
     records: list[RunRecord] = []
     for name, arm in plan.arms.items():
         tags = common | {"arm": name} | _describe_place(plan, name)
-        tags |= {"split_hash": hash_split(layout.split(arm.split).roles)}
+        tags |= {"split_hash": hash_once(layout.split(arm.split).roles)}
         fits = [
             _plan_fit(
                 plan,
+                stated,
                 name,
                 chain,
                 folder,
@@ -104,10 +115,11 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
             for folder in _list_fits(layout.stage(chain))
         ]
         tags = tags | {RUN_TAG: "arm"}
-        records += [_plan_arm(layout, name, metrics, tags, dataset, fits), *fits]
-    for name in sorted({key.split(".")[0] for key in metrics if key.startswith("baseline_")}):
+        records += [_plan_arm(layout, stated, name, of_arm[name], tags, dataset, fits, shared)]
+        records += fits
+    for name in sorted({key.split(".")[0] for key in metrics if key.startswith(BASELINE_PREFIX)}):
         tags = common | {"arm": name, RUN_TAG: "baseline"}
-        tags |= {"split_hash": hash_split(layout.main_split.roles)}
+        tags |= {"split_hash": hash_once(layout.main_split.roles)}
         records.append(_plan_baseline(layout, name, metrics, tags, dataset))
     return records
 
@@ -126,32 +138,55 @@ def list_tested(layout: PictureLayout) -> "pd.DataFrame":
     return describe_tested(list_predictions(layout))
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What lies beside the results of single strategies: tables of all, figures of the report."""
+
+    tables: list[tuple[Path, str]]
+    figures: list[tuple[Path, str]]
+
+
+def _list_shared(layout: PictureLayout) -> _Shared:
+    tables = [
+        (path, "tables")
+        for path in sorted(layout.comparison.iterdir())
+        if path.suffix == ".csv" or path.name == "metrics.json"
+    ]
+    return _Shared(tables, list_figures(layout.report))
+
+
+def _group_by_arm(metrics: Mapping[str, Any]) -> Mapping[str, dict[str, Any]]:
+    """Values of every arm, and with them those of all baselines, with which it is compared."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in metrics.items():
+        found.setdefault(key.split(".")[0], {})[key] = value
+    baselines = {k: v for k, v in metrics.items() if k.startswith(BASELINE_PREFIX)}
+    return defaultdict(lambda: baselines, {arm: own | baselines for arm, own in found.items()})
+
+
 def _plan_arm(
     layout: PictureLayout,
+    stated: Mapping[str, Any],
     arm: str,
     metrics: Mapping[str, Any],
     tags: dict[str, str],
     dataset: DatasetRecord,
     fits: list[RunRecord],
+    shared: _Shared,
 ) -> RunRecord:
     """One arm: settings, aggregated metrics, tables, figures, data and (main arm) the model."""
     plan, place, maps = layout.plan, layout.arm(arm), layout.maps(arm)
     is_main = arm == plan.settings.best_known_arm
-    tables = [
-        path
-        for path in sorted(layout.comparison.iterdir())
-        if path.suffix == ".csv" or path.name == "metrics.json"
-    ]
+    has_common = is_main or len(plan.arms) <= MOST_WITH_COMMON
     own = (place.calibration, place.cost, maps / "same_tiles.csv")
-    tables += [path for path in own if path.is_file()]
-    artifacts = [(path, "tables") for path in tables]
+    artifacts = [*shared.tables] if has_common else []
+    artifacts += [(path, "tables") for path in own if path.is_file()]
     if is_main and layout.external is not None:
         artifacts += [(layout.external.metrics, "external")]
         artifacts += [(layout.external.predictions, "external")]
     artifacts += [(p, "figures/explain") for p in sorted(maps.glob("*.png"))]
-    if arm in plan.settings.arms:
-        figures = list_figures(layout.report)
-        artifacts += [f for f in figures if is_main or f[0].stem in COMMON_FIGURES]
+    if arm in plan.settings.arms and has_common:
+        artifacts += [f for f in shared.figures if is_main or f[0].stem in COMMON_FIGURES]
     if is_main:
         artifacts += [(p, "report") for p in sorted(layout.report.glob("*.html"))]
     values = [*list_headlines(metrics, arm), *group_metrics(metrics, arm)]
@@ -165,7 +200,7 @@ def _plan_arm(
         tags=tags
         | {"main_arm": str(is_main).lower()}
         | describe_run(metrics, arm, partial(_name_baseline, layout)),
-        params=_describe_arm(plan, arm),
+        params=_describe_arm(plan, stated, arm),
         metrics=tuple(values),
         artifacts=tuple(artifacts),
         datasets=(dataset, *_list_external(layout)) if is_main else (dataset,),
@@ -211,6 +246,7 @@ def _plan_baseline(
 
 def _plan_fit(
     plan: StudyPlan,
+    stated: Mapping[str, Any],
     arm: str,
     chain: str,
     folder: Path,
@@ -221,7 +257,7 @@ def _plan_fit(
     """One fit: its settings, its history by epoch, what it was trained on, its test score."""
     fit = read_json(folder / "fit.json")
     stage = plan.stages[chain].settings.stage if chain in plan.stages else chain
-    params = _describe_arm(plan, arm)
+    params = _describe_arm(plan, stated, arm)
     if chain in plan.stages:
         params |= flatten_settings(plan.stages[chain].settings.model_dump(mode="json"))
     own = {"stage": stage, "chain": chain}
@@ -281,10 +317,9 @@ def _describe_place(plan: StudyPlan, arm: str) -> dict[str, str]:
     return tags
 
 
-def _describe_arm(plan: StudyPlan, arm: str) -> dict[str, str]:
+def _describe_arm(plan: StudyPlan, stated: Mapping[str, Any], arm: str) -> dict[str, str]:
     """The settings that an arm ran with, and the identity of its study."""
-    settings = plan.settings.model_dump(mode="json")
-    shown = {key: settings[key] for key in ("title", "paper", "paper_doi", "dataset", "evaluate")}
+    shown = dict(stated)
     if arm in plan.arms:
         shown |= plan.arms[arm].recipe.model_dump(mode="json")
         # Their names alone: the hashes that follow in names of folders tell people nothing.
