@@ -1,12 +1,16 @@
 """Trains the fits of a stage on tiles, and lets each predict what it has not learned from."""
 
+from collections.abc import Callable
 from functools import partial, singledispatch
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from batteryscope.config.json_text import read_settings
 from batteryscope.errors import ConfigError
+from batteryscope.evaluation.device_memory import list_devices
+from batteryscope.evaluation.fits_side_by_side import train_on_devices
 from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
 from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS
 from batteryscope.evaluation.regression_predictions import predict_regression_fit
@@ -18,6 +22,7 @@ from batteryscope.planning.training_job import TrainingJob
 from batteryscope.provenance import digest_training_code
 from batteryscope.tilestore import TileStore
 from batteryscope.training.data import as_batch
+from batteryscope.training.fit import FitTask
 from batteryscope.training.stage import list_fits, plan_fits, train_stage
 
 
@@ -59,6 +64,20 @@ def _predict_numbers(
     return predict_regression_fit(model, store.tiles, store.index, manifest, roles)
 
 
+def _train_fits(
+    settings: StageSettings,
+    classes: list[str],
+    tiles: Path,
+    state: Path,
+    out: Path,
+    make_listener: Callable[[Any, Any], Any] | None,
+    tasks: list[FitTask],
+) -> None:
+    """Train fits one after the other, in whatever process."""
+    listen = partial(make_listener, settings) if make_listener else lambda _: None
+    train_stage(settings, classes, tasks, TileStore.open(tiles).tiles, state, out, listen)
+
+
 def train(job: TrainingJob) -> None:
     """Train a share of the fits of a stage, each with the tables that say what it learns from.
 
@@ -83,9 +102,9 @@ def train(job: TrainingJob) -> None:
         digest_training_code() + digest_weights(settings.model),
         {fit.name: fit for part in job.parents for fit in sorted(part.glob("r*_f*"))},
     )
-    listen = partial(job.make_listener, settings) if job.make_listener else lambda _: None
     job.out.mkdir(parents=True, exist_ok=True)  # stays empty if there are more jobs than fits
-    train_stage(settings, classes, tasks, store.tiles, job.state, job.out, listen)
+    fit = partial(_train_fits, settings, classes, job.tiles, job.state, job.out, job.make_listener)
+    train_on_devices(fit, tasks, list_devices(settings.train), job.state)
     for task in tasks:
         roles = split[(split["repeat"] == task.repeat) & (split["fold"] == task.fold)]
         folder = job.out / task.name
