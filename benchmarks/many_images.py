@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,26 +144,50 @@ def measure_prediction(folder: Path, count: int) -> dict[str, Any]:
     """Measure the prediction of all images in a process of its own."""
     from benchmarks.predict_frames import Case, make_bundle
 
-    # Crops that fit into such small pictures: what is rejected costs nothing.
-    bundle = make_bundle(folder, Case("many images", "test_resnet", 96, count, crop_px=CROP_PX))
-    code = (
-        "import sys, time; from pathlib import Path\n"
-        "from benchmarks.peak_memory import measure_growth\n"
-        "from batteryscope.bundle.read import load_bundle\n"
-        f"root = Path({str(folder / f'images_{count}')!r})\n"
-        f"bundle = load_bundle(Path({str(bundle)!r}))\n"
-        "bundle.answer_anyway = True\n"
-        "names = sorted(p.relative_to(root).as_posix() for p in root.rglob('*.png'))\n"
-        "rows = list(bundle.predict_files(names[:20], root))\n"
-        "assert all(row['status'] == 'ok' for row in rows), rows[0]\n"
-        "started = time.perf_counter()\n"
-        "grown = measure_growth(lambda: [None for _ in bundle.predict_files(names, root)])\n"
-        "print(time.perf_counter() - started, grown)\n"
-    )
-    command = [sys.executable, "-c", code]
+    images = folder / f"images_{count}"
+    write_images(images, count)
+    size_px = (WIDTH_PX, HEIGHT_PX)
+    case = Case("many images", "test_resnet", 96, count, size_px, HEIGHT_PX // 2)
+    bundle = folder / f"bundle_{case.backbone}_{case.crop_px}"
+    if not bundle.exists():
+        make_bundle(folder, case)
+    code = "import sys; from benchmarks.many_images import predict_all; predict_all(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(images), str(bundle)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, grown_mb = map(float, done.stdout.split()[-2:])
-    return {"images": count, "predict_s": round(seconds, 1), "predict_grown_mb": round(grown_mb, 1)}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {"images": count} | told
+
+
+def predict_all(images: str, bundle: str) -> None:
+    """Predict all images of a folder; print times, answers and by how much the memory grew.
+
+    The first twenty come before, since they make libraries allocate what they keep.
+    """
+    from batteryscope.bundle.read import load_bundle
+    from batteryscope.workflow.command_line import keep_freed_memory
+    from benchmarks.peak_memory import measure_growth, read_resident_mb
+
+    keep_freed_memory()  # as predict_images.py does
+    root, answers = Path(images), Counter[str]()
+    model = load_bundle(Path(bundle))
+    model.answer_anyway = True  # turned parts of frames may be unlike the six of the training
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    list(model.predict_files(names[:20], root))
+
+    def predict() -> None:
+        for row in model.predict_files(names, root):
+            answers[row["status"]] += 1
+
+    started, cpu_before = time.perf_counter(), time.process_time()
+    grown_mb = measure_growth(predict)
+    told = {
+        "s": round(time.perf_counter() - started, 1),
+        "cpu_s": round(time.process_time() - cpu_before, 1),
+        "mb": round(read_resident_mb()),
+        "grown_mb": round(grown_mb, 1),
+        "answers": dict(answers),
+    }
+    print(json.dumps(told))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
