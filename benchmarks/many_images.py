@@ -29,6 +29,7 @@ from benchmarks.sample_data import LABEL_COLUMNS, LABEL_PATTERN, generate_frames
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH_PX, HEIGHT_PX = 160, 120
+SMALLEST_FRAME_PX = (256, 192)  # that is generated
 CROP_PX = HEIGHT_PX // 2  # which fits above a data bar
 CLASSES = ("pristine", "formation", "100cycles")
 STUDY = "many"
@@ -146,8 +147,8 @@ def measure_prediction(folder: Path, count: int) -> dict[str, Any]:
 
     images = folder / f"images_{count}"
     write_images(images, count)
-    size_px = (WIDTH_PX, HEIGHT_PX)
-    case = Case("many images", "test_resnet", 96, count, size_px, HEIGHT_PX // 2)
+    # One tile of each picture: what is asked is whether memory grows with their number.
+    case = Case("many images", "test_resnet", 96, count, SMALLEST_FRAME_PX, HEIGHT_PX // 2, 1)
     bundle = folder / f"bundle_{case.backbone}_{case.crop_px}"
     if not bundle.exists():
         make_bundle(folder, case)

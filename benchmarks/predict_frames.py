@@ -30,7 +30,7 @@ ROUNDS = 7
 
 
 class Case(NamedTuple):
-    """A network, and the frames that it judges: ``grid_tiles`` crops of each."""
+    """A network, and the frames that it judges by ``grid_tiles`` crops of each."""
 
     name: str
     backbone: str
@@ -38,6 +38,7 @@ class Case(NamedTuple):
     images: int  # per round
     frame_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX)
     crop_px: int = 300
+    grid_tiles: int = 12
 
 
 CASES = (
@@ -134,7 +135,12 @@ def make_bundle(folder: Path, case: Case) -> Path:
         group_id=manifest["sample_id"], repeat=0, fold=0, role="test"
     )
     split.loc[::2, "role"] = "train"
-    preprocess = SemTilesSettings(method="sem_tiles", input_px=input_px, crop_px=case.crop_px)
+    preprocess = SemTilesSettings(
+        method="sem_tiles",
+        input_px=input_px,
+        crop_px=case.crop_px,
+        grid_tiles=case.grid_tiles,
+    )
     settings = BundleSettings.model_validate(
         {
             "study": "benchmark",
