@@ -30,8 +30,12 @@ class Bench:
 
     def __init__(self, root: Path, seed: int, kills: int) -> None:
         self.root, self.seed, self.kills = root, seed, kills
-        self.chance = random.Random(seed)
         self._n = 0
+        self.draw_anew("")
+
+    def draw_anew(self, case: str) -> None:
+        """Let kills and damage of a case be the same, whichever cases ran before it."""
+        self.chance = random.Random(f"{self.seed} {case}")
 
     def begin(self, command: tuple[str, ...]) -> KilledRuns:
         """Return a fresh copy of the project."""

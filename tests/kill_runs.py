@@ -10,6 +10,7 @@ something is left over: a process, a lock, a half-written file, scratch in TMPDI
 """
 
 import argparse
+import compileall
 import hashlib
 import math
 import os
@@ -27,7 +28,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import Sandbox
+from tests.conftest import ROOT, Sandbox
 from tests.small_params import small_params, small_study
 from tests.time_limits import LOOK_EVERY_S, wait_until
 
@@ -68,6 +69,8 @@ class KilledRuns:
         self.scratch.mkdir()
         project = root / "project"
         project.mkdir()
+        # A fresh clone has no compiled modules, which every copy would make anew.
+        compileall.compile_dir(ROOT / "batteryscope", quiet=2)
         self.box = Sandbox(project, small_params(check=study))
         self.command = ["snakemake", *command]
         binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

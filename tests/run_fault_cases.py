@@ -43,6 +43,15 @@ from tests.local_servers import (
     wait_for_server,
 )
 
+# After one of these the next case begins.
+FAILURES = (
+    AssertionError,
+    LookupError,
+    OSError,
+    ValueError,
+    sqlite3.Error,
+    subprocess.SubprocessError,
+)
 DAY_S = 86_400
 MEMORY = Path("/sys/fs/cgroup/memory")
 UPLOAD = (sys.executable, "workflow_scripts/upload_runs.py", "--work", "work")
@@ -382,11 +391,12 @@ def main() -> int:
         print(f"Seed {arguments.seed}.\n\n| what was done | what happened | s |\n|---|---|---|")
         for title, case in cases.items():
             started = time.monotonic()
+            bench.draw_anew(title)
             try:
                 outcome = case(bench)
-            except AssertionError as error:
+            except FAILURES as error:
                 failed += 1
-                outcome = f"**FAILED**: {error}"
+                outcome = f"**FAILED**: {type(error).__name__}: {error}"
             took_s = time.monotonic() - started
             print(f"| {title} | {outcome.replace(root, '…')} | {took_s:.0f} |", flush=True)
     print(f"\n{failed} of {len(cases)} cases failed.")
