@@ -15,6 +15,7 @@ import hashlib
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -46,7 +47,9 @@ _NOT_COMPARED = (
     "settings",
 )  # fmt: skip
 _COMPARED = (".json", ".csv", ".parquet", ".npy", ".safetensors", ".png")
-LATEST_KILL = 0.8  # of the time of an undisturbed run; later ones are shorter by what is done
+# Of the CPU time of an undisturbed run. A run that goes on begins at a later job: with half of the
+# time the last jobs are hit as well, and few runs end before their kill.
+LATEST_KILL = 0.5
 _LOOK_EVERY_S = 0.05
 _ENDS_WITHIN_S = 60.0  # what a killed run has started; an import must end first
 
@@ -81,6 +84,7 @@ class KilledRuns:
         }
         self.log = root / "runs.log"
         self.used_s = 0.0  # CPU time of the last run
+        self.hit = ""  # the programs that were at work when it was killed
 
     def run(
         self,
@@ -119,6 +123,7 @@ class KilledRuns:
             elif harm is not None:
                 kill_after_s = math.inf if harm(process.pid) else kill_after_s
             else:
+                self.hit = _name_programs(process.pid)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 return None
@@ -186,6 +191,16 @@ def _measure_cpu_s(number: int) -> float:
     return used
 
 
+def _name_programs(number: int) -> str:
+    """Which programs of the workflow a process has started that still run."""
+    found = set()
+    with suppress(psutil.Error):
+        for one in psutil.Process(number).children(recursive=True):
+            with suppress(psutil.Error):
+                found.update(re.findall(r"workflow_scripts/(\w+)\.py", " ".join(one.cmdline())))
+    return ", ".join(sorted(found)) or "no program"
+
+
 def _is_of_start(path: Path) -> bool:
     """Whether Snakemake made a folder before it read the Snakefile, which then removes it.
 
@@ -246,7 +261,7 @@ def run(
             kills += 1
             problems += [f"after kill {kills}: {left}" for left in study.list_processes()]
             if say:
-                print(f"kill {kills} of {n_kills} after {after_s:.1f} s", flush=True)
+                print(f"kill {kills} of {n_kills} after {after_s:.1f} s: {study.hit}", flush=True)
             if kills < n_kills:
                 continue
             status = study.run()

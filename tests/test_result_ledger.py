@@ -19,7 +19,13 @@ OUTPUTS = ("data/manifest.parquet", "tiles", "comparison")
 @pytest.fixture
 def ledger(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("data/manifest.parquet", "tiles/tiles.npy", "tiles/deep/x", "comparison/m.json"):
+    for name in (
+        "data/manifest.parquet",
+        "tiles/tiles.npy",
+        "tiles/deep/x",
+        "tiles/.table.csv",
+        "comparison/m.json",
+    ):
         path = Path("work") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(1000) + name.encode())
@@ -49,6 +55,7 @@ def test_sound_results_stay(ledger) -> None:
         ("data/manifest.parquet", b"garbage", "data/manifest.parquet"),
         ("tiles/tiles.npy", bytes(1000 + len("tiles/tiles.npy")), "tiles"),  # as long as before
         ("tiles/deep/x", b"", "tiles"),
+        ("tiles/.table.csv", b"garbage", "tiles"),  # true numbers of generated pictures
         ("comparison/m.json", None, "comparison"),
     ],
 )

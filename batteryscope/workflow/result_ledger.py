@@ -85,10 +85,10 @@ def describe_removal(name: str) -> str:
 
 
 def _list_files(output: Path) -> dict[str, Path]:
-    """The files of an output by their names in it; hidden ones are Snakemake's."""
+    """The files of an output by their names in it, without those that Snakemake leaves there."""
     if not output.is_dir():
         return {"": output}
-    files = (p for p in output.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = (p for p in output.rglob("*") if p.is_file() and not p.name.startswith(".snakemake"))
     return {path.relative_to(output).as_posix(): path for path in sorted(files)}
 
 
