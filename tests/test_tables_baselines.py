@@ -99,3 +99,15 @@ def test_missing_number_and_too_few_rows_are_told():
         predict_baselines(manifest, nothing, study, seed=1)
     with pytest.raises(InputError, match="'oracle' is unknown; choose among mean"):
         fit_baseline("oracle", np.ones((3, 1)), np.ones(3), seed=1)
+
+
+def test_of_many_rows_a_process_searches_with_a_part_and_answers_by_more(monkeypatch):
+    from batteryscope.tables import baselines
+
+    monkeypatch.setattr(baselines, "SEARCHED_ROWS", 30)
+    monkeypatch.setattr(baselines, "MOST_ROWS", 60)
+    x = np.random.default_rng(2).uniform(1, 3, (90, 2))
+    model = fit_baseline("gaussian_process", x, np.sin(2 * x[:, 0]) * x[:, 1], seed=1)
+    process = model.process[-1]
+    assert (len(process.X_train_), process.optimizer) == (60, None)
+    np.testing.assert_allclose(model.predict(x), np.sin(2 * x[:, 0]) * x[:, 1], atol=0.02)

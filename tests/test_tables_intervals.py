@@ -94,8 +94,9 @@ def test_infinite_and_too_narrow_intervals_are_told():
 def test_values_outside_the_training_range_are_listed():
     known = pd.DataFrame({"comma_gap": [100.0, 200.0], "roll_gap": [40.0, 60.0]})
     ranges = find_ranges(known, ["comma_gap", "roll_gap"])
-    query = pd.DataFrame({"comma_gap": [200.0, 250.0], "roll_gap": [39.0, 50.0]})
+    query = {"comma_gap": 250.0, "roll_gap": 39.0}
     assert find_outside_range(query, ranges) == [
-        ("roll_gap", 39.0, 40.0, 60.0),
         ("comma_gap", 250.0, 100.0, 200.0),
+        ("roll_gap", 39.0, 40.0, 60.0),
     ]
+    assert find_outside_range({"comma_gap": 100.0, "roll_gap": 60.0}, ranges) == []

@@ -64,6 +64,29 @@ def test_a_source_that_teaches_nothing_does_no_harm(source: GaussianProcess) -> 
     assert tell_error(fit_process(few, known, source), asked, truth) < 0.5
 
 
+def test_a_misleading_source_is_left_out() -> None:
+    """What another law teaches of few rows makes these less likely, and would disturb answers."""
+    rng = np.random.default_rng(14)
+    misleading = fit_process(x := draw(60, 1), 4 + rng.normal(0, 1, 60) + np.sin(20 * x[:, 0]))
+    few, asked = draw(20, 2), draw(50, 3)
+    process = fit_process(few, wave(few), misleading)
+    assert process.parent is None
+    alone = fit_process(few, wave(few))
+    assert tell_error(process, asked, wave(asked)) <= 1.05 * tell_error(alone, asked, wave(asked))
+
+
+def test_of_many_rows_a_part_decides_the_lengths_and_all_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from batteryscope.tables import fit_processes
+
+    monkeypatch.setattr(fit_processes, "SEARCHED_ROWS", 40)
+    x, asked = draw(160, 1), draw(50, 3)
+    process = fit_process(x, wave(x))
+    assert process.rows == 160
+    assert tell_error(process, asked, wave(asked)) < 0.1
+
+
 def test_a_product_of_powers_holds_far_outside_of_the_rows() -> None:
     def law(x: np.ndarray) -> np.ndarray:
         return 0.7 * x[:, 0] ** 1.5 / x[:, 1] ** 0.5
@@ -92,9 +115,9 @@ def test_logarithms_of_features_are_taken_only_where_rows_ask_for_them(shift: fl
     assert min(curved) <= 0
     asked = draw(20, 13, 10, 30)
     process = fit_process(x, straight)
-    assert not process.is_logged
+    assert not process.has_logged_inputs
     assert np.abs(predict_rows(process, asked) - asked[:, 0] + shift).max() < 0.1
-    assert fit_process(x, curved).is_logged
+    assert fit_process(x, curved).has_logged_inputs
 
 
 def test_of_too_many_rows_the_same_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,11 @@ from batteryscope.tables.attribution import (
 )
 from batteryscope.tables.network_files import read_descriptions, read_networks, read_plan
 from batteryscope.tables.networks import predict_rows
+from batteryscope.tables.row_order import thin_out
 from batteryscope.tables.table_predictions import find_family
 
 GRID_POINTS = 20
+MOST_ROWS = 250  # of a domain that are explained, evenly spaced, beside those that are named
 GRID_QUANTILES = (0.02, 0.98)  # no curve where a single outlying row is the only support
 
 
@@ -187,15 +189,18 @@ def explain_cases(
     Yields
     ------
     tuple
-        The case; the SHAP values of all rows of its domain; its partial dependence.
+        The case; the SHAP values of the rows of its domain, of :data:`MOST_ROWS` where there are
+        more; its partial dependence.
     """
-    find_named_rows(manifest, settings.explain.chosen)  # a wrong name is told before the work
+    named = find_named_rows(manifest, settings.explain.chosen)
     features = list(settings.dataset.features)
     by_domain = {str(domain): rows for domain, rows in manifest.groupby("domain")}
     for case in list_cases(settings, sorted(by_domain)):
         rows = by_domain.get(case.domain)
         if rows is None:
             raise InputError(f"manifest: no row of the domain '{case.domain}' is left to explain.")
+        shown = rows.iloc[thin_out(len(rows), MOST_ROWS)]
+        shown = rows[rows["sample_id"].isin([*shown["sample_id"], *named])]
         tasks = find_networks(plan, case, settings.dataset.source)
         networks = [
             ExplainedNetwork(
@@ -205,9 +210,9 @@ def explain_cases(
             for task, repeat in zip(tasks["task"], tasks["repeat"], strict=True)
         ]
         seed = derive_seed(settings.train.seed, "shap", case.target, case.domain)
-        shap_values = explain_rows(networks, rows, features, case.arm, case.target, seed)
+        shap_values = explain_rows(networks, shown, features, case.arm, case.target, seed)
         dependence = compute_partial_dependence(
-            [network.predict for network in networks], rows[features].to_numpy(float), features
+            [network.predict for network in networks], shown[features].to_numpy(float), features
         )
         for position, value in enumerate((case.domain, case.arm, case.target)):
             dependence.insert(position, ("domain", "arm", "target")[position], value)

@@ -12,7 +12,8 @@ Networks of different repeats share most of their training rows, so the nominal 
 approximate: the measured coverage is what counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,25 +81,24 @@ def find_ranges(manifest: pd.DataFrame, columns: Sequence[str]) -> dict[str, tup
 
 
 def find_outside_range(
-    rows: pd.DataFrame, ranges: Mapping[str, tuple[float, float]]
+    row: Mapping[Hashable, Any], ranges: Mapping[str, tuple[float, float]]
 ) -> list[tuple[str, float, float, float]]:
-    """List the values of a query that lie outside what the models have seen.
+    """List the values of a row that lie outside what the models have seen.
 
     Parameters
     ----------
-    rows
-        Queries with the columns of ``ranges``.
+    row
+        A query with the columns of ``ranges``.
     ranges
         Lowest and highest training value (both count as inside) per column.
 
     Returns
     -------
     list of tuple
-        ``(column, value, low, high)``, row after row; a missing value is outside.
+        ``(column, value, low, high)``; a missing value is outside.
     """
     return [
         (column, float(value), low, high)
-        for _, row in rows.iterrows()
         for column, (low, high) in ranges.items()
         if not low <= (value := row[column]) <= high
     ]

@@ -1,7 +1,7 @@
 """Answers of a published model about a table that somebody else made: one row per row."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,16 +178,17 @@ def predict_query(
                 answer.loc[asked, f"{target.name}_high"] = told.high
     answer["status"] = np.where(reason == "", "ok", "rejected")
     answer["reason"] = reason
-    notes = []
-    ends = [target.name + end for target in record.targets for end in ("_low", "_high")]
-    for place, ok in enumerate(reason == ""):
-        row = answer.iloc[[place]]
-        outside = describe_outside(row, record) if ok else ""
-        if outside:  # nothing was measured there, so no interval holds
-            answer.loc[place, ends] = np.nan
+    notes, outliers = [], []
+    for place, row in enumerate(answer.to_dict("records")):
+        outside = "" if row["reason"] else describe_outside(row, record)
+        if outside:
+            outliers.append(place)
             outside += "; intervals are unknown there"
         notes.append("; ".join(filter(None, [outside, *_name_impossible(row, record)])))
     answer["note"] = notes
+    # Nothing was measured there, so no interval holds.
+    ends = [target.name + end for target in record.targets for end in ("_low", "_high")]
+    answer.loc[outliers, ends] = np.nan
     if familiarity is not None:
         _tell_unlike(answer, features, familiarity, answer_anyway)
     answer[ORIGIN_COLUMN] = name_origin(record.data, "rows")
@@ -206,22 +207,28 @@ def _tell_unlike(
     answer[columns[0]], answer[columns[1]], answer[columns[2]] = np.nan, "", ""
     for domain in familiarity.references:
         asked = answer.index[(answer["status"] == "ok") & (answer["domain"] == domain)]
+        if asked.empty:
+            continue
         inputs = answer.loc[asked, list(features)].to_numpy("float64")
-        for place, unlike in zip(asked, familiarity.judge(domain, inputs), strict=True):
-            told = describe_unlike(unlike, anyway, "row", ALL_DIGITS)
-            for column in columns:
-                answer.loc[place, column] = told[column]
-            if "note" in told:
-                note = answer.loc[place, "note"]
-                answer.loc[place, "note"] = "; ".join(filter(None, [note, told["note"]]))
-            if told["status"] == UNLIKE:
-                answer.loc[place, numbers] = np.nan
-                answer.loc[place, ["status", "reason"]] = [UNLIKE, told["reason"]]
+        told = pd.DataFrame(
+            [
+                describe_unlike(unlike, anyway, "row", ALL_DIGITS)
+                for unlike in familiarity.judge(domain, inputs)
+            ],
+            index=asked,
+        ).reindex(columns=[*columns, "status", "reason", "note"])
+        answer.loc[asked, columns] = told[columns]
+        noted = told["note"].dropna().astype("str")
+        notes = answer.loc[noted.index, "note"]
+        answer.loc[noted.index, "note"] = notes.where(notes == "", notes + "; ") + noted
+        unlike = asked[told["status"] == UNLIKE]
+        answer.loc[unlike, numbers] = np.nan
+        answer.loc[unlike, ["status", "reason"]] = told.loc[unlike, ["status", "reason"]]
 
 
-def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:
+def describe_outside(row: Mapping[Hashable, Any], record: TableBundleRecord) -> str:
     """Name the features of one row (with its ``domain``) outside what its domain was trained on."""
-    domain = next(d for d in record.domains if d.name == row["domain"].iloc[0])
+    domain = next(d for d in record.domains if d.name == row["domain"])
     units = {feature.name: feature.unit for feature in record.features}
     phrases = []
     for name, value, low, high in find_outside_range(row, domain.ranges):
@@ -231,11 +238,11 @@ def describe_outside(row: pd.DataFrame, record: TableBundleRecord) -> str:
     return "; ".join(phrases)
 
 
-def _name_impossible(row: pd.DataFrame, record: TableBundleRecord) -> list[str]:
+def _name_impossible(row: Mapping[Hashable, Any], record: TableBundleRecord) -> list[str]:
     """Name predictions of one row outside the target's plausible range."""
     phrases = []
     for target in record.targets:
-        value = float(row[target.name].iloc[0])
+        value = float(row[target.name])
         limits = target.plausible
         if limits and not (np.isnan(value) or limits[0] <= value <= limits[1]):
             unit = f" {target.unit}" if target.unit else ""

@@ -110,9 +110,9 @@ class GaussianProcess(nn.Module):
         return covariance + share[0] * torch.outer(told, taught) if share else covariance
 
     @property
-    def is_logged(self) -> bool:
-        """Whether the logarithms of columns are taken, where they have one."""
-        return bool((self.output_logged > 0) | (self.input_logged > 0).any())
+    def has_logged_inputs(self) -> bool:
+        """Whether logarithms of features are taken, where they have one."""
+        return bool((self.input_logged > 0).any())
 
     def describe(self) -> dict[str, Any]:
         """Return what :func:`build_process` needs, as plain values."""

@@ -16,6 +16,7 @@ from batteryscope.bundle.unlike import Unlike, describe_calibrated
 from batteryscope.core.safe_text import guard_table
 from batteryscope.familiarity.reference import Reference, calibrate_reference
 from batteryscope.familiarity.reference_file import pack_reference, unpack_reference
+from batteryscope.tables.row_order import thin_out
 from batteryscope.tables.split_rows import find_row_groups
 
 REFERENCE_FILE, ROWS_FILE = "training_reference.safetensors", "training_rows.csv"
@@ -86,7 +87,7 @@ def write_row_familiarity(
     groups = rows["sample_id"].map(find_row_groups(rows, features))
     for domain in domains:
         own = rows[rows["domain"] == domain]
-        own = own.iloc[np.linspace(0, len(own) - 1, min(len(own), MOST_ROWS)).round().astype(int)]
+        own = own.iloc[thin_out(len(own), MOST_ROWS)]
         inputs, named = own[list(features)].to_numpy("float64"), groups[own.index].to_numpy()
         parts = min(PARTS, len(set(named)))
         if parts < 3:

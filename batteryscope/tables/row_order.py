@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batteryscope.seeds import derive_seed
 
 
@@ -26,3 +29,14 @@ def order_rows(sample_ids: Iterable[str], seed: int, repeat: int) -> list[str]:
         The same rows, each once.
     """
     return sorted(set(sample_ids), key=lambda s: (derive_seed(seed, "row_order", repeat, s), s))
+
+
+def thin_out(count: int, most: int) -> NDArray[np.int64]:
+    """Return the places of ``most`` of ``count`` rows, evenly spaced; of all where there are fewer.
+
+    Examples
+    --------
+    >>> thin_out(9, 3).tolist(), thin_out(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
