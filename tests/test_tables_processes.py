@@ -15,10 +15,10 @@ from batteryscope.config.table_study import TableStudySettings
 from batteryscope.errors import InputError
 from batteryscope.provenance import digest_file
 from batteryscope.tables.bundle import load_table_bundle
-from batteryscope.tables.fit_processes import JITTER, fit_process, fit_task
+from batteryscope.tables.fit_processes import JITTER, fit_processes, fit_task
 from batteryscope.tables.networks import build_stack, predict_rows
 from batteryscope.tables.plan_tasks import plan_tasks
-from batteryscope.tables.processes import GaussianProcess
+from batteryscope.tables.processes import AveragedProcess, GaussianProcess
 from batteryscope.tables.train_stack import train_tasks
 from tests.linear_study import make_settings, write_study
 from tests.table_networks import make_manifest, split_in_order
@@ -34,6 +34,13 @@ def draw(n: int, seed: int, low: float = 1.0, high: float = 3.0) -> np.ndarray:
 
 def wave(x: np.ndarray) -> np.ndarray:
     return 4 + np.sin(4 * x[:, 0]) * x[:, 1]
+
+
+def fit_process(
+    x: np.ndarray, truth: np.ndarray, parent: GaussianProcess | None = None
+) -> GaussianProcess:
+    """Fit processes, and return the likeliest."""
+    return fit_processes(x, truth, parent)[0].process
 
 
 def tell_error(process: GaussianProcess, x: np.ndarray, truth: np.ndarray) -> float:
@@ -129,7 +136,7 @@ def test_of_too_many_rows_the_same_are_drawn(monkeypatch: pytest.MonkeyPatch) ->
         manifest, split_in_order(manifest, settings.split, []), settings, split_in_order
     )
     homes = [task for task in plan.tasks if "/source_process/" in task.name]
-    rows = [fit_task(task, {}).network.inputs for task in (homes[0], homes[0], homes[1])]
+    rows = [fit_task(task, {}).network.likeliest.inputs for task in (homes[0], homes[0], homes[1])]
     assert [len(own) for own in rows] == [20] * 3
     assert len(homes[0].train) > 20
     assert torch.equal(rows[0], rows[1])
@@ -167,10 +174,14 @@ def test_numbers_are_those_of_scikit_learn() -> None:
 
 def test_a_process_is_rebuilt_from_its_numbers(source: GaussianProcess) -> None:
     process = fit_process(x := draw(8, 12), 2 * wave(x), source)
-    rebuilt = build_stack(process.describe())
-    rebuilt.load_state_dict(process.state_dict())
+    average = AveragedProcess([process, source], [0.75, 0.25])
     asked = draw(9, 13)
-    assert (predict_rows(rebuilt, asked) == predict_rows(process, asked)).all()
+    told, others = predict_rows(process, asked), predict_rows(source, asked)
+    assert predict_rows(average, asked) == pytest.approx(0.75 * told + 0.25 * others)
+    for whole in (process, average):
+        rebuilt = build_stack(whole.describe())
+        rebuilt.load_state_dict(whole.state_dict())
+        assert (predict_rows(rebuilt, asked) == predict_rows(whole, asked)).all()
     with pytest.raises(ValueError, match="3 features cannot build on one of 2"):
         GaussianProcess(5, 3, source)
 
@@ -244,10 +255,11 @@ def test_a_stranger_is_answered_by_processes(
 @pytest.mark.parametrize(
     ("name", "damage", "sentence"),
     [
-        ("lengths", lambda t: t * np.nan, "not finite"),
-        ("lengths", lambda t: t + 99, "are impossible"),
-        ("parent.output_sd", lambda t: t * 0, "are impossible"),
-        ("inputs", lambda t: t[1:], "weights do not fit"),
+        ("members.0.lengths", lambda t: t * np.nan, "not finite"),
+        ("members.0.lengths", lambda t: t + 99, "are impossible"),
+        ("members.0.parent.output_sd", lambda t: t * 0, "are impossible"),
+        ("members.0.inputs", lambda t: t[1:], "weights do not fit"),
+        ("shares", lambda t: t + 1, "shares of processes are impossible"),
     ],
 )
 def test_damaged_numbers_are_refused(

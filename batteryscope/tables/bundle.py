@@ -165,10 +165,15 @@ def _count_process(shape: Mapping[str, Any]) -> int:
     return int(shape["rows"] * (shape["n_features"] + 2) + shape["n_features"]) + parent
 
 
+def _count_processes(shape: Mapping[str, Any]) -> int:
+    return sum(_count_process(member) for member in shape["members"])
+
+
 _COUNTS: dict[str, Callable[[Mapping[str, Any]], int]] = {
     "network": _count_network,
     "adapter": _count_adapter,
     "process": _count_process,
+    "processes": _count_processes,
 }
 
 
@@ -176,9 +181,9 @@ def _rebuild_member(
     member: TableMember, tensors: Mapping[str, torch.Tensor], n_features: int
 ) -> Stack:
     shape = member.network.model_dump()
-    inputs = shape.get("frozen", shape)
-    if inputs["n_features"] != n_features:
-        raise ValueError(f"{member.task} reads {inputs['n_features']} features, not {n_features}")
+    inputs = shape.get("members", [shape.get("frozen", shape)])
+    if found := {part["n_features"] for part in inputs} - {n_features}:
+        raise ValueError(f"{member.task} reads {min(found)} features, not {n_features}")
     keys = {key: key.rpartition("/") for key in tensors}
     own = {name: tensors[key] for key, (task, _, name) in keys.items() if task == member.task}
     wanted = _COUNTS[shape["kind"]](shape)

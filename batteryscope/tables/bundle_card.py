@@ -12,7 +12,7 @@ from batteryscope.tables.fit_processes import MOST_ROWS
 from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.table_predictions import find_family
 
-WHAT_ANSWERS = {"process": "Gaussian processes"}
+WHAT_ANSWERS = dict.fromkeys(("process", "processes"), "Gaussian processes")
 TEMPLATE = Path(__file__).with_name("table_card.md.j2")
 
 
@@ -93,8 +93,12 @@ def tell_unguarded_domains(record: TableBundleRecord) -> str:
 
 def _has_drawn_rows(record: TableBundleRecord) -> bool:
     """Whether processes learnt from as many rows as they take at most."""
-    shapes = [member.network for member in record.members]
-    return any(isinstance(shape, ProcessShape) and shape.rows >= MOST_ROWS for shape in shapes)
+    shapes = [getattr(member.network, "members", [member.network]) for member in record.members]
+    return any(
+        isinstance(shape, ProcessShape) and shape.rows >= MOST_ROWS
+        for own in shapes
+        for shape in own
+    )
 
 
 def _find_errors(metrics: Mapping[str, float], domain: str, target: str) -> dict[str, float]:

@@ -24,6 +24,7 @@ EXAMPLE_INPUT_FILE = "example_input.csv"
 EXAMPLE_OUTPUT_FILE = "example_output.csv"
 
 # A damaged description must not ask for more memory than any network of this kind needs.
+MOST_MEMBERS = 20
 Size = Annotated[PositiveInt, Field(le=1000)]
 
 
@@ -55,7 +56,17 @@ class ProcessShape(Settings):
     parent: "ProcessShape | None"
 
 
-Shape = Annotated[NetworkShape | AdapterShape | ProcessShape, Field(discriminator="kind")]
+class AveragedShape(Settings):
+    """Shape of several processes that answer together, as ``AveragedProcess.describe`` gives it."""
+
+    kind: Literal["processes"]
+    n_features: Size
+    members: Annotated[list[ProcessShape], Field(min_length=1, max_length=MOST_MEMBERS)]
+
+
+Shape = Annotated[
+    NetworkShape | AdapterShape | ProcessShape | AveragedShape, Field(discriminator="kind")
+]
 
 
 class TableMember(Settings):

@@ -13,7 +13,7 @@ from batteryscope.core.progress import log
 from batteryscope.seeds import derive_seed
 from batteryscope.tables.network_tasks import NetworkTask, Rows, TrainedNetwork
 from batteryscope.tables.networks import Numbers
-from batteryscope.tables.processes import DTYPE, GaussianProcess
+from batteryscope.tables.processes import DTYPE, AveragedProcess, GaussianProcess
 from batteryscope.tables.row_order import order_rows, thin_out
 
 ITERATIONS = 80
@@ -32,6 +32,7 @@ LENGTH, SHORTER_SD, LONGER_SD, SHORTEST = math.log(3), 1.0, 3.0, math.log(0.05)
 TAUGHT_LENGTHS = (-2.0, 5.0)  # limits of what a parent makes expect
 # What is shared with a parent is expected to be of the size of the target's own spread.
 SHARE_SD = 2.0
+LEAST_SHARE = 0.02  # of an average; whatever counts less is left out
 FAR_BELOW = 1e-3  # of the lowest training value: what is below has the logarithm of this
 JITTER = 1e-8
 IMPOSSIBLE = 1e10  # loss where rounding leaves no factor of the covariance
@@ -50,15 +51,22 @@ class Form(NamedTuple):
 FORMS = tuple(Form(inputs, output) for inputs in (True, False) for output in (True, False))
 
 
-def fit_process(
+class Candidate(NamedTuple):
+    """A fitted process, and how likely it is among others of the same rows."""
+
+    process: GaussianProcess
+    share: float
+
+
+def fit_processes(
     features: Numbers, targets: Numbers, parent: GaussianProcess | None = None
-) -> GaussianProcess:
-    """Fit a process to rows, on their logarithms or as they are: what the rows make more likely.
+) -> list[Candidate]:
+    """Fit processes to rows, on their logarithms or as they are, with and without a parent.
 
     Laws of manufacturing are products of powers, which are sums of logarithms. Only columns whose
     training values are all positive have one. With a parent, what its more numerous rows have
-    decided holds: the form, and which length scales are likely; unless the rows are more likely
-    without it, that is with nothing shared.
+    decided holds: the form, and which length scales are likely. Without one nothing is shared. Both
+    are as likely before any row was seen, and so are all forms.
 
     Parameters
     ----------
@@ -71,23 +79,28 @@ def fit_process(
 
     Returns
     -------
-    GaussianProcess
-        Without a parent where nothing is shared.
+    list of Candidate
+        The likeliest first; without those of a share below :data:`LEAST_SHARE`.
     """
-    if parent is None:
-        tried = [_fit_form(features, targets, None, form, (VARIANCES, RUGGED)) for form in FORMS]
-    else:
+    starts = (VARIANCES, RUGGED) if parent is None else (VARIANCES,)
+    tried = [_fit_form(features, targets, None, form, starts) for form in FORMS]
+    if parent is not None:
+        tried = [(process, evidence - math.log(len(FORMS))) for process, evidence in tried]
         form = Form(parent.has_logged_inputs, bool(parent.output_logged > 0))
-        starts = (VARIANCES, SHARED, UNSHARED)
-        tried = [_fit_form(features, targets, parent, form, starts)]
-        tried += [_fit_form(features, targets, None, form, (VARIANCES,)) for form in FORMS]
-    return max(tried, key=lambda pair: pair[1])[0]
+        tried.append(_fit_form(features, targets, parent, form, (VARIANCES, SHARED, UNSHARED)))
+    tried.sort(key=lambda pair: -pair[1])
+    shares = np.exp([evidence - tried[0][1] for _, evidence in tried])
+    shares[shares < LEAST_SHARE * shares.sum()] = 0
+    shares /= shares.sum()
+    pairs = zip(tried, shares.tolist(), strict=True)
+    return [Candidate(process, share) for (process, _), share in pairs if share > 0]
 
 
 def fit_task(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> TrainedNetwork:
-    """Fit the process of a task; its validation rows stay unseen, as those of baselines do.
+    """Fit the processes of a task; its validation rows stay unseen, as those of baselines do.
 
-    Of more than :data:`MOST_ROWS` training rows it learns from that many, drawn by lot.
+    They answer together, each counted by its share. Of more than :data:`MOST_ROWS` training rows
+    they learn from that many, drawn by lot.
 
     Raises
     ------
@@ -95,11 +108,13 @@ def fit_task(task: NetworkTask, trained: Mapping[str, TrainedNetwork]) -> Traine
         If the parent is no process.
     """
     parent = None if task.parent is None else trained[task.parent].network
-    if not isinstance(parent, GaussianProcess | None):
+    if not isinstance(parent, AveragedProcess | None):
         raise ValueError(f"{task.name}: its parent '{task.parent}' is no Gaussian process.")
     rows = _draw_rows(task.name, task.train)
-    process = fit_process(rows.features, rows.targets, parent)
-    return TrainedNetwork(process, np.empty(0), np.empty(0), best_epoch=0, restart=0)
+    known = None if parent is None else parent.likeliest
+    processes, shares = zip(*fit_processes(rows.features, rows.targets, known), strict=True)
+    answering = AveragedProcess(processes, shares).eval()
+    return TrainedNetwork(answering, np.empty(0), np.empty(0), best_epoch=0, restart=0)
 
 
 def _draw_rows(name: str, rows: Rows) -> Rows:

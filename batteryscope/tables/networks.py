@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.config.table_study import NetworkSettings
-from batteryscope.tables.processes import DTYPE, GaussianProcess, build_process
+from batteryscope.tables.processes import (
+    DTYPE,
+    AveragedProcess,
+    GaussianProcess,
+    build_average,
+    build_process,
+)
 
 Numbers = NDArray[np.float64]
 
@@ -129,7 +135,7 @@ class AdapterStack(nn.Module):
         return {"kind": "adapter", **parts}
 
 
-Stack = NetworkStack | AdapterStack | GaussianProcess
+Stack = NetworkStack | AdapterStack | GaussianProcess | AveragedProcess
 S = TypeVar("S", NetworkStack, AdapterStack)
 
 
@@ -176,6 +182,7 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], Stack]] = {
     "network": _build_network,
     "adapter": _build_adapter,
     "process": build_process,
+    "processes": build_average,
 }
 
 

@@ -4,9 +4,12 @@ The answer is the sum of three functions of the features: a multiple of what the
 source domain says (with a parent), a linear one, and a smooth one with a length scale per feature.
 With a parent this is the autoregressive model (co-kriging) of Kennedy and O'Hagan, Biometrika 87
 (2000) 1: y_target(x) = ρ·y_source(x) + δ(x).
+
+Which logarithms are taken, and whether anything is shared, is averaged over: Bayesian model
+averaging (Hoeting et al., Statistical Science 14 (1999) 382).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 # alone and among others: rounding does not grow into a difference.
 DTYPE = torch.float64
 LARGEST_LOGARITHM = 30.0  # of variances and of length scales
+ROUNDING = 1e-6  # of shares that add up to 1
 LARGEST_EXPONENT = 300.0  # keeps a far extrapolation of a logarithm finite
 
 
@@ -121,6 +125,54 @@ class GaussianProcess(nn.Module):
         return {"kind": "process", **sizes, "parent": parent}
 
 
+class AveragedProcess(nn.Module):
+    """The mean of several processes of the same rows, each counted by its share.
+
+    Parameters
+    ----------
+    members
+        The likeliest first.
+    shares
+        How likely each is, in all 1; without them all are 0, to be loaded.
+    """
+
+    shares: Tensor
+
+    def __init__(
+        self, members: Sequence[GaussianProcess], shares: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        given = [0.0] * len(members) if shares is None else list(shares)
+        self.register_buffer("shares", torch.tensor(given, dtype=DTYPE))
+        self.register_load_state_dict_post_hook(_refuse_other_shares)
+
+    @property
+    def likeliest(self) -> GaussianProcess:
+        """The member of the largest share."""
+        first = self.members[0]
+        assert isinstance(first, GaussianProcess)
+        return first
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return targets in their unit, (1, rows), from raw features, (1, rows, n_features)."""
+        answers = torch.stack([member(features) for member in self.members])
+        return torch.tensordot(self.shares, answers, dims=1)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what :func:`build_average` needs, as plain values."""
+        members = [m.describe() for m in self.members if isinstance(m, GaussianProcess)]
+        return {"kind": "processes", "n_features": self.likeliest.n_features, "members": members}
+
+
+def _refuse_other_shares(process: nn.Module, _: Any) -> None:
+    """Refuse shares that no fit leaves."""
+    assert isinstance(process, AveragedProcess)
+    shares = process.shares
+    if not bool((shares >= 0).all()) or not abs(float(shares.sum()) - 1) <= ROUNDING:
+        raise ValueError("the shares of processes are impossible")
+
+
 def _refuse_impossible(process: nn.Module, _: Any) -> None:
     """Refuse numbers that no fit leaves: they would give answers that are no numbers."""
     assert isinstance(process, GaussianProcess)
@@ -137,3 +189,8 @@ def build_process(description: Mapping[str, Any]) -> GaussianProcess:
     return GaussianProcess(
         description["rows"], description["n_features"], build_process(parent) if parent else None
     )
+
+
+def build_average(description: Mapping[str, Any]) -> AveragedProcess:
+    """Build an average, all numbers 0, from what ``describe`` returned; then load its state."""
+    return AveragedProcess([build_process(member) for member in description["members"]])
