@@ -81,6 +81,16 @@ class StageSettings(Settings):
                 f"model.kernel_centres {self.model.kernel_centres} needs train.method 'ridge', "
                 f"found '{self.train.method}'; set it, or leave kernel_centres out."
             )
+        if self.model.pool_samples and self.train.method != "ridge":
+            raise ValueError(
+                "model.pool_samples needs train.method 'ridge', found "
+                f"'{self.train.method}'; set it, or leave pool_samples out."
+            )
+        if self.model.pool_samples and self.balance.method != "none":
+            raise ValueError(
+                f"balance.method '{self.balance.method}' has no effect with model.pool_samples, by "
+                "which every sample counts once; set it to 'none', or leave pool_samples out."
+            )
         return self
 
     @model_validator(mode="after")

@@ -242,11 +242,16 @@ def test_likeness_to_training_tiles_is_kernel_ridge_regression(n_centres):
     solve_regression(backbone, features, targets, 1e-3)
     standard = StandardScaler().fit(features)
     known, new = standard.transform(features), standard.transform(features[:9] + 0.3)
+    # Squared differences are averaged within a stage, then over the stages.
+    widths = [2 * stage["num_chs"] for stage in backbone.network.feature_info]
+    assert sum(widths) == backbone.n_features
+    weight = np.concatenate([np.full(n, (1 / n / len(widths)) ** 0.5) for n in widths])
+    known, new = known * weight, new * weight
     # The layer has an offset without penalty, as ridge regression on features of the kernel has.
-    kernel = rbf_kernel(known, gamma=2.0 / backbone.n_features)
+    kernel = rbf_kernel(known, gamma=2.0)
     values, vectors = np.linalg.eigh(kernel)
     ridge = Ridge(0.06).fit(vectors * np.sqrt(values), targets)
-    likeness = rbf_kernel(new, known, gamma=2.0 / backbone.n_features)
+    likeness = rbf_kernel(new, known, gamma=2.0)
     expected = ridge.predict(likeness @ vectors / np.sqrt(values))
     found = backbone.score(torch.from_numpy(features[:9] + np.float32(0.3))).detach().numpy()
     assert found == pytest.approx(expected, abs=1e-3)

@@ -12,7 +12,7 @@ from batteryscope.bundle.ensemble import predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.errors import ConfigError
 from batteryscope.familiarity.feature_tap import TileFeatures
-from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.classifier import TileClassifier, TileRegressor
 
 DIGITS = 3  # after the point, of capacities
 SIGNIFICANT = 6  # of other quantities, which may be of any size
@@ -82,19 +82,30 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         tiles: NDArray[np.uint8],
         covariates: NDArray[np.float32] | None = None,
         watch: TileFeatures | None = None,
+        one_sample: bool = False,
     ) -> NDArray[np.float64]:
         """Return the values of tiles from every model, (n_models, n_tiles, n_targets).
 
-        NaN where the model is not of the arm that predicts the target.
+        NaN where the model is not of the arm that predicts the target. Models that pool the tiles
+        of a sample say the same of all of them.
         """
         targets = self.record.targets
         values = np.full((len(self.models), len(tiles), len(targets)), np.nan)
         for number, model in enumerate(self.models):
             own = None if model.covariates is None else covariates
             heard = None if number else watch  # of the first model alone
+            pools = one_sample and model.description.pool_samples
             predicted = predict_ensemble(
-                [[model]], tiles, self._batch_size, own, finish=torch.Tensor.double, watch=heard
+                [[model]],
+                tiles,
+                self._batch_size,
+                own,
+                finish=torch.Tensor.double,
+                watch=heard,
+                measure=pools,
             )[0]
+            if pools:
+                predicted = _judge_together(model, predicted, own)
             for place, target in enumerate(targets):
                 if target.arm == self.record.members[number].arm:
                     column = model.description.classes.index(target.name)
@@ -124,6 +135,20 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             for target, value in zip(self.record.targets, spread, strict=True):
                 row[f"{target.name}_slice_sd"] = _shorten(float(value), bool(target.quantity.axis))
         return row
+
+
+def _judge_together(
+    model: TileClassifier,
+    measured: NDArray[np.float64],
+    covariates: NDArray[np.float32] | None,
+) -> NDArray[np.float64]:
+    """Return the (n_tiles, n_targets) values of one sample from what was measured on its tiles."""
+    assert isinstance(model, TileRegressor)  # numbers alone are pooled
+    beside = [] if covariates is None else [torch.tensor(covariates, device=model.device)[None]]
+    mean = torch.tensor(measured.mean(axis=0), dtype=torch.float32, device=model.device)
+    with torch.inference_mode():
+        values = model.judge(mean[None], *beside).double().cpu().numpy()
+    return np.repeat(values, len(measured), axis=0)
 
 
 def _shorten(value: float, on_axis: bool) -> float:

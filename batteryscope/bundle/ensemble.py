@@ -50,6 +50,7 @@ def predict_ensemble(
     covariates: NDArray[np.float32] | None = None,
     finish: Callable[[Tensor], Tensor] = to_probabilities,
     watch: TileFeatures | None = None,
+    measure: bool = False,
 ) -> NDArray[np.float64]:
     """Return the class probabilities of tiles from every model.
 
@@ -69,6 +70,8 @@ def predict_ensemble(
         images; without it they become probabilities.
     watch
         Keeps the features of the tiles, if somebody wants them.
+    measure
+        Whether the standardised statistics of feature maps are wanted in the place of outputs.
 
     Returns
     -------
@@ -81,6 +84,9 @@ def predict_ensemble(
     beside = None if covariates is None else torch.tensor(covariates, device=device)
 
     def ask(batch: Tensor) -> Tensor:
+        if measure:
+            found = [model.measure(batch) for group in groups for model in group]
+            return torch.stack(found).double()
         own = [] if beside is None else [beside.expand(len(batch), -1)]
         logits = [scores for group in groups for scores in _score(group, batch, *own)]
         return finish(torch.stack(logits).double())

@@ -114,11 +114,13 @@ class PictureBundle(ABC, Generic[R]):
         tiles: NDArray[np.uint8],
         covariates: NDArray[np.float32] | None = None,
         watch: TileFeatures | None = None,
+        one_sample: bool = False,
     ) -> NDArray[np.float64]:
         """Return what every model says of (n, ...) tiles, (n_models, n, n_outputs).
 
         ``covariates``, (n_inputs,), are those of their common sample; ``watch`` keeps the features
-        of the tiles in the first model.
+        of the tiles in the first model. With ``one_sample`` they are all the tiles of one picture;
+        otherwise each is a slice by itself.
         """
 
     @abstractmethod
@@ -147,7 +149,7 @@ class PictureBundle(ABC, Generic[R]):
         """
         watch = None if self.familiarity is None else self.familiarity.watch()
         with turn or nullcontext():
-            asked = self.ask_models(tiles, covariates, watch)
+            asked = self.ask_models(tiles, covariates, watch, one_sample=True)
         answer = self.describe(asked)
         if self.familiarity is None or watch is None:
             return answer | {"status": "ok"}

@@ -79,8 +79,10 @@ class Bundle(PictureBundle[BundleRecord]):
         tiles: NDArray[np.uint8],
         covariates: NDArray[np.float32] | None = None,
         watch: TileFeatures | None = None,
+        one_sample: bool = False,
     ) -> NDArray[np.float64]:
         """Return the probabilities of tiles from every model, (n_models, n_tiles, n_classes)."""
+        del one_sample  # tiles vote, whosever they are
         return predict_ensemble(self._groups, tiles, self._batch_size, covariates, watch=watch)
 
     def describe(self, asked: NDArray[np.float64]) -> Row:

@@ -106,7 +106,11 @@ class ModelSettings(Settings):
     ``kernel_centres`` that layer takes how like these numbers are to those of so many training
     tiles, exp(-``kernel_gamma`` d²), where d² is the mean squared difference of the standardised
     numbers, and so learns bent laws (kernel ridge regression; more training tiles than centres are
-    approximated after Nyström: Williams & Seeger 2001); ``train.method: ridge`` solves it. With
+    approximated after Nyström: Williams & Seeger 2001); ``train.method: ridge`` solves it. The
+    mean is taken within each stage first, so that all stages count alike. ``pool_samples``
+    averages the statistics over the tiles that judge a sample (and over them in training, too)
+    before the layer answers once for all of them, instead of the answers; it needs
+    ``train.method: ridge``. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would
@@ -137,6 +141,7 @@ class ModelSettings(Settings):
     pooling: Literal["network", "stage_statistics"] = "network"
     kernel_centres: PositiveInt | None = Field(default=None, exclude_if=lambda value: value is None)
     kernel_gamma: PositiveFloat = Field(default=0.3, exclude_if=lambda value: value == 0.3)
+    pool_samples: bool = Field(default=False, exclude_if=lambda value: not value)
     head_units: PositiveInt | None = None
     outputs: (
         Literal["class", "grades", "Ah/kg", "Ah/L", "all"]

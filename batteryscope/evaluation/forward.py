@@ -14,8 +14,9 @@ from torch import Tensor
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.covariate_columns import take_inputs
-from batteryscope.models.classifier import TileClassifier, rebuild_classifier
+from batteryscope.models.classifier import TileClassifier, TileRegressor, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
+from batteryscope.models.stage_statistics import average_samples
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
 
 
@@ -54,10 +55,12 @@ def apply_to_tiles(
     batch_size: int,
     finish: Callable[[Tensor], Tensor] = torch.Tensor.double,
     covariates: NDArray[np.float32] | None = None,
+    samples: NDArray[np.object_] | None = None,
 ) -> NDArray[np.float64]:
     """Return what a network says about tiles, read in batches, several of them side by side.
 
-    Answers are averaged over the mirror images that its ``flips_at_test`` asks for.
+    Answers are averaged over the mirror images that its ``flips_at_test`` asks for. A network with
+    ``pool_samples`` answers once for all tiles of a sample.
 
     Parameters
     ----------
@@ -74,6 +77,8 @@ def apply_to_tiles(
         averaged.
     covariates : (m, n_inputs) array or None
         Of the samples of these tiles, where the network is given any.
+    samples : (m,) array or None
+        Names of the samples of these tiles; without them every tile is one of its own.
 
     Returns
     -------
@@ -84,22 +89,33 @@ def apply_to_tiles(
     if (model.covariates is None) != (covariates is None):
         raise ValueError("covariates go to the networks that are given them, and to no others")
 
+    pools = isinstance(model, TileRegressor) and model.description.pool_samples
+
+    def look_beside(part: slice | NDArray[np.int64]) -> list[Tensor]:
+        return [] if covariates is None else [torch.from_numpy(covariates[part]).to(device)]
+
     def forward(part: slice) -> NDArray[np.float64]:
         with torch.inference_mode():
             batch = as_batch(tiles[rows[part]]).to(device)
-            beside = [] if covariates is None else [torch.from_numpy(covariates[part]).to(device)]
 
             def ask(batch: Tensor) -> Tensor:
-                return finish(model(batch, *beside))
+                return model.measure(batch) if pools else finish(model(batch, *look_beside(part)))
 
             return average_over_flips(ask, batch, flips).cpu().numpy()
 
-    results = np.empty((len(rows), len(model.description.classes)))
-    start = 0
-    for answers in pass_batches(forward, len(rows), batch_size, device):
-        results[start : start + len(answers)] = answers
-        start += len(answers)
-    return results
+    n_outputs = len(model.description.classes)
+    results = list(pass_batches(forward, len(rows), batch_size, device))
+    if not results:
+        return np.empty((0, n_outputs))
+    answers = np.concatenate(results)
+    if not (isinstance(model, TileRegressor) and pools):
+        return answers
+    own = np.arange(len(rows)) if samples is None else samples
+    _, first, place = np.unique(own, return_index=True, return_inverse=True)
+    with torch.inference_mode():
+        measured = torch.from_numpy(average_samples(answers, place)).to(device)
+        judged = finish(model.judge(measured, *look_beside(first)))
+    return np.asarray(judged.cpu().numpy()[place])
 
 
 def predict_probabilities(

@@ -163,13 +163,7 @@ def _draw_audited(
     order = derive_rng(seed, "audited tiles", keys["repeat"], keys["fold"]).permutation(len(every))
     _, first = np.unique(every.sample_ids[order].astype(str), return_index=True)
     kept = np.sort(order[np.sort(first)[:most]])  # both orders are by lot
-    chosen = TileSet(
-        every.rows[kept],
-        every.targets[kept],
-        every.weights[kept],
-        every.sample_ids[kept],
-        None if every.covariates is None else every.covariates[kept],
-    )
+    chosen = every.take(kept)
     return chosen, keys | {"sample_id": chosen.sample_ids, "tile": chosen.rows}
 
 

@@ -30,12 +30,13 @@ def predict_values(
     rows: NDArray[np.int64] | None = None,
     batch_size: int = 32,
     covariates: NDArray[np.float32] | None = None,
+    samples: NDArray[np.object_] | None = None,
 ) -> NDArray[np.float64]:
     """Return the (m, n_targets) outputs for tiles, in the units of the targets.
 
     The parameters are those of :func:`batteryscope.evaluation.forward.apply_to_tiles`.
     """
-    return apply_to_tiles(model, tiles, rows, batch_size, covariates=covariates)
+    return apply_to_tiles(model, tiles, rows, batch_size, covariates=covariates, samples=samples)
 
 
 def predict_regression_fit(
@@ -53,7 +54,13 @@ def predict_regression_fit(
     truth = manifest.set_index("sample_id")[targets]
     tables = []
     for chosen, keys in select_judged_tiles(index, roles, truth, take_beside(model, manifest)):
-        predicted = predict_values(model, tiles, chosen.rows, covariates=chosen.covariates)
+        predicted = predict_values(
+            model,
+            tiles,
+            chosen.rows,
+            covariates=chosen.covariates,
+            samples=chosen.sample_ids,
+        )
         values = {f"{TRUE}{t}": chosen.targets[:, i].astype(float) for i, t in enumerate(targets)}
         values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
         tables.append(pd.DataFrame(keys | values))

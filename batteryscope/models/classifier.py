@@ -57,6 +57,7 @@ class ModelDescription:
     grades: Sequence[str] = ()
     kernel_centres: int = 0
     kernel_gamma: float = 0.0
+    pool_samples: bool = False
 
     @property
     def inputs_beside(self) -> list[str]:
@@ -68,7 +69,7 @@ class ModelDescription:
         values = asdict(self)
         for name in (
             "outputs", "flips_at_test", "log_outputs", "covariates", "grades",
-            "kernel_centres", "kernel_gamma",
+            "kernel_centres", "kernel_gamma", "pool_samples",
         ):  # fmt: skip
             if values[name] == getattr(type(self), name):
                 del values[name]
@@ -145,6 +146,12 @@ class TileClassifier(nn.Module):
         scores = self.backbone(x, z) if joined else self.backbone(x)
         return self.link(scores + self.covariates(z))
 
+    def measure(self, tiles: Tensor) -> Tensor:
+        """Return the (B, n) standardised statistics of the feature maps of (B, C, H, W) tiles."""
+        assert isinstance(self.backbone, StageStatistics)  # the settings see to it
+        x = self.input(tiles).contiguous(memory_format=torch.channels_last)
+        return self.backbone.standardise(self.backbone.measure(x))
+
     def standardise_covariates(self, n_tiles: int, covariates: Tensor | None) -> Tensor:
         """Return (n_tiles, n_inputs) covariates as the network learns from them."""
         assert self.covariates is not None
@@ -199,6 +206,14 @@ class TileRegressor(TileClassifier):
     def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the values of (B, 1, H, W) tiles in the units of the targets."""
         return self.complete(super().forward(tiles, covariates))
+
+    def judge(self, measured: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Return the values of (B, n) samples by means of what :meth:`measure` gives."""
+        assert isinstance(self.backbone, StageStatistics)
+        scores = self.backbone.judge(measured)
+        if self.covariates is not None:
+            scores = scores + self.covariates(self.standardise_covariates(len(scores), covariates))
+        return self.complete(scores)
 
     def complete(self, scores: Tensor) -> Tensor:
         """Return values in the units of the targets from (B, n_targets) scores of the head."""
@@ -281,6 +296,7 @@ def build_classifier(
         flips_at_test=settings.flips_at_test,
         kernel_centres=settings.kernel_centres or 0,
         kernel_gamma=0.0 if settings.kernel_centres is None else settings.kernel_gamma,
+        pool_samples=settings.pool_samples,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.errors import ConfigError
@@ -19,8 +21,9 @@ class StageStatistics(nn.Module):
     gives its mean and its standard deviation over the tile.
 
     With ``n_centres`` the layer takes how like these statistics are to those of training tiles,
-    exp(-gamma d²), where d² is the mean squared difference of the standardised statistics. So it
-    learns bent laws, too.
+    exp(-gamma d²), where d² is the mean squared difference of the standardised statistics, averaged
+    within every stage first: late stages have many more maps, and would drown the fine texture
+    that early ones tell. So it learns bent laws, too.
 
     Parameters
     ----------
@@ -45,11 +48,15 @@ class StageStatistics(nn.Module):
         super().__init__()
         self.network = network
         self.default_cfg: dict[str, Any] = {"classifier": "head"}
-        n_features = 2 * sum(_count_channels(network))
+        sizes = [2 * channels for channels in _count_channels(network)]
+        n_features = sum(sizes)
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_sd", torch.ones(n_features))
         self.standardised = nn.Identity()  # where others can listen
         self.gamma = gamma
+        shares = torch.cat([torch.full((size,), 1 / (len(sizes) * size)) for size in sizes])
+        # Squared differences that are multiplied with it add up to their mean.
+        self.register_buffer("likeness_weight", shares.sqrt(), persistent=False)
         if n_centres:
             self.register_buffer("centres", torch.zeros(n_centres, n_features))
         self.head = nn.Linear(n_centres or n_features, n_classes)
@@ -68,22 +75,35 @@ class StageStatistics(nn.Module):
         """Return the (B, n_features) statistics of normalised pictures (B, C, H, W)."""
         return torch.cat([summarise_maps(maps) for maps in _find_maps(self.network, x)], dim=1)
 
+    def standardise(self, statistics: Tensor) -> Tensor:
+        """Return (B, n_features) statistics in standard deviations of the training tiles."""
+        mean, sd = self.get_buffer("feature_mean"), self.get_buffer("feature_sd")
+        standardised: Tensor = self.standardised((statistics - mean) / sd)
+        return standardised
+
+    def judge(self, standardised: Tensor) -> Tensor:
+        """Return the (B, n_classes) logits of standardised statistics."""
+        return self.head(self.liken(standardised) if self.has_centres else standardised)
+
     def score(self, statistics: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of statistics."""
-        mean, sd = self.get_buffer("feature_mean"), self.get_buffer("feature_sd")
-        standardised = self.standardised((statistics - mean) / sd)
-        return self.head(self.liken(standardised) if self.has_centres else standardised)
+        return self.judge(self.standardise(statistics))
+
+    def weigh(self, standardised: Tensor) -> Tensor:
+        """Return (B, n_features) statistics whose squared distance is d²; so are the centres."""
+        return standardised * self.get_buffer("likeness_weight")
 
     def liken(self, standardised: Tensor) -> Tensor:
         """Return how like (B, n_features) statistics are to the centres, (B, n_centres), 0 to 1."""
         centres = self.get_buffer("centres")
+        weighted = self.weigh(standardised)
         # Not the root of it (torch.cdist), whose gradient has no value at a centre.
         squared = (
-            standardised.square().sum(1, keepdim=True)
+            weighted.square().sum(1, keepdim=True)
             + centres.square().sum(1)
-            - 2 * standardised @ centres.T
+            - 2 * weighted @ centres.T
         )
-        return torch.exp(-self.gamma / self.n_features * squared.clamp_min(0))
+        return torch.exp(-self.gamma * squared.clamp_min(0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of normalised pictures (B, C, H, W)."""
@@ -105,6 +125,25 @@ def summarise_maps(maps: Tensor, channels_last: bool = False) -> Tensor:
     mean = maps.mean(dims, keepdim=True)
     variance = (maps - mean).square_().mean(dims)
     return torch.cat([mean.flatten(1), (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
+
+
+def average_samples(values: NDArray[np.floating[Any]], place: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the means over the tiles of each sample.
+
+    Parameters
+    ----------
+    values : (n_tiles, n) array
+    place : (n_tiles,) int array
+        Number of the sample of every tile; all from 0 to the largest one occur.
+
+    Returns
+    -------
+    (n_samples, n) array
+    """
+    sums = np.zeros((int(place.max()) + 1, values.shape[1]))
+    np.add.at(sums, place, values)
+    means: NDArray[Any] = sums / np.bincount(place)[:, None]
+    return means.astype(values.dtype)
 
 
 def _find_maps(network: nn.Module, x: Tensor) -> Sequence[Tensor]:

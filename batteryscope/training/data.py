@@ -51,6 +51,17 @@ class TileSet:
         _, first = np.unique(self.sample_ids.astype(str), return_index=True)
         return self.covariates[first]
 
+    def take(self, places: NDArray[np.int64]) -> "TileSet":
+        """Return the tiles at these places."""
+        beside = None if self.covariates is None else self.covariates[places]
+        return TileSet(
+            self.rows[places],
+            self.targets[places],
+            self.weights[places],
+            self.sample_ids[places],
+            beside,
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -23,7 +23,7 @@ from batteryscope.core.progress import show_progress
 from batteryscope.errors import InputError
 from batteryscope.models.classifier import TileClassifier, TileRegressor, build_classifier
 from batteryscope.models.covariate_input import CovariateInput
-from batteryscope.models.stage_statistics import StageStatistics
+from batteryscope.models.stage_statistics import StageStatistics, average_samples
 from batteryscope.plan import StageSettings
 from batteryscope.provenance import digest_json
 from batteryscope.seeds import derive_seed
@@ -97,7 +97,8 @@ def fit_in_closed_form(
     common covariance shrunk towards the identity by ``train.shrinkage`` (Friedman 1989).
     Numbers are solved by ridge regression (Hoerl and Kennard 1970) on the same features, or on
     their likeness to those of training tiles (``model.kernel_centres``), the penalty being
-    ``train.shrinkage`` per training tile.
+    ``train.shrinkage`` per training tile. With ``model.pool_samples`` every sample is one row: the
+    mean of the features of its tiles.
     Tiles that balancing copied count as often as they are copied.
     """
     prepare_state(state_dir, task.identity)
@@ -124,18 +125,21 @@ def fit_in_closed_form(
     if torch.cuda.is_available() and settings.train.accelerator != "cpu":
         model = model.cuda()
 
-    train = features.look_up(model, task.training.rows, label)
-    shrinkage, targets = settings.train.shrinkage, task.training.targets
-    beside = _standardise(model, task.training)
+    def look_up(tile_set: TileSet) -> tuple[NDArray[np.float32], TileSet]:
+        found = features.look_up(model, tile_set.rows, label)
+        return _pool(found, tile_set) if settings.model.pool_samples else (found, tile_set)
+
+    train, training = look_up(task.training)
+    shrinkage, targets = settings.train.shrinkage, training.targets
+    beside = _standardise(model, training)
     if by_ridge:
         scaled = scale_targets(cast(TileRegressor, model), targets)
         seed = derive_seed(settings.train.seed, settings.stage, "centres")
         solve_regression(backbone, train, scaled, shrinkage, *beside, seed=seed)
     else:
         solve_head(backbone, train, targets, shrinkage, *beside)
-    validation = features.look_up(model, task.validation.rows, label)
-    train_loss, _ = _judge(model, train, task.training, settings.train)
-    val_loss, val_score = _judge(model, validation, task.validation, settings.train)
+    train_loss, _ = _judge(model, train, training, settings.train)
+    val_loss, val_score = _judge(model, *look_up(task.validation), settings.train)
     seconds = time.perf_counter() - started
     score = "val_mape" if by_ridge else "val_accuracy"
     columns = ["epoch", "train_loss", "val_loss", score, "learning_rate", "seconds"]
@@ -231,9 +235,8 @@ def solve_regression(
     if backbone.has_centres:
         centres = backbone.get_buffer("centres")
         n_centres = min(len(centres), len(taken))
-        gamma = backbone.gamma / backbone.n_features
-        kernel = Nystroem(gamma=gamma, n_components=n_centres, random_state=seed % 2**32)
-        taken = kernel.fit_transform(taken)
+        kernel = Nystroem(gamma=backbone.gamma, n_components=n_centres, random_state=seed % 2**32)
+        taken = kernel.fit_transform(backbone.weigh(_as_tensor(taken).to(centres)).cpu().numpy())
         # Fewer tiles than centres: the others get no weight.
         centres.zero_()[:n_centres] = _as_tensor(kernel.components_)
     solver = Ridge(shrinkage * len(features))
@@ -246,6 +249,12 @@ def solve_regression(
         own[:, :n_taken] = weights[:, :n_taken] @ kernel.normalization_
         weights = np.hstack([own, weights[:, n_taken:]])
     _set_head(backbone, weights, offsets, mean, sd, beside)
+
+
+def _pool(features: NDArray[np.float32], tile_set: TileSet) -> tuple[NDArray[np.float32], TileSet]:
+    """Return the mean features of every sample, and its first tile in the place of all."""
+    _, first, place = np.unique(tile_set.sample_ids, return_index=True, return_inverse=True)
+    return average_samples(features, place), tile_set.take(first)
 
 
 def scale_targets(model: TileRegressor, targets: NDArray[Any]) -> NDArray[np.float64]:

@@ -89,6 +89,9 @@ def plan_fits(
         validation_ids = roles.loc[roles["role"] == "validation", "sample_id"]
         own = balance[(balance["repeat"] == repeat) & (balance["fold"] == fold)]
         training = select_training_tiles(index, own, numbers, beside)
+        if settings.model.pool_samples:  # all that judges a sample teaches what is known of it
+            samples = pd.Series(np.unique(training.sample_ids), dtype=object)
+            training = select_grid_tiles(index, samples, numbers, beside)
         judged = validation_ids[validation_ids.isin(allowed)]
         validation = select_grid_tiles(index, judged, numbers, beside)
         if settings.balance.images_per_class is not None:
