@@ -1,5 +1,6 @@
 """All tiles of a sample together: one answer from the mean of what their feature maps say."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
+from batteryscope.bundle.ensemble import group_models
 from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError
@@ -70,12 +72,21 @@ def test_a_sample_has_one_answer_from_the_mean_of_its_tiles():
 def test_a_published_model_says_what_was_tested_and_slices_stay_apart():
     model, tiles = make_model()
     target = SimpleNamespace(name="width", arm="main")
-    record = SimpleNamespace(targets=[target], members=[SimpleNamespace(arm="main")])
-    bundle = SimpleNamespace(record=record, models=[model], _batch_size=2)
-    one = CapacityBundle.ask_models(bundle, tiles, one_sample=True)[0, :, 0]
-    assert one == pytest.approx(np.full(5, answer_mean(model, tiles)), rel=1e-4)
-    slices = CapacityBundle.ask_models(bundle, tiles)[0, :, 0]
-    assert slices == pytest.approx(apply_to_tiles(model, tiles, None, 5)[:, 0], rel=1e-4)
+    record = SimpleNamespace(targets=[target], members=[SimpleNamespace(arm="main")] * 2)
+    models = [model, copy.deepcopy(model)]  # another fold: other pictures to be likened to
+    models[1].backbone.get_buffer("feature_mean").mul_(1.1)
+    models[1].backbone.get_buffer("feature_sd").mul_(1.5)
+    models[1].get_buffer("output_sd").fill_(3.0)
+    groups = group_models(models)
+    assert len(groups) == 1  # one pass for both
+    bundle = SimpleNamespace(record=record, models=models, _batch_size=2, _groups=groups)
+    one = CapacityBundle.ask_models(bundle, tiles, one_sample=True)[:, :, 0]
+    slices = CapacityBundle.ask_models(bundle, tiles)[:, :, 0]
+    for number, own in enumerate(models):
+        assert one[number] == pytest.approx(np.full(5, answer_mean(own, tiles)), rel=1e-4)
+        alone = apply_to_tiles(own, tiles, None, 5)[:, 0]
+        assert slices[number] == pytest.approx(alone, rel=1e-4)
+    assert abs(slices[0] - slices[1]).min() > 1e-3
 
 
 def test_samples_are_learnt_from_the_tiles_that_judge_them(tmp_path):

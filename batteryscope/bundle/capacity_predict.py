@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from batteryscope.bundle.capacity_record import CapacityRecord, span_target
-from batteryscope.bundle.ensemble import predict_ensemble
+from batteryscope.bundle.ensemble import group_models, judge_sample, predict_ensemble
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.errors import ConfigError
 from batteryscope.familiarity.feature_tap import TileFeatures
-from batteryscope.models.classifier import TileClassifier, TileRegressor
+from batteryscope.models.classifier import TileClassifier
 
 DIGITS = 3  # after the point, of capacities
 SIGNIFICANT = 6  # of other quantities, which may be of any size
@@ -49,6 +49,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             record = record.model_copy(update={"preprocess": chosen})
         super().__init__(record, training_images, models[0].device)
         self.models = list(models)
+        self._groups = group_models(self.models)
         self._batch_size = batch_size
 
     @property
@@ -91,25 +92,25 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         """
         targets = self.record.targets
         values = np.full((len(self.models), len(tiles), len(targets)), np.nan)
-        for number, model in enumerate(self.models):
-            own = None if model.covariates is None else covariates
+        number = 0
+        for group in self._groups:
+            first = group[0]
+            own = None if first.covariates is None else covariates
             heard = None if number else watch  # of the first model alone
-            pools = one_sample and model.description.pool_samples
-            predicted = predict_ensemble(
-                [[model]],
-                tiles,
-                self._batch_size,
-                own,
-                finish=torch.Tensor.double,
-                watch=heard,
-                measure=pools,
-            )[0]
-            if pools:
-                predicted = _judge_together(model, predicted, own)
-            for place, target in enumerate(targets):
-                if target.arm == self.record.members[number].arm:
-                    column = model.description.classes.index(target.name)
-                    values[number, :, place] = predicted[:, column]
+            if one_sample and first.description.pool_samples:
+                pooled = judge_sample(group, tiles, self._batch_size, own, heard)
+                predicted = np.repeat(pooled[:, None], len(tiles), axis=1)
+            else:
+                finish = torch.Tensor.double
+                predicted = predict_ensemble(
+                    [group], tiles, self._batch_size, own, finish=finish, watch=heard
+                )
+            for answers in predicted:
+                for place, target in enumerate(targets):
+                    if target.arm == self.record.members[number].arm:
+                        column = first.description.classes.index(target.name)
+                        values[number, :, place] = answers[:, column]
+                number += 1
         return values
 
     def describe(self, asked: NDArray[np.float64]) -> Row:
@@ -135,20 +136,6 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
             for target, value in zip(self.record.targets, spread, strict=True):
                 row[f"{target.name}_slice_sd"] = _shorten(float(value), bool(target.quantity.axis))
         return row
-
-
-def _judge_together(
-    model: TileClassifier,
-    measured: NDArray[np.float64],
-    covariates: NDArray[np.float32] | None,
-) -> NDArray[np.float64]:
-    """Return the (n_tiles, n_targets) values of one sample from what was measured on its tiles."""
-    assert isinstance(model, TileRegressor)  # numbers alone are pooled
-    beside = [] if covariates is None else [torch.tensor(covariates, device=model.device)[None]]
-    mean = torch.tensor(measured.mean(axis=0), dtype=torch.float32, device=model.device)
-    with torch.inference_mode():
-        values = model.judge(mean[None], *beside).double().cpu().numpy()
-    return np.repeat(values, len(measured), axis=0)
 
 
 def _shorten(value: float, on_axis: bool) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.familiarity.feature_tap import TileFeatures
-from batteryscope.models.classifier import TileClassifier
+from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
@@ -18,7 +18,7 @@ from batteryscope.training.data import as_batch
 # What the closed form fits for every fold; all else of a frozen backbone is common to the folds.
 FITTED = (
     "backbone.head.", "backbone.centres", "backbone.feature_mean", "backbone.feature_sd",
-    "covariates.",
+    "covariates.", "output_mean", "output_sd",
 )  # fmt: skip
 # Every fold knows the grey levels of its training tiles; only these treatments make use of them.
 GREY_STATISTICS, USING_THEM = ("input.training_",), ("dataset", "histogram_match")
@@ -50,7 +50,6 @@ def predict_ensemble(
     covariates: NDArray[np.float32] | None = None,
     finish: Callable[[Tensor], Tensor] = to_probabilities,
     watch: TileFeatures | None = None,
-    measure: bool = False,
 ) -> NDArray[np.float64]:
     """Return the class probabilities of tiles from every model.
 
@@ -70,8 +69,6 @@ def predict_ensemble(
         images; without it they become probabilities.
     watch
         Keeps the features of the tiles, if somebody wants them.
-    measure
-        Whether the standardised statistics of feature maps are wanted in the place of outputs.
 
     Returns
     -------
@@ -84,9 +81,6 @@ def predict_ensemble(
     beside = None if covariates is None else torch.tensor(covariates, device=device)
 
     def ask(batch: Tensor) -> Tensor:
-        if measure:
-            found = [model.measure(batch) for group in groups for model in group]
-            return torch.stack(found).double()
         own = [] if beside is None else [beside.expand(len(batch), -1)]
         logits = [scores for group in groups for scores in _score(group, batch, *own)]
         return finish(torch.stack(logits).double())
@@ -97,6 +91,46 @@ def predict_ensemble(
             return average_over_flips(ask, batch, flips).cpu().numpy()
 
     return np.concatenate(list(pass_batches(forward, len(tiles), batch_size, device)), axis=1)
+
+
+def judge_sample(
+    group: Sequence[TileClassifier],
+    tiles: NDArray[np.uint8],
+    batch_size: int = 64,
+    covariates: NDArray[np.float32] | None = None,
+    watch: TileFeatures | None = None,
+) -> NDArray[np.float64]:
+    """Return the values of one sample from models that pool all its tiles.
+
+    Parameters are those of :func:`predict_ensemble`, ``group`` being one of its groups.
+
+    Returns
+    -------
+    (n_models, n_outputs) float array
+    """
+    first = group[0]
+    device, flips = first.device, first.description.flips_at_test
+
+    def forward(part: slice) -> NDArray[np.float64]:
+        with torch.inference_mode(), watch.listen(part.start) if watch else nullcontext():
+            batch = as_batch(tiles[part]).to(device)
+            return average_over_flips(first.measure, batch, flips).double().cpu().numpy()
+
+    measured = np.concatenate(list(pass_batches(forward, len(tiles), batch_size, device)))
+    beside = [] if covariates is None else [torch.tensor(covariates, device=device)[None]]
+    with torch.inference_mode():
+        mean = torch.tensor(measured.mean(axis=0, keepdims=True), device=device)
+        # What the first model standardised by its own training pictures, as it was.
+        statistics = first.get_buffer("backbone.feature_mean") + mean * first.get_buffer(
+            "backbone.feature_sd"
+        )
+        values = []
+        for model in group:
+            assert isinstance(model, TileRegressor)
+            assert isinstance(model.backbone, StageStatistics)
+            own = model.backbone.standardise(statistics.float())
+            values.append(model.judge(own, *beside).double().cpu().numpy())
+    return np.concatenate(values)
 
 
 def _score(group: Sequence[TileClassifier], batch: Tensor, *beside: Tensor) -> list[Tensor]:
@@ -111,7 +145,7 @@ def _score(group: Sequence[TileClassifier], batch: Tensor, *beside: Tensor) -> l
         own = model.backbone.score(statistics)
         if model.covariates is not None and beside:
             own = own + model.covariates(model.standardise_covariates(len(batch), *beside))
-        scores.append(own)
+        scores.append(model.complete(own) if isinstance(model, TileRegressor) else own)
     return scores
 
 
