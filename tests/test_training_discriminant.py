@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.preprocessing import StandardScaler
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
@@ -240,13 +239,12 @@ def test_likeness_to_training_tiles_is_kernel_ridge_regression(n_centres):
     features = rng.normal(3, 2, (60, backbone.n_features)).astype(np.float32)
     targets = rng.normal(size=(60, 2)) + 5
     solve_regression(backbone, features, targets, 1e-3)
-    standard = StandardScaler().fit(features)
-    known, new = standard.transform(features), standard.transform(features[:9] + 0.3)
-    # Squared differences are averaged within a stage, then over the stages.
+    # Squared differences by the mean variance of a stage are averaged in it, then over the stages.
     widths = [2 * stage["num_chs"] for stage in backbone.network.feature_info]
     assert sum(widths) == backbone.n_features
-    weight = np.concatenate([np.full(n, (1 / n / len(widths)) ** 0.5) for n in widths])
-    known, new = known * weight, new * weight
+    parts = np.split(features.var(axis=0, dtype=np.float64), np.cumsum(widths)[:-1])
+    scale = np.repeat([(p.mean() * len(p) * len(widths)) ** -0.5 for p in parts], widths)
+    known, new = features * scale, (features[:9] + 0.3) * scale
     # The layer has an offset without penalty, as ridge regression on features of the kernel has.
     kernel = rbf_kernel(known, gamma=2.0)
     values, vectors = np.linalg.eigh(kernel)

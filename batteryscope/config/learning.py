@@ -104,13 +104,12 @@ class ModelSettings(Settings):
     ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
     ``kernel_centres`` that layer takes how like these numbers are to those of so many training
-    tiles, exp(-``kernel_gamma`` d²), where d² is the mean squared difference of the standardised
-    numbers, and so learns bent laws (kernel ridge regression; more training tiles than centres are
-    approximated after Nyström: Williams & Seeger 2001); ``train.method: ridge`` solves it. The
-    mean is taken within each stage first, so that all stages count alike. ``pool_samples``
-    averages the statistics over the tiles that judge a sample (and over them in training, too)
-    before the layer answers once for all of them, instead of the answers; it needs
-    ``train.method: ridge``. With
+    tiles, exp(-``kernel_gamma`` d²), and so learns bent laws (kernel ridge regression; more training
+    tiles than centres are approximated after Nyström: Williams & Seeger 2001). d² is the mean
+    squared difference of the numbers of a stage by their mean variance, averaged over the stages;
+    ``train.method: ridge`` solves the layer. ``pool_samples`` averages the numbers over the tiles
+    that judge a sample, which then also teach, and the layer answers once for all of them (needs
+    ``train.method: ridge``); else every tile is answered, and the answers are averaged. With
     ``head_units`` the head is dropout, a fully connected layer of that many units, dropout, and
     the layer of the classes (null: a single layer). ``dropout`` is the share of features that the
     head drops in training (null: 0.2 from 20 epochs on, 0 in shorter trainings, which it would

@@ -21,9 +21,10 @@ class StageStatistics(nn.Module):
     gives its mean and its standard deviation over the tile.
 
     With ``n_centres`` the layer takes how like these statistics are to those of training tiles,
-    exp(-gamma d²), where d² is the mean squared difference of the standardised statistics, averaged
-    within every stage first: late stages have many more maps, and would drown the fine texture
-    that early ones tell. So it learns bent laws, too.
+    exp(-gamma d²), where d² is the mean over the stages of the mean squared difference of a stage's
+    statistics, in units of their mean variance: late stages have many more maps, and would drown
+    the fine texture that early ones tell, and maps that hardly vary would add their noise. So it
+    learns bent laws, too.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ class StageStatistics(nn.Module):
         self.register_buffer("feature_sd", torch.ones(n_features))
         self.standardised = nn.Identity()  # where others can listen
         self.gamma = gamma
+        self._sizes = sizes
         shares = torch.cat([torch.full((size,), 1 / (len(sizes) * size)) for size in sizes])
         # Squared differences that are multiplied with it add up to their mean.
         self.register_buffer("likeness_weight", shares.sqrt(), persistent=False)
@@ -88,6 +90,11 @@ class StageStatistics(nn.Module):
     def score(self, statistics: Tensor) -> Tensor:
         """Return the (B, n_classes) logits of statistics."""
         return self.judge(self.standardise(statistics))
+
+    def share_spread(self, sd: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Give all statistics of a stage one spread, from the (n_features,) spreads of each."""
+        parts = np.split(sd, np.cumsum(self._sizes)[:-1])
+        return np.concatenate([np.full(len(p), np.sqrt(np.mean(p**2)) or 1.0) for p in parts])
 
     def weigh(self, standardised: Tensor) -> Tensor:
         """Return (B, n_features) statistics whose squared distance is d²; so are the centres."""

@@ -230,6 +230,8 @@ def solve_regression(
     from sklearn.linear_model import Ridge
 
     mean, sd = _measure_spread(features)
+    if backbone.has_centres:
+        sd = backbone.share_spread(features.std(axis=0, dtype=np.float64))
     taken = (features - mean) / sd
     kernel = None
     if backbone.has_centres:
