@@ -104,9 +104,10 @@ class ModelSettings(Settings):
     ``stage_statistics`` puts one linear layer on mean and standard
     deviation of the feature maps of all its stages, which describe texture. With
     ``kernel_centres`` that layer takes how like these numbers are to those of so many training
-    tiles, exp(-``kernel_gamma`` d²), and so learns bent laws (kernel ridge regression; more training
-    tiles than centres are approximated after Nyström: Williams & Seeger 2001). d² is the mean
-    squared difference of the numbers of a stage by their mean variance, averaged over the stages;
+    tiles, exp(-``kernel_gamma`` d²), and so learns bent laws (kernel ridge regression; more
+    training tiles than centres are approximated after Nyström: Williams & Seeger 2001). d² is the
+    mean squared difference of the numbers of a stage by their mean variance, averaged over the
+    stages;
     ``train.method: ridge`` solves the layer. ``pool_samples`` averages the numbers over the tiles
     that judge a sample, which then also teach, and the layer answers once for all of them (needs
     ``train.method: ridge``); else every tile is answered, and the answers are averaged. With
