@@ -321,6 +321,7 @@ def open_project(
     """
     project = load_project(params, overlay)
     layouts = {n: lay_out_study(work / n, n, s) for n, s in project.studies.items()}
-    check_project(project, {name: layouts[name].plan for name in project.image_studies})
+    plans: dict[str, Any] = {name: layouts[name].plan for name in project.image_studies}
+    check_project(project, plans)
     versions = {name: layout.data_version for name, layout in layouts.items()}
     return JobInputs(project, layouts, versions, tell, looks_again)
