@@ -186,8 +186,8 @@ def stack_panels(figure: "Figure") -> None:
         axes.set_title(textwrap.fill(axes.get_title("left"), NARROW_TITLE))
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), NARROW_LETTERS - 8))
         for text in axes.texts:  # what is written into the panel does not make it smaller
+            text.set_in_layout(text.get_window_extent().y0 > axes.bbox.y1)
             text.set_text(textwrap.fill(text.get_text(), NARROW_LETTERS - 8))
-            text.set_in_layout(False)
         if named[number]:
             name_rows(axes, axes.get_yticks().tolist(), names[number])
     for legend in list(figure.legends):  # its columns are set when it is made
@@ -233,10 +233,13 @@ def name_rows(axes: "Axes", rows: Sequence[float], names: Sequence[str]) -> None
         if isinstance(bar, Rectangle):
             middle = bar.get_y() + bar.get_height() / 2
             bar.set(y=middle - 0.2, height=0.4)
+    upwards = 1 if high > low else -1
     for row, name in zip(rows, names, strict=True):
+        text = textwrap.fill(name, NARROW_LETTERS)
+        height, end = (0.22, "bottom") if "\n" in text else (0.48, "top")
         axes.text(
-            0.01, row + (0.48 if high > low else -0.48), textwrap.fill(name, NARROW_LETTERS),
-            transform=axes.get_yaxis_transform(), va="top", fontsize=8, in_layout=False,
+            0.01, row + upwards * height, text, transform=axes.get_yaxis_transform(), va=end,
+            fontsize=8, in_layout=False, linespacing=1.1,
         )  # fmt: skip
     axes.tick_params(axis="y", labelleft=False, length=0)
 

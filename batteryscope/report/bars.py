@@ -78,6 +78,7 @@ def draw_comparison(
             color="white" if inside and rows["main"].iloc[position] else INK,
             fontsize=8.5,
             fontweight="bold",
+            bbox=None if inside else {"facecolor": "white", "linewidth": 0, "pad": 0.5},
         )
     top = -0.5 - (0.75 if paper else 0.0)
     for _, value in paper:
@@ -145,7 +146,8 @@ def draw_class_sizes(counts: pd.DataFrame, x_label: str = "images") -> "Figure":
     axes.set_yticks(y, list(counts.index))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(counts) - 0.4, -0.6)
-    axes.margins(x=0.08)
+    longest = len(f"{left.max():.0f}")  # bars that end where others begin allow for no margin
+    axes.set_xlim(0, (1.04 + 0.03 * longest) * max(left.max(), 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="x")
     axes.set_xlabel(x_label)

@@ -7,6 +7,7 @@ import pandas as pd
 from batteryscope.core.style import (
     SERIES,
     Picture,
+    draw_legend,
     encode_picture,
     house_style,
     make_figure,
@@ -45,20 +46,27 @@ def draw_learning_curve(
     outlook
         What more images would bring to the first arm, drawn open with its interval.
     """
-    figure = make_figure(5.4, 3.2)
+    from matplotlib.lines import Line2D
+
+    figure = make_figure(5.4, 3.5)
     axes = figure.subplots()
+    handles: dict[str, Line2D] = {}
     for (label, line), colour in zip(points.groupby("label", sort=False), SERIES, strict=False):
         ordered = line.sort_values("images_per_class")
         axes.errorbar(
             ordered["images_per_class"], ordered["mean"], yerr=ordered["sd"].fillna(0),
             color=colour, marker="o", ms=4, capsize=2, label=label,
         )  # fmt: skip
+        handles[str(label)] = Line2D([], [], color=colour, marker="o", ms=4)
     if outlook is not None and outlook.is_told:
         reach = [outlook.expected - outlook.low, outlook.high - outlook.expected]
         axes.errorbar(
             outlook.images, outlook.expected, yerr=reach, color=SERIES[0], marker="o", ms=4,
-            mfc="none", ls=":", capsize=2, label="expected with more",
+            mfc="none", ls=":", capsize=2,
         )  # fmt: skip
+        handles["expected with more"] = Line2D(
+            [], [], color=SERIES[0], marker="o", ms=4, mfc="none", ls=":"
+        )
     axes.axhline(chance, color="0.5", ls=":", lw=1)
     axes.set_xscale("log")
     more = [] if outlook is None else outlook.images.tolist()
@@ -69,7 +77,7 @@ def draw_learning_curve(
     axes.set_ylabel(unit)
     percent_axis(axes, "y")
     axes.grid(axis="y")
-    axes.legend(loc="lower right")
+    draw_legend(figure, list(handles.values()), list(handles))
     return figure
 
 

@@ -12,6 +12,7 @@ from batteryscope.core.style import (
     ORANGE,
     SOFT_INK,
     VERMILLION,
+    draw_legend,
     house_style,
     make_figure,
     percent_axis,
@@ -97,23 +98,23 @@ def draw_reliability(
     scaled
         The same table as ``bins`` after temperature scaling, drawn as open dots.
     """
+    from matplotlib.lines import Line2D
+
     filled = bins[bins["count"] > 0]
-    figure = make_figure(7.4, 3.3)
+    figure = make_figure(7.4, 3.6)
     left_axes, right_axes = figure.subplots(1, 2, width_ratios=[1, 1.15])
-    left_axes.plot([0, 1], [0, 1], color=SOFT_INK, lw=1, ls="--", label="perfect agreement")
+    left_axes.plot([0, 1], [0, 1], color=SOFT_INK, lw=1, ls="--")
     left_axes.vlines(
         filled["confidence"], filled["confidence"], filled["accuracy"], color=VERMILLION, lw=1.2
     )
     area = 18 + 130 * filled["count"] / max(float(filled["count"].max()), 1.0)
     left_axes.scatter(
-        filled["confidence"], filled["accuracy"], s=area, color=BLUE, ec="white", zorder=3,
-        label=None if scaled is None else "as predicted",
+        filled["confidence"], filled["accuracy"], s=area, color=BLUE, ec="white", zorder=3
     )  # fmt: skip
     if scaled is not None:
         kept = scaled[scaled["count"] > 0]
         left_axes.scatter(
-            kept["confidence"], kept["accuracy"], s=34, fc="none", ec=ORANGE, lw=1.5, zorder=4,
-            label="temperature scaled",
+            kept["confidence"], kept["accuracy"], s=34, fc="none", ec=ORANGE, lw=1.5, zorder=4
         )  # fmt: skip
     percent_axis(left_axes, "x", 1.02)
     percent_axis(left_axes, "y", 1.02)
@@ -121,9 +122,12 @@ def draw_reliability(
     left_axes.grid()
     left_axes.set_xlabel("confidence of the model")
     left_axes.set_ylabel("right answers")
-    legend = left_axes.legend(loc="lower right", handletextpad=0.5)
-    for handle in legend.legend_handles[1:]:
-        handle.set_sizes([34])
+    handles = {"perfect agreement": Line2D([], [], color=SOFT_INK, lw=1, ls="--")}
+    if scaled is not None:
+        dot: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6}
+        handles["as predicted"] = Line2D([], [], color=BLUE, mec="white", **dot)
+        handles["temperature scaled"] = Line2D([], [], mfc="none", mec=ORANGE, mew=1.5, **dot)
+    draw_legend(figure, list(handles.values()), list(handles))
 
     right = (filled["accuracy"] * filled["count"]).round().to_numpy()
     wrong = filled["count"].to_numpy() - right

@@ -146,36 +146,45 @@ def draw_panels(
     widths_um
         Width of the first picture of every row, as far as known, for a scale bar.
     narrow
-        Two to a line, for the screen of a telephone; a row then takes several lines.
+        Two to a line, for the screen of a telephone; a row then takes several lines, and a
+        picture that is None takes no place.
     """
     across = NARROW_PANELS if narrow else len(titles)
-    lines = -(-len(titles) // across)
+    shown = [
+        [(title, panel) for title, panel in zip(titles, panels, strict=True) if _is_shown(panel)]
+        if narrow
+        else list(zip(titles, panels, strict=True))
+        for _, panels in rows
+    ]
+    lines = [max(1, -(-len(row) // across)) for row in shown]
     figure = make_figure(1.25 * len(titles) + 0.5, 1.45 * len(rows) + 0.5)
     if narrow:
-        figure = make_figure(NARROW_IN, 1.85 * lines * len(rows))
-    places = figure.subplots(lines * len(rows), across, squeeze=False)
-    grid = places.reshape(len(rows), lines * across)
-    for axes in grid[:, len(titles) :].flat:
-        axes.set_axis_off()
-    grid = grid[:, : len(titles)]
-    for line, (name, panels) in zip(grid, rows, strict=True):
-        line[0].set_ylabel(textwrap.fill(name, 16), fontsize=7.5)
-        for axes, (picture, text, is_right) in zip(line, panels, strict=True):
+        figure = make_figure(NARROW_IN, 1.85 * sum(lines))
+    places = np.split(figure.subplots(sum(lines), across, squeeze=False), np.cumsum(lines)[:-1])
+    for number, ((name, _), row, place) in enumerate(zip(rows, shown, places, strict=True)):
+        first = place.flat[0]
+        first.set_ylabel(textwrap.fill(name, 16), fontsize=7.5)
+        for axes in place.flat[len(row) :]:
+            axes.set_axis_off()
+        for axes, (title, (picture, text, is_right)) in zip(place.flat, row, strict=False):
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
+            if narrow or number == 0:
+                axes.set_title(textwrap.fill(title, 19), fontsize=7, fontweight="normal")
             if picture is None:
                 continue
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_xlabel(text, fontsize=7, color=GREEN if is_right else VERMILLION)
-    for line, (_, panels), width_um in zip(grid, rows, widths_um, strict=False):
-        picture = panels[0][0]
-        if picture is not None and width_um:
-            draw_scale_bar(line[0], picture.shape[1], width_um)
-    titled = grid if narrow else grid[:1]
-    for axes, title in zip(titled.flat, [*titles] * len(titled), strict=True):
-        axes.set_title(textwrap.fill(title, 19), fontsize=7, fontweight="normal")
+        width_um = widths_um[number] if number < len(widths_um) else None
+        tile = rows[number][1][0][0]
+        if tile is not None and width_um:
+            draw_scale_bar(first, tile.shape[1], width_um)
     return figure
+
+
+def _is_shown(panel: Panel) -> bool:
+    return panel[0] is not None
 
 
 def _find_arms(evidence: StudyEvidence) -> dict[str, ArmEvidence]:
