@@ -23,6 +23,8 @@ from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.html import make_environment
 from batteryscope.report.quantity_report import list_training_figures
 from batteryscope.report.regression_figures import draw_trade_off
+from batteryscope.report.reliability import draw_reliability
+from batteryscope.report.same_tiles import Panel, draw_panels
 from batteryscope.report.shortcuts import draw_skills
 
 
@@ -49,12 +51,19 @@ def draw_skill_bars() -> Figure:
 
 
 def draw_sizes() -> Figure:
-    return draw_class_sizes(pd.DataFrame({"train": [8, 9], "test": [2, 3]}, ["333 new", "811 old"]))
+    sizes = {"train": [144, 90], "test": [0, 3]}  # the longest bar has no second part
+    return draw_class_sizes(pd.DataFrame(sizes, ["333 new", "811 old"]))
 
 
 def draw_curves() -> Figure:
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "val_accuracy": [0.4, 0.6]})
     return draw_training_curves([history], [2])
+
+
+def draw_calibration() -> Figure:
+    bins = {"bin_low": [0.0], "bin_high": [1.0], "confidence": [0.5], "accuracy": [0.1]}
+    rows = pd.DataFrame(bins | {"count": [9]})
+    return draw_reliability(rows, "images", rows)
 
 
 def draw_rates() -> Figure:
@@ -68,8 +77,9 @@ def draw_rates() -> Figure:
 
 
 @pytest.mark.parametrize(
-    ("draw", "panels"), [(draw_skill_bars, 1), (draw_sizes, 1), (draw_curves, 2), (draw_rates, 6)]
-)
+    ("draw", "panels"), [(draw_skill_bars, 1), (draw_sizes, 1), (draw_curves, 2), (draw_rates, 6),
+     (draw_calibration, 2)],
+)  # fmt: skip
 def test_panels_stand_below_each_other_and_nothing_is_cut(draw: Any, panels: int) -> None:
     figure = draw()
     stack_panels(figure)
@@ -107,6 +117,26 @@ def test_panels_keep_the_titles_and_labels_that_they_shared() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["0.2C", "5C"]
     widths = [text.get_window_extent().x0 for text in legend.get_texts()]
     assert np.ptp(widths) < 1  # one column
+
+
+def test_a_name_of_two_lines_stands_above_its_bar() -> None:
+    figure = draw_skills([("the long name of a strategy " * 2, 0.4, 0.3, 0.5, BLUE)])
+    stack_panels(figure)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (name,) = [text for text in axes.texts if "\n" in text.get_text()]
+    assert name.get_window_extent().y0 > axes.patches[0].get_window_extent().y1
+
+
+def test_a_picture_that_is_missing_takes_no_place() -> None:
+    tile = np.zeros((4, 4), np.uint8)
+    rows: list[tuple[str, list[Panel]]] = [
+        ("new", [(tile, "", True), (None, "", True)]),
+        ("old", [(tile, "", True), (tile, "new", False)]),
+    ]
+    drawn = draw_panels(rows, ["tile", "network"], narrow=True)
+    titles = [axes.get_title("left") for axes in drawn.axes if axes.axison]
+    assert titles == ["tile", "tile", "network"]
 
 
 def test_a_cut_text_is_found() -> None:
