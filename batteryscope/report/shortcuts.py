@@ -142,7 +142,7 @@ def list_skills(told: pd.DataFrame, main_label: str) -> Skills:
             if what == "cue":
                 label = f"only {CUES[row['name']].label}"
             if what == "network":
-                label = f"network, {PERTURBATION_LABELS[row['name']].split(':')[0]}"
+                label = f"test tiles: {PERTURBATION_LABELS[row['name']].split(':')[0]}"
             rows.append((label, row["skill"], row["skill_low"], row["skill_high"], colour))
     return rows
 
