@@ -102,7 +102,7 @@ def build_study(work: Path, bundle: bool = False, settings=SETTINGS) -> PictureL
     layout = PictureLayout(work, plan_study(STUDY, settings))
     for i, chain in enumerate(layout.plan.stages):
         for fold in range(2):
-            write_fit(layout.stage_part(chain, fold) / f"r0_f{fold}", fold, 3 + i)
+            write_fit(layout.stage_part(chain, fold) / f"r0_f{fold}", fold, 3 + i % 3)
     split = pd.DataFrame({"sample_id": ["a", "b"], "fold": [0, 0], "role": ["train", "test"]})
     layout.main_split.root.mkdir(parents=True)
     split.to_parquet(layout.main_split.roles)
