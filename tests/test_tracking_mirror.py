@@ -19,6 +19,7 @@ from batteryscope.core.names import (
 )
 from batteryscope.errors import InputError
 from batteryscope.plan import plan_study
+from batteryscope.tracking import mirror
 from batteryscope.tracking.first_view import (
     describe_experiment,
     describe_run,
@@ -130,6 +131,14 @@ def test_plan_of_arms(tmp_path):
     }  # fmt: skip
     [data] = main.datasets
     assert (data.use, data.source, len(data.digest)) == ("training", "generator trivial", 12)
+
+
+def test_many_arms_do_not_all_keep_what_they_have_in_common(tmp_path, monkeypatch):
+    monkeypatch.setattr(mirror, "MOST_WITH_COMMON", 1)
+    by_key = {r.key: r for r in plan_runs(build_study(tmp_path))}
+    assert [p.name for p, _ in by_key["cells/scratch"].artifacts] == ["cost.json"]
+    kept = {p.name for p, _ in by_key["cells/transfer"].artifacts}
+    assert {"comparison.csv", "images.csv", "cost.json", "confusion.png"} <= kept
 
 
 def test_external_scores_are_metrics_of_their_arm(tmp_path):
