@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from batteryscope.errors import InputError
 from batteryscope.evaluation.device_memory import count_fits, list_devices, read_peak
 from batteryscope.evaluation.fits_side_by_side import (
     PEAK_FILE,
+    count_processes,
     find_places,
     train_in_processes,
     train_on_devices,
@@ -77,7 +79,7 @@ def test_gpus_are_filled_in_turns():
     assert find_places(None, devices, 9) == []
 
 
-def train_with(devices, tasks, state, without_memory=()):
+def train_with(devices, tasks, state, without_memory=(), most=99):
     """What trained alone in this process, and what side by side in which places."""
     alone, beside = [], []
 
@@ -85,7 +87,7 @@ def train_with(devices, tasks, state, without_memory=()):
         beside.append((list(tasks), list(places)))
         return [task for task in tasks if task in without_memory]
 
-    train_on_devices(alone.append, tasks, devices, state, start)
+    train_on_devices(alone.append, tasks, devices, state, most, start)
     return alone, beside
 
 
@@ -120,6 +122,16 @@ def test_without_room_or_gpu_one_follows_the_other(tmp_path):
     full = FakeDevice(free=10 * GB, peaks=[9 * GB])
     assert train_with([full], list("abc"), tmp_path) == ([["a"], ["b", "c"]], [])
     assert train_with([], list("abc"), tmp_path) == ([list("abc")], [])
+
+
+def test_every_process_has_a_core_and_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    for available, expected in ((64, 6), (11, 4), (1, 1)):
+        memory = SimpleNamespace(available=available * 2**30)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+        assert count_processes() == expected
+    devices = [FakeDevice(peaks=[GB])]
+    assert train_with(devices, list("abcd"), tmp_path, most=2)[1] == [(list("bcd"), ["0"] * 2)]
 
 
 def test_fits_that_found_no_room_train_alone(tmp_path, caplog):
@@ -162,7 +174,7 @@ def test_processes_train_what_one_does(tmp_path, caplog):
         folders = (tmp_path / name / "state", tmp_path / name / "out")
         fit = partial(train_folds, settings, classes, tiles, *folders)
         caplog.clear()
-        train_on_devices(fit, tasks, devices, folders[0])
+        train_on_devices(fit, tasks, devices, folders[0], 2)
     assert "2 fits are left, 2 of them at a time" in caplog.text
     assert "(r0_f2): epoch 1 of 1" in caplog.text  # told by another process
     for task in tasks:

@@ -12,6 +12,7 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import torch
 
 from batteryscope.core.counted import count_of
@@ -29,6 +30,9 @@ from batteryscope.training.fit import FitTask
 log = logging.getLogger("batteryscope")
 
 PEAK_FILE = "device_memory.json"  # in the folder of a stage that survives a kill
+# Of the machine's own memory: PyTorch with CUDA takes most of it before any tile is read.
+LEAST_PROCESS_BYTES = 2 * 2**30
+FREE_SHARE = 0.8  # of the machine's free memory
 
 
 class TrainTasks(Protocol):
@@ -47,6 +51,7 @@ def train_on_devices(
     tasks: Sequence[FitTask],
     devices: Sequence[Device],
     state: Path,
+    most: int | None = None,
     start: Start | None = None,
 ) -> None:
     """Train fits, side by side once it is known how much memory one takes.
@@ -62,6 +67,8 @@ def train_on_devices(
         after the other.
     state
         Folder of the stage that survives a kill; what a fit takes is noted there.
+    most
+        Processes that may run at a time, whatever GPUs hold (None: :func:`count_processes`).
     start
         Stands in for the processes (:func:`train_in_processes`).
 
@@ -79,7 +86,8 @@ def train_on_devices(
             peak_bytes = _train_and_measure(train, rest.pop(0), devices[0])
             if peak_bytes is not None:
                 note_peak(file, devices[0], peak_bytes)
-    places = find_places(peak_bytes, devices, len(rest))
+    most = len(rest) if not devices else min(len(rest), most or count_processes())
+    places = find_places(peak_bytes, devices, most)
     if peak_bytes is not None and len(places) > 1:
         log.info(
             "%s left, %d of them at a time; one takes %.1f GB of memory of the GPU.",
@@ -105,7 +113,17 @@ def _train_and_measure(train: TrainTasks, task: FitTask, device: Device) -> int 
     return peak_bytes if is_plausible(peak_bytes, device.total_bytes) else None
 
 
-def find_places(peak_bytes: int | None, devices: Sequence[Device], n_fits: int) -> list[str]:
+def count_processes() -> int:
+    """Return for how many processes that train the machine has cores and memory.
+
+    A GPU waits for a process that has no core of its own.
+    """
+    own_bytes = max(psutil.Process().memory_info().rss, LEAST_PROCESS_BYTES)
+    room = int(FREE_SHARE * psutil.virtual_memory().available // own_bytes)
+    return max(1, min(torch.get_num_threads(), room))
+
+
+def find_places(peak_bytes: int | None, devices: Sequence[Device], most: int) -> list[str]:
     """Return for every fit that may run at a time the label of its GPU; none if not even one may.
 
     Parameters
@@ -114,13 +132,13 @@ def find_places(peak_bytes: int | None, devices: Sequence[Device], n_fits: int) 
         The most that one held; None if it is not known.
     devices
         GPUs of one kind.
-    n_fits
-        How many are to be trained.
+    most
+        How many are wanted.
     """
     room = {d.label: count_fits(peak_bytes, d.count_free_bytes(), d.total_bytes) for d in devices}
     # In turns, so that few fits are not all on one GPU.
     rounds = range(max(room.values(), default=0))
-    return [label for i in rounds for label, n in room.items() if i < n][:n_fits]
+    return [label for i in rounds for label, n in room.items() if i < n][:most]
 
 
 def train_in_processes(
