@@ -96,7 +96,7 @@ def run_tests(*nodes: str) -> Callable[[Bench], str]:
     """Make a case of tests that exist."""
 
     def act(bench: Bench) -> str:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *nodes]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:]
         return done.stdout.strip().splitlines()[-1].split(" in ")[0] + f" ({', '.join(nodes)})"
