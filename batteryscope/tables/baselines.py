@@ -28,7 +28,7 @@ BOOSTED_TREES = 100
 PROCESS_ITERATIONS = 30
 # Rows that a process searches its length scales with, and those that it answers by: time grows with
 # the third power of their number, memory with the square.
-SEARCHED_ROWS, MOST_ROWS = 500, 2000
+SEARCHED_ROWS, MOST_ROWS = 500, 1000
 LEAST_ROWS = 2
 
 

@@ -28,7 +28,7 @@ from batteryscope.tables.row_order import thin_out
 from batteryscope.tables.table_predictions import find_family
 
 GRID_POINTS = 20
-MOST_ROWS = 250  # of a domain that are explained, evenly spaced, beside those that are named
+MOST_ROWS = 150  # of a domain that are explained, evenly spaced, beside those that are named
 GRID_QUANTILES = (0.02, 0.98)  # no curve where a single outlying row is the only support
 
 

@@ -17,7 +17,7 @@ from batteryscope.tables.processes import DTYPE, AveragedProcess, GaussianProces
 from batteryscope.tables.row_order import order_rows, thin_out
 
 ITERATIONS = 80
-MOST_ROWS = 2000  # that answer: their covariance is inverted once, memory grows with their square
+MOST_ROWS = 1000  # that answer: their covariance is inverted once, and asked for with every answer
 SEARCHED_ROWS = 300  # whose evidence is asked for at every step: time grows with the third power
 # Logarithms: where the search starts, and its limits.
 VARIANCES = (math.log(0.5), math.log(0.5), math.log(0.02), 0.0)  # linear, smooth, noise, parent
