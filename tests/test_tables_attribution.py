@@ -17,7 +17,9 @@ from batteryscope.tables.attribution import (
     rank_features,
 )
 from batteryscope.tables.explain_study import (
+    MOST_ROWS,
     Case,
+    choose_explained,
     compute_partial_dependence,
     find_networks,
     list_cases,
@@ -182,3 +184,11 @@ def test_rows_are_named_by_file_and_line() -> None:
         find_named_rows(manifest, ["one.csv:3"])
     with pytest.raises(ConfigError, match=r"more than one row 'one.csv:2'"):
         find_named_rows(manifest, ["one.csv:2"])
+
+
+def test_of_many_rows_some_are_explained_and_named_ones_always() -> None:
+    rows = pd.DataFrame({"sample_id": [f"{i:04d}" for i in range(2 * MOST_ROWS)]})
+    shown = choose_explained(rows, ["0001", "of another domain"])
+    assert len(shown) == MOST_ROWS + 1
+    assert {"0000", "0001", f"{2 * MOST_ROWS - 1:04d}"} <= set(shown["sample_id"])
+    assert len(choose_explained(rows[:9], [])) == 9

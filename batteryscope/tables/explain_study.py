@@ -199,8 +199,7 @@ def explain_cases(
         rows = by_domain.get(case.domain)
         if rows is None:
             raise InputError(f"manifest: no row of the domain '{case.domain}' is left to explain.")
-        shown = rows.iloc[thin_out(len(rows), MOST_ROWS)]
-        shown = rows[rows["sample_id"].isin([*shown["sample_id"], *named])]
+        shown = choose_explained(rows, named)
         tasks = find_networks(plan, case, settings.dataset.source)
         networks = [
             ExplainedNetwork(
@@ -217,6 +216,12 @@ def explain_cases(
         for position, value in enumerate((case.domain, case.arm, case.target)):
             dependence.insert(position, ("domain", "arm", "target")[position], value)
         yield case, shap_values, dependence
+
+
+def choose_explained(rows: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a domain, of :data:`MOST_ROWS` where there are more; named ones always."""
+    spaced = rows["sample_id"].iloc[thin_out(len(rows), MOST_ROWS)]
+    return rows[rows["sample_id"].isin([*spaced, *named])]
 
 
 def _draw_background(
