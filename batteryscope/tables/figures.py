@@ -36,6 +36,7 @@ DOMAIN_MARKS = (
 )  # fmt: skip
 BINS = 18
 COLUMNS, NARROW_COLUMNS, NARROW_LABEL = 4, 2, 20
+MOST_VECTOR_POINTS = 2000  # of a domain; more make an SVG file of many megabytes
 
 
 def mark_domains(domains: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -228,6 +229,7 @@ def draw_parity(
                     rows["y_true"], rows["y_pred"], marks[domain][1], color=marks[domain][0],
                     ms=4, mec="white", mew=0.4, alpha=0.8,
                     label=name_domain(domain) + (f", {error:.1f} %" if error is not None else ""),
+                    rasterized=len(rows) > MOST_VECTOR_POINTS,
                 )  # fmt: skip
                 shown.append(rows[["y_true", "y_pred"]].to_numpy(float).ravel())
             draw_identity(axes, np.concatenate([*shown, np.empty(0)]))
