@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -94,6 +95,23 @@ def test_study_is_mirrored(tmp_path, uri):
     assert "figures/confusion.png" in files
     assert "tables/comparison.csv" in files
     assert (tmp_path / "mlartifacts" / "cells").is_dir()
+
+
+def test_tables_in_mlflow_hold_no_formulas(tmp_path, uri):
+    results = build_study(tmp_path / "work")
+    confusion = results.comparison / "confusion.csv"
+    confusion.write_bytes(b'y_true,y_pred,count\n=1+1,"@a, b",-2\n')
+    path, held = results.comparison / "comparison.csv", tmp_path / "held"
+    plain, _ = path.read_bytes(), held.mkdir()
+    track(results, uri, tmp_path / "tracked.json")
+    run = find_runs(uri)["cells/transfer"]
+    client = open_client(uri)
+    load = lambda name: Path(client.download_artifacts(run.info.run_id, name, held)).read_bytes()  # noqa: E731
+    assert load("tables/confusion.csv") == b"y_true,y_pred,count\n'=1+1,\"'@a, b\",-2\n"
+    assert load("tables/comparison.csv") == plain
+    assert confusion.read_bytes().startswith(b"y_true,y_pred,count\n=1+1,")
+    track(results, uri, tmp_path / "again.json")  # what was made harmless is no change
+    assert find_runs(uri)["cells/transfer"].info.run_id == run.info.run_id
 
 
 def test_the_page_on_comparisons_is_true(tmp_path, uri, capsys):

@@ -1,13 +1,35 @@
 """What is mirrored: runs as they should stand in MLflow."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batteryscope.core.safe_text import guard_csv
 from batteryscope.provenance import digest_file, digest_files, digest_json
 
 MetricValue = tuple[str, float, int]
 """Name, value and step (epoch) of one metric."""
+
+
+def find_guarded(path: Path) -> bytes | None:
+    """Return what MLflow gets instead of a file: a table whose texts no spreadsheet calculates.
+
+    Returns
+    -------
+    bytes or None
+        None: the file goes there as it is, since it is no CSV table or holds no such text.
+    """
+    if path.suffix != ".csv":
+        return None
+    content = path.read_bytes()
+    guarded = guard_csv(content)
+    return None if guarded == content else guarded
+
+
+def _digest_artifact(path: Path) -> str:
+    guarded = find_guarded(path)
+    return digest_file(path) if guarded is None else hashlib.sha256(guarded).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,7 @@ class RunRecord:
                 "params": dict(self.params),
                 "metrics": self.metrics,
                 "artifacts": sorted(
-                    (folder, path.name, digest_file(path)) for path, folder in self.artifacts
+                    (folder, path.name, _digest_artifact(path)) for path, folder in self.artifacts
                 ),
                 "datasets": [(d.name, d.digest, d.source, d.profile, d.use) for d in self.datasets],
                 "bundle": bundle

@@ -1,17 +1,19 @@
 """Brings the runs in MLflow in line with the runs as they should stand."""
 
 import json
+import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from batteryscope.core.names import DIGEST_TAG, KEY_TAG, LIVE_TAG, PARENT_TAG
 from batteryscope.tracking.model import log_bundle
-from batteryscope.tracking.records import DatasetRecord, RunRecord
+from batteryscope.tracking.records import DatasetRecord, RunRecord, find_guarded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -131,7 +133,7 @@ def write_run(
     if record.datasets:
         _log_datasets(client, run_id, record.datasets)
     for path, folder in record.artifacts:
-        client.log_artifact(run_id, str(path), folder or None)
+        _log_file(client, run_id, path, folder)
     if record.bundle is not None:
         log_bundle(uri, run_id, record.bundle)
     params = [Param(name, text) for name, text in record.params.items()]
@@ -282,6 +284,18 @@ def _spread_times(record: RunRecord) -> dict[int, int]:
     steps = sorted({step for _, _, step in record.metrics})
     span = record.ended_ms - record.started_ms
     return {step: record.started_ms + span * (i + 1) // len(steps) for i, step in enumerate(steps)}
+
+
+def _log_file(client: "MlflowClient", run_id: str, path: Path, folder: str) -> None:
+    """Upload a file; texts of others in a table cannot become formulas of who downloads it."""
+    guarded = find_guarded(path)
+    if guarded is None:
+        client.log_artifact(run_id, str(path), folder or None)
+        return
+    with tempfile.TemporaryDirectory() as held:  # not log_text, which changes ends of lines
+        copy = Path(held, path.name)
+        copy.write_bytes(guarded)
+        client.log_artifact(run_id, str(copy), folder or None)
 
 
 def _log_datasets(client: "MlflowClient", run_id: str, datasets: Sequence[DatasetRecord]) -> None:
