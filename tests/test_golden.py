@@ -8,6 +8,7 @@ numbers or sentences renews what is stored, in a commit of its own::
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_everybody_can_use_the_pages(
         wrong = found.pop(f"wrong, {width} px")
         assert any(line.startswith("critical: image-alt") for line in wrong)
     assert not any(found.values()), found
+
+
+def test_every_figure_of_a_report_offers_its_data(
+    planned: tuple[Sandbox, dict[str, list[list[str]]]],
+) -> None:
+    pages = {p.parent.name: p.read_text() for p in planned[0].root.glob("reports/*/report.html")}
+    assert pages
+    for study, page in pages.items():
+        packed = set(re.findall(r'id="file:([^"]+)"', page))
+        figures = dict(re.findall(r'<figure data-name="([^"]+)" data-table="([^"]*)"', page))
+        assert len(figures) > 8, study
+        lacking = {n for n, table in figures.items() if not {table, f"{n}.csv"} & packed}
+        assert lacking <= {"same_tiles"}, study  # pictures of tiles
 
 
 def test_reports_are_written_as_people_write(

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,6 +278,12 @@ def test_files_are_packed_as_far_as_there_is_room() -> None:
     pictures = [Picture("confusion", "", b"", SVG), Picture("sweep_lr", "", b"", noise)]
     packed = pack_files(pictures, {"confusion.csv": b"a\n", "other.csv": b"b\n"})
     assert sorted(packed) == ["confusion.csv", "confusion.svg"]
+    # The numbers that a figure shows stand in for a table that is not there, or too large.
+    pictures = [Picture(name, "", b"", SVG, values=b"x\n") for name in ("parity", "survey")]
+    pictures += [Picture("confusion", "", b"", SVG, values=b"x\n")]
+    packed = pack_files(pictures, {"confusion.csv": b"a\n", "survey.csv": noise.hex("\n").encode()})
+    texts = {n: gzip.decompress(base64.b64decode(t)) for n, t in packed.items() if "csv" in n}
+    assert texts == {"parity.csv": b"x\n", "survey.csv": b"x\n", "confusion.csv": b"a\n"}
     assert find_table("key_figure", "curves.csv") == "curves.csv"
     assert find_table("sweep_lr") == "sweeps.csv"
-    assert find_table("class_sizes") == ""
+    assert find_table("class_sizes") == find_table("learning_curves") == ""

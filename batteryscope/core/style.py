@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from batteryscope.core.figure_values import spell_values
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -64,7 +66,8 @@ _RC: Any = {
 class Picture:
     """One figure, drawn: its file name without ending, what it shows, and both formats.
 
-    ``narrow`` is the PNG for the screen of a telephone, if there is one.
+    ``narrow`` is the PNG for the screen of a telephone, if there is one; ``values`` are the numbers
+    that it shows (:func:`batteryscope.core.figure_values.spell_values`), as CSV.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Picture:
     png: bytes
     svg: bytes
     narrow: bytes | None = None
+    values: bytes = b""
 
 
 def house_style(function: F) -> F:
@@ -137,6 +141,7 @@ def encode_picture(
                 style="italic",
                 color=VERMILLION,
             )
+    values = spell_values(figure)
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     figure.set_layout_engine(None)  # both formats share the layout that was found for the first
@@ -149,7 +154,7 @@ def encode_picture(
         drawn = figure if isinstance(narrow, bool) else narrow
         drawn.savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": None})
         small = stream.getvalue()
-    return Picture(name, caption, png.getvalue(), svg.getvalue(), small)
+    return Picture(name, caption, png.getvalue(), svg.getvalue(), small, values)
 
 
 def draw_legend(

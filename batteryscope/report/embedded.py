@@ -20,6 +20,7 @@ PAGE_BYTES = 4_900_000
 LARGEST_PACKED, PACKED_BUDGET = 90_000, 900_000
 
 # The table of the report's folder that a figure was drawn from, by the figure's name or its begin.
+# Figures without one, or whose table is too large for the page, are saved as the numbers they show.
 TABLES = {
     "confusion": "confusion.csv",
     "misclassified": "misclassified.csv",
@@ -30,6 +31,7 @@ TABLES = {
     "samples": "images.csv",
     "confidence_per_class": "images.csv",
     "learning_curve": "comparison.csv",
+    "learning_curves": "",  # losses of networks of tables
     "curves_": "history.csv",
     "sweep_": "sweeps.csv",
     "error_map": "comparison.csv",
@@ -70,7 +72,8 @@ def pack_files(
     Parameters
     ----------
     pictures
-        Figures of the page: the drawing (SVG) and the table behind each are packed.
+        Figures of the page: the drawing (SVG) and the table behind each are packed, or as
+        ``<figure>.csv`` the numbers that it shows.
     files
         Tables of the report by name.
     key_table
@@ -83,13 +86,15 @@ def pack_files(
         ``LARGEST_PACKED``, or does not fit into ``PACKED_BUDGET`` any more, is left out and lies
         beside the page only.
     """
-    contents: dict[str, bytes] = {}
+    packed: dict[str, str] = {}
     for picture in pictures:
-        contents[f"{picture.name}.svg"] = picture.svg
+        packed[f"{picture.name}.svg"] = pack(picture.svg)
         table = find_table(picture.name, key_table)
-        if table in files:
-            contents[table] = guard_csv(files[table])
-    packed = {name: pack(content) for name, content in contents.items()}
+        if table in files and table not in packed:
+            packed[table] = pack(guard_csv(files[table]))
+        has_table = 0 < len(packed.get(table, "")) <= LARGEST_PACKED
+        if picture.values and not has_table:
+            packed[f"{picture.name}.csv"] = pack(picture.values)
     chosen, used = {}, 0
     for name in sorted(packed, key=lambda name: (len(packed[name]), name)):
         used += len(packed[name])

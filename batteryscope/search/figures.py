@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from batteryscope.core.figure_values import spell_values
 from batteryscope.core.style import (
     BLUE,
     ORANGE,
@@ -89,12 +90,13 @@ def _draw(function: object, study: "optuna.Study", title: str, name: str) -> Pic
         legend = axes.get_legend()
         if legend is not None and len(legend.get_texts()) > 12:
             legend.remove()
+        values = spell_values(figure)
         figure.set_size_inches(7.2, 3.6)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=130, bbox_inches="tight")
         figure.savefig(svg, format="svg", bbox_inches="tight")
         pyplot.close(figure)
-    return Picture(title, CAPTIONS[title], png.getvalue(), svg.getvalue())
+    return Picture(title, CAPTIONS[title], png.getvalue(), svg.getvalue(), values=values)
 
 
 @house_style
