@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import yaml
 
+from batteryscope.config.project import load_project
 from batteryscope.core.names import describe_failure, hide_password
+from batteryscope.errors import ConfigError
 from batteryscope.search.storage import find_address, pass_address
 from batteryscope.tracking import address, store
 from batteryscope.tracking.address import find_header, pass_credentials, split_credentials
@@ -129,9 +131,38 @@ def test_upload_finds_the_password_where_the_user_keeps_it(tmp_path, monkeypatch
         find("postgresql://***@host/db")
     monkeypatch.setenv(address.ADDRESS, "postgresql://a:b@host/db")
     assert find("postgresql://***@host/db") == "postgresql://a:b@host/db"
-    settings = small_params(check=small_study()) | {"tracking": {"uri": "http://a:b@host"}}
+    settings = small_params(check=small_study()) | {"tracking": {"uri": "http://a@host"}}
     params.write_text(yaml.safe_dump(settings))
-    assert find("http://host") == "http://a:b@host"
+    assert find("http://host") == "http://a@host"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "told"),
+    [
+        (
+            {"tracking": {"uri": f"https://ann:{WRITTEN}@host"}},
+            r"tracking.uri: https://\*\*\*@host holds a password, .* set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI",
+        ),
+        (
+            {"studies": {"check": {"search": {"storage": f"postgresql://ann:{WRITTEN}@h/db"}}}},
+            r"search.storage: postgresql://\*\*\*@h/db holds a password, .* ~/.pgpass, .*PGPASS",
+        ),
+        (
+            {"studies": {"check": {"search": {"storage": f"mysql://h/db?password={WRITTEN}"}}}},
+            "search.storage: .* holds a password, which git and DVC would keep",
+        ),
+    ],
+)
+def test_settings_hold_no_password_that_others_would_copy(overlay, told, tmp_path) -> None:
+    params = tmp_path / "params.yaml"
+    search = {"space": {"train.learning_rate": [1e-3, 1e-2]}}
+    params.write_text(yaml.safe_dump(small_params(check=small_study(search=search))))
+    load_project(params, {"tracking": {"uri": "https://ann@host"}})  # a name is no secret
+    with pytest.raises(ConfigError, match=told) as error:
+        load_project(params, overlay)
+    assert WRITTEN not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["postgresql://a:b@host/db", "mysql://host/db?password=b"])

@@ -16,6 +16,7 @@ from batteryscope.config.own_study import check_names, complete_studies, keep_to
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.config.yaml_loader import FastLoader
+from batteryscope.core.names import refuse_password
 from batteryscope.errors import ConfigError
 
 RESERVED_NAMES = {"all", "benchmarks", "logs"}  # Snakemake's default target, folders of work/
@@ -43,6 +44,15 @@ class TrackingSettings(Settings):
 
     enabled: bool = True
     uri: str = "sqlite:///mlflow.db"
+
+    @field_validator("uri")
+    @classmethod
+    def _uri_holds_no_password(cls, uri: str) -> str:
+        return refuse_password(
+            uri,
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI to "
+            "all of the address",
+        )
 
 
 class Project(Settings):

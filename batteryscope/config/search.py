@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from batteryscope.config.base import Settings, list_classes
-from batteryscope.core.names import hide_password
+from batteryscope.core.names import hide_password, refuse_password
 
 SEARCHED_SECTIONS = ("balance", "augment", "model", "train")
 
@@ -96,7 +96,9 @@ class SearchSettings(Settings):
                 f"'{storage}' is no address of a database, such as "
                 "postgresql://user@host/optuna; correct it, or leave it out for a local file."
             )
-        return storage
+        if storage is None:
+            return None
+        return refuse_password(storage, "write it into ~/.pgpass, or into the variable PGPASSWORD")
 
     @field_serializer("storage")
     def _without_password(self, storage: str | None) -> str | None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
@@ -82,6 +83,40 @@ def hide_password(text: str) -> str:
     'postgresql://***@host/db?password=***'
     """
     return _SECRET_VALUE.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))
+
+
+def holds_password(address: str) -> bool:
+    """Whether an address says a password, or a token, to whoever reads it; a user name is none.
+
+    Examples
+    --------
+    >>> [holds_password(f"postgresql://{who}@host/db") for who in ("ann", "ann:secret")]
+    [False, True]
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address at all
+        return False
+    query = f"?{parts.query}"
+    return bool(parts.password) or hide_password(query) != query
+
+
+def refuse_password(address: str, instead: str) -> str:
+    """Return an address of the settings as it is, if it holds no password.
+
+    Settings are kept by git, and copied by DVC and Snakemake into files of their own.
+
+    Raises
+    ------
+    ValueError
+        It holds one; the sentence says ``instead`` what to do, and not the password.
+    """
+    if holds_password(address):
+        raise ValueError(
+            f"{hide_password(address)} holds a password, which git and DVC would keep; take it "
+            f"out of the settings and {instead}."
+        )
+    return address
 
 
 def describe_failure(error: BaseException, limit: int = 200) -> str:

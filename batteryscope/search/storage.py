@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from batteryscope.core.names import describe_failure, hide_password
+from batteryscope.core.names import describe_failure, hide_password, holds_password
 from batteryscope.errors import BatteryscopeError
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ def pass_address(url: str, study: str) -> str:
     Command lines are shown to everyone, in lists of processes and in messages about failed jobs,
     so an address with a password goes through an environment variable.
     """
-    parts = urlsplit(url)
-    query = f"?{parts.query}"
-    if not parts.password and hide_password(query) == query:
+    if not holds_password(url):
         return url
     variable = f"BATTERYSCOPE_STORAGE_{study.upper()}"
     os.environ[variable] = url
