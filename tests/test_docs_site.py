@@ -29,7 +29,7 @@ LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sour
 WIDTHS_PX = (400, 1280)
 LONGEST_SENTENCE = 30  # words; what stands in a table or in a block of code is none
 # Lists of columns and files, for who changes the code; numbers with all that they depend on.
-HAS_LONG_SENTENCES = {"architecture.md", "install.md", "papers.md", "results.md"}
+HAS_LONG_SENTENCES = {"architecture.md", "papers.md", "results.md"}
 SHOWN = ("index.html", "your_data.html", "architecture.html", "reference/settings_train.html")
 SERIOUS = """axe.run(document, {resultTypes: ['violations']}).then(told => told.violations
   .filter(v => ['serious', 'critical'].includes(v.impact))
