@@ -30,11 +30,11 @@ def test_version_and_citation_are_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = read_yaml("CITATION.cff")
     zenodo = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
-    newest = re.search(
-        r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)(.*)", changes, re.MULTILINE)
     versions = {batteryscope.__version__, citation["version"], zenodo["version"], newest[1]}
     assert versions == {project["version"]}
+    assert ("date-released" in citation) == ("unreleased" not in newest[2])
     assert zenodo["title"] == citation["title"]
     assert zenodo["description"] == citation["abstract"]
     assert zenodo["license"] == citation["license"] == project["license"]
