@@ -3,6 +3,8 @@
 import re
 import struct
 import sys
+import types
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from batteryscope.report.html import make_environment
 from batteryscope.samples.ct import CT
 from batteryscope.samples.sem import SEM
 from tests.conftest import ROOT
+from tests.test_study_modules import FUNCTIONS
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
@@ -70,11 +73,29 @@ def test_a_kind_of_samples():
     assert "needs scans" in separators.explain_misfit(CT, "ct_slices", "a")
 
 
-def test_an_answer():
-    masks = run_section("An answer")["MASKS"]
-    assert join_modules(SEM, masks).compare == "batteryscope.evaluation.mask_study"
-    with pytest.raises(ValueError, match="for classes of whole pictures; masks have 'val_loss'"):
-        masks.check_monitor("val_accuracy")
+def test_an_answer(monkeypatch):
+    names = run_section("An answer")
+    module = types.ModuleType("batteryscope.evaluation.detection_predictions")
+    vars(module).update(names)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    modules = join_modules(SEM, names["DETECTIONS"])
+    for verb, function in FUNCTIONS.items():  # all that it names is there
+        assert load_function(asdict(modules)[verb], function) is not None, verb
+    with pytest.raises(ValueError, match="for classes of equal worth; detections have 'val_loss'"):
+        names["DETECTIONS"].check_monitor("val_accuracy")
+    answers = pd.DataFrame(
+        {
+            "y_true": ["defect", "defect", "sound", "sound"] * 2,
+            "y_pred": ["defect", "sound", "sound", "defect"] + ["defect"] * 2 + ["sound"] * 2,
+            "p_defect": [0.9, 0.4, 0.2, 0.7, 0.8, 0.7, 0.1, 0.2],
+        }
+    ).assign(arm="fit", repeat=0, fold=[0, 1] * 4, tile=0, sample_id=list("abcdefgh"))
+    answers = answers.assign(
+        p_sound=1 - answers["p_defect"], role=["test"] * 4 + ["validation"] * 4
+    )
+    told = load_function(modules.evaluate, "describe_predictions")(answers)
+    assert told["detection.json"] == {"n_defects": 2, "missed": 1, "false_alarms": 1}
+    assert told["calibration.json"]["n_images"] == 4
 
 
 def test_a_baseline(monkeypatch):
