@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 
@@ -112,3 +113,21 @@ def test_pages_for_contributors_name_files_that_exist(path):
     linked = re.findall(r"\]\((?!https:)(?:\.\./blob/main/)?([\w./-]+)", text)
     named = re.findall(r"`((?:tests|docs|batteryscope)/[\w./]+)`", text)
     assert [name for name in linked + named if not (ROOT / name).exists()] == []
+
+
+PAGES_OF_NUMBERS = ("results.md", "scale.md", "reliability.md")
+
+
+@pytest.mark.parametrize("page", PAGES_OF_NUMBERS)
+def test_commits_beside_numbers_are_in_this_history(page):
+    def ask(*words: str) -> str:
+        told = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True)
+        return told.stdout if told.returncode == 0 else "true"  # no git, or no clone
+
+    if not shutil.which("git") or ask("rev-parse", "--is-shallow-repository").strip() == "true":
+        pytest.skip("needs the whole history of a clone")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    cited = set(re.findall(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{7}\b", text))
+    known = {commit[:7] for commit in ask("rev-list", "HEAD").split()}
+    assert cited
+    assert not cited - known
