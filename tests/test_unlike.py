@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from batteryscope.bundle.frame import (
     Frame,
     describe_differences,
     find_other_settings,
+    leave_comparable,
     rescale_frame,
 )
 from batteryscope.bundle.output import Summary
@@ -155,7 +157,7 @@ def test_a_damaged_reference_is_refused_in_a_sentence(
     assert "again" in str(error.value)
 
 
-def make_frame(**values: float) -> Frame:
+def make_frame(**values: float | str) -> Frame:
     return Frame("a.tif", NOISE, AcquisitionMetadata(**values), "", "")
 
 
@@ -169,6 +171,46 @@ def test_other_settings_of_the_microscope_are_named() -> None:
     # The same pixel size is the same scale, whatever screen the magnification was counted on.
     known = ranges | {"pixel_size_um": (0.2, 0.2)}
     assert not find_other_settings(make_frame(magnification=900, pixel_size_um=0.2), known)
+
+
+def test_settings_of_the_detector_count_in_the_units_of_their_maker() -> None:
+    ranges = {"brightness": (68.0, 105.0), "contrast": (-169.0, 62.0), "voltage_kv": (20.0, 20.0)}
+    inside = {"brightness": 131, "contrast": -211}  # a quarter of 105 and of 169 outside
+    assert not describe_differences(make_frame(**inside), ranges)
+    far = make_frame(brightness=132, contrast=-212, instrument="SNE")
+    told = [
+        "detector brightness 132, trained on 68 to 105",
+        "detector contrast -212, trained on -169 to 62",
+    ]
+    assert find_other_settings(far, ranges) == describe_differences(far, ranges) == told
+    # Models that standardise every tile do not see it: a note, and no reason.
+    assert not find_other_settings(far, ranges, sees_brightness=False)
+    assert leave_comparable(far, ranges, ["Other", "SNE"]) == ranges
+    for unknown in (leave_comparable(far, ranges, ["Other"]), {"voltage_kv": (20.0, 20.0)}):
+        assert not describe_differences(far, unknown)  # another maker's units; an older bundle
+
+
+def test_a_detector_set_otherwise_is_told_and_refused_where_brightness_is_seen(
+    study: Study, images: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(images, tmp_path / "images", ignore=lambda _, n: n[5:]))
+    like = sorted(folder.glob("like*"))[0]
+    settings = "[Image Info]\nModel : SEM-1\n[   - Image Process]\nBrightness : {}\nContrast : 5\n"
+    other = replace(study, manifest=study.manifest.assign(brightness=70.0, contrast=5.0))
+    bundle_study(other, tmp_path / "bundle", tiles=write_tiles(study), false_alarms=0.2)
+    told = {}
+    for brightness in (80, 90):
+        like.with_name(f"{like.name}.txt").write_text(settings.format(brightness))
+        bundle = load_bundle(tmp_path / "bundle")
+        assert bundle.record.data.ranges["brightness"] == (70, 70)
+        row = next(bundle.predict_files([like.name], folder))
+        for model in bundle.models:
+            model.description.grey_levels = "raw"
+        told[brightness] = row, next(bundle.predict_files([like.name], folder))
+    assert [row["note"] for row in told[80]] == ["", ""]
+    assert [row["note"] for row in told[90]] == ["detector brightness 90, trained on 70"] * 2
+    assert [row["status"] for row in told[90]] == ["ok", UNLIKE]
+    assert told[90][1]["unlike_reasons"].startswith("detector brightness 90, trained on 70")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def describe_ranges(ranges: Mapping[str, tuple[float, float]]) -> list[str]:
         "magnification": "magnification {}×",
         "pixel_size_um": "pixel size {} µm",
         "voltage_kv": "accelerating voltage {} kV",
+        "brightness": "detector brightness {}",
+        "contrast": "detector contrast {}",
     }
     return [
         words[key].format(f"{low:g}" if low == high else f"{low:g} to {high:g}")

@@ -1,6 +1,6 @@
 """One picture on its way into the models: read, recognised, compared with the training data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from batteryscope.readers.registry import read_picture, use_bit_depth
 
 SAME_SCALE = 0.02  # a share by which structures may be larger or smaller without a reason
 FAR_FACTOR = 1.25  # a quarter outside the training range: structures look a class bigger or smaller
+FAR_SHARE = 0.25  # of the larger end of a range, for settings that may be 0 or negative
 RESCALED = "rescaled from"  # begins a note
 _RANGE_WORDS = {
     "width_px": ("width", "px"),
@@ -24,9 +25,13 @@ _RANGE_WORDS = {
     "magnification": ("magnification", "x"),
     "pixel_size_um": ("pixel size", "µm"),
     "voltage_kv": ("voltage", "kV"),
+    "brightness": ("detector brightness", ""),
+    "contrast": ("detector contrast", ""),
 }
+# Of the detector: they move grey levels, and every maker counts them in units of its own.
+DETECTOR_SETTINGS = ("brightness", "contrast")
 # What is set at the microscope, in the order in which it is told.
-SETTINGS = ("voltage_kv", "pixel_size_um", "magnification")
+SETTINGS = ("voltage_kv", "pixel_size_um", "magnification", *DETECTOR_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -154,14 +159,15 @@ def describe_differences(frame: Frame, ranges: Mapping[str, tuple[float, float]]
         The picture.
     ranges
         Lowest and highest training value of ``width_px, height_px, magnification,
-        pixel_size_um, voltage_kv``. What the picture or the training data do not state is not
-        compared.
+        pixel_size_um, voltage_kv, brightness, contrast``. What the picture or the training data
+        do not state is not compared.
 
     Returns
     -------
     list of str
-        One phrase for each value more than a quarter below or above the range, or that could be
-        read in two ways.
+        One phrase for each value more than a quarter below or above the range (of the detector's
+        settings, which may be negative: a quarter of the larger end), or that could be read in
+        two ways.
     """
     phrases = []
     outside = find_outside(frame, ranges)
@@ -186,26 +192,57 @@ def find_outside(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> dic
         "magnification": frame.metadata.magnification,
         "pixel_size_um": frame.metadata.pixel_size_um,
         "voltage_kv": frame.metadata.voltage_kv,
+        "brightness": frame.metadata.brightness,
+        "contrast": frame.metadata.contrast,
     }
     if frame.is_rescaled:  # its scale is that of the training now, its size nobody's
         found |= dict.fromkeys(("width_px", "height_px", "magnification"))
     phrases = {}
     for key, (low, high) in ranges.items():
         value = found.get(key)
-        if value is None or low / FAR_FACTOR <= value <= high * FAR_FACTOR:
+        nearest, farthest = low / FAR_FACTOR, high * FAR_FACTOR
+        if key in DETECTOR_SETTINGS:
+            margin = FAR_SHARE * max(abs(low), abs(high))
+            nearest, farthest = low - margin, high + margin
+        if value is None or nearest <= value <= farthest:
             continue
         name, unit = _RANGE_WORDS[key]
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        phrases[key] = f"{name} {value:g} {unit}, trained on {known} {unit}"
+        after = f" {unit}" if unit else ""
+        phrases[key] = f"{name} {value:g}{after}, trained on {known}{after}"
     return phrases
 
 
-def find_other_settings(frame: Frame, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+def leave_comparable(
+    frame: Frame, ranges: Mapping[str, tuple[float, float]], instruments: Collection[str]
+) -> dict[str, tuple[float, float]]:
+    """Leave out the detector's settings unless one of the training's instruments took the picture.
+
+    Parameters
+    ----------
+    frame
+        The picture.
+    ranges
+        As of :func:`describe_differences`.
+    instruments
+        Which took the training pictures, as far as their files say.
+    """
+    if frame.metadata.instrument in instruments:
+        return dict(ranges)
+    return {key: ends for key, ends in ranges.items() if key not in DETECTOR_SETTINGS}
+
+
+def find_other_settings(
+    frame: Frame, ranges: Mapping[str, tuple[float, float]], sees_brightness: bool = True
+) -> list[str]:
     """Say which settings of the microscope lie outside of those of training pictures.
 
     A known pixel size speaks for the magnification, which every maker counts on another screen.
+    Settings of the detector count only if the models see how bright a picture is.
     """
     outside = find_outside(frame, ranges)
+    if not sees_brightness:
+        outside = {key: told for key, told in outside.items() if key not in DETECTOR_SETTINGS}
     if frame.metadata.pixel_size_um is not None and "pixel_size_um" in ranges:
         outside.pop("magnification", None)
     return [outside[key] for key in SETTINGS if key in outside]

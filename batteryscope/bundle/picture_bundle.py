@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from batteryscope.bundle.covariates import GivenCovariates, Looked, explain_missing
-from batteryscope.bundle.familiarity import Familiarity
+from batteryscope.bundle.familiarity import SEEING_BRIGHTNESS, Familiarity
 from batteryscope.bundle.frame import (
     Frame,
     UnusableFrame,
     describe_differences,
     find_other_settings,
     frame_picture,
+    leave_comparable,
     read_frame,
     rescale_frame,
     scale_as_known,
@@ -259,7 +260,7 @@ class PictureBundle(ABC, Generic[R]):
             if beside.reason:
                 return row | {"reason": beside.reason}
             row["note"] = "; ".join(filter(None, [row["note"], beside.note]))
-            others = find_other_settings(frame, self.record.data.ranges)
+            others = self._find_other_settings(frame)
             answer = self.answer(tiles, beside.values, others, threads.turn())
             notes = filter(None, [row["note"], answer.pop("note", "")])
             return row | answer | {"note": "; ".join(notes)}
@@ -275,6 +276,13 @@ class PictureBundle(ABC, Generic[R]):
         else:
             frame = read_frame(root / file, file, self.record.max_pixels, colours)
         return scale_as_known(frame, root / file, self.record.data.bit_depths)
+
+    def _find_other_settings(self, frame: Frame) -> list[str]:
+        """Say which settings of the microscope are a reason to refuse a picture."""
+        data = self.record.data
+        known = leave_comparable(frame, data.ranges, data.instruments)
+        sees = any(model.description.grey_levels in SEEING_BRIGHTNESS for model in self.models)
+        return find_other_settings(frame, known, sees)
 
     def _prepare(self, frame: Frame | UnusableFrame) -> Frame | UnusableFrame:
         """Bring a picture to the pixel size of the training, where both are known."""
@@ -300,7 +308,8 @@ class PictureBundle(ABC, Generic[R]):
         seen = frame.sha256 in self._seen_files or frame.pixel_digest in self._seen_pixels
         notes = [SEEN_NOTE] if seen else []
         notes += [frame.note] if frame.note else []
-        notes += describe_differences(frame, self.compared_ranges)
+        known = leave_comparable(frame, self.compared_ranges, self.record.data.instruments)
+        notes += describe_differences(frame, known)
         row |= {"seen_in_training": seen, "note": "; ".join(notes)}
         settings = self.record.preprocess
         stated = {"data_bar_px": frame.metadata.data_bar_px, "is_coloured": frame.is_coloured}

@@ -27,7 +27,10 @@ EXAMPLE_OUTPUT_FILE = "example_output.json"
 EXAMPLE_COVARIATES_FILE = "example_covariates.csv"
 CARD_FILE = "MODEL_CARD.md"
 LARGEST_JSON_BYTES = 64_000_000
-RANGE_COLUMNS = ("width_px", "height_px", "magnification", "pixel_size_um", "voltage_kv")
+RANGE_COLUMNS = (
+    "width_px", "height_px", "magnification", "pixel_size_um", "voltage_kv", "brightness",
+    "contrast",
+)  # fmt: skip
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -96,7 +99,7 @@ class TrainingData(Settings):
     """Identity and extent of the data that the models were trained and tested on.
 
     ``digest`` is a hash over the contents of all images. ``ranges`` gives lowest and
-    highest value of frame size, magnification and pixel size, where known. ``bit_depths`` are the
+    highest value of frame size and settings of the microscope, where known. ``bit_depths`` are the
     bits in use that were decided for 16-bit pictures, by instrument ("" if no file names it);
     ``grey_ranges`` the grey levels of scans that became 0 and 255, by scanner and type of number.
     """
