@@ -14,7 +14,7 @@ from batteryscope.config.project import load_project
 from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.start.choices import Choice, add_reasons, strip_reasons, write_choices
 from batteryscope.start.look import look_at
-from batteryscope.start.machine import Machine, TileCost
+from batteryscope.start.machine import Machine, TileCost, measure_memory
 from batteryscope.start.particle_size import measure_particles
 from batteryscope.start.plan_split import plan_split
 from batteryscope.start.planned import expect_seconds
@@ -58,9 +58,27 @@ def make_folder(
     return root
 
 
+def find_unexplained(text: str) -> list[str]:
+    """Return the settings of a plan with no reason behind or above them, nor above their block."""
+    silent, explained = [], [(-1, False)]  # indent, and whether a reason holds for all below
+    lines = text[text.find("scale:") :].splitlines()
+    for before, line in zip(["", *lines], lines, strict=False):
+        indent = len(line) - len(line.lstrip())
+        while explained[-1][0] >= indent:
+            explained.pop()
+        if line.lstrip().startswith("#"):
+            continue
+        has_reason = " # " in line or before.lstrip().startswith("#") or explained[-1][1]
+        explained.append((indent, has_reason))
+        if not line.endswith(":") and not has_reason:
+            silent.append(line)
+    return silent
+
+
 def plan(folder: Path, **options: object) -> tuple[Started, dict]:
     seen, samples = look_at(**({"images": folder} | options))  # type: ignore[arg-type]
     started = plan_from(seen, samples, "mine", LAPTOP, ROOT, Path("mine.yaml"))
+    assert not find_unexplained(started.overlay or "")
     return started, yaml.safe_load(started.overlay)["studies"]["mine"] if started.overlay else {}
 
 
@@ -161,12 +179,25 @@ def test_a_gpu_gets_a_larger_network(tmp_path, monkeypatch):
     monkeypatch.setattr("batteryscope.start.plan_pictures.can_have_weights", lambda name: True)
     folder = make_folder(tmp_path, {"a": 5, "b": 5})
     seen, samples = look_at(images=folder)
-    machine = Machine(16, "some GPU", timed=False)
-    started = plan_from(seen, samples, "mine", machine, ROOT, Path("mine.yaml"))
-    assert started.overlay is not None
-    study = yaml.safe_load(started.overlay)["studies"]["mine"]
+    monkeypatch.setattr("batteryscope.start.machine.measure_memory", lambda *_: (2**27, 2**29))
+    for free_gib, batch in ((0, 64), (140, 64), (5, 32), (0.1, 4)):  # 0.125 GiB a tile and 0.5
+        machine = Machine(16, "some GPU", timed=False, gpu_free_gib=free_gib)
+        started = plan_from(seen, samples, "mine", machine, ROOT, Path("mine.yaml"))
+        assert started.overlay is not None
+        study = yaml.safe_load(started.overlay)["studies"]["mine"]
+        assert study["train"]["batch_size"] == batch
+        assert ("64 would not fit" in started.overlay) == (batch < 64)
     assert study["model"]["backbone"] == "convnext_tiny"
     assert (study["preprocess"]["input_px"], study["train"]["precision"]) == (224, "bf16-mixed")
+
+
+def test_memory_grows_with_the_area_of_a_tile():
+    small, large = (
+        measure_memory({"backbone": "test_resnet"}, (edge, edge), 1) for edge in (64, 128)
+    )
+    assert large[0] == pytest.approx(4 * small[0], rel=0.1)
+    assert small[0] > 64 * 64 * 4  # more than its own pixels
+    assert large[1] == small[1] > 0
 
 
 def test_a_table_beside_pictures_names_classes_or_numbers(tmp_path):
@@ -196,6 +227,7 @@ def test_rows_of_two_materials_give_a_study_of_rows(tmp_path):
     seen, samples = look_at(tables=[table], targets=["density_g_cm3"])
     started = plan_from(seen, samples, "mine", LAPTOP, ROOT, Path("mine.yaml"))
     assert started.overlay is not None, started.problems
+    assert not find_unexplained(started.overlay)
     study = load_project(ROOT / "params.yaml", yaml.safe_load(started.overlay)).studies["mine"]
     assert (study.dataset.source, list(study.dataset.features)) == ("nmc", ["gap"])
     assert study.dataset.features["gap"].unit == "µm"

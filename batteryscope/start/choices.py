@@ -13,7 +13,7 @@ WIDTH = 118
 
 @dataclass(frozen=True)
 class Choice:
-    """One setting: its value, and why in a few words ("" where nothing is to be said)."""
+    """One setting, or several that belong together: the value, and why in a few words."""
 
     value: Any
     why: str = ""
@@ -23,11 +23,14 @@ Choices = Mapping[str, Union[Choice, "Choices"]]
 
 
 def add_reasons(values: Mapping[str, Any], reasons: Mapping[str, str], at: str = "") -> Choices:
-    """Turn plain settings into choices; ``reasons`` are found by dotted key."""
+    """Turn plain settings into choices; ``reasons`` are found by dotted key.
+
+    Settings below a key that has a reason are one choice.
+    """
     made: dict[str, Choice | Choices] = {}
     for key, value in values.items():
         dotted = f"{at}.{key}" if at else str(key)
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and dotted not in reasons:
             made[key] = add_reasons(value, reasons, dotted)
         else:
             made[key] = Choice(value, reasons.get(dotted, ""))
@@ -71,14 +74,23 @@ def _write_lines(choices: Choices, indent: int) -> Iterator[str]:
             yield f"{space}{_show(key)}:"
             yield from _write_lines(each, indent + 2)
             continue
-        line = f"{space}{_show(key)}: {_show(each.value)}"
-        if not each.why:
-            yield line
-        elif len(line) + len(each.why) + 3 <= WIDTH:
-            yield f"{line} # {each.why}"
+        lines = list(_write_value(key, each.value, indent))
+        if each.why and len(lines) == 1 and len(lines[0]) + len(each.why) + 3 <= WIDTH:
+            yield f"{lines[0]} # {each.why}"
         else:
-            yield from comment(each.why, indent).splitlines()
-            yield line
+            yield from comment(each.why, indent).splitlines() if each.why else ()
+            yield from lines
+
+
+def _write_value(key: str, value: Any, indent: int) -> Iterator[str]:
+    """Write settings on one line where they fit, else each key on a line."""
+    line = f"{' ' * indent}{_show(key)}: {_show(value)}"
+    if len(line) <= WIDTH or not isinstance(value, Mapping) or not value:
+        yield line
+        return
+    yield f"{' ' * indent}{_show(key)}:"
+    for name, own in value.items():
+        yield from _write_value(name, own, indent + 2)
 
 
 def _show(value: Any) -> str:

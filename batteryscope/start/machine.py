@@ -5,15 +5,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import BatteryscopeError
+from batteryscope.start.choices import Choice
+
+if TYPE_CHECKING:
+    from batteryscope.models.classifier import TileClassifier
 
 DRIVER = Path("/dev/nvidiactl")
 TIMED_SECONDS = 1.0
 TIMED_TILES = 16
+SMALLEST_BATCH = 4
+BYTES_PER_WEIGHT = 16  # the weight, its gradient, and AdamW's two moments
+# Times what is kept for the way back: the gradients on that way, and room to work in.
+MEMORY_FACTOR, USED_OF_GPU = 2.0, 0.9
+GIB = 2**30
 LARGER = "convnext_tiny"  # 28 M weights; on a GPU as fast as the small one on a CPU's many cores
 
 
@@ -21,13 +30,14 @@ LARGER = "convnext_tiny"  # 28 M weights; on a GPU as fast as the small one on a
 class Machine:
     """What a plan may count on.
 
-    ``gpu`` is the name of the first one, "" if there is none; ``timed``: whether networks are
-    timed here, which takes some seconds.
+    ``gpu`` is the name of the first one, "" if there is none, ``gpu_free_gib`` its free memory, 0
+    if unknown; ``timed``: whether networks are timed here, which takes some seconds.
     """
 
     cores: int
     gpu: str = ""
     timed: bool = True
+    gpu_free_gib: float = 0.0
 
     @property
     def described(self) -> str:
@@ -47,12 +57,13 @@ class TileCost:
 def look_at_machine(timed: bool = True) -> Machine:
     """Count cores that this process may use, and look for a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpu = ""
+    gpu, free_gib = "", 0.0
     if DRIVER.exists():  # else the long import of PyTorch would find none
         import torch
 
-        gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
-    return Machine(cores or 1, gpu, timed)
+        if torch.cuda.is_available():
+            gpu, free_gib = torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0] / GIB
+    return Machine(cores or 1, gpu, timed, free_gib)
 
 
 def can_have_weights(backbone: str) -> bool:
@@ -64,6 +75,76 @@ def can_have_weights(backbone: str) -> bool:
     except BatteryscopeError:
         return False
     return True
+
+
+def choose_batch(
+    model: Mapping[str, Any],
+    tile_shape: tuple[int, int],
+    channels: int,
+    machine: Machine,
+    wanted: int,
+) -> Choice:
+    """Choose how many tiles train together: as many as wanted, or as the GPU's memory holds.
+
+    Parameters
+    ----------
+    model, tile_shape, channels, machine
+        As of :func:`time_network`.
+    wanted
+        With how many the settings were tried.
+    """
+    if not machine.gpu:
+        return Choice(wanted, "as tried without a GPU; more would mean fewer steps in an epoch")
+    if not machine.gpu_free_gib:
+        return Choice(wanted, "the free memory of the GPU is unknown: halve it if it runs out")
+    of_tile, of_weights = measure_memory(model, tile_shape, channels)
+    room = USED_OF_GPU * machine.gpu_free_gib * GIB - of_weights
+    batch = wanted
+    while batch > SMALLEST_BATCH and batch * of_tile > room:
+        batch //= 2
+    free = f"of the {machine.gpu_free_gib:.3g} GiB that are free on the GPU"
+    needed = f"about {(batch * of_tile + of_weights) / GIB:.2g} GiB"
+    if batch == wanted:
+        return Choice(batch, f"needs {needed} {free}; more would mean fewer steps in an epoch")
+    return Choice(batch, f"{wanted} would not fit: this needs {needed} {free}")
+
+
+def measure_memory(
+    model: Mapping[str, Any], tile_shape: tuple[int, int], channels: int
+) -> tuple[float, float]:
+    """Estimate the bytes that training needs for each tile, and for the network itself.
+
+    What the network keeps of two tiles for the way back is counted, at full precision.
+    """
+    import torch
+
+    network = _build(model, tile_shape, channels).train()
+    kept: dict[int, int] = {}
+
+    def keep(values: torch.Tensor) -> torch.Tensor:
+        storage = values.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return values
+
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    tiles = torch.zeros((2, channels, *tile_shape), dtype=torch.uint8)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda values: values):
+        answer = network(tiles)
+    del answer
+    of_tiles = sum(size for place, size in kept.items() if place not in own)
+    n_weights = sum(p.numel() for p in network.parameters())
+    return MEMORY_FACTOR * of_tiles / 2, float(BYTES_PER_WEIGHT * n_weights)
+
+
+def _build(
+    model: Mapping[str, Any], tile_shape: tuple[int, int], channels: int
+) -> "TileClassifier":
+    """Build a network of two classes with random weights."""
+    from batteryscope.models.classifier import build_classifier
+
+    asked = dict(model) | {"weights": "random", "weights_sha256": None, "outputs": "class"}
+    settings = validate_settings(ModelSettings, asked, "model")
+    return build_classifier(settings, ["a", "b"], min(tile_shape), 0, channels)
 
 
 def time_network(
@@ -91,15 +172,11 @@ def time_network(
         return None
     import torch
 
-    from batteryscope.models.classifier import build_classifier
-
-    asked = dict(model) | {"weights": "random", "weights_sha256": None, "outputs": "class"}
-    settings = validate_settings(ModelSettings, asked, "model")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     device = torch.device("cuda" if machine.gpu else "cpu")
     try:
-        network = build_classifier(settings, ["a", "b"], min(tile_shape), 0, channels).to(device)
+        network = _build(model, tile_shape, channels).to(device)
         tiles = torch.randint(0, 256, (TIMED_TILES, channels, *tile_shape), device=device)
         tiles = tiles.to(torch.uint8)
         trained = [p for p in network.parameters() if p.requires_grad]

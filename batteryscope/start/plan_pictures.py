@@ -13,9 +13,22 @@ from batteryscope.core.counted import count_of
 from batteryscope.start.choices import Choice, Choices, add_reasons
 from batteryscope.start.file_facts import count_numbers
 from batteryscope.start.look_pictures import summarise_measured
-from batteryscope.start.machine import LARGER, Machine, can_have_weights, time_network
+from batteryscope.start.machine import (
+    LARGER,
+    Machine,
+    can_have_weights,
+    choose_batch,
+    time_network,
+)
 from batteryscope.start.plan_split import SplitPlan, plan_split
-from batteryscope.start.planned import Kept, Planned, expect_seconds, keep_usable, pairs_of
+from batteryscope.start.planned import (
+    USUAL_REASONS,
+    Kept,
+    Planned,
+    expect_seconds,
+    keep_usable,
+    pairs_of,
+)
 from batteryscope.start.seen import Problem, Seen
 
 PARTICLES_ACROSS = 16  # side by side: 300 px on the public set, whose particles measure 18 px
@@ -27,18 +40,22 @@ SMALLEST_CROP_PX = 64
 MOST_EPOCHS = 20  # of small data sets, whose epochs are short
 UNEQUAL = 1.25  # largest class over smallest
 BLANK_SD = 9.0  # preprocess.min_local_sd of coatings at full contrast
+GPU_BATCH = 64
+FOUND = "found beside the data"
+DATA_REASONS = {
+    "targets": "what shall be predicted, and the table that has it",
+    "volumes": "evenly spaced slices of every scan, as many as are quickly read",
+    "covariates": "what the networks are given beside the picture",
+}
 
-REASONS = {
+REASONS = USUAL_REASONS | {
     "augment.flips": "a top view has no left, right, up or down",
     "augment.quarter_turns": "flips are enough",
-    "model.weights": "they come with the installation",
     "model.freeze": "the first layers stay as they are: faster, and better on later frames",
     "model.flips_at_test": "every crop is judged together with its mirror image",
     "train.method": "fine-tuned; more accurate than a layer on fixed features",
-    "train.learning_rate": "the top of one cycle",
     "train.averaging": "the mean of the latest steps judges",
     "train.monitor": "smoother than the accuracy of few validation samples",
-    "train.label_smoothing": "less sure of single labels",
     "preprocess.grid_tiles": "evenly spaced crops by which a picture is judged",
 }
 
@@ -72,9 +89,11 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     is_larger = model["backbone"].value == LARGER
     n_tiles = preprocess["tiles_per_image"].value
     train = _plan_training(machine, recommended["train"], split, n_tiles, of_classes, is_larger)
-    balance = _plan_balance(kept) if of_classes else Choice("none", "numbers have no classes")
     plain = {key: choice.value for key, choice in model.items()}
     edge = int(preprocess["input_px"].value)
+    wanted = GPU_BATCH if machine.gpu else int(train["batch_size"].value)
+    train["batch_size"] = choose_batch(plain, (edge, edge), 1, machine, wanted)
+    balance = _plan_balance(kept) if of_classes else Choice("none", "numbers have no classes")
     cost = time_network(plain, (edge, edge), 1, machine)
     folds, flips = split.settings["folds"], 2
     judged = len(kept.manifest) * preprocess["grid_tiles"].value
@@ -93,11 +112,15 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         ),
         "grey_levels_at_test": Choice(
             ["per_image"] if of_classes else [],
-            "what the network says of frames that are treated otherwise" if of_classes else "",
+            "what the network says of frames that are treated otherwise"
+            if of_classes
+            else "asked of classes only",
         ),
     }
     if not of_classes:
-        evaluate["baselines"] = Choice(["grey_levels", "metadata"])
+        evaluate["baselines"] = Choice(
+            ["grey_levels", "metadata"], "what is told without a look at shapes"
+        )
     study: Choices = {
         "dataset": plan_dataset(seen, kept),
         "preprocess": preprocess,
@@ -106,8 +129,8 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
         "augment": add_reasons({"augment": recommended["augment"]}, REASONS)["augment"],
         "model": model,
         "train": train,
-        "arms": {arm: {"label": Choice(label)}},
-        "main_arm": Choice(arm),
+        "arms": {arm: {"label": Choice(label, "its name in the report")}},
+        "main_arm": Choice(arm, REASONS["main_arm"]),
         "evaluate": evaluate,
     }  # fmt: skip
     remarks = [*kept.problems, *(Problem(text) for text in [*split.warnings, *warnings])]
@@ -124,16 +147,20 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
 def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     """Return where the data lie, their labels and which are used."""
     found = dict(seen.dataset)
-    chosen: dict[str, Choice | Choices] = {"path": Choice(found.pop("path"))}
+    chosen: dict[str, Choice | Choices] = {"path": Choice(found.pop("path"), "the data")}
     labels = found.pop("labels", None)
     if labels:
         parts = "; ".join(f"{c}: {', '.join(v[:8])}" for c, v in seen.names.parts.items())
         reasons = {
+            "source": "names of folders say what is in them"
+            if labels.get("source") == "folders"
+            else "a table says what is what",
+            "table": "it lies with the pictures",
             "pattern": "please check what it finds in the names of folders"
             + (f": {parts}" if parts else ""),
             "columns": "together they are the class",
         }
-        chosen["labels"] = add_reasons(labels, reasons)
+        chosen["labels"] = add_reasons(labels, dict.fromkeys(labels, FOUND) | reasons)
     else:
         chosen["labels"] = {"source": Choice("folders", "every folder is a class")}
     if kept.where:
@@ -142,7 +169,8 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if len(sizes) == 1:
         size = [int(edge) for edge in next(iter(sizes)).split("x")]
         chosen["expected_size_px"] = Choice(size, "of every picture; another one would be rejected")
-    return {**chosen, **add_reasons(found, {})}
+    beside = dict.fromkeys(found, FOUND) | DATA_REASONS
+    return {**chosen, **add_reasons(found, beside)}
 
 
 def _measure_kept(seen: Seen, kept: Kept) -> dict[str, Any]:
@@ -190,7 +218,7 @@ def _plan_tiles(
     n_bars = sum(n for height, n in bars.items() if height)
     blank = _plan_blank(facts)
     return {
-        "method": Choice("sem_tiles"),
+        "method": Choice("sem_tiles", "top views show everywhere alike: squares are cut out"),
         "data_bar": Choice(
             "auto",
             f"found in {n_bars or 'none'} of {sum(bars.values())} pictures"
@@ -295,7 +323,6 @@ def _plan_training(
         jobs, f"folds at a time, of {split.settings['folds']} on {machine.described}"
     )
     if machine.gpu:
-        found["batch_size"] = Choice(64, "the GPU holds it")
         found["precision"] = Choice("bf16-mixed", "half precision on the GPU")
     if is_larger:
         found["learning_rate"] = Choice(2.0e-4, "lower, since all layers of a larger network train")

@@ -20,39 +20,31 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     others = {name: n for name, n in counts.items() if name != source}
     targets = list(seen.dataset["targets"])
     reasons = {
+        "files": "the tables that were looked at",
+        "features": "all other numbers of the table: take out what is known of finished electrodes "
+        "only; ranges are what was seen and half as wide again: rows outside are rejected",
+        "targets": "what shall be predicted, with ranges likewise",
+        "domains": "the materials, as the table spells them",
         "source": f"the material with most rows ({counts[source]}) teaches; the others have "
         + ", ".join(f"{name} {n}" for name, n in others.items()),
     }
-    dataset = dict(seen.dataset)
-    ranges = (
-        "all other numbers of the table: take out what is known of finished electrodes only; "
-        "ranges are what was seen and half as wide again: rows outside are rejected"
-    )
-    dataset_choices: dict[str, Choice | Choices] = {}
-    for key, value in dataset.items():
-        if key in ("features", "targets") or key == "domains":
-            dataset_choices[key] = {name: Choice(own) for name, own in value.items()}
-        else:
-            dataset_choices[key] = Choice(value, reasons.get(key, ""))
-    first = next(iter(dataset["features"]))
-    features = dict(dataset_choices["features"])  # type: ignore[arg-type]
-    features[first] = Choice(dataset["features"][first], ranges)
-    dataset_choices["features"] = features
     fewest = min(others.values(), default=0)
     rows = [n for n in (5, 10, 20, 40) if n < 0.6 * fewest]
     study: Choices = {
-        "kind": Choice("table"),
-        "dataset": dataset_choices,
+        "kind": Choice("table", "every row is an electrode"),
+        "dataset": add_reasons(seen.dataset, reasons),
         "split": add_reasons(
             {"repeats": REPEATS, "test_fraction": 0.3, "validation_fraction": 0.1},
-            {"repeats": "divisions by lot; intervals come from the test rows of the others"},
+            {
+                "repeats": "divisions by lot; intervals come from the test rows of the others",
+                "test_fraction": "as in the paper",
+                "validation_fraction": "of the rest; with the training rows it chooses the start",
+            },
         ),
-        "networks": {
-            name: Choice(
-                {"hidden_layers": 3, "nodes": 3}, "very small, for few rows" if i == 0 else ""
-            )
-            for i, name in enumerate(targets)
-        },
+        "networks": Choice(
+            {name: {"hidden_layers": 3, "nodes": 3} for name in targets},
+            "very small, for few rows; beside them stand Gaussian processes, which are published",
+        ),
         "ablations": {"target_rows": Choice(rows, "how many rows of a new material are needed?")},
     }
     networks = REPEATS * len(targets) * (1 + 4 * len(others) * (1 + len(rows)))

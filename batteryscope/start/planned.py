@@ -15,6 +15,22 @@ from batteryscope.start.seen import Problem, Seen
 
 FEWEST_SAMPLES = 3  # of a class: one each for training, validation and test
 REPORT_SECONDS = 60.0  # of one core: baselines, explanations, report
+# Why settings are as they are that most plans take from what is recommended.
+USUAL_REASONS = {
+    "augment.rotation_deg": "the others change a picture enough",
+    "augment.shift": "the others change a picture enough",
+    "augment.scale": "the scale is known",
+    "augment.scale_per_axis": "the scale is known",
+    "model.weights": "they come with the installation",
+    "model.pooling": "texture: how strong and how uneven structures are anywhere, not where",
+    "train.optimiser": "usual for fine-tuning",
+    "train.learning_rate": "the top of one cycle",
+    "train.weight_decay": "AdamW's usual one",
+    "train.schedule": "rises, then falls to zero: a few epochs suffice",
+    "train.label_smoothing": "less sure of single labels",
+    "train.averaging_decay": "of about the last 50 steps",
+    "main_arm": "the only one",
+}
 
 
 @dataclass(frozen=True)

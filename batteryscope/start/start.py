@@ -73,10 +73,11 @@ def plan_from(
     if recommended.overlay:
         why = "whose design it takes; every setting below goes before it"
         study["based_on"] = Choice(recommended.study, why)
-    study["title"] = Choice(planned.title)
+    study["title"] = Choice(planned.title, "of the report")
     for key, each in planned.study.items():
         is_data = key == "dataset" and not isinstance(each, Choice)
-        study[key] = {"name": Choice(name), **each} if is_data else each
+        named = Choice(name, "in reports, and in predictions of the published model")
+        study[key] = {"name": named, **each} if is_data else each
     overlay: Choices = {
         "scale": Choice("paper", "as it stands here; 'demo' is for generated data"),
         "studies": {name: study},
