@@ -336,7 +336,7 @@ def test_a_sweep_whose_arm_was_replaced_follows_the_main_arm():
         (PARAMS.parent / "configs" / "rate_capability_cpu.yaml").read_text("utf-8")
     )
     study = load_project(PARAMS, overlay | {"sweeps": "all"}).studies["rate_capability"]
-    assert {point.base for point in study.sweep_points} == {"mass"}
+    assert {point.base for point in study.sweep_points} == {"mass", "paper_network"}
 
 
 def test_a_search_follows_what_is_predicted():
