@@ -75,6 +75,58 @@ def count_by(labels: pd.Series, settings: BalanceSettings, of_classes: bool) -> 
     return pd.Series("all images", index=labels.index)
 
 
+def choose_samples(
+    labels: pd.Series,
+    specimens: pd.Series,
+    settings: BalanceSettings,
+    of_classes: bool,
+    seed: int,
+    repeat: int,
+    fold: int,
+) -> list[str]:
+    """Choose the samples that ``specimens_per_class`` and ``images_per_class`` leave.
+
+    Parameters
+    ----------
+    labels
+        Class by ``sample_id``.
+    specimens
+        Name of the specimen by ``sample_id``; it may hold more samples.
+    settings, of_classes
+        As of :func:`count_by`.
+    seed, repeat, fold
+        What the lots depend on.
+
+    Returns
+    -------
+    list of str
+        The chosen ``sample_id``, sorted.
+
+    Raises
+    ------
+    InputError
+        Specimens are counted, and one is not known.
+    """
+    counted = count_by(labels, settings, of_classes)
+    if settings.specimens_per_class is not None:
+        own = specimens.loc[counted.index]
+        if own.isna().any():
+            raise InputError(
+                f"balance.specimens_per_class counts specimens, but that of the sample "
+                f"'{own.index[own.isna()][0]}' is not known; name specimens (labels), or set "
+                "balance.images_per_class in its place."
+            )
+        lots = {str(name): derive_seed(seed, "specimen", repeat, fold, name) for name in set(own)}
+        table = pd.DataFrame({"class": counted, "specimen": own.astype(str)})
+        each = table.drop_duplicates().assign(lot=lambda rows: rows["specimen"].map(lots))
+        each = each.sort_values(["lot", "specimen"])
+        each = each[each.groupby("class").cumcount() < settings.specimens_per_class]
+        kept = set(zip(each["class"], each["specimen"], strict=True))
+        pairs = zip(table["class"], table["specimen"], strict=True)
+        counted = counted[[pair in kept for pair in pairs]]
+    return choose_images(counted, settings, seed, repeat, fold)
+
+
 def choose_images(
     labels: pd.Series, settings: BalanceSettings, seed: int, repeat: int, fold: int
 ) -> list[str]:
@@ -181,7 +233,8 @@ def balance_stage(
     DataFrame
         ``repeat, fold, tile, copies, weight``, sorted; all tiles of an image have the copies and
         the weight of the image, the weights being scaled to a mean over the tiles of 1. Tiles
-        that ``images_per_class`` or ``tiles_per_class`` leaves out are absent.
+        that ``images_per_class``, ``specimens_per_class`` or ``tiles_per_class`` leaves out are
+        absent.
 
     Raises
     ------
@@ -196,19 +249,23 @@ def balance_stage(
             "columns of the manifest."
         )
     classes = chosen.set_index("sample_id")["class"]
+    specimens = chosen.set_index("sample_id").reindex(columns=["specimen_id"])["specimen_id"]
     _check_names(settings.images_per_class, classes, stage)
     tiles = index[index["used"] & index["kind"].isin(TRAINING_KINDS)][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]
-    parts, n_images, n_tiles = [], [], []
+    parts, n_images, n_specimens, n_tiles = [], [], [], []
     fits = split[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     for repeat, fold in fits.to_numpy().tolist():
         of_fit = trained[(trained["repeat"] == repeat) & (trained["fold"] == fold)]["sample_id"]
         part = tiles[tiles["sample_id"].isin(set(of_fit))].sort_values("tile")
-        if settings.images_per_class is not None:
+        if settings.limits_samples:
             usable = classes.loc[part["sample_id"].unique()]
-            usable = count_by(usable, settings, needs_all_classes)
-            n_images.append(usable.value_counts())
-            chosen_ids = choose_images(usable, settings, seed, repeat, fold)
+            counted = count_by(usable, settings, needs_all_classes)
+            n_images.append(counted.value_counts())
+            n_specimens.append(specimens.loc[usable.index].groupby(counted).nunique())
+            chosen_ids = choose_samples(
+                usable, specimens, settings, needs_all_classes, seed, repeat, fold
+            )
             part = part[part["sample_id"].isin(chosen_ids)]
         if tiles_per_class is not None:
             n_tiles.append(classes.loc[part["sample_id"]].value_counts())
@@ -234,6 +291,7 @@ def balance_stage(
         parts.append(part.assign(repeat=repeat, fold=fold, copies=copies[image], weight=weight))
     for wanted, found, noun in (
         (settings.images_per_class, n_images, "images"),
+        (settings.specimens_per_class, n_specimens, "specimens"),
         (tiles_per_class, n_tiles, "tiles"),
     ):
         if wanted is not None:

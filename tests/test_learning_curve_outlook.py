@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.balance import choose_images, count_by
-from batteryscope.config.choose_curve import IMAGES_KEY, choose_curve
+from batteryscope.balance import choose_images, choose_samples, count_by
+from batteryscope.config.choose_curve import IMAGES_KEY, SPECIMENS_KEY, choose_curve
+from batteryscope.config.evaluate import LearningCurveSettings
 from batteryscope.config.learning import BalanceSettings
 from batteryscope.config.project import load_project
-from batteryscope.errors import ConfigError
+from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.extrapolate import (
     describe_error_outlook,
     describe_outlook,
@@ -16,6 +17,8 @@ from batteryscope.evaluation.extrapolate import (
     extrapolate_error,
 )
 from batteryscope.evaluation.metric_catalogue import METRICS
+from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.learning_curve import count_training_images, name_counted
 from batteryscope.report.number_outlook import say_row_outlook, say_sweep_outlook
 from tests.conftest import ROOT
 
@@ -147,6 +150,58 @@ def test_numbers_are_limited_in_all_and_classes_each():
         chosen = choose_images(count_by(labels, settings, of_classes), settings, 1, 0, 0)
         assert len(chosen) == (4 if of_classes else 2)
         assert wanted is None or labels[chosen].value_counts().to_dict() == wanted
+
+
+def test_of_scans_whole_cells_are_drawn():
+    names = [f"{state}{cell}#{z}" for state in "ab" for cell in range(5) for z in range(6)]
+    labels = pd.Series([name[0] for name in names], index=names)
+    cells = pd.Series([name.split("#")[0] for name in names], index=names)
+    kept = {}
+    for n in (1, 3, 9):
+        settings = BalanceSettings(specimens_per_class=n)
+        chosen = choose_samples(labels, cells, settings, True, 1, 0, 0)
+        assert len(chosen) == 2 * min(n, 5) * 6  # all six slices of so many cells of each state
+        kept[n] = set(cells[chosen])
+        assert len(kept[n]) == 2 * min(n, 5)
+        in_all = choose_samples(labels, cells, settings, False, 1, 0, 0)  # numbers are learnt
+        assert cells[in_all].nunique() == n
+    assert kept[1] < kept[3] < kept[9]
+    both = BalanceSettings(specimens_per_class=2, images_per_class=4)
+    assert len(choose_samples(labels, cells, both, True, 1, 0, 0)) == 2 * 4
+    cells["a0#3"] = None
+    with pytest.raises(InputError, match=r"sample 'a0#3' is not known; name specimens"):
+        choose_samples(labels, cells, settings, True, 1, 0, 0)
+
+
+def test_the_curve_of_scans_counts_cells():
+    project = load_project(ROOT / "params.yaml", {"curve": "2,4"})
+    study = project.studies["cell_health"]
+    assert study.evaluate.learning_curve.specimens_per_class == [2, 4]
+    assert study.curve_counts == "specimen"
+    arm = study.all_arms[f"{study.best_known_arm}_n2"]
+    assert arm.stages[-1].change["balance.specimens_per_class"] == 2
+    assert "balance.images_per_class" not in arm.stages[-1].change
+    raw = {"cells": {"dataset": {"volumes": {}, "targets": {"table": "t.csv"}}}}
+    choose_curve(raw, "2,4")
+    assert raw["cells"]["sweeps"] == {"training_specimens": {SPECIMENS_KEY: [2, 4, None]}}
+    manifest = pd.DataFrame(
+        [
+            {"sample_id": f"{state}{cell}{z}", "class": state, "specimen_id": f"{state}{cell}"}
+            | {"volume": f"{state}{cell}", "slice": z}
+            for state in "ab"
+            for cell in range(3)
+            for z in range(10)
+        ]
+    )
+    split = manifest[["sample_id"]].assign(repeat=0, fold=0, role="train")
+    evidence = StudyEvidence(
+        study="cell_health", settings=study, generated=True, comparison=pd.DataFrame(),
+        arms={}, stages={}, manifest=manifest, split=split,
+    )  # fmt: skip
+    assert count_training_images(evidence) == 3  # of 30 slices per state
+    assert name_counted(evidence) == "cells"
+    with pytest.raises(ValueError, match="found both"):
+        LearningCurveSettings(arms=["a"], images_per_class=[2], specimens_per_class=[2])
 
 
 def test_one_word_gives_every_study_a_curve():

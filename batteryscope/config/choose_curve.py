@@ -8,14 +8,16 @@ from batteryscope.errors import ConfigError
 SIZES = (2, 5, 10, 20)  # training images per class; points beyond what there is are not shown
 SAMPLES = (5, 10, 20, 40)  # training images in all, or rows of a new material
 SWEEP, IMAGES_KEY = "training_images", "balance.images_per_class"
+# Of scans whole cells are counted: more slices of the same cells are not more cells.
+SPECIMENS_SWEEP, SPECIMENS_KEY = "training_specimens", "balance.specimens_per_class"
 
 
 def choose_curve(studies: Mapping[str, Any], wanted: Any) -> None:
     """Give every study a learning curve, in raw settings.
 
     Classes of pictures get ``evaluate.learning_curve``, numbers a sweep over the number of training
-    images, up to all of them, rows ``ablations.target_rows``. A study with a curve of its own keeps
-    it.
+    images, up to all of them, rows ``ablations.target_rows``. Of scans whole cells are counted. A
+    study with a curve of its own keeps it.
 
     Parameters
     ----------
@@ -52,9 +54,10 @@ def _give_rows(study: dict[str, Any], sizes: Sequence[int]) -> None:
 
 def _give_sweep(study: dict[str, Any], sizes: Sequence[int]) -> None:
     sweeps, run = study.get("sweeps") or {}, study.get("run_sweeps") or []
-    if isinstance(sweeps, dict) and isinstance(run, list) and SWEEP not in run:
-        study["sweeps"] = {SWEEP: {IMAGES_KEY: [*sizes, None]}} | sweeps
-        study["run_sweeps"] = [*run, SWEEP]
+    name, key = (SPECIMENS_SWEEP, SPECIMENS_KEY) if _has_scans(study) else (SWEEP, IMAGES_KEY)
+    if isinstance(sweeps, dict) and isinstance(run, list) and name not in run:
+        study["sweeps"] = {name: {key: [*sizes, None]}} | sweeps
+        study["run_sweeps"] = [*run, name]
 
 
 def _give_arms(study: dict[str, Any], sizes: Sequence[int]) -> None:
@@ -63,8 +66,13 @@ def _give_arms(study: dict[str, Any], sizes: Sequence[int]) -> None:
         return
     if isinstance(arms, Mapping) and arms:
         arm = study.get("main_arm") or next(iter(arms))
-        curve = {"arms": [arm], "images_per_class": list(sizes)}
+        counted = "specimens_per_class" if _has_scans(study) else "images_per_class"
+        curve = {"arms": [arm], counted: list(sizes)}
         study["evaluate"] = evaluate | {"learning_curve": curve}
+
+
+def _has_scans(study: Mapping[str, Any]) -> bool:
+    return study["dataset"].get("volumes") is not None
 
 
 def _read_sizes(wanted: Any) -> list[int]:

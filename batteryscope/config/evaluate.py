@@ -121,14 +121,36 @@ class PaperClass(Settings):
 
 
 class LearningCurveSettings(Settings):
-    """How the result depends on the number of training images per class.
+    """How the result depends on the number of training images (specimens) per class.
 
     Every one of the ``arms`` is trained again with no more than so many images per class in
-    its last stage; its full version is the end of the curve.
+    its last stage; its full version is the end of the curve. ``specimens_per_class`` counts
+    specimens instead, each with all its images, such as cells with their slices.
     """
 
     arms: list[str] = Field(min_length=1)
-    images_per_class: list[PositiveInt] = Field(min_length=1)
+    images_per_class: list[PositiveInt] = Field(default=[], exclude_if=lambda value: not value)
+    specimens_per_class: list[PositiveInt] = Field(default=[], exclude_if=lambda value: not value)
+
+    @model_validator(mode="after")
+    def _counts_one_thing(self) -> Self:
+        if bool(self.images_per_class) == bool(self.specimens_per_class):
+            found = "both" if self.images_per_class else "neither"
+            raise ValueError(
+                "a learning curve needs images_per_class or specimens_per_class, found "
+                f"{found}; state one of them, for example [2, 5, 10]."
+            )
+        return self
+
+    @property
+    def counted(self) -> str:
+        """What a point counts, in the singular."""
+        return "image" if self.images_per_class else "specimen"
+
+    @property
+    def sizes(self) -> list[int]:
+        """The points, in order."""
+        return sorted({*self.images_per_class, *self.specimens_per_class})
 
 
 class GreyMismatch(Settings):

@@ -33,11 +33,20 @@ class BalanceSettings(Settings):
     are always among the more (null: all). It serves learning curves. Where numbers are
     predicted, it is the number of all training images. By class
     (``{523_formation: 1}``) it limits the named classes alone, to see what unequal classes do.
+    ``specimens_per_class`` keeps at most that many training specimens of each class (validation
+    likewise) with all their images, and goes before ``images_per_class``: more slices of the same
+    cells are not more cells.
     """
 
     method: Literal["none", "oversample", "class_weights", "class_balanced"] = "none"
     reference: Literal["largest", "second_largest"] = "largest"
     images_per_class: PositiveInt | dict[str, PositiveInt] | None = None
+    specimens_per_class: PositiveInt | None = Field(default=None, exclude_if=lambda v: v is None)
+
+    @property
+    def limits_samples(self) -> bool:
+        """Whether some training samples are left out."""
+        return self.images_per_class is not None or self.specimens_per_class is not None
 
 
 class AugmentSettings(Settings):

@@ -156,6 +156,9 @@ WORDS = {
     "LearningCurveSettings.images_per_class": (
         "Numbers of training images per class, points of the curve."
     ),
+    "LearningCurveSettings.specimens_per_class": (
+        "Numbers of training specimens (cells) per class instead, each with all its images."
+    ),
     "PaperValue.metric": "Which metric it is, such as accuracy or mape.",
     "PaperValue.value": (
         "The published value, in the unit of the metric (accuracies between 0 and 1)."

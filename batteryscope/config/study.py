@@ -31,6 +31,7 @@ from batteryscope.config.sweep import (
     resolve_values,
 )
 from batteryscope.config.targets import check_computed
+from batteryscope.core.counted import count_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Where = dict[str, str | float | int | bool | list[str | float | int]]
@@ -229,17 +230,26 @@ class StudySettings(Settings):
     def all_arms(self) -> dict[str, Arm]:
         """The arms that are configured, and after them those of the learning curve."""
         return self.arms | {
-            name: shrink_arm(self.arms[base], n) for name, (base, n) in self.curve_arms.items()
+            name: shrink_arm(self.arms[base], n, self.curve_counts)
+            for name, (base, n) in self.curve_arms.items()
         }
 
     @property
+    def curve_counts(self) -> str:
+        """What the learning curve counts: ``image`` or ``specimen``."""
+        curve = self.evaluate.learning_curve
+        return "image" if curve is None else curve.counted
+
+    @property
     def curve_arms(self) -> dict[str, tuple[str, int]]:
-        """Name of every arm of the learning curve → its full arm, training images per class."""
+        """Name of every arm of the learning curve → its full arm, training images per class.
+
+        Specimens per class where the curve counts them (:attr:`curve_counts`).
+        """
         curve = self.evaluate.learning_curve
         if curve is None:
             return {}
-        sizes = sorted(set(curve.images_per_class))
-        return {f"{arm}_n{n}": (arm, n) for arm in curve.arms for n in sizes}
+        return {f"{arm}_n{n}": (arm, n) for arm in curve.arms for n in curve.sizes}
 
     @property
     def mismatched_arms(self) -> dict[str, tuple[str, str]]:
@@ -262,13 +272,15 @@ def list_published_arms(study: StudySettings) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def shrink_arm(arm: Arm, images_per_class: int) -> Arm:
-    """Return the arm with at most so many training images per class in its last stage."""
+def shrink_arm(arm: Arm, per_class: int, counted: str) -> Arm:
+    """Return the arm with at most so many training images per class in its last stage.
+
+    ``counted`` is ``image`` or ``specimen``.
+    """
     last = arm.stages[-1]
-    change = last.change | {"balance.images_per_class": images_per_class}
+    change = last.change | {f"balance.{counted}s_per_class": per_class}
     stages = [*arm.stages[:-1], last.model_copy(update={"change": change})]
-    images = "1 image" if images_per_class == 1 else f"{images_per_class} images"
-    label = f"{arm.label}, {images} per class" if arm.label else ""
+    label = f"{arm.label}, {count_of(per_class, counted)} per class" if arm.label else ""
     return arm.model_copy(update={"label": label, "stages": stages})
 
 

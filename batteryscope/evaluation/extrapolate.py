@@ -18,7 +18,7 @@ LARGEST_POWER = 2.0
 FACTORS = (2, 4)
 SAME_KIND = "This holds for more {samples} of the same kind, not for electrodes unlike these."
 TOO_FEW_MISTAKES = (
-    "How many more images? Too few mistakes are left, or they become fewer too fast, to tell."
+    "How many more {samples}? Too few mistakes are left, or they become fewer too fast, to tell."
 )
 
 
@@ -246,7 +246,7 @@ def _solve(a: float, b: float, c: float, error: float) -> float:
     return float("inf") if power > 30 else float(np.exp(power))
 
 
-def describe_outlook(outlook: Outlook, now: float) -> str:
+def describe_outlook(outlook: Outlook, now: float, counted: str = "images") -> str:
     """Say it in words.
 
     Parameters
@@ -255,12 +255,14 @@ def describe_outlook(outlook: Outlook, now: float) -> str:
         What was found.
     now
         Images per class of today.
+    counted
+        What is counted, in the plural.
     """
     if not outlook.is_told:
-        return TOO_FEW_MISTAKES
+        return TOO_FEW_MISTAKES.format(samples=counted)
     expected = list_expected(outlook, lambda share: f"{100 * share:.1f}", " %")
-    halved = _describe_halved(outlook, now, "mistakes", "images per class")
-    return _tell(", ".join(expected), "images per class", halved, "images")
+    halved = _describe_halved(outlook, now, "mistakes", f"{counted} per class")
+    return _tell(", ".join(expected), f"{counted} per class", halved, counted)
 
 
 def describe_error_outlook(

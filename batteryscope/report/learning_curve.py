@@ -23,6 +23,7 @@ from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.facts import plan_or_none
 from batteryscope.report.headline import Headline
 from batteryscope.report.tables import LEVEL_NAMES, select_rows
+from batteryscope.samples.choose import samples_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
 @house_style
 def draw_learning_curve(
-    points: pd.DataFrame, chance: float, unit: str, outlook: Outlook | None = None
+    points: pd.DataFrame,
+    chance: float,
+    unit: str,
+    outlook: Outlook | None = None,
+    counted: str = "images",
 ) -> "Figure":
     """Draw one line per arm, with ± one standard deviation over the fits.
 
@@ -45,6 +50,8 @@ def draw_learning_curve(
         What the accuracy counts, for the axis.
     outlook
         What more images would bring to the first arm, drawn open with its interval.
+    counted
+        What the points count, in the plural.
     """
     from matplotlib.lines import Line2D
 
@@ -73,7 +80,7 @@ def draw_learning_curve(
     ticks = sorted({*points["images_per_class"], *more})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("training images per class")
+    axes.set_xlabel(f"training {counted} per class")
     axes.set_ylabel(unit)
     percent_axis(axes, "y")
     axes.grid(axis="y")
@@ -90,21 +97,22 @@ def show_learning_curve(evidence: StudyEvidence, headline: Headline | None) -> P
     if points.empty:
         return None
     unit = f"test {LEVEL_NAMES[headline.level]}s put into the right class"
+    counted = name_counted(evidence)
     caption = (
-        "Accuracy over the number of training images per class in the last stage; whiskers: "
+        f"Accuracy over the number of training {counted} per class in the last stage; whiskers: "
         f"standard deviation over folds and repeats, dotted: guessing. The last point ({full:g} "
-        "images per class on average) is the whole training part. Validation images, by which the "
-        "epoch and the temperature are chosen, are limited to the same number per class."
+        f"{counted} per class on average) is the whole training part. Validation {counted}, by "
+        "which the epoch and the temperature are chosen, are limited to the same number per class."
     )
     if _is_iterative(evidence):
         caption += (
-            " All points have the same number of epochs, so fewer images also mean fewer steps."
+            f" All points have the same number of epochs, so fewer {counted} also mean fewer steps."
         )
     main = points[points["label"] == points["label"].iloc[0]]
     outlook = extrapolate_accuracy(main["images_per_class"], main["mean"], main["n"])
     if outlook is not None:
-        caption += " " + describe_outlook(outlook, full)
-    figure = draw_learning_curve(points, headline.chance, unit, outlook)
+        caption += " " + describe_outlook(outlook, full, counted)
+    figure = draw_learning_curve(points, headline.chance, unit, outlook, counted)
     return encode_picture(figure, "learning_curve", caption, evidence.generated, narrow=True)
 
 
@@ -152,12 +160,24 @@ def _is_iterative(evidence: StudyEvidence) -> bool:
     )
 
 
+def name_counted(evidence: StudyEvidence) -> str:
+    """Return what the points of the curve count, in the plural: images, or cells of scans."""
+    if evidence.settings.curve_counts == "image" or evidence.manifest is None:
+        return "images"
+    return f"{samples_in(evidence.manifest.columns).unit}s"
+
+
 def count_training_images(evidence: StudyEvidence) -> float | None:
-    """Count the training images per class of one fit, of what may be tested; None if unknown."""
+    """Count the training images per class of one fit, of what may be tested; None if unknown.
+
+    Specimens, where the curve counts them.
+    """
     if evidence.manifest is None or evidence.split is None:
         return None
     wanted = select_samples(evidence.manifest, evidence.settings.split.test_where)
     first = evidence.split[(evidence.split["repeat"] == 0) & (evidence.split["fold"] == 0)]
     trained = first.loc[first["role"] == "train", "sample_id"]
     here = wanted[wanted["sample_id"].isin(trained)]
+    if evidence.settings.curve_counts == "specimen":
+        here = here.drop_duplicates(["class", "specimen_id"])
     return round(len(here) / max(1, evidence.manifest["class"].nunique()), 1)

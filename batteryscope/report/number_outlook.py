@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.choose_curve import IMAGES_KEY
+from batteryscope.config.choose_curve import IMAGES_KEY, SPECIMENS_KEY
 from batteryscope.evaluation.extrapolate import (
     SAME_KIND,
     describe_error_outlook,
@@ -16,9 +16,11 @@ from batteryscope.evaluation.extrapolate import (
 from batteryscope.evaluation.metric_catalogue import Metric
 from batteryscope.report.sweep_measures import list_series, select_series
 
+COUNTED = {IMAGES_KEY: "images", SPECIMENS_KEY: "specimens"}
+
 
 def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame | None) -> str:
-    """Continue a sweep over the number of training images; "" if it is another one.
+    """Continue a sweep over the number of training images or specimens; "" if it is another one.
 
     Parameters
     ----------
@@ -27,21 +29,25 @@ def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame
     measure
         By which they are judged: an error, or R², whose error is 1 − R².
     split
-        Roles of the main split, for the number of training images of the whole part.
+        Roles and groups of the main split, for the number of training images (specimens, by which
+        it is divided) of the whole part.
 
     Returns
     -------
     str
         Empty, too, where the points cannot tell.
     """
-    if list(points.iloc[0]["swept"]) != [IMAGES_KEY] or measure.name == "accuracy" or split is None:
+    key, *others = points.iloc[0]["swept"]
+    if key not in COUNTED or others or measure.name == "accuracy" or split is None:
         return ""
     n_fits = len(split[["repeat", "fold"]].drop_duplicates())
+    if key == SPECIMENS_KEY:
+        split = split.drop_duplicates(["repeat", "fold", "role", "group_id"])
     whole, tested = (int((split["role"] == role).sum()) / n_fits for role in ("train", "test"))
     line = select_series(points, *list_series(points)[0][:2])
-    limits = [swept[IMAGES_KEY] for swept in line["swept"]]
+    limits = [swept[key] for swept in line["swept"]]
     line = line[[limit is None or limit < whole for limit in limits]]
-    n = [whole if swept[IMAGES_KEY] is None else swept[IMAGES_KEY] for swept in line["swept"]]
+    n = [whole if swept[key] is None else swept[key] for swept in line["swept"]]
     means = line["mean"].to_numpy(np.float64)
     errors = 1 - means if measure.higher_is_better else means
     outlook = extrapolate_error(n, errors, line["sd"], line["fits"], tested / whole)
@@ -51,8 +57,9 @@ def say_sweep_outlook(points: pd.DataFrame, measure: Metric, split: pd.DataFrame
         outlook = replace(
             outlook, expected=1 - outlook.expected, low=1 - outlook.high, high=1 - outlook.low
         )
-    told = describe_error_outlook(outlook, whole, measure.label, measure.format, "images")
-    return f"“none” is the whole training part, {whole:.0f} images. {told}"
+    counted = COUNTED[key]
+    told = describe_error_outlook(outlook, whole, measure.label, measure.format, counted)
+    return f"“none” is the whole training part, {whole:.0f} {counted}. {told}"
 
 
 def say_row_outlook(

@@ -27,6 +27,7 @@ UNITS = {
     "model.grey_levels": "grey levels",
     "model.backbone": "network",
     "balance.images_per_class": "training images (of classes: of each)",
+    "balance.specimens_per_class": "training specimens (of classes: of each)",
     "balance.method": "treatment of unequal classes",
     "train.learning_rate": "learning rate",
     "train.penalty, train.penalty_weight": "penalty and its weight",

@@ -312,8 +312,8 @@ def _describe_place(plan: StudyPlan, arm: str) -> dict[str, str]:
     if arm in plan.arms:
         tags["backbone"] = plan.arms[arm].recipe.model.backbone
     if arm in plan.settings.curve_arms:
-        base, images = plan.settings.curve_arms[arm]
-        tags |= {"curve_of": base, "images_per_class": str(images)}
+        base, n = plan.settings.curve_arms[arm]
+        tags |= {"curve_of": base, f"{plan.settings.curve_counts}s_per_class": str(n)}
     return tags
 
 

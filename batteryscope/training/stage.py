@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.balance import choose_images, count_by
+from batteryscope.balance import choose_samples
 from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
 from batteryscope.manifest.covariate_columns import take_inputs
@@ -54,7 +54,7 @@ def plan_fits(
     Parameters
     ----------
     settings
-        The stage's settings; ``where`` and ``balance.images_per_class`` limit its samples.
+        The stage's settings; ``where`` and ``balance`` limit its samples.
     manifest, split, balance, index
         Tables of the contract.
     tiles : (n, H, W) uint8 array
@@ -94,10 +94,16 @@ def plan_fits(
             training = select_grid_tiles(index, samples, numbers, beside)
         judged = validation_ids[validation_ids.isin(allowed)]
         validation = select_grid_tiles(index, judged, numbers, beside)
-        if settings.balance.images_per_class is not None:
-            usable = labels.loc[sorted(set(validation.sample_ids))]
-            usable = count_by(usable, settings.balance, not settings.targets)
-            chosen = choose_images(usable, settings.balance, settings.train.seed, repeat, fold)
+        if settings.balance.limits_samples:
+            chosen = choose_samples(
+                labels.loc[sorted(set(validation.sample_ids))],
+                manifest.set_index("sample_id")["specimen_id"],
+                settings.balance,
+                not settings.targets,
+                settings.train.seed,
+                repeat,
+                fold,
+            )
             ids = pd.Series(chosen, dtype=object)
             validation = select_grid_tiles(index, ids, numbers, beside)
         if not len(validation):
