@@ -141,8 +141,8 @@ def test_upload_finds_the_password_where_the_user_keeps_it(tmp_path, monkeypatch
     [
         (
             {"tracking": {"uri": f"https://ann:{WRITTEN}@host"}},
-            r"tracking.uri: https://\*\*\*@host holds a password, .* set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI",
+            r"tracking.uri: https://\*\*\*@host holds a password, .* set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI",
         ),
         (
             {"studies": {"check": {"search": {"storage": f"postgresql://ann:{WRITTEN}@h/db"}}}},
