@@ -255,6 +255,7 @@ def database_locked_or_garbage(bench: Bench) -> str:
 
 def out_of_memory(bench: Bench) -> str:
     """The kernel kills a program for want of memory (a control group of 600 MB)."""
+    assert MEMORY.is_dir(), f"{MEMORY} is missing: this case needs control groups of version 1"
     study = bench.begin(WHOLE)
     group = MEMORY / f"batteryscope-{os.getpid()}"
     group.mkdir()
@@ -283,7 +284,7 @@ def out_of_memory(bench: Bench) -> str:
 
 
 def damage_everything(bench: Bench) -> str:
-    """Every result in work/ cut in half, then overwritten; then all that is no result."""
+    """Every result in work/ cut in half, then overwritten; then likewise all that is no result."""
     study = bench.copy_finished()
     work = study.box.root / "work"
     noted = json.loads((work / "digests.json").read_text())
@@ -301,11 +302,12 @@ def damage_everything(bench: Bench) -> str:
         assert not silent, f"not noticed: {silent}"
     results = {study.box.root / name / n for name, files in noted.items() for n in files}
     others = [p for p in work.rglob("*") if p.is_file() and p not in results]
-    for path in others:
-        path.write_bytes(_garble(bench, path.read_bytes()))
-    study.log.write_text("")
-    bench.end_well(study)
-    return f"{len(noted)} results, each noticed and made again, twice; {len(others)} other files"
+    for harm in harms.values():
+        for path in filter(Path.is_file, others):
+            path.write_bytes(harm(path.read_bytes()))
+        study.log.write_text("")
+        bench.end_well(study)
+    return f"{len(noted)} results, each noticed and made again, twice; {len(others)} other files, likewise"
 
 
 def _garble(bench: Bench, content: bytes) -> bytes:
