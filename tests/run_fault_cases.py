@@ -307,7 +307,7 @@ def damage_everything(bench: Bench) -> str:
             path.write_bytes(harm(path.read_bytes()))
         study.log.write_text("")
         bench.end_well(study)
-    return f"{len(noted)} results, each noticed and made again, twice; {len(others)} other files, likewise"
+    return f"{len(noted)} results, each noticed and made again, twice; {len(others)} other files"
 
 
 def _garble(bench: Bench, content: bytes) -> bytes:
