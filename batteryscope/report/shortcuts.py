@@ -110,11 +110,15 @@ def _show_counts(evidence: StudyEvidence) -> ShownTable | None:
     if few.empty:
         return None
     factor = few.iloc[0]["factor"]
-    own = counts[counts["factor"] == factor]
-    crossed = own.pivot_table(index="class", columns="value", values="count", fill_value=0)
+    own, told = counts[counts["factor"] == factor], TOLD.get(factor, factor)
+    own = own.assign(**{"class": own["class"].str.replace("_", " ")})
+    sides = ["class", "value"]
+    if own["value"].nunique() > own["class"].nunique():  # rather many rows than many columns
+        sides.reverse()
+    crossed = own.pivot_table(index=sides[0], columns=sides[1], values="count", fill_value=0)
     crossed = crossed.astype(int).astype(str).rename_axis(None, axis=1).reset_index()
-    crossed["class"] = crossed["class"].str.replace("_", " ")
-    return show_table(crossed, f"Images per class and {TOLD.get(factor, factor)}")
+    crossed = crossed.rename(columns={"value": told})
+    return show_table(crossed, f"Images per class and {told}")
 
 
 def show_shortcut_picture(evidence: StudyEvidence) -> Picture | None:
