@@ -13,6 +13,7 @@ NUMBER_PADDING_EM = 1.9
 BAR_EM = 6.0  # as in base.css.j2
 MOST_ROWS = 500  # of a table in a page; files beside it have all
 LONGEST_NUMBER = 36
+SHORT_WORD = 6
 LONGEST_WORD = 26  # longer ones, such as paths, are broken
 COMFORTABLE, COMFORTABLE_FIRST = 12, 18  # letters in a line of text
 WIDEST_REM = 56.0  # of a table on a usual screen; one that needs more has shorter lines of text
@@ -71,6 +72,8 @@ class ShownTable:
         longest = max(map(len, cells), default=0)
         if self.numeric[column]:
             return max(heading, longest)
+        if self.marked and longest <= SHORT_WORD:  # a unit: bold letters are wider
+            return max(heading, longest) + 1
         word = max((len(w) for cell in cells for w in cell.split()), default=0)
         return max(min(max(heading, word), LONGEST_WORD), min(longest, comfortable))
 
