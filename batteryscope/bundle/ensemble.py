@@ -10,7 +10,7 @@ from torch import Tensor
 
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.familiarity.feature_tap import TileFeatures
-from batteryscope.models.classifier import TileClassifier, TileRegressor
+from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.training.data import as_batch
@@ -126,7 +126,6 @@ def judge_sample(
         )
         values = []
         for model in group:
-            assert isinstance(model, TileRegressor)
             assert isinstance(model.backbone, StageStatistics)
             own = model.backbone.standardise(statistics.float())
             values.append(model.judge(own, *beside).double().cpu().numpy())
@@ -145,7 +144,7 @@ def _score(group: Sequence[TileClassifier], batch: Tensor, *beside: Tensor) -> l
         own = model.backbone.score(statistics)
         if model.covariates is not None and beside:
             own = own + model.covariates(model.standardise_covariates(len(batch), *beside))
-        scores.append(model.complete(own) if isinstance(model, TileRegressor) else own)
+        scores.append(model.complete(own))
     return scores
 
 

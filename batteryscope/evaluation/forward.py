@@ -14,7 +14,7 @@ from torch import Tensor
 from batteryscope.core.forward_threads import pass_batches
 from batteryscope.errors import ConfigError
 from batteryscope.manifest.covariate_columns import take_inputs
-from batteryscope.models.classifier import TileClassifier, TileRegressor, rebuild_classifier
+from batteryscope.models.classifier import TileClassifier, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.models.stage_statistics import average_samples
 from batteryscope.training.data import TileSet, as_batch, select_grid_tiles
@@ -89,7 +89,7 @@ def apply_to_tiles(
     if (model.covariates is None) != (covariates is None):
         raise ValueError("covariates go to the networks that are given them, and to no others")
 
-    pools = isinstance(model, TileRegressor) and model.description.pool_samples
+    pools = model.description.pool_samples
 
     def look_beside(part: slice | NDArray[np.int64]) -> list[Tensor]:
         return [] if covariates is None else [torch.from_numpy(covariates[part]).to(device)]
@@ -108,7 +108,7 @@ def apply_to_tiles(
     if not results:
         return np.empty((0, n_outputs))
     answers = np.concatenate(results)
-    if not (isinstance(model, TileRegressor) and pools):
+    if not pools:
         return answers
     own = np.arange(len(rows)) if samples is None else samples
     _, first, place = np.unique(own, return_index=True, return_inverse=True)

@@ -140,17 +140,30 @@ class TileClassifier(nn.Module):
         """
         x = self.input(tiles).contiguous(memory_format=torch.channels_last)
         if self.covariates is None:
-            return self.link(self.backbone(x))
+            return self.complete(self.backbone(x))
         z = self.standardise_covariates(len(x), covariates)
         joined = isinstance(self.backbone, TwoLayerHead)
         scores = self.backbone(x, z) if joined else self.backbone(x)
-        return self.link(scores + self.covariates(z))
+        return self.complete(scores + self.covariates(z))
+
+    def complete(self, scores: Tensor) -> Tensor:
+        """Return logits from the (B, n_outputs) scores of the head."""
+        linked: Tensor = self.link(scores)
+        return linked
 
     def measure(self, tiles: Tensor) -> Tensor:
         """Return the (B, n) standardised statistics of the feature maps of (B, C, H, W) tiles."""
         assert isinstance(self.backbone, StageStatistics)  # the settings see to it
         x = self.input(tiles).contiguous(memory_format=torch.channels_last)
         return self.backbone.standardise(self.backbone.measure(x))
+
+    def judge(self, measured: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Return the outputs for (B, n) samples by the mean of what :meth:`measure` gives."""
+        assert isinstance(self.backbone, StageStatistics)
+        scores = self.backbone.judge(measured)
+        if self.covariates is not None:
+            scores = scores + self.covariates(self.standardise_covariates(len(scores), covariates))
+        return self.complete(scores)
 
     def standardise_covariates(self, n_tiles: int, covariates: Tensor | None) -> Tensor:
         """Return (n_tiles, n_inputs) covariates as the network learns from them."""
@@ -202,18 +215,6 @@ class TileRegressor(TileClassifier):
         spread = np.maximum(values.std(axis=0), 1e-3 * np.abs(values.mean(axis=0)) + 1e-9)
         self.get_buffer("output_mean").copy_(torch.from_numpy(values.mean(axis=0)))
         self.get_buffer("output_sd").copy_(torch.from_numpy(spread))
-
-    def forward(self, tiles: Tensor, covariates: Tensor | None = None) -> Tensor:
-        """Return the values of (B, 1, H, W) tiles in the units of the targets."""
-        return self.complete(super().forward(tiles, covariates))
-
-    def judge(self, measured: Tensor, covariates: Tensor | None = None) -> Tensor:
-        """Return the values of (B, n) samples by means of what :meth:`measure` gives."""
-        assert isinstance(self.backbone, StageStatistics)
-        scores = self.backbone.judge(measured)
-        if self.covariates is not None:
-            scores = scores + self.covariates(self.standardise_covariates(len(scores), covariates))
-        return self.complete(scores)
 
     def complete(self, scores: Tensor) -> Tensor:
         """Return values in the units of the targets from (B, n_targets) scores of the head."""
