@@ -6,6 +6,10 @@ For example, in a project whose results are there (`make run`)::
     python -m docs.draw_tools --only report --study cathode_state --name demo_report
     python -m docs.draw_tools --only report --study rate_capability --name cross_sections_report \
         --below explanation
+    python -m docs.draw_tools --only banner --study cathode_state
+    python -m docs.draw_tools --only head --study my_cathodes --name first_run_report
+    python -m docs.draw_tools --only plan --data my_cathodes.yaml --name first_run_plan
+    python -m docs.draw_tools --only windings --data work/my_cells/tiles-HASH/preview.png
     python -m docs.draw_tools --only start --data data/raw/my_cathodes
     python -m docs.draw_tools --only app --study my_cathodes --data NEW_FRAME
 
@@ -42,6 +46,7 @@ PORT = 5077
 PLACE = f"http://127.0.0.1:{PORT}"
 WIDTH_PX = 1500
 REPORT_PX, APP_PX = 1000, 1200
+BANNER_PX, HEAD_SHARE, GAP_PX = (1000, 400), 0.62, 16  # of the README: one glance
 LETTERS = 150  # of a terminal's line
 PATIENCE_S = 900  # of a busy machine
 FONTS = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # at addresses, which nobody shall ask
@@ -49,8 +54,13 @@ FONTS = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # at addresses, which 
 OF_RUNS = {
     "dvc": "dvc_experiments.svg", "mlflow": "mlflow_runs.png",
     "snakemake": "snakemake_report.png", "report": "demo_report.png",
+    "banner": "report_banner.png", "head": "report_head.png",
 }  # fmt: skip
-OF_DATA = {"start": "start_plan.svg", "app": "app_page.png"}
+OF_DATA = {
+    "start": "start_plan.svg", "plan": "plan.svg", "app": "app_page.png",
+    "windings": "cell_windings.png",
+}  # fmt: skip
+PLAN_LINES = 14
 # MLflow's assistant and its question about telemetry, as a browser remembers their being closed.
 CLOSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
@@ -62,6 +72,7 @@ TOLD_RUNS = "document.querySelectorAll('[role=row]').length > 3"
 PRESSED = """(found => { if (found) found.click(); return Boolean(found); })(%s)"""
 BY_CLASS = """[...document.querySelectorAll('h3')].find(e => e.textContent === 'By class')
     ?.scrollIntoView()"""
+HEAD = "#result"
 RESULTS = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === 'Results')"
 GROUP = PRESSED % "[...document.querySelectorAll('a')].find(e => e.textContent === '2 Results')"
 KEY_FIGURE = PRESSED % (
@@ -157,13 +168,75 @@ def draw_start(data: Path, out: Path, folder: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     said = [line for line in told if not line.startswith("$ ")]  # the program that it starts
+    draw_terminal([f"$ {shlex.join(command)}", *said, "", *read_plan(plan)], 118, out)
+
+
+def read_plan(plan: Path) -> list[str]:
+    """Return how a plan explains itself, as a terminal shows it."""
     steps = plan.read_text(encoding="utf-8").splitlines()
     first = next(i for i, line in enumerate(steps) if line.startswith("    preprocess:"))
-    shown = [
-        *(f"$ {shlex.join(command)}", *said, ""),
-        *(f"$ less {plan.name}", "  …", *steps[first : first + 14], "  …"),
-    ]
-    draw_terminal(shown, 118, out)
+    return [f"$ less {plan.name}", "  …", *steps[first : first + PLAN_LINES], "  …"]
+
+
+def draw_plan(plan: Path, out: Path) -> None:
+    """The part of a plan that says how images are cut and networks trained, with reasons."""
+    draw_terminal(read_plan(plan), 118, out)
+
+
+def draw_windings(preview: Path, out: Path) -> None:
+    """What the cutting of scans leaves for the eye: can, core, crop and unrolled windings."""
+    with Image.open(preview) as image:
+        save(fit_width(image.convert("RGB"), APP_PX), out)
+
+
+def draw_parts(study: str, folder: Path, *parts: str, hidden: str = "") -> list[Image.Image]:
+    """Parts of a study's report, named as CSS does, each in full; others are hidden."""
+    drawn = []
+    with open_page(folder) as page:
+        show(page, Path("reports", study, "report.html").absolute().as_uri(), 900, REPORT_PX)
+        page.wait_for("document.readyState === 'complete'")
+        if hidden:
+            page.run(
+                f"document.querySelectorAll('{hidden}').forEach(e => e.style.display = 'none')"
+            )
+        for part in parts:
+            box = page.run(
+                f"(r => [r.x, r.y + scrollY, r.width, r.height])(document.querySelector"
+                f"({json.dumps(part)}).getBoundingClientRect())"
+            )
+            clip = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"scale": 1}
+            shot = page.ask(
+                "Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True
+            )["data"]
+            drawn.append(Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB"))
+    return drawn
+
+
+def draw_head(study: str, out: Path, folder: Path) -> None:
+    """What a report says first: the number, its interval, and the baselines."""
+    [head] = draw_parts(study, folder, HEAD)
+    save(head, out)
+
+
+def draw_banner(study: str, out: Path, folder: Path) -> None:
+    """The same beside what the model looked at, small enough for one glance."""
+    looked = (f"#explanations .gallery figure:nth-child({n})" for n in (1, 3))
+    head, *examples = draw_parts(study, folder, HEAD, *looked, hidden=".tools, nav")
+    banner = Image.new("RGB", BANNER_PX, "white")
+    width = round(BANNER_PX[0] * HEAD_SHARE)
+    banner.paste(fit_width(head, width), (0, 0))
+    y = 0
+    for example in examples:
+        small = fit_width(example, BANNER_PX[0] - width - GAP_PX)
+        banner.paste(small, (width + GAP_PX, y))
+        y += small.height + GAP_PX
+    save(banner, out)
+
+
+def fit_width(image: Image.Image, width_px: int) -> Image.Image:
+    """Make a picture as wide as its place."""
+    size = (width_px, round(image.height * width_px / image.width))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def draw_first_page(study: str, out: Path, folder: Path, below: str = "explanations") -> None:
@@ -219,7 +292,7 @@ def main() -> None:
     parser.add_argument("--only", choices=[*OF_RUNS, *OF_DATA], help="one of them")
     parser.add_argument("--name", help="of the picture's file, without its ending")
     parser.add_argument("--below", default="explanations", help="section that report also shows")
-    parser.add_argument("--data", type=Path, help="folder for start, picture for app")
+    parser.add_argument("--data", type=Path, help="folder for start, picture for app, …")
     arguments = parser.parse_args()
     study, data = arguments.study, arguments.data
     if arguments.only in OF_DATA and data is None:
@@ -233,7 +306,11 @@ def main() -> None:
                 "mlflow": partial(draw_runs, study, out, Path(scratch)),
                 "snakemake": partial(draw_report, study, out, Path(scratch)),
                 "report": partial(draw_first_page, study, out, Path(scratch), arguments.below),
+                "banner": partial(draw_banner, study, out, Path(scratch)),
+                "head": partial(draw_head, study, out, Path(scratch)),
                 "start": partial(draw_start, data, out, Path(scratch)),
+                "plan": partial(draw_plan, data, out),
+                "windings": partial(draw_windings, data, out),
                 "app": partial(draw_app, study, data, out, Path(scratch)),
             }
             draw[kind]()
