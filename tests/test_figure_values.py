@@ -41,6 +41,20 @@ def test_every_bar_point_line_and_cell_is_a_row() -> None:
     ]  # fmt: skip
 
 
+def test_curves_are_named_as_the_legend_of_the_figure_does() -> None:
+    figure = make_figure(4, 2)
+    panels = figure.subplots(1, 2)
+    lines = [panels[i].plot([0, 1], [i, i], color=colour)[0] for i, colour in enumerate("rb")]
+    panels[1].plot([0, 1], [2, 2], color="r")
+    panels[1].plot([0, 1], [3, 3], color="#123456")
+    figure.legend(lines, ["train", "test"])
+    figure.supxlabel("grey level")
+    rows = read(spell_values(figure))
+    assert [row["series"] for row in rows[::2]] == ["train", "test", "train", "#123456"]
+    assert [row["panel"] for row in rows[::2]] == ["1", "2", "2", "2"]
+    assert {row["x_axis"] for row in rows} == {"grey level"}
+
+
 def test_a_figure_without_numbers_has_none() -> None:
     figure = make_figure(2, 2)
     figure.subplots().imshow(np.zeros((60, 60, 3)))

@@ -39,7 +39,8 @@ def spell_values(figure: "Figure") -> bytes:
     bytes
         Columns as in ``COLUMNS``, those without an entry left out; ``x`` and ``y`` in the units
         that the axes name, ``x_to`` and ``y_to`` the other end of a bar or an error bar,
-        ``value`` what a colour stands for. Empty where the figure shows no numbers, or more than
+        ``series`` is the name in the legend, else the colour; ``value`` what a colour of a map
+        stands for. Empty where the figure shows no numbers, or more than
         ``MOST_ROWS``.
     """
     import pandas as pd
@@ -50,8 +51,8 @@ def spell_values(figure: "Figure") -> bytes:
         titles = (axes.get_title(loc) for loc in ("left", "center", "right"))
         common = {
             "panel": next(filter(None, titles), str(number)),
-            "x_axis": axes.get_xlabel(),
-            "y_axis": axes.get_ylabel(),
+            "x_axis": axes.get_xlabel() or figure.get_supxlabel(),
+            "y_axis": axes.get_ylabel() or figure.get_supylabel(),
         }
         name_x, name_y = _find_names(axes.xaxis), _find_names(axes.yaxis)
         for row in _list_rows(axes):
@@ -72,25 +73,21 @@ def spell_values(figure: "Figure") -> bytes:
 def _list_rows(axes: "Axes") -> Iterator[Row]:
     from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 
-    series = {
-        id(part): str(container.get_label())
-        for container in axes.containers
-        for part in container.get_children()
-    }
+    series = _Series(axes)
     for line in axes.lines:
         if _lies_in(axes, line):
-            told = {"drawn_as": "line", "series": _name_series(line, series)}
+            told = {"drawn_as": "line", "series": series.name(line)}
             x, y = line.get_xdata(orig=False), line.get_ydata(orig=False)
             yield from (told | point for point in _list_points(np.column_stack([x, y])))
     for patch in axes.patches:
         if _lies_in(axes, patch):
             corners = patch.get_path().transformed(patch.get_patch_transform()).get_extents()
-            told = {"drawn_as": "bar", "series": _name_series(patch, series)}
+            told = {"drawn_as": "bar", "series": series.name(patch)}
             yield told | _span(corners.min, corners.max)
     for drawn in axes.collections:
-        told = {"series": _name_series(drawn, series)}
+        values = drawn.get_array()
+        told = {"series": series.name(drawn) if values is None else ""}
         if isinstance(drawn, PathCollection):
-            values = drawn.get_array()
             points = np.ma.filled(np.ma.asarray(drawn.get_offsets(), dtype=float), np.nan)
             for i, point in enumerate(_list_points(points)):
                 shown = {} if values is None or len(values) != len(points) else {"value": values[i]}
@@ -140,10 +137,47 @@ def _lies_in(axes: "Axes", artist: "Artist") -> bool:
     return all(artist.get_transform().contains_branch_seperately(axes.transData))
 
 
-def _name_series(artist: "Artist", containers: dict[int, str]) -> str:
-    """What the legend calls it; names that matplotlib gives begin with an underscore."""
-    names = (str(artist.get_label()), containers.get(id(artist), ""))
-    return next((name for name in names if name and not name.startswith("_")), "")
+class _Series:
+    """Names of what is drawn in a panel."""
+
+    def __init__(self, axes: "Axes") -> None:
+        figure = axes.get_figure()
+        legends = [axes.get_legend(), *(figure.legends if figure else [])]
+        shown = [
+            (_find_colour(handle), text.get_text())
+            for legend in legends
+            if legend is not None
+            for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=False)
+            if handle is not None
+        ]
+        names: dict[str, set[str]] = {}
+        for colour, name in shown:
+            names.setdefault(colour, set()).add(name)
+        self._by_colour = {colour: min(n) for colour, n in names.items() if len(n) == 1}
+        self._by_container = {
+            id(part): str(container.get_label())
+            for container in axes.containers
+            for part in container.get_children()
+        }
+
+    def name(self, artist: "Artist") -> str:
+        """What the legend calls it, or its colour; matplotlib's own names begin with ``_``."""
+        names = (str(artist.get_label()), self._by_container.get(id(artist), ""))
+        colour = _find_colour(artist)
+        own = next((name for name in names if name and not name.startswith("_")), "")
+        return own or self._by_colour.get(colour, colour)
+
+
+def _find_colour(artist: "Artist") -> str:
+    """The colour as ``#rrggbb``: that of the line, or of the area and else of its edge."""
+    from matplotlib.colors import to_hex, to_rgba_array
+
+    for look in ("get_color", "get_facecolor", "get_edgecolor"):
+        if hasattr(artist, look):
+            colours = to_rgba_array(getattr(artist, look)())
+            if len(colours) and colours[0, 3] > 0:
+                return to_hex(colours[0])
+    return ""
 
 
 def _find_names(axis: "Axis") -> dict[float, str]:
