@@ -399,13 +399,17 @@ def _divide_over_devices(trainer: pl.Trainer, *orders: EpochBatches) -> None:
         order.rank, order.world_size = trainer.global_rank, trainer.world_size
 
 
+def trains_on_gpu(train: TrainSettings) -> bool:
+    """Whether the trainer takes a GPU of NVIDIA or AMD, or several."""
+    return train.accelerator != "cpu" and torch.cuda.is_available()
+
+
 def _join_devices(train: TrainSettings) -> dict[str, Any]:
     """What the trainer is told where it is one of several processes."""
     if train.devices == 1:
         return {}
     # Not what a batch system says of processes, which started only the one that started these.
-    on_gpu = train.accelerator != "cpu" and torch.cuda.is_available()
-    plugins = [LightningEnvironment(), SyncedBatchNorm(on_gpu)]
+    plugins = [LightningEnvironment(), SyncedBatchNorm(trains_on_gpu(train))]
     return {"strategy": "ddp", "plugins": plugins}
 
 

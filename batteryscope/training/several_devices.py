@@ -4,6 +4,7 @@ import logging
 import mmap
 import os
 import socket
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from batteryscope.core.process_end import end_with_parent
 from batteryscope.errors import BatteryscopeError, ConfigError, InputError
 from batteryscope.plan import StageSettings
 from batteryscope.training.callbacks import EpochListener
-from batteryscope.training.fit import FitTask, fit_model, prepare_state
+from batteryscope.training.fit import FitTask, fit_model, prepare_state, trains_on_gpu
 
 log = logging.getLogger("batteryscope")
 
@@ -58,11 +59,11 @@ def fit_on_devices(
     prepare_state(state_dir, task.identity)  # before there are several that could do it
     context = multiprocessing.get_context("spawn")  # a fork may not use threads or GPUs any more
     messages = context.SimpleQueue()
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_find_free_port())}
+    meeting = tempfile.TemporaryDirectory(prefix="batteryscope-devices-")  # private to the user
     work = (task, settings, classes, _describe_tiles(tiles), state_dir, label)
     processes = multiprocessing.start_processes(
         _fit_on_one,
-        (os.getpid(), place, messages, work),
+        (os.getpid(), Path(meeting.name, "store"), messages, work),
         nprocs=settings.train.devices,
         join=False,
         start_method="spawn",
@@ -88,12 +89,13 @@ def fit_on_devices(
         for process in processes.processes:
             process.kill()
             process.join()
+        meeting.cleanup()
 
 
 def _fit_on_one(
     rank: int,
     parent: int,
-    place: dict[str, str],
+    meeting: Path,
     messages: "multiprocessing.SimpleQueue[Message]",
     work: tuple[FitTask, StageSettings, list[str], Any, Path, str],
 ) -> None:
@@ -102,7 +104,7 @@ def _fit_on_one(
     task, settings, classes, described, state_dir, label = work
     # Lightning then knows that somebody else has started the processes.
     ranks = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(settings.train.devices)}
-    os.environ.update(place | ranks)
+    os.environ.update(ranks)
     log.setLevel(logging.INFO)
     log.propagate = False
     listener = None
@@ -110,6 +112,7 @@ def _fit_on_one(
         log.addHandler(_Forward(messages))
         listener = _ForwardEpochs(messages)
     try:
+        _meet_others(rank, settings, meeting)
         fit_model(task, settings, classes, _open_tiles(described), state_dir, label, listener)
     except BatteryscopeError as error:
         messages.put(error)
@@ -119,6 +122,28 @@ def _fit_on_one(
         if torch.distributed.is_initialized():
             with suppress(RuntimeError):
                 torch.distributed.destroy_process_group()
+
+
+def _meet_others(rank: int, settings: StageSettings, meeting: Path) -> None:
+    """Join the processes of the other devices, unseen by other machines and other users.
+
+    Lightning, which finds them joined, would let them meet at a port of all networks, open to
+    everybody: here they find each other by a file, and then talk over the loopback interface.
+    """
+    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        if loopback:
+            os.environ.setdefault(variable, loopback[0])
+    on_gpu = trains_on_gpu(settings.train)
+    if on_gpu:
+        torch.cuda.set_device(rank)
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        init_method=meeting.as_uri(),
+        rank=rank,
+        world_size=settings.train.devices,
+        device_id=torch.device("cuda", rank) if on_gpu else None,
+    )
 
 
 class _Forward(logging.Handler):
@@ -155,13 +180,6 @@ def _tell(messages: "multiprocessing.SimpleQueue[Message]", listener: EpochListe
             log.handle(message)
         elif listener is not None:
             listener.log_epoch(*message)
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _describe_tiles(tiles: NDArray[Any]) -> Any:
