@@ -186,7 +186,10 @@ def draw_plan(plan: Path, out: Path) -> None:
 def draw_windings(preview: Path, out: Path) -> None:
     """What the cutting of scans leaves for the eye: can, core, crop and unrolled windings."""
     with Image.open(preview) as image:
-        save(fit_width(image.convert("RGB"), APP_PX), out)
+        small = fit_width(image.convert("RGB"), APP_PX)
+    # The fewer colours are kept by their places in the cube: thin lines stay orange, red and green.
+    palette = small.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette.save(out, optimize=True)
 
 
 def draw_parts(study: str, folder: Path, *parts: str, hidden: str = "") -> list[Image.Image]:
