@@ -1,14 +1,18 @@
 """The page to drop an image on answers as the program does."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,7 +28,8 @@ from batteryscope.app.answer import (
 from batteryscope.app.page import make_server
 from batteryscope.bundle.unlike import UNLIKE
 from tests.browser_pages import find_chromium
-from tests.browser_session import open_page
+from tests.browser_session import Page, open_page
+from tests.bundled_study import bundle_study, draw_picture, make_study, save_picture, write_tiles
 from tests.conftest import ROOT
 from workflow_scripts.open_page import EXTRA
 from workflow_scripts.open_page import main as open_page_program
@@ -177,21 +182,65 @@ def test_what_is_unlike_the_training_names_the_nearest_image() -> None:
 @pytest.mark.skipif(not (ROOT / EXTRA / "gradio").is_dir(), reason="make app installs Gradio")
 @pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium")
 def test_files_dropped_in_a_browser_are_answered(images, tmp_path) -> None:
-    bundle = shutil.copytree(
-        BUNDLES / "classes_of_images" / "bundle", tmp_path / "models" / "small"
+    models = tmp_path / "models"  # in the order in which the page lists them
+    small = shutil.copytree(BUNDLES / "classes_of_images" / "bundle", models / "a_small")
+    scored = make_scored_bundle(tmp_path / "study", models / "b_scored")
+    scans = shutil.copytree(BUNDLES / "classes_of_scans" / "bundle", models / "c_scans")
+    strange, scan = tmp_path / "strange", tmp_path / "scan"
+    save_picture(draw_picture("811", "pristine", 0), strange / "known.png")
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
+    save_picture(noise, strange / "noise.png")
+    shutil.copytree(BUNDLES / "classes_of_scans" / "input", scan)
+    asked = [(small, images), (scored, strange), (scans, scan)]
+    theirs = [predict(bundle, given, tmp_path / f"{bundle.name}.csv") for bundle, given in asked]
+    with serve_models(models) as port, open_page(tmp_path) as page:
+        page.ask("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        page.wait_for("document.querySelector('#files input[type=file]') !== null")
+        told = []
+        for (bundle, given), table in zip(asked, theirs, strict=True):
+            if told:  # the files of the bundle before
+                page.run("document.querySelector('#files [aria-label=Clear]').click()")
+                page.wait_for("document.querySelector('#files input[type=file]') !== null")
+                choose(page, bundle.name)
+            files = dict.fromkeys(given / file.partition("#")[0] for file in table["file"])
+            page.give_files("#files input[type=file]", *files)
+            name = json.dumps(next(iter(files)).name)
+            told.append(page.wait_for(f"{TOLD}.includes({name}) && {TOLD}"))
+            n_crops = {small: 8, scored: 8, scans: 1}[bundle]
+            page.wait_for(f"document.querySelectorAll('#crops img').length == {n_crops}")
+            downloaded = download_rows(page, tmp_path / f"from_{bundle.name}")
+            pd.testing.assert_frame_equal(downloaded, table)
+        foreign = [a for a in page.addresses if f"127.0.0.1:{port}" not in a]
+    assert (
+        "broken.png: no answer, cannot be used: unreadable: is no PNG picture; replace" in told[0]
     )
-    theirs = predict(bundle, images, tmp_path / "theirs.csv")
+    assert "first.png: 333_pristine, 28.9 % sure" in told[0]
+    unlike = theirs[1].set_index("file").loc["noise.png"]
+    nearest = unlike["nearest_training_image"]
+    assert unlike["status"] == UNLIKE
+    assert "noise.png: no answer, unlike the training pictures: " in told[1]
+    assert f"; the nearest is {nearest}." in told[1]
+    assert theirs[1].set_index("file").loc["known.png", "status"] == "ok"
+    assert "cell.tif: " in told[2]
+    assert not [a for a in foreign if not a.startswith(("data:", "blob:", "about:"))]
+
+
+TOLD = "document.querySelector('#told textarea').value"
+
+
+def make_scored_bundle(root: Path, out: Path) -> Path:
+    """Publish a small study with the score that tells what is unlike its training."""
+    study = make_study(root)
+    return bundle_study(study, out, tiles=write_tiles(study), false_alarms=0.2)
+
+
+@contextmanager
+def serve_models(models: Path) -> Iterator[int]:
+    """Serve the page on a free port, of this address alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [
-        "workflow_scripts/open_page.py",
-        "app",
-        "--models",
-        str(bundle.parent),
-        "--port",
-        str(port),
-    ]
+    words = ["workflow_scripts/open_page.py", "app", "--models", str(models), "--port", str(port)]
     server = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
@@ -207,25 +256,30 @@ def test_files_dropped_in_a_browser_are_answered(images, tmp_path) -> None:
         with socket.socket() as outside:  # of no other address, such as this one of the same device
             outside.settimeout(2)
             assert outside.connect_ex(("127.0.0.2", port))
-        with open_page(tmp_path) as page:
-            page.ask("Page.navigate", url=f"http://127.0.0.1:{port}/")
-            page.wait_for("document.querySelector('#files input[type=file]') !== null")
-            page.give_files("#files input[type=file]", *(images / f for f in theirs["file"]))
-            told = page.wait_for("document.querySelector('#told textarea').value")
-            page.wait_for("document.querySelectorAll('#crops img').length == 8")
-            page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-            page.run("document.querySelector('#table').click()")
-            end = time.monotonic() + 20
-            while not (tmp_path / "predictions.csv").is_file() and time.monotonic() < end:
-                page.run("1")
-                time.sleep(0.2)
-            foreign = [a for a in page.addresses if f"127.0.0.1:{port}" not in a]
+        yield port
     finally:
         server.terminate()
         server.wait()
-    pd.testing.assert_frame_equal(read(tmp_path / "predictions.csv"), theirs)
-    assert (
-        "broken.png: no answer, cannot be used: unreadable: is no PNG picture; replace it." in told
-    )
-    assert "first.png: 333_pristine, 28.9 % sure" in told
-    assert not [a for a in foreign if not a.startswith(("data:", "blob:", "about:"))]
+
+
+def choose(page: Page, model: str) -> None:
+    """Choose a model by its name."""
+    page.ask("Emulation.setFocusEmulationEnabled", enabled=True)
+    page.run("document.querySelector('#model input').focus()")
+    options = "[...document.querySelectorAll('[role=option]')]"
+    option = f"{options}.find(o => o.innerText.includes('{model}'))"
+    page.wait_for(f"{option} !== undefined")
+    page.run(f"{option}.dispatchEvent(new MouseEvent('mousedown', {{bubbles: true}}))")
+    page.wait_for(f"document.querySelector('#model input').value == '{model}'")
+
+
+def download_rows(page: Page, folder: Path) -> pd.DataFrame:
+    """Click on the button, and read what came."""
+    folder.mkdir()
+    page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    page.run("document.querySelector('#table').click()")
+    end = time.monotonic() + 20
+    while not (folder / "predictions.csv").is_file() and time.monotonic() < end:
+        page.run("1")
+        time.sleep(0.2)
+    return read(folder / "predictions.csv")
