@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from batteryscope.bundle.contents import describe_data
 from batteryscope.bundle.example import write_example
 from batteryscope.bundle.familiarity import REFERENCE_FILE
 from batteryscope.bundle.frame import (
@@ -32,6 +32,7 @@ from tests.bundled_study import (
     Study,
     bundle_study,
     draw_picture,
+    make_settings,
     make_study,
     save_picture,
     write_tiles,
@@ -193,19 +194,21 @@ def test_settings_of_the_detector_count_in_the_units_of_their_maker() -> None:
 def test_a_detector_set_otherwise_is_told_and_refused_where_brightness_is_seen(
     study: Study, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Path(shutil.copytree(images, tmp_path / "images", ignore=lambda _, n: n[5:]))
-    like = sorted(folder.glob("like*"))[0]
+    like = sorted(images.glob("like*"))[0]
+    shutil.copy(like, tmp_path / "a.png")
     settings = "[Image Info]\nModel : SEM-1\n[   - Image Process]\nBrightness : {}\nContrast : 5\n"
-    other = replace(study, manifest=study.manifest.assign(brightness=70.0, contrast=5.0))
-    bundle_study(other, tmp_path / "bundle", tiles=write_tiles(study), false_alarms=0.2)
-    bundle = load_bundle(tmp_path / "bundle")
-    assert bundle.record.data.ranges["brightness"] == (70, 70)
+    manifest = study.manifest.assign(brightness=70.0, contrast=np.nan)
+    data = describe_data(make_settings(), manifest, set(manifest["sample_id"]))
+    assert data.ranges["brightness"] == (70, 70)
+    assert "contrast" not in data.ranges
+    bundle = load_bundle(study.bundle)
+    bundle.record = bundle.record.model_copy(update={"data": data})
     told: dict[int, list] = {80: [], 90: []}
     for seeing in (("raw",), ("per_image",)):  # as if the networks, which standardise, saw it
         monkeypatch.setattr("batteryscope.bundle.picture_bundle.SEEING_BRIGHTNESS", seeing)
         for brightness, rows in told.items():
-            like.with_name(f"{like.name}.txt").write_text(settings.format(brightness))
-            rows += bundle.predict_files([like.name], folder)
+            (tmp_path / "a.png.txt").write_text(settings.format(brightness))
+            rows += bundle.predict_files(["a.png"], tmp_path)
     assert [row["note"] for row in told[80]] == ["", ""]
     assert [row["note"] for row in told[90]] == ["detector brightness 90, trained on 70"] * 2
     assert [row["status"] for row in told[90]] == ["ok", UNLIKE]
