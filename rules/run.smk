@@ -20,6 +20,7 @@ def is_outdated(job):
 def list_jobs():
     """The jobs behind what the run was asked for; none if something was wrong, and has been said."""
     dag = workflow.dag
+    jobs = [] if dag is None else dag.jobs  # one in which nothing has to run counts as false
     return [
         RunJob(
             job.rule.name,
@@ -33,7 +34,7 @@ def list_jobs():
             is_asked=job in dag.targetjobs,
             is_outdated=partial(is_outdated, job),
         )
-        for job in (dag.jobs if dag else [])
+        for job in jobs
     ]
 
 
