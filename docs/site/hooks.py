@@ -35,8 +35,10 @@ FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):<code>~?([^<]*)</code>")
 DRAWING = re.compile(r'(<pre class="mermaid">.*?</pre>)', re.DOTALL)
 INLINE_CODE = re.compile("(?<!<pre>)(?<!</span>)<code>([^<]*)</code>")  # of a block: <pre>…
-# Longer than a line of a telephone where a heading stands; broken after a joint.
-LONG_NAME, JOINT = re.compile(r"[^\s<>&;]{30,}"), re.compile(r"([./=(])(?=\w)")
+# Longer than a line of a telephone where a heading stands; broken after a joint, which the dot
+# before a file's ending is not.
+LONG_NAME = re.compile(r"[^\s<>&;]{30,}")
+JOINT = re.compile(r"(::|[/=(]|\.(?!\w{1,7}(?:\W|$)))(?=\w)")
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 PICTURE = re.compile(r'(<img alt="[^"]*" src="(?!data:)([^"]+)" ?/>)')
 LONGEST_DESCRIPTION = 160
