@@ -38,7 +38,7 @@ INLINE_CODE = re.compile("(?<!<pre>)(?<!</span>)<code>([^<]*)</code>")  # of a b
 # Longer than a line of a telephone where a heading stands; broken after a joint, which the dot
 # before a file's ending is not.
 LONG_NAME = re.compile(r"[^\s<>&;]{30,}")
-JOINT = re.compile(r"(::|[/=(]|\.(?!\w{1,7}(?:\W|$)))(?=\w)")
+JOINT = re.compile(r"(::|[/=(]|\.(?!\w{1,7}(?:$|::)))(?=\w)")
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 PICTURE = re.compile(r'(<img alt="[^"]*" src="(?!data:)([^"]+)" ?/>)')
 LONGEST_DESCRIPTION = 160
