@@ -141,8 +141,8 @@ def test_upload_finds_the_password_where_the_user_keeps_it(tmp_path, monkeypatch
     [
         (
             {"tracking": {"uri": f"https://ann:{WRITTEN}@host"}},
-            r"tracking.uri: https://\*\*\*@host holds a password, .* set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI",
+            r"tracking.uri: https://\*\*\*@host holds a password, .* set MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI",
         ),
         (
             {"studies": {"check": {"search": {"storage": f"postgresql://ann:{WRITTEN}@h/db"}}}},
@@ -175,11 +175,11 @@ def test_database_of_a_search_travels_in_the_environment(url: str, monkeypatch) 
 
 
 def test_user_interface_gets_its_database_by_the_environment(tmp_path, monkeypatch) -> None:
-    program = load_script("open_page")
+    program = load_script("open_tracking")
     started = []
     monkeypatch.setattr(program.os, "execvpe", lambda *words: started.append(words))
     monkeypatch.setenv(address.ADDRESS, "postgresql://a:b@host/db")
-    assert program.main(["runs", "--params", str(tmp_path / "none.yaml")]) == 0
+    assert program.main(["--params", str(tmp_path / "none.yaml")]) == 0
     [(_, command, environment)] = started
     assert "a:b" not in " ".join(command)
     assert command[command.index("--host") + 1] == "127.0.0.1"
