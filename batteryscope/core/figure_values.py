@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batteryscope.core.safe_text import guard_row
 
@@ -88,9 +89,11 @@ def _list_rows(axes: "Axes") -> Iterator[Row]:
         values = drawn.get_array()
         told = {"series": series.name(drawn) if values is None else ""}
         if isinstance(drawn, PathCollection):
-            points = np.ma.filled(np.ma.asarray(drawn.get_offsets(), dtype=float), np.nan)
-            for i, point in enumerate(_list_points(points)):
-                shown = {} if values is None or len(values) != len(points) else {"value": values[i]}
+            offsets: NDArray[Any] = np.ma.filled(np.ma.asarray(drawn.get_offsets(), float), np.nan)
+            for i, point in enumerate(_list_points(offsets)):
+                shown = (
+                    {} if values is None or len(values) != len(offsets) else {"value": values[i]}
+                )
                 yield told | {"drawn_as": "point"} | point | shown
         elif isinstance(drawn, LineCollection) and _lies_in(axes, drawn):
             for segment in drawn.get_segments():
@@ -101,8 +104,8 @@ def _list_rows(axes: "Axes") -> Iterator[Row]:
                 points = _list_points(np.asarray(path.vertices))
                 yield from (told | {"drawn_as": "area"} | point for point in points)
         elif isinstance(drawn, QuadMesh):
-            corners = np.asarray(drawn.get_coordinates())
-            centres = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+            edges = np.asarray(drawn.get_coordinates())
+            centres = (edges[:-1, :-1] + edges[1:, 1:]) / 2
             yield from _list_cells(centres, np.ma.asarray(drawn.get_array()))
     for image in axes.images:
         values = np.ma.asarray(image.get_array())
@@ -116,13 +119,13 @@ def _list_rows(axes: "Axes") -> Iterator[Row]:
             yield from _list_cells(np.stack(np.meshgrid(x, y), axis=-1), values)
 
 
-def _list_cells(centres: "np.ndarray[Any, Any]", values: Any) -> Iterator[Row]:
+def _list_cells(centres: NDArray[Any], values: Any) -> Iterator[Row]:
     values = np.ma.filled(values.astype(float), np.nan).ravel()
     for point, value in zip(_list_points(centres.reshape(-1, 2)), values, strict=True):
         yield {"drawn_as": "cell", "series": "", "value": value} | point
 
 
-def _list_points(points: "np.ndarray[Any, Any]") -> list[Row]:
+def _list_points(points: NDArray[Any]) -> list[Row]:
     return [{"x": float(x), "y": float(y)} for x, y in points]
 
 
