@@ -75,6 +75,11 @@ def count_by(labels: pd.Series, settings: BalanceSettings, of_classes: bool) -> 
     return pd.Series("all images", index=labels.index)
 
 
+def find_specimens(manifest: pd.DataFrame) -> pd.Series:
+    """Return the specimen by ``sample_id``; missing where none is named."""
+    return manifest.set_index("sample_id").reindex(columns=["specimen_id"])["specimen_id"]
+
+
 def choose_samples(
     labels: pd.Series,
     specimens: pd.Series,
@@ -249,7 +254,7 @@ def balance_stage(
             "columns of the manifest."
         )
     classes = chosen.set_index("sample_id")["class"]
-    specimens = chosen.set_index("sample_id").reindex(columns=["specimen_id"])["specimen_id"]
+    specimens = find_specimens(chosen)
     _check_names(settings.images_per_class, classes, stage)
     tiles = index[index["used"] & index["kind"].isin(TRAINING_KINDS)][["sample_id", "tile"]]
     trained = split[(split["role"] == "train") & split["sample_id"].isin(classes.index)]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.balance import choose_samples
+from batteryscope.balance import choose_samples, find_specimens
 from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
 from batteryscope.manifest.covariate_columns import take_inputs
@@ -97,7 +97,7 @@ def plan_fits(
         if settings.balance.limits_samples:
             chosen = choose_samples(
                 labels.loc[sorted(set(validation.sample_ids))],
-                manifest.set_index("sample_id")["specimen_id"],
+                find_specimens(manifest),
                 settings.balance,
                 not settings.targets,
                 settings.train.seed,
