@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     generator, targets = settings.dataset.generator, list(settings.dataset.targets)
     assert generator is not None
     if arguments.domain:
-        rows = {arguments.domain: generator.rows[arguments.domain]}  # type: ignore[index]
+        rows = {arguments.domain: generator.rows[arguments.domain]}
         generator = generator.model_copy(update={"rows": rows})
     if isinstance(generator, GdlGenerator):
         errors = measure_layers(generator, targets, arguments.draws)

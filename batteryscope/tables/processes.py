@@ -157,7 +157,7 @@ class AveragedProcess(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return targets in their unit, (1, rows), from raw features, (1, rows, n_features)."""
         answers = torch.stack([member(features) for member in self.members])
-        return torch.tensordot(self.shares, answers, dims=1)
+        return (self.shares[:, None, None] * answers).sum(dim=0)
 
     def describe(self) -> dict[str, Any]:
         """Return what :func:`build_average` needs, as plain values."""
