@@ -20,7 +20,9 @@ def is_outdated(job):
 def list_jobs():
     """The jobs behind what the run was asked for; none if something was wrong, and has been said."""
     dag = workflow.dag
-    jobs = [] if dag is None else dag.jobs  # one in which nothing has to run counts as false
+    jobs = (
+        [] if dag is None else dag.jobs
+    )  # one in which nothing has to run counts as false
     return [
         RunJob(
             job.rule.name,
