@@ -1,5 +1,6 @@
 """Forward passes side by side: order, limits, and PyTorch's threads as they were."""
 
+import os
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from batteryscope.core.forward_threads import ForwardThreads, pass_batches
-from batteryscope.core.ordered_threads import run_ahead
+from batteryscope.core.ordered_threads import AHEAD, fetch_ahead, run_ahead
 
 CPU = torch.device("cpu")
 
@@ -92,3 +93,20 @@ def test_items_are_made_ahead_in_order_and_errors_come_at_their_place():
     with pytest.raises(ValueError, match="after the third"):
         next(items)
     assert list(run_ahead([])) == []
+
+
+def test_files_are_fetched_a_few_ahead_and_missing_ones_are_left_to_their_reader(tmp_path):
+    for name in range(9):
+        (tmp_path / f"{name}.txt").write_text("x")
+    os.mkfifo(tmp_path / "9.txt")  # whose opening would wait
+    asked = []
+
+    def locate(number):
+        asked.append(number)
+        return tmp_path / f"{number}.txt"
+
+    items = fetch_ahead(range(12), locate)
+    assert next(items) == 0
+    assert asked == list(range(AHEAD + 1))
+    assert list(items) == list(range(1, 12))  # 10 and 11 are no files
+    assert asked == list(range(12))

@@ -36,6 +36,7 @@ from batteryscope.bundle.unlike import (
     name_origin,
 )
 from batteryscope.core.forward_threads import ForwardThreads
+from batteryscope.core.ordered_threads import fetch_ahead
 from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.preprocess.registry import find_preprocessor
@@ -218,9 +219,10 @@ class PictureBundle(ABC, Generic[R]):
             One row per file with the :attr:`columns`, in the order of the files. ``status`` is
             ``ok`` or ``rejected``, with the ``reason``. ``note`` warns of pictures that the models
             were trained on or that differ much from those. A row does not depend on the other
-            files. At most five pictures are in memory, three with two processors.
+            files. At most five pictures are in memory, two with two processors.
         """
-        return self._judge_all(lambda file: self._read(file, root), files)
+        coming = fetch_ahead(files, lambda file: root / file)
+        return self._judge_all(lambda file: self._read(file, root), coming)
 
     def cut_file(self, file: str, root: Path) -> NDArray[np.uint8] | None:
         """Return the tiles of a picture that the models judge; None if it cannot be used."""

@@ -5,6 +5,7 @@ forward pass. Small networks lose time with it, and on a machine with other work
 the thread that does not get its processor. Passes that run side by side wait for nobody.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -33,7 +34,10 @@ class ForwardThreads:
         on_gpu = torch.device(device).type != "cpu"
         self.passes = 1 if on_gpu else min(MOST_PASSES, self._own)
         self._turns = threading.Semaphore(self.passes)
-        self.workers = MAX_WORKERS if on_gpu else self.passes + 1
+        # One more prepares inputs meanwhile where it has a processor of its own; elsewhere it would
+        # only take turns with the passes. Files are fetched ahead without it (`fetch_ahead`).
+        spare = (os.cpu_count() or 1) > self.passes
+        self.workers = MAX_WORKERS if on_gpu else self.passes + int(spare)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
@@ -47,7 +51,8 @@ class ForwardThreads:
         items
             Inputs.
         workers
-            Threads; one more than passes if not given, so that inputs are prepared meanwhile.
+            Threads; if not given, one more than passes where there is a processor for it, so that
+            inputs are prepared meanwhile.
         """
         each = max(1, self._own // self.passes)
         try:

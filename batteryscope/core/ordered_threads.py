@@ -4,9 +4,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 MAX_WORKERS = 4
+AHEAD = 4  # files whose reading is asked for before they are needed
 _END = object()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,6 +50,39 @@ def map_in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def fetch_ahead(items: Iterable[Item], locate: Callable[[Item], Path]) -> Iterator[Item]:
+    """Yield items, and let the system read the files of the next ones into its memory meanwhile.
+
+    Nothing waits for it, and files that cannot be opened are left to whoever reads them.
+
+    Parameters
+    ----------
+    items
+        Whatever has a file each.
+    locate
+        Where it is.
+    """
+    coming: deque[Item] = deque()
+    for item in items:
+        with suppress(OSError, ValueError):
+            _advise(locate(item))
+        coming.append(item)
+        if len(coming) > AHEAD:
+            yield coming.popleft()
+    yield from coming
+
+
+def _advise(path: Path) -> None:
+    """Tell the system that a file will be read; of pipes and devices the opening may wait."""
+    if not hasattr(os, "posix_fadvise") or not path.is_file():
+        return
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(file)
 
 
 def run_ahead(items: Iterable[Item]) -> Iterator[Item]:
