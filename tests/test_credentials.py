@@ -175,11 +175,11 @@ def test_database_of_a_search_travels_in_the_environment(url: str, monkeypatch) 
 
 
 def test_user_interface_gets_its_database_by_the_environment(tmp_path, monkeypatch) -> None:
-    program = load_script("open_tracking")
+    program = load_script("open_page")
     started = []
     monkeypatch.setattr(program.os, "execvpe", lambda *words: started.append(words))
     monkeypatch.setenv(address.ADDRESS, "postgresql://a:b@host/db")
-    assert program.main(["--params", str(tmp_path / "none.yaml")]) == 0
+    assert program.main(["runs", "--params", str(tmp_path / "none.yaml")]) == 0
     [(_, command, environment)] = started
     assert "a:b" not in " ".join(command)
     assert command[command.index("--host") + 1] == "127.0.0.1"

@@ -55,7 +55,9 @@ class BrightnessThreshold(nn.Module):
         self.input.learn_statistics(histogram)
         self.threshold = nn.Parameter(torch.tensor(110 / 255))
         self.covariates = None
-        self.description = SimpleNamespace(classes=CLASSES, flips_at_test="none", inputs_beside=[])
+        self.description = SimpleNamespace(
+            classes=CLASSES, flips_at_test="none", inputs_beside=[], pool_samples=False
+        )
         self.device = torch.device("cpu")
 
     def forward(self, tiles):

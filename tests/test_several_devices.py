@@ -114,5 +114,5 @@ def test_half_precision_learns_the_same_within_its_rounding(tmp_path):
         weights.append(load_file(fit / "weights.safetensors"))
     assert set(types) == {torch.float32, torch.bfloat16}  # which has eight bits of a number
     assert not losses[0].equals(losses[1])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05)
     assert {one.dtype for one in weights[1].values()} == {one.dtype for one in weights[0].values()}

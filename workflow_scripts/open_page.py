@@ -22,7 +22,7 @@ EXTRA = Path("work/app")
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    pages = parser.add_subparsers(required=True, metavar="PAGE")
+    pages = parser.add_subparsers(required=True, metavar="PAGE", help="which page")
     app = pages.add_parser("app", help="choose a model, drop pictures or a scan on it")
     app.add_argument("--models", type=Path, default=MODELS, help="folder of published models")
     app.add_argument("--port", type=int, default=7860, help="default: 7860")
