@@ -13,7 +13,8 @@ from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.forward import apply_to_tiles, load_fit
-from batteryscope.models.classifier import TileRegressor, build_classifier
+from batteryscope.models.classifier import TileRegressor, build_classifier, rebuild_classifier
+from batteryscope.models.stage_statistics import StageStatistics
 from batteryscope.plan import StageSettings
 from batteryscope.training.stage import plan_fits, train_stage
 from tests.texture_fits import make_data
@@ -121,3 +122,22 @@ def test_samples_are_learnt_from_the_tiles_that_judge_them(tmp_path):
 def test_pooling_needs_what_it_is_for(change, sentence):
     with pytest.raises(ConfigError, match=sentence):
         make_settings(**change)
+
+
+def test_bent_layers_of_earlier_versions_answer_as_they_did() -> None:
+    """exp(-gamma × mean squared difference), all statistics counted alike."""
+    settings = ModelSettings(
+        backbone="test_resnet", weights="random", pooling="stage_statistics", freeze="backbone",
+        kernel_centres=3, kernel_gamma=0.7,
+    )  # fmt: skip
+    model = build_classifier(settings, ["a", "b"], 32, seed=1).eval()
+    saved = dict(model.state_dict())
+    shape = saved["backbone.centres"].shape
+    centres = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    saved["backbone.centres"] = centres
+    del saved["backbone.likeness_weight"]
+    old = rebuild_classifier(model.description.as_dict(), saved)
+    assert isinstance(old.backbone, StageStatistics)
+    asked = torch.randn(4, centres.shape[1], generator=torch.Generator().manual_seed(1))
+    expected = torch.exp(-0.7 * (asked[:, None] - centres).square().mean(2))
+    torch.testing.assert_close(old.backbone.liken(asked), expected, rtol=1e-4, atol=1e-5)

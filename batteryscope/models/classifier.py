@@ -319,6 +319,8 @@ def rebuild_classifier(description: dict[str, Any], state: dict[str, Tensor]) ->
     """Rebuild a trained network from ``model.json`` and its weights."""
     described = ModelDescription(**description)
     model = _find_kind(described)(described)
+    if isinstance(model.backbone, StageStatistics):
+        state = model.backbone.complete_weights(state, "backbone.")
     model.load_state_dict(state)
     return model.eval().to(memory_format=torch.channels_last)
 

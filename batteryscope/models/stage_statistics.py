@@ -56,10 +56,10 @@ class StageStatistics(nn.Module):
         self.standardised = nn.Identity()  # where others can listen
         self.gamma = gamma
         self._sizes = sizes
-        shares = torch.cat([torch.full((size,), 1 / (len(sizes) * size)) for size in sizes])
-        # Squared differences that are multiplied with it add up to their mean.
-        self.register_buffer("likeness_weight", shares.sqrt(), persistent=False)
         if n_centres:
+            shares = torch.cat([torch.full((size,), 1 / (len(sizes) * size)) for size in sizes])
+            # Squared differences that are multiplied with it add up to their mean.
+            self.register_buffer("likeness_weight", shares.sqrt())
             self.register_buffer("centres", torch.zeros(n_centres, n_features))
         self.head = nn.Linear(n_centres or n_features, n_classes)
 
@@ -72,6 +72,17 @@ class StageStatistics(nn.Module):
     def has_centres(self) -> bool:
         """Whether pictures are likened to training tiles."""
         return "centres" in self._buffers
+
+    def complete_weights(self, state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+        """Return saved weights with what earlier versions left out: all statistics counted alike.
+
+        ``prefix`` stands before the names of this module's own.
+        """
+        weight, centres = f"{prefix}likeness_weight", f"{prefix}centres"
+        if weight in state or centres not in state:
+            return state
+        alike = torch.full((self.n_features,), self.n_features**-0.5)
+        return state | {weight: alike, centres: state[centres] * alike}
 
     def measure(self, x: Tensor) -> Tensor:
         """Return the (B, n_features) statistics of normalised pictures (B, C, H, W)."""
