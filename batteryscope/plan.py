@@ -27,7 +27,6 @@ from batteryscope.config.merge import change_settings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import Arm, Recipe, Stage, StudySettings, Where, change_arm
-from batteryscope.config.targets import choose_targets
 from batteryscope.errors import ConfigError
 
 RECIPE_SECTIONS = ("preprocess", "split", "balance", "augment", "model", "train")
@@ -368,7 +367,7 @@ def _plan_stage(
     model = values.get("model") or {}
     outputs = model.get("outputs", "class")
     try:
-        values |= choose_targets(settings.dataset.targets, outputs)
+        values |= settings.dataset.targets.choose(outputs)
         values |= choose_covariates(settings.dataset.covariates, model.get("covariates"))
         values |= settings.dataset.labels.choose_grades(outputs)
     except ValueError as error:

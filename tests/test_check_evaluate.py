@@ -16,7 +16,7 @@ PARAMS = PROJECT_ROOT / "params.yaml"
 
 def check(study: str, evaluate: dict[str, Any]) -> None:
     project = load_project(PARAMS, {"studies": {study: {"evaluate": evaluate}}})
-    settings = project.image_studies[study]
+    settings = project.studies[study]
     plan = plan_study(study, settings)
     check_evaluate(settings, plan.main.recipe.preprocess, f"studies.{study}.evaluate")
 

@@ -18,6 +18,7 @@ from batteryscope.config.study import StudySettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project
+from tests.studies import image_studies
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = ROOT / "params.yaml"
@@ -47,8 +48,8 @@ def test_overlay_wins_over_demo_section():
 def test_params_file_itself_is_valid_at_both_scales_and_checks():
     for scale in ("demo", "paper"):
         project = load_project(PARAMS, {"scale": scale})
-        plans = {name: plan_study(name, study) for name, study in project.image_studies.items()}
-        check_project(project, plans)
+        plans = {name: plan_study(name, study) for name, study in image_studies(project).items()}
+        check_project(plans)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_mistake_is_one_sentence_naming_the_key(study, words):
 
 def load_and_check(**study):
     project = load(**study)
-    check_project(project, {name: plan_study(name, s) for name, s in project.image_studies.items()})
+    check_project({name: plan_study(name, s) for name, s in image_studies(project).items()})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_more_folds_than_images_of_the_smallest_folder_class(tmp_path):
     with pytest.raises(
         ConfigError, match=r"smallest class, '811_pristine', has 2 images.*kfold.*at least 3"
     ):
-        check_project(project, {n: plan_study(n, s) for n, s in project.image_studies.items()})
+        check_project({n: plan_study(n, s) for n, s in image_studies(project).items()})
 
 
 def test_class_with_a_single_image_is_found_before_any_job(tmp_path):
@@ -178,7 +179,7 @@ def test_data_set_known_to_dvc_but_absent_says_dvc_pull(tmp_path):
     (tmp_path / "x.dvc").write_text("outs: []")
     project = load(dataset={"path": str(tmp_path / "x")})
     with pytest.raises(ConfigError, match="dvc pull"):
-        check_project(project, {n: plan_study(n, s) for n, s in project.image_studies.items()})
+        check_project({n: plan_study(n, s) for n, s in image_studies(project).items()})
 
 
 @pytest.mark.parametrize(
@@ -296,5 +297,5 @@ def test_overlays_in_configs_are_valid_as_their_commands_use_them(path):
     for file in files:
         update_config(together, yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
     project = load_project(PARAMS, together)
-    for name, study in project.image_studies.items():
+    for name, study in image_studies(project).items():
         plan_study(name, study)

@@ -26,6 +26,7 @@ from batteryscope.readers.scan import scan_images
 from batteryscope.training.stage import find_covariates
 from tests.conftest import ROOT
 from tests.small_params import small_study
+from tests.studies import image_studies
 from tests.test_config import PARAMS
 from tests.test_covariates_learning import stage
 
@@ -262,11 +263,11 @@ def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
         for i in range(4):
             Image.new("L", (400, 320)).save(folder / name / f"view_{i}.png")
     project = load_project(PARAMS, yaml.safe_load(block))
-    plans = {name: plan_study(name, s) for name, s in project.image_studies.items()}
+    plans = {name: plan_study(name, s) for name, s in image_studies(project).items()}
     with pytest.raises(ConfigError, match=r"covariates\.table: 'data/raw/my_pictures/beside\.csv'"):
-        check_project(project, plans)
+        check_project(plans)
     (folder / "beside.csv").write_text("file,thickness_um,binder\n")
-    check_project(project, plans)
+    check_project(plans)
     assert list_covariate_pairs(plans["my_covariates"]) == {"with_covariates": "without"}
 
 

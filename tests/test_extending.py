@@ -133,7 +133,7 @@ def test_a_figure(monkeypatch):
 def test_a_study():
     [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     project = load_project(ROOT / "params.yaml", yaml.safe_load(text))
-    study = project.image_studies["my_electrodes"]
+    study = project.studies["my_electrodes"]
     assert study.model.freeze == 4
     assert study.split.folds == 5
 

@@ -292,10 +292,9 @@ def test_training_does_not_depend_on_it():
     assert list_mismatches(without) == []
 
 
-def check(study):
-    name = "cathode_state"
+def check(study, name="cathode_state"):
     project = load_project(PARAMS, {"scale": "paper", "studies": {name: study}})
-    check_project(project, {name: plan_study(name, project.studies[name])})
+    check_project({name: plan_study(name, project.studies[name])})
 
 
 @pytest.mark.parametrize(
@@ -324,7 +323,7 @@ def test_settings_without_effect_are_refused(study, words):
 @pytest.mark.parametrize("study", ["rate_capability", "gdl_tortuosity"])
 def test_studies_of_numbers_and_tables_refuse_it(study):
     with pytest.raises(ConfigError, match="grey_levels_at_test"):
-        load_project(PARAMS, {"studies": {study: asked("clahe")}})
+        check(asked("clahe"), study)
 
 
 def test_normalisation_none_leaves_grey_levels_between_0_and_1():

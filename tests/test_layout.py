@@ -11,6 +11,7 @@ from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.planning.plan_table_sweeps import plan_table_sweeps
 from batteryscope.planning.study_layout import StudyLayout
 from tests.conftest import ROOT
+from tests.studies import image_studies
 from tests.table_study import make_study
 
 ROOT_OF_STUDY = Path("work/a")
@@ -25,7 +26,7 @@ def project(tmp_path_factory: pytest.TempPathFactory):
 
 
 def lay_out(project, name: str) -> PictureLayout:
-    return PictureLayout(ROOT_OF_STUDY, plan_study(name, project.image_studies[name]))
+    return PictureLayout(ROOT_OF_STUDY, plan_study(name, project.studies[name]))
 
 
 def test_a_layout_of_patterns_gives_the_patterns_of_rules() -> None:
@@ -50,7 +51,7 @@ def test_arms_of_classes_and_of_capacities_lie_in_the_same_places(project) -> No
 
 def test_a_study_without_a_piece_has_no_place_for_it(project) -> None:
     name, study = next(
-        (n, s) for n, s in project.image_studies.items() if s.evaluate.external is not None
+        (n, s) for n, s in image_studies(project).items() if s.evaluate.external is not None
     )
     assert lay_out(project, name).external is not None
     alone = study.model_copy(
@@ -61,7 +62,7 @@ def test_a_study_without_a_piece_has_no_place_for_it(project) -> None:
 
 
 def test_pictures_of_the_user_stay_where_they_are(project) -> None:
-    study = project.image_studies["cathode_state"]
+    study = project.studies["cathode_state"]
     own = study.model_copy(
         update={"dataset": study.dataset.model_copy(update={"path": "data/raw/sem"})}
     )

@@ -27,6 +27,7 @@ from batteryscope.workflow.replaced_results import (
     read_origin,
 )
 from tests.conftest import ROOT
+from tests.studies import image_studies
 
 PARAMS = ROOT / "params.yaml"
 GOOD_BAD = {"pattern": "(?P<quality>good|bad)", "columns": ["quality"]}
@@ -124,7 +125,7 @@ def test_values_of_the_paper_stand_beside_its_data_and_classes_only():
     stated = load("optical_microscopy.yaml").studies["cathode_state"]
     assert [value.value for value in stated.evaluate.paper] == [0.98]
     assert not any(
-        "best" in arm.label for s in load().image_studies.values() for arm in s.arms.values()
+        "best" in arm.label for s in image_studies(load()).values() for arm in s.arms.values()
     )
 
 

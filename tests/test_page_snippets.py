@@ -55,25 +55,23 @@ def test_the_settings_on_the_page_on_sweeps_are_true() -> None:
     whole, coupled, search, search_of_rows = list_snippets("sweeps.md", "yaml")
     asked = {"sweeps": ["crop_size", "treatment"]}
     project = load_project(ROOT / "params.yaml", yaml.safe_load(whole) | asked)
-    sweeps = project.image_studies["cathode_state"].sweeps
+    sweeps = project.studies["cathode_state"].sweeps
     assert sweeps["crop_size"].grid == {"preprocess.crop_px": [100, 200, 300, 400]}
     assert len(list(expand_sweep("treatment", sweeps["treatment"], "raw"))) == 3 * 2
     sections = {"rate_capability": yaml.safe_load(f"sweeps:\n{coupled}")}
     project = load_project(ROOT / "params.yaml", {"studies": sections, "sweeps": ["image_size"]})
-    [(_, heights_and_widths)] = (
-        project.image_studies["rate_capability"].sweeps["image_size"].grid.items()
-    )
+    [(_, heights_and_widths)] = project.studies["rate_capability"].sweeps["image_size"].grid.items()
     assert heights_and_widths == [[112, 224], [224, 448]]
-    found = load_with("cathode_state", search).image_studies["cathode_state"].search
+    found = load_with("cathode_state", search).studies["cathode_state"].search
     assert found is not None
     assert (found.trials, found.max_epochs) == (40, 20)
     name = "electrode_manufacturing"
-    found_rows = load_with(name, search_of_rows).table_studies[name].search
+    found_rows = load_with(name, search_of_rows).studies[name].search
     assert found_rows is not None
     assert found_rows.trials == 60
 
 
 def test_the_settings_on_the_page_on_gpus_are_true() -> None:
     [snippet] = list_snippets("gpu.md", "yaml")
-    train = load_with("cathode_state", snippet).image_studies["cathode_state"].train
+    train = load_with("cathode_state", snippet).studies["cathode_state"].train
     assert (train.accelerator, train.precision, train.batch_size) == ("auto", "bf16-mixed", 64)

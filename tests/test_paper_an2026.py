@@ -37,7 +37,7 @@ def test_272_of_340_slices_train_and_68_are_tested():
 
 def test_the_demo_has_the_papers_head():
     paper = load_drawing().load_plan("cell_health")[1].main.recipe
-    study = load_project(ROOT / "params.yaml", {"scale": "demo"}).image_studies["cell_health"]
+    study = load_project(ROOT / "params.yaml", {"scale": "demo"}).studies["cell_health"]
     demo = plan_study("cell_health", study).arms["paper_head"].recipe
     for name in ("head_units", "dropout", "weights", "pooling"):
         assert getattr(demo.model, name) == getattr(paper.model, name), name

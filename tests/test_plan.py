@@ -186,8 +186,8 @@ def test_unknown_domain_is_told_with_the_nearest():
 
 def check_transfer(**changes):
     project = load_project(PARAMS, {"studies": {"additive_transfer": changes}})
-    study = project.image_studies["additive_transfer"]
-    check_project(project, {"additive_transfer": plan_study("additive_transfer", study)})
+    study = project.studies["additive_transfer"]
+    check_project({"additive_transfer": plan_study("additive_transfer", study)})
 
 
 def test_masks_lie_beside_the_images(tmp_path):

@@ -148,7 +148,7 @@ def test_crops_that_cannot_be_are_refused(values, words):
 def plan(study="cathode_state", **changes):
     project = load_project(PARAMS, {"studies": {study: changes}})
     planned = plan_study(study, project.studies[study])
-    check_project(project, {study: planned})
+    check_project({study: planned})
     return planned
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.predicted import choose_outputs as choose
 from batteryscope.config.project import load_project
 from batteryscope.config.targets import TAKEN_NAMES, CapacityTargets, QuantityTargets
-from batteryscope.config.targets import choose_outputs as choose
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.quantities import attach_quantities, read_value
@@ -23,6 +23,7 @@ from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project, find_smallest_class
 from batteryscope.readers.scan import scan_images
 from tests.conftest import ROOT
+from tests.studies import image_studies
 from tests.test_config import PARAMS
 
 POROSITY = {"unit": "%", "low": 0, "high": 100, "label": "Porosity"}
@@ -48,8 +49,8 @@ def test_capacities_are_quantities_with_an_axis():
         ("C-rate", 0.2, "Ah/L"), ("C-rate", 5, "Ah/L"),
     ]  # fmt: skip
     assert {q.metrics for q in targets.listed} == {("mape", "mae", "r2")}
-    assert [q.name for q in choose(targets, "Ah/L")] == targets.names[2:]
-    assert choose(targets, "all") == targets.listed
+    assert [q.name for q in choose(targets.listed, "Ah/L")] == targets.names[2:]
+    assert choose(targets.listed, "all") == targets.listed
 
 
 def test_metrics_and_intervals_follow_from_range_and_transform():
@@ -69,9 +70,9 @@ def test_metrics_and_intervals_follow_from_range_and_transform():
     }  # fmt: skip
     assert by_name["porosity"].title == "Porosity / %"
     assert [by_name["porosity"].clip(value) for value in (-1.0, 5, 101)] == [0, 5, 100]
-    assert [q.name for q in choose(targets, ["shift", "porosity"])] == ["porosity", "shift"]
+    assert [q.name for q in choose(targets.listed, ["shift", "porosity"])] == ["porosity", "shift"]
     with pytest.raises(ValueError, match=r"model\.outputs names 'sise', which is none of"):
-        choose(targets, ["sise"])
+        choose(targets.listed, ["sise"])
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,8 @@ def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
     for study, file in commands:
         written = yaml.safe_load((ROOT / file).read_text(encoding="utf-8") if file else block)
         project = load_project(PARAMS, written)
-        plans = {name: plan_study(name, s) for name, s in project.image_studies.items()}
-        check_project(project, plans)
+        plans = {name: plan_study(name, s) for name, s in image_studies(project).items()}
+        check_project(plans)
         plan = plans[study]
         learnt = plan.stages[plan.main.chains[-1]].settings.targets
         assert learnt == plan.settings.dataset.targets.names

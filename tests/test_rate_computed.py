@@ -120,7 +120,7 @@ def make_study(**changes) -> dict:
 
 def test_settings_need_a_half_cell_at_every_rate():
     study = validate_settings(StudySettings, make_study(), "study")
-    assert study.dataset.targets is not None
+    assert study.dataset.targets
     assert study.dataset.targets.computed
     for change, words in (
         ({"physics": None}, r"dataset\.targets\.source 'simulated'.*add physics"),

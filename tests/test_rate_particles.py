@@ -116,6 +116,6 @@ def test_the_model_is_solved_between_the_radii_that_are_drawn():
         varied = {"generator": {"particle_radius_um": radii}}
         changes = {"rate_capability": {"dataset": varied, "evaluate": {"external": varied}}}
         project = load_project(PARAMS, {"studies": changes})
-        assert project.image_studies["rate_capability"].drawn_ranges == known
+        assert project.studies["rate_capability"].drawn_ranges == known
     with pytest.raises(ValueError, match="smaller number first"):
         CrossSectionGenerator(particle_radius_um=(6, 2))

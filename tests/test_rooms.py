@@ -115,7 +115,7 @@ def test_what_is_no_bundle_goes_to_the_reader_that_says_so(tmp_path: Path) -> No
 
 
 def test_pictures_are_what_nothing_else_claims() -> None:
-    study = load_project(ROOT / "params.yaml").image_studies["rate_capability"]
+    study = load_project(ROOT / "params.yaml").studies["rate_capability"]
     assert samples_cut_by(study.preprocess) is COATING
     own = study.dataset.model_copy(update={"path": "mine"})
     assert samples_of(own) is SEM  # a data set alone does not say what its pictures show

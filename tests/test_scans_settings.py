@@ -73,8 +73,8 @@ def test_what_cannot_work_is_told_before_anything_runs() -> None:
     def check(**changes: object) -> None:
         overlay = {"studies": {"cell_health": changes}}
         project = load_project(Path(__file__).parents[1] / "params.yaml", overlay)
-        study = project.image_studies["cell_health"]
-        check_project(project, {"cell_health": plan_study("cell_health", study)})
+        study = project.studies["cell_health"]
+        check_project({"cell_health": plan_study("cell_health", study)})
 
     check()
     generator = {"cells_per_state": 2}

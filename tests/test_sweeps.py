@@ -24,6 +24,7 @@ from batteryscope.planning.frame_sizes import check_crops, list_frames
 from batteryscope.report.sweep_figures import draw_sweeps
 from batteryscope.report.sweeps import show_sweeps
 from tests.small_params import small_params, small_study
+from tests.studies import image_studies
 from tests.test_config import PARAMS
 
 GRID = {"preprocess.crop_px": [100, 200], "train.learning_rate": [1e-3, 1e-2]}
@@ -109,16 +110,16 @@ def test_images_are_selected_for_training_and_testing():
 
 def test_ready_made_sweeps_are_off_until_asked_for():
     off = load_project(PARAMS, {})
-    assert all(not study.sweeps for study in off.image_studies.values())
+    assert all(not study.sweeps for study in image_studies(off).values())
     for scale in ("demo", "paper"):
         on = load_project(PARAMS, {"scale": scale, "sweeps": "all"})
-        for name, study in on.image_studies.items():
+        for name, study in image_studies(on).items():
             assert not study.sweeps or plan_study(name, study).points
         check = load_project(PARAMS, {"scale": scale, "sweeps": "crop_size,grey_levels"})
         names = [p.sweep for p in plan_study("x", check.studies["cathode_state"]).points]
         assert set(names) == {"crop_size", "grey_levels"}
-    plans = {n: plan_study(n, s) for n, s in check.image_studies.items()}
-    check_project(check, plans)
+    plans = {n: plan_study(n, s) for n, s in image_studies(check).items()}
+    check_project(plans)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_a_crop_too_large_for_generated_images_names_where_it_stands(tmp_path, c
     overlay = {"studies": {"check": changes}}
     project = load_project(tmp_path / "params.yaml", overlay)
     with pytest.raises(ConfigError) as caught:
-        check_project(project, {n: plan_study(n, s) for n, s in project.image_studies.items()})
+        check_project({n: plan_study(n, s) for n, s in image_studies(project).items()})
     told = name_source(str(caught.value), tmp_path / "params.yaml", {"mine.yaml": overlay})
     assert told.startswith(f"mine.yaml: studies.check.{place}")
     assert "5000 px" in told

@@ -15,6 +15,7 @@ from batteryscope.tables.predict_tasks import gather_histories, predict_tasks
 from batteryscope.tables.row_order import order_rows
 from batteryscope.tables.table_predictions import COLUMNS, check_table_predictions
 from batteryscope.tables.train_stack import train_tasks
+from tests.studies import table_studies
 from tests.table_networks import make_manifest, make_settings, split_in_order
 
 FEATURES = ["gap", "speed", "solids"]
@@ -141,7 +142,7 @@ def test_predictions_of_validation_and_test_rows_and_histories(plan):
 
 def test_the_studies_have_the_networks_of_the_paper():
     """93, 49 and 46 weights; adapters of 13, 10 and 10 (Fernandez et al. 2025)."""
-    studies = load_project(Path("params.yaml")).table_studies
+    studies = table_studies(load_project(Path("params.yaml")))
     counts = {}
     for study in studies.values():
         for target, network in study.networks.items():

@@ -17,7 +17,9 @@ class Quantities(Answer):
 
     monitors = ("val_loss", "val_mape")
     others = "classes"
-    useless = ("survey", "survey_format", "paper_classes", "paper_accuracy")
+    useless = (
+        "survey", "survey_format", "paper_classes", "paper_accuracy", "grey_levels_at_test",
+    )  # fmt: skip
     versions = "batteryscope.evaluation.number_versions"
     bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False

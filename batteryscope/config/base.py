@@ -3,9 +3,9 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from batteryscope.errors import ConfigError
 
@@ -14,6 +14,20 @@ class Settings(BaseModel):
     """Frozen settings; a key that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Unsaid(RootModel[None]):
+    """A section that nobody wrote (null), where its absence has answers of its own.
+
+    It is asked what the written section is asked, so that nobody has to look whether there is one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    root: None = None
+
+    def __bool__(self) -> Literal[False]:
+        return False
 
 
 # Two ways to say one thing: where a change says it one way, what was said the other way is gone.
@@ -130,7 +144,7 @@ def name_alternative(key: str) -> str:
 def list_classes(annotation: Any) -> list[type[BaseModel]]:
     """All settings classes inside a type annotation such as ``dict[str, Arm] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+        return [] if issubclass(annotation, Unsaid) else [annotation]
     return [cls for inner in getattr(annotation, "__args__", ()) for cls in list_classes(inner)]
 
 

@@ -1,20 +1,21 @@
 """Where the pictures are, how they were labelled, or how to generate them."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from batteryscope.config.base import Settings, validate_settings
+from batteryscope.config.base import Settings, Unsaid, validate_settings
 from batteryscope.config.covariates import (
     COVARIATE_PREFIX,
     NAMING_COLUMNS,
     CovariateTable,
 )
 from batteryscope.config.cycling import CyclingTable
-from batteryscope.config.picture_generators import Generator
+from batteryscope.config.picture_generators import Generator, PictureGenerator
+from batteryscope.config.predicted import NoNumbers, Quantity
 from batteryscope.config.table_format import DatedTableFormat, MetadataFormat
-from batteryscope.config.targets import CapacityTargets, Quantity, QuantityTargets, TargetSettings
+from batteryscope.config.targets import TargetSettings
 
 
 class LabelSettings(Settings):
@@ -46,6 +47,11 @@ class LabelSettings(Settings):
                 "labels.table_format is for a label table, but labels.source is 'folders'; drop it."
             )
         return self
+
+    @property
+    def groups(self) -> list[str] | None:
+        """What the names of folders tell; None where a label table stands in their place."""
+        return list(re.compile(self.pattern or "").groupindex) if self.source == "folders" else None
 
     def choose_grades(self, outputs: str | list[str]) -> dict[str, list[str]]:
         """Return the order that a network with these ``model.outputs`` learns, if it does.
@@ -123,10 +129,55 @@ class VolumeSettings(Settings):
             raise ValueError(f"grey_range {low:g} to {high:g} is empty; give the lower one first.")
         return self
 
+    @property
+    def slices(self) -> "VolumeSettings":
+        """Which slices are samples: as said here."""
+        return self
+
     def choose(self, n_slices: int) -> list[int]:
         """Return the chosen slices of a scan."""
         last = n_slices - 1 if self.last is None else min(self.last, n_slices - 1)
         return list(range(self.first, last + 1, self.step))
+
+    def check_generator(self, drawn: PictureGenerator) -> None:
+        """Refuse nothing: samples are slices of whatever is drawn."""
+
+    def check_metadata(self) -> None:
+        """Refuse a format of what stands beside pictures, since scans tell it themselves."""
+        raise ValueError("metadata_format is for pictures, not for scans (volumes); drop it.")
+
+
+class Pictures(Unsaid):
+    """The data set holds pictures: nothing was said about scans."""
+
+    @property
+    def slices(self) -> VolumeSettings:
+        """Which slices of a scan are samples: all."""
+        return VolumeSettings()
+
+    def check_generator(self, drawn: PictureGenerator) -> None:
+        """Refuse a generator that makes no pictures.
+
+        Raises
+        ------
+        ValueError
+            It makes scans.
+        """
+        if drawn.makes_scans:
+            raise ValueError("generator 'ct_cell' makes scans; add 'volumes: {}' to the data set.")
+
+    def check_metadata(self) -> None:
+        """Refuse nothing: a format says how what stands beside pictures is written."""
+
+
+def _find_volumes(values: Any) -> str:
+    return "pictures" if values is None or isinstance(values, Unsaid) else "scans"
+
+
+Volumes = Annotated[
+    Annotated[VolumeSettings, Tag("scans")] | Annotated[Pictures, Tag("pictures")],
+    Discriminator(_find_volumes),
+]
 
 
 def read_slices(text: str, option: str) -> VolumeSettings:
@@ -173,12 +224,12 @@ class DatasetSettings(Settings):
     labels: LabelSettings = LabelSettings()
     where: Conditions = {}
     domains: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")], Conditions] = {}
-    volumes: VolumeSettings | None = None
+    volumes: Volumes = Pictures()
     expected_size_px: tuple[PositiveInt, PositiveInt] | None = None
     max_pixels: PositiveInt = 200_000_000
     bit_depth: BitDepth | dict[str, BitDepth] | None = None
     metadata_format: MetadataFormat = MetadataFormat()
-    targets: TargetSettings | None = None
+    targets: TargetSettings = NoNumbers()
     covariates: CovariateTable | None = Field(default=None, exclude_if=lambda value: value is None)
     cycling: CyclingTable | None = Field(default=None, exclude_if=lambda value: value is None)
     masks: str | None = None
@@ -188,8 +239,7 @@ class DatasetSettings(Settings):
     def only_class(self) -> str | None:
         """The class of all samples where nothing but numbers describes them; else None."""
         has_classes = self.labels.source != "folders" or self.labels.pattern is not None
-        is_of_numbers = isinstance(self.targets, QuantityTargets)
-        return "all" if is_of_numbers and not has_classes else None
+        return "all" if self.targets.replaces_class and not has_classes else None
 
     @property
     def cycle_table(self) -> CyclingTable | None:
@@ -198,7 +248,7 @@ class DatasetSettings(Settings):
             return self.cycling
         own = self.generator.cycling
         known = own is not None and {own.match, own.state_column} <= set(self.labels.columns)
-        return own if known and self.targets is None else None
+        return own if known and self.targets.fits_cycling else None
 
     @property
     def generated(self) -> bool:
@@ -213,27 +263,27 @@ class DatasetSettings(Settings):
     @property
     def slices(self) -> VolumeSettings:
         """Which slices of a scan are samples; all, if nothing is said."""
-        return self.volumes or VolumeSettings()
+        return self.volumes.slices
 
     @property
     def quantities(self) -> list[Quantity]:
         """The numbers that models predict; none if they predict classes."""
-        return [] if self.targets is None else self.targets.listed
+        return self.targets.listed
 
     @property
     def target_names(self) -> list[str]:
         """Their columns of the manifest."""
-        return [quantity.name for quantity in self.quantities]
+        return self.targets.names
 
     @property
     def described_targets(self) -> str:
         """What is predicted, in words; empty for classes."""
-        return "" if self.targets is None else self.targets.described
+        return self.targets.described
 
     @property
     def computes_targets(self) -> bool:
         """Whether the half-cell model computes the numbers, so that nobody measured them."""
-        return self.targets is not None and self.targets.computed
+        return self.targets.computed
 
     @model_validator(mode="after")
     def _some_origin(self) -> Self:
@@ -254,40 +304,19 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _quantities_have_columns(self) -> Self:
-        if not isinstance(self.targets, QuantityTargets):
-            return self
-        labels = self.labels
-        pattern = re.compile(labels.pattern or "") if labels.source == "folders" else None
-        groups = [] if pattern is None else list(pattern.groupindex)
-        for name, column in self.targets.columns.items():
-            if name in labels.columns or (self.targets.table and name in groups):
-                raise ValueError(
-                    f"targets.quantities: '{name}' is already a label; give the quantity another "
-                    "name (its column may say where its values stand)."
-                )
-            if self.targets.table is None and pattern is not None and column not in groups:
-                raise ValueError(
-                    f"targets.quantities.{name}: the values of '{column}' stand nowhere; add a "
-                    f"named group (?P<{column}>…) to labels.pattern, or name a targets.table with "
-                    "its sample_column."
-                )
+        self.targets.check_labels(self.labels.columns, self.labels.groups)
         return self
 
     @model_validator(mode="after")
     def _covariates_are_no_answers(self) -> Self:
-        given, targets = self.covariates, self.targets
+        given = self.covariates
         if given is None:
             return self
+        answers = {*self.labels.columns, "class", *self.targets.names}
+        answers |= self.targets.list_columns(given.table)
         for covariate in given.listed:
             name, column = covariate.name, covariate.column
             key = f"covariates.columns.{name}"
-            labels = {*self.labels.columns, "class"}
-            answers = labels if targets is None else {*labels, *targets.names}
-            is_source = targets is not None and targets.table == given.table
-            if isinstance(targets, QuantityTargets) and is_source:
-                answers |= set(targets.columns.values())
-            elif isinstance(targets, CapacityTargets) and is_source:
-                answers.add(targets.capacity_column)
             if found := [n for n in (name, column) if n in answers]:
                 raise ValueError(
                     f"{key}: '{found[0]}' is a label or target of the data set, which models shall "
@@ -307,7 +336,7 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _cycling_beside_classes(self) -> Self:
-        if self.cycling is not None and self.targets is not None:
+        if self.cycling is not None and not self.targets.fits_cycling:
             raise ValueError(
                 "cycling stands beside classes, but models predict numbers (targets); drop one of "
                 "them."
@@ -322,13 +351,11 @@ class DatasetSettings(Settings):
             raise ValueError(
                 "metadata_format is for your own pictures, but no path is given; drop it."
             )
-        if self.volumes is not None:
-            raise ValueError("metadata_format is for pictures, not for scans (volumes); drop it.")
+        self.volumes.check_metadata()
         return self
 
     @model_validator(mode="after")
     def _scans_are_volumes(self) -> Self:
-        drawn = None if self.path else self.generator
-        if self.volumes is None and drawn is not None and drawn.makes_scans:
-            raise ValueError("generator 'ct_cell' makes scans; add 'volumes: {}' to the data set.")
+        if not self.path and self.generator is not None:
+            self.volumes.check_generator(self.generator)
         return self

@@ -3,11 +3,13 @@
 import copy
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from batteryscope.config.any_study import STUDY_KINDS, kind
 from batteryscope.config.merge import merge_settings
+from batteryscope.config.study import StudySettings
 from batteryscope.errors import ConfigError
 
 Raw = dict[str, Any]
@@ -16,7 +18,6 @@ OF_OTHER_DATA = (
     "external", "survey", "survey_format", "paper", "paper_classes", "paper_accuracy", "paper_data",
     "paper_ranges", "paper_orders", "paper_distributions",
 )  # fmt: skip
-OF_OTHER_TABLES = ("name", "files", "generator")
 
 
 def check_names(studies: Mapping[str, Any], known: Mapping[str, Any], where: str) -> None:
@@ -143,12 +144,9 @@ def _take_design(base: Mapping[str, Any], study: Mapping[str, Any]) -> Raw:
         _drop(design, "evaluate", ("learning_curve",))
     if not isinstance(study.get("dataset"), Mapping):
         return design
-    if design.get("kind") == "table":
-        _drop(design, "dataset", OF_OTHER_TABLES)
-        _drop(design, "explain", ("chosen",))
-    else:
-        design.pop("dataset", None)
-        _drop(design, "explain", ("phases",))
+    told = STUDY_KINDS.get(kind(design), StudySettings).told_of_data
+    for section, keys in told.items():
+        _drop(design, section, keys)
     design["paper_role"] = "design"
     _drop(design, "evaluate", OF_OTHER_DATA)
     _drop_from_sweeps(design, {})
@@ -229,7 +227,7 @@ def _get(values: Any, *keys: str) -> Any:
     return values
 
 
-def _drop(values: Raw, section: str, keys: Sequence[str]) -> None:
+def _drop(values: Raw, section: str, keys: Collection[str]) -> None:
     held = values.get(section)
     if isinstance(held, Mapping):
         values[section] = {key: value for key, value in held.items() if key not in keys}

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Field, field_validator
 
+from batteryscope.config.any_study import STUDY_KINDS, AnyStudy, kind
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.choose_curve import choose_curve
 from batteryscope.config.choose_sweeps import choose_sweeps
@@ -20,23 +21,6 @@ from batteryscope.core.names import refuse_password
 from batteryscope.errors import ConfigError
 
 RESERVED_NAMES = {"all", "benchmarks", "logs"}  # Snakemake's default target, folders of work/
-
-
-def kind(study: object) -> str:
-    """Return what the data of a study are, ``image`` or ``table``: pydantic chooses by it."""
-    if isinstance(study, Mapping):
-        return str(study.get("kind", "image"))
-    return str(getattr(study, "kind", "image"))
-
-
-AnyStudy = Annotated[
-    Annotated[StudySettings, Tag("image")] | Annotated[TableStudySettings, Tag("table")],
-    Discriminator(kind),
-]
-STUDY_KINDS: dict[str, type[StudySettings] | type[TableStudySettings]] = {
-    "image": StudySettings,
-    "table": TableStudySettings,
-}
 
 
 class TrackingSettings(Settings):
@@ -73,16 +57,6 @@ class Project(Settings):
                 f"'{min(taken)}' has a meaning of its own; give the study another name."
             )
         return studies
-
-    @property
-    def image_studies(self) -> dict[str, StudySettings]:
-        """The studies whose samples are pictures."""
-        return {n: s for n, s in self.studies.items() if isinstance(s, StudySettings)}
-
-    @property
-    def table_studies(self) -> dict[str, TableStudySettings]:
-        """The studies whose samples are rows of a table."""
-        return {n: s for n, s in self.studies.items() if isinstance(s, TableStudySettings)}
 
 
 class _RefusesTwice(yaml.constructor.SafeConstructor):
@@ -156,17 +130,7 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
             raw["studies"][name] = keep_to_own_data(study, known[name], given)
     choose_sweeps(raw["studies"], raw.get("sweeps"))
     choose_curve(raw["studies"], raw.get("curve"))
-    raw["studies"] = {name: _give_networks(study) for name, study in raw["studies"].items()}
     return _drop_idle_sweeps(validate_settings(Project, raw, where, tell_all=True))
-
-
-def _give_networks(study: Any) -> Any:
-    """Give every target of a study of tables that states no networks one of the usual size."""
-    if not isinstance(study, dict) or study.get("kind") != "table" or "networks" in study:
-        return study
-    dataset = study.get("dataset")
-    targets = dataset.get("targets") if isinstance(dataset, dict) else None
-    return study | {"networks": {name: {} for name in targets}} if targets else study
 
 
 def _drop_idle_sweeps(project: Project) -> Project:

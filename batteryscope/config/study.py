@@ -1,8 +1,8 @@
 """A study: everything between raw pictures and a published report."""
 
 import os
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,6 @@ from batteryscope.config.sweep import (
     expand_sweeps,
     resolve_values,
 )
-from batteryscope.config.targets import check_computed
 from batteryscope.core.counted import count_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
@@ -93,6 +92,12 @@ class StudySettings(Settings):
     only those that ``run_sweeps`` names are run; ``--config sweeps=…`` names them, too.
     """
 
+    # What a study that takes this one's design, but has other data, does not take of each section.
+    told_of_data: ClassVar[Mapping[str, Collection[str]]] = {
+        "dataset": DatasetSettings.model_fields,
+        "explain": ("phases",),
+    }
+
     kind: Literal["image"] = "image"
     based_on: str | None = None
     title: str
@@ -125,8 +130,8 @@ class StudySettings(Settings):
                 "physics: {}."
             )
         for key, data in (("dataset", self.dataset), ("evaluate.external", self.external)):
-            if data is not None and data.targets is not None:
-                check_computed(data.targets, self.physics, f"{key}.targets")
+            if data is not None:
+                data.targets.check_computed(self.physics, f"{key}.targets")
         if unknown := sorted(set(self.published_arms) - set(self.arms)):
             raise ValueError(
                 f"published_arms: '{unknown[0]}' is none of the arms {sorted(self.arms)}; name one."
@@ -151,12 +156,6 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _mismatches_have_names(self) -> Self:
-        asked = self.evaluate.grey_levels_at_test
-        if asked and self.dataset.targets is not None:
-            raise ValueError(
-                f"evaluate.grey_levels_at_test: found '{asked[0]}', but it applies to studies of "
-                "classes, and this one predicts capacities (dataset.targets); leave it out."
-            )
         if taken := sorted(set(self.mismatched_arms) & set(self.all_arms)):
             raise ValueError(
                 f"evaluate.grey_levels_at_test: it calls its rows '{taken[0]}', which is the name "
@@ -208,9 +207,9 @@ class StudySettings(Settings):
         external = self.evaluate.external
         if external is None:
             return None
-        given = {"targets": self.dataset.targets, "covariates": self.published_covariates}
-        lacking = {key: own for key, own in given.items() if getattr(external, key) is None}
-        return external.model_copy(update=lacking)
+        targets = external.targets.complete(self.dataset.targets)
+        covariates = external.covariates or self.published_covariates
+        return external.model_copy(update={"targets": targets, "covariates": covariates})
 
     @property
     def published_covariates(self) -> CovariateTable | None:

@@ -1,8 +1,8 @@
 """A study of tables: transfer between domains with very small networks."""
 
 import os
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -170,6 +170,12 @@ class TableStudySettings(Settings):
     whether the data are the paper's, too, or its design alone; told by the data if not stated.
     """
 
+    # What a study that takes this one's design, but has other data, does not take of each section.
+    told_of_data: ClassVar[Mapping[str, Collection[str]]] = {
+        "dataset": ("name", "files", "generator"),
+        "explain": ("chosen",),
+    }
+
     kind: Literal["table"]
     based_on: str | None = None
     title: str
@@ -204,6 +210,16 @@ class TableStudySettings(Settings):
         if not isinstance(values, dict) or "main_arm" in values or not values.get("arms"):
             return values
         return values if DEFAULT_ARM in values["arms"] else values | {"main_arm": "adapter"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _targets_have_networks(cls, values: Any) -> Any:
+        """Give every target one of the usual size where no networks are stated."""
+        if not isinstance(values, dict) or "networks" in values:
+            return values
+        dataset = values.get("dataset")
+        targets = dataset.get("targets") if isinstance(dataset, dict) else None
+        return values | {"networks": {name: {} for name in targets}} if targets else values
 
     @model_validator(mode="after")
     def _targets_match(self) -> Self:

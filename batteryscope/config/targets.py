@@ -1,13 +1,14 @@
 """The numbers that models predict: any quantities, or capacities over the C-rate."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.predicted import NoNumbers, Numbers, Quantity
 from batteryscope.config.table_format import TableFormat
 
 RATE_TOLERANCE = 1e-6
@@ -22,53 +23,6 @@ TAKEN_NAMES = frozenset({
     "tiles_rejected", "slices_used", "slices_rejected", "arm", "repeat", "fold", "role", "tile",
 })  # fmt: skip
 ENDINGS = ("_low", "_high", "_fold_sd", "_slice_sd")  # of the columns beside a prediction
-
-
-class Quantity(Settings):
-    """One number that models predict.
-
-    ``at`` is its place on the ``axis``, where it is a point of a curve (C-rate). The network
-    learns the values, or with ``transform: log`` their logarithms; all values that are reported
-    are in ``unit``. True values and intervals lie between ``low`` and ``high``.
-    """
-
-    name: str
-    unit: str
-    label: str
-    low: float | None = None
-    high: float | None = None
-    transform: Literal["none", "log"] = "none"
-    axis: str = ""
-    at: float | None = None
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """What is measured; a percentage only where no value can be 0."""
-        if self.axis:
-            return ("mape", "mae", "r2")
-        return ("mae", "rmse", "r2", "mape") if self.excludes_zero else ("mae", "rmse", "r2")
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether all values are above 0, or all below it."""
-        return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
-
-    @property
-    def interval(self) -> Literal["relative", "absolute", "ratio"]:
-        """Errors that an interval is made of: shares of the prediction, differences or factors."""
-        if self.axis:
-            return "relative"
-        return "ratio" if self.transform == "log" else "absolute"
-
-    @property
-    def title(self) -> str:
-        """What heads its column: the place on the axis, or label and unit."""
-        return f"{self.at:g}C" if self.at is not None else f"{self.label} / {self.unit}"
-
-    def clip(self, value: float) -> float:
-        """Return the value, or ``low`` or ``high`` if it lies below or above."""
-        raised = value if self.low is None else max(value, self.low)
-        return raised if self.high is None else min(raised, self.high)
 
 
 class QuantitySettings(Settings):
@@ -102,7 +56,7 @@ class QuantitySettings(Settings):
         return self
 
 
-class QuantityTargets(JoinedTable):
+class QuantityTargets(Numbers, JoinedTable):
     """Any numbers that models predict from a picture or a scan: names, units, ranges.
 
     ``table`` is a CSV, Excel or parquet file inside the data set with one row per sample
@@ -115,6 +69,8 @@ class QuantityTargets(JoinedTable):
     quantities: dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")], QuantitySettings
     ] = Field(min_length=1)
+
+    replaces_class: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
@@ -133,11 +89,6 @@ class QuantityTargets(JoinedTable):
         return self
 
     @property
-    def computed(self) -> bool:
-        """Whether nobody measured them."""
-        return False
-
-    @property
     def listed(self) -> list[Quantity]:
         """The quantities in the order of the settings."""
         return [
@@ -153,11 +104,6 @@ class QuantityTargets(JoinedTable):
         ]
 
     @property
-    def names(self) -> list[str]:
-        """Names of the targets, which are columns of the manifest."""
-        return list(self.quantities)
-
-    @property
     def described(self) -> str:
         """What is predicted, in words."""
         return f"the quantities {', '.join(self.quantities)}"
@@ -167,8 +113,27 @@ class QuantityTargets(JoinedTable):
         """Column of the values by name of the quantity."""
         return {name: q.column or name for name, q in self.quantities.items()}
 
+    def list_columns(self, table: str | None) -> set[str]:
+        """Return the columns of the quantities, if they stand in that table."""
+        return set(self.columns.values()) if self.table == table else set()
 
-class CapacityTargets(Settings):
+    def check_labels(self, columns: Collection[str], groups: Collection[str] | None) -> None:
+        """Refuse quantities that no label holds, or that are called as one."""
+        for name, column in self.columns.items():
+            if name in columns or (self.table and name in (groups or ())):
+                raise ValueError(
+                    f"targets.quantities: '{name}' is already a label; give the quantity another "
+                    "name (its column may say where its values stand)."
+                )
+            if self.table is None and groups is not None and column not in groups:
+                raise ValueError(
+                    f"targets.quantities.{name}: the values of '{column}' stand nowhere; add a "
+                    f"named group (?P<{column}>…) to labels.pattern, or name a targets.table with "
+                    "its sample_column."
+                )
+
+
+class CapacityTargets(Numbers, Settings):
     """Capacities of every electrode: quantities with the C-rate as their axis.
 
     ``source``: ``table``, measured capacities; ``simulated``, capacities that the half-cell
@@ -218,89 +183,45 @@ class CapacityTargets(Settings):
         ]
 
     @property
-    def names(self) -> list[str]:
-        """Names of the targets, which are columns of the manifest."""
-        return [quantity.name for quantity in self.listed]
-
-    @property
     def described(self) -> str:
         """What is predicted, in words."""
         return f"the capacities of the study, at {self.c_rates} C in {' and '.join(self.units)}"
 
+    def list_columns(self, table: str | None) -> set[str]:
+        """Return the column of the capacities, if they stand in that table."""
+        return {self.capacity_column} if self.table == table else set()
 
-def _find_kind(values: Any) -> str:
-    """Tell the settings apart by the key that one of them alone has."""
+    def check_computed(self, cell: HalfCellSettings | None, key: str) -> None:
+        """Refuse capacities that the half-cell model of the study cannot give."""
+        if not self.computed:
+            return
+        if cell is None:
+            raise ValueError(
+                f"{key}.source 'simulated' takes the capacities from the half-cell model; add "
+                "physics: {}, or name a table of measured ones (source: table)."
+            )
+        for c_rate in self.c_rates:
+            if not any(abs(rate - c_rate) <= RATE_TOLERANCE * c_rate for rate in cell.c_rates):
+                raise ValueError(
+                    f"{key}.c_rates: the half-cell model is not solved at {c_rate:g}C; add it to "
+                    f"physics.c_rates {cell.c_rates}, or leave it out."
+                )
+
+
+def _find_alternative(values: Any) -> str:
+    """Tell the settings apart: one is written as null, one has a key that the other one lacks."""
+    if values is None or isinstance(values, Unsaid):
+        return "nothing"
     has = "quantities" in values if isinstance(values, dict) else hasattr(values, "quantities")
     return "quantities" if has else "capacities"
 
 
 TargetSettings = Annotated[
-    Annotated[CapacityTargets, Tag("capacities")] | Annotated[QuantityTargets, Tag("quantities")],
-    Discriminator(_find_kind),
+    Annotated[CapacityTargets, Tag("capacities")]
+    | Annotated[QuantityTargets, Tag("quantities")]
+    | Annotated[NoNumbers, Tag("nothing")],
+    Discriminator(_find_alternative),
 ]
-
-
-def choose_outputs(
-    targets: "CapacityTargets | QuantityTargets", outputs: str | Sequence[str]
-) -> list[Quantity]:
-    """Return the quantities that ``model.outputs`` asks for, in the order of the settings.
-
-    Parameters
-    ----------
-    targets
-        Of the data set.
-    outputs
-        ``all``, the unit of capacities, or names.
-
-    Raises
-    ------
-    ValueError
-        A name or unit is unknown.
-    """
-    listed = targets.listed
-    if outputs == "all":
-        return listed
-    wanted = [outputs] if isinstance(outputs, str) else list(outputs)
-    keys = {q.name: {q.name, q.unit} if q.axis else {q.name} for q in listed}
-    known = sorted({key for q in listed for key in ([q.unit] if q.axis else [q.name])})
-    if unknown := [name for name in wanted if not any(name in of for of in keys.values())]:
-        raise ValueError(
-            f"model.outputs names '{unknown[0]}', which is none of the quantities "
-            f"{', '.join(known)} of dataset.targets; name some of these, or say 'all'."
-        )
-    return [q for q in listed if keys[q.name] & set(wanted)]
-
-
-def choose_targets(
-    targets: "CapacityTargets | QuantityTargets | None", outputs: str | Sequence[str]
-) -> dict[str, list[str]]:
-    """Return which numbers a training stage learns: ``targets, log_targets, zero_targets``.
-
-    Parameters
-    ----------
-    targets
-        Of the data set; None if the study predicts classes.
-    outputs
-        ``model.outputs``.
-
-    Raises
-    ------
-    ValueError
-        The study predicts numbers and the outputs are classes, or a name is unknown.
-    """
-    if targets is None:
-        return {}
-    if outputs in ("class", "grades"):
-        raise ValueError(
-            f"the study predicts numbers (dataset.targets), but model.outputs is '{outputs}'; say "
-            "'all', or name the quantities."
-        )
-    chosen = choose_outputs(targets, outputs)
-    return {
-        "targets": [q.name for q in chosen],
-        "log_targets": [q.name for q in chosen if q.transform == "log"],
-        "zero_targets": [q.name for q in chosen if "mape" not in q.metrics],
-    }
 
 
 def name_target(c_rate: float, unit: str) -> str:
@@ -313,37 +234,3 @@ def name_target(c_rate: float, unit: str) -> str:
     """
     rate = f"{c_rate:g}".replace(".", "p")
     return f"capacity_{rate}c_{unit.lower().replace('/', '_')}"
-
-
-def check_computed(
-    targets: CapacityTargets | QuantityTargets, cell: HalfCellSettings | None, key: str
-) -> None:
-    """Refuse computed capacities that the half-cell model of the study cannot give.
-
-    Parameters
-    ----------
-    targets
-        Of the study's own or of its external data set.
-    cell
-        The study's half cell.
-    key
-        Where the targets stand, for messages.
-
-    Raises
-    ------
-    ValueError
-        The study has no half cell, or it is not solved at one of the C-rates.
-    """
-    if not isinstance(targets, CapacityTargets) or not targets.computed:
-        return
-    if cell is None:
-        raise ValueError(
-            f"{key}.source 'simulated' takes the capacities from the half-cell model; add "
-            "physics: {}, or name a table of measured ones (source: table)."
-        )
-    for c_rate in targets.c_rates:
-        if not any(abs(rate - c_rate) <= RATE_TOLERANCE * c_rate for rate in cell.c_rates):
-            raise ValueError(
-                f"{key}.c_rates: the half-cell model is not solved at {c_rate:g}C; add it to "
-                f"physics.c_rates {cell.c_rates}, or leave it out."
-            )

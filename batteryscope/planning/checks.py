@@ -5,15 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import singledispatch
 from itertools import islice
 from pathlib import Path
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
-from batteryscope.config.project import Project
 from batteryscope.config.study import StudySettings
 from batteryscope.config.sweep import WHERE, resolve_values
-from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.columns import list_columns, refuse_unknown
 from batteryscope.models.known_weights import complete_input
@@ -23,6 +22,7 @@ from batteryscope.planning.check_evaluate import check_evaluate
 from batteryscope.planning.check_external import check_external, check_external_covariates
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
+from batteryscope.planning.plan_table_sweeps import TableSweepPlan
 from batteryscope.readers.folder import list_files
 from batteryscope.samples.choose import samples_cut_by, samples_of
 
@@ -100,57 +100,63 @@ def find_origin(plan: StudyPlan, arm: str, setting: str) -> str:
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
 
-def check_project(project: Project, plans: Mapping[str, StudyPlan]) -> None:
-    """Check every study.
+def check_project(plans: Mapping[str, StudyPlan | TableSweepPlan]) -> None:
+    """Check every study, by its plan.
 
     Raises
     ------
     ConfigError, InputError
         One sentence that names the key, what was found and what to do.
     """
-    for name, tables in project.table_studies.items():
-        _check_tables(tables.dataset, f"params.yaml: studies.{name}.dataset")
     for name, plan in plans.items():
-        study = project.image_studies[name]
-        key = f"params.yaml: studies.{name}"
-        _check_dataset(study.dataset, f"{key}.dataset")
-        if study.external is not None:
-            _check_dataset(study.external, f"{key}.evaluate.external")
-            check_external(study.dataset, study.external, f"{key}.evaluate.external")
-            given = study.published_covariates
-            check_external_covariates(given, study.external, f"{key}.evaluate.external")
-        survey = study.evaluate.survey
-        if survey is not None and not Path(survey).is_file():
-            raise ConfigError(
-                f"{key}.evaluate.survey: '{survey}' does not exist; correct the path."
-            )
-        check_conditions(study, key)
-        check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
-        _check_domains(study, key)
-        for arm in plan.every_arm.values():
-            _check_arm(plan, arm, key)
-        check_evaluate(study, plan.main.recipe.preprocess, f"{key}.evaluate")
-        check_crops(study.dataset, plan.points, key, _list_stated_bars(plan))
-        for stage in plan.stages.values():
-            weights = stage.settings.model.weights
-            if weights not in ("random", "imagenet"):
-                try:
-                    check_weights_file(Path(weights), stage.settings.model.weights_sha256)
-                    complete_input(stage.settings.model)
-                except BatteryscopeError as error:
-                    raise type(error)(f"{key}: {error}") from None
+        _check_plan(plan, f"params.yaml: studies.{name}")
 
 
-def _check_tables(dataset: TableDatasetSettings, key: str) -> None:
-    for number, file in enumerate(dataset.files):
+@singledispatch
+def _check_plan(plan: object, key: str) -> None:
+    raise NotImplementedError(type(plan))
+
+
+@_check_plan.register
+def _check_pictures(plan: StudyPlan, key: str) -> None:
+    study = plan.settings
+    _check_dataset(study.dataset, f"{key}.dataset")
+    if study.external is not None:
+        _check_dataset(study.external, f"{key}.evaluate.external")
+        check_external(study.dataset, study.external, f"{key}.evaluate.external")
+        given = study.published_covariates
+        check_external_covariates(given, study.external, f"{key}.evaluate.external")
+    survey = study.evaluate.survey
+    if survey is not None and not Path(survey).is_file():
+        raise ConfigError(f"{key}.evaluate.survey: '{survey}' does not exist; correct the path.")
+    check_conditions(study, key)
+    check_mismatches(plan, f"{key}.evaluate.grey_levels_at_test")
+    _check_domains(study, key)
+    for arm in plan.every_arm.values():
+        _check_arm(plan, arm, key)
+    check_evaluate(study, plan.main.recipe.preprocess, f"{key}.evaluate")
+    check_crops(study.dataset, plan.points, key, _list_stated_bars(plan))
+    for stage in plan.stages.values():
+        weights = stage.settings.model.weights
+        if weights not in ("random", "imagenet"):
+            try:
+                check_weights_file(Path(weights), stage.settings.model.weights_sha256)
+                complete_input(stage.settings.model)
+            except BatteryscopeError as error:
+                raise type(error)(f"{key}: {error}") from None
+
+
+@_check_plan.register
+def _check_tables(plan: TableSweepPlan, key: str) -> None:
+    for number, file in enumerate(plan.settings.dataset.files):
         path = Path(file.path)
         if path.is_file():
             continue
         for above in [path, *path.parents]:
-            _check_pulled(above, f"{key}.files.{number}.path")
+            _check_pulled(above, f"{key}.dataset.files.{number}.path")
         found = "a folder" if path.exists() else "nothing"
         raise ConfigError(
-            f"{key}.files.{number}.path: expected a table at '{path}', found {found}; "
+            f"{key}.dataset.files.{number}.path: expected a table at '{path}', found {found}; "
             "correct the path."
         )
 

@@ -321,7 +321,6 @@ def open_project(
     """
     project = load_project(params, overlay)
     layouts = {n: lay_out_study(work / n, n, s) for n, s in project.studies.items()}
-    plans: dict[str, Any] = {name: layouts[name].plan for name in project.image_studies}
-    check_project(project, plans)
+    check_project({name: layout.plan for name, layout in layouts.items()})
     versions = {name: layout.data_version for name, layout in layouts.items()}
     return JobInputs(project, layouts, versions, tell, looks_again)

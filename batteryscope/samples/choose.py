@@ -32,7 +32,7 @@ def samples_of(
     if isinstance(settings, StudySettings):
         of_data, cut = samples_of(settings.dataset), samples_cut_by(settings.preprocess)
         return cut if of_data.are_files and cut.are_files else of_data
-    if settings.volumes is not None:
+    if settings.volumes:
         return CT
     is_drawn = settings.path is None and isinstance(settings.generator, CrossSectionGenerator)
     return COATING if is_drawn else SEM

@@ -138,9 +138,8 @@ def _try(overlay: Choices, name: str, root: Path) -> Problem | None:
     try:
         project = load_project(root / "params.yaml", values)
         project = project.model_copy(update={"studies": {name: project.studies[name]}})
-        layouts = {name: lay_out_study(Path("work") / name, name, project.studies[name])}
-        plans = {n: layouts[n].plan for n in project.image_studies}
-        check_project(project, plans)  # type: ignore[arg-type]
+        layout = lay_out_study(Path("work") / name, name, project.studies[name])
+        check_project({name: layout.plan})
     except BatteryscopeError as error:
         words = str(error).removeprefix(f"{root / 'params.yaml'}: ").removeprefix("params.yaml: ")
         return Problem(f"The plan cannot be run as it is: {words}", prevents=True)

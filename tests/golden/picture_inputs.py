@@ -66,7 +66,7 @@ def write_picture_study(root: Path, name: str, settings: StudySettings) -> None:
     bundled = {plan.arms[arm].chains[-1]: arm for arm in list_published_arms(settings)}
     for stage in plan.stages.values():
         _write_stage(root, stage, manifest, splits[stage.split], index, bundled, plan)
-    if settings.dataset.targets is None:
+    if not settings.dataset.targets:
         for arm in settings.arms:
             write_class_maps(root / "explained" / arm, arm, manifest, splits, plan)
     else:
@@ -81,9 +81,9 @@ def write_dataset(
 ) -> pd.DataFrame:
     """Draw the pictures of a data set, and write its tables; return the manifest."""
     images = folder / "images"
-    if dataset.volumes is not None:
+    if dataset.volumes:
         rows = list(_draw_scans(images, dataset))
-    elif dataset.targets is not None:
+    elif dataset.targets:
         rows = list(_draw_sections(images, seed, dataset))
     else:
         rows = list(_draw_textures(images, seed, dataset))

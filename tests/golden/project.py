@@ -26,6 +26,7 @@ from batteryscope.config.project import load_project
 from tests.conftest import ROOT, Sandbox
 from tests.golden.picture_inputs import write_picture_study
 from tests.golden.row_inputs import write_table_study
+from tests.studies import image_studies, table_studies
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected"
@@ -53,9 +54,9 @@ def build_project(root: Path) -> Sandbox:
     root.mkdir()
     sandbox = Sandbox(root, yaml.safe_load((HERE / "params.yaml").read_text(encoding="utf-8")))
     project = load_project(root / "params.yaml")
-    for name, study in project.image_studies.items():
+    for name, study in image_studies(project).items():
         write_picture_study(root / "work" / name, name, study)
-    for name, tables in project.table_studies.items():
+    for name, tables in table_studies(project).items():
         write_table_study(root / "work" / name, name, tables)
     for name in STUDIES:
         (root / "work" / name / "tracked.json").write_text("{}")
