@@ -102,7 +102,7 @@ def test_grad_cam_alone_is_two_panels(study: Study, tmp_path: Path) -> None:
 def make_chosen(study: Study, **changes: object) -> pd.DataFrame:
     sample = study.split.loc[study.split["role"] == "train", "sample_id"].iloc[0]
     row = {"sample_id": sample, "tile": 0, "repeat": 0, "fold": 0, "y_true": CLASSES[0]}
-    row |= {"y_pred": CLASSES[0], "confidence": 0.5, "kind": "class", "rank": 1}
+    row |= {"y_pred": CLASSES[0], "confidence": 0.5, "shows": "class", "rank": 1}
     return pd.DataFrame([row | changes])
 
 
@@ -136,10 +136,10 @@ def make_predictions() -> pd.DataFrame:
 
 def test_most_confident_tiles_of_different_images_are_chosen() -> None:
     chosen = choose_tiles(make_predictions(), 2, 2)
-    right = chosen[chosen["kind"] == "class"]
+    right = chosen[chosen["shows"] == "class"]
     assert right["tile"].tolist() == [2, 3, 5]
     assert right["rank"].tolist() == [1, 2, 1]
-    wrong = chosen[chosen["kind"] == "misclassified"]
+    wrong = chosen[chosen["shows"] == "misclassified"]
     assert wrong["tile"].tolist() == [7, 4]
     assert wrong["confidence"].tolist() == pytest.approx([0.9, 0.7])
     assert choose_tiles(make_predictions(), 1, 0)["tile"].tolist() == [2, 5]

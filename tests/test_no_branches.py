@@ -41,11 +41,6 @@ ALLOWED = {
     "batteryscope/training/fit.py": "trains; an edit would train every network anew",
     "batteryscope/training/regression.py": "trains; an edit would train every network anew",
     "batteryscope/training/stage.py": "trains; an edit would train every network anew",
-    "batteryscope/explain/regression_maps.py": "refuses a network without units of its outputs",
-    "batteryscope/tables/bundle_record.py": "refuses a bundle that is none of its own",
-    # Explained tiles are of kinds, too: of a class, misclassified, polar.
-    "batteryscope/explain/arm.py": "sorts explained tiles",
-    "batteryscope/report/html.py": "sorts explained tiles",
 }
 
 

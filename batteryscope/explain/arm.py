@@ -118,7 +118,7 @@ def sort_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _describe(row: dict[Hashable, Any], number: int, paths: "pd.Series[str]") -> dict[str, Any]:
     true, predicted = str(row["y_true"]), str(row["y_pred"])
     probability = f"p = {row['confidence']:.2f}"
-    if row["kind"] == "class":
+    if row["shows"] == "class":
         title = f"{true}, recognised ({probability})"
         slug = re.sub(r"[^\w-]+", "-", true)
         file = f"class_{number:02d}_{slug}_{row['rank']}.png"
@@ -133,7 +133,7 @@ def _describe(row: dict[Hashable, Any], number: int, paths: "pd.Series[str]") ->
         "y_pred": predicted,
         "sample_id": str(row["sample_id"]),
         "path": str(paths[row["sample_id"]]),
-        "kind": str(row["kind"]),
+        "kind": str(row["shows"]),
         "confidence": round(float(row["confidence"]), 6),
     }
 

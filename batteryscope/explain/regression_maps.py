@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batteryscope.explain.attribution import find_feature_layer
-from batteryscope.models.classifier import TileClassifier, TileRegressor
+from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.grey_input import FULL_SCALE
 from batteryscope.training.data import as_batch
 
@@ -35,7 +35,7 @@ class CapacityMaps:
 class _InUnits(nn.Module):
     """From normalised pictures to capacities, for gradients that do not reach the grey levels."""
 
-    def __init__(self, model: TileRegressor) -> None:
+    def __init__(self, model: TileClassifier) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.register_buffer("scale", model.get_buffer("output_sd").clone())
@@ -65,12 +65,11 @@ def explain_tile(
     Parameters
     ----------
     model
-        A trained regressor in evaluation mode.
+        A trained network in evaluation mode whose outputs are numbers.
     tile : (H, W) or, of stacked slices, (C, H, W) uint8 array
     methods
         Which of :data:`METHODS`.
     """
-    assert isinstance(model, TileRegressor)
     device = next(model.parameters()).device
     network = _InUnits(model).eval()
     grey = as_batch(tile[None]).to(device)
@@ -137,7 +136,7 @@ def occlude(
     return full[:, :height, :width]
 
 
-def _find_grad_ram(network: nn.Module, model: TileRegressor, x: Tensor, n_outputs: int) -> Tensor:
+def _find_grad_ram(network: nn.Module, model: TileClassifier, x: Tensor, n_outputs: int) -> Tensor:
     layer = find_feature_layer(model)
     size = (int(x.shape[2]), int(x.shape[3]))
     method = LayerGradCam(network, layer)

@@ -13,7 +13,7 @@ PLACE = ["x_px", "y_px", "crop_px", "crop_height_px"]
 def choose_tiles(
     predictions: pd.DataFrame, tiles_per_class: int, n_misclassified: int
 ) -> pd.DataFrame:
-    """Choose typical and mistaken test tiles, no two of a kind from the same image.
+    """Choose typical and mistaken test tiles, no two that show the same from the same image.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def choose_tiles(
     Returns
     -------
     DataFrame
-        ``sample_id, tile, repeat, fold, y_true, y_pred, confidence, kind, rank``. ``kind``
-        is ``class`` or ``misclassified``; ``rank`` counts from 1 within a kind (and class).
-        Fewer rows where there are not enough images.
+        ``sample_id, tile, repeat, fold, y_true, y_pred, confidence, shows, rank``.
+        ``shows`` is ``class`` or ``misclassified``; ``rank`` counts from 1 within it (and within
+        the class). Fewer rows where there are not enough images.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def choose_tiles(
     ]
     parts.append(_take_first(tested[~right], n_misclassified, "misclassified"))
     columns = ["sample_id", "tile", "repeat", "fold", "y_true", "y_pred", "confidence"]
-    return pd.concat(parts, ignore_index=True)[[*columns, "kind", "rank"]]
+    return pd.concat(parts, ignore_index=True)[[*columns, "shows", "rank"]]
 
 
 def choose_same_tiles(
@@ -103,6 +103,6 @@ def choose_same_tiles(
     return tiles[[*columns, *PLACE]].reset_index(drop=True)
 
 
-def _take_first(tiles: pd.DataFrame, count: int, kind: str) -> pd.DataFrame:
+def _take_first(tiles: pd.DataFrame, count: int, shows: str) -> pd.DataFrame:
     chosen = tiles.drop_duplicates("sample_id").head(count)
-    return chosen.assign(kind=kind, rank=range(1, len(chosen) + 1))
+    return chosen.assign(shows=shows, rank=range(1, len(chosen) + 1))

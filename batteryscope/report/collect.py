@@ -176,7 +176,7 @@ def _read_explanations(folder: Path) -> tuple[Explanation, ...]:
                 png=png,
                 title=str(entry.get("title", "")),
                 class_name=str(entry.get("class", "")),
-                kind=str(entry.get("kind", "class")),
+                shows=str(entry.get("kind", "class")),
                 y_true=str(entry.get("y_true", "")),
                 y_pred=str(entry.get("y_pred", "")),
                 sample_id=str(entry.get("sample_id", "")),

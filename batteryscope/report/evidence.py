@@ -17,13 +17,17 @@ OTHERS_SHOWN = 24
 
 @dataclass(frozen=True)
 class Explanation:
-    """One attribution overlay: its PNG and what it shows."""
+    """One attribution overlay: its PNG and what it shows.
+
+    ``shows`` is ``class`` (a tile that was recognised), ``misclassified`` or ``polar`` (the mean of
+    many, around the core of a cell).
+    """
 
     file: str
     png: bytes
     title: str
     class_name: str
-    kind: str
+    shows: str
     y_true: str
     y_pred: str
     sample_id: str

@@ -196,7 +196,7 @@ def render_report(
             () if evidence.comparison is None else evidence.comparison["arm"].unique(),
             words.name_samples(preprocess),
         ),
-        "polar": [e for e in main.explanations if e.kind == "polar"] if main else [],
+        "polar": [e for e in main.explanations if e.shows == "polar"] if main else [],
         "measures": results.show_measures(evidence, headline),
         "windings": facts.show_windings(evidence.cells),
         "preview_text": words.describe_preview(preprocess),
@@ -327,10 +327,10 @@ def _choose_explanations(
     with many arms stays small.
     """
     by_class = sorted(
-        (e for e in arm.explanations if e.kind == "class"), key=lambda e: (e.class_name, e.file)
+        (e for e in arm.explanations if e.shows == "class"), key=lambda e: (e.class_name, e.file)
     )
     mistakes = sorted(
-        (e for e in arm.explanations if e.kind not in ("class", "polar")),
+        (e for e in arm.explanations if e.shows not in ("class", "polar")),
         key=lambda e: (-(e.confidence or 0.0), e.file),
     )
     if everything:

@@ -17,6 +17,7 @@ from batteryscope.bundle.record import (
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.table_data import Condition
 from batteryscope.errors import ConfigError, InputError
+from batteryscope.samples.rows import ROWS
 
 FORMAT_VERSION = 1
 TENSORS_FILE = "networks.safetensors"
@@ -182,7 +183,7 @@ def read_table_record(folder: Path) -> TableBundleRecord:
             "(models/<study>), or fetch it (dvc pull)."
         )
     values: Any = read_json(path)
-    if not isinstance(values, dict) or values.get("kind") != "table":
+    if not isinstance(values, dict) or values.get("kind") not in ROWS.bundle_kinds:
         raise InputError(
             f"{path}: this is no bundle of a table study; a model of images is applied with "
             "batteryscope predict."
