@@ -367,9 +367,8 @@ def _plan_stage(
     model = values.get("model") or {}
     outputs = model.get("outputs", "class")
     try:
-        values |= settings.dataset.targets.choose(outputs)
+        values |= answer_of(settings.dataset).find_learnt(settings.dataset, outputs)
         values |= choose_covariates(settings.dataset.covariates, model.get("covariates"))
-        values |= settings.dataset.labels.choose_grades(outputs)
     except ValueError as error:
         raise ConfigError(f"{where} (stage '{stage.name}'): {error}") from None
     stage_settings = validate_settings(StageSettings, values, f"{where} (stage '{stage.name}')")

@@ -1,9 +1,10 @@
 """Which answer settings and bundles speak of: the only place that decides it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from batteryscope.answers.classes import CLASSES
-from batteryscope.answers.kind import Answer
+from batteryscope.answers.kind import CLASS, GRADES, Answer
 from batteryscope.answers.quantities import QUANTITIES
 
 ANSWERS: tuple[Answer, ...] = (CLASSES, QUANTITIES)
@@ -20,6 +21,11 @@ class NamesTargets(Protocol):
 def answer_of(settings: NamesTargets) -> Answer:
     """Return what a data set is for, or what a training stage learns."""
     return QUANTITIES if settings.targets else CLASSES
+
+
+def answer_given(outputs: str | Sequence[str]) -> Answer:
+    """Return what a network gives whose ``model.outputs`` these are."""
+    return CLASSES if outputs in (CLASS, GRADES) else QUANTITIES
 
 
 def answer_called(kind: str) -> Answer:

@@ -1,13 +1,16 @@
 """Classes, with an order or without: grades are classes in order, and differ by their head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.baseline_catalogue import OF_CLASSES, Baseline
 
-OUTPUTS = ("class", "grades")
+if TYPE_CHECKING:
+    import pandas as pd
+
 LOSSES_OF_NUMBERS = ("mape", "mae", "mse")
 
 
@@ -30,9 +33,35 @@ class Classes(Answer):
         """Return the accuracy."""
         return "val_accuracy"
 
+    def find_learnt(
+        self, dataset: DatasetSettings, outputs: str | Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Return the order of the classes, if that shall be learnt."""
+        if outputs != GRADES:
+            return {}
+        if not dataset.labels.grades:
+            raise ValueError(
+                "model.outputs is 'grades', but the classes have no order; list them from the "
+                "lowest to the highest in dataset.labels.grades."
+            )
+        return {"grades": dataset.labels.grades}
+
+    def describe_outputs(self, outputs: str | Sequence[str]) -> str:
+        """Return the same for grades, which have the probabilities of classes."""
+        return CLASS
+
+    def list_outputs(self, stage: LearntStage, manifest: "pd.DataFrame") -> list[str]:
+        """Return all classes, sorted, whichever of them the stage sees."""
+        return sorted(manifest["class"].unique())
+
+    def find_truth(self, outputs: Sequence[str], manifest: "pd.DataFrame") -> "pd.Series":
+        """Return the number of the class."""
+        labels = manifest.set_index("sample_id")["class"]
+        return labels.map({name: number for number, name in enumerate(outputs)})
+
     def check_stage(self, stage: LearntStage) -> None:
         """Refuse what is for numbers."""
-        is_other = stage.model.outputs not in OUTPUTS
+        is_other = stage.model.outputs not in (CLASS, GRADES)
         if is_other or stage.train.loss in LOSSES_OF_NUMBERS:
             found = (
                 f"model.outputs '{stage.model.outputs}'"

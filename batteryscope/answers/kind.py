@@ -3,11 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import ModelSettings, TrainSettings
 from batteryscope.core.baseline_catalogue import Baseline
+
+if TYPE_CHECKING:  # who asks only about settings need not wait for pandas
+    import pandas as pd
+
+
+# What ``model.outputs`` may be where classes are predicted, without an order or with one.
+CLASS, GRADES = "class", "grades"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +119,60 @@ class Answer(ABC):
     @abstractmethod
     def find_metric(self, stage: LearntStage) -> str:
         """Return by what candidates of a search are judged if nobody says otherwise."""
+
+    @abstractmethod
+    def find_learnt(
+        self, dataset: DatasetSettings, outputs: str | Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Return what a training stage learns, as settings of it.
+
+        Parameters
+        ----------
+        dataset
+            Which answers there are.
+        outputs
+            ``model.outputs``: which of them are wanted.
+
+        Raises
+        ------
+        ValueError
+            The data set does not have them.
+        """
+
+    @abstractmethod
+    def describe_outputs(self, outputs: str | Sequence[str]) -> str:
+        """Return how a network that is stored calls what it gives."""
+
+    @abstractmethod
+    def list_outputs(self, stage: LearntStage, manifest: "pd.DataFrame") -> list[str]:
+        """Return the names of what a network gives, in their order.
+
+        Parameters
+        ----------
+        stage
+            What it learns.
+        manifest
+            Sample table.
+        """
+
+    @abstractmethod
+    def find_truth(
+        self, outputs: Sequence[str], manifest: "pd.DataFrame"
+    ) -> "pd.Series | pd.DataFrame":
+        """Return what is right for every sample, by ``sample_id``.
+
+        Parameters
+        ----------
+        outputs
+            Of :meth:`list_outputs`.
+        manifest
+            Sample table.
+
+        Returns
+        -------
+        Series or DataFrame
+            The place of the right output, or a column per output.
+        """
 
     @abstractmethod
     def check_stage(self, stage: LearntStage) -> None:

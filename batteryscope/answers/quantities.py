@@ -1,12 +1,17 @@
 """Quantities: numbers with names and units, points of a curve or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.predicted import choose_outputs
 from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES, Baseline
 from batteryscope.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOSSES = ("mape", "mae", "mse")
 
@@ -31,6 +36,34 @@ class Quantities(Answer):
     def find_metric(self, stage: LearntStage) -> str:
         """Return the mean percentage error, the loss where a number may be 0."""
         return "val_loss" if stage.zero_targets else "val_mape"
+
+    def find_learnt(
+        self, dataset: DatasetSettings, outputs: str | Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Return the numbers, those that are learnt by their logarithm, and those that may be 0."""
+        if outputs in (CLASS, GRADES):
+            raise ValueError(
+                f"the study predicts numbers (dataset.targets), but model.outputs is '{outputs}'; "
+                "say 'all', or name the quantities."
+            )
+        chosen = choose_outputs(dataset.quantities, outputs)
+        return {
+            "targets": [q.name for q in chosen],
+            "log_targets": [q.name for q in chosen if q.transform == "log"],
+            "zero_targets": [q.name for q in chosen if "mape" not in q.metrics],
+        }
+
+    def describe_outputs(self, outputs: str | Sequence[str]) -> str:
+        """Return the unit of capacities, or that the names tell it."""
+        return outputs if isinstance(outputs, str) else "all"
+
+    def list_outputs(self, stage: LearntStage, manifest: "pd.DataFrame") -> list[str]:
+        """Return the numbers that the stage learns."""
+        return list(stage.targets)
+
+    def find_truth(self, outputs: Sequence[str], manifest: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the values, each in its unit."""
+        return manifest.set_index("sample_id")[list(outputs)]
 
     def check_stage(self, stage: LearntStage) -> None:
         """Refuse what is for classes, and percentages of 0."""

@@ -53,23 +53,6 @@ class LabelSettings(Settings):
         """What the names of folders tell; None where a label table stands in their place."""
         return list(re.compile(self.pattern or "").groupindex) if self.source == "folders" else None
 
-    def choose_grades(self, outputs: str | list[str]) -> dict[str, list[str]]:
-        """Return the order that a network with these ``model.outputs`` learns, if it does.
-
-        Raises
-        ------
-        ValueError
-            It shall learn one, and there is none.
-        """
-        if outputs != "grades":
-            return {}
-        if not self.grades:
-            raise ValueError(
-                "model.outputs is 'grades', but the classes have no order; list them from the "
-                "lowest to the highest in dataset.labels.grades."
-            )
-        return {"grades": self.grades}
-
     @model_validator(mode="after")
     def _grades_are_an_order(self) -> Self:
         twice = sorted({name for name in self.grades if self.grades.count(name) > 1})

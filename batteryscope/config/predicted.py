@@ -90,21 +90,6 @@ class Predicted:
         """Return these settings, or those of the study where nothing was said."""
         return self
 
-    def choose(self, outputs: str | Sequence[str]) -> dict[str, list[str]]:
-        """Return which numbers a training stage learns: ``targets, log_targets, zero_targets``.
-
-        Parameters
-        ----------
-        outputs
-            ``model.outputs``.
-
-        Raises
-        ------
-        ValueError
-            The study predicts numbers and the outputs are classes, or a name is unknown.
-        """
-        return {}
-
     def check_labels(self, columns: Collection[str], groups: Collection[str] | None) -> None:
         """Refuse numbers that no label holds, or that are called as one.
 
@@ -146,24 +131,6 @@ class NoNumbers(Predicted, Unsaid):
     def complete(self, known: Predicted) -> Predicted:
         """Return what the study says."""
         return known
-
-
-class Numbers(Predicted):
-    """Numbers, wherever their values come from."""
-
-    def choose(self, outputs: str | Sequence[str]) -> dict[str, list[str]]:
-        """Return those that ``outputs`` names, and which of them are learnt otherwise."""
-        if outputs in ("class", "grades"):
-            raise ValueError(
-                f"the study predicts numbers (dataset.targets), but model.outputs is '{outputs}'; "
-                "say 'all', or name the quantities."
-            )
-        chosen = choose_outputs(self.listed, outputs)
-        return {
-            "targets": [q.name for q in chosen],
-            "log_targets": [q.name for q in chosen if q.transform == "log"],
-            "zero_targets": [q.name for q in chosen if "mape" not in q.metrics],
-        }
 
 
 def choose_outputs(listed: Sequence[Quantity], outputs: str | Sequence[str]) -> list[Quantity]:

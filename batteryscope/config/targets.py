@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, mode
 from batteryscope.config.base import Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
-from batteryscope.config.predicted import NoNumbers, Numbers, Quantity
+from batteryscope.config.predicted import NoNumbers, Predicted, Quantity
 from batteryscope.config.table_format import TableFormat
 
 RATE_TOLERANCE = 1e-6
@@ -56,7 +56,7 @@ class QuantitySettings(Settings):
         return self
 
 
-class QuantityTargets(Numbers, JoinedTable):
+class QuantityTargets(Predicted, JoinedTable):
     """Any numbers that models predict from a picture or a scan: names, units, ranges.
 
     ``table`` is a CSV, Excel or parquet file inside the data set with one row per sample
@@ -133,7 +133,7 @@ class QuantityTargets(Numbers, JoinedTable):
                 )
 
 
-class CapacityTargets(Numbers, Settings):
+class CapacityTargets(Predicted, Settings):
     """Capacities of every electrode: quantities with the C-rate as their axis.
 
     ``source``: ``table``, measured capacities; ``simulated``, capacities that the half-cell

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import timm
@@ -11,6 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from batteryscope.answers.choose import answer_given
+from batteryscope.answers.classes import CLASSES
+from batteryscope.answers.kind import Answer
+from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.config.covariates import Covariate, list_inputs
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError
@@ -86,6 +90,7 @@ class TileClassifier(nn.Module):
     or if it was rebuilt.
     """
 
+    answer: ClassVar[Answer] = CLASSES
     pretrained: WeightsOrigin | None = None
 
     def __init__(self, description: ModelDescription) -> None:
@@ -151,6 +156,9 @@ class TileClassifier(nn.Module):
         linked: Tensor = self.link(scores)
         return linked
 
+    def learn_scale(self, targets: NDArray[Any]) -> None:
+        """Take nothing from the training targets: logits have no unit."""
+
     def measure(self, tiles: Tensor) -> Tensor:
         """Return the (B, n) standardised statistics of the feature maps of (B, C, H, W) tiles."""
         assert isinstance(self.backbone, StageStatistics)  # the settings see to it
@@ -192,6 +200,8 @@ class TileRegressor(TileClassifier):
     logarithm, which is what the last layer then gives.
     """
 
+    answer: ClassVar[Answer] = QUANTITIES
+
     def __init__(self, description: ModelDescription) -> None:
         super().__init__(description)
         n = len(description.classes)
@@ -208,7 +218,7 @@ class TileRegressor(TileClassifier):
         smallest = torch.finfo(values.dtype).tiny
         return torch.where(self.get_buffer("is_log"), values.clamp_min(smallest).log(), values)
 
-    def learn_scale(self, targets: NDArray[np.float32]) -> None:
+    def learn_scale(self, targets: NDArray[Any]) -> None:
         """Take mean and spread of the (n, n_targets) training targets."""
         given = torch.from_numpy(np.asarray(targets, dtype=np.float64))
         values = self.transform(given.to(self.device)).cpu().numpy()
@@ -225,6 +235,10 @@ class TileRegressor(TileClassifier):
         # An untrained network may ask for more than a float holds.
         powers = values.clamp(-LARGEST_LOG, LARGEST_LOG).exp()
         return torch.where(self.get_buffer("is_log"), powers, values)
+
+
+# The network of every answer, by the name of that.
+NETWORKS = {network.answer.name: network for network in (TileClassifier, TileRegressor)}
 
 
 def build_classifier(
@@ -290,7 +304,7 @@ def build_classifier(
         dropout=choose_dropout(settings.dropout, epochs, settings.freeze == "backbone"),
         pooling=settings.pooling,
         head_units=settings.head_units,
-        outputs=_name_outputs(settings.outputs),
+        outputs=answer_given(settings.outputs).describe_outputs(settings.outputs),
         grades=list(grades) or (),
         log_outputs=list(log_outputs) or (),
         covariates=[c.model_dump(mode="json") for c in covariates] or (),
@@ -334,15 +348,8 @@ def check_backbone_name(name: str) -> None:
     raise ConfigError(f"model.backbone: '{name}' is no backbone that timm knows; {hint}")
 
 
-def _name_outputs(outputs: str | list[str]) -> str:
-    """What the network gives: grades have the probabilities of classes, quantities are numbers."""
-    if isinstance(outputs, list):
-        return "all"
-    return "class" if outputs == "grades" else outputs
-
-
 def _find_kind(description: ModelDescription) -> type[TileClassifier]:
-    return TileClassifier if description.outputs == "class" else TileRegressor
+    return NETWORKS[answer_given(description.outputs).name]
 
 
 def _create_backbone(name: str, **options: Any) -> nn.Module:

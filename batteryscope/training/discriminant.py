@@ -119,8 +119,7 @@ def fit_in_closed_form(
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
     learn_covariates(model, task.training, label)
     by_ridge = settings.train.method == "ridge"
-    if by_ridge:
-        cast(TileRegressor, model).learn_scale(task.training.targets)
+    model.learn_scale(task.training.targets)
     backbone = _get_statistics(model)
     if torch.cuda.is_available() and settings.train.accelerator != "cpu":
         model = model.cuda()

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,8 @@ def fit_model(
         model.load_state_dict(load_file(task.parent / WEIGHTS))
     model.input.learn_statistics(count_grey_levels(tiles, task.training.rows))
     learn_covariates(model, task.training, label)
-    module_class = StageModule
-    if isinstance(model, TileRegressor):
-        module_class = RegressionModule
-        if task.parent is None:
-            model.learn_scale(task.training.targets)
+    if task.parent is None:
+        model.learn_scale(task.training.targets)
 
     balanced = settings.balance.method == "class_balanced"
     batches = EpochBatches(
@@ -186,7 +184,7 @@ def fit_model(
         balanced_samples=task.training.sample_ids if balanced else None,
     )
     validation = EpochBatches(len(task.validation), 2 * train.batch_size, seed, shuffle=False)
-    module = module_class(model, train, settings.augment, seed, len(batches))
+    module = find_rules(model)(model, train, settings.augment, seed, len(batches))
     recorder = EpochRecorder(label, listener)
     best = ModelCheckpoint(
         dirpath=state_dir,
@@ -256,6 +254,17 @@ def fit_model(
         seconds = time.perf_counter() - started
         write_fit(task, state_dir, model, state, history, best_epoch, n_seen, seconds)
     trainer.strategy.barrier()
+
+
+@singledispatch
+def find_rules(model: TileClassifier) -> type[StageModule]:
+    """Return the learning rules of a network."""
+    return StageModule
+
+
+@find_rules.register
+def _find_rules_of_numbers(model: TileRegressor) -> type[StageModule]:
+    return RegressionModule
 
 
 def learn_covariates(model: TileClassifier, training: TileSet, label: str) -> None:

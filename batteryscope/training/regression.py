@@ -15,6 +15,8 @@ from batteryscope.training.module import StageModule, seed_global_draws
 class RegressionModule(StageModule):
     """One stage of training a :class:`TileRegressor`."""
 
+    model: TileRegressor
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included; logged is the loss without it."""
         tiles, targets, weights, *beside = batch
@@ -56,7 +58,6 @@ class RegressionModule(StageModule):
 
     def _measure(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every tile, (B,)."""
-        assert isinstance(self.model, TileRegressor)
         return measure_loss(self.model, predicted, targets, self.settings.loss)
 
     def _add_adversarial_noise(

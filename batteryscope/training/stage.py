@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.answers.choose import answer_of
 from batteryscope.balance import choose_samples, find_specimens
 from batteryscope.config.covariates import list_inputs
 from batteryscope.errors import InputError
@@ -72,13 +73,10 @@ def plan_fits(
         The outputs of the model: all classes of the manifest, sorted, or the targets.
     tasks : list of FitTask
     """
+    answer = answer_of(settings)
     labels = manifest.set_index("sample_id")["class"]
-    classes = settings.targets or sorted(manifest["class"].unique())
-    numbers: pd.Series | pd.DataFrame
-    if settings.targets:
-        numbers = manifest.set_index("sample_id")[settings.targets]
-    else:
-        numbers = labels.map({c: i for i, c in enumerate(classes)})
+    classes = answer.list_outputs(settings, manifest)
+    numbers = answer.find_truth(classes, manifest)
     beside = find_covariates(settings, manifest)
     where = f"stage '{settings.stage}': where"
     allowed = set(select_samples(manifest, settings.where, where)["sample_id"])
@@ -99,7 +97,7 @@ def plan_fits(
                 labels.loc[sorted(set(validation.sample_ids))],
                 find_specimens(manifest),
                 settings.balance,
-                not settings.targets,
+                answer.needs_all_classes,
                 settings.train.seed,
                 repeat,
                 fold,
