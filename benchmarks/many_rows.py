@@ -4,8 +4,9 @@ Example: python -m benchmarks.many_rows --rows 350 1000 10000 --folder /tmp/rows
 
 The rows are those of the generator of `electrode_manufacturing`, in a file of one's own: three of
 five teach, one of five each is Si-graphite and NMC. Settings are those of the demo. Every job says
-in its log what it used; then the published model predicts all rows. The largest size takes
-minutes, so this is no part of `make bench`. A folder that is given is kept.
+in its log what it used, the record in MLflow (a database in the folder) included; then the
+published model predicts all rows. The largest size takes minutes, so this is no part of `make
+bench`. A folder that is given is kept.
 """
 
 import argparse
@@ -61,6 +62,9 @@ def measure(folder: Path, count: int, repeats: int | None) -> dict[str, Any]:
     for log in sorted((folder / "work" / STUDY / "logs").glob("*.log")):
         if found := USED.findall(log.read_text(encoding="utf-8")):
             row[log.stem] = {"cpu_s": float(found[-1][0]), "mb": int(found[-1][1])}
+    page = folder / "reports" / STUDY / "report.html"
+    row["page_mb"] = round(page.stat().st_size / 1e6, 2)
+    row["database_mb"] = round((folder / "mlflow.db").stat().st_size / 1e6, 1)
     predict = [sys.executable, str(ROOT / "workflow_scripts" / "predict_table.py")]
     predict += ["--bundle", str(folder / "models" / STUDY), "--table", str(folder / TABLE)]
     row["predict"] = run_measured([*predict, "--out", str(folder / "answers.csv")], folder)

@@ -115,13 +115,18 @@ def write_run(
     git_commit: str = "",
     load: Sequence["Metric"] = (),
 ) -> str:
-    """Write one run and return its id; only a complete one carries the content digest.
+    """Write one run and return its id; only a complete one is FINISHED and has the content digest.
 
     ``load`` is what the machine did meanwhile.
     """
     from mlflow.entities import Metric, Param, RunTag
 
     tags = {**record.tags, KEY_TAG: record.key}
+    # A model is logged by MLflow's own run, which ends as FINISHED before all is written. Others
+    # have it from the beginning: each request costs transactions of the database.
+    late = [] if record.bundle is None else [RunTag(DIGEST_TAG, digest)]
+    if not late:
+        tags[DIGEST_TAG] = digest
     if parent_id:
         tags[PARENT_TAG] = parent_id
     if git_commit:
@@ -147,7 +152,7 @@ def write_run(
     *early, last = list(batches) or [((), ())]
     for values, texts in early:
         client.log_batch(run_id, metrics=values, params=texts)
-    client.log_batch(run_id, *last, tags=[RunTag(DIGEST_TAG, digest)])
+    client.log_batch(run_id, *last, tags=late)
     client.set_terminated(run_id, "FINISHED", record.ended_ms)
     return run_id
 
@@ -188,9 +193,10 @@ def _agree_with_others(
             for family in families[parent]
             if parent not in family or _rank(family[parent][0]) <= _rank(kept[parent][0])
         ]
-        for run in [run for family in beaten for same in family.values() for run in same]:
-            if run.info.run_id not in agreed.values():
-                _delete_once(client, run)
+        for key, same in [found for family in beaten for found in family.items()]:
+            for run in same:
+                if run.info.run_id != agreed[key]:
+                    _delete_once(client, run)
     return agreed
 
 
