@@ -1,4 +1,4 @@
-"""Two clones that record one study on one server at the same moment keep one family of runs."""
+"""Clones that record one study at one moment, or are killed, leave one family of runs."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -135,3 +135,32 @@ def test_a_data_set_that_another_clone_writes_at_the_same_moment_is_no_failure()
     client = Client()
     runs._log_datasets(client, "r", [DatasetRecord("cells", "12", "data", "{}")])
     assert client.asked == 2
+
+
+@pytest.mark.parametrize("has_model", [False, True])
+def test_a_run_that_was_killed_before_its_end_is_written_again(
+    uri, tmp_path, monkeypatch, has_model
+):
+    client = open_client(uri)
+    experiment = find_experiment(client, uri, "cells")
+    (tmp_path / "bundle").mkdir()
+    bundle = tmp_path / "bundle" if has_model else None
+    record = RunRecord("cells/a", None, "a", {}, metrics=(("accuracy", 0.5, 0),), bundle=bundle)
+    # Logging a model ends the run as FINISHED, before its numbers are there.
+    monkeypatch.setattr(
+        runs, "log_bundle", lambda uri, run_id, bundle: client.set_terminated(run_id, "FINISHED")
+    )
+
+    def die(*given, **named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(client, "log_batch", die)
+        with pytest.raises(KeyboardInterrupt):
+            reconcile_runs(client, uri, experiment, [record])
+    (half,) = list_runs(client, experiment)
+    reconcile_runs(client, uri, experiment, [record])
+    (whole,) = list_runs(client, experiment)
+    assert whole.info.run_id != half.info.run_id
+    assert whole.data.metrics == {"accuracy": 0.5}
+    assert reconcile_runs(client, uri, experiment, [record]) == {"cells/a": whole.info.run_id}
