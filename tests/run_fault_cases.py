@@ -20,9 +20,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from unittest import SkipTest
 
 from tests import kill_runs
 from tests.fault_bench import (
@@ -42,18 +44,9 @@ from tests.local_servers import (
     find_free_ports,
     wait_for_server,
 )
+from tests.memory_group import make_group
 
-# After one of these the next case begins.
-FAILURES = (
-    AssertionError,
-    LookupError,
-    OSError,
-    ValueError,
-    sqlite3.Error,
-    subprocess.SubprocessError,
-)
 DAY_S = 86_400
-MEMORY = Path("/sys/fs/cgroup/memory")
 UPLOAD = (sys.executable, "workflow_scripts/upload_runs.py", "--work", "work")
 
 
@@ -255,26 +248,14 @@ def database_locked_or_garbage(bench: Bench) -> str:
 
 def out_of_memory(bench: Bench) -> str:
     """The kernel kills a program for want of memory (a control group of 600 MB)."""
-    assert MEMORY.is_dir(), f"{MEMORY} is missing: this case needs control groups of version 1"
-    study = bench.begin(WHOLE)
-    group = MEMORY / f"batteryscope-{os.getpid()}"
-    group.mkdir()
-    try:
-        (group / "memory.limit_in_bytes").write_text("600M")
-        study.command = [
-            "sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *study.command,
-        ]  # fmt: skip
+    with make_group(600) as group:
+        study = bench.begin(WHOLE)
+        study.command = group.put_in(study.command)
         status = study.run()
-        text = study.log.read_text()
-        counted = (group / "memory.oom_control").read_text()
-        assert not re.search(r"oom_kill 0$", counted, re.MULTILINE), "nothing was killed"
-        assert "Traceback" not in text, text[-3000:]
-        for _ in range(100):
-            if not (group / "cgroup.procs").read_text().strip():
-                break
-            time.sleep(0.2)
-    finally:
-        group.rmdir()
+        killed = group.count_kills()
+    text = study.log.read_text()
+    assert killed, "nothing was killed"
+    assert "Traceback" not in text, text[-3000:]
     assert status not in (0, None)
     told = [line for line in text.splitlines() if "memory ran out" in line]
     assert told, text[-3000:]
@@ -387,22 +368,36 @@ def main() -> int:
     cases = {(case.__doc__ or "").strip(): case for case in CASES if _wanted(case, arguments.only)}
     if not arguments.only or "tests" in arguments.only:
         cases |= {title: run_tests(*nodes) for title, nodes in TESTS.items()}
-    failed = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as root:
-        bench = Bench(Path(root), arguments.seed, arguments.kills)
-        print(f"Seed {arguments.seed}.\n\n| what was done | what happened | s |\n|---|---|---|")
-        for title, case in cases.items():
-            started = time.monotonic()
-            bench.draw_anew(title)
-            try:
-                outcome = case(bench)
-            except FAILURES as error:
-                failed += 1
-                outcome = f"**FAILED**: {type(error).__name__}: {error}"
-            took_s = time.monotonic() - started
-            print(f"| {title} | {outcome.replace(root, '…')} | {took_s:.0f} |", flush=True)
-    print(f"\n{failed} of {len(cases)} cases failed.")
+        failed = run_cases(cases, Bench(Path(root), arguments.seed, arguments.kills))
     return int(bool(failed))
+
+
+def run_cases(cases: Mapping[str, Callable[[Bench], str]], bench: Bench) -> list[str]:
+    """Print a table with a line per case; return the names of those that failed.
+
+    After a failure, whatever it is, the next case begins.
+    """
+    failed, skipped = [], []
+    print(f"Seed {bench.seed}.\n\n| what was done | what happened | s |\n|---|---|---|")
+    for title, case in cases.items():
+        started = time.monotonic()
+        bench.draw_anew(title)
+        try:
+            outcome = case(bench)
+        except SkipTest as why:
+            skipped.append(title)
+            outcome = f"skipped: {why}"
+        except Exception as error:
+            failed.append(title)
+            traceback.print_exc()
+            outcome = f"**FAILED**: {type(error).__name__}: {error}"
+        took_s = time.monotonic() - started
+        print(f"| {title} | {outcome.replace(str(bench.root), '…')} | {took_s:.0f} |", flush=True)
+    print(f"\n{len(failed)} of {len(cases)} cases failed, {len(skipped)} skipped.")
+    for title in skipped:
+        print(f"skipped: {title}")
+    return failed
 
 
 def _wanted(case: Callable[[Bench], str], only: list[str] | None) -> bool:
