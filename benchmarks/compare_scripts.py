@@ -7,6 +7,7 @@ python -m benchmarks.compare_scripts --data data/raw/sem_ncm --data-bar 64 --see
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -19,15 +20,15 @@ from benchmarks.measurement import (
     Measurement,
     Round,
     Timing,
-    compare_sizes,
     format_table,
     summarise,
 )
 
 NAMES = {"plain": "the plain script", "fastai": "fastai"}
 COMMAND = [sys.executable, "-m", "benchmarks.run_contender"]
-# For `make bench`: 24 generated frames, two test images per class, and an input small enough.
-DEMO_IMAGES_PER_CLASS = 6
+ANSWERS = 2  # renewed when a fit is answered with more than before: older ones are not read
+# For `make bench`: 128 generated frames, 64 of which are tested, and an input small enough.
+DEMO_IMAGES_PER_CLASS = 32
 DEMO = {
     "data-bar": 64,
     "crop-px": 300,
@@ -37,8 +38,8 @@ DEMO = {
     "epochs": 2,
     "crops": 480,
     "batch": 16,
-    "test-fraction": 0.34,
-    "validation-fraction": 0.25,
+    "test-fraction": 0.5,
+    "validation-fraction": 0.125,
     "seeds": 3,
 }
 Result = dict[str, Any]
@@ -124,7 +125,7 @@ def name_recipe(arguments: argparse.Namespace) -> str:
 
     ignored = ("seed", "seeds", "only", "work")
     values = {key: str(value) for key, value in vars(arguments).items() if key not in ignored}
-    return f"{arguments.backbone}_{digest_json([values, digest_training_code()])[:8]}"
+    return f"{arguments.backbone}_{digest_json([values, digest_training_code(), ANSWERS])[:8]}"
 
 
 @contextmanager
@@ -218,10 +219,6 @@ def tabulate(
     wholes = [Round(with_preparation(a), Timing(*b["whole"])) for a, b in pairs]
     n = arguments.crops // arguments.batch * arguments.batch
     label, floor = f"train, against {NAMES[name]}", f"the same recipe with {NAMES[name]}"
-    n_tested = ours[0]["tested"]
-    right, other_right = (
-        statistics.mean(100 * fit["right"] / n_tested for fit in side) for side in (ours, other)
-    )
     return [
         summarise(f"{label}: an epoch", "crops/s", n, epochs, floor),
         summarise(
@@ -231,8 +228,68 @@ def tabulate(
             wholes,
             floor,
         ),
-        compare_sizes(f"{label}: accuracy", "% right", n_tested, right, other_right, floor),
+        compare_accuracy(f"{label}: accuracy", NAMES[name], pairs, floor),
     ]
+
+
+def compare_accuracy(
+    name: str, other_name: str, pairs: Sequence[tuple[Result, Result]], floor_is: str
+) -> Measurement:
+    """Make a row of test images right, mean over the seeds, with intervals in its note.
+
+    All fits judge the same images, so that an interval is that of as many images as there are,
+    however many seeds.
+
+    Parameters
+    ----------
+    name
+        Of the row.
+    other_name
+        Whom ours is compared with.
+    pairs
+        Answers of both to every seed.
+    floor_is
+        What the other one does.
+    """
+    from batteryscope.evaluation.metrics import find_wilson_interval
+    from batteryscope.evaluation.paired import find_difference_interval
+
+    n = pairs[0][0]["tested"]
+    means, said = [], []
+    for who, side in zip(("ours", other_name), zip(*pairs, strict=True), strict=True):
+        counts = [fit["right"] for fit in side]
+        means.append(statistics.mean(counts))
+        low, high = (100 * end for end in find_wilson_interval(means[-1] / n, n))
+        listed = ", ".join(map(str, counts))
+        share = f"{100 * means[-1] / n:.1f} %, 95 % interval {low:.1f} to {high:.1f} %"
+        said.append(f"{who} {listed} of {n} images right ({share})")
+    missed = [(set(a["wrong"]), set(b["wrong"])) for a, b in pairs]
+    neither, only_ours, only_other = (
+        sum(len(images) for images in sets) / len(pairs)
+        for sets in zip(*((a & b, b - a, a - b) for a, b in missed), strict=True)
+    )
+    both = n - neither - only_ours - only_other
+    low, high = (100 * e for e in find_difference_interval(both, only_ours, only_other, neither))
+    gain = f"{100 * (means[0] - means[1]) / n:+.1f} points ({low:+.1f} to {high:+.1f})"
+    ratios = [_divide(a["right"], b["right"]) for a, b in pairs]
+    return Measurement(
+        name=name,
+        unit="images right",
+        ours=means[0],
+        floor=means[1],
+        ratio=_divide(*means),
+        lowest=min(ratios),
+        highest=max(ratios),
+        cpu_ratio=None,
+        n=n,
+        rounds=len(pairs),
+        floor_is=floor_is,
+        note=f"{'; '.join(said)}; difference {gain}.",
+    )
+
+
+def _divide(ours: float, other: float) -> float:
+    return ours / other if other else math.inf
 
 
 def describe_fits(results: dict[tuple[str, int], Result]) -> str:

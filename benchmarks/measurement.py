@@ -54,6 +54,8 @@ class Measurement:
         Rounds measured.
     floor_is
         What the floor does.
+    note
+        What the numbers alone do not say; stands below the table.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Measurement:
     n: int
     rounds: int
     floor_is: str
+    note: str = ""
 
 
 def read_clocks() -> Timing:
@@ -145,7 +148,7 @@ def compare_sizes(
 
 
 def format_table(measurements: Sequence[Measurement]) -> str:
-    """Return the rows aligned in columns, with a line on top that names them."""
+    """Return the rows aligned in columns, a line on top that names them, and notes below."""
     head = ("measurement", "ours", "floor", "unit", "ratio", "range", "cpu", "n")
     rows = [
         (
@@ -168,7 +171,7 @@ def format_table(measurements: Sequence[Measurement]) -> str:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return "\n".join(lines + [f"{m.name}: {m.note}" for m in measurements if m.note])
 
 
 def format_number(value: float) -> str:

@@ -145,7 +145,12 @@ def _judge(table: pd.DataFrame) -> dict[str, Any]:
     right = table["truth"] == table["prediction"]
     wrong = table[~right]
     pairs = Counter(wrong["truth"] + " taken for " + wrong["prediction"])
-    return {"right": int(right.sum()), "tested": len(table), "mistakes": dict(pairs)}
+    return {
+        "right": int(right.sum()),
+        "tested": len(table),
+        "mistakes": dict(pairs),
+        "wrong": sorted(wrong["image"]),
+    }
 
 
 if __name__ == "__main__":

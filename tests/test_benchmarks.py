@@ -218,6 +218,7 @@ for line in sys.stdin:
     slow = 2 if name == "plain" else 1
     times = {"whole": [8 * slow, 6 * slow], "epoch": [2 * slow, 1 * slow]}
     answer = {"losses": [1.0], "right": 5 - slow, "tested": 4, "mistakes": {}, "images": 9}
+    answer["wrong"] = ["a.png"] * (slow - 1)
     print(json.dumps(answer | times), flush=True)
 """
 
@@ -241,7 +242,13 @@ def test_programs_take_turns_and_go_on_where_they_were_stopped(tmp_path, monkeyp
     epoch, whole, accuracy = rows
     assert (epoch.ratio, epoch.n, epoch.ours, epoch.floor) == (0.5, 96, 48, 24)
     assert (whole.ratio, whole.cpu_ratio, whole.n) == (1, 1, 288)  # 8 s and 8 s to prepare: 16 s
-    assert (accuracy.ours, accuracy.floor, accuracy.n) == (100, 75, 4)
+    assert (accuracy.ours, accuracy.floor, accuracy.n, accuracy.rounds) == (4, 3, 4, 2)
+    assert accuracy.note == (  # one image of four, in either direction of chance
+        "ours 4, 4 of 4 images right (100.0 %, 95 % interval 51.0 to 100.0 %); the plain script "
+        "3, 3 of 4 images right (75.0 %, 95 % interval 30.1 to 95.4 %); "
+        "difference +25.0 points (-28.1 to +69.9)."
+    )
+    assert format_table(rows).splitlines()[-1] == f"{accuracy.name}: {accuracy.note}"
 
     compare_scripts.compare([*argv, "--seeds=3"], ["plain"])
     again = (tmp_path / "contender.py.asked").read_text().splitlines()

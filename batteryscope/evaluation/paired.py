@@ -146,7 +146,7 @@ def compare_on_images(images: pd.DataFrame, first: str, second: str) -> ImageCom
 
 
 def find_difference_interval(
-    both_right: int, only_first: int, only_second: int, neither: int
+    both_right: float, only_first: float, only_second: float, neither: float
 ) -> tuple[float, float]:
     """Return the 95 % interval of the difference of two shares of the same units.
 
@@ -157,7 +157,7 @@ def find_difference_interval(
     Parameters
     ----------
     both_right, only_first, only_second, neither
-        Units by who is right.
+        Units by who is right; fractions where several fits judged a unit.
 
     Returns
     -------
