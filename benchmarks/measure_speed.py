@@ -31,6 +31,8 @@ BENCHMARKS = {
     "networks": "benchmarks.train_networks",
     "augment": "benchmarks.augment_batch",
     "predict": "benchmarks.predict_frames",
+    "beside": "benchmarks.predict_beside",
+    "bfloat16": "benchmarks.forward_bfloat16",
     "start": "benchmarks.start_programs",
 }
 

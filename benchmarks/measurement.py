@@ -116,7 +116,9 @@ def take_rounds(
     return rounds
 
 
-def summarise(name: str, unit: str, n: int, rounds: Sequence[Round], floor_is: str) -> Measurement:
+def summarise(
+    name: str, unit: str, n: int, rounds: Sequence[Round], floor_is: str, note: str = ""
+) -> Measurement:
     """Condense rounds to rates (n per second) and the ratio of the times.
 
     The ratio is the median of the ratios of the rounds, not the ratio of the medians: the
@@ -136,6 +138,7 @@ def summarise(name: str, unit: str, n: int, rounds: Sequence[Round], floor_is: s
         n=n,
         rounds=len(rounds),
         floor_is=floor_is,
+        note=note,
     )
 
 

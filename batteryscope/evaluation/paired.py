@@ -157,14 +157,14 @@ def find_difference_interval(
     Parameters
     ----------
     both_right, only_first, only_second, neither
-        Units by who is right; fractions where several fits judged a unit.
+        Units by who is right; fractions where several fits judged a unit, whole in all.
 
     Returns
     -------
     tuple of float
         Ends of first minus second, in [-1, 1].
     """
-    n = both_right + only_first + only_second + neither
+    n = round(both_right + only_first + only_second + neither)
     first, second = (both_right + only_first) / n, (both_right + only_second) / n
     below_1, above_1 = (abs(first - end) for end in find_wilson_interval(first, n, CONFIDENCE))
     below_2, above_2 = (abs(second - end) for end in find_wilson_interval(second, n, CONFIDENCE))
