@@ -1,7 +1,6 @@
 """All tiles of a data set: one memory-mapped array and a table that says what is where."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -60,17 +59,6 @@ class TileStore:
                 f"holds {len(tiles)}; delete the folder and run preprocessing again."
             )
         return cls(tiles, index)
-
-    def select(
-        self, *, kind: str | None = None, sample_ids: Iterable[str] | None = None
-    ) -> pd.DataFrame:
-        """Return the index rows of the used tiles of a kind and of some samples."""
-        rows = self.index[self.index["used"]]
-        if kind is not None:
-            rows = rows[rows["kind"] == kind]
-        if sample_ids is not None:
-            rows = rows[rows["sample_id"].isin(set(sample_ids))]
-        return rows.reset_index(drop=True)
 
 
 def take_plane(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,7 +15,6 @@ import yaml
 from batteryscope.config.project import load_project
 from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import ConfigError
-from batteryscope.search.storage import find_address, pass_address
 from batteryscope.tracking import address, store
 from batteryscope.tracking.address import find_header, pass_credentials, split_credentials
 from batteryscope.tracking.study import track_runs
@@ -163,15 +162,6 @@ def test_settings_hold_no_password_that_others_would_copy(overlay, told, tmp_pat
         load_project(params, overlay)
     assert WRITTEN not in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("url", ["postgresql://a:b@host/db", "mysql://host/db?password=b"])
-def test_database_of_a_search_travels_in_the_environment(url: str, monkeypatch) -> None:
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    passed = pass_address(url, "cells")
-    assert passed == "env:BATTERYSCOPE_STORAGE_CELLS"
-    assert find_address(passed) == url
-    assert pass_address("sqlite:///x.db", "cells") == "sqlite:///x.db"
 
 
 def test_user_interface_gets_its_database_by_the_environment(tmp_path, monkeypatch) -> None:

@@ -19,9 +19,7 @@ from batteryscope.search.results import (
 )
 from batteryscope.search.storage import (
     SearchStorageError,
-    find_address,
     open_storage,
-    pass_address,
 )
 from tests.conftest import ROOT
 from tests.search_workers import NAME, SETTINGS, open_search, train_number
@@ -134,16 +132,6 @@ def test_storage_out_of_reach(address, words):
         open_storage(address, 1, 1)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
-
-
-def test_password_stands_on_no_command_line(monkeypatch):
-    monkeypatch.setenv("BATTERYSCOPE_STORAGE_CELLS", "")
-    address = "postgresql://me:secret@db.example/optuna"
-    shown = pass_address(address, "cells")
-    assert "secret" not in shown
-    assert find_address(shown) == address
-    for open_address in ("sqlite:///a.db", "postgresql://me@db.example/optuna"):
-        assert pass_address(open_address, "cells") == find_address(open_address) == open_address
 
 
 def test_unknown_search(url):

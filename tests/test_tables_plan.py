@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from batteryscope.config.project import load_project
+from batteryscope.config.table_study import NetworkSettings
 from batteryscope.errors import InputError
 from batteryscope.tables.networks import (
-    count_adapter_parameters,
     count_parameters,
+    find_adapter_nodes,
     predict_rows,
 )
 from batteryscope.tables.plan_tasks import RoleKey, plan_tasks
@@ -147,7 +148,8 @@ def test_the_studies_have_the_networks_of_the_paper():
     for study in studies.values():
         for target, network in study.networks.items():
             weights = count_parameters(len(study.dataset.features), network)
-            counts[target] = weights, count_adapter_parameters(network)
+            adapter = NetworkSettings(hidden_layers=1, nodes=find_adapter_nodes(network))
+            counts[target] = weights, count_parameters(1, adapter)
     assert counts == {
         "density_g_cm3": (93, 13),
         "mass_loading_mg_cm2": (49, 10),

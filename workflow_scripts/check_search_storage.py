@@ -6,19 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read arguments and run."""
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "--storage",
-        type=find_address,
-        required=True,
-        help="address of the database, or env:NAME for the variable that holds it",
-    )
+    parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     return run_program(connect, parser, argv)
 

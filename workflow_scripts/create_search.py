@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.core.progress import log
-from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
 
 
@@ -19,12 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--strategy", choices=("asha", "random"), required=True, help="how to search"
     )
-    parser.add_argument(
-        "--storage",
-        type=find_address,
-        required=True,
-        help="address of the database, or env:NAME for the variable that holds it",
-    )
+    parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="split, and tile index or rows"
     )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
 
 
@@ -18,12 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, required=True, help="JSON of create_search.py")
-    parser.add_argument(
-        "--storage",
-        type=find_address,
-        required=True,
-        help="address of the database, or env:NAME for the variable that holds it",
-    )
+    parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument("--worker", type=int, default=0, help="number of this worker")
     parser.add_argument("--manifest", type=Path, required=True, help="sample table (parquet)")
     parser.add_argument("--split", type=Path, required=True, help="roles (parquet)")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batteryscope.core.progress import log
-from batteryscope.search.storage import find_address
 from batteryscope.workflow.command_line import make_parser, run_program
 
 
@@ -17,12 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--settings", required=True, help="study settings (JSON text or file)")
     parser.add_argument("--created", type=Path, nargs="+", required=True, help="ASHA's first")
-    parser.add_argument(
-        "--storage",
-        type=find_address,
-        required=True,
-        help="address of the database, or env:NAME for the variable that holds it",
-    )
+    parser.add_argument("--storage", required=True, help="address of the database")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return run_program(summarise, parser, argv)
 

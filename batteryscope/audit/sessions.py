@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 # With fewer samples per class one block of time each can be chance.
 FEWEST_PER_CLASS = 3
+MOST_TURNS = 5
 
 Relation = Literal["one", "partly", "nested", "shared", "crossed", "unknown"]
 
@@ -134,9 +135,12 @@ def relate_sessions(manifest: pd.DataFrame) -> SessionRelation:
 
 
 def leave_sessions_out(
-    sessions: "pd.Series[str]", classes: "pd.Series[str]", most: int = 5
+    sessions: "pd.Series[str]", classes: "pd.Series[str]"
 ) -> list[tuple[NDArray[np.object_], NDArray[np.object_]]]:
     """Divide samples so that no session stands in training and test.
+
+    With more than :data:`MOST_TURNS` sessions, several are left out together; those of a class are
+    spread over the turns as evenly as can be.
 
     Parameters
     ----------
@@ -144,9 +148,6 @@ def leave_sessions_out(
         Session by ``sample_id``.
     classes
         Class by ``sample_id``.
-    most
-        With more sessions than this, several are left out together, so often. The sessions of a
-        class are spread over the turns as evenly as can be.
 
     Returns
     -------
@@ -159,7 +160,7 @@ def leave_sessions_out(
     samples = sessions.index.to_numpy(dtype=object)
     own = classes.loc[samples].to_numpy(dtype=str)
     names, counts = np.unique(own, return_counts=True)
-    turns = min(most, sessions.nunique(), int(counts.max(initial=0)))
+    turns = min(MOST_TURNS, sessions.nunique(), int(counts.max(initial=0)))
     if turns < 2:
         return []
     divider = StratifiedGroupKFold(turns)
@@ -173,7 +174,7 @@ def leave_sessions_out(
 
 
 def take_turns(
-    sessions: "pd.Series[str]", most: int = 5
+    sessions: "pd.Series[str]",
 ) -> list[tuple[NDArray[np.object_], NDArray[np.object_]]]:
     """Divide samples so that no session stands in training and test, whatever they show.
 
@@ -181,8 +182,6 @@ def take_turns(
     ----------
     sessions
         Session by ``sample_id``; at least two.
-    most
-        With more sessions than this, several are left out together, so often.
 
     Returns
     -------
@@ -192,6 +191,6 @@ def take_turns(
     from sklearn.model_selection import GroupKFold
 
     samples = sessions.index.to_numpy(dtype=object)
-    divider = GroupKFold(min(most, sessions.nunique()))
+    divider = GroupKFold(min(MOST_TURNS, sessions.nunique()))
     parts = divider.split(samples, groups=sessions.to_numpy())
     return [(samples[train], samples[test]) for train, test in parts]

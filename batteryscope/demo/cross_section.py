@@ -25,7 +25,7 @@ class CrossSection:
     pixels : (H, W) uint8
         Grey levels.
     phases : (H, W) uint8
-        Codes of ``cross_section_phases.PHASE_NAMES``.
+        Codes ``RESIN`` … ``PULL_OUT`` of ``cross_section_phases``.
     porosity
         Share of pores in this picture's coating.
     tilt_deg

@@ -20,7 +20,6 @@ MEDIAN_DIAMETER_UM = 7.5
 LOG_SIGMA = 0.33
 SMALLEST_PX = 3.5
 LARGEST_RADIUS = 2.4  # in medians
-LARGEST_OVERLAP_PX = 0.8
 MOST_SWEEPS = 1500
 
 
@@ -190,6 +189,6 @@ def _push_apart(
             column = min(int(x[i]), width - 1)
             y[i] = max(y[i], low[column] + 0.97 * r[i])
             y[i] = min(y[i], high[column] - 0.95 * r[i])
-        if worst < 0.8:  # LARGEST_OVERLAP_PX, which the compiler cannot see
+        if worst < 0.8:  # pixels of overlap
             break
     return worst

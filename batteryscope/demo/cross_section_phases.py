@@ -11,9 +11,6 @@ from batteryscope.demo.cross_section_packing import Envelope, Packing
 from batteryscope.seeds import derive_rng
 
 RESIN, PORE, BINDER, CARBON, PARTICLE, COLLECTOR, CRACK, SCRATCH, PULL_OUT = range(9)
-PHASE_NAMES = (
-    "resin", "pore", "binder", "carbon", "particle", "collector", "crack", "scratch", "pull_out",
-)  # fmt: skip
 SMALLEST_WITH_PORES_PX = 12
 BREAKS = 3  # cracks through a particle that is lost
 LAYERS = 12  # of the coating, in which the share of binder is set
@@ -28,7 +25,7 @@ class Drawing:
     Attributes
     ----------
     phases : (H, W) uint8
-        Codes of :data:`PHASE_NAMES`.
+        Codes ``RESIN`` … ``PULL_OUT``.
     particle : (H, W) int32
         Number of the particle, from 1; 0 elsewhere.
     reflectance : (H, W) float32

@@ -26,7 +26,6 @@ from batteryscope.samples.choose import samples_in
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
 ]  # fmt: skip
-LEVELS = ("tile", "image", "specimen")
 METRICS = (*VERDICT_METRICS, *GRADE_METRICS, *PROBABILITY_METRICS, "pooled_accuracy")
 
 

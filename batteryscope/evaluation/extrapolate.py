@@ -29,7 +29,7 @@ class Outlook:
     Attributes
     ----------
     images
-        Images per class (of numbers: samples in all) that were asked for, (k,).
+        Images per class (of numbers: samples in all) of these answers, (k,).
     expected, low, high
         Median and 90 % interval of the accuracy there, shares of 1, or of the error, (k,).
     halved_at
@@ -60,9 +60,8 @@ def extrapolate_accuracy(
     images: Sequence[float],
     accuracy: Sequence[float],
     n_tested: Sequence[int],
-    asked: Sequence[float] | None = None,
 ) -> Outlook | None:
-    """Continue a learning curve.
+    """Continue a learning curve to twice and four times the most images.
 
     The share of mistakes follows ``c + a n^-b`` over the number n of training images per class
     (Hestness et al. 2017; Mukherjee et al. 2003), with c = 0 below five points. It is fitted again
@@ -74,8 +73,6 @@ def extrapolate_accuracy(
         Points: images per class, shares of right answers.
     n_tested
         Tested images of each point.
-    asked
-        Where to look; twice and four times the most images, if not given.
 
     Returns
     -------
@@ -97,7 +94,7 @@ def extrapolate_accuracy(
     shares = (tested * (1 - right) + 0.5) / (tested + 1)
     drawn = (rng.binomial(tested.astype(int), shares, (DRAWS, len(n))) + 0.5) / (tested + 1)
     weights = tested / (shares * (1 - shares))
-    found = _continue(n, np.vstack([shares, drawn]), weights, asked)
+    found = _continue(n, np.vstack([shares, drawn]), weights)
     if not found.is_told:
         return UNTOLD
     low, high = 1 - np.minimum(found.high, 1), 1 - np.minimum(found.low, 1)
@@ -110,7 +107,6 @@ def extrapolate_error(
     sd: ArrayLike,
     n_fits: ArrayLike,
     test_to_training: float,
-    asked: Sequence[float] | None = None,
 ) -> Outlook | None:
     """Continue a learning curve of errors, by the law of :func:`extrapolate_accuracy`.
 
@@ -127,8 +123,6 @@ def extrapolate_error(
     test_to_training
         Tested samples per training sample, 0 for independent fits. Training parts overlap, so that
         the standard error of a mean is more than sd/√n (Nadeau and Bengio 2003).
-    asked
-        Where to look; twice and four times the most samples, if not given.
 
     Returns
     -------
@@ -152,17 +146,16 @@ def extrapolate_error(
     # One drawn scale for all points of a curve, as they share one standard deviation.
     scale = np.sqrt(freedom / rng.chisquare(freedom, (DRAWS, 1)))
     drawn = errors * np.exp(relative * scale * rng.normal(size=(DRAWS, len(n))))
-    return _continue(n, np.vstack([errors, drawn]), (relative * errors) ** -2, asked, freedom)
+    return _continue(n, np.vstack([errors, drawn]), (relative * errors) ** -2, freedom)
 
 
 def _continue(
     n: NDArray[np.float64],
     errors: NDArray[np.float64],
     weights: NDArray[np.float64],
-    asked: Sequence[float] | None,
     freedom: float = np.inf,
 ) -> Outlook:
-    """Fit the law to every row of errors (draws, points), and look at it where asked.
+    """Fit the law to every row of errors (draws, points), and look at it further on.
 
     The interval is that of laws with a floor and of laws without one together, as far as the points
     allow both: one of them alone would be too sure. ``freedom`` are the degrees of freedom of the
@@ -170,7 +163,7 @@ def _continue(
     """
     from scipy.stats import t
 
-    wanted = np.asarray([n[-1] * f for f in FACTORS] if asked is None else asked, float)
+    wanted = np.asarray([n[-1] * f for f in FACTORS], float)
     laws = [_fit(n, errors, weights, has_floor) for has_floor in (False, True)]
     has_floor = len(np.unique(n)) >= POINTS_FOR_FLOOR
     _, b, c = laws[has_floor]

@@ -186,17 +186,14 @@ def compare_over_fits(
     images: pd.DataFrame,
     first: str,
     second: str,
-    metric: str = "accuracy",
     left_out_per_train: float = 0.0,
 ) -> FitComparison:
-    """Compare two arms over the repeats and folds that both have.
+    """Compare the accuracy of two arms over the repeats and folds that both have.
 
     Parameters
     ----------
     images
         Test predictions of one level.
-    metric
-        One of ``VERDICT_METRICS``.
     left_out_per_train
         Samples that a fit leaves out in turn, per training sample. Training parts of
         repeated splits overlap, which makes the plain variance of the mean too small; Nadeau
@@ -211,7 +208,8 @@ def compare_over_fits(
     for arm in (first, second):
         fits = images[images["arm"] == arm].groupby(FIT)
         scores[arm] = pd.Series(
-            {k: measure_verdicts(f["y_true"], f["y_pred"])[metric] for k, f in fits}, dtype=float
+            {k: measure_verdicts(f["y_true"], f["y_pred"])["accuracy"] for k, f in fits},
+            dtype=float,
         )
     both = pd.concat(scores, axis=1, join="inner")
     if both.empty:

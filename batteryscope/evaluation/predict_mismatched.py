@@ -1,6 +1,6 @@
 """What trained networks say of test tiles that are otherwise than those that they learnt from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import singledispatch
 
 import numpy as np
@@ -79,7 +79,6 @@ def predict_perturbed(
     arm: str,
     seed: int = 1,
     most: int = AUDITED_TILES,
-    names: Sequence[str] = tuple(PERTURBATIONS),
 ) -> pd.DataFrame:
     """Predict test tiles of one fit with one thing taken away at a time.
 
@@ -96,8 +95,6 @@ def predict_perturbed(
         Base seed.
     most
         Tiles at most.
-    names
-        Perturbations.
 
     Returns
     -------
@@ -113,7 +110,7 @@ def predict_perturbed(
     true = np.asarray(classes, dtype=object)[chosen.targets.astype(int)]
     frame = pd.DataFrame(keys | {"y_true": true})
     tables = []
-    for name, changed in _perturb(model, store, chosen, keys, seed, names):
+    for name, changed in _perturb(model, store, chosen, keys, seed):
         probabilities = predict_probabilities(model, changed, covariates=chosen.covariates)
         table = frame.assign(arm=f"{arm}{PERTURBED}{name}")
         tables.append(make_predictions(table, probabilities, classes))
@@ -129,7 +126,6 @@ def _predict_perturbed_numbers(
     arm: str,
     seed: int = 1,
     most: int = AUDITED_TILES,
-    names: Sequence[str] = tuple(PERTURBATIONS),
 ) -> pd.DataFrame:
     targets = list(model.description.classes)
     truth = manifest.set_index("sample_id")[targets]
@@ -138,7 +134,7 @@ def _predict_perturbed_numbers(
     if not len(chosen):
         return pd.DataFrame(columns=[*NUMBER_KEYS, *columns])
     tables = []
-    for name, changed in _perturb(model, store, chosen, keys, seed, names):
+    for name, changed in _perturb(model, store, chosen, keys, seed):
         predicted = predict_values(model, changed, covariates=chosen.covariates)
         values = np.hstack([chosen.targets.astype(float), predicted])
         table = pd.DataFrame(keys).assign(arm=f"{arm}{PERTURBED}{name}")
@@ -173,13 +169,12 @@ def _perturb(
     chosen: TileSet,
     keys: Mapping[str, object],
     seed: int,
-    names: Sequence[str],
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     tiles = np.asarray(store.tiles[chosen.rows])
     usual = UsualLevels(
         mean=float(model.input.training_mean) * FULL_SCALE,
         sd=float(model.input.training_sd) * FULL_SCALE,
     )
-    for name in names:
+    for name, perturb in PERTURBATIONS.items():
         rng = derive_rng(seed, "perturbed", name, keys["repeat"], keys["fold"])
-        yield name, PERTURBATIONS[name](tiles, usual, rng)
+        yield name, perturb(tiles, usual, rng)

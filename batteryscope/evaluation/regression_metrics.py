@@ -84,10 +84,10 @@ def measure_errors(
     return {metric: measures[metric]() for metric in metrics}
 
 
-def measure_fits(images: pd.DataFrame, quantity: Quantity | None = None) -> list[dict[str, float]]:
-    """Measure the errors of every fit, as :func:`measure_errors`; in the order of the fits."""
+def measure_fits(images: pd.DataFrame) -> list[dict[str, float]]:
+    """Measure the errors of every fit of capacities; in the order of the fits."""
     by_fit = images.groupby(FIT)[["y_true", "y_pred"]]
-    return [measure_errors(part["y_true"], part["y_pred"], quantity) for _, part in by_fit]
+    return [measure_errors(part["y_true"], part["y_pred"]) for _, part in by_fit]
 
 
 def score_images(

@@ -35,9 +35,14 @@ def measure_frame(
     Returns
     -------
     dict
-        ``data_bar_px`` (found height), the statistics of :func:`measure_grey_levels` and
-        ``thumbnail`` and ``histogram`` (bytes), all of the frame without its data bar, and
-        ``data_bar`` (bytes), the bar alone.
+        ``data_bar_px`` (found height), ``mean, sd, skewness, kurtosis`` (excess; 0 for a
+        uniform frame), ``percentile_01`` … ``percentile_99``, ``thumbnail`` and ``histogram``
+        (bytes), all of the frame without its data bar, and ``data_bar`` (bytes), the bar alone.
+
+    Raises
+    ------
+    InputError
+        If there are no pixels beside the bar.
     """
     return _measure(pixels, find_data_bar(pixels, stated_data_bar_px))
 
@@ -49,11 +54,13 @@ def measure_slice(pixels: NDArray[np.uint8]) -> dict[str, Any]:
 
 def _measure(pixels: NDArray[np.uint8], bar_px: int) -> dict[str, Any]:
     frame, bar = np.split(pixels, [len(pixels) - bar_px])
-    levels, counts = _count_levels(frame)
+    if frame.size == 0:
+        raise InputError("A frame without pixels has no grey levels; check its data bar height.")
+    counts = np.bincount(frame.ravel(), minlength=256)
     shares = counts.reshape(HISTOGRAM_BINS, -1).sum(1) / counts.sum()
     return {
         "data_bar_px": bar_px,
-        **_describe_levels(levels, counts),
+        **_describe_levels(counts),
         "thumbnail": make_thumbnail(frame).tobytes(),
         "data_bar": (_shrink(bar, DATA_BAR_PX) if bar_px else NO_BAR).tobytes(),
         "histogram": shares.astype(np.float32).tobytes(),
@@ -78,39 +85,8 @@ def _shrink(frame: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.ui
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def measure_grey_levels(frame: NDArray[np.generic]) -> dict[str, float]:
-    """Describe the grey levels of a frame, ignoring where they are.
-
-    Parameters
-    ----------
-    frame
-        (height, width), without the data bar, any grey scale.
-
-    Returns
-    -------
-    dict
-        ``mean, sd, skewness, kurtosis`` (excess) and ``percentile_01`` … ``percentile_99``.
-        Skewness and kurtosis of a uniform frame are 0.
-
-    Raises
-    ------
-    InputError
-        If there are no pixels.
-    """
-    return _describe_levels(*_count_levels(np.asarray(frame)))
-
-
-def _count_levels(values: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the grey levels of a frame and how many pixels have each."""
-    if values.size == 0:
-        raise InputError("A frame without pixels has no grey levels; check its data bar height.")
-    if values.dtype == np.uint8:
-        # 256 levels with counts hold all that is asked for, at a twentieth of the time.
-        return np.arange(256, dtype=np.float64), np.bincount(values.ravel(), minlength=256)
-    return np.unique(values.astype(np.float64), return_counts=True)
-
-
-def _describe_levels(levels: NDArray[np.float64], counts: NDArray[np.intp]) -> dict[str, float]:
+def _describe_levels(counts: NDArray[np.intp]) -> dict[str, float]:
+    levels = np.arange(256, dtype=np.float64)
     shares = counts / counts.sum()
     mean = float(shares @ levels)
     sd = float(np.sqrt(shares @ (levels - mean) ** 2))

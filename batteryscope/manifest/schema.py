@@ -9,28 +9,6 @@ import pandas as pd
 
 from batteryscope.manifest.contract import check_contract, read_ingested
 
-REASONS = (
-    "unreadable",
-    "truncated",
-    "empty",
-    "duplicate_content",
-    "conflicting_labels",
-    "missing_label",
-    "wrong_size",
-    "too_large",
-    "unsupported",
-    "missing_slices",
-    "left_out",
-    "foreign_file",
-    "unclear_metadata",
-    "wrong_label",
-    "no_capacity",
-    "no_quantity",
-    "no_covariate",
-    "outside_range",
-    "no_images",
-)
-
 # What is worth knowing about a file that is used all the same; it counts as no reject.
 NOTED_REASONS = ("missing_slices", "left_out", "foreign_file", "unclear_metadata")
 

@@ -81,18 +81,6 @@ class RateCnn(nn.Module):
         return self.head(self.hidden(self.pool(self.features(x)).flatten(1)))
 
 
-def count_weights(network: RateCnn) -> tuple[int, int]:
-    """Return the weights and biases of convolutions and of dense layers, without batch norm."""
-    convolutions = dense = 0
-    for module in network.modules():
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        if isinstance(module, nn.Conv2d):
-            convolutions += own
-        elif isinstance(module, nn.Linear):
-            dense += own
-    return convolutions, dense
-
-
 @register_model
 def rate_cnn(pretrained: bool = False, **options: Any) -> RateCnn:
     """Build the network for ``timm.create_model``; there are no pretrained weights."""

@@ -184,10 +184,9 @@ class PictureLayout(PlannedLayout):
             for arm in chosen
         }
 
-    def list_splits(self, arms: Iterable[ArmPlan] | None = None) -> dict[str, SplitLayout]:
+    def list_splits(self) -> dict[str, SplitLayout]:
         """Return the division of every arm, by its name."""
-        chosen = self.plan.arms.values() if arms is None else arms
-        return {arm.name: self.split(arm.split) for arm in chosen}
+        return {arm.name: self.split(arm.split) for arm in self.plan.arms.values()}
 
     def list_stages(self) -> dict[str, Path]:
         """Return the stages of all arms that are compared, each once, by name."""

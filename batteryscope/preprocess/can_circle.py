@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from batteryscope.preprocess.unroll import sample_rays
 
+WORK_PX = 320  # edge to which larger slices are reduced by averaging blocks
 N_RAYS = 240
 N_TRIALS = 300
 TOLERANCE = 0.012  # of the radius: how far a point may lie beside the circle
@@ -31,7 +32,7 @@ class Circle:
     share_on_circle: float
 
 
-def find_can(pixels: NDArray[Any], work_px: int = 320) -> Circle | None:
+def find_can(pixels: NDArray[Any]) -> Circle | None:
     """Find the outer circle of the can.
 
     The slice is made small, its bright part is separated (Otsu's threshold), and from the middle
@@ -42,8 +43,6 @@ def find_can(pixels: NDArray[Any], work_px: int = 320) -> Circle | None:
     ----------
     pixels
         Grey levels, (rows, columns).
-    work_px
-        Edge to which larger slices are reduced by averaging blocks.
 
     Returns
     -------
@@ -53,7 +52,7 @@ def find_can(pixels: NDArray[Any], work_px: int = 320) -> Circle | None:
     from scipy.ndimage import gaussian_filter
     from skimage.filters import threshold_otsu
 
-    small, factor = shrink_by_blocks(pixels, work_px)
+    small, factor = shrink_by_blocks(pixels, WORK_PX)
     small = gaussian_filter(small, 1.0)
     low, high = np.percentile(small, [1, 99.7])
     if high <= low:

@@ -10,7 +10,6 @@ from batteryscope.core.named_function import load_function
 from batteryscope.planning.job_inputs import JobInputs, list_weights, match_names
 from batteryscope.search.find_plan import find_planner
 from batteryscope.search.plan import SearchPlan
-from batteryscope.search.storage import pass_address
 
 # What the search of a study does not depend on.
 UNUSED = {"evaluate", "explain", "sweeps", "run_sweeps", "ablations", "propose"}
@@ -43,9 +42,7 @@ class SearchJobInputs:
     def storage_of(self, wildcards: Any) -> str:
         """Return the database of a search; by default a file that no rule deletes."""
         own = self.plan_of(wildcards).settings.storage
-        if own:
-            return pass_address(own, wildcards.study)
-        return f"sqlite:///{self._layout_of(wildcards).database.as_posix()}"
+        return own or f"sqlite:///{self._layout_of(wildcards).database.as_posix()}"
 
     def find_reached(self, wildcards: Any) -> Any:
         """Return the proof that a database of the user's was reached; random follows ASHA."""

@@ -1,13 +1,12 @@
 """The database that the workers of a search share."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batteryscope.core.names import describe_failure, hide_password, holds_password
+from batteryscope.core.names import describe_failure, hide_password
 from batteryscope.errors import BatteryscopeError
 
 if TYPE_CHECKING:
@@ -18,31 +17,10 @@ LOCK_SECONDS = 120
 CONNECT_SECONDS = 10
 POSTGRES = "postgresql"
 LOCK_NUMBER = 0x42415454  # of Batteryscope's searches in a database, whoever else uses it
-BY_VARIABLE = "env:"  # the address stands in the environment variable of this name
 
 
 class SearchStorageError(BatteryscopeError):
     """The database of a search cannot be reached or used."""
-
-
-def pass_address(url: str, study: str) -> str:
-    """Return how to tell the workers an address on their command lines.
-
-    Command lines are shown to everyone, in lists of processes and in messages about failed jobs,
-    so an address with a password goes through an environment variable.
-    """
-    if not holds_password(url):
-        return url
-    variable = f"BATTERYSCOPE_STORAGE_{study.upper()}"
-    os.environ[variable] = url
-    return BY_VARIABLE + variable
-
-
-def find_address(text: str) -> str:
-    """Undo :func:`pass_address`; an address comes back as it is."""
-    if not text.startswith(BY_VARIABLE):
-        return text
-    return os.environ.get(text.removeprefix(BY_VARIABLE), text)
 
 
 def open_storage(url: str, heartbeat_s: int, max_retries: int) -> "RDBStorage":

@@ -145,11 +145,6 @@ def count_parameters(n_features: int, settings: NetworkSettings) -> int:
     return sum((above + 1) * below for above, below in pairwise(widths))
 
 
-def count_adapter_parameters(settings: NetworkSettings) -> int:
-    """Count the trainable parameters of one adapter; the frozen network has none."""
-    return count_parameters(1, NetworkSettings(hidden_layers=1, nodes=find_adapter_nodes(settings)))
-
-
 def find_adapter_nodes(settings: NetworkSettings) -> int:
     """Return the width of the adapter's hidden layer."""
     return settings.adapter_nodes or settings.nodes

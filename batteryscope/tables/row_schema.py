@@ -10,14 +10,6 @@ import pandas as pd
 from batteryscope.config.table_data import ColumnSettings
 from batteryscope.manifest.contract import check_contract, read_ingested
 
-REASONS = (
-    "not_a_number",
-    "missing_value",
-    "out_of_range",
-    "unknown_domain",
-    "duplicate_row",
-    "too_many_cells",
-)
 ORIGIN_DTYPES = {
     "sample_id": "str",
     "path": "str",

@@ -13,9 +13,6 @@ from batteryscope.config.learning import TrainSettings
 log = logging.getLogger("batteryscope")
 
 MAX_SAVING_SHARE = 0.04  # of the time of training, for states to resume from
-HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds")
-
-
 USUAL_DECAY = 0.99  # of an average over steps: the last hundred count most
 
 
