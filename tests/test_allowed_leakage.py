@@ -2,8 +2,8 @@
 
 import pytest
 
-from batteryscope.bundle.capacity_card import render_capacity_card
 from batteryscope.bundle.capacity_record import CapacityRecord
+from batteryscope.bundle.capacity_write import render_capacity_card
 from batteryscope.bundle.card import render_card
 from batteryscope.bundle.record import read_record
 from batteryscope.config.base import validate_settings

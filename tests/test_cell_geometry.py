@@ -12,9 +12,8 @@ from batteryscope.config.preprocess import CtSlicesSettings, find_tile_shape
 from batteryscope.demo import ct_parameters
 from batteryscope.demo.ct_scan import draw_rings, render_slice
 from batteryscope.preprocess.can_circle import Circle, find_can, fit_circle, shrink_by_blocks
-from batteryscope.preprocess.cell_centre import follow_axis, smooth
 from batteryscope.preprocess.ct_slices import crop_square, list_stack, make_tile
-from batteryscope.preprocess.cut_volume import find_in_slice
+from batteryscope.preprocess.cut_volume import find_in_slice, follow_axis, smooth
 from batteryscope.preprocess.unroll import unroll
 from batteryscope.preprocess.winding_core import Core, find_core
 from batteryscope.preprocess.winding_descriptors import compare_slices, measure_windings

@@ -19,7 +19,7 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.covariate_columns import list_covariate_columns, take_inputs
 from batteryscope.plan import StageSettings, plan_study
-from batteryscope.planning.check_external import check_external_covariates
+from batteryscope.planning.check_evaluate import check_external_covariates
 from batteryscope.planning.checks import check_conditions, check_project
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
 from batteryscope.readers.scan import scan_images

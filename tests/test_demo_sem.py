@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 
 from batteryscope.demo import sem_frame, sem_particles
-from batteryscope.demo.particle_kernels import relax_overlaps
 from batteryscope.demo.sem_frame import PIXEL_UM, measure_bar_height, render_sem_frame
 from batteryscope.demo.sem_imaging import smooth_noise
+from batteryscope.demo.sem_particles import relax_overlaps
 from batteryscope.demo.sem_sidecar import schedule_frame, write_korean_time, write_sidecar
 from batteryscope.demo.sem_traits import COMPOSITIONS
 from batteryscope.errors import ConfigError

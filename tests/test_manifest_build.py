@@ -12,9 +12,9 @@ from PIL import Image
 
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.frames import read_frames
+from batteryscope.manifest.ingest_pictures import hash_manifest, summarise_manifest
 from batteryscope.manifest.schema import read_manifest, validate_manifest, write_manifest
 from batteryscope.manifest.select import select_samples
-from batteryscope.manifest.summary import hash_manifest, summarise_manifest
 from batteryscope.readers.scan import scan_images
 from tests.labelled_images import NCM, build, make_dataset, write_image, write_table
 from workflow_scripts.ingest_dataset import main

@@ -21,8 +21,8 @@ from batteryscope.manifest.grey_scale import (
     list_bit_depths,
     list_grey_ranges,
 )
+from batteryscope.manifest.ingest_pictures import summarise_manifest
 from batteryscope.manifest.ingest_scans import SCANS
-from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.readers.grey_scale import GreyLevels, look_at_levels
 from batteryscope.readers.scan import scan_images
 from batteryscope.readers.volumes import find_volumes

@@ -14,7 +14,7 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.table_format import MetadataFormat
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
-from batteryscope.manifest.summary import summarise_manifest
+from batteryscope.manifest.ingest_pictures import summarise_manifest
 from batteryscope.readers.scan import scan_images
 from workflow_scripts import ingest_dataset
 

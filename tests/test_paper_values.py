@@ -21,7 +21,7 @@ from batteryscope.evaluation.comparison import _add_paper
 from batteryscope.plan import plan_study
 from batteryscope.report.class_tables import show_classes
 from batteryscope.report.headline import Headline
-from batteryscope.report.paper_ranges import list_errors, show_paper_ranges
+from batteryscope.report.regression_report import list_errors, show_paper_ranges
 from batteryscope.report.results import show_paper
 from batteryscope.report.shown_table import ShownTable
 from batteryscope.report.table_evidence import TableEvidence

@@ -18,7 +18,7 @@ from batteryscope.errors import ConfigError
 from batteryscope.evaluation.comparison import list_levels
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project
-from batteryscope.preprocess.sem_whole import shrink_sem_frame
+from batteryscope.preprocess.sem_tiles import shrink_sem_frame
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.preprocess.tiling import resize_tile
 from batteryscope.report.words import describe_tiles, describe_vote

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from batteryscope.workflow.fork_client import PREFIX, remove_dead_addresses
-from batteryscope.workflow.run_scratch import PREFIX as RUN_PREFIX
-from batteryscope.workflow.run_scratch import claim_scratch, remove_dead
+from batteryscope.workflow.run_start import PREFIX as RUN_PREFIX
+from batteryscope.workflow.run_start import claim_scratch, remove_dead
 
 POOL = """
 import os, time
@@ -110,7 +110,7 @@ def test_addresses_of_killed_servers_are_removed_those_of_live_ones_stay(tmp_pat
 HOLD_SCRATCH = """
 import sys, time
 from pathlib import Path
-from batteryscope.workflow.run_scratch import claim_scratch
+from batteryscope.workflow.run_start import claim_scratch
 scratch = claim_scratch(Path(sys.argv[1]))
 (scratch.folder / "half a result").touch()
 print(scratch.folder, flush=True)

@@ -16,9 +16,9 @@ from batteryscope.config.project import load_project
 from batteryscope.config.targets import TAKEN_NAMES, CapacityTargets, QuantityTargets
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.build import build_manifest
+from batteryscope.manifest.ingest_pictures import hash_manifest, summarise_manifest
 from batteryscope.manifest.quantities import attach_quantities, read_value
 from batteryscope.manifest.schema import find_dtypes
-from batteryscope.manifest.summary import hash_manifest, summarise_manifest
 from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project, find_smallest_class
 from batteryscope.readers.scan import scan_images

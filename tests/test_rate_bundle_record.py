@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from batteryscope.bundle.capacity_card import render_capacity_card
 from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
+from batteryscope.bundle.capacity_write import render_capacity_card
 from batteryscope.bundle.record import RECORD_FILE
 from batteryscope.errors import InputError
 

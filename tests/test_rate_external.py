@@ -20,7 +20,7 @@ from batteryscope.evaluation.regression_external import (
 )
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
 from batteryscope.evaluation.regression_metrics import find_quantity
-from batteryscope.planning.check_external import check_external
+from batteryscope.planning.check_evaluate import check_external
 
 TARGET = "capacity_1c_ah_kg"
 

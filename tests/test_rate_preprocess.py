@@ -260,7 +260,7 @@ def test_impossible_sizes_are_explained():
 def test_porosity_of_a_real_microstructure_is_measured(shared_data):
     import tifffile
 
-    from batteryscope.demo.cross_section_imaging import photograph
+    from batteryscope.demo.cross_section import photograph
     from batteryscope.demo.cross_section_phases import PORE, Drawing
 
     volume = tifffile.imread(shared_data / "matbox" / "nmc-1-cal_generatedCBD_bridge.tif")

@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from batteryscope.readers.fei_tags import read_fei_tags
 from batteryscope.readers.metadata_values import ValueReader
 from batteryscope.readers.picture import AcquisitionMetadata, WritingStyle
 from batteryscope.readers.registry import read_metadata, read_picture
 from batteryscope.readers.text_sidecar import decode_text, parse_entries
+from batteryscope.readers.tiff import read_fei_tags, read_zeiss_tags, split_zeiss_text
 from batteryscope.readers.written_values import parse_date_time
-from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
 
 SHARED = Path(os.environ.get("BATTERYSCOPE_SHARED_DATA", "no such folder"))
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets are not here")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from batteryscope.manifest.frames import get_histograms
 from batteryscope.manifest.measure import measure_frame
-from batteryscope.report.grey_histograms import LEVELS, average_histograms, draw_grey_histograms
+from batteryscope.report.shared_figures import LEVELS, average_histograms, draw_grey_histograms
 
 DARK, BRIGHT = np.full((40, 64), 10, np.uint8), np.full((40, 64), 201, np.uint8)
 

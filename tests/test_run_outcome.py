@@ -1,6 +1,6 @@
 """A run that claims success is believed only if what was asked for is there and current."""
 
-from batteryscope.workflow.run_outcome import JobOutcome, explain_gaps
+from batteryscope.workflow.run_watch import JobOutcome, explain_gaps
 
 
 def chain(*ran: bool, outdated: int | None = None) -> list[JobOutcome]:

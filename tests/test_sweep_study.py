@@ -13,9 +13,9 @@ from batteryscope.config.study import StudySettings
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import write_settings
-from batteryscope.report.collect import collect_evidence
 from batteryscope.report.html import render_report
 from batteryscope.report.pictures import draw_pictures
+from batteryscope.report.write import collect_evidence
 from batteryscope.samples.sem import SEM
 from batteryscope.tracking.runs import list_runs
 from batteryscope.tracking.store import find_experiment, open_client

@@ -11,9 +11,14 @@ from batteryscope.planning.layout import open_study
 from batteryscope.tables.ablations import find_break_even, find_full_values, summarise_ablations
 from batteryscope.tables.compare import compare_pairs, find_left_out_ratios
 from batteryscope.tables.findings import (
+    find_break_evens,
     find_constant_features,
     find_few_rows,
+    find_missing_percentages,
     find_single_answers,
+    judge_baselines,
+    judge_pretrained,
+    judge_transfer,
 )
 from batteryscope.tables.scores import (
     COMPARISON_COLUMNS,
@@ -23,13 +28,6 @@ from batteryscope.tables.scores import (
 )
 from batteryscope.tables.sentences import SENTENCES
 from batteryscope.tables.table_predictions import check_table_predictions
-from batteryscope.tables.verdicts import (
-    find_break_evens,
-    find_missing_percentages,
-    judge_baselines,
-    judge_pretrained,
-    judge_transfer,
-)
 from tests.table_study import FEATURES, make_rows, make_study
 from workflow_scripts import compare_arms
 

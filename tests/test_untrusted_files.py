@@ -34,7 +34,7 @@ from batteryscope.readers.volumes import open_volume
 from batteryscope.report.read_pieces import read_files
 from batteryscope.tilestore import INDEX_NAME, TILES_NAME, TileStore
 from batteryscope.training.fit_integrity import is_readable_checkpoint
-from batteryscope.workflow.run_scratch import claim_scratch
+from batteryscope.workflow.run_start import claim_scratch
 from tests.dicom_scans import SCAN, make_slice
 from tests.test_bundle_integrity import BUNDLES
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batteryscope.bundle.record import BundleRecord
 from batteryscope.core.baseline_catalogue import OF_CLASSES, find_words
-from batteryscope.core.safe_text import disarm_html
+from batteryscope.core.safe_text import fill_markdown
 from batteryscope.samples.choose import samples_cut_by
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
@@ -38,18 +38,8 @@ def render_card(record: BundleRecord, backbone: str, flips_at_test: str = "none"
     flips_at_test
         Over which mirror images of a tile the networks average.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=disarm_html,  # titles and class names are the user's
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return fill_markdown(
+        TEMPLATE,
         record=record,
         samples=samples_cut_by(record.preprocess),
         data=record.data,

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,3 +91,18 @@ def disarm_html(value: Any) -> Any:
     '&lt;script>1 < 2&lt;/script>'
     """
     return _TAG.sub("&lt;", value) if isinstance(value, str) else value
+
+
+def fill_markdown(template: Path, **facts: Any) -> str:
+    """Fill a Jinja template of Markdown, in which no text of a stranger can be a tag."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=disarm_html,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    return environment.from_string(template.read_text(encoding="utf-8")).render(facts)

@@ -18,8 +18,11 @@ from batteryscope.manifest.columns import list_columns, refuse_unknown
 from batteryscope.models.known_weights import complete_input
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
-from batteryscope.planning.check_evaluate import check_evaluate
-from batteryscope.planning.check_external import check_external, check_external_covariates
+from batteryscope.planning.check_evaluate import (
+    check_evaluate,
+    check_external,
+    check_external_covariates,
+)
 from batteryscope.planning.frame_sizes import check_crops
 from batteryscope.planning.grey_mismatches import check_mismatches
 from batteryscope.planning.plan_table_sweeps import TableSweepPlan

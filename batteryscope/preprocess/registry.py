@@ -12,8 +12,7 @@ from batteryscope.preprocess.coating_crop import crop_coating
 from batteryscope.preprocess.coating_preview import draw_coating_previews, make_coating_preview
 from batteryscope.preprocess.ct_slices import cut_ct_slice
 from batteryscope.preprocess.preview import draw_preview, make_preview_frame
-from batteryscope.preprocess.sem_tiles import cut_sem_tiles
-from batteryscope.preprocess.sem_whole import shrink_sem_frame
+from batteryscope.preprocess.sem_tiles import cut_sem_tiles, shrink_sem_frame
 from batteryscope.preprocess.tile_batch import Preprocessor, TileBatch
 
 PREPROCESSORS: dict[str, Preprocessor] = {

@@ -1,15 +1,16 @@
 """TIFF pictures with 1 to 16 bits, one or many pages, and the vendor tags inside them."""
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tifffile
 
-from batteryscope.readers.fei_tags import read_fei_tags, split_fei_text
+from batteryscope.readers.metadata_values import ValueReader
 from batteryscope.readers.picture import (
     UNKNOWN_STYLE,
     AcquisitionMetadata,
@@ -31,12 +32,158 @@ from batteryscope.readers.tiff_page import (
 )
 from batteryscope.readers.tiff_units import find_voxel_size
 from batteryscope.readers.vendor_sidecars import interpret_vendor
-from batteryscope.readers.zeiss_tags import read_zeiss_tags, split_zeiss_text
+from batteryscope.readers.written_values import LENGTHS_MM, LENGTHS_UM, VOLTAGES_KV, as_positive
 
 TESCAN_TAG = 50431
 _LAST = 0
 # Kinds of blocks with lines ``Key=value``: the sections of TESCAN's text files. 1 is a thumbnail.
 _SECTIONS = {2: "MAIN", 3: "SEM", 4: "GAMA", 5: "FIB"}
+_Tags = Mapping[str, Any]
+_KEY = re.compile(r"[A-Z]{2}_[A-Z0-9_]+")
+_UNNAMED = "unnamed"
+
+
+def split_zeiss_text(text: str) -> dict[str, str]:
+    """Read the text of the tag into ``{"ap_wd": "14.8 mm", …}``; values stay as written.
+
+    Numbers without a name, which the vendor does not explain, come under ``unnamed``.
+    """
+    entries: dict[str, str] = {}
+    unnamed: list[str] = []
+    key = ""
+    for line in map(str.strip, text.splitlines()):
+        if _KEY.fullmatch(line):
+            key = line.lower()
+        elif key:
+            mark = "=" if "=" in line else ":"
+            entries[key] = line.partition(mark)[2].strip()
+            key = ""
+        else:
+            unnamed.append(line)
+    return ({_UNNAMED: " ".join(unnamed)} if any(unnamed) else {}) | entries
+
+
+def read_zeiss_tags(
+    entries: Mapping[str, str], style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
+    """Translate :func:`split_zeiss_text`.
+
+    The pixel size is AP_IMAGE_PIXEL_SIZE; AP_PIXEL_SIZE belongs to the live image,
+    which may have another resolution than the stored one.
+    """
+    values = ValueReader(entries, style)
+
+    def quantity(name: str, key: str, units: Mapping[str, float]) -> float | None:
+        return as_positive(values.quantity(name, entries.get(key, ""), units))
+
+    voltage = quantity("voltage_kv", "ap_actualkv", VOLTAGES_KV)
+    if voltage is None:  # the beam may have been switched off before saving
+        voltage = quantity("voltage_kv", "ap_manualkv", VOLTAGES_KV)
+    column = entries.get("dp_sem", "")
+    found = AcquisitionMetadata(
+        pixel_size_um=quantity("pixel_size_um", "ap_image_pixel_size", LENGTHS_UM),
+        magnification=values.magnification(entries.get("ap_mag", "")),
+        voltage_kv=voltage,
+        working_distance_mm=quantity("working_distance_mm", "ap_wd", LENGTHS_MM),
+        brightness=_percent(values, "brightness", entries.get("ap_brightness", "")),
+        contrast=_percent(values, "contrast", entries.get("ap_contrast", "")),
+        detector=entries.get("dp_detector_type") or entries.get("dp_detector_channel") or None,
+        acquired_at=values.date_time(f"{entries.get('ap_date', '')} {entries.get('ap_time', '')}"),
+        instrument=f"Zeiss {column}" if column else None,
+        original=dict(entries),
+    )
+    return values.finish(found)
+
+
+def _percent(values: ValueReader, name: str, text: str) -> float | None:
+    return values.number(name, text.removesuffix("%"))
+
+
+def split_fei_text(text: str) -> dict[str, dict[str, str]]:
+    """Read the text of the tag into ``{"Beam": {"HV": "5000"}, …}``; values stay as written."""
+    sections: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in map(str.strip, text.splitlines()):
+        key, mark, value = line.partition("=")
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[]"), {})
+        elif mark:
+            section[key.strip()] = value.strip()
+    return sections
+
+
+def read_fei_tags(
+    tags: _Tags, height_px: int, style: WritingStyle = UNKNOWN_STYLE
+) -> AcquisitionMetadata:
+    """Translate :func:`split_fei_text`, in which lengths are in metres.
+
+    Any entry may be missing, empty or no number. The magnification is not stored; it is
+    the reference width of the vendor's data bar over the horizontal field width. The data
+    bar is believed if ``height_px`` fits: rows of the scan with or without the bar.
+    """
+    entries = {
+        f"{name}.{key}": str(value)
+        for name, section in tags.items()
+        if isinstance(section, Mapping)
+        for key, value in section.items()
+    }
+    values = ValueReader(entries, style)
+
+    def first(name: str, *found: Any) -> float | None:
+        """The first of these values that is a number above zero."""
+        numbers = (values.positive(name, str(value)) for value in found if value is not None)
+        return next((number for number in numbers if number is not None), None)
+
+    beam = _section(tags, str(_section(tags, "Beam").get("Beam", "EBeam")))
+    scans = [
+        _section(tags, "Scan"),
+        _section(tags, str(_section(tags, "Beam").get("Scan", "EScan"))),
+    ]
+    image, user = _section(tags, "Image"), _section(tags, "User")
+    detector = str(_section(tags, "Detectors").get("Name", "")).strip()
+    gain = _section(tags, detector)
+
+    fields = [beam.get("HFW"), *(s.get("HorFieldsize") for s in scans), image.get("HFW")]
+    field_m = first("magnification", *fields)
+    pixel_m = first("pixel_size_um", *(s.get("PixelWidth") for s in scans))
+    columns = as_positive(image.get("ResolutionX"))
+    if pixel_m is None and field_m is not None and columns is not None:
+        pixel_m = field_m / columns
+    reference_m = first("magnification", image.get("MagCanvasRealWidth"))
+    volts = first("voltage_kv", _section(tags, "Beam").get("HV"), beam.get("HV"))
+    stage = _section(tags, "Stage")
+    distance_m = first("working_distance_mm", beam.get("WD"), stage.get("WorkingDistance"))
+    date = f"{user.get('Date', '')} {user.get('Time', '')}"
+    created = str(_section(tags, "PrivateFei").get("TimeOfCreation", ""))  # 13.06.2016 17:06:40
+    found = AcquisitionMetadata(
+        pixel_size_um=None if pixel_m is None else pixel_m * 1e6,
+        magnification=round(reference_m / field_m, 2) if reference_m and field_m else None,
+        voltage_kv=None if volts is None else volts / 1e3,
+        working_distance_mm=None if distance_m is None else distance_m * 1e3,
+        brightness=values.number("brightness", str(gain.get("Brightness", ""))),
+        contrast=values.number("contrast", str(gain.get("Contrast", ""))),
+        detector=detector or None,
+        acquired_at=values.date_time(date) or values.date_time(created),
+        data_bar_px=_find_data_bar(tags, height_px),
+        instrument=str(_section(tags, "System").get("SystemType", "")).strip() or None,
+        original=entries,
+    )
+    return values.finish(found)
+
+
+def _find_data_bar(tags: _Tags, height_px: int) -> int | None:
+    bar = as_positive(_section(tags, "PrivateFei").get("DatabarHeight"))
+    rows = as_positive(_section(tags, "Image").get("ResolutionY"))
+    if rows is not None and height_px == round(rows):
+        return 0  # saved without the bar, although its height is still written
+    if bar is None or (rows is not None and height_px != round(rows + bar)):
+        return None
+    return round(bar) if bar < height_px else None
+
+
+def _section(tags: _Tags, name: str) -> _Tags:
+    section = tags.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def find_tescan_text(content: bytes, byte_order: Literal["<", ">"] = "<") -> str:

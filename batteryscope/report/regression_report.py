@@ -5,14 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
+from batteryscope.config.evaluate import PaperRange
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
+from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.evaluation.regression_baselines import PHYSICS
-from batteryscope.evaluation.regression_comparison import pick
+from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS, pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
@@ -24,7 +27,6 @@ from batteryscope.report.html import make_environment
 from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
 from batteryscope.report.number_shortcuts import TEXTS as SHORTCUT_TEXTS
 from batteryscope.report.number_shortcuts import list_shortcut_figures, show_number_shortcuts
-from batteryscope.report.paper_ranges import show_paper_ranges
 from batteryscope.report.quantity_report import (
     NARROW,
     REDRAWN,
@@ -58,7 +60,9 @@ from batteryscope.report.regression_map_figures import (
 )
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
+from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.sweeps import show_sweeps
+from batteryscope.report.tables import NOTHING
 from batteryscope.report.tested_images import ImageBrowser, browse_quantities
 from batteryscope.report.words import describe_flips, describe_tiles, title_finding
 from batteryscope.samples.choose import samples_of
@@ -78,6 +82,57 @@ FINDING_TITLES = {
     "covariates": "Do covariates help?",
     "no_percentage": "No percentage of zero",
 }
+OVER = {
+    "c_rate": "C-rates",
+    "porosity": "porosities",
+    "both": "pairs of C-rate and porosity",
+    "training": "penalties and noise",
+}
+
+
+def show_paper_ranges(evidence: RegressionEvidence) -> ShownTable | None:
+    """Put every published range beside the lowest and highest of the same errors here."""
+    rows = []
+    for published in evidence.settings.evaluate.paper_ranges:
+        if published.arm not in evidence.plan.arms:
+            continue
+        errors = list_errors(evidence, published)
+        rows.append(
+            {
+                "error": f"{name_metric(published.metric)}, {evidence.label(published.arm)}",
+                "over": OVER[published.over],
+                "paper": f"{published.low:g} to {published.high:g}",
+                "here": f"{min(errors):.2f} to {max(errors):.2f}" if errors else NOTHING,
+                "note": published.note or NOTHING,
+            }
+        )
+    return show_table(pd.DataFrame(rows), "", ("error", "over", "note"))
+
+
+def list_errors(evidence: RegressionEvidence, published: PaperRange) -> list[float]:
+    """List the errors whose range was published: means over fits, single images."""
+    arms = [published.arm]
+    by_rate, by_porosity = (
+        published.over in ("c_rate", "both"),
+        published.over in ("porosity", "both"),
+    )
+    if published.over == "training":
+        train = evidence.plan.arms[published.arm].recipe.train
+        like = evidence.plan.arms[published.arm].recipe
+        arms = [
+            name
+            for name, arm in evidence.plan.arms.items()
+            if arm.recipe.model_copy(update={"train": train}) == like
+        ]
+    table = evidence.comparison
+    chosen = (
+        table["arm"].isin(arms)
+        & (table["metric"] == published.metric)
+        & table["level"].isin(SAMPLE_LEVELS)
+        & ((table["target"] != "") == by_rate)
+        & ((table["domain"] != "") == by_porosity)
+    )
+    return [float(value) for value in table.loc[chosen, "mean"].dropna()]
 
 
 def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:

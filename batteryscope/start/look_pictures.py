@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from batteryscope.audit.sessions import relate_sessions
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
+from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import InputError
 from batteryscope.manifest.build import build_manifest
@@ -22,7 +23,11 @@ from batteryscope.manifest.frames import get_thumbnails
 from batteryscope.manifest.inspect import ImageRecord
 from batteryscope.manifest.measure import measure_frame
 from batteryscope.manifest.reading import PICTURES, Answers, inspect_pictures
+from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.quality import measure_local_sd
+from batteryscope.preprocess.tile_batch import UnusablePictureError
+from batteryscope.readers.picture import PictureError
+from batteryscope.readers.registry import read_picture
 from batteryscope.readers.scan import FolderScan, scan_images
 from batteryscope.samples.coating import COATING
 from batteryscope.samples.kind import Samples
@@ -31,7 +36,6 @@ from batteryscope.splits.near_duplicates import find_overlaps, select_near_dupli
 from batteryscope.start.class_names import NamedClasses, understand_names
 from batteryscope.start.file_facts import count_numbers, list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
-from batteryscope.start.look_coating import measure_coatings, shows_coatings
 from batteryscope.start.particle_size import measure_particles, summarise_sizes
 from batteryscope.start.seen import Seen, name_path, say_command
 
@@ -40,6 +44,50 @@ MIN_SHARE = 0.95  # of the field of view, as split.near_duplicate_share
 _STAGE_KEY = re.compile(
     r"(?:^|[^a-z])stage(?:[ _]?at)?[ _]?([xy])$|^\[?stage\]?[ ._/]*stage([xy])$", re.I
 )
+MOST_PICTURES = 10
+FOIL_SHARE = 0.7  # of the pictures that are looked at
+MAX_PIXELS = 200_000_000
+
+
+def measure_coatings(folder: Path, manifest: pd.DataFrame) -> Mapping[str, Any]:
+    """Look for foil and coating in some pictures, spread over all classes.
+
+    Returns
+    -------
+    dict
+        ``pictures`` that were looked at, ``with_foil``, and of these ``thickness_px`` (lowest and
+        highest), ``height_px`` and ``width_px`` of the smallest usable rectangle, and
+        ``piece_px``, the narrowest picture.
+    """
+    order = manifest.sort_values(["class", "path"])
+    step = max(1, len(order) // MOST_PICTURES)
+    paths = order["path"].iloc[::step][:MOST_PICTURES]
+    smallest = CoatingCropSettings(crop_height_px=16, crop_width_px=16)
+    found: list[tuple[float, int, int, int]] = []
+    for path in paths:
+        try:
+            pixels = read_picture(folder / path, max_pixels=MAX_PIXELS).pixels_8bit
+            left, right = cut_mosaic(pixels.shape[1], smallest.mosaic_width_px)[0]
+            located = locate_coating(np.ascontiguousarray(pixels[:, left:right]), smallest)
+        except (UnusablePictureError, PictureError):
+            continue
+        rectangle = located.rectangle
+        found.append(
+            (located.coating.thickness_px, rectangle.height, rectangle.width, right - left)
+        )
+    told: dict[str, Any] = {"pictures": len(paths), "with_foil": len(found)}
+    if found:
+        thickness, heights, widths, pieces = zip(*found, strict=True)
+        told |= {
+            "thickness_px": [round(min(thickness)), round(max(thickness))],
+            "height_px": min(heights), "width_px": min(widths), "piece_px": min(pieces),
+        }  # fmt: skip
+    return told
+
+
+def shows_coatings(found: Mapping[str, Any]) -> bool:
+    """Whether most of the pictures that were looked at show a foil with coating."""
+    return bool(found["with_foil"] >= FOIL_SHARE * found["pictures"] > 0)
 
 
 @dataclass

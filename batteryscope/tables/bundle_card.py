@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from batteryscope.core.safe_text import disarm_html
+from batteryscope.core.safe_text import fill_markdown
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.bundle_record import ProcessShape, TableBundleRecord
 from batteryscope.tables.fit_processes import MOST_ROWS
@@ -28,17 +28,8 @@ class TableScore(NamedTuple):
 
 def render_table_card(record: TableBundleRecord) -> str:
     """Write the model card in Markdown."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=disarm_html,  # titles and class names are the user's
-    )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return fill_markdown(
+        TEMPLATE,
         record=record,
         arm=name_arm(record.arm),
         what=WHAT_ANSWERS.get(record.members[0].network.kind, "Very small neural networks"),

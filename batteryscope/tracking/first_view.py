@@ -14,8 +14,9 @@ from urllib.parse import quote
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.evaluation.headline_metrics import find_best_baselines, select_headlines
 from batteryscope.evaluation.metric_catalogue import METRICS
-from batteryscope.tracking.local_files import list_numbers
-from batteryscope.tracking.records import MetricValue, RunRecord
+from batteryscope.planning.layout import PictureLayout, RowLayout
+from batteryscope.tracking.local_files import list_numbers, modified_ms
+from batteryscope.tracking.records import DatasetRecord, MetricValue, RunRecord
 from batteryscope.tracking.store import TrackingUnavailableError, find_database, open_client
 
 if TYPE_CHECKING:
@@ -123,6 +124,45 @@ def describe_run(
     if not arm.startswith(BASELINE_PREFIX) and len(set(best.values())) == 1:
         tags[BEST_BASELINE_TAG] = next(iter(best.values()))
     return tags
+
+
+def record_strategy(
+    layout: PictureLayout | RowLayout,
+    arm: str,
+    label: str,
+    metrics: Mapping[str, Any],
+    tags: Mapping[str, str],
+    dataset: DatasetRecord,
+    name_baseline: Callable[[str], str] = str,
+) -> RunRecord:
+    """Return the run of an arm or a baseline: its name, metrics, data set and description.
+
+    Parameters
+    ----------
+    layout
+        Where the results lie.
+    arm, label
+        The arm or baseline, and how people call it.
+    metrics
+        The content of ``metrics.json``.
+    tags
+        To which a description is added.
+    dataset
+        What it learnt from.
+    name_baseline
+        Names a baseline as people know it.
+    """
+    moment = modified_ms(layout.comparison / "metrics.json")
+    return RunRecord(
+        key=f"{layout.plan.study}/{arm}",
+        parent=None,
+        name=name_run(label, metrics, arm),
+        tags={**tags, **describe_run(metrics, arm, name_baseline)},
+        metrics=(*list_headlines(metrics, arm), *group_metrics(metrics, arm)),
+        datasets=(dataset,),
+        started_ms=moment,
+        ended_ms=moment,
+    )
 
 
 def _say_cases(headlines: Mapping[str, float]) -> list[tuple[str, str, str, str, str]]:

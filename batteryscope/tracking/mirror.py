@@ -8,7 +8,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,17 +24,16 @@ from batteryscope.core.names import (
 )
 from batteryscope.errors import InputError
 from batteryscope.plan import StudyPlan
-from batteryscope.planning.layout import PictureLayout
+from batteryscope.planning.layout import PictureLayout, RowLayout
 from batteryscope.planning.piece_layouts import DatasetLayout
 from batteryscope.planning.study_layout import StudyLayout
 from batteryscope.provenance import digest_file, digest_json
 from batteryscope.tracking.first_view import (
     RUN_TAG,
     SOURCE_TAG,
-    describe_run,
     group_metrics,
     list_headlines,
-    name_run,
+    record_strategy,
 )
 from batteryscope.tracking.local_files import (
     hash_split,
@@ -87,10 +86,9 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
     metrics = read_json(layout.comparison / "metrics.json")
     if layout.external is not None:
         metrics |= read_json(layout.external.flat_metrics)
-    common = _describe_data(layout, data_version)
-    dataset = describe_dataset(
-        layout.data, settings.dataset, find_data_version(layout, data_version)
-    )
+    version = find_data_version(layout, data_version)
+    common = describe_study(layout, version)
+    dataset = describe_dataset(layout.data, settings.dataset, version)
     scores = read_fit_scores(layout.comparison / "images.csv")
     shared = _list_shared(layout)
     of_arm = _group_by_arm(metrics)
@@ -120,7 +118,8 @@ def plan_runs(layout: PictureLayout, data_version: str = "") -> list[RunRecord]:
     for name in sorted({key.split(".")[0] for key in metrics if key.startswith(BASELINE_PREFIX)}):
         tags = common | {"arm": name, RUN_TAG: "baseline"}
         tags |= {"split_hash": hash_once(layout.main_split.roles)}
-        records.append(_plan_baseline(layout, name, metrics, tags, dataset))
+        label = f"baseline: {_name_baseline(layout, name)}"
+        records.append(record_strategy(layout, name, label, metrics, tags, dataset))
     return records
 
 
@@ -193,13 +192,10 @@ def _plan_arm(
     for path in (place.calibration, place.cost):
         if path.is_file():
             values += list_numbers(read_json(path), f"{path.stem}/")
-    return RunRecord(
-        key=f"{layout.plan.study}/{arm}",
-        parent=None,
-        name=name_run(_name_arm(plan, arm), metrics, arm),
-        tags=tags
-        | {"main_arm": str(is_main).lower()}
-        | describe_run(metrics, arm, partial(_name_baseline, layout)),
+    tags = tags | {"main_arm": str(is_main).lower()}
+    name_baseline = partial(_name_baseline, layout)
+    return replace(
+        record_strategy(layout, arm, _name_arm(plan, arm), metrics, tags, dataset, name_baseline),
         params=_describe_arm(plan, stated, arm),
         metrics=tuple(values),
         artifacts=tuple(artifacts),
@@ -221,27 +217,6 @@ def list_figures(report: Path) -> list[tuple[Path, str]]:
             (path, "/".join(["figures", *(part for part in parts if part != "figures")]))
         )
     return figures
-
-
-def _plan_baseline(
-    layout: PictureLayout,
-    name: str,
-    metrics: Mapping[str, Any],
-    tags: dict[str, str],
-    dataset: DatasetRecord,
-) -> RunRecord:
-    moment = modified_ms(layout.comparison / "metrics.json")
-    label = f"baseline: {_name_baseline(layout, name)}"
-    return RunRecord(
-        key=f"{layout.plan.study}/{name}",
-        parent=None,
-        name=name_run(label, metrics, name),
-        tags=tags | describe_run(metrics, name),
-        metrics=(*list_headlines(metrics, name), *group_metrics(metrics, name)),
-        datasets=(dataset,),
-        started_ms=moment,
-        ended_ms=moment,
-    )
 
 
 def _plan_fit(
@@ -327,14 +302,15 @@ def _describe_arm(plan: StudyPlan, stated: Mapping[str, Any], arm: str) -> dict[
     return flatten_settings({key: value for key, value in shown.items() if value != ""})
 
 
-def _describe_data(layout: PictureLayout, data_version: str) -> dict[str, str]:
+def describe_study(layout: PictureLayout | RowLayout, version: str) -> dict[str, str]:
+    """Return the tags that all runs of a study have; ``version`` is the hash of its data set."""
     settings = layout.plan.settings
     tags = {
         "study": layout.plan.study,
         SOURCE_TAG: f"batteryscope run {layout.plan.study}",
         "config_hash": digest_json(settings.model_dump(mode="json")),
         "data_name": settings.dataset.name,
-        "data_version": find_data_version(layout, data_version),
+        "data_version": version,
         "generated": str(settings.dataset.generated).lower(),
     }
     return {key: value for key, value in tags.items() if value}

@@ -1,11 +1,21 @@
 """Logs a model bundle as an MLflow model: the bundle's files and the code that reads them."""
 
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from batteryscope.core.safe_text import first_line
+from batteryscope.errors import InputError
 from batteryscope.provenance import PROJECT_ROOT
-from batteryscope.tracking.model_signature import describe_interface
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
 
 MODEL_NAME = "bundle"
 BUNDLE_ARTIFACT = "bundle"
@@ -16,6 +26,145 @@ REQUIRED_PACKAGES = (
     "scikit-image", "scikit-learn", "pandas", "pandera", "pyarrow", "pillow", "pydantic",
     "pyyaml", "tqdm", "numba", "tifffile", "imagecodecs",
 )  # fmt: skip
+IMAGE_CODE = Path(__file__).with_name("bundle_model.py")
+TABLE_CODE = Path(__file__).with_name("table_bundle_model.py")
+
+
+@dataclass(frozen=True)
+class ModelInterface:
+    """The code that MLflow runs to load the model, its signature and an example of its input."""
+
+    code: Path
+    signature: "ModelSignature"
+    example: "pd.DataFrame"
+
+
+def describe_interface(bundle: Path) -> ModelInterface:
+    """Describe the interface of a bundle, of pictures or of tables.
+
+    Raises
+    ------
+    InputError
+        If ``bundle.json`` or the example cannot be read.
+    """
+    path = bundle / "bundle.json"
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return INTERFACES[str(values.get("kind", ""))](bundle, values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a bundle's description ({first_line(error)})."
+        ) from None
+
+
+def _describe_rows(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    features = [str(feature["name"]) for feature in values["features"]]
+    signature = make_table_signature(features, [t["name"] for t in values["targets"]])
+    return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
+
+
+def _describe_numbers(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    targets = [str(target["name"]) for target in values["targets"]]
+    ends = ("", "_low", "_high", "_fold_sd")
+    return _describe_pictures(bundle, values, [f"{t}{end}" for t in targets for end in ends])
+
+
+def _describe_classes(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
+    numbers = ["confidence", *(f"p_{name}" for name in values["classes"])]
+    return _describe_pictures(bundle, values, numbers, ("class", "prediction_set"))
+
+
+def _describe_pictures(
+    bundle: Path, values: Mapping[str, Any], numbers: Sequence[str], texts: Sequence[str] = ()
+) -> ModelInterface:
+    covariates = values.get("covariates", ())
+    beside = [(str(c["column"]), bool(c.get("categories"))) for c in covariates]
+    signature = make_picture_signature(beside, numbers, texts)
+    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, beside))
+
+
+# By what bundle.json calls itself; one of classes has no such key.
+INTERFACES: Mapping[str, Callable[[Path, Mapping[str, Any]], ModelInterface]] = {
+    "": _describe_classes,
+    "capacity": _describe_numbers,
+    "quantities": _describe_numbers,
+    "table": _describe_rows,
+}
+
+
+def make_picture_signature(
+    covariates: Sequence[tuple[str, bool]], numbers: Sequence[str], texts: Sequence[str]
+) -> "ModelSignature":
+    """Return the signature: files in base64 to the rows of ``predict_images.py``.
+
+    Parameters
+    ----------
+    covariates
+        Columns of what models are given beside the picture, and whether they hold names.
+    numbers, texts
+        Columns of the answer, of which rows may have more.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    files = [ColSpec("string", "image"), ColSpec("string", "file", required=False)]
+    beside = [ColSpec("string" if named else "double", name) for name, named in covariates]
+    params = [ParamSpec("answer_anyway", "boolean", False), ParamSpec("slices", "string", "")]
+    return ModelSignature(
+        inputs=Schema([*files, *beside]),
+        outputs=_describe_answer(["file", *texts], numbers),
+        params=ParamSchema(params),
+    )
+
+
+def make_table_signature(features: Sequence[str], targets: Sequence[str]) -> "ModelSignature":
+    """Return the signature: domain and features to the rows of ``predict_table.py``."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    inputs = Schema([ColSpec("string", "domain"), *(ColSpec("double", n) for n in features)])
+    numbers = [f"{target}{end}" for target in targets for end in ("", "_sd", "_low", "_high")]
+    return ModelSignature(
+        inputs=inputs,
+        outputs=_describe_answer(["domain"], numbers),
+        params=ParamSchema([ParamSpec("answer_anyway", "boolean", False)]),
+    )
+
+
+def _describe_answer(texts: Sequence[str], numbers: Sequence[str]) -> "Schema":
+    from mlflow.types import ColSpec, Schema
+
+    told = [*texts, "status", "reason", "note"]
+    columns = [ColSpec("string", name, required=False) for name in told]
+    return Schema([*columns, *(ColSpec("double", name, required=False) for name in numbers)])
+
+
+def read_example(bundle: Path, covariates: Sequence[tuple[str, bool]] = ()) -> "pd.DataFrame":
+    """Return the bundle's example input as a request that holds it in base64."""
+    import pandas as pd
+
+    path = bundle / "example_input.png"
+    try:
+        text = base64.b64encode(path.read_bytes()).decode()
+        beside = {}
+        if covariates:
+            given = pd.read_csv(bundle / "example_covariates.csv", dtype=str)
+            beside = {c: [given[c][0] if named else float(given[c][0])] for c, named in covariates}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({first_line(error)}).") from None
+    return pd.DataFrame({"image": [text], "file": [path.name], **beside})
+
+
+def read_table_example(bundle: Path, features: list[str]) -> "pd.DataFrame":
+    """Return the rows that the bundle answered when it was made, in the units of the study."""
+    import pandas as pd
+
+    path = bundle / "example_output.csv"
+    try:
+        rows = pd.read_csv(path)[["domain", *features]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as example rows ({first_line(error)}).") from None
+    return rows.astype(dict.fromkeys(features, "float64"))
 
 
 def list_requirements() -> list[str]:

@@ -5,6 +5,7 @@ all targets and domains and the curves of its networks.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,12 @@ from batteryscope.core.names import flatten_settings, make_legal_name
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.planning.layout import RowLayout
-from batteryscope.provenance import digest_json
 from batteryscope.tables.labels import name_arm
-from batteryscope.tracking.first_view import (
-    RUN_TAG,
-    SOURCE_TAG,
-    describe_run,
-    group_metrics,
-    list_headlines,
-    name_run,
-)
+from batteryscope.tracking.first_view import RUN_TAG, record_strategy
 from batteryscope.tracking.local_files import hash_split, list_numbers, modified_ms, read_json
 from batteryscope.tracking.mirror import (
     describe_dataset,
+    describe_study,
     find_data_version,
     list_figures,
 )
@@ -51,7 +45,7 @@ def plan_runs(layout: RowLayout, data_version: str = "") -> list[RunRecord]:
     histories = select_main_study(_read_table(layout.networks / "histories.parquet"))
     metrics = read_json(layout.comparison / "metrics.json")
     version = find_data_version(layout, data_version)
-    tags = _describe_study(layout, version)
+    tags = describe_study(layout, version) | {"split_hash": hash_split(layout.split().roles)}
     dataset = describe_dataset(layout.data, layout.plan.settings.dataset, version)
     trained_ms = modified_ms(layout.networks / "cost.json")
     seconds = float(read_json(layout.networks / "cost.json").get("seconds", 0))
@@ -107,44 +101,21 @@ def _plan_arm(
         tables = sorted(layout.comparison.glob("*.csv"))
         tables += [layout.comparison / "metrics.json", layout.networks / "cost.json"]
         artifacts = [(path, "tables") for path in tables]
-    if is_main:
         artifacts += list_figures(layout.report)
         artifacts += [(page, "report") for page in sorted(layout.report.glob("*.html"))]
-    moment = modified_ms(layout.comparison / "metrics.json")
-    return RunRecord(
-        key=f"{layout.plan.study}/{arm}",
-        parent=None,
-        name=name_run(label, metrics, arm),
-        tags=tags
-        | {"main_arm": str(is_main).lower(), RUN_TAG: "baseline" if is_baseline else "arm"}
-        | describe_run(metrics, arm, name_arm),
+    kind = "baseline" if is_baseline else "arm"
+    tags = tags | {"main_arm": str(is_main).lower(), RUN_TAG: kind}
+    return replace(
+        record_strategy(layout, arm, label, metrics, tags, dataset, name_arm),
         params=_describe_arm(layout, arm),
-        metrics=(*list_headlines(metrics, arm), *group_metrics(metrics, arm)),
         artifacts=tuple(artifacts),
-        datasets=(dataset,),
         bundle=layout.bundle if is_main and layout.bundle.is_dir() else None,
-        started_ms=moment,
-        ended_ms=moment,
     )
 
 
 def _describe_arm(layout: RowLayout, arm: str) -> dict[str, str]:
     settings = layout.plan.settings.model_dump(mode="json", exclude={"kind", "arms", "demo"})
     return flatten_settings({"arm": arm, **{k: v for k, v in settings.items() if v != ""}})
-
-
-def _describe_study(layout: RowLayout, data_version: str) -> dict[str, str]:
-    settings = layout.plan.settings
-    tags = {
-        "study": layout.plan.study,
-        SOURCE_TAG: f"batteryscope run {layout.plan.study}",
-        "config_hash": digest_json(settings.model_dump(mode="json")),
-        "data_name": settings.dataset.name,
-        "data_version": data_version,
-        "generated": str(settings.dataset.generated).lower(),
-        "split_hash": hash_split(layout.split().roles),
-    }
-    return {key: value for key, value in tags.items() if value}
 
 
 def _list_scores(scores: "pd.DataFrame") -> list[MetricValue]:

@@ -26,9 +26,9 @@ from batteryscope.manifest.frames import (
     HISTOGRAM_BINS,
     THUMBNAIL_PX,
 )
+from batteryscope.manifest.ingest_pictures import summarise_manifest
 from batteryscope.manifest.schema import find_dtypes
 from batteryscope.manifest.select import keep_samples
-from batteryscope.manifest.summary import summarise_manifest
 from batteryscope.manifest.volumes import digest_slice
 from batteryscope.plan import StagePlan, StudyPlan, plan_study
 from batteryscope.preprocess.slice_table import DESCRIPTORS, summarise_cells
