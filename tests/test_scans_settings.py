@@ -19,7 +19,7 @@ from batteryscope.plan import plan_study
 from batteryscope.planning.checks import check_project
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.preprocess.cut_volume import cut_volume
-from batteryscope.preprocess.describe_rejects import describe_rejects
+from batteryscope.preprocess.dataset_cutters import describe_rejects
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
 from tests.generated_scans import CLASSES, CUT, MADE, SETTINGS

@@ -16,10 +16,10 @@ import pytest
 
 from batteryscope.config.project import load_project
 from batteryscope.plan import plan_study
-from batteryscope.search.make_trainer import open_data
 from batteryscope.search.plan_search import plan_search
 from batteryscope.search.queue import is_over, list_slots, load_queue
 from batteryscope.search.storage import open_storage
+from batteryscope.search.worker import open_data
 from batteryscope.tilestore import TileStore
 from tests.conftest import Sandbox
 from tests.small_params import small_params, small_study

@@ -32,8 +32,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.config.split import SplitSettings
     from batteryscope.core.counted import count_of
     from batteryscope.manifest.schema import read_manifest
-    from batteryscope.preprocess.dataset_cutters import find_dataset_cutter
-    from batteryscope.preprocess.describe_rejects import describe_rejects
+    from batteryscope.preprocess.dataset_cutters import describe_rejects, find_dataset_cutter
     from batteryscope.samples.choose import samples_in
 
     settings = _read_preprocess_settings(arguments.settings)

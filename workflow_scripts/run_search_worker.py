@@ -37,8 +37,7 @@ def work(arguments: argparse.Namespace) -> None:
     """Open the search and the data, then train."""
     from batteryscope.config.project import read_study
     from batteryscope.search.find_plan import find_search
-    from batteryscope.search.make_trainer import open_data
-    from batteryscope.search.worker import run_worker
+    from batteryscope.search.worker import open_data, run_worker
     from batteryscope.tracking.live import LateRun, open_live_run
     from batteryscope.tracking.search_mirror import name_candidate_job
 

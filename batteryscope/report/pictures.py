@@ -19,8 +19,7 @@ from batteryscope.report.headline import Headline
 from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
-from batteryscope.report.same_tiles import draw_same_tiles
-from batteryscope.report.scale_bars import find_widths_um
+from batteryscope.report.same_tiles import draw_same_tiles, find_widths_um
 from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.shortcuts import show_shortcut_picture
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples

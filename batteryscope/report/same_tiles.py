@@ -2,14 +2,14 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batteryscope.core.scale_bar import draw_scale_bar
+from batteryscope.core.scale_bar import draw_scale_bar, measure_tile_widths
 from batteryscope.core.style import (
     GREEN,
     NARROW_IN,
@@ -20,16 +20,22 @@ from batteryscope.core.style import (
     make_figure,
 )
 from batteryscope.report.evidence import ArmEvidence, StudyEvidence
-from batteryscope.report.scale_bars import find_widths_um
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import format_count, format_percent
 from batteryscope.tilestore import take_plane
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from collections.abc import Mapping
 
 NARROW_PANELS = 2
+
+
+def find_widths_um(evidence: StudyEvidence) -> dict[int, float]:
+    """Return the width in µm of every tile whose pixel size is known, as far as it has lengths."""
+    index, manifest = evidence.tile_index, evidence.manifest
+    if index is None or manifest is None or evidence.settings.preprocess.unrolls:
+        return {}
+    return measure_tile_widths(index, manifest)
 
 
 def summarise_preference(tiles: pd.DataFrame) -> Mapping[str, float]:

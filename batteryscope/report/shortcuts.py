@@ -155,7 +155,7 @@ CHANCE_TO_PERFECT = "of the way from chance to perfect (mean over the classes)"
 
 
 @house_style
-def draw_skills(rows: Skills) -> "Figure":
+def draw_skills(rows: Skills, axis_label: str = CHANCE_TO_PERFECT) -> "Figure":
     """Draw horizontal bars with intervals: label, value, low, high (shares), colour."""
     figure = make_figure(7.2, 0.8 + 0.26 * len(rows))
     axes = figure.add_subplot()
@@ -170,5 +170,5 @@ def draw_skills(rows: Skills) -> "Figure":
     axes.invert_yaxis()
     percent_axis(axes, "x", 1.0)
     axes.grid(axis="x")
-    axes.set_xlabel(CHANCE_TO_PERFECT, color=SOFT_INK)
+    axes.set_xlabel(axis_label, color=SOFT_INK)
     return figure

@@ -2,11 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from batteryscope.core.named_function import load_function
 from batteryscope.search.candidate import CandidateTrainer, train_candidate
 from batteryscope.search.plan import SearchPlan, Strategy
 from batteryscope.search.queue import load_queue, run_queue
@@ -16,6 +19,30 @@ from batteryscope.search.storage import open_storage
 from batteryscope.training.callbacks import EpochListener
 
 log = logging.getLogger("batteryscope")
+
+
+def open_data(
+    plan: SearchPlan, manifest: Path, split: Path, tiles: Path | None, parents: Sequence[Path]
+) -> Callable[[Strategy], CandidateTrainer]:
+    """Open data and return what makes the trainer of a strategy.
+
+    Parameters
+    ----------
+    plan
+        The search.
+    manifest, split
+        Tables of the contract.
+    tiles
+        Tile store of a study of images; None for tables.
+    parents
+        Parts of the stage that the searched one continues; empty if there is none.
+    """
+    samples, roles = pd.read_parquet(manifest), pd.read_parquet(split)
+    open_trainer = load_function(plan.trainer, "open_trainer")
+    make: Callable[[Strategy], CandidateTrainer] = open_trainer(
+        plan, samples, roles, tiles, parents
+    )
+    return make
 
 
 def run_worker(
