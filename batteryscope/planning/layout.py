@@ -6,7 +6,7 @@ Rules, programs and the report ask it. Layouts of pictures and of rows answer th
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from batteryscope.answers.choose import answer_of
 from batteryscope.answers.kind import Answer
@@ -252,6 +252,15 @@ class RowLayout(PlannedLayout):
     """The pieces of a study of rows."""
 
     plan: TableSweepPlan
+    cycling: ClassVar[None] = None
+    external: ClassVar[None] = None
+    simulated: ClassVar[None] = None
+
+    def list_nothing(self) -> list[Path]:
+        """Return no paths: the manifest holds all of a row, and the comparison fits baselines."""
+        return []
+
+    list_data = list_tiles = list_own_maps = list_compared = list_nothing
 
     def arm(self, arm: str) -> ArmLayout:
         """The networks that predict for an arm: a point's own, or those of the study."""
@@ -279,30 +288,9 @@ class RowLayout(PlannedLayout):
         """Return what becomes the bundle: all networks."""
         return [self.networks]
 
-    @property
-    def cycling(self) -> Path | None:
-        """The table of capacities over cycles, which rows have none of."""
-        return None
-
-    def list_data(self) -> list[Path]:
-        """Return nothing: the manifest holds all of a row."""
-        return []
-
-    def list_tiles(self) -> list[Path]:
-        """Return the tile stores, of which rows have none."""
-        return []
-
-    def list_own_maps(self) -> list[Path]:
-        """Return nothing: rows have no maps."""
-        return []
-
     def list_predictions(self) -> list[Path]:
         """Return what all arms predict, which lies with their networks."""
         return [self.networks]
-
-    def list_compared(self) -> list[Path]:
-        """Return nothing: baselines of rows are fitted in the comparison."""
-        return []
 
     def list_splits(self) -> dict[str, SplitLayout]:
         """Return the division of all arms, by the name of the main one."""
@@ -317,11 +305,6 @@ class RowLayout(PlannedLayout):
     def wanted_proposals(self) -> Path | None:
         """The proposals, where the study asks for them."""
         return self.proposals if self.plan.settings.propose else None
-
-    @property
-    def external(self) -> DatasetLayout | None:
-        """The external data set, which no study of rows has."""
-        return None
 
     def point_split(self, arm: str) -> SplitLayout:
         """How a point divides the rows: as the study, or by itself."""
@@ -339,11 +322,6 @@ class RowLayout(PlannedLayout):
     def describe_points(self) -> PointSettings:
         """Return what is measured of points, which their predictions tell."""
         return PointSettings([], [], {})
-
-    @property
-    def simulated(self) -> Path | None:
-        """The table of the half-cell model, which rows do without."""
-        return None
 
     def list_point_inputs(self) -> list[Path]:
         """Return the networks that predict for all points."""
