@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from batteryscope.config.project import load_project
-from batteryscope.config.table_study import NetworkSettings
 from batteryscope.errors import InputError
 from batteryscope.tables.networks import (
-    count_parameters,
+    NetworkStack,
     find_adapter_nodes,
     predict_rows,
 )
@@ -147,9 +146,12 @@ def test_the_studies_have_the_networks_of_the_paper():
     counts = {}
     for study in studies.values():
         for target, network in study.networks.items():
-            weights = count_parameters(len(study.dataset.features), network)
-            adapter = NetworkSettings(hidden_layers=1, nodes=find_adapter_nodes(network))
-            counts[target] = weights, count_parameters(1, adapter)
+            shape = (1, len(study.dataset.features), network.hidden_layers, network.nodes)
+            adapter = (1, 1, 1, find_adapter_nodes(network))
+            counts[target] = tuple(
+                sum(weights.numel() for weights in NetworkStack(*one).parameters())
+                for one in (shape, adapter)
+            )
     assert counts == {
         "density_g_cm3": (93, 13),
         "mass_loading_mg_cm2": (49, 10),

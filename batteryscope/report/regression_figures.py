@@ -9,6 +9,7 @@ import pandas as pd
 from batteryscope.config.targets import Quantity
 from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure, order_colours
 from batteryscope.evaluation.regression_metrics import read_target, show_unit
+from batteryscope.report.regression_tables import float_or_zero
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
         mine = curves[curves["arm"] == arm]
         unit = mine["unit"].iloc[0]
         physics = curves[(curves["arm"] == "physics") & (curves["unit"] == unit)]
-        names = sorted(set(mine["class"]), key=_as_number, reverse=True)
+        names = sorted(set(mine["class"]), key=float_or_zero, reverse=True)
         for name, colour in zip(names, order_colours(len(names)), strict=True):
             part = mine[mine["class"] == name].sort_values("c_rate")
             axes.plot(part["c_rate"], part["predicted"], "-", color=colour, label=f"{name}")
@@ -121,7 +122,7 @@ def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
             & (comparison["domain"] != "")
         ]
         table = cells.pivot_table(index="domain", columns="target", values="mean", sort=False)
-        table = table.loc[sorted(table.index, key=_as_number, reverse=True)]
+        table = table.loc[sorted(table.index, key=float_or_zero, reverse=True)]
         values = table.to_numpy(float)
         axes.imshow(np.log10(np.maximum(values, 0.1)), cmap="Blues", aspect="auto", vmin=-0.5,
                     vmax=2)  # fmt: skip
@@ -158,7 +159,7 @@ def draw_trade_off(
             mine = curves[(curves["arm"] == arm) & (curves["unit"] == unit)]
             rates = list(mine.groupby("c_rate"))
             for (rate, part), colour in zip(rates, order_colours(len(rates)), strict=True):
-                x = part["class"].map(_as_number)
+                x = part["class"].map(float_or_zero)
                 order = np.argsort(x.to_numpy())
                 axes.plot(
                     x.to_numpy()[order], part[value].to_numpy()[order], "-o", ms=3,
@@ -214,10 +215,3 @@ def _label_rates(axes: "Axes", rates: pd.Series) -> None:
     axes.set_xticks(known, [f"{rate:g}" for rate in known])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("C-rate")
-
-
-def _as_number(name: object) -> float:
-    try:
-        return float(str(name))
-    except ValueError:
-        return 0.0

@@ -131,7 +131,7 @@ def describe_search(strategies: pd.DataFrame, best: dict[str, Any], metric: str)
     """Say in two or three sentences what the search found and whether ASHA helped."""
     asha = strategies.iloc[0]
     name = name_metric(metric)
-    settings = ", ".join(f"{key} {_show(value)}" for key, value in best["values"].items())
+    settings = ", ".join(f"{key} {show_value(value)}" for key, value in best["values"].items())
     text = (
         f"Best {name}: {best['value']:.4g}, with {settings}. Of {asha['candidates']} candidates "
         f"{asha['trained_to_the_end']} were trained to the end and {asha['stopped_early']} stopped "
@@ -182,5 +182,6 @@ def _as_plain(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _show(value: Any) -> str:
+def show_value(value: Any) -> str:
+    """Return a value of a setting as people are shown it."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

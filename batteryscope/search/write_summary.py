@@ -34,6 +34,7 @@ from batteryscope.search.results import (
     find_best,
     list_candidates,
     name_metric,
+    show_value,
     trace_progress,
 )
 
@@ -175,7 +176,7 @@ def render_search(
             name_metric(str(search.metric)): [f"{v:.4g}" for v in top["value"]],
             "epochs": [str(v) for v in top["epochs"]],
             "": [STATES.get(str(s).upper(), str(s)) for s in top["state"]],
-            **{key: [_show(v) for v in top[key]] for key in search.space},
+            **{key: [show_value(v) for v in top[key]] for key in search.space},
         }
     )
     told = strategies.assign(
@@ -197,10 +198,6 @@ def render_search(
         "generated": settings.dataset.generated,
     }
     return make_environment().get_template("search.html.j2").render(context)
-
-
-def _show(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write_summary(

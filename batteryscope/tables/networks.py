@@ -139,12 +139,6 @@ Stack = NetworkStack | AdapterStack | GaussianProcess | AveragedProcess
 S = TypeVar("S", NetworkStack, AdapterStack)
 
 
-def count_parameters(n_features: int, settings: NetworkSettings) -> int:
-    """Count the trainable parameters of one network."""
-    widths = [n_features, *[settings.nodes] * settings.hidden_layers, 1]
-    return sum((above + 1) * below for above, below in pairwise(widths))
-
-
 def find_adapter_nodes(settings: NetworkSettings) -> int:
     """Return the width of the adapter's hidden layer."""
     return settings.adapter_nodes or settings.nodes

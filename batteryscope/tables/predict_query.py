@@ -1,6 +1,5 @@
 """Answers of a published model about a table that somebody else made: one row per row."""
 
-import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from batteryscope.tables.build_rows import asks_numbers, explain_range, meets_ru
 from batteryscope.tables.bundle_record import FeatureRecord, TableBundleRecord
 from batteryscope.tables.ensemble import TableEnsemble
 from batteryscope.tables.intervals import find_outside_range
-from batteryscope.tables.read_table import find_columns
+from batteryscope.tables.read_table import find_columns, loosen_title
 from batteryscope.tables.row_familiarity import RowFamiliarity
 
 DIGITS, ALL_DIGITS = 6, 15  # significant ones, and decimals that change none of them
@@ -143,7 +142,7 @@ def read_query(
         raise InputError(f"{path}: the table has a header but no rows; fill it.")
     titles = {f.name: _choose_title(header, f, path) for f in record.features}
     places = find_columns(header, titles, path)
-    has_domains = _loosen(DOMAIN_COLUMN) in {_loosen(title) for title in header}
+    has_domains = loosen_title(DOMAIN_COLUMN) in {loosen_title(title) for title in header}
     rules = {} if domain is not None or has_domains else list_rules(record)
     if rules:
         places |= find_condition_columns(header, rules, titles, path)
@@ -336,9 +335,9 @@ def _read_row(
 
 
 def _choose_title(header: Sequence[str], feature: FeatureRecord, path: Path) -> str:
-    present = {_loosen(title) for title in header}
+    present = {loosen_title(title) for title in header}
     for title in feature.titles:
-        if _loosen(title) in present:
+        if loosen_title(title) in present:
             return title
     expected = " or ".join(f"'{title}'" for title in feature.titles)
     shown = [f"'{title}'" for title in header if title]
@@ -352,7 +351,7 @@ def _choose_title(header: Sequence[str], feature: FeatureRecord, path: Path) -> 
 def _find_domain_column(
     header: Sequence[str], record: TableBundleRecord, path: Path
 ) -> dict[str, int]:
-    if _loosen(DOMAIN_COLUMN) not in {_loosen(title) for title in header}:
+    if loosen_title(DOMAIN_COLUMN) not in {loosen_title(title) for title in header}:
         raise InputError(
             f"{path}: nothing tells which domain the rows belong to; give --domain or add a column "
             f"'{DOMAIN_COLUMN}' with {', '.join(record.domain_names)}."
@@ -374,7 +373,3 @@ def _check_same_domain(
                 f"{path}: line {line} belongs to '{cell}', but --domain says '{domain}'; leave out "
                 "--domain, or correct the column."
             )
-
-
-def _loosen(title: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())

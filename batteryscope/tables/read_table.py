@@ -203,7 +203,9 @@ def find_columns(header: Sequence[str], wanted: dict[str, str], where: Path) -> 
     places: dict[str, int] = {}
     for name, title in wanted.items():
         fits = [i for i, found in enumerate(header) if found.strip() == title.strip()]
-        fits = fits or [i for i, found in enumerate(header) if _loosen(found) == _loosen(title)]
+        fits = fits or [
+            i for i, found in enumerate(header) if loosen_title(found) == loosen_title(title)
+        ]
         if len(fits) > 1:
             raise InputError(
                 f"{where}: {len(fits)} columns are called '{header[fits[0]]}', one of which is to "
@@ -248,8 +250,8 @@ def _find_wanted(file: TableFile, settings: TableDatasetSettings) -> dict[str, s
 
 def _explain_missing(header: Sequence[str], name: str, title: str, where: Path) -> str:
     titles = [found for found in header if found.strip()]
-    loose = {_loosen(found): found for found in titles}
-    near = difflib.get_close_matches(_loosen(title), list(loose), n=3, cutoff=0.4)
+    loose = {loosen_title(found): found for found in titles}
+    near = difflib.get_close_matches(loosen_title(title), list(loose), n=3, cutoff=0.4)
     listed = [f"'{loose[key]}'" for key in near] or [f"'{t}'" for t in titles[:MAX_LISTED_TITLES]]
     more = "" if near or len(titles) <= MAX_LISTED_TITLES else ", …"
     return (
@@ -259,5 +261,6 @@ def _explain_missing(header: Sequence[str], name: str, title: str, where: Path) 
     )
 
 
-def _loosen(title: str) -> str:
+def loosen_title(title: str) -> str:
+    """Return a title without what people write in different ways: case, spaces, widths."""
     return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
