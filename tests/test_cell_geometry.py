@@ -128,7 +128,7 @@ def test_windings_that_look_alike_in_pairs_or_threes_keep_their_pitch(
     turn = 2 * np.pi * r / 5.0
     uneven = 1 + share * np.cos(turn / every)
     picture = np.where(r < 110, 100 + 20 * np.cos(turn) * uneven, 5.0)
-    windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
+    windings = measure_windings(picture, Circle(150, 150, 110, 1))
     assert windings.pitch_px == pytest.approx(5.0, rel=0.03)
 
 
@@ -142,7 +142,7 @@ def test_pitch_of_generated_windings_is_neither_doubled_nor_halved(size: int, se
         assert can is not None
         inner = cell.radius - cell.can - 0.004  # what the can leaves for the windings
         true = (inner - cell.core * cell.radius) / cell.turns * size
-        assert measure_windings(picture, can, None).pitch_px == pytest.approx(true, rel=0.1)
+        assert measure_windings(picture, can).pitch_px == pytest.approx(true, rel=0.1)
 
 
 def test_two_foils_in_one_turn_are_no_pitch() -> None:
@@ -150,7 +150,7 @@ def test_two_foils_in_one_turn_are_no_pitch() -> None:
     turn = (np.hypot(x - 150, y - 150) / 9.0) % 1
     coating, copper = (np.exp(-(((turn - at) / w) ** 2)) for at, w in ((0.27, 0.2), (0.77, 0.06)))
     picture = np.where(np.hypot(x - 150, y - 150) < 110, 60 + 90 * coating + 60 * copper, 5.0)
-    windings = measure_windings(picture, Circle(150, 150, 110, 1), None)
+    windings = measure_windings(picture, Circle(150, 150, 110, 1))
     assert windings.pitch_px == pytest.approx(9.0, rel=0.03)
 
 
@@ -159,7 +159,7 @@ def test_pitch_of_drawn_windings(pitch: float) -> None:
     cell = draw_cell(pitch=pitch, noise=10)
     can = find_can(cell)
     assert can is not None
-    windings = measure_windings(cell, can, None)
+    windings = measure_windings(cell, can)
     assert windings.pitch_px == pytest.approx(pitch, rel=0.02)
     assert windings.pitch_variation < 0.02
     assert windings.regularity > 0.6
@@ -171,11 +171,11 @@ def test_waves_raise_the_variation_and_an_end_cap_has_no_windings() -> None:
     can = find_can(draw_cell())
     assert can is not None
     uneven = 100 + 40 * np.cos(2 * np.pi * r / (5 + 0.8 * np.cos(2 * angle)))
-    waves = measure_windings(np.where(r < 110, uneven, 5), can, None)
+    waves = measure_windings(np.where(r < 110, uneven, 5), can)
     assert waves.pitch_variation > 0.05
     rng = np.random.default_rng(2)
     cap = np.where(r < 110, 60.0, 5.0) + rng.normal(0, 3, r.shape)
-    assert measure_windings(cap, can, None).regularity < 0.2
+    assert measure_windings(cap, can).regularity < 0.2
 
 
 def test_centre_follows_a_tilted_cell_and_leaves_out_single_errors() -> None:

@@ -74,12 +74,10 @@ class NumberAudit:
         Cues that are no sign (:func:`batteryscope.audit.verdict.find_trusted`).
     brightness
         Score of mean and spread of the grey levels alone.
-    share_of_sessions
-        Share of the variance between sessions; not a number without any.
     has_own_sessions
-        Whether every unit has its own, so that nothing tells the two apart.
+        Whether every unit has its own session, so that nothing tells the two apart.
     shares, averages
-        The same of every circumstance; means at its values.
+        Share of the variance between the values of every circumstance; means at these values.
     noun
         What is counted: specimens or samples.
     """
@@ -94,7 +92,6 @@ class NumberAudit:
     model: NumberScore | None
     trusted: Sequence[CueName]
     brightness: NumberScore | None
-    share_of_sessions: float
     has_own_sessions: bool
     shares: pd.DataFrame
     averages: pd.DataFrame
@@ -262,7 +259,6 @@ def _audit(
         model=own,
         trusted=trusted,
         brightness=brightness,
-        share_of_sessions=share,
         has_own_sessions=has_own,
         shares=shares,
         averages=average_crossings(factors, manifest.set_index("sample_id")[names]),

@@ -111,7 +111,7 @@ def cut_ct_slice(
     if can is None:
         raise UnusablePictureError("no_cell", NO_CELL)
     core = find_core(pixels, can)
-    windings = measure_windings(pixels, can, core)
+    windings = measure_windings(pixels, can)
     if windings.regularity < settings.min_regularity:
         raise UnusablePictureError("no_winding", explain_no_winding(windings.regularity, settings))
     x, y = (can.x_px, can.y_px) if core is None else (core.x_px, core.y_px)

@@ -211,7 +211,7 @@ def find_in_slice(pixels: NDArray[Any], z: int = 0) -> SliceFinding:
     if can is None:
         return SliceFinding(z, None, None, None)
     core = find_core(pixels, can)
-    return SliceFinding(z, can, core, measure_windings(pixels, can, core))
+    return SliceFinding(z, can, core, measure_windings(pixels, can))
 
 
 def _shows_windings(finding: SliceFinding, settings: CtSlicesSettings) -> bool:

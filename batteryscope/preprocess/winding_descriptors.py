@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from batteryscope.preprocess.can_circle import Circle
 from batteryscope.preprocess.unroll import unroll
-from batteryscope.preprocess.winding_core import Core
 
 N_ANGLES, N_RADII = 360, 480
 N_SECTORS = 24
@@ -37,26 +36,23 @@ class Windings:
         Median over the sectors of the distance of neighbouring windings.
     pitch_variation
         Standard deviation of the sectors' pitches over their mean.
-    sector_pitches_px
-        Pitch of every sector, NaN where none is seen.
     """
 
     regularity: float
     contrast: float
     pitch_px: float
     pitch_variation: float
-    sector_pitches_px: NDArray[np.float64]
 
 
-def measure_windings(pixels: NDArray[Any], can: Circle, core: Core | None) -> Windings:
-    """Measure the spacing of the windings between core and can.
+def measure_windings(pixels: NDArray[Any], can: Circle) -> Windings:
+    """Measure the spacing of the windings along rays from the centre of the can.
 
     Parameters
     ----------
     pixels
         Grey levels, (rows, columns).
-    can, core
-        As found in this slice; without a core the centre of the can is taken.
+    can
+        As found in this slice.
     """
     rays = unroll(
         pixels,
@@ -83,8 +79,7 @@ def measure_windings(pixels: NDArray[Any], can: Circle, core: Core | None) -> Wi
         heights[i], lags[i] = _find_first_peak(curve, *near_clearest)
         if near_pitch != near_clearest:
             _, lags[i] = _find_first_peak(curve, *near_pitch)
-    pitches = lags * step_px
-    seen = pitches[np.isfinite(pitches)]
+    seen = lags[np.isfinite(lags)] * step_px
     # Two thirds of the sectors must agree that there is a spacing at all.
     enough = len(seen) >= N_SECTORS // 3
     rim_level = float(np.percentile(rim, 90)) - float(np.percentile(pixels, 1))
@@ -93,7 +88,6 @@ def measure_windings(pixels: NDArray[Any], can: Circle, core: Core | None) -> Wi
         float(detail.std() / max(rim_level, 1e-9)),
         float(np.median(seen)) if enough else float("nan"),
         float(seen.std() / seen.mean()) if enough else float("nan"),
-        pitches,
     )
 
 
