@@ -7,15 +7,18 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks import (
     augment_batch,
     compare_scripts,
     fastai_script,
+    forward_bfloat16,
     measure_speed,
     our_recipe,
     plain_script,
+    predict_beside,
 )
 from benchmarks.measurement import (
     Round,
@@ -271,3 +274,24 @@ def test_fastai_is_left_out_where_it_cannot_follow(tmp_path, monkeypatch, capsys
     (tmp_path / "fastai").mkdir()
     assert compare_scripts.choose_others(["fastai"], standardise=False) == ["fastai"]
     assert compare_scripts.choose_others(["plain", "fastai"], standardise=True) == ["plain"]
+
+
+def test_rows_tell_whether_the_processor_has_bfloat16(tmp_path, monkeypatch):
+    monkeypatch.setattr(forward_bfloat16, "NETWORKS", {"test_resnet": (32, 1)})
+    monkeypatch.setattr(forward_bfloat16, "ROUNDS", 1)
+    (row,) = forward_bfloat16.measure(tmp_path)
+    assert (row.name, row.n, row.rounds) == ("forward in bfloat16, test_resnet", 12, 1)
+    has = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    assert ("avx512_bf16" in row.note) == has
+
+
+def test_frames_get_as_many_names_as_are_asked_for(tmp_path):
+    frames = tmp_path / "frames" / "a"
+    frames.mkdir(parents=True)
+    for i in range(2):
+        (frames / f"{i}.jpg").write_text(str(i))
+    for _ in range(2):  # a second time over the first
+        copies = sorted(
+            predict_beside.copy_images(tmp_path / "frames", tmp_path / "out", 5).iterdir()
+        )
+        assert [path.read_text() for path in copies] == ["0", "1", "0", "1", "0"]
