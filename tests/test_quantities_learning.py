@@ -78,6 +78,9 @@ def plan(quantity, **change):
          r"model\.outputs names 'valu', which is none of the quantities value"),
         ({"train": {"loss": "mse"}, "arms": {"a": {"change": {"model.outputs": "class"}}}},
          r"predicts numbers \(dataset\.targets\), but model\.outputs is 'class'"),
+        ({"train": {"loss": "mse"},
+          "arms": {"a": {"stages": [{"name": "fit", "change": {"model.outputs": None}}]}}},
+         r"model\.outputs names 'None', which is none of the quantities value"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_numbers_are_refused(change, sentence):

@@ -150,7 +150,8 @@ def choose_outputs(listed: Sequence[Quantity], outputs: str | Sequence[str]) -> 
     """
     if outputs == "all":
         return list(listed)
-    wanted = [outputs] if isinstance(outputs, str) else list(outputs)
+    # What a stage changes is not validated before: a number or null is an unknown name.
+    wanted = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     keys = {q.name: {q.name, q.unit} if q.axis else {q.name} for q in listed}
     known = sorted({key for q in listed for key in ([q.unit] if q.axis else [q.name])})
     if unknown := [name for name in wanted if not any(name in of for of in keys.values())]:
