@@ -116,8 +116,13 @@ class LocalServers:
         }
 
     def name_database(self, name: str) -> str:
-        """Return the address of a database, with its password."""
-        return f"{DRIVER}://{self._find_server()}/{name}"
+        """Return the address of a database; the password is in :attr:`postgres_environment`."""
+        return f"{DRIVER}://{USER}@{LOOPBACK}:{self.ports['postgres']}/{name}"
+
+    @property
+    def postgres_environment(self) -> dict[str, str]:
+        """What a program needs that speaks to the databases."""
+        return {"PGPASSWORD": self.password}
 
     def _find_server(self) -> str:
         return f"{USER}:{self.password}@{LOOPBACK}:{self.ports['postgres']}"
@@ -168,6 +173,7 @@ class LocalServers:
         """Start the tracking server, which alone knows the keys of the S3 store."""
         environment = (
             MLFLOW_ALONE
+            | self.postgres_environment
             | self.s3_environment
             | {
                 "MLFLOW_S3_ENDPOINT_URL": self.s3_url,

@@ -55,9 +55,14 @@ class Clone(Project):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of a command: the address of MLflow, and no key of the S3 store."""
+        """The environment of a command.
+
+        MLflow's address, the password of the databases, which settings may not hold, and no key
+        of the S3 store.
+        """
         binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return os.environ | {"PATH": binaries, "MLFLOW_TRACKING_URI": self.servers.mlflow_url}
+        own = {"PATH": binaries, "MLFLOW_TRACKING_URI": self.servers.mlflow_url}
+        return os.environ | own | self.servers.postgres_environment
 
     def add_remotes(self, folder: Path) -> None:
         """Name three remotes in DVC's own settings, and the way to their keys in the local ones."""
@@ -211,8 +216,10 @@ class Trial:
         """Four programs make the tables of a new database and one search, and work on it."""
         url = self.servers.name_database("optuna")
         command = [sys.executable, "-W", "ignore", "-m", "tests.search_workers"]
+        own = os.environ | self.servers.postgres_environment
         workers = [
-            subprocess.Popen([*command, url, str(i), "0.02", "-1", "--create"]) for i in range(4)
+            subprocess.Popen([*command, url, str(i), "0.02", "-1", "--create"], env=own)
+            for i in range(4)
         ]
         statuses = [worker.wait() for worker in workers]
         assert not any(statuses), statuses
