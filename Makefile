@@ -69,7 +69,7 @@ fuzz: $(STAMP) ## damage files of users at random and read them (N=10000 SEED=1)
 test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SEED=1)
 	@python -m tests.kill_runs --kills $${N:-50} --seed $${SEED:-1}
 
-test-faults: $(STAMP) ## let everything go wrong: kills, full disks, no memory, damage (as root; SEED=1 N=50; two hours or more)
+test-faults: $(STAMP) ## let everything go wrong: kills, full disks, no memory, damage (as root; SEED=1 N=50; an hour or more)
 	@python -m tests.run_fault_cases --kills $${N:-50} --seed $${SEED:-1} $(ARGS)
 
 test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 5 minutes)
