@@ -130,6 +130,8 @@ class CrossSection:
         Codes ``RESIN`` … ``PULL_OUT`` of ``cross_section_phases``.
     porosity
         Share of pores in this picture's coating.
+    tilt_deg
+        Angle of the foil; positive: it goes down to the right.
     foil_row, surface_row : (W,) float
         True rows of the two edges of the coating.
     """
@@ -137,6 +139,7 @@ class CrossSection:
     pixels: NDArray[np.uint8]
     phases: NDArray[np.uint8]
     porosity: float
+    tilt_deg: float
     foil_row: NDArray[np.float64]
     surface_row: NDArray[np.float64]
 
@@ -166,7 +169,7 @@ def render_cross_section(
     width_px
         Length of the stretch; the height follows from the thickness.
     tilt_deg
-        Angle of the foil, positive where it goes down to the right; between ±3° if not given.
+        Angle of the foil; drawn between ±3° if not given.
     collector
         ``bottom`` or ``top``: where the foil is.
     loading_factor
@@ -215,6 +218,7 @@ def render_cross_section(
         np.ascontiguousarray(pixels),
         np.ascontiguousarray(phases),
         drawing.measure_porosity(),
+        float(tilt),
         foil,
         surface,
     )
