@@ -21,7 +21,7 @@ WRITTEN = {  # who may find what is told by these templates
                  "shortcut_numbers"),
     quantities: ("quantity_findings", "covariate_findings", "regression_study",
                  "shortcut_numbers"),
-    rows: ("findings", "verdicts"),
+    rows: ("findings",),
 }  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}
 

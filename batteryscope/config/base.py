@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError, WithJsonSchema
 
 from batteryscope.errors import ConfigError
 
@@ -29,6 +29,9 @@ class Unsaid(RootModel[None]):
     def __bool__(self) -> Literal[False]:
         return False
 
+
+# For a schema: what users write, instead of the class that stands for it.
+AS_NULL = WithJsonSchema({"type": "null"})
 
 # Two ways to say one thing: where a change says it one way, what was said the other way is gone.
 _ALTERNATIVES = {"tiles_per_image": "tiles_per_class", "tiles_per_class": "tiles_per_image"}

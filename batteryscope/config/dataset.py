@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from batteryscope.config.base import Settings, Unsaid, validate_settings
+from batteryscope.config.base import AS_NULL, Settings, Unsaid, validate_settings
 from batteryscope.config.covariates import (
     COVARIATE_PREFIX,
     NAMING_COLUMNS,
@@ -158,7 +158,7 @@ def _find_volumes(values: Any) -> str:
 
 
 Volumes = Annotated[
-    Annotated[VolumeSettings, Tag("scans")] | Annotated[Pictures, Tag("pictures")],
+    Annotated[VolumeSettings, Tag("scans")] | Annotated[Pictures, Tag("pictures"), AS_NULL],
     Discriminator(_find_volumes),
 ]
 

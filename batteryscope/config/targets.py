@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
-from batteryscope.config.base import Settings, Unsaid
+from batteryscope.config.base import AS_NULL, Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.predicted import NoNumbers, Predicted, Quantity
@@ -219,7 +219,7 @@ def _find_alternative(values: Any) -> str:
 TargetSettings = Annotated[
     Annotated[CapacityTargets, Tag("capacities")]
     | Annotated[QuantityTargets, Tag("quantities")]
-    | Annotated[NoNumbers, Tag("nothing")],
+    | Annotated[NoNumbers, Tag("nothing"), AS_NULL],
     Discriminator(_find_alternative),
 ]
 
