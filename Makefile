@@ -72,7 +72,7 @@ test-kills: $(STAMP) ## kill runs of a small study at random and run on (N=50 SE
 test-faults: $(STAMP) ## let everything go wrong: kills, full disks, no memory, damage (as root; SEED=1 N=50; an hour or more)
 	@python -m tests.run_fault_cases --kills $${N:-50} --seed $${SEED:-1} $(ARGS)
 
-test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 5 minutes)
+test-slurm: $(STAMP) ## run a small study through a real Slurm on this machine (as root on Debian; 8 minutes)
 	@command -v slurmctld munged > /dev/null || { echo "Slurm is missing: apt-get install slurm-wlm munge"; exit 1; }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --require-hashes --requirements tests/slurm.txt
 	@python -m tests.run_on_slurm
