@@ -51,6 +51,28 @@ def read_table(
     return table.fillna(dict.fromkeys(texts, ""))
 
 
+def read_needed_table(path: Path, text_columns: tuple[str, ...] = TEXT_COLUMNS) -> pd.DataFrame:
+    """Read a table of the comparison without which there is no report.
+
+    Parameters
+    ----------
+    path, text_columns
+        As for :func:`read_table`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it cannot be read.
+    """
+    table = read_table(path, text_columns)
+    if table is None:
+        raise InputError(
+            f"{path}: the file does not exist; a report needs it, so run the comparison of the "
+            "study first."
+        )
+    return table
+
+
 def read_json(path: Path | None) -> Any:
     """Read a JSON file; None if there is no such file.
 

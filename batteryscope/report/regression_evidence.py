@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import Quantity
-from batteryscope.errors import InputError
 from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
@@ -20,6 +19,7 @@ from batteryscope.report.read_pieces import (
     add_external_files,
     read_files,
     read_json,
+    read_needed_table,
     read_table,
 )
 from batteryscope.tilestore import PREVIEW_ROW_NAME
@@ -139,17 +139,14 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
     InputError
         If the comparison is missing or a file cannot be read.
     """
-    tables = {}
-    for name in ("comparison", "curves", "intervals", "images"):
-        table = read_table(layout.comparison / f"{name}.csv", TEXTS)
-        if table is None and name == "curves":  # quantities without an axis make none
-            table = pd.DataFrame(columns=CURVE_COLUMNS)
-        if table is None:
-            raise InputError(
-                f"{layout.comparison / name}.csv: the file does not exist; a report needs it, so "
-                "run the evaluation of the study first."
-            )
-        tables[name] = table
+    tables = {
+        name: read_needed_table(layout.comparison / f"{name}.csv", TEXTS)
+        for name in ("comparison", "intervals", "images")
+    }
+    curves = read_table(layout.comparison / "curves.csv", TEXTS)
+    if curves is None:  # quantities without an axis make none
+        curves = pd.DataFrame(columns=CURVE_COLUMNS)
+    tables["curves"] = curves
     plan, maps, tiles = layout.plan, layout.explained, layout.main_tiles
     summary = read_json(layout.data.summary) or {}
     preview = tiles / PREVIEW_ROW_NAME

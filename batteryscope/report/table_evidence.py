@@ -8,10 +8,15 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.errors import InputError
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import digest_json
-from batteryscope.report.read_pieces import TEXT_COLUMNS, read_files, read_json, read_table
+from batteryscope.report.read_pieces import (
+    TEXT_COLUMNS,
+    read_files,
+    read_json,
+    read_needed_table,
+    read_table,
+)
 from batteryscope.tables.labels import order_domains
 from batteryscope.tables.table_predictions import find_family
 
@@ -104,12 +109,7 @@ def collect_table_evidence(layout: RowLayout, commit: str = "") -> TableEvidence
         If ``comparison.csv`` is missing or a file cannot be read.
     """
     settings = layout.plan.settings
-    comparison = _read(layout.comparison, "comparison.csv")
-    if comparison is None:
-        raise InputError(
-            f"{layout.comparison / 'comparison.csv'}: the file does not exist; "
-            "a report needs it, so run the evaluation of the study first."
-        )
+    comparison = read_needed_table(layout.comparison / "comparison.csv", TEXTS)
     manifest = read_table(layout.data.manifest)
     proposals = layout.proposals if settings.propose else None
     intervals = _read(layout.comparison, "intervals.csv")

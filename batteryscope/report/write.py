@@ -26,6 +26,7 @@ from batteryscope.report.read_pieces import (
     add_external_files,
     read_files,
     read_json,
+    read_needed_table,
     read_table,
 )
 from batteryscope.report.report_folder import write_report_folder
@@ -57,12 +58,7 @@ def collect_evidence(layout: PictureLayout, commit: str = "") -> StudyEvidence:
         If ``comparison.csv`` is missing or a file cannot be read.
     """
     settings = layout.plan.settings
-    comparison = read_table(layout.comparison / "comparison.csv")
-    if comparison is None:
-        raise InputError(
-            f"{layout.comparison / 'comparison.csv'}: the file does not exist; "
-            "a report needs it, so run the comparison of the arms first."
-        )
+    comparison = read_needed_table(layout.comparison / "comparison.csv")
     manifest = read_table(layout.data.manifest)
     files = add_external_files(read_files(layout.comparison, COPIED), layout.external)
     sweeps = None
