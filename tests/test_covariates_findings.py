@@ -15,7 +15,7 @@ from batteryscope.evaluation.covariate_findings import (
 )
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.evaluation.sample_features import select_covariates
-from batteryscope.evaluation.sentences import capacities, classes, quantities
+from batteryscope.evaluation.sentences import classes, numbers
 from batteryscope.manifest.covariate_columns import take_inputs
 from batteryscope.plan import plan_study
 from batteryscope.planning.covariate_pairs import list_covariate_pairs
@@ -128,24 +128,26 @@ def test_errors_of_numbers_are_compared_with_both():
     assert found.severity == "good"
     assert found.facts["without"]["difference"] == pytest.approx(-1, abs=0.05)
     assert found.facts["alone"]["difference"] == pytest.approx(-2, abs=0.05)
-    told = quantities.SENTENCES.tell(found)
+    told = numbers.SENTENCES.tell(found)
     assert told.startswith("porosity: with covariates (thickness) Both has a mean absolute error")
     assert "the same without them (Plain) 2.01 %: -1 % (95 % interval -1" in told
     found = judge({"both": 2.0, "plain": 1.0, "baseline_covariates": 1.0}, porosity)
     assert found.severity == "warning"
-    told = quantities.SENTENCES.tell(found)
+    told = numbers.SENTENCES.tell(found)
     assert "They do harm." in told
     assert told.endswith("Nothing shows that the picture adds anything to them.")
 
 
 def test_errors_of_a_curve_are_relative_and_told_once():
     targets = [name_target(rate, "Ah/kg") for rate in (0.2, 5)]
-    point = Quantity(name="", unit="Ah/kg", label="capacity", axis="C-rate", at=1)
+    point = Quantity(name="", unit="Ah/kg", label="capacity", axis="C-rate", at=1, positive=True)
     found = judge({"both": 1.0, "plain": 2.0, "baseline_covariates": 3.0}, point, targets)
     expected = np.mean([100 / (30 + i) for i in range(12)])
     assert found.facts["without"]["error"] == pytest.approx(expected, rel=0.05)
-    told = capacities.SENTENCES.tell(found)
-    assert told.startswith("Over all C-rates: with covariates (thickness) Both has a mean")
+    told = numbers.SENTENCES.tell(found)
+    assert told.startswith(
+        "capacity over the C-rate: with covariates (thickness) Both has a mean absolute p"
+    )
 
 
 def test_an_arm_without_a_partner_is_told_how_to_get_one():
@@ -159,7 +161,7 @@ def test_an_arm_without_a_partner_is_told_how_to_get_one():
         ["thickness"],
     )
     assert found.severity == "info"
-    assert "an arm with model.covariates: false" in quantities.SENTENCES.tell(found)
+    assert "an arm with model.covariates: false" in numbers.SENTENCES.tell(found)
 
 
 def test_the_plan_knows_which_arm_is_the_same_without():

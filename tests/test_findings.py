@@ -8,7 +8,7 @@ import pytest
 from batteryscope.answers.classes import CLASSES
 from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.core.finding import Finding, Sentences, keep_unique_labels, label_arms
-from batteryscope.evaluation.sentences import capacities, classes, quantities
+from batteryscope.evaluation.sentences import classes, numbers
 from batteryscope.provenance import PROJECT_ROOT
 from batteryscope.samples.sem import SEM
 from batteryscope.tables import sentences as rows
@@ -17,10 +17,7 @@ from tests.test_provenance import names_of
 WRITTEN = {  # who may find what is told by these templates
     classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
               "covariate_findings", "shortcut_study", "prediction_sets"),
-    capacities: ("regression_findings", "covariate_findings", "regression_study",
-                 "shortcut_numbers"),
-    quantities: ("quantity_findings", "covariate_findings", "regression_study",
-                 "shortcut_numbers"),
+    numbers: ("number_findings", "covariate_findings", "regression_study", "shortcut_numbers"),
     rows: ("findings",),
 }  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}

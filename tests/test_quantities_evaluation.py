@@ -5,18 +5,22 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from batteryscope.config.targets import Quantity
+from batteryscope.config.predicted import Predicted, Quantity
 from batteryscope.core.conformal import score_errors, span_interval
+from batteryscope.evaluation.number_findings import Found, find_number_findings
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_comparison import compare_capacities, pick
 from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
-from batteryscope.evaluation.regression_metrics import find_quantity, measure_errors
+from batteryscope.evaluation.regression_metrics import (
+    find_quantity,
+    measure_errors,
+    tabulate_curves,
+)
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import measure_tiles
-from batteryscope.evaluation.sentences.quantities import SENTENCES
+from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.tilestore import TileStore
 
 POROSITY = Quantity(name="porosity", unit="%", label="porosity", low=0, high=100)
@@ -204,14 +208,19 @@ def test_findings_say_whether_a_network_is_needed(error, severity, words):
     base = predict_baselines(manifest, {"mean": None}, split, targets, 1, "", QUANTITIES)
     images = gather_images(pd.concat([mine, base]), manifest)
     images = images[images["target"] == "porosity"]
-    found = find_quantity_findings(
-        compare_capacities(images, {}, quantities=QUANTITIES),
-        images,
-        measure_capacity_intervals(images, 0.9, (), QUANTITIES).by_target,
-        QUANTITIES,
-        {"fit": {"suffix": "", "scheme": "kfold", "group": "auto", "label": "the network"}},
-        {"fit": split},
-        "fit",
+    found = find_number_findings(
+        Found(
+            compare_capacities(images, {}, quantities=QUANTITIES),
+            images,
+            tabulate_curves(images, QUANTITIES),
+            *measure_capacity_intervals(images, 0.9, (), QUANTITIES),
+            QUANTITIES,
+            {"fit": {"suffix": "", "scheme": "kfold", "group": "auto", "label": "the network"}},
+            {"fit": split},
+            "fit",
+            0.9,
+            Predicted(),
+        )
     )
     found = SENTENCES.record(found)
     [verdict] = [f for f in found if f["kind"] == "baseline"]

@@ -8,9 +8,11 @@ import pytest
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.physics import HalfCellSettings
+from batteryscope.config.targets import CapacityTargets
 from batteryscope.core.baseline_catalogue import OF_CAPACITIES
 from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import flatten_metrics
+from batteryscope.evaluation.number_findings import Found, find_number_findings, list_protocols
 from batteryscope.evaluation.regression_baselines import (
     choose_features,
     find_knots,
@@ -22,11 +24,6 @@ from batteryscope.evaluation.regression_comparison import (
     compare_capacities,
     pick,
 )
-from batteryscope.evaluation.regression_findings import (
-    find_capacity_findings,
-    list_protocols,
-    say_porosity,
-)
 from batteryscope.evaluation.regression_intervals import (
     flatten_intervals,
     measure_capacity_intervals,
@@ -34,7 +31,7 @@ from batteryscope.evaluation.regression_intervals import (
 from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
-from batteryscope.evaluation.sentences.capacities import SENTENCES
+from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
 
 TARGETS = ["capacity_0p2c_ah_kg", "capacity_5c_ah_kg"]
@@ -85,6 +82,16 @@ def make_predictions(manifest, split, arm="mass", error=0.1) -> pd.DataFrame:
         table[f"y_true_{target}"] = asked[target]
         table[f"y_pred_{target}"] = asked[target] * (1 + error)
     return table
+
+
+def judge(comparison, images, curves, intervals, by_class, protocols, splits, arm, coverage):
+    """Findings of capacities."""
+    return find_number_findings(
+        Found(
+            comparison, images, curves, intervals, by_class, (), protocols, splits, arm, coverage,
+            CapacityTargets(),
+        )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +204,7 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     curves = tabulate_curves(images)
     intervals = measure_capacity_intervals(images, 0.9).by_target
     by_class = measure_capacity_intervals(images, 0.9).by_class
-    found = find_capacity_findings(
-        comparison, images, curves, intervals, by_class, protocols, splits, "mass", 0.9
-    )
+    found = judge(comparison, images, curves, intervals, by_class, protocols, splits, "mass", 0.9)
     found = SENTENCES.record(found)
     kinds = {f["kind"]: f for f in found}
     assert {"proxy", "leak", "unknown_porosity", "constant", "coverage"} <= set(kinds)
@@ -212,7 +217,7 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
     ("mine", "said"),
     [
         ([11.0, 9.5], "is as good as the network or better"),
-        ([12.0, 12.2], "So the mean of the training electrodes beats the network"),
+        ([12.0, 12.2], "So the mean of the training samples beats the network"),
         ([1.0, 1.2], "The network beats all of them."),
         ([0.1, 15.0], "The network errs less than all of them, but that may be chance."),
     ],
@@ -228,7 +233,7 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     images = pd.DataFrame(rows)
     protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
     split = NO_OVERLAP
-    found = find_capacity_findings(
+    found = judge(
         compare_capacities(images, {}), images, tabulate_curves(images),
         *measure_capacity_intervals(images, 0.9),
         {"a": {**protocol, "label": "A, first"}, "b": protocol}, dict.fromkeys("ab", split), "a",
@@ -241,7 +246,7 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
 
 
 def test_images_that_share_few_capacities_are_told():
-    def judge(spread: float) -> list[str]:
+    def judge_with(spread: float) -> list[str]:
         rows = [
             {"arm": "a", "target": target, "repeat": 0, "fold": number % 4, "role": "test",
              "y_true": 100.0 + number // 10 + spread * number, "y_pred": 101.0,
@@ -249,7 +254,7 @@ def test_images_that_share_few_capacities_are_told():
             for number in range(40) for target in TARGETS
         ]  # fmt: skip
         images = pd.DataFrame(rows)
-        found = find_capacity_findings(
+        found = judge(
             compare_capacities(images, {}), images, tabulate_curves(images),
             *measure_capacity_intervals(images, 0.8),
             {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP},
@@ -257,9 +262,9 @@ def test_images_that_share_few_capacities_are_told():
         )  # fmt: skip
         return [f["text"] for f in SENTENCES.record(found) if f["kind"] == "few_targets"]
 
-    [text] = judge(0.0)
-    assert text.startswith("The 40 tested images have only 4 different sets of capacities")
-    assert judge(0.01) == []
+    [text] = judge_with(0.0)
+    assert text.startswith("The 40 tested samples have only 4 different sets of values")
+    assert judge_with(0.01) == []
 
 
 def test_a_porosity_that_intervals_fail_is_told():
@@ -274,17 +279,17 @@ def test_a_porosity_that_intervals_fail_is_told():
     by_class = measure_capacity_intervals(images, 0.8).by_class.set_index("class")
     assert by_class["coverage_measured"].to_dict() == {"20": 0.0, "50": 1.0}
     assert by_class["n_groups"].to_dict() == {"20": 4, "50": 36}
-    found = find_capacity_findings(
+    found = judge(
         compare_capacities(images, {}), images, tabulate_curves(images),
         measure_capacity_intervals(images, 0.8).by_target, by_class.reset_index(),
         {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP}, "a", 0.8,
     )  # fmt: skip
     (told,) = [f for f in SENTENCES.record(found) if f["kind"] == "coverage"]
     assert told["severity"] == "warning"
-    assert "fewest are inside at 20 % porosity: 0 % of all C-rates together" in told["text"]
+    assert "fewest are inside at 20 % porosity: 0 % of all predictions together" in told["text"]
     assert "on average over all porosities only" in told["text"]
     assert measure_capacity_intervals(images, 0.99).by_class["coverage_measured"].isna().all()
-    assert say_porosity("dense") == "'dense'"
+    assert CapacityTargets.class_words.say("dense") == "'dense'"
 
 
 def test_physics_needs_porosities_in_percent(tables):

@@ -12,7 +12,7 @@ from batteryscope.audit.verdict import find_trusted
 from batteryscope.config.targets import Quantity
 from batteryscope.demo.sem_imaging import smooth_noise
 from batteryscope.evaluation import shortcut_numbers
-from batteryscope.evaluation.sentences import capacities, quantities
+from batteryscope.evaluation.sentences import numbers
 from batteryscope.manifest.frames import FRAME_DTYPES
 from batteryscope.manifest.measure import measure_frame
 
@@ -153,7 +153,7 @@ def few_trees(monkeypatch):
     monkeypatch.setattr(shortcut_numbers, "TREES", 10)
 
 
-def say(audits, sentences=quantities):
+def say(audits, sentences=numbers):
     (told,) = sentences.SENTENCES.record(
         [shortcut_numbers.tell_number_verdict(audits, "network", True)]
     )
@@ -233,4 +233,4 @@ def test_a_curve_is_audited_as_one_and_the_network_stands_beside(drawn):
     (found,) = audits = audit(curve, pictures, CURVE, model=perfect, perturbed=changed)
     assert (found.quantity, found.unit, found.model.skill) == ("capacity", "Ah/kg", 1.0)
     assert found.trusted == [name for name in found.cues if name in ("grey_levels", "thumbnail")]
-    assert "(“network” 100 %)" in say(audits, capacities)
+    assert "(“network” 100 %)" in say(audits)

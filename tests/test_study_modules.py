@@ -91,7 +91,7 @@ def test_neither_room_imports_what_it_names() -> None:
     [
         ("batteryscope/tables/findings.py", "compare", {"rows"}),
         ("batteryscope/tables/sentences/intervals.j2", "compare", {"rows"}),
-        ("batteryscope/evaluation/quantity_findings.py", "compare", {"numbers"}),
+        ("batteryscope/evaluation/number_findings.py", "compare", {"numbers"}),
         ("batteryscope/evaluation/verdicts.py", "compare", {"classes", "scans"}),
         ("batteryscope/report/table_facts.py", "report", {"rows"}),
         ("batteryscope/explain/regression_maps.py", "explain", {"numbers"}),

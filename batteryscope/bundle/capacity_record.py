@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, PositiveFloat, Tag
 
 from batteryscope.bundle.record import RECORD_FILE, Member, PictureRecord, read_record_as
 from batteryscope.config.base import Settings
-from batteryscope.config.targets import C_RATE, Quantity
+from batteryscope.config.targets import Quantity, capacity_at
 from batteryscope.core.conformal import IntervalKind, span_interval
 from batteryscope.errors import InputError
 
@@ -33,9 +33,7 @@ class CapacityTarget(Settings):
     @property
     def quantity(self) -> Quantity:
         """What it is."""
-        return Quantity(
-            name=self.name, unit=self.unit, label="capacity", axis=C_RATE, at=self.c_rate
-        )
+        return capacity_at(self.name, self.c_rate, self.unit)
 
     @property
     def half_width(self) -> float | None:

@@ -1,18 +1,37 @@
 """What models predict: classes, where nobody says otherwise, or numbers."""
 
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from batteryscope.config.base import Settings, Unsaid
 from batteryscope.config.physics import HalfCellSettings
 
 
+def name_axis(axis: str) -> str:
+    """Return the column of an axis.
+
+    Examples
+    --------
+    >>> name_axis("C-rate")
+    'c_rate'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", axis.lower()).strip("_")
+
+
+# Units that are written close to their number.
+CLOSE_UNITS = ("C",)
+
+
 class Quantity(Settings):
     """One number that models predict.
 
-    ``at`` is its place on the ``axis``, where it is a point of a curve (C-rate). The network
-    learns the values, or with ``transform: log`` their logarithms; all values that are reported
-    are in ``unit``. True values and intervals lie between ``low`` and ``high``.
+    ``at`` is its place on the ``axis``, where it is a point of a curve (capacity over the C-rate,
+    impedance over the frequency). The network learns the values, or with ``transform: log`` their
+    logarithms; all values that are reported are in ``unit``. True values and intervals lie between
+    ``low`` and ``high``; ``positive`` says that the values are above 0 by their nature, without
+    a lowest one that settings could name.
     """
 
     name: str
@@ -22,36 +41,110 @@ class Quantity(Settings):
     high: float | None = None
     transform: Literal["none", "log"] = "none"
     axis: str = ""
+    axis_unit: str = ""
     at: float | None = None
+    positive: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured; a percentage only where no value can be 0."""
-        if self.axis:
+        if self.relative:
             return ("mape", "mae", "r2")
         return ("mae", "rmse", "r2", "mape") if self.excludes_zero else ("mae", "rmse", "r2")
 
     @property
     def excludes_zero(self) -> bool:
         """Whether all values are above 0, or all below it."""
-        return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
+        below = self.high is not None and self.high < 0
+        return self.positive or (self.low is not None and self.low > 0) or below
+
+    @property
+    def relative(self) -> bool:
+        """Whether it is judged by percent of the true value.
+
+        Along a curve values may differ by powers of ten, so that the errors of its points can be
+        averaged in percent only.
+        """
+        return bool(self.axis) and self.excludes_zero
+
+    @property
+    def main_metric(self) -> str:
+        """The error that is told first: ``mape``, or ``mae`` where percentages say nothing."""
+        return "mape" if self.relative else "mae"
 
     @property
     def interval(self) -> Literal["relative", "absolute", "ratio"]:
         """Errors that an interval is made of: shares of the prediction, differences or factors."""
-        if self.axis:
-            return "relative"
-        return "ratio" if self.transform == "log" else "absolute"
+        if self.transform == "log":
+            return "ratio"
+        return "relative" if self.relative else "absolute"
+
+    @property
+    def place(self) -> str:
+        """Its place on the axis in words, such as ``0.2C`` or ``10 Hz``; empty without an axis."""
+        if self.at is None:
+            return ""
+        if self.axis_unit in CLOSE_UNITS:
+            return f"{self.at:g}{self.axis_unit}"
+        return f"{self.at:g} {self.axis_unit}" if self.axis_unit else f"{self.axis} {self.at:g}"
+
+    @property
+    def curve(self) -> str:
+        """The curve that it is a point of, such as ``capacity over the C-rate``; or empty."""
+        return f"{self.label} over the {self.axis}" if self.axis else ""
+
+    @property
+    def told_as(self) -> str:
+        """What it is called together with those that it is told with: its curve, or its label."""
+        return self.curve or self.label
+
+    @property
+    def judged_with(self) -> tuple[str, ...]:
+        """Key of the quantities whose errors can be averaged with its own, else its name.
+
+        They are points of curves over the same axis: all that are judged in percent, or those of
+        the same curve and unit.
+        """
+        if not self.axis:
+            return (self.name,)
+        return (self.axis, "%") if self.relative else (self.axis, self.label, self.unit)
 
     @property
     def title(self) -> str:
         """What heads its column: the place on the axis, or label and unit."""
-        return f"{self.at:g}C" if self.at is not None else f"{self.label} / {self.unit}"
+        return self.place or f"{self.label} / {self.unit}"
 
     def clip(self, value: float) -> float:
         """Return the value, or ``low`` or ``high`` if it lies below or above."""
         raised = value if self.low is None else max(value, self.low)
         return raised if self.high is None else min(raised, self.high)
+
+
+@dataclass(frozen=True)
+class ClassWords:
+    """What the classes of samples are called beside numbers.
+
+    Attributes
+    ----------
+    noun, plural
+        In a sentence.
+    unit
+        Of classes that are numbers; empty where a number is a mere name.
+    """
+
+    noun: str = "class"
+    plural: str = "classes"
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        """Head of a column."""
+        return f"{self.noun} / {self.unit}" if self.unit else self.noun
+
+    def say(self, name: str) -> str:
+        """Return how a class is called, such as ``30 % porosity``."""
+        is_number = bool(self.unit) and name.replace(".", "", 1).isdigit()
+        return f"{name} {self.unit} {self.noun}" if is_number else f"'{name}'"
 
 
 class Predicted:
@@ -61,6 +154,11 @@ class Predicted:
     replaces_class: ClassVar[bool] = False
     # Whether capacities over the cycle number may stand beside it.
     fits_cycling: ClassVar[bool] = False
+    # What the classes of samples are, and what a thing is called of which there are several.
+    class_words: ClassVar[ClassWords] = ClassWords()
+    specimen: ClassVar[str] = "specimen"
+    # Whether the classes are porosities, so that dense electrodes are compared with porous ones.
+    compares_porosities: ClassVar[bool] = False
 
     @property
     def listed(self) -> list[Quantity]:
@@ -131,6 +229,14 @@ class NoNumbers(Predicted, Unsaid):
     def complete(self, known: Predicted) -> Predicted:
         """Return what the study says."""
         return known
+
+
+def group_quantities(listed: Sequence[Quantity]) -> list[list[Quantity]]:
+    """Put quantities together whose errors can be averaged, in the order of the settings."""
+    groups: dict[tuple[str, ...], list[Quantity]] = {}
+    for quantity in listed:
+        groups.setdefault(quantity.judged_with, []).append(quantity)
+    return list(groups.values())
 
 
 def choose_outputs(listed: Sequence[Quantity], outputs: str | Sequence[str]) -> list[Quantity]:

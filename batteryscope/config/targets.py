@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, mode
 from batteryscope.config.base import AS_NULL, Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
-from batteryscope.config.predicted import NoNumbers, Predicted, Quantity
+from batteryscope.config.predicted import ClassWords, NoNumbers, Predicted, Quantity, name_axis
 from batteryscope.config.table_format import TableFormat
 
 RATE_TOLERANCE = 1e-6
@@ -22,7 +22,23 @@ TAKEN_NAMES = frozenset({
     "file", "level", "status", "reason", "note", "seen_in_training", "tiles_used",
     "tiles_rejected", "slices_used", "slices_rejected", "arm", "repeat", "fold", "role", "tile",
 })  # fmt: skip
+# Columns of the table of curves beside that of the axis.
+TAKEN_BY_CURVES = frozenset({
+    "arm", "class", "unit", "measured", "predicted", "sd_images", "sd_folds", "n", "curve", "",
+})  # fmt: skip
 ENDINGS = ("_low", "_high", "_fold_sd", "_slice_sd")  # of the columns beside a prediction
+
+
+class AxisSettings(Settings):
+    """The place of a quantity on an axis, such as ``{name: frequency, unit: Hz, at: 10}``.
+
+    Quantities with the same label are points of one curve. Where no value can be 0 (``low`` above
+    0, or ``high`` below it) they are judged in percent, else in their unit.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z].*$", max_length=40)]
+    unit: Annotated[str, Field(max_length=24)] = ""
+    at: FiniteFloat
 
 
 class QuantitySettings(Settings):
@@ -31,7 +47,8 @@ class QuantitySettings(Settings):
     ``column`` of the table (or of the labels, where ``targets`` name no table) holds the values;
     without it the column is called as the quantity. A sample whose value is missing, no number, or
     outside of ``low`` to ``high`` is rejected. ``transform: log`` lets the network learn the
-    logarithm, for values that differ by powers of ten; ``low`` must then be above 0.
+    logarithm, for values that differ by powers of ten; ``low`` must then be above 0. ``axis``: it
+    is a point of a curve, which ``label`` names.
     """
 
     unit: Annotated[str, Field(min_length=1, max_length=24)]
@@ -40,6 +57,16 @@ class QuantitySettings(Settings):
     high: FiniteFloat | None = None
     transform: Literal["none", "log"] = "none"
     column: str | None = None
+    axis: AxisSettings | None = None
+
+    @model_validator(mode="after")
+    def _curve_has_a_name(self) -> Self:
+        if self.axis is not None and not self.label:
+            raise ValueError(
+                f"axis: it is a point over the {self.axis.name}, but no label names the curve; "
+                "give all points of one curve the same label, such as 'impedance'."
+            )
+        return self
 
     @model_validator(mode="after")
     def _range_in_order(self) -> Self:
@@ -88,6 +115,33 @@ class QuantityTargets(Predicted, JoinedTable):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _points_of_curves(self) -> Self:
+        taken: dict[tuple[str, str, float], str] = {}
+        first, axis = "", None
+        for name, quantity in self.quantities.items():
+            if (own := quantity.axis) is None:
+                continue
+            first, axis = (first, axis) if axis else (name, own)
+            if (own.name, own.unit) != (axis.name, axis.unit):
+                raise ValueError(
+                    f"quantities: '{first}' lies on the axis {axis.name} in '{axis.unit}', but "
+                    f"'{name}' on {own.name} in '{own.unit}'; write them alike, or put curves over "
+                    "different axes into studies of their own."
+                )
+            if name_axis(own.name) in TAKEN_BY_CURVES:
+                raise ValueError(
+                    f"quantities: the axis of '{name}' is called '{own.name}', as a column of the "
+                    "table of curves already is; give it a longer name."
+                )
+            other = taken.setdefault((quantity.label, quantity.unit, own.at), name)
+            if other != name:
+                raise ValueError(
+                    f"quantities: '{other}' and '{name}' are both the {quantity.label} at "
+                    f"{own.at:g}; correct axis.at of one of them, or give it another label."
+                )
+        return self
+
     @property
     def listed(self) -> list[Quantity]:
         """The quantities in the order of the settings."""
@@ -99,6 +153,7 @@ class QuantityTargets(Predicted, JoinedTable):
                 low=q.low,
                 high=q.high,
                 transform=q.transform,
+                **({} if q.axis is None else _place_on(q.axis)),
             )
             for name, q in self.quantities.items()
         ]
@@ -158,6 +213,10 @@ class CapacityTargets(Predicted, Settings):
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
     units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
 
+    class_words: ClassVar[ClassWords] = ClassWords("porosity", "porosities", "%")
+    specimen: ClassVar[str] = "electrode"
+    compares_porosities: ClassVar[bool] = True
+
     @model_validator(mode="after")
     def _format_of_a_table(self) -> Self:
         if self.computed and self.table_format != TableFormat():
@@ -175,9 +234,7 @@ class CapacityTargets(Predicted, Settings):
     def listed(self) -> list[Quantity]:
         """The quantities: C-rates by unit."""
         return [
-            Quantity(
-                name=name_target(c_rate, unit), unit=unit, label="capacity", axis=C_RATE, at=c_rate
-            )
+            capacity_at(name_target(c_rate, unit), c_rate, unit)
             for unit in self.units
             for c_rate in self.c_rates
         ]
@@ -222,6 +279,17 @@ TargetSettings = Annotated[
     | Annotated[NoNumbers, Tag("nothing"), AS_NULL],
     Discriminator(_find_alternative),
 ]
+
+
+def _place_on(axis: AxisSettings) -> dict[str, Any]:
+    return {"axis": axis.name, "axis_unit": axis.unit, "at": axis.at}
+
+
+def capacity_at(name: str, c_rate: float, unit: str) -> Quantity:
+    """Return a point of the capacity over the C-rate, as a quantity of that name."""
+    return Quantity(
+        name=name, unit=unit, label="capacity", axis=C_RATE, axis_unit="C", at=c_rate, positive=True
+    )
 
 
 def name_target(c_rate: float, unit: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.covariates import COVARIATE_PREFIX
+from batteryscope.config.predicted import group_quantities
 from batteryscope.config.targets import Quantity
 from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.arm_pairs import SIGNIFICANT, compare_pairs_of_arms, find_better
@@ -78,7 +79,7 @@ def judge_number_covariates(
 ) -> list[Finding]:
     """Do the same for numbers, by the mean absolute error of each quantity.
 
-    Errors of quantities on one axis are relative and averaged over it.
+    Errors of the points of a curve are averaged over it.
 
     Parameters
     ----------
@@ -95,9 +96,7 @@ def judge_number_covariates(
     for arm, plain in pairs.items():
         targets = list(dict.fromkeys(images.loc[images["arm"] == arm, "target"]))
         known = [find_quantity(str(target), quantities) for target in targets]
-        on_axis = [q for q in known if q.axis]
-        groups = [[q] for q in known if not q.axis] + ([on_axis] if on_axis else [])
-        for group in groups:
+        for group in group_quantities(known):
             ratio = find_left_out_ratio(splits[arm])
             alone_arm = f"{ALONE}{protocols[arm]['suffix']}"
             without = _compare_numbers(images, group, arm, plain, ratio)
@@ -106,8 +105,9 @@ def judge_number_covariates(
             facts = {
                 "arm": protocols[arm].get("label", arm),
                 "names": list(names),
-                "label": group[0].label,
-                "unit": "%" if group[0].axis else group[0].unit,
+                "label": group[0].told_as,
+                "error": "percentage error" if group[0].relative else "error",
+                "unit": "%" if group[0].relative else group[0].unit,
                 "without": None if without is None else {**without, "name": said},
                 "alone": alone,
             }
@@ -158,7 +158,7 @@ def _compare_numbers(
     """Difference of the mean absolute errors on common units; arm minus other."""
     if other is None:
         return None
-    names, relative = [quantity.name for quantity in group], bool(group[0].axis)
+    names, relative = [quantity.name for quantity in group], group[0].relative
     found = compare_with_baselines(images, arm, {other: other}, names, relative, left_out_per_train)
     if found is None:
         return None

@@ -1,14 +1,15 @@
 """Errors of predicted numbers: overall, per quantity (C-rate), per class (porosity), for both."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batteryscope.config.targets import C_RATE, Quantity
+from batteryscope.config.predicted import Quantity, name_axis
+from batteryscope.config.targets import capacity_at
 from batteryscope.evaluation.metric_catalogue import (
     measure_mae,
     measure_mape,
@@ -17,8 +18,10 @@ from batteryscope.evaluation.metric_catalogue import (
 )
 from batteryscope.evaluation.regression_predictions import FIT
 
+AXIS_COLUMN = "c_rate"  # of capacities; curves over something else have a column for that
 CURVE_COLUMNS = [
-    "arm", "class", "unit", "c_rate", "measured", "predicted", "sd_images", "sd_folds", "n"
+    "arm", "class", "unit", AXIS_COLUMN, "measured", "predicted", "sd_images", "sd_folds", "n",
+    "curve",
 ]  # fmt: skip
 _TARGET = re.compile(r"^capacity_(?P<rate>[0-9p.]+)c_(?P<unit>ah_kg|ah_l)$")
 _UNITS = {"ah_kg": "Ah/kg", "ah_l": "Ah/L"}
@@ -62,7 +65,7 @@ def find_quantity(name: str, quantities: Sequence[Quantity] = ()) -> Quantity:
         if quantity.name == name:
             return quantity
     c_rate, unit = read_target(name)
-    return Quantity(name=name, unit=unit, label="capacity", axis=C_RATE, at=c_rate)
+    return capacity_at(name, c_rate, unit)
 
 
 def measure_errors(
@@ -88,6 +91,11 @@ def measure_fits(images: pd.DataFrame) -> list[dict[str, float]]:
     """Measure the errors of every fit of capacities; in the order of the fits."""
     by_fit = images.groupby(FIT)[["y_true", "y_pred"]]
     return [measure_errors(part["y_true"], part["y_pred"]) for _, part in by_fit]
+
+
+def have_one_error(quantities: Iterable[Quantity]) -> bool:
+    """Whether the errors of all of them can be averaged."""
+    return len({quantity.judged_with for quantity in quantities}) == 1
 
 
 def score_images(
@@ -125,9 +133,9 @@ def score_images(
     for arm in dict.fromkeys(test["arm"]):
         mine = _Judged.of(test[test["arm"] == arm])
         known = {t: find_quantity(str(t), quantities) for t in dict.fromkeys(mine.target)}
-        alike = len(known) == 1 or all(q.axis for q in known.values())
+        alike = have_one_error(known.values())
         domains = sorted(set(mine.domain))
-        if len(domains) == 1 and not all(q.axis for q in known.values()):
+        if len(domains) == 1 and not all(q.curve for q in known.values()):
             domains = []  # they would say the same again
         of_arm = _Judged.of(specimens[specimens["arm"] == arm])
         for level, judged in ((sample, mine), ("specimen", of_arm)):
@@ -135,7 +143,7 @@ def score_images(
         for target, quantity in known.items():
             part = mine.take(mine.target == target)
             rows += _score_cut(part, arm, target, "", sample, quantity)
-            if not quantity.axis:
+            if not quantity.curve:
                 part = of_arm.take(of_arm.target == target)
                 rows += _score_cut(part, arm, target, "", "specimen", quantity)
         if alike:
@@ -230,18 +238,28 @@ def _average_fits(
     return rows
 
 
-def tabulate_curves(images: pd.DataFrame) -> pd.DataFrame:
-    """Average measured and predicted capacities per arm, porosity and C-rate.
+def tabulate_curves(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) -> pd.DataFrame:
+    """Average true and predicted values per arm, class and point of a curve.
 
-    Quantities without an axis make no curve.
+    Parameters
+    ----------
+    images
+        Rows of ``gather_images``; only the role test counts.
+    quantities
+        What the targets are; without any, capacities. Those without an axis make no curve.
 
     Returns
     -------
     DataFrame
-        ``arm, class, unit, c_rate, measured, predicted, sd_images`` (of the predictions for
-        single test images), ``sd_folds`` (between the means of the fits), ``n``.
+        ``arm, class, unit``, the axis (``c_rate``), ``measured, predicted, sd_images`` (of the
+        predictions for single test images), ``sd_folds`` (between the means of the fits), ``n``
+        and ``curve``, which tells curves of one unit apart.
     """
-    test = images[(images["role"] == "test") & images["target"].str.match(_TARGET)]
+    known = {str(t): find_quantity(str(t), quantities) for t in images["target"].unique()}
+    points = {name: quantity for name, quantity in known.items() if quantity.curve}
+    if not points:
+        return pd.DataFrame(columns=CURVE_COLUMNS)
+    test = images[(images["role"] == "test") & images["target"].isin(list(points))]
     keys = ["arm", "class", "target"]
     by_fit = test.groupby([*keys, *FIT])["y_pred"].mean().groupby(keys).std(ddof=1)
     table = (
@@ -255,6 +273,8 @@ def tabulate_curves(images: pd.DataFrame) -> pd.DataFrame:
         .join(by_fit.rename("sd_folds"))
         .reset_index()
     )
-    rates = [read_target(str(target)) for target in table["target"]]
-    table = table.assign(unit=[u for _, u in rates], c_rate=[r for r, _ in rates])
-    return table[CURVE_COLUMNS]
+    own = [points[str(target)] for target in table["target"]]
+    axis = name_axis(own[0].axis) if own else AXIS_COLUMN
+    table = table.assign(unit=[q.unit for q in own], curve=[q.curve for q in own])
+    table[axis] = [q.at for q in own]
+    return table[[axis if column == AXIS_COLUMN else column for column in CURVE_COLUMNS]]

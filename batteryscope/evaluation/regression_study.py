@@ -16,15 +16,18 @@ from batteryscope.evaluation.covariate_findings import (
     name_covariates,
 )
 from batteryscope.evaluation.flat_metrics import flatten_metrics
+from batteryscope.evaluation.number_findings import (
+    Found,
+    find_number_findings,
+    list_protocols,
+)
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.quantity_findings import find_quantity_findings
 from batteryscope.evaluation.regression_baselines import (
     choose_features,
     predict_baselines,
     predict_physics,
 )
 from batteryscope.evaluation.regression_comparison import compare_capacities
-from batteryscope.evaluation.regression_findings import find_capacity_findings, list_protocols
 from batteryscope.evaluation.regression_intervals import (
     flatten_intervals,
     measure_capacity_intervals,
@@ -32,8 +35,7 @@ from batteryscope.evaluation.regression_intervals import (
 from batteryscope.evaluation.regression_metrics import tabulate_curves
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
-from batteryscope.evaluation.sentences import capacities
-from batteryscope.evaluation.sentences import quantities as of_quantities
+from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.evaluation.shortcut_numbers import (
     NumberAudit,
     audit_numbers,
@@ -159,7 +161,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         quantities,
         samples_of(study).noun,
     )
-    curves = tabulate_curves(images)
+    curves = tabulate_curves(images, quantities)
     intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
     main_arm = pieces.main_arm
@@ -168,22 +170,20 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         for name, own in pieces.arms.items()
     }
     splits = {name: tested[own["split"]] for name, own in pieces.arms.items()}
-    findings = (
-        find_capacity_findings(
-            comparison,
-            images,
-            curves,
-            intervals,
-            by_class,
-            protocols,
-            splits,
-            pieces.main_arm,
-            coverage,
-            computed_from,
-        )
-        if has_axis
-        else find_quantity_findings(
-            comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
+    findings = find_number_findings(
+        Found(
+            comparison=comparison,
+            images=images,
+            curves=curves,
+            intervals=intervals,
+            by_class=by_class,
+            quantities=quantities,
+            protocols=protocols,
+            splits=splits,
+            main_arm=pieces.main_arm,
+            coverage=coverage,
+            predicted=study.dataset.targets,
+            computed_from=computed_from,
         )
     )
 
@@ -211,7 +211,6 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         "coverage_by_porosity": by_class,
         "images": images,
     }
-    sentences = (capacities if has_axis else of_quantities).SENTENCES
     audits = _audit(study, pieces, manifest, tested[main["split"]], images)
     if audits:
         known = bool(find_sessions(manifest)[0])
@@ -224,7 +223,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     metrics |= flatten_intervals(published, samples_of(study).noun)
     metrics |= flatten_number_audits(audits) if audits else {}
     metrics = dict(sorted(metrics.items()))
-    write_comparison(out, written, metrics, findings, sentences)
+    write_comparison(out, written, metrics, findings, SENTENCES)
 
 
 def _audit(

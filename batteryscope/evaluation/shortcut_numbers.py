@@ -177,8 +177,7 @@ def audit_numbers(
     """
     groups: dict[tuple[str, str], list[Quantity]] = {}
     for quantity in quantities:
-        own = (quantity.axis, quantity.unit) if quantity.axis else ("", quantity.name)
-        groups.setdefault(own, []).append(quantity)
+        groups.setdefault((quantity.curve or quantity.name, quantity.unit), []).append(quantity)
     known = manifest["specimen_id"].notna() & (manifest["specimen_id"] != "")
     units = manifest["specimen_id"].where(known, manifest["sample_id"])
     units = units.set_axis(manifest["sample_id"])

@@ -23,14 +23,6 @@ from batteryscope.samples.choose import samples_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLES = {
-    "shortcut": title_finding("shortcut"),
-    "baseline": "Does it need a network?",
-    "leak": "Samples of one specimen in training and test",
-    "constant": "A quantity that does not vary",
-    "coverage": "Intervals",
-    "covariates": "Do covariates help?",
-}
 # Figures that are drawn for telephones, too: their panels can stand below each other.
 NARROW = ("key_figure", "parity", "error_map", "trade_off", "training_", "shortcuts")
 # Grids of pictures and groups of bars are drawn a second time, with fewer columns.
@@ -267,8 +259,7 @@ def render_quantity_report(
     context = {
         **common,
         "findings": [
-            (f["severity"], TITLES.get(str(f["kind"]), str(f["kind"])), f["text"])
-            for f in evidence.findings
+            (f["severity"], title_finding(str(f["kind"])), f["text"]) for f in evidence.findings
         ],
         "errors": [t for q in evidence.quantities if (t := show_errors(evidence, q))],
         "by_class": [t for q in evidence.quantities if (t := show_errors_by_class(evidence, q))],

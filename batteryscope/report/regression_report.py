@@ -16,7 +16,6 @@ from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS, pick
-from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
@@ -67,21 +66,6 @@ from batteryscope.report.tested_images import ImageBrowser, browse_quantities
 from batteryscope.report.words import describe_flips, describe_tiles, title_finding
 from batteryscope.samples.choose import samples_of
 
-FINDING_TITLES = {
-    "shortcut": title_finding("shortcut"),
-    COMPUTED: "Capacities that nobody measured",
-    "proxy": "Does it need a network?",
-    "unknown_porosity": "A porosity that is new",
-    "leak": "Images of one electrode in training and test",
-    "allowed_leakage": "Training and test data",
-    "test_validation": "Validation and test data",
-    "few_targets": "Few different capacities",
-    "trade_off": "Per litre and per kilogram",
-    "constant": "C-rates at which nothing varies",
-    "coverage": "Intervals",
-    "covariates": "Do covariates help?",
-    "no_percentage": "No percentage of zero",
-}
 OVER = {
     "c_rate": "C-rates",
     "porosity": "porosities",
@@ -337,8 +321,7 @@ def render_regression_report(
     context = {
         **common,
         "findings": [
-            (f["severity"], FINDING_TITLES.get(str(f["kind"]), str(f["kind"])), f["text"])
-            for f in evidence.findings
+            (f["severity"], title_finding(str(f["kind"])), f["text"]) for f in evidence.findings
         ],
         "overall": tables.show_overall(evidence),
         "baselines": tables.show_baselines(evidence),

@@ -10,22 +10,12 @@ from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count, format_p
+from batteryscope.report.words import title_finding
 from batteryscope.tables.attribution import rank_features
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import find_family, order_table_arms
 
 SEVERITIES = {"good": "good", "warning": "warning", "alarm": "alarm", "info": "plain"}
-FINDING_TITLES = {
-    "baseline": "Baselines",
-    "transfer": "Does transfer pay?",
-    "pretrained": "The source as it is",
-    "break_even": "How many rows transfer saves",
-    "constant_feature": "A feature that never changes",
-    "few_rows": "Few rows",
-    "intervals": "Intervals",
-    "one_answer": "A network that got stuck",
-    "no_percentage": "No percentage of zero",
-}
 
 ERRORS = {"mape": "percentage error", "mae": "error"}  # after "mean absolute"
 
@@ -330,9 +320,7 @@ def show_table_findings(evidence: TableEvidence) -> list[tuple[str, str, str]]:
     return [
         (
             SEVERITIES.get(str(finding.get("severity", "")), "warning"),
-            FINDING_TITLES.get(
-                kind := str(finding.get("kind", "")), kind.replace("_", " ").capitalize() or "Note"
-            ),
+            title_finding(str(finding.get("kind", ""))),
             str(finding.get("text", "")),
         )
         for finding in evidence.findings or ()

@@ -39,7 +39,9 @@ REJECT_REASONS = {
     "no_cell": "no cell found in the slice",
     "no_winding": "no windings seen in the slice",
 }
+# Of all findings, whatever was predicted.
 FINDING_TITLES = {
+    "allowed_leakage": "Training and test data",
     "baseline": "Baselines",
     "baselines": "Baselines",
     "confounding": "Confounding",
@@ -56,6 +58,23 @@ FINDING_TITLES = {
     "unjudged": "Without a verdict",
     "grey_levels_at_test": "Tested with other grey levels than trained with",
     "covariates": "Do covariates help?",
+    "test_validation": "Validation and test data",
+    "computed_labels": "Capacities that nobody measured",
+    "proxy": "Does it need a network?",
+    "unknown_porosity": "Unlike all that was trained on",
+    "leak": "One specimen in training and test",
+    "few_targets": "Few different values",
+    "trade_off": "Per litre and per kilogram",
+    "constant": "Where hardly anything varies",
+    "coverage": "Intervals",
+    "intervals": "Intervals",
+    "no_percentage": "No percentage of zero",
+    "transfer": "Does transfer pay?",
+    "pretrained": "The source as it is",
+    "break_even": "How many rows transfer saves",
+    "constant_feature": "A feature that never changes",
+    "few_rows": "Few rows",
+    "one_answer": "A network that got stuck",
 }
 
 
