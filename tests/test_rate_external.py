@@ -69,12 +69,12 @@ def test_coverage_counts_electrodes_and_not_their_images():
 
 @pytest.mark.parametrize(
     ("n_outside", "n_electrodes", "words"),
-    [(1, 12, "as far as so few electrodes can tell"), (8, 12, "too narrow"), (0, 80, "wider than")],
+    [(1, 12, "as far as so few specimens can tell"), (8, 12, "too narrow"), (0, 80, "wider than")],
 )
 def test_words_follow_from_the_number_of_electrodes(n_outside, n_electrodes, words):
     text = say_external_coverage(score(make_rows(n_electrodes, n_outside)), "mass", 0.9)
     assert words in text
-    assert f"{2 * n_electrodes} images of {n_electrodes} new electrodes" in text
+    assert f"{2 * n_electrodes} images of {n_electrodes} new specimens" in text
 
 
 def test_a_bundle_without_intervals_has_errors_only():

@@ -4,18 +4,17 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from jinja2 import Environment
 
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import CoatingCropSettings
+from batteryscope.config.targets import CapacityTargets
 from batteryscope.explain.regression_shares import find_densities
-from batteryscope.report.html import make_environment
 from batteryscope.report.regression_tables import (
     say_artefacts,
     say_fitted_constants,
-    show_by_porosity,
+    show_by_class,
 )
-from batteryscope.report.words import describe_tiles
+from batteryscope.report.words import describe_preview, describe_tiles
 
 
 def test_constants_that_were_fitted_to_the_paper_are_told_as_long_as_they_are_these():
@@ -51,19 +50,13 @@ def test_crops_are_counted_as_set(counts, said, unsaid):
     assert not any(words in text for words in unsaid)
 
 
-def test_template_calls_no_middle_crop_that_of_the_network_among_several():
-    environment: Environment = make_environment()
-    assert environment.loader is not None
-    source, _, _ = environment.loader.get_source(environment, "regression_study.html.j2")
-    caption = source[source.index("its middle (green)") : source.index("<code>preview.png")]
-    template = environment.from_string(caption)
+def test_preview_calls_no_middle_crop_that_of_the_network_among_several():
     for counts, words in (
         ({}, "the crop as the network gets it"),
         ({"judging_crops": 3}, "which crops train and judge stands under Method"),
         ({"training_crops": 2}, "which crops train and judge stands under Method"),
     ):
-        recipe = {"preprocess": CoatingCropSettings(**counts)}
-        assert words in template.render(recipe=recipe)
+        assert words in describe_preview(CoatingCropSettings(**counts))
 
 
 @pytest.mark.parametrize(
@@ -116,15 +109,14 @@ def test_errors_per_porosity_say_where_predictions_lean():
             for metric, mean in zip(("mape", "mae"), values, strict=True)
         ]
     )  # fmt: skip
-    model = SimpleNamespace(outputs="Ah/kg")
-    arm = SimpleNamespace(recipe=SimpleNamespace(model=model))
+    points = CapacityTargets(c_rates=[1, 5], units=["Ah/kg"]).listed
     evidence = SimpleNamespace(
         images=pd.DataFrame(rows), comparison=comparison, label=lambda name: f"per {name}",
-        plan=SimpleNamespace(arms={"mass": arm}),
+        points_of=lambda arm: points, axis="C-rate", words=CapacityTargets.class_words,
     )  # fmt: skip
-    shown = show_by_porosity(evidence, "mass")
+    shown = show_by_class(evidence, "mass")
     assert [row[0] for row in shown.rows] == ["50", "20"]
-    assert list(shown.rows[1][1:]) == ["20.00 ± 0.50", "15.00 ± 0.50", "0.600", "+20.0 %"]
+    assert list(shown.rows[1][1:]) == ["20.00 ± 0.50", "15 ± 0.5", "0.600", "+20.0 %"]
     assert shown.rows[0][-1] == "-10.0 %"
 
 

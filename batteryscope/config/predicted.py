@@ -89,6 +89,17 @@ class Quantity(Settings):
         return f"{self.at:g} {self.axis_unit}" if self.axis_unit else f"{self.axis} {self.at:g}"
 
     @property
+    def axis_title(self) -> str:
+        """What stands beside the axis, such as ``frequency / Hz``."""
+        is_apart = self.axis_unit and self.axis_unit not in CLOSE_UNITS
+        return f"{self.axis} / {self.axis_unit}" if is_apart else self.axis
+
+    @property
+    def axis_column(self) -> str:
+        """Column of the axis in the table of curves."""
+        return name_axis(self.axis)
+
+    @property
     def curve(self) -> str:
         """The curve that it is a point of, such as ``capacity over the C-rate``; or empty."""
         return f"{self.label} over the {self.axis}" if self.axis else ""

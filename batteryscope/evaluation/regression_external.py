@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.targets import Quantity
+from batteryscope.config.predicted import Quantity
 from batteryscope.errors import InputError
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.regression_metrics import find_quantity, measure_errors, read_target
+from batteryscope.evaluation.regression_metrics import (
+    find_quantity,
+    have_one_error,
+    measure_errors,
+)
 from batteryscope.evaluation.regression_predictions import TRUE
 
 METRIC_COLUMNS = [
@@ -85,7 +89,7 @@ def score_capacities(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) 
         place: dict[str, object] = {"arm": arm, "target": "", "domain": "", "level": "image"}
         known = {t: find_quantity(str(t), quantities) for t in mine["target"].unique()}
         first = next(iter(known.values()))
-        alike = len(known) == 1 or all(q.axis for q in known.values())
+        alike = have_one_error(known.values())
         by_specimen = electrodes[electrodes["arm"] == arm]
         if alike:
             rows += _list_errors(mine, place, first)
@@ -121,7 +125,13 @@ def flatten_external(scores: pd.DataFrame) -> dict[str, float]:
     return dict(sorted(flat.items()))
 
 
-def say_external_coverage(scores: pd.DataFrame, arm: str, wanted: float) -> str:
+def say_external_coverage(
+    scores: pd.DataFrame,
+    arm: str,
+    wanted: float,
+    quantities: Sequence[Quantity] = (),
+    specimen: str = "specimen",
+) -> str:
     """Say in words whether the intervals of an arm hold what they promise; "" without intervals.
 
     They are called too narrow or too wide only where ``wanted`` lies outside the 95 % interval
@@ -133,22 +143,25 @@ def say_external_coverage(scores: pd.DataFrame, arm: str, wanted: float) -> str:
         return ""
     share, low, high, n, electrodes = overall[["value", "low", "high", "n", "n_specimens"]].iloc[0]
     listed = ", ".join(
-        f"{100 * value:.0f} % at {read_target(str(target))[0]:g}C"
+        f"{100 * value:.0f} % {_at(find_quantity(str(target), quantities))}"
         for target, value in zip(by_target["target"], by_target["value"], strict=True)
     )
     start = (
-        f"Of the capacities that were asked for {int(n)} images of {int(electrodes)} new "
-        f"electrodes, {100 * share:.0f} % lie inside the intervals for {100 * wanted:.0f} % "
-        f"({listed}). "
+        f"Of what was predicted for {int(n)} images of {int(electrodes)} new {specimen}s, "
+        f"{100 * share:.0f} % lie inside the intervals for {100 * wanted:.0f} % ({listed}). "
     )
     if low <= wanted <= high:
         return start + (
-            f"That agrees with what was wanted, as far as so few electrodes can tell: the true "
+            f"That agrees with what was wanted, as far as so few {specimen}s can tell: the true "
             f"share is between {100 * low:.0f} and {100 * high:.0f} %."
         )
     if high < wanted:
         return start + "The intervals are too narrow: expect more surprises than they promise."
     return start + "The intervals are wider than they need to be."
+
+
+def _at(quantity: Quantity) -> str:
+    return f"at {quantity.place}" if quantity.place else f"of the {quantity.label}"
 
 
 def describe_quantities(scores: pd.DataFrame, quantities: Sequence[Quantity]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batteryscope.config.predicted import Quantity, name_axis
+from batteryscope.config.predicted import Quantity
 from batteryscope.config.targets import capacity_at
 from batteryscope.evaluation.metric_catalogue import (
     measure_mae,
@@ -87,10 +87,10 @@ def measure_errors(
     return {metric: measures[metric]() for metric in metrics}
 
 
-def measure_fits(images: pd.DataFrame) -> list[dict[str, float]]:
-    """Measure the errors of every fit of capacities; in the order of the fits."""
+def measure_fits(images: pd.DataFrame, quantity: Quantity | None = None) -> list[dict[str, float]]:
+    """Measure the errors of every fit, all points of a curve together; in the order of the fits."""
     by_fit = images.groupby(FIT)[["y_true", "y_pred"]]
-    return [measure_errors(part["y_true"], part["y_pred"]) for _, part in by_fit]
+    return [measure_errors(part["y_true"], part["y_pred"], quantity) for _, part in by_fit]
 
 
 def have_one_error(quantities: Iterable[Quantity]) -> bool:
@@ -274,7 +274,13 @@ def tabulate_curves(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) -
         .reset_index()
     )
     own = [points[str(target)] for target in table["target"]]
-    axis = name_axis(own[0].axis) if own else AXIS_COLUMN
+    axis = own[0].axis_column if own else AXIS_COLUMN
     table = table.assign(unit=[q.unit for q in own], curve=[q.curve for q in own])
     table[axis] = [q.at for q in own]
     return table[[axis if column == AXIS_COLUMN else column for column in CURVE_COLUMNS]]
+
+
+def select_curve(curves: pd.DataFrame, arm: str, point: Quantity) -> pd.DataFrame:
+    """Return the rows of :func:`tabulate_curves` of the curve that a quantity is a point of."""
+    own = (curves["arm"] == arm) & (curves["unit"] == point.unit)
+    return curves[own & (curves["curve"] == point.curve)]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batteryscope.config.predicted import ClassWords, Quantity, choose_outputs
 from batteryscope.config.study import StudySettings
-from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS
+from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS, find_quantity
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.report.read_pieces import (
@@ -117,9 +117,41 @@ class RegressionEvidence:
         return self.settings.dataset.quantities
 
     @property
-    def has_axis(self) -> bool:
-        """Whether the quantities are points of a curve."""
-        return all(quantity.axis for quantity in self.quantities)
+    def points(self) -> list[Quantity]:
+        """Those that are points of a curve."""
+        return [quantity for quantity in self.quantities if quantity.curve]
+
+    @property
+    def singles(self) -> list[Quantity]:
+        """Those that are not."""
+        return [quantity for quantity in self.quantities if not quantity.curve]
+
+    @property
+    def axis(self) -> str:
+        """What the curves run over; empty without any."""
+        return next((quantity.axis for quantity in self.points), "")
+
+    @property
+    def words(self) -> ClassWords:
+        """What the classes of the samples are called."""
+        return self.settings.dataset.targets.class_words
+
+    @property
+    def specimen(self) -> str:
+        """What a thing is called of which there may be several samples."""
+        return self.settings.dataset.targets.specimen
+
+    def quantity(self, name: str) -> Quantity:
+        """Return the quantity of that name."""
+        return find_quantity(name, self.quantities)
+
+    def outputs(self, arm: str) -> list[Quantity]:
+        """Return what an arm predicts."""
+        return choose_outputs(self.quantities, self.plan.arms[arm].recipe.model.outputs)
+
+    def points_of(self, arm: str) -> list[Quantity]:
+        """Return the points of curves that an arm predicts."""
+        return [quantity for quantity in self.outputs(arm) if quantity.curve]
 
     @property
     def main_arm(self) -> str:

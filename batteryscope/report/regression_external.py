@@ -1,37 +1,38 @@
-"""Electrodes that no network has seen, as the report of capacities shows them."""
+"""Specimens that no network has seen, as the report of numbers shows them."""
 
 import pandas as pd
 
+from batteryscope.config.predicted import Quantity
+from batteryscope.evaluation.metric_catalogue import METRICS
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_external import say_external_coverage
-from batteryscope.evaluation.regression_metrics import read_target, show_unit
+from batteryscope.evaluation.regression_metrics import have_one_error, show_unit
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 
-ALL_RATES = "all C-rates"
 
-
-def show_external_capacities(evidence: RegressionEvidence) -> list[ShownTable]:
-    """Errors and coverage of the published average, a table per arm, a row per C-rate."""
+def show_external(evidence: RegressionEvidence) -> list[ShownTable]:
+    """Errors and coverage of the published average, a table per arm, a row per quantity."""
     scores = evidence.external
     if scores is None:
         return []
     shown = []
-    for arm in dict.fromkeys(scores["arm"]):
+    for arm in dict.fromkeys(scores["arm"].astype(str)):
         mine = scores[(scores["arm"] == arm) & (scores["domain"] == "")]
         mine = mine[mine["level"] == "image"]
-        rows = [
-            _list_cells(part.set_index("metric")["value"], str(target), evidence)
-            for target, part in mine.groupby("target", sort=False)
-        ]
-        unit = show_unit(next((read_target(str(t))[1] for t in mine["target"] if t), ""))
-        columns = [
-            "C-rate", "MAPE / %", f"MAE / {unit}", "R²", "inside the interval", "wanted",
-            f"mean width / {unit}", "spread between networks",
-        ]  # fmt: skip
-        table = show_table(pd.DataFrame(rows, columns=columns), evidence.label(str(arm)), (), [0])
-        shown += [table] if table is not None else []
-    return shown
+        known = [evidence.quantity(str(t)) for t in dict.fromkeys(mine["target"]) if t]
+        rows = []
+        for target, part in mine.groupby("target", sort=False):
+            values = part.set_index("metric")["value"]
+            if target:
+                rows.append(_list_cells(values, evidence.quantity(str(target)), evidence))
+            elif len(known) > 1 and have_one_error(known):
+                rows.append({"output": f"all of the {known[0].axis}"} | _list_errors(values, known))
+        table = pd.DataFrame(rows)
+        order = [column for row in rows for column in row]
+        table = table.reindex(columns=sorted(table.columns, key=order.index)).fillna("")
+        shown.append(show_table(table, evidence.label(arm), ("output",), [0]))
+    return [table for table in shown if table is not None]
 
 
 def say_external(evidence: RegressionEvidence) -> list[str]:
@@ -47,16 +48,19 @@ def say_external(evidence: RegressionEvidence) -> list[str]:
             & (scores["domain"] == "")
             & (scores["level"] == "image")
             & (scores["metric"] == "mape")
-        ].iloc[0]
-        single, _ = pick(evidence.comparison, arm)
-        text = (
-            f"{evidence.label(arm)}: the average errs by {found['value']:.1f} % on {found['n']} "
-            f"images of {found['n_specimens']} electrodes (single networks on their own test "
-            f"images: {single:.1f} %). "
-        )
-        said = say_external_coverage(scores, arm, evidence.settings.evaluate.coverage)
+        ]
+        text = ""
+        for row in found.to_dict("records"):
+            single, _ = pick(evidence.comparison, arm)
+            text = (
+                f"{evidence.label(arm)}: the average errs by {row['value']:.1f} % on {row['n']} "
+                f"images of {row['n_specimens']} {evidence.specimen}s (single networks on their "
+                f"own test images: {single:.1f} %). "
+            )
+        wanted = evidence.settings.evaluate.coverage
+        said = say_external_coverage(scores, arm, wanted, evidence.quantities, evidence.specimen)
         texts.append((text + said).strip())
-    return texts
+    return [text for text in texts if text]
 
 
 def count_external_rejects(evidence: RegressionEvidence) -> int:
@@ -65,16 +69,35 @@ def count_external_rejects(evidence: RegressionEvidence) -> int:
     return 0 if rows is None else int((rows["status"] != "ok").sum())
 
 
-def _list_cells(values: pd.Series, target: str, evidence: RegressionEvidence) -> list[str]:
-    wanted = f"{100 * evidence.settings.evaluate.coverage:.0f} %"
+def _list_errors(values: pd.Series, quantities: list[Quantity]) -> dict[str, str]:
+    """Return the errors by the heads of their columns."""
+    metrics = dict.fromkeys(metric for quantity in quantities for metric in quantity.metrics)
+    units = {quantity.unit for quantity in quantities}
+    unit = show_unit(units.pop()) if len(units) == 1 else ""
+    cells = {}
+    for metric in metrics:
+        own = METRICS[metric]
+        # A unit for each row, since those of the quantities differ.
+        after = "" if own.is_percent or own.unit != "target" else f" {unit}".rstrip()
+        head = own.title("") if own.is_percent else own.label
+        cells[head] = f"{values[metric]:.3g}{after}" if metric in values else "hardly varies"
+    return cells
+
+
+def _list_cells(
+    values: pd.Series, quantity: Quantity, evidence: RegressionEvidence
+) -> dict[str, str]:
     has_interval = "coverage" in values
-    return [
-        f"{read_target(target)[0]:g}C" if target else ALL_RATES,
-        f"{values['mape']:.2f}",
-        f"{values['mae']:.2f}",
-        f"{values['r2']:.3f}" if "r2" in values else "hardly varies",
-        f"{100 * values['coverage']:.0f} %" if has_interval else "too few electrodes",
-        wanted if has_interval else "",
-        f"{values['interval_width']:.1f}" if "interval_width" in values else "",
-        f"{values['fold_sd']:.1f} %" if "fold_sd" in values else "",
-    ]
+    unit = show_unit(quantity.unit)
+    wanted = f"{100 * evidence.settings.evaluate.coverage:.0f} %"
+    width, spread = values.get("interval_width"), values.get("fold_sd")
+    return {
+        "output": f"{quantity.place}, {unit}" if quantity.curve else quantity.label,
+        **_list_errors(values, [quantity]),
+        "inside the interval": f"{100 * values['coverage']:.0f} %"
+        if has_interval
+        else f"too few {evidence.specimen}s",
+        "wanted": wanted if has_interval else "",
+        "mean width": "" if width is None else f"{width:.3g} {unit}",
+        "spread between networks": "" if spread is None else f"{spread:.1f} %",
+    }

@@ -1,4 +1,4 @@
-"""Figures of predicted numbers: parity, capacity over C-rate, errors by C-rate and porosity."""
+"""Figures of predicted numbers: parity, curves, errors by point and class."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.targets import Quantity
+from batteryscope.config.predicted import ClassWords, Quantity
 from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure, order_colours
-from batteryscope.evaluation.regression_metrics import read_target, show_unit
+from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS
+from batteryscope.evaluation.regression_metrics import select_curve, show_unit
 from batteryscope.report.regression_tables import float_or_zero
 
 if TYPE_CHECKING:
@@ -16,29 +17,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Drawn = Sequence[tuple[str, Sequence[Quantity]]]  # arms, and points of one curve each
+
+
 @house_style
-def draw_parity(images: pd.DataFrame, arms: Sequence[str], truth: str = "measured") -> "Figure":
-    """Draw predicted over measured capacities of test images, a panel per arm (Figure 7).
+def draw_parity(images: pd.DataFrame, curves: Drawn, truth: str = "measured") -> "Figure":
+    """Draw predicted over measured values of test images, a panel per arm and curve (Figure 7).
 
     ``truth`` says whether they were measured or computed.
     """
-    figure = make_figure(3.7 * len(arms) + 0.8, 3.6)
-    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
+    figure = make_figure(3.7 * len(curves) + 0.8, 3.6)
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (arm, points) in zip(panels, curves, strict=True):
         mine = images[(images["arm"] == arm) & (images["role"] == "test")]
-        unit = show_unit(read_target(mine["target"].iloc[0])[1])
-        high = 1.05 * max(mine["y_true"].max(), mine["y_pred"].max())
-        axes.plot([0, high], [0, high], ":", color=GREY)
-        for colour, (target, part) in zip(SERIES, mine.groupby("target", sort=False), strict=False):
-            rate = read_target(str(target))[0]
+        mine = mine[mine["target"].isin([point.name for point in points])]
+        values = mine[["y_true", "y_pred"]].to_numpy()
+        low = min(0.0, 1.05 * float(values.min()))
+        high = max(0.0, 1.05 * float(values.max()))
+        axes.plot([low, high], [low, high], ":", color=GREY)
+        for number, point in enumerate(points):
+            part = mine[mine["target"] == point.name]
             axes.scatter(
-                part["y_true"], part["y_pred"], s=9, color=colour, alpha=0.6, lw=0,
-                label=f"{rate:g}C",
+                part["y_true"], part["y_pred"], s=9, color=SERIES[number % len(SERIES)],
+                alpha=0.6, lw=0, label=point.place,
             )  # fmt: skip
-        axes.set_xlim(0, high)
-        axes.set_ylim(0, high)
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
         axes.set_aspect("equal")
-        axes.set_xlabel(f"{truth} capacity / {unit}")
-        axes.set_ylabel(f"predicted capacity / {unit}")
+        axes.set_xlabel(f"{truth} {points[0].label} / {show_unit(points[0].unit)}")
+        axes.set_ylabel(f"predicted {points[0].label} / {show_unit(points[0].unit)}")
         axes.legend(loc="upper left", handletextpad=0.2)
     return figure
 
@@ -79,46 +86,52 @@ def draw_scatter(images: pd.DataFrame, arm: str, quantities: Sequence[Quantity])
 
 
 @house_style
-def draw_rate_curves(curves: pd.DataFrame, arms: Sequence[str]) -> "Figure":
-    """Draw measured and predicted capacities over the C-rate, a panel per arm (Figure 8)."""
-    figure = make_figure(3.9 * len(arms) + 0.6, 3.6)
-    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
-        mine = curves[curves["arm"] == arm]
-        unit = mine["unit"].iloc[0]
-        physics = curves[(curves["arm"] == "physics") & (curves["unit"] == unit)]
+def draw_rate_curves(curves: pd.DataFrame, drawn: Drawn, words: ClassWords) -> "Figure":
+    """Draw measured and predicted values over an axis, a panel per arm and curve (Figure 8)."""
+    figure = make_figure(3.9 * len(drawn) + 0.6, 3.6)
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axes, (arm, points) in zip(panels, drawn, strict=True):
+        first = points[0]
+        mine = select_curve(curves, arm, first)
+        physics = select_curve(curves, "physics", first)
+        at = first.axis_column
         names = sorted(set(mine["class"]), key=float_or_zero, reverse=True)
         for name, colour in zip(names, order_colours(len(names)), strict=True):
-            part = mine[mine["class"] == name].sort_values("c_rate")
-            axes.plot(part["c_rate"], part["predicted"], "-", color=colour, label=f"{name}")
+            part = mine[mine["class"] == name].sort_values(at)
+            axes.plot(part[at], part["predicted"], "-", color=colour, label=f"{name}")
             axes.fill_between(
-                part["c_rate"],
+                part[at],
                 part["predicted"] - part["sd_images"],
                 part["predicted"] + part["sd_images"],
                 color=colour,
                 alpha=0.15,
                 lw=0,
             )
-            axes.plot(part["c_rate"], part["measured"], "o", color=colour, ms=4, mfc="white")
-            said = physics[physics["class"] == name].sort_values("c_rate")
-            axes.plot(said["c_rate"], said["predicted"], ":", color=colour, lw=1)
-        _label_rates(axes, mine["c_rate"])
-        axes.set_ylabel(f"capacity / {show_unit(unit)}")
-        axes.set_ylim(bottom=0)
+            axes.plot(part[at], part["measured"], "o", color=colour, ms=4, mfc="white")
+            said = physics[physics["class"] == name].sort_values(at)
+            axes.plot(said[at], said["predicted"], ":", color=colour, lw=1)
+        _label_axis(axes, mine[at], first)
+        axes.set_ylabel(f"{first.label} / {show_unit(first.unit)}")
+        if (mine[["measured", "predicted"]] >= 0).all(axis=None):
+            axes.set_ylim(bottom=0)
         axes.grid(axis="y")
-        axes.legend(title="porosity / %", loc="lower left", ncols=2)
+        if len(names) > 1:
+            axes.legend(title=words.title, loc="lower left", ncols=2)
     return figure
 
 
 @house_style
-def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
-    """Draw the MAPE of every C-rate and porosity, a panel per arm."""
-    figure = make_figure(3.6 * len(arms) + 1.0, 2.9)
-    for axes, arm in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, strict=True):
+def draw_error_map(comparison: pd.DataFrame, drawn: Drawn, words: ClassWords) -> "Figure":
+    """Draw the MAPE of every point and class, a panel per arm and curve."""
+    figure = make_figure(3.6 * len(drawn) + 1.0, 2.9)
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axes, (arm, points) in zip(panels, drawn, strict=True):
+        places = {point.name: point.place for point in points}
         cells = comparison[
             (comparison["arm"] == arm)
             & (comparison["metric"] == "mape")
-            & (comparison["level"] == "image")
-            & (comparison["target"] != "")
+            & comparison["level"].isin(SAMPLE_LEVELS)
+            & comparison["target"].isin(list(places))
             & (comparison["domain"] != "")
         ]
         table = cells.pivot_table(index="domain", columns="target", values="mean", sort=False)
@@ -130,11 +143,10 @@ def draw_error_map(comparison: pd.DataFrame, arms: Sequence[str]) -> "Figure":
             dark = values[i, j] > 15
             axes.text(j, i, f"{values[i, j]:.1f}", ha="center", va="center", fontsize=8,
                       color="white" if dark else INK)  # fmt: skip
-        axes.set_xticks(range(values.shape[1]), [f"{read_target(t)[0]:g}C" for t in table.columns])
+        axes.set_xticks(range(values.shape[1]), [places[t] for t in table.columns])
         axes.set_yticks(range(values.shape[0]), [str(name) for name in table.index])
-        axes.set_ylabel("porosity / %")
-        unit = show_unit(read_target(str(table.columns[0]))[1])
-        axes.set_title(f"MAPE / %, {unit}")
+        axes.set_ylabel(words.title)
+        axes.set_title(f"MAPE / %, {show_unit(points[0].unit)}")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     return figure
@@ -207,11 +219,13 @@ def draw_losses(histories: Sequence[pd.DataFrame]) -> "Figure":
     return figure
 
 
-def _label_rates(axes: "Axes", rates: pd.Series) -> None:
+def _label_axis(axes: "Axes", places: pd.Series, point: Quantity) -> None:
+    """Show every place on the axis; by its logarithm, where all lie above 0."""
     from matplotlib.ticker import NullLocator
 
-    known = sorted(set(rates))
-    axes.set_xscale("log")
-    axes.set_xticks(known, [f"{rate:g}" for rate in known])
+    known = sorted(set(places))
+    if known[0] > 0:
+        axes.set_xscale("log")
+    axes.set_xticks(known, [f"{place:g}" for place in known])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("C-rate")
+    axes.set_xlabel(point.axis_title)

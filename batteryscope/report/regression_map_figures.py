@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.core.style import GREY, NARROW_IN, SERIES, house_style, make_figure
-from batteryscope.evaluation.regression_metrics import read_target
 from batteryscope.explain.regression_shares import find_densities
 from batteryscope.report.regression_evidence import ArmMaps
 
@@ -25,8 +24,11 @@ METHOD_NAMES = {
 
 
 @house_style
-def draw_methods(maps: ArmMaps, output: int, narrow: bool = False) -> "Figure":
-    """Draw one output: a column per porosity, the picture and below it a row per method."""
+def draw_methods(maps: ArmMaps, output: int, unit: str = "", narrow: bool = False) -> "Figure":
+    """Draw one output: a column per tile, the picture and below it a row per method.
+
+    Above each picture stands its true value, or its class, in ``unit``.
+    """
     order = _one_per_class(maps.classes) if maps.truth is None else _by_value(maps.truth, output)
     order = _thin_out(order) if narrow else order
     width = NARROW_IN if narrow else 7.6
@@ -34,7 +36,7 @@ def draw_methods(maps: ArmMaps, output: int, narrow: bool = False) -> "Figure":
     panels = figure.subplots(len(maps.maps) + 1, len(order), squeeze=False)
     for column, tile in enumerate(order):
         _show(panels[0, column], maps.tiles[tile], None)
-        known = f"{maps.classes[tile]} %"
+        known = f"{maps.classes[tile]} {unit}".strip()
         if maps.truth is not None:
             known = f"{maps.truth[tile, output]:.3g}"
         panels[0, column].set_title(known, fontsize=8)
@@ -46,18 +48,16 @@ def draw_methods(maps: ArmMaps, output: int, narrow: bool = False) -> "Figure":
 
 
 @house_style
-def draw_outputs(maps: ArmMaps, tile: int, narrow: bool = False) -> "Figure":
-    """Draw one picture, and below it a column per C-rate and a row per method."""
+def draw_outputs(maps: ArmMaps, tile: int, titles: Sequence[str], narrow: bool = False) -> "Figure":
+    """Draw one picture, and below it a column per output (of that title) and a row per method."""
     outputs = list(range(len(maps.targets)))
     outputs = _thin_out(outputs) if narrow else outputs
     width = NARROW_IN if narrow else 7.6
     figure = make_figure(width, 0.38 * (len(maps.maps) + 1) * width / len(outputs) + 0.5)
     panels = figure.subplots(len(maps.maps) + 1, len(outputs), squeeze=False)
     for column, output in enumerate(outputs):
-        target = maps.targets[output]
         _show(panels[0, column], maps.tiles[tile], None)
-        name = f"{read_target(target)[0]:g}C" if maps.truth is None else target.replace("_", " ")
-        panels[0, column].set_title(name, fontsize=8)
+        panels[0, column].set_title(titles[output], fontsize=8)
     for row, (method, values) in enumerate(maps.maps.items(), start=1):
         for column, output in enumerate(outputs):
             _show(panels[row, column], maps.tiles[tile], values[tile, output].astype(float))

@@ -1,15 +1,18 @@
-"""Tables of the report of capacities, as texts."""
+"""Tables of the report of numbers, as texts: of curves, and of quantities without an axis."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CAPACITIES
-from batteryscope.evaluation.metric_catalogue import name_metric
+from batteryscope.config.predicted import Quantity
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
+from batteryscope.evaluation.metric_catalogue import METRICS, name_metric
 from batteryscope.evaluation.regression_comparison import pick
 from batteryscope.evaluation.regression_metrics import (
     measure_errors,
     measure_fits,
-    read_target,
+    select_curve,
     show_unit,
 )
 from batteryscope.explain.regression_shares import find_densities
@@ -21,39 +24,55 @@ LOOKS_AWAY = 0.5  # attribution per area below which a place counts as ignored
 
 
 def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
-    """MAPE, MAE and R² of every arm, the paper's values beside them."""
+    """Errors of every arm over its curve, the paper's values beside them."""
     rows: list[list[str]] = []
     marked: list[int] = []
+    metrics = list(dict.fromkeys(m for point in evidence.points for m in point.metrics))
     for arm in evidence.plan.arms:
+        if not evidence.points_of(arm):
+            continue
         if arm == evidence.main_arm:
             marked.append(len(rows))
-        unit = _unit_of(evidence, arm)
-        cells = [evidence.label(arm), show_unit(unit)]
-        for metric, digits in (("mape", 2), ("mae", 2), ("r2", 3)):
-            cells.append(_format(*pick(evidence.comparison, arm, metric), digits))
+        cells = [evidence.label(arm), _unit_of(evidence, arm)]
+        for metric in metrics:
+            cells.append(_format(metric, *pick(evidence.comparison, arm, metric)))
             if metric == "mape":
                 cells.append(_say_folds(evidence, arm))
-            cells.append(_paper(evidence, arm, metric, digits))
+            cells.append(_paper(evidence, arm, metric))
         cost = evidence.costs.get(arm, {})
         cells.append(f"{cost.get('seconds', 0) / max(1, cost.get('n_fits', 1)):.0f}")
         rows.append(cells)
-    columns = [
-        "model", "unit", "MAPE / %", "best and worst fold", "paper: MAPE", "MAE / unit",
-        "paper: MAE", "R²", "paper: R²", "training / s per fit",
-    ]  # fmt: skip
+    columns = ["model", "unit"]
+    for metric in metrics:
+        columns.append(METRICS[metric].title("unit"))
+        columns += ["best and worst fold"] if metric == "mape" else []
+        columns.append(f"paper: {METRICS[metric].label}")
+    columns.append("training / s per fit")
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
 
 
-def find_best_baseline(evidence: RegressionEvidence) -> tuple[str, float] | None:
-    """Return name and MAPE (percent) of the best baseline at what the main arm predicts."""
+def name_arm(evidence: RegressionEvidence, arm: str) -> str:
+    """Return what the report calls a network or a baseline."""
+    known = OF_QUANTITIES.get(arm.removeprefix(BASELINE_PREFIX))
+    return known.label if known else evidence.label(arm)
+
+
+def find_best_baseline(
+    evidence: RegressionEvidence, told: Sequence[Quantity]
+) -> tuple[str, float] | None:
+    """Return name and error (:attr:`Quantity.main_metric`) of the best baseline of quantities.
+
+    The error is the mean over the quantities that the main arm predicts.
+    """
     own = evidence.comparison[evidence.comparison["arm"] == evidence.main_arm]
-    targets = sorted(set(own["target"]) - {""})
+    targets = [q.name for q in told if (own["target"] == q.name).any()]
+    metric = told[0].main_metric
     errors = {
         baseline.in_sentence: [
-            pick(evidence.comparison, BASELINE_PREFIX + name, target=target)[0]
+            pick(evidence.comparison, BASELINE_PREFIX + name, metric, target)[0]
             for target in targets
         ]
-        for name, baseline in OF_CAPACITIES.items()
+        for name, baseline in OF_QUANTITIES.items()
     }
     means = {name: float(np.mean(of_targets)) for name, of_targets in errors.items() if of_targets}
     known = {name: mean for name, mean in means.items() if np.isfinite(mean)}
@@ -61,56 +80,73 @@ def find_best_baseline(evidence: RegressionEvidence) -> tuple[str, float] | None
 
 
 def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
-    """Errors of networks, proxies and physics on the same test images, unit by unit."""
+    """Errors of networks, proxies and physics on the same test images, curve by curve."""
     images = evidence.images[evidence.images["role"] == "test"]
     published = [evidence.main_arm, *evidence.settings.published_arms]
-    units: dict[str, str] = {}  # that of the main arm comes first
+    curves: dict[tuple[str, str], tuple[str, list[Quantity]]] = {}  # the main arm's come first
     for arm in published:
-        units.setdefault(_unit_of(evidence, arm), arm)
-    rows = []
-    words = {name: own.label for name, own in OF_CAPACITIES.items()}
-    names = {arm: words[arm.removeprefix(BASELINE_PREFIX)] for arm in set(images["arm"])
-             if arm.removeprefix(BASELINE_PREFIX) in words}  # fmt: skip
-    order = list(words.values())
+        for point in evidence.points_of(arm):
+            key = (point.curve, point.unit)
+            if curves.setdefault(key, (arm, []))[0] == arm:
+                curves[key][1].append(point)
+    names = {arm: OF_QUANTITIES[arm.removeprefix(BASELINE_PREFIX)].label
+             for arm in set(images["arm"])
+             if arm.removeprefix(BASELINE_PREFIX) in OF_QUANTITIES}  # fmt: skip
+    order = [baseline.label for baseline in OF_QUANTITIES.values()]
     entries = [("", "network"), *sorted(names.items(), key=lambda item: order.index(item[1]))]
     if (images["arm"] == "physics").any():
         entries.append(("physics", "half-cell model at the nominal porosity"))
+    rows = []
     for arm, name in entries:
         cells = [name]
-        for unit in units:
-            part = images[images["arm"] == (arm or units[unit])]
-            part = part[[read_target(t)[1] == unit for t in part["target"]]]
-            fits = measure_fits(part)
-            for metric in ("mape", "mae"):
+        for own, points in curves.values():
+            known = images["target"].isin([point.name for point in points])
+            fits = measure_fits(images[(images["arm"] == (arm or own)) & known], points[0])
+            for metric in _two_of(points[0]):
                 values = np.array([fit[metric] for fit in fits])
                 sd = values.std(ddof=1) if len(values) > 1 else float("nan")
-                cells.append(_format(float(values.mean()), float(sd), 2) if len(values) else "")
+                cells.append(_format(metric, float(values.mean()), sd) if len(values) else "")
         rows.append(cells)
-    columns = ["who", *(f"{m}, {u}" for u in map(show_unit, units) for m in ("MAPE / %", "MAE"))]
+    several = len({curve for curve, _ in curves}) > 1
+    columns = ["who"]
+    for (curve, unit), (_, points) in curves.items():
+        what = f"{curve}, {show_unit(unit)}" if several else show_unit(unit)
+        columns += [f"{_short(metric)}, {what}" for metric in _two_of(points[0])]
     return show_table(pd.DataFrame(rows, columns=columns), marked=[0])
 
 
-def show_by_rate(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
-    """Errors per C-rate of one arm."""
+def _two_of(point: Quantity) -> tuple[str, str]:
+    """The two errors of a point that are shown beside baselines."""
+    return ("mape", "mae") if point.relative else ("mae", "rmse")
+
+
+def _short(metric: str) -> str:
+    return METRICS[metric].title("") if METRICS[metric].is_percent else METRICS[metric].label
+
+
+def show_by_point(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+    """Errors of one arm at every point of its curves."""
+    points = evidence.points_of(arm)
+    units = {point.unit for point in points}
     rows = []
-    for target in dict.fromkeys(evidence.images.loc[evidence.images["arm"] == arm, "target"]):
-        rate, _ = read_target(target)
-        r2 = pick(evidence.comparison, arm, "r2", target)
-        rows.append(
-            [
-                f"{rate:g}C",
-                _format(*pick(evidence.comparison, arm, "mape", target), 2),
-                _format(*pick(evidence.comparison, arm, "mae", target), 2),
-                _format(*r2, 3) or "hardly varies",
-            ]
-        )
-    columns = ["C-rate", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, arm))}", "R²"]
+    for point in points:
+        cells = [point.place if len(units) == 1 else f"{point.label} at {point.place}"]
+        for metric in point.metrics:
+            shown = _format(metric, *pick(evidence.comparison, arm, metric, point.name))
+            cells.append(shown or ("hardly varies" if metric == "r2" else ""))
+        rows.append(cells)
+    if not rows:
+        return None
+    unit = _unit_of(evidence, arm)
+    columns = [evidence.axis, *(METRICS[metric].title(unit) for metric in points[0].metrics)]
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
-def show_by_porosity(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
-    """Errors of one arm per porosity, all C-rates together, and how they lean."""
+def show_by_class(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+    """Errors of one arm per class, all points of its curves together, and how they lean."""
+    points = {point.name for point in evidence.points_of(arm)}
     mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
+    mine = mine[mine["target"].isin(points)]
     rows = []
     for name, part in sorted(
         mine.groupby("class"), key=lambda item: float_or_zero(item[0]), reverse=True
@@ -119,28 +155,98 @@ def show_by_porosity(evidence: RegressionEvidence, arm: str) -> ShownTable | Non
         rows.append(
             [
                 str(name),
-                _format(*pick(evidence.comparison, arm, "mape", "", str(name)), 2),
-                _format(*pick(evidence.comparison, arm, "mae", "", str(name)), 2),
+                *(
+                    _format(metric, *pick(evidence.comparison, arm, metric, "", str(name)))
+                    for metric in ("mape", "mae")
+                ),
                 f"{measure_errors(part['y_true'], part['y_pred'])['r2']:.3f}",
                 f"{lean:+z.1f} %",
             ]
         )
     columns = [
-        "porosity / %", "MAPE / %", f"MAE / {show_unit(_unit_of(evidence, arm))}",
-        "R² over the C-rates", "predicted too high (+) or low (−)",
+        evidence.words.title, "MAPE / %", f"MAE / {_unit_of(evidence, arm)}",
+        f"R² over the {evidence.axis}", "predicted too high (+) or low (−)",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
-def show_arms_by_porosity(evidence: RegressionEvidence, arms: list[str]) -> ShownTable | None:
-    """MAPE per porosity, a column per arm."""
+def show_arms_by_class(evidence: RegressionEvidence) -> ShownTable | None:
+    """MAPE per class, a column per arm."""
+    arms = [arm for arm in evidence.plan.arms if evidence.points_of(arm)]
     names = sorted(set(evidence.images["class"]), key=float_or_zero, reverse=True)
     rows = [
-        [name, *(_format(*pick(evidence.comparison, arm, "mape", "", name), 2) for arm in arms)]
+        [name, *(_format("mape", *pick(evidence.comparison, a, "mape", "", name)) for a in arms)]
         for name in names
     ]
-    columns = ["porosity / %", *(f"MAPE / %, {evidence.label(arm)}" for arm in arms)]
+    columns = [evidence.words.title, *(f"MAPE / %, {evidence.label(arm)}" for arm in arms)]
     return show_table(pd.DataFrame(rows, columns=columns))
+
+
+def show_errors(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable | None:
+    """Errors of everybody who predicts a quantity: single samples, and specimens where known."""
+    comparison = evidence.comparison
+    mine = comparison[(comparison["target"] == quantity.name) & (comparison["domain"] == "")]
+    levels = [level for level in ("specimen", "slice", "image") if (mine["level"] == level).any()]
+    present = [arm for arm in dict.fromkeys(mine["arm"]) if arm != "paper"]
+    networks = [arm for arm in evidence.plan.arms if arm in present]
+    rows: list[list[str]] = []
+    marked: list[int] = []
+    for arm in [*networks, *(arm for arm in present if arm not in networks)]:
+        own = mine[mine["arm"] == arm]
+        if arm == evidence.main_arm:
+            marked.append(len(rows))
+        cells = [name_arm(evidence, arm)]
+        for level in levels:
+            of_level = own[own["level"] == level].set_index("metric")
+            for metric in quantity.metrics:
+                known = metric in of_level.index
+                mean, sd = of_level.loc[metric, ["mean", "sd"]] if known else (np.nan, np.nan)
+                cells.append(_significant(float(mean), float(sd)))
+            n = of_level["n"].iloc[0] if len(of_level) else ""
+            cells.append("" if pd.isna(n) else str(n))
+        rows.append(cells)
+    columns = ["who"]
+    for level in levels:
+        columns += [f"{METRICS[m].title(quantity.unit)}, per {level}" for m in quantity.metrics]
+        columns.append(f"{level}s")
+    title = f"{quantity.label} / {quantity.unit}"
+    return show_table(pd.DataFrame(rows, columns=columns), title, (), marked)
+
+
+def show_errors_by_class(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable | None:
+    """Mean absolute error of every arm in each class."""
+    table = evidence.comparison
+    mine = table[
+        (table["target"] == quantity.name) & (table["domain"] != "") & (table["metric"] == "mae")
+    ]
+    arms = [arm for arm in evidence.plan.arms if (mine["arm"] == arm).any()]
+    rows = []
+    for name in dict.fromkeys(mine["domain"]):
+        part = mine[mine["domain"] == name].set_index("arm")
+        cells = [f"{part['mean'].get(arm, np.nan):.3g}" for arm in arms]
+        rows.append([str(name), str(part["n"].iloc[0]), *cells])
+    heads = (f"MAE / {quantity.unit}, {evidence.label(arm)}" for arm in arms)
+    columns = [evidence.words.title, "samples", *heads]
+    return show_table(pd.DataFrame(rows, columns=columns), quantity.label)
+
+
+def show_ranges(evidence: RegressionEvidence) -> ShownTable | None:
+    """What the true values of each quantity without an axis are: lowest, median, highest."""
+    rows = []
+    for quantity in evidence.singles:
+        values = evidence.manifest[quantity.name]
+        cells = [f"{v:.4g}" for v in (values.min(), values.median(), values.max(), values.std())]
+        allowed = "".join(
+            "…" if end is None else f"{end:g}{sep}"
+            for end, sep in ((quantity.low, " to "), (quantity.high, ""))
+        )
+        learnt = "logarithm" if quantity.transform == "log" else "value"
+        rows.append([quantity.label, quantity.unit, *cells, allowed, learnt])
+    columns = [
+        "quantity", "unit", "lowest", "median", "highest", "standard deviation", "allowed",
+        "the network learns its",
+    ]  # fmt: skip
+    return show_table(pd.DataFrame(rows, columns=columns), "", ("unit", "allowed"))
 
 
 def say_fitted_constants(evidence: RegressionEvidence) -> str:
@@ -165,38 +271,54 @@ def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
     ]
 
 
-def show_capacity_intervals(evidence: RegressionEvidence) -> ShownTable | None:
-    """Half-widths and measured coverage of the published arms."""
+def show_intervals(evidence: RegressionEvidence) -> ShownTable | None:
+    """Widths and measured coverage of the intervals of the published arms."""
     published = [evidence.main_arm, *evidence.settings.published_arms]
     rows = []
     for row in evidence.intervals.to_dict("records"):
         if row["arm"] not in published:
             continue
-        rate, unit = read_target(str(row["target"]))
-        wide = float(row["relative_half_width"])
-        curves = evidence.curves
-        folds = curves[
-            (curves["arm"] == row["arm"]) & (curves["unit"] == unit) & (curves["c_rate"] == rate)
-        ]
-        spread = (folds["sd_folds"] / folds["predicted"]).mean()
+        quantity = evidence.quantity(str(row["target"]))
+        unit = show_unit(quantity.unit)
+        wide, mean = float(row[f"{quantity.interval}_half_width"]), float(row["mean_half_width"])
+        coverage, known = row["coverage_measured"], np.isfinite(wide)
         rows.append(
             [
-                f"{rate:g}C, {show_unit(unit)}",
-                f"± {100 * wide:.1f} %" if np.isfinite(wide) else "too few electrodes",
-                f"± {row['mean_half_width']:.1f} {show_unit(unit)}" if np.isfinite(wide) else "",
-                f"{100 * row['coverage_measured']:.0f} %"
-                if pd.notna(row["coverage_measured"])
-                else "",
+                f"{quantity.place}, {unit}" if quantity.curve else quantity.label,
+                _say_width(quantity, wide) if known else f"too few {evidence.specimen}s",
+                f"± {mean:.3g} {unit}" if known else "",
+                f"{100 * coverage:.0f} %" if pd.notna(coverage) else "",
                 f"{100 * row['coverage_wanted']:.0f} %",
+                str(row["n_groups"]),
                 str(row["n_test"]),
-                f"{100 * spread:.1f} %" if np.isfinite(spread) else "",
+                _say_spread(evidence, str(row["arm"]), quantity),
             ]
         )
     columns = [
-        "output", "interval", "on average", "inside", "wanted", "test images",
-        "spread between folds",
+        "output", "interval", "on average", "inside", "wanted", "independent units",
+        "test samples", "spread between folds",
     ]  # fmt: skip
-    return show_table(pd.DataFrame(rows, columns=columns))
+    if not evidence.points:  # curves alone tell the means of the folds
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    return show_table(pd.DataFrame(rows, columns=columns), "", ("interval",))
+
+
+def _say_width(quantity: Quantity, width: float) -> str:
+    if quantity.interval == "ratio":
+        return f"1/{np.exp(width):.3g} to {np.exp(width):.3g} times"
+    if quantity.interval == "relative":
+        return f"± {100 * width:.1f} %"
+    return f"± {width:.3g} {show_unit(quantity.unit)}"
+
+
+def _say_spread(evidence: RegressionEvidence, arm: str, quantity: Quantity) -> str:
+    """Say how much the means of the folds differ at a point of a curve."""
+    if not quantity.curve:
+        return ""
+    curves = select_curve(evidence.curves, arm, quantity)
+    folds = curves[curves[quantity.axis_column] == quantity.at]
+    spread = (folds["sd_folds"] / folds["predicted"]).mean()
+    return f"{100 * spread:.1f} %" if np.isfinite(spread) else ""
 
 
 def show_shares(evidence: RegressionEvidence) -> ShownTable | None:
@@ -287,7 +409,7 @@ def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str
     most cells counts; if equally many, that of the main arm.
     """
     main = evidence.plan.main.recipe
-    arms = evidence.plan.arms.values()
+    arms = [a for a in evidence.plan.arms.values() if evidence.points_of(a.name)]
     likes = [planned.recipe.model_copy(update={"train": main.train}) for planned in arms]
     grids: list[dict[tuple[str, float], tuple[str, float, float]]] = []
     for like in [main, *likes]:
@@ -303,7 +425,7 @@ def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str
 
 def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
     """MAPE, MAE and share of attribution on artefacts over penalty and noise."""
-    rows = []
+    rows: list[list[str]] = []
     cells = find_grid(evidence)
     # L2, the paper's best, comes first, as in the figure.
     for kind, noise in sorted(cells, key=lambda cell: (-ord(cell[0][-1]), cell[1])):
@@ -317,12 +439,12 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
             ]
             if part["area"].any():
                 on_artefacts = f"{find_densities(part)['artefacts'].iloc[0]:.2f}"
-        mae = _format(*pick(evidence.comparison, arm, "mae"), 2)
+        mae = _format("mae", *pick(evidence.comparison, arm, "mae"))
         noisy = f"{100 * noise:g} %"
-        rows.append([kind.upper(), noisy, _format(mean, sd, 2), mae, on_artefacts])
+        rows.append([kind.upper(), noisy, _format("mape", mean, sd), mae, on_artefacts])
     if len(rows) < 2:
         return None
-    unit = show_unit(_unit_of(evidence, next(iter(cells.values()))[0]))
+    unit = _unit_of(evidence, next(iter(cells.values()))[0])
     columns = [
         "penalty", "noise", "MAPE / %", f"MAE / {unit}",
         "Grad-RAM per area on artefacts",
@@ -331,16 +453,19 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
 
 
 def show_data(evidence: RegressionEvidence) -> ShownTable | None:
-    """Images, electrodes and mean capacities per porosity."""
+    """Images, specimens and mean values along the curves, per class."""
+    if not evidence.points:
+        return None
     manifest = evidence.manifest
-    targets = [c for c in manifest.columns if str(c).startswith("capacity_")]
+    points = [point for point in evidence.points if point.name in manifest]
     rows = []
     for name in sorted(set(manifest["class"]), key=float_or_zero, reverse=True):
         part = manifest[manifest["class"] == name]
         cells = [name, str(part["specimen_id"].nunique()), str(len(part))]
-        rows.append([*cells, *(f"{part[t].mean():.0f}" for t in targets)])
-    titles = [f"{read_target(t)[0]:g}C / {show_unit(read_target(t)[1])}" for t in targets]
-    columns = ["porosity / %", "electrodes", "images", *titles]
+        means = [part[point.name].mean() for point in points]
+        rows.append([*cells, *(f"{m:.0f}" if m >= 100 else f"{m:.3g}" for m in means)])
+    titles = [f"{point.place} / {show_unit(point.unit)}" for point in points]
+    columns = [evidence.words.title, f"{evidence.specimen}s", "images", *titles]
     return show_table(pd.DataFrame(rows, columns=columns))
 
 
@@ -353,24 +478,35 @@ def float_or_zero(name: object) -> float:
 
 
 def _unit_of(evidence: RegressionEvidence, arm: str) -> str:
-    return str(evidence.plan.arms[arm].recipe.model.outputs)
+    return " and ".join(dict.fromkeys(show_unit(q.unit) for q in evidence.points_of(arm)))
 
 
 def _say_folds(evidence: RegressionEvidence, arm: str) -> str:
     """Return the lowest and the highest MAPE of the arm's fits."""
+    points = [point.name for point in evidence.points_of(arm)]
     mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
-    values = [fit["mape"] for fit in measure_fits(mine)]
+    values = [fit["mape"] for fit in measure_fits(mine[mine["target"].isin(points)])]
     return f"{min(values):.2f} and {max(values):.2f}" if len(values) > 1 else ""
 
 
-def _paper(evidence: RegressionEvidence, arm: str, metric: str, digits: int) -> str:
+def _paper(evidence: RegressionEvidence, arm: str, metric: str) -> str:
     for value in evidence.settings.evaluate.paper:
         if (value.arm, value.metric, value.target, value.domain) == (arm, metric, "", ""):
-            return f"{value.value:.{digits}f}"
+            return _format(metric, value.value, np.nan)
     return ""
 
 
-def _format(mean: float, sd: float, digits: int) -> str:
+def _format(metric: str, mean: float, sd: float) -> str:
+    """Return an error of a curve: percent with two decimals, R² with three, else three digits."""
+    digits = {"mape": 2, "r2": 3}.get(metric)
+    if digits is None:
+        return _significant(mean, sd)
     if not np.isfinite(mean):
         return ""
     return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if np.isfinite(sd) else "")
+
+
+def _significant(mean: float, sd: float) -> str:
+    if not np.isfinite(mean):
+        return ""
+    return f"{mean:.3g}" + (f" ± {sd:.2g}" if np.isfinite(sd) else "")

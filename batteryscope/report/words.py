@@ -352,7 +352,7 @@ def _describe_coating(preprocess: CoatingCropSettings) -> str:
     """Tell which crops trained and which judge a picture."""
     size = f"{preprocess.crop_width_px}×{preprocess.crop_height_px} pixels"
     n_judge, n_train = preprocess.judging_crops, preprocess.training_crops
-    start = "The coating was straightened along the current collector. "
+    start = "The foil was found as a bright band, and the coating straightened along its edge. "
     if preprocess.colour:
         start += (
             "Red, green and blue are the three channels of an input; foil and coating were found "
@@ -374,3 +374,20 @@ def _describe_coating(preprocess: CoatingCropSettings) -> str:
             "nearest the middle."
         )
     return text
+
+
+@describe_preview.register
+def _describe_coating_preview(preprocess: CoatingCropSettings) -> str:
+    several = preprocess.judging_crops > 1 or preprocess.training_crops > 0
+    last = (
+        "the middle crop at the size the network gets (which crops train and judge stands under "
+        "Method)"
+        if several
+        else "the crop as the network gets it"
+    )
+    return (
+        "One image: line fitted to the foil (brown), edge of the foil (orange) and surface of the "
+        "coating (blue); the straightened picture; the largest rectangle of coating without "
+        "artefacts (red; what is not coating is dimmed) and its middle (green); "
+        f"{last}. preview.png among the tiles shows the steps for one image per class."
+    )
