@@ -11,7 +11,7 @@ from batteryscope.config.split import SplitSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.core.finding import Finding
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation.sentences import capacities, classes, quantities
+from batteryscope.evaluation.sentences import classes, numbers
 from batteryscope.evaluation.straddling import (
     list_allowed_findings,
     list_allowed_leakage,
@@ -53,14 +53,14 @@ def test_an_arm_that_validates_on_its_test_part_is_told_and_never_searched() -> 
         plan_search(plan_study("check", study))
 
 
-@pytest.mark.parametrize("room", [capacities, quantities])
+@pytest.mark.parametrize("room", [numbers])
 def test_validation_on_the_test_part_is_told_of_numbers(room) -> None:
     facts = {"warning": describe_validation(REASON), "strategy": "as in the paper"}
     text = room.SENTENCES.tell(Finding("test_validation", "warning", facts))
     assert text == f"Strategy “as in the paper”: {describe_validation(REASON)}"
 
 
-@pytest.mark.parametrize("room", [capacities, quantities])
+@pytest.mark.parametrize("room", [numbers])
 @pytest.mark.parametrize("strategy", [{}, {"strategy": "by image"}])
 def test_the_reason_is_told_of_numbers(room, strategy: dict) -> None:
     found = Finding("allowed_leakage", "warning", {"reason": REASON} | strategy)

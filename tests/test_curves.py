@@ -156,7 +156,7 @@ def test_the_page_has_the_sections_of_both(evidence: RegressionEvidence) -> None
     assert axes.get_xscale() == "log"
     texts = {t.get_text() for t in figures["error_map"][0]().axes[0].get_xticklabels()}
     assert texts == {"1 Hz", "100 Hz", "10000 Hz"}
-    pictures = {name: None for name in figures}
+    pictures = dict.fromkeys(figures)
     page = render_regression_report(evidence, sentence, pictures)
     for words in ("Along the curve", "Class by class",
                   "Does it need a network?", "100 Hz, Ohm", "impedance"):  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.predicted import choose_outputs
-from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES, Baseline
+from batteryscope.core.baseline_catalogue import OF_QUANTITIES, Baseline
 from batteryscope.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ class Quantities(Answer):
     needs_all_classes = False
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
-        """Return the baselines of capacities, which are points of a curve, or of others."""
-        return OF_CAPACITIES if all(q.axis for q in dataset.quantities) else OF_QUANTITIES
+        """Return all baselines, or those that are always there where no others can be asked for."""
+        if dataset.targets.takes_more_baselines:
+            return OF_QUANTITIES
+        return {name: own for name, own in OF_QUANTITIES.items() if not own.is_asked_for}
 
     def find_metric(self, stage: LearntStage) -> str:
         """Return the mean percentage error, the loss where a number may be 0."""

@@ -168,6 +168,8 @@ class Predicted:
     # What the classes of samples are, and what a thing is called of which there are several.
     class_words: ClassVar[ClassWords] = ClassWords()
     specimen: ClassVar[str] = "specimen"
+    # Whether evaluate.baselines can add to those that are always there.
+    takes_more_baselines: ClassVar[bool] = True
     # Whether the classes are porosities, so that dense electrodes are compared with porous ones.
     compares_porosities: ClassVar[bool] = False
 

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.physics import HalfCellSettings
-from batteryscope.config.targets import Quantity
+from batteryscope.config.targets import C_RATE, Quantity
 from batteryscope.core.baseline_catalogue import Baseline
 from batteryscope.errors import InputError
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.evaluation.regression_predictions import FIT, KEYS, PRED, TRUE
 from batteryscope.evaluation.sample_features import PROXIES, FeatureSources, gather_features
 from batteryscope.physics.porosity import read_porosities
@@ -139,7 +139,7 @@ def predict_baselines(
 
 @dataclass(frozen=True)
 class _Scales:
-    """How forests weigh the targets: relative errors of capacities, else spreads."""
+    """How forests weigh the targets: errors in percent of points of a curve, else spreads."""
 
     is_log: NDArray[np.bool_]
     relative: bool
@@ -148,7 +148,7 @@ class _Scales:
     def of(cls, targets: Sequence[str], quantities: Sequence[Quantity]) -> "_Scales":
         known = {q.name: q for q in quantities}
         logs = [t in known and known[t].transform == "log" for t in targets]
-        return cls(np.array(logs, bool), all(t not in known or known[t].axis for t in targets))
+        return cls(np.array(logs, bool), all(t not in known or known[t].relative for t in targets))
 
     def shrink(self, truth: Floats) -> tuple[Floats, Floats]:
         """Return what a forest learns, and what it is multiplied with to come back."""
@@ -229,8 +229,11 @@ def predict_physics(
     grid: pd.DataFrame,
     cell: HalfCellSettings,
     targets: Sequence[str],
+    quantities: Sequence[Quantity] = (),
 ) -> pd.DataFrame:
     """Give every test image what the half-cell model says for its electrode's porosity.
+
+    It knows capacities over the C-rate; of other targets predictions are NaN.
 
     Raises
     ------
@@ -244,9 +247,10 @@ def predict_physics(
     table = manifest[["sample_id"]].copy()
     for target in targets:
         table[f"{TRUE}{target}"] = manifest[target].to_numpy()
-        table[f"{PRED}{target}"] = simulated.get(
-            read_target(target), np.full(len(manifest), np.nan)
-        )
+        point = find_quantity(target, quantities)
+        found = None if point.at is None else simulated.get((point.at, point.unit))
+        is_known = found is not None and point.axis == C_RATE
+        table[f"{PRED}{target}"] = found if is_known else np.full(len(manifest), np.nan)
     roles = split.loc[split["role"] == "test", ["sample_id", "repeat", "fold", "role"]]
     table = roles.merge(table, on="sample_id").assign(tile=-1, arm=PHYSICS)
     return table[[*KEYS, *(c for c in table.columns if c not in KEYS)]]

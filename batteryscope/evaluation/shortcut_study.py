@@ -1,6 +1,6 @@
 """The shortcut audit of a study of classes: tables, numbers, and one finding with the verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -175,14 +175,13 @@ def read_cues(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_perturbed(paths: Sequence[Path], main_arm: str) -> pd.DataFrame | None:
+def read_perturbed(path: Path, main_arm: str) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    tables = [split_perturbed(read_cues(path))[1] for path in paths]
-    found = [table[table["arm"].str.startswith(f"{main_arm}{PERTURBED}")] for table in tables]
-    joined = pd.concat(found) if found else pd.DataFrame()
-    if joined.empty:
+    told = split_perturbed(read_cues(path))[1]
+    told = told[told["arm"].str.startswith(f"{main_arm}{PERTURBED}")]
+    if told.empty:
         return None
-    return joined.assign(arm=joined["arm"].str.removeprefix(f"{main_arm}{PERTURBED}"))
+    return told.assign(arm=told["arm"].str.removeprefix(f"{main_arm}{PERTURBED}"))
 
 
 def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,16 +70,16 @@ def flatten_points(points: pd.DataFrame) -> dict[str, float | int]:
     return flatten_metrics(points, place=("point", "level", "domain", "target"))
 
 
-def count_fits(arms: Sequence[str]) -> pd.DataFrame:
+def count_fits(arms: Mapping[str, Path]) -> pd.DataFrame:
     """Count the repeats and folds of arms whose small networks train together in seconds.
 
     Parameters
     ----------
     arms
-        Texts ``name=path`` of predictions.
+        Predictions by name.
     """
     rows = []
-    for name, _, path in (text.partition("=") for text in arms):
+    for name, path in arms.items():
         fits = pd.read_parquet(path, columns=["repeat", "fold"]).drop_duplicates()
         rows.append((name, len(fits), np.nan, np.nan))
     return pd.DataFrame(rows, columns=["arm", "fits", "epochs", "seconds_per_epoch"])
