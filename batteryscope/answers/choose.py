@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from batteryscope.answers.classes import CLASSES
-from batteryscope.answers.kind import CLASS, GRADES, Answer
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules
 from batteryscope.answers.quantities import QUANTITIES
 
 ANSWERS: tuple[Answer, ...] = (CLASSES, QUANTITIES)
@@ -28,12 +28,13 @@ def answer_given(outputs: str | Sequence[str]) -> Answer:
     return CLASSES if outputs in (CLASS, GRADES) else QUANTITIES
 
 
-def answer_called(kind: str) -> Answer:
-    """Return what a bundle of pictures predicts whose description says so of itself.
+def modules_called(kind: str) -> AnswerModules:
+    """Return who reads and applies a bundle whose description says so of itself.
 
-    Anything unknown counts as classes, whose reader says what is wrong with it.
+    Anything unknown counts as classes of pictures, whose reader says what is wrong with it.
     """
-    return next((answer for answer in ANSWERS if kind in answer.bundle_kinds), CLASSES)
+    known = [modules for answer in ANSWERS for modules in answer.modules.values()]
+    return next((m for m in known if kind in m.bundle_kinds), CLASSES.modules["tiles"])
 
 
 def answer_named(name: str) -> Answer | None:

@@ -22,7 +22,6 @@ class Classes(Answer):
     others = "numbers"
     useless = ()
     versions = "batteryscope.evaluation.class_versions"
-    bundle_kinds = ("",)
     needs_all_classes = True
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
@@ -105,6 +104,8 @@ CLASSES = Classes(
             bundle="batteryscope.bundle.write",
             track="batteryscope.tracking.mirror",
             score_points="batteryscope.evaluation.class_points",
+            record="batteryscope.bundle.record",
+            bundle_kinds=("",),
             external="batteryscope.bundle.external",
             apply="batteryscope.bundle.apply_classes",
         )

@@ -42,7 +42,11 @@ class AnswerModules:
     external
         Its ``open_external(bundle, label_columns, device)`` judges data from elsewhere.
     apply
-        Reads and applies a bundle of pictures: ``read_record``, ``load_models``, ``draw_beside``.
+        Opens and applies a bundle of pictures: ``load_models``, ``draw_beside``.
+    record
+        Its ``read_record(folder)`` reads bundle.json.
+    bundle_kinds
+        How bundle.json calls its models; "": by no such key.
     """
 
     evaluate: str
@@ -53,6 +57,8 @@ class AnswerModules:
     bundle: str
     track: str
     score_points: str
+    record: str
+    bundle_kinds: tuple[str, ...]
     external: str = ""
     apply: str = ""
 
@@ -107,8 +113,6 @@ class Answer(ABC):
     useless: ClassVar[tuple[str, ...]]
     # Says how good the answers of two versions of a study are, and which changed.
     versions: ClassVar[str]
-    # How bundle.json calls it.
-    bundle_kinds: ClassVar[tuple[str, ...]]
     # Whether every class must train, since each is an output.
     needs_all_classes: ClassVar[bool]
 

@@ -26,7 +26,6 @@ class Quantities(Answer):
         "survey", "survey_format", "paper_classes", "paper_accuracy", "grey_levels_at_test",
     )  # fmt: skip
     versions = "batteryscope.evaluation.number_versions"
-    bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
@@ -123,6 +122,8 @@ QUANTITIES = Quantities(
             bundle="batteryscope.bundle.capacity_write",
             track="batteryscope.tracking.mirror",
             score_points="batteryscope.evaluation.number_points",
+            record="batteryscope.bundle.capacity_record",
+            bundle_kinds=("capacity", "quantities"),
             external="batteryscope.bundle.external_capacity",
             apply="batteryscope.bundle.apply_numbers",
         ),
@@ -135,6 +136,8 @@ QUANTITIES = Quantities(
             bundle="batteryscope.tables.bundle_write",
             track="batteryscope.tracking.table_mirror",
             score_points="batteryscope.tables.score_points",
+            record="batteryscope.tables.bundle_record",
+            bundle_kinds=("table",),
         ),
     },
 )

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.bundle.capacity_record import (
+    CAPACITIES,
+    QUANTITIES,
     CapacityMember,
     CapacityRecord,
     CapacityTarget,
@@ -198,7 +200,7 @@ def write_capacity_bundle(
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     record = CapacityRecord(
         **list_common_fields(settings, manifest, metrics, kept, findings, members, images),
-        kind="capacity" if all(isinstance(t, CapacityTarget) for t in targets) else "quantities",
+        kind=CAPACITIES if all(isinstance(t, CapacityTarget) for t in targets) else QUANTITIES,
         backbone=backbone,
         targets=targets,
         preprocess=settings.preprocess,

@@ -1,27 +1,42 @@
-"""Opens a published model of pictures, whatever it predicts."""
+"""Opens a published model, whatever it judges and predicts."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from batteryscope.answers.choose import answer_called
-from batteryscope.answers.kind import Answer
+from batteryscope.answers.choose import modules_called
+from batteryscope.answers.kind import AnswerModules
 from batteryscope.bundle.picture_bundle import PictureBundle
-from batteryscope.bundle.record import RECORD_FILE, read_json
+from batteryscope.bundle.record import RECORD_FILE, ModelRecord, read_json
 from batteryscope.core.named_function import load_function
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.samples.choose import samples_called, samples_cut_by
 from batteryscope.samples.kind import Samples
 
 
-def _read_kind(folder: Path) -> str:
-    """Return what a bundle calls itself; empty if its description cannot be read."""
+def find_modules(folder: Path) -> AnswerModules:
+    """Return who reads and applies a published model, by what it calls itself.
+
+    A folder without a readable description counts as one of classes, whose reader says what is
+    wrong with it.
+    """
     try:
         values = read_json(folder / RECORD_FILE)
     except InputError:
-        return ""
-    return str(values.get("kind", "")) if isinstance(values, dict) else ""
+        values = {}
+    return modules_called(str(values.get("kind", "")) if isinstance(values, dict) else "")
+
+
+def read_any_record(folder: Path) -> ModelRecord:
+    """Read and check bundle.json, whatever the models judge and predict.
+
+    Raises
+    ------
+    InputError
+        As :func:`batteryscope.bundle.record.read_record_as`.
+    """
+    record: ModelRecord = load_function(find_modules(folder).record, "read_record")(folder)
+    return record
 
 
 def samples_of_bundle(folder: Path) -> Samples:
@@ -32,30 +47,17 @@ def samples_of_bundle(folder: Path) -> Samples:
     InputError
         It is no bundle, or not a readable one.
     """
-    known = samples_called(_read_kind(folder))
-    if known is not None:
-        return known
-    record = load_function(find_applier(folder), "read_record")(folder)
-    return samples_cut_by(record.preprocess)
-
-
-def answer_of_bundle(folder: Path) -> Answer:
-    """Return what a published model of pictures predicts.
-
-    A folder without a readable description counts as one of classes, whose reader says what is
-    wrong with it.
-    """
-    return answer_called(_read_kind(folder))
+    return read_any_record(folder).samples
 
 
 def find_applier(folder: Path) -> str:
-    """Return the module that reads and applies a published model of pictures."""
-    return answer_of_bundle(folder).modules["tiles"].apply
+    """Return the module that applies a published model of pictures."""
+    return find_modules(folder).apply or modules_called("").apply
 
 
 def find_judge(folder: Path) -> str:
     """Return the module that judges data from elsewhere by a published model of pictures."""
-    return answer_of_bundle(folder).modules["tiles"].external
+    return find_modules(folder).external or modules_called("").external
 
 
 def open_bundle(

@@ -11,7 +11,14 @@ from safetensors.torch import save_file
 
 from batteryscope import __version__
 from batteryscope.bundle.integrity import seal_bundle
-from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, read_json, write_json
+from batteryscope.bundle.record import (
+    CARD_FILE,
+    FORMAT_VERSION,
+    RECORD_FILE,
+    Licence,
+    read_json,
+    write_json,
+)
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
@@ -22,7 +29,6 @@ from batteryscope.tables.bundle_card import render_table_card
 from batteryscope.tables.bundle_record import (
     EXAMPLE_INPUT_FILE,
     EXAMPLE_OUTPUT_FILE,
-    FORMAT_VERSION,
     TENSORS_FILE,
     DomainRecord,
     FeatureRecord,
@@ -130,7 +136,7 @@ def write_table_bundle(
     )
     record = TableBundleRecord(
         format_version=FORMAT_VERSION,
-        kind="table",
+        kind=TableBundleRecord.kinds[0],
         batteryscope_version=__version__,
         torch_version=str(torch.__version__),
         study=study,
