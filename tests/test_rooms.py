@@ -7,11 +7,11 @@ from typing import get_args
 
 import pytest
 
-from batteryscope.answers.choose import ANSWERS, answer_of, modules_called
+from batteryscope.answers.choose import ANSWERS, answer_of, bundle_called
 from batteryscope.answers.classes import CLASSES
 from batteryscope.answers.kind import Answer
 from batteryscope.answers.quantities import QUANTITIES
-from batteryscope.bundle.open import find_modules, read_any_record
+from batteryscope.bundle.open import find_kind, read_any_record
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import TrainSettings
 from batteryscope.config.preprocess import PreprocessSettings
@@ -108,22 +108,22 @@ def test_a_split_keeps_together_what_folders_name(group: str, pattern: str, unit
 )
 def test_old_bundles_tell_their_answer(folder: str, answer: Answer, learnt_from: str) -> None:
     bundle = BUNDLES / folder / "bundle"
-    assert find_modules(bundle) is answer.modules[learnt_from]
+    assert find_kind(bundle) == (answer.bundles[learnt_from], answer.modules[learnt_from])
     assert read_any_record(bundle).samples.learnt_from == learnt_from
 
 
 def test_what_is_no_bundle_goes_to_the_reader_that_says_so(tmp_path: Path) -> None:
-    assert find_modules(tmp_path) is CLASSES.modules["tiles"]
+    assert find_kind(tmp_path)[1] is CLASSES.modules["tiles"]
     (tmp_path / "bundle.json").write_text("[]")
-    assert find_modules(tmp_path) is CLASSES.modules["tiles"]
-    assert modules_called("capacity") is modules_called("quantities") is QUANTITIES.modules["tiles"]
+    assert find_kind(tmp_path)[1] is CLASSES.modules["tiles"]
+    assert bundle_called("capacity") == bundle_called("quantities")
     # No two readers claim one kind.
-    kinds = [kind for a in ANSWERS for m in a.modules.values() for kind in m.bundle_kinds]
+    kinds = [name for a in ANSWERS for known in a.bundles.values() for name in known.names]
     assert len(set(kinds)) == len(kinds) > 3
     for reader, kind in (("classes_of_images", "table"), ("tables", "numbers")):
         values = json.loads((BUNDLES / reader / "bundle" / "bundle.json").read_text())
         (tmp_path / "bundle.json").write_text(json.dumps(values | {"kind": kind}))
-        read = import_module(find_modules(BUNDLES / reader / "bundle").record).read_record
+        read = import_module(find_kind(BUNDLES / reader / "bundle")[0].record).read_record
         with pytest.raises(InputError, match=f"its kind is '{kind}'"):
             read(tmp_path)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, BundleKind, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.baseline_catalogue import OF_CLASSES, Baseline
 
@@ -104,10 +104,9 @@ CLASSES = Classes(
             bundle="batteryscope.bundle.write",
             track="batteryscope.tracking.mirror",
             score_points="batteryscope.evaluation.class_points",
-            record="batteryscope.bundle.record",
-            bundle_kinds=("",),
             external="batteryscope.bundle.external",
             apply="batteryscope.bundle.apply_classes",
         )
     },
+    bundles={"tiles": BundleKind(("",), "batteryscope.bundle.record")},
 )

@@ -43,10 +43,6 @@ class AnswerModules:
         Its ``open_external(bundle, label_columns, device)`` judges data from elsewhere.
     apply
         Opens and applies a bundle of pictures: ``load_models``, ``draw_beside``.
-    record
-        Its ``read_record(folder)`` reads bundle.json.
-    bundle_kinds
-        How bundle.json calls its models; "": by no such key.
     """
 
     evaluate: str
@@ -57,10 +53,24 @@ class AnswerModules:
     bundle: str
     track: str
     score_points: str
-    record: str
-    bundle_kinds: tuple[str, ...]
     external: str = ""
     apply: str = ""
+
+
+@dataclass(frozen=True)
+class BundleKind:
+    """How published models call themselves, and who reads what they say of themselves.
+
+    Attributes
+    ----------
+    names
+        What ``kind`` is in bundle.json; "": there is no such key.
+    record
+        Module whose ``read_record(folder)`` reads bundle.json.
+    """
+
+    names: tuple[str, ...]
+    record: str
 
 
 class LearntStage(Protocol):
@@ -100,11 +110,14 @@ class Answer(ABC):
     modules
         Who does what, by what networks are trained on
         (:attr:`batteryscope.samples.kind.Samples.learnt_from`).
+    bundles
+        What published models are like, by the same.
     """
 
     name: str
     noun: str
     modules: Mapping[str, AnswerModules]
+    bundles: Mapping[str, BundleKind]
 
     # What ``train.monitor`` and the metric of a search may be, and what the others are for.
     monitors: ClassVar[tuple[str, ...]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, BundleKind, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.predicted import choose_outputs
 from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_QUANTITIES, Baseline
@@ -122,8 +122,6 @@ QUANTITIES = Quantities(
             bundle="batteryscope.bundle.capacity_write",
             track="batteryscope.tracking.mirror",
             score_points="batteryscope.evaluation.number_points",
-            record="batteryscope.bundle.capacity_record",
-            bundle_kinds=("capacity", "quantities"),
             external="batteryscope.bundle.external_capacity",
             apply="batteryscope.bundle.apply_numbers",
         ),
@@ -136,8 +134,10 @@ QUANTITIES = Quantities(
             bundle="batteryscope.tables.bundle_write",
             track="batteryscope.tracking.table_mirror",
             score_points="batteryscope.tables.score_points",
-            record="batteryscope.tables.bundle_record",
-            bundle_kinds=("table",),
         ),
+    },
+    bundles={
+        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.capacity_record"),
+        "rows": BundleKind(("table",), "batteryscope.tables.bundle_record"),
     },
 )

@@ -12,7 +12,7 @@ from batteryscope.config.base import Settings
 from batteryscope.config.targets import C_RATE, Quantity
 from batteryscope.core.conformal import IntervalKind, span_interval
 
-CAPACITIES, QUANTITIES = KINDS = ANSWER.modules["tiles"].bundle_kinds
+CAPACITIES, QUANTITIES = KINDS = ANSWER.bundles["tiles"].names
 
 
 class CapacityTarget(Settings):

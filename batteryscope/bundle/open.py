@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from batteryscope.answers.choose import modules_called
-from batteryscope.answers.kind import AnswerModules
+from batteryscope.answers.choose import bundle_called
+from batteryscope.answers.kind import AnswerModules, BundleKind
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import RECORD_FILE, ModelRecord, read_json
 from batteryscope.core.named_function import load_function
@@ -14,8 +14,8 @@ from batteryscope.errors import ConfigError, InputError
 from batteryscope.samples.kind import Samples
 
 
-def find_modules(folder: Path) -> AnswerModules:
-    """Return who reads and applies a published model, by what it calls itself.
+def find_kind(folder: Path) -> tuple[BundleKind, AnswerModules]:
+    """Return who reads and who applies a published model, by what it calls itself.
 
     A folder without a readable description counts as one of classes, whose reader says what is
     wrong with it.
@@ -24,7 +24,7 @@ def find_modules(folder: Path) -> AnswerModules:
         values = read_json(folder / RECORD_FILE)
     except InputError:
         values = {}
-    return modules_called(str(values.get("kind", "")) if isinstance(values, dict) else "")
+    return bundle_called(str(values.get("kind", "")) if isinstance(values, dict) else "")
 
 
 def read_any_record(folder: Path) -> ModelRecord:
@@ -35,7 +35,7 @@ def read_any_record(folder: Path) -> ModelRecord:
     InputError
         As :func:`batteryscope.bundle.record.read_record_as`.
     """
-    record: ModelRecord = load_function(find_modules(folder).record, "read_record")(folder)
+    record: ModelRecord = load_function(find_kind(folder)[0].record, "read_record")(folder)
     return record
 
 
@@ -52,12 +52,12 @@ def samples_of_bundle(folder: Path) -> Samples:
 
 def find_applier(folder: Path) -> str:
     """Return the module that applies a published model of pictures."""
-    return find_modules(folder).apply or modules_called("").apply
+    return find_kind(folder)[1].apply or bundle_called("")[1].apply
 
 
 def find_judge(folder: Path) -> str:
     """Return the module that judges data from elsewhere by a published model of pictures."""
-    return find_modules(folder).external or modules_called("").external
+    return find_kind(folder)[1].external or bundle_called("")[1].external
 
 
 def open_bundle(

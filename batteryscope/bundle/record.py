@@ -239,7 +239,7 @@ class PublishedSets(Settings):
 class BundleRecord(PictureRecord):
     """The whole of bundle.json of models that predict classes."""
 
-    kinds = CLASSES.modules["tiles"].bundle_kinds
+    kinds = CLASSES.bundles["tiles"].names
     judged = "classes of pictures"
 
     arm: str

@@ -130,7 +130,7 @@ class TableBundleRecord(ModelRecord):
     told that are unlike all that were trained on.
     """
 
-    kinds = QUANTITIES.modules["rows"].bundle_kinds
+    kinds = QUANTITIES.bundles["rows"].names
     judged = "numbers of a table's rows"
 
     kind: str
