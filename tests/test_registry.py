@@ -17,7 +17,7 @@ import pytest
 from batteryscope.errors import InputError
 from batteryscope.evaluation.versions import compare_versions, describe_tested
 from batteryscope.tracking import registry
-from batteryscope.tracking.mirror import list_tested
+from batteryscope.tracking.picture_runs import list_tested
 from batteryscope.tracking.registry import CANDIDATE, CHAMPION, find_alias, promote_bundle
 from batteryscope.tracking.store import open_client
 from tests.test_asked_files import NOTHING, encode
