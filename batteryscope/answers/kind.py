@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from batteryscope.config.dataset import DatasetSettings
@@ -117,7 +117,7 @@ class Answer(ABC):
     name: str
     noun: str
     modules: Mapping[str, AnswerModules]
-    bundles: Mapping[str, BundleKind]
+    bundles: Mapping[str, BundleKind] = field(default_factory=dict)
 
     # What ``train.monitor`` and the metric of a search may be, and what the others are for.
     monitors: ClassVar[tuple[str, ...]]

@@ -7,6 +7,7 @@ import torch
 
 from batteryscope.answers.choose import bundle_called
 from batteryscope.answers.kind import AnswerModules, BundleKind
+from batteryscope.bundle.asker import Asker
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import RECORD_FILE, ModelRecord, read_json
 from batteryscope.core.named_function import load_function
@@ -48,6 +49,19 @@ def samples_of_bundle(folder: Path) -> Samples:
         It is no bundle, or not a readable one.
     """
     return read_any_record(folder).samples
+
+
+def open_asker(folder: Path) -> Asker:
+    """Open a model to be asked from Python or over a network, whatever it judges and predicts.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is damaged.
+    """
+    open_it = load_function(samples_of_bundle(folder).modules.predict, "open_asker")
+    asker: Asker = open_it(folder)
+    return asker
 
 
 def find_applier(folder: Path) -> str:
