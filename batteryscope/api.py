@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.bundle.asker import Asker, find_path
-from batteryscope.bundle.open import samples_of_bundle
-from batteryscope.core.named_function import load_function
+from batteryscope.bundle.open import open_asker
 from batteryscope.errors import InputError
 from batteryscope.planning.study_layout import REPORTS
 from batteryscope.readers.picture import Picture
@@ -91,10 +90,7 @@ def load(folder: str | Path) -> Model:
     InputError
         There is none, or it is damaged.
     """
-    place = Path(folder)
-    return Model(
-        place, load_function(samples_of_bundle(place).modules.predict, "open_asker")(place)
-    )
+    return Model(Path(folder), open_asker(Path(folder)))
 
 
 def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Picture:

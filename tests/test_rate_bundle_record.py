@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from batteryscope.bundle.capacity_record import CapacityRecord, read_capacity_record
+from batteryscope.bundle.capacity_record import CapacityRecord, read_record
 from batteryscope.bundle.capacity_write import render_capacity_card
 from batteryscope.bundle.record import RECORD_FILE
 from batteryscope.errors import InputError
@@ -36,10 +36,10 @@ def make_values(target_arm: str = "mass") -> dict:
 
 def test_a_target_without_networks_is_refused(tmp_path):
     (tmp_path / RECORD_FILE).write_text(json.dumps(make_values()))
-    assert len(read_capacity_record(tmp_path).members) == 2
+    assert len(read_record(tmp_path).members) == 2
     (tmp_path / RECORD_FILE).write_text(json.dumps(make_values("volume")))
     with pytest.raises(InputError, match=r"is of the arm 'volume'.*networks are of \['mass'\]"):
-        read_capacity_record(tmp_path)
+        read_record(tmp_path)
 
 
 def test_the_card_promises_nothing_about_the_average_of_the_networks():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.bundle.capacity_write import write_capacity_bundle
-from batteryscope.bundle.open import answer_of_bundle, open_bundle
+from batteryscope.bundle.open import find_kind, open_bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.evaluate import EvaluateSettings
@@ -155,7 +155,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     out = tmp_path / "bundle"
     record = bundle_bands(published, out)
     assert [target.name for target in record.targets] == TARGETS
-    assert answer_of_bundle(out) is QUANTITIES
+    assert find_kind(out)[0] is QUANTITIES.bundles["tiles"]
     card = (out / "MODEL_CARD.md").read_text()
     assert "## Limits" in card
     assert "of the average were not measured" in card

@@ -17,7 +17,7 @@ import pytest
 from batteryscope.errors import InputError
 from batteryscope.evaluation.versions import compare_versions, describe_tested
 from batteryscope.tracking import registry
-from batteryscope.tracking.mirror import list_tested
+from batteryscope.tracking.picture_runs import list_tested
 from batteryscope.tracking.registry import CANDIDATE, CHAMPION, find_alias, promote_bundle
 from batteryscope.tracking.store import open_client
 from tests.test_asked_files import NOTHING, encode
@@ -299,7 +299,7 @@ def test_registered_rows_are_answered_as_by_the_program(uri, tmp_path) -> None:
     [output] = client.get_run(version.run_id).outputs.model_outputs
     place = client.get_logged_model(output.model_id).artifact_location
     folder = Path(place.removeprefix("file://"))
-    own = Path(registry.__file__).with_name("table_bundle_model.py")
+    own = Path(registry.__file__).with_name("bundle_model.py")
     assert (folder / own.name).read_bytes() == own.read_bytes()
     found = {p.suffix for p in folder.rglob("*") if p.is_file()}
     assert not found & {".pkl", ".pickle", ".pt", ".pth", ".joblib"}

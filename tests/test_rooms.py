@@ -1,20 +1,23 @@
 """What is looked at and what is predicted: decided in one place each, from settings or results."""
 
+import json
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from batteryscope.answers.choose import ANSWERS, answer_called, answer_of
+from batteryscope.answers.choose import ANSWERS, answer_of, bundle_called
 from batteryscope.answers.classes import CLASSES
 from batteryscope.answers.kind import Answer
 from batteryscope.answers.quantities import QUANTITIES
-from batteryscope.bundle.open import answer_of_bundle
+from batteryscope.bundle.open import find_kind, read_any_record
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import TrainSettings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.project import load_project
 from batteryscope.core.baseline_catalogue import OF_CLASSES
+from batteryscope.errors import InputError
 from batteryscope.manifest.columns import list_columns
 from batteryscope.planning.layout import lay_out_study
 from batteryscope.samples.choose import CUT_BY, KINDS, samples_cut_by, samples_in, samples_of
@@ -95,23 +98,34 @@ def test_a_split_keeps_together_what_folders_name(group: str, pattern: str, unit
 
 
 @pytest.mark.parametrize(
-    ("folder", "answer"),
+    ("folder", "answer", "learnt_from"),
     [
-        ("capacities", QUANTITIES),
-        ("classes_of_images", CLASSES),
-        ("classes_of_scans", CLASSES),
-        ("tables", CLASSES),  # is no bundle of pictures, as their reader says
+        ("capacities", QUANTITIES, "tiles"),
+        ("classes_of_images", CLASSES, "tiles"),
+        ("classes_of_scans", CLASSES, "tiles"),
+        ("tables", QUANTITIES, "rows"),
     ],
 )
-def test_old_bundles_tell_their_answer(folder: str, answer: Answer) -> None:
-    assert answer_of_bundle(BUNDLES / folder / "bundle") is answer
+def test_old_bundles_tell_their_answer(folder: str, answer: Answer, learnt_from: str) -> None:
+    bundle = BUNDLES / folder / "bundle"
+    assert find_kind(bundle) == (answer.bundles[learnt_from], answer.modules[learnt_from])
+    assert read_any_record(bundle).samples.learnt_from == learnt_from
 
 
 def test_what_is_no_bundle_goes_to_the_reader_that_says_so(tmp_path: Path) -> None:
-    assert answer_of_bundle(tmp_path) is CLASSES
+    assert find_kind(tmp_path)[1] is CLASSES.modules["tiles"]
     (tmp_path / "bundle.json").write_text("[]")
-    assert answer_of_bundle(tmp_path) is CLASSES
-    assert answer_called("capacity") is answer_called("quantities") is QUANTITIES
+    assert find_kind(tmp_path)[1] is CLASSES.modules["tiles"]
+    assert bundle_called("capacity") == bundle_called("quantities")
+    # No two readers claim one kind.
+    kinds = [name for a in ANSWERS for known in a.bundles.values() for name in known.names]
+    assert len(set(kinds)) == len(kinds) > 3
+    for reader, kind in (("classes_of_images", "table"), ("tables", "numbers")):
+        values = json.loads((BUNDLES / reader / "bundle" / "bundle.json").read_text())
+        (tmp_path / "bundle.json").write_text(json.dumps(values | {"kind": kind}))
+        read = import_module(find_kind(BUNDLES / reader / "bundle")[0].record).read_record
+        with pytest.raises(InputError, match=f"its kind is '{kind}'"):
+            read(tmp_path)
 
 
 def test_pictures_are_what_nothing_else_claims() -> None:

@@ -276,7 +276,7 @@ def test_changed_weights_are_refused(copy: Path) -> None:
     ("change", "sentence"),
     [
         ({"format_version": 7}, "format_version is 7"),
-        ({"kind": "images"}, "no bundle of a table study"),
+        ({"kind": "images"}, "no bundle of models that predict numbers of a table"),
         ({"members": []}, "The bundle is damaged"),
         ({"batteryscope_version": "9.9", "hue": 1}, "the version .* that wrote it .'9.9'. knows"),
     ],

@@ -19,7 +19,7 @@ from batteryscope.core.names import (
 )
 from batteryscope.errors import InputError
 from batteryscope.plan import plan_study
-from batteryscope.tracking import mirror
+from batteryscope.tracking import picture_runs
 from batteryscope.tracking.first_view import (
     describe_experiment,
     describe_run,
@@ -28,7 +28,7 @@ from batteryscope.tracking.first_view import (
     spell_view,
 )
 from batteryscope.tracking.local_files import hash_split
-from batteryscope.tracking.mirror import plan_runs
+from batteryscope.tracking.picture_runs import plan_runs
 from batteryscope.tracking.records import RunRecord
 from tests.tracking_study import METRICS, ROOT, SETTINGS, build_study, write_json
 
@@ -134,7 +134,7 @@ def test_plan_of_arms(tmp_path):
 
 
 def test_many_arms_do_not_all_keep_what_they_have_in_common(tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror, "MOST_WITH_COMMON", 1)
+    monkeypatch.setattr(picture_runs, "MOST_WITH_COMMON", 1)
     by_key = {r.key: r for r in plan_runs(build_study(tmp_path))}
     assert [p.name for p, _ in by_key["cells/scratch"].artifacts] == ["cost.json"]
     kept = {p.name for p, _ in by_key["cells/transfer"].artifacts}
@@ -276,7 +276,7 @@ def test_several_cases_are_told_in_the_description():
 
 def test_planning_never_imports_mlflow():
     code = (
-        "import sys, batteryscope.tracking.mirror, batteryscope.tracking.live, "
+        "import sys, batteryscope.tracking.picture_runs, batteryscope.tracking.live, "
         "batteryscope.tracking.study; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

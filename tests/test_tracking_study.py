@@ -304,8 +304,7 @@ def test_deleted_database_is_made_anew(tmp_path, uri, monkeypatch):
     assert set(second["runs"].values()).isdisjoint(first["runs"].values())
 
 
-def answer_fake(bundle, asked, answer_anyway=False, slices=""):
-    assert bundle == "opened"
+def answer_fake(asked, answer_anyway=False, slices=""):
     return pd.DataFrame(
         {"file": asked["file"], "n": asked["image"].map(len), "anyway": answer_anyway}
     )
@@ -314,16 +313,15 @@ def answer_fake(bundle, asked, answer_anyway=False, slices=""):
 def test_bundle_becomes_a_model(tmp_path, uri, monkeypatch):
     import mlflow
 
-    opener, asker = (types.ModuleType(f"batteryscope.bundle.{name}") for name in ("open", "ask"))
+    opener = types.ModuleType("batteryscope.bundle.open")
     loaded = []
 
-    def open_bundle(path):
+    def open_asker(path):
         loaded.append(path)
-        return "opened"
+        return types.SimpleNamespace(answer_request=answer_fake)
 
-    opener.open_bundle, asker.answer_encoded = open_bundle, answer_fake
+    opener.open_asker = open_asker
     monkeypatch.setitem(sys.modules, opener.__name__, opener)
-    monkeypatch.setitem(sys.modules, asker.__name__, asker)
     results = build_study(tmp_path / "work", bundle=True)
     _, tracked = track(results, uri, tmp_path / "tracked.json")
     assert tracked["status"] == "complete"

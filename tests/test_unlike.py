@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from batteryscope.bundle.contents import describe_data
+from batteryscope.bundle.assemble import describe_data
 from batteryscope.bundle.example import write_example
 from batteryscope.bundle.familiarity import REFERENCE_FILE
 from batteryscope.bundle.frame import (

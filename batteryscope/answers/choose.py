@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from batteryscope.answers.classes import CLASSES
-from batteryscope.answers.kind import CLASS, GRADES, Answer
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, BundleKind
 from batteryscope.answers.quantities import QUANTITIES
 
 ANSWERS: tuple[Answer, ...] = (CLASSES, QUANTITIES)
@@ -28,12 +28,16 @@ def answer_given(outputs: str | Sequence[str]) -> Answer:
     return CLASSES if outputs in (CLASS, GRADES) else QUANTITIES
 
 
-def answer_called(kind: str) -> Answer:
-    """Return what a bundle of pictures predicts whose description says so of itself.
+def bundle_called(kind: str) -> tuple[BundleKind, AnswerModules]:
+    """Return who reads and who applies a bundle whose description says so of itself.
 
-    Anything unknown counts as classes, whose reader says what is wrong with it.
+    Anything unknown counts as classes of pictures, whose reader says what is wrong with it.
     """
-    return next((answer for answer in ANSWERS if kind in answer.bundle_kinds), CLASSES)
+    for answer in ANSWERS:
+        for place, known in answer.bundles.items():
+            if kind in known.names:
+                return known, answer.modules[place]
+    return CLASSES.bundles["tiles"], CLASSES.modules["tiles"]
 
 
 def answer_named(name: str) -> Answer | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, BundleKind, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.core.baseline_catalogue import OF_CLASSES, Baseline
 
@@ -22,7 +22,6 @@ class Classes(Answer):
     others = "numbers"
     useless = ()
     versions = "batteryscope.evaluation.class_versions"
-    bundle_kinds = ("",)
     needs_all_classes = True
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
@@ -103,10 +102,11 @@ CLASSES = Classes(
             explain="batteryscope.explain.class_study",
             report="batteryscope.report.write",
             bundle="batteryscope.bundle.write",
-            track="batteryscope.tracking.mirror",
+            track="batteryscope.tracking.picture_runs",
             score_points="batteryscope.evaluation.class_points",
             external="batteryscope.bundle.external",
             apply="batteryscope.bundle.apply_classes",
         )
     },
+    bundles={"tiles": BundleKind(("",), "batteryscope.bundle.record")},
 )

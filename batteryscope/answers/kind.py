@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from batteryscope.config.dataset import DatasetSettings
@@ -42,7 +42,7 @@ class AnswerModules:
     external
         Its ``open_external(bundle, label_columns, device)`` judges data from elsewhere.
     apply
-        Reads and applies a bundle of pictures: ``read_record``, ``load_models``, ``draw_beside``.
+        Opens and applies a bundle of pictures: ``load_models``, ``draw_beside``.
     """
 
     evaluate: str
@@ -55,6 +55,22 @@ class AnswerModules:
     score_points: str
     external: str = ""
     apply: str = ""
+
+
+@dataclass(frozen=True)
+class BundleKind:
+    """How published models call themselves, and who reads what they say of themselves.
+
+    Attributes
+    ----------
+    names
+        What ``kind`` is in bundle.json; "": there is no such key.
+    record
+        Module whose ``read_record(folder)`` reads bundle.json.
+    """
+
+    names: tuple[str, ...]
+    record: str
 
 
 class LearntStage(Protocol):
@@ -94,11 +110,14 @@ class Answer(ABC):
     modules
         Who does what, by what networks are trained on
         (:attr:`batteryscope.samples.kind.Samples.learnt_from`).
+    bundles
+        What published models are like, by the same.
     """
 
     name: str
     noun: str
     modules: Mapping[str, AnswerModules]
+    bundles: Mapping[str, BundleKind] = field(default_factory=dict)
 
     # What ``train.monitor`` and the metric of a search may be, and what the others are for.
     monitors: ClassVar[tuple[str, ...]]
@@ -107,8 +126,6 @@ class Answer(ABC):
     useless: ClassVar[tuple[str, ...]]
     # Says how good the answers of two versions of a study are, and which changed.
     versions: ClassVar[str]
-    # How bundle.json calls it.
-    bundle_kinds: ClassVar[tuple[str, ...]]
     # Whether every class must train, since each is an output.
     needs_all_classes: ClassVar[bool]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, LearntStage
+from batteryscope.answers.kind import CLASS, GRADES, Answer, AnswerModules, BundleKind, LearntStage
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.predicted import choose_outputs
 from batteryscope.core.baseline_catalogue import OF_QUANTITIES, Baseline
@@ -26,7 +26,6 @@ class Quantities(Answer):
         "survey", "survey_format", "paper_classes", "paper_accuracy", "grey_levels_at_test",
     )  # fmt: skip
     versions = "batteryscope.evaluation.number_versions"
-    bundle_kinds = ("capacity", "quantities")
     needs_all_classes = False
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
@@ -123,7 +122,7 @@ QUANTITIES = Quantities(
             explain="batteryscope.explain.regression_study",
             report="batteryscope.report.regression_report",
             bundle="batteryscope.bundle.capacity_write",
-            track="batteryscope.tracking.mirror",
+            track="batteryscope.tracking.picture_runs",
             score_points="batteryscope.evaluation.number_points",
             external="batteryscope.bundle.external_capacity",
             apply="batteryscope.bundle.apply_numbers",
@@ -135,8 +134,12 @@ QUANTITIES = Quantities(
             explain="batteryscope.tables.explain_study",
             report="batteryscope.report.table_report",
             bundle="batteryscope.tables.bundle_write",
-            track="batteryscope.tracking.table_mirror",
+            track="batteryscope.tracking.row_runs",
             score_points="batteryscope.tables.score_points",
         ),
+    },
+    bundles={
+        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.capacity_record"),
+        "rows": BundleKind(("table",), "batteryscope.tables.bundle_record"),
     },
 )

@@ -7,9 +7,6 @@ import torch
 from batteryscope.bundle.open import refuse_collector
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
-from batteryscope.bundle.record import read_record
-
-__all__ = ["draw_beside", "load_models", "read_record"]
 
 
 def load_models(

@@ -6,16 +6,11 @@ import pandas as pd
 import torch
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.capacity_record import (
-    CapacityRecord,
-    CapacityTarget,
-    read_capacity_record,
-)
+from batteryscope.bundle.capacity_record import CapacityRecord, CapacityTarget, read_record
 from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
 from batteryscope.evaluation.regression_metrics import show_unit
 
-read_record = read_capacity_record
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place
 OVER_RATES = "_over_c_rate.png"
@@ -28,7 +23,7 @@ def draw_rates_beside(bundle: Path, table: Path) -> Path | None:
     Quantities that lie on no common axis are not drawn.
     """
     # Not the table's own name: the picture that was judged may have that.
-    path, record = table.with_name(f"{table.stem}{OVER_RATES}"), read_capacity_record(bundle)
+    path, record = table.with_name(f"{table.stem}{OVER_RATES}"), read_record(bundle)
     if not record.is_curve:
         return None
     drawn = draw_rate_plot(pd.read_csv(table), record, path)

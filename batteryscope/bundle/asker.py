@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from batteryscope.bundle.ask import answer_encoded
 from batteryscope.bundle.output import Judged
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.errors import InputError
@@ -31,6 +32,11 @@ class Asker(Protocol):
 
     def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
         """Return the rows that programs write about the same data."""
+
+    def answer_request(
+        self, asked: pd.DataFrame, answer_anyway: bool = False, slices: str = ""
+    ) -> pd.DataFrame:
+        """Return the same of what a model that is served is given, which is a table."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,12 @@ class PictureAsker:
                     self._check_pictures(bundle.pictures, "slices" in samples.options)
                 judged = self.judge_files(bundle, *list_files(items, Path(held)), slices)
             return pd.DataFrame(list(judged.rows), columns=judged.columns)
+
+    def answer_request(
+        self, asked: pd.DataFrame, answer_anyway: bool = False, slices: str = ""
+    ) -> pd.DataFrame:
+        """Answer about files in base64 (:func:`batteryscope.bundle.ask.answer_encoded`)."""
+        return answer_encoded(self.bundle, asked, answer_anyway, slices)
 
     def _check_pictures(self, pictures: Mapping[str, Picture], judges_scans: bool) -> None:
         """Refuse pictures that cannot be judged as their files would be."""

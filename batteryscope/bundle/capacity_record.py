@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, PositiveFloat, Tag
+from pydantic import Discriminator, Field, PositiveFloat, Tag, model_validator
 
-from batteryscope.bundle.record import RECORD_FILE, Member, PictureRecord, read_record_as
+from batteryscope.answers.quantities import QUANTITIES as ANSWER
+from batteryscope.bundle.record import Member, PictureRecord, read_record_as
 from batteryscope.config.base import Settings
 from batteryscope.config.targets import Quantity, capacity_at
 from batteryscope.core.conformal import IntervalKind, span_interval
-from batteryscope.errors import InputError
 
-CAPACITIES, QUANTITIES = "capacity", "quantities"
+CAPACITIES, QUANTITIES = KINDS = ANSWER.bundles["tiles"].names
 
 
 class CapacityTarget(Settings):
@@ -97,10 +97,23 @@ class CapacityMember(Member):
 class CapacityRecord(PictureRecord):
     """The whole of bundle.json."""
 
-    kind: Literal["capacity", "quantities"] = "capacity"
+    kinds = KINDS
+    judged = "numbers of pictures"
+
+    kind: str = CAPACITIES
     backbone: str
     targets: list[NumberTarget] = Field(min_length=1)
     members: Sequence[CapacityMember] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _networks_for_every_target(self) -> Self:
+        arms = sorted({member.arm for member in self.members})
+        for target in self.targets:
+            if target.arm not in arms:
+                raise ValueError(
+                    f"{target.name} is of the arm '{target.arm}', but the networks are of {arms}."
+                )
+        return self
 
     @property
     def is_curve(self) -> bool:
@@ -108,20 +121,12 @@ class CapacityRecord(PictureRecord):
         return all(target.quantity.axis for target in self.targets)
 
 
-def read_capacity_record(folder: Path) -> CapacityRecord:
-    """Read and check bundle.json.
+def read_record(folder: Path) -> CapacityRecord:
+    """Read and check bundle.json of models that predict numbers.
 
     Raises
     ------
     InputError
-        As :func:`batteryscope.bundle.record.read_record_as`, or if no network predicts a target.
+        As :func:`batteryscope.bundle.record.read_record_as`.
     """
-    record = read_record_as(CapacityRecord, folder)
-    arms = sorted({member.arm for member in record.members})
-    for target in record.targets:
-        if target.arm not in arms:
-            raise InputError(
-                f"{folder / RECORD_FILE}: {target.name} is of the arm '{target.arm}', but the "
-                f"networks are of {arms}. The bundle is damaged; publish or fetch it again."
-            )
-    return record
+    return read_record_as(CapacityRecord, folder)

@@ -8,36 +8,29 @@ from typing import Any
 
 import pandas as pd
 
+from batteryscope.bundle.assemble import (
+    copy_members,
+    describe_pictures,
+    describe_settings,
+    finish_picture_bundle,
+    list_common_fields,
+    read_result,
+    state_licence,
+)
 from batteryscope.bundle.capacity_record import (
+    CAPACITIES,
+    QUANTITIES,
     CapacityMember,
     CapacityRecord,
     CapacityTarget,
     QuantityTarget,
 )
 from batteryscope.bundle.card import describe_ranges
-from batteryscope.bundle.contents import (
-    copy_members,
-    describe_settings,
-    list_common_fields,
-    list_training_images,
-    read_result,
-)
-from batteryscope.bundle.covariates import list_trained_covariates
-from batteryscope.bundle.example import write_example
-from batteryscope.bundle.familiarity import add_familiarity
-from batteryscope.bundle.integrity import seal_bundle
 from batteryscope.bundle.read import load_capacity_bundle
-from batteryscope.bundle.record import (
-    CARD_FILE,
-    RECORD_FILE,
-    TRAINING_IMAGES_FILE,
-    BundleSettings,
-    write_json,
-)
+from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.study import list_published_arms
 from batteryscope.config.targets import Quantity
-from batteryscope.core.safe_text import fill_markdown, guard_table
-from batteryscope.evaluation.forward import choose_device
+from batteryscope.core.safe_text import fill_markdown
 from batteryscope.evaluation.number_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.manifest.frames import read_frames
@@ -191,30 +184,28 @@ def write_capacity_bundle(
         ]
     splits = {arm: pd.read_parquet(arms[arm]["split"]) for arm in published}
     made_with = [(member, splits[member.arm]) for member in members]
-    images = list_training_images(manifest, frames, made_with, also=["specimen_id"])
-    guard_table(images).to_csv(out / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
     metrics = read_result(comparison / "metrics.json")
     findings = read_result(comparison / "findings.json")
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
+    licence = state_licence(settings, members)
     record = CapacityRecord(
-        **list_common_fields(settings, manifest, metrics, kept, findings, members, images),
-        kind="capacity" if all(isinstance(t, CapacityTarget) for t in targets) else "quantities",
+        **list_common_fields(settings.study, settings, metrics, kept, findings, licence),
+        **describe_pictures(out, settings, manifest, frames, made_with, also=["specimen_id"]),
+        kind=CAPACITIES if all(isinstance(t, CapacityTarget) for t in targets) else QUANTITIES,
         backbone=backbone,
         targets=targets,
-        preprocess=settings.preprocess,
-        members=members,
-        covariates=list_trained_covariates(out, members),
     )
-    write_json(out / RECORD_FILE, record.model_dump(mode="json"))
-    models = load_capacity_bundle(out, choose_device(), checked=False).models
-    own_groups = splits[members[0].arm][["sample_id", "group_id"]].astype(str)
-    groups = dict(own_groups.itertuples(index=False, name=None))
-    record = add_familiarity(out, record, models, tiles, settings.false_alarms, groups)
-    (out / CARD_FILE).write_text(render_capacity_card(record), encoding="utf-8")
-    bundle = load_capacity_bundle(out, checked=False)
-    write_example(out, bundle, manifest, splits[published[0]], dataset)
-    seal_bundle(out)
-    return record
+    return finish_picture_bundle(
+        out,
+        record,
+        render_capacity_card,
+        load_capacity_bundle,
+        manifest,
+        splits[published[0]],
+        dataset,
+        tiles,
+        settings.false_alarms,
+    )
 
 
 def _describe_target(

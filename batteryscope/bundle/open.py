@@ -1,27 +1,43 @@
-"""Opens a published model of pictures, whatever it predicts."""
+"""Opens a published model, whatever it judges and predicts."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from batteryscope.answers.choose import answer_called
-from batteryscope.answers.kind import Answer
+from batteryscope.answers.choose import bundle_called
+from batteryscope.answers.kind import AnswerModules, BundleKind
+from batteryscope.bundle.asker import Asker
 from batteryscope.bundle.picture_bundle import PictureBundle
-from batteryscope.bundle.record import RECORD_FILE, read_json
+from batteryscope.bundle.record import RECORD_FILE, ModelRecord, read_json
 from batteryscope.core.named_function import load_function
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.samples.choose import samples_called, samples_cut_by
 from batteryscope.samples.kind import Samples
 
 
-def _read_kind(folder: Path) -> str:
-    """Return what a bundle calls itself; empty if its description cannot be read."""
+def find_kind(folder: Path) -> tuple[BundleKind, AnswerModules]:
+    """Return who reads and who applies a published model, by what it calls itself.
+
+    A folder without a readable description counts as one of classes, whose reader says what is
+    wrong with it.
+    """
     try:
         values = read_json(folder / RECORD_FILE)
     except InputError:
-        return ""
-    return str(values.get("kind", "")) if isinstance(values, dict) else ""
+        values = {}
+    return bundle_called(str(values.get("kind", "")) if isinstance(values, dict) else "")
+
+
+def read_any_record(folder: Path) -> ModelRecord:
+    """Read and check bundle.json, whatever the models judge and predict.
+
+    Raises
+    ------
+    InputError
+        As :func:`batteryscope.bundle.record.read_record_as`.
+    """
+    record: ModelRecord = load_function(find_kind(folder)[0].record, "read_record")(folder)
+    return record
 
 
 def samples_of_bundle(folder: Path) -> Samples:
@@ -32,30 +48,30 @@ def samples_of_bundle(folder: Path) -> Samples:
     InputError
         It is no bundle, or not a readable one.
     """
-    known = samples_called(_read_kind(folder))
-    if known is not None:
-        return known
-    record = load_function(find_applier(folder), "read_record")(folder)
-    return samples_cut_by(record.preprocess)
+    return read_any_record(folder).samples
 
 
-def answer_of_bundle(folder: Path) -> Answer:
-    """Return what a published model of pictures predicts.
+def open_asker(folder: Path) -> Asker:
+    """Open a model to be asked from Python or over a network, whatever it judges and predicts.
 
-    A folder without a readable description counts as one of classes, whose reader says what is
-    wrong with it.
+    Raises
+    ------
+    InputError
+        There is none, or it is damaged.
     """
-    return answer_called(_read_kind(folder))
+    open_it = load_function(samples_of_bundle(folder).modules.predict, "open_asker")
+    asker: Asker = open_it(folder)
+    return asker
 
 
 def find_applier(folder: Path) -> str:
-    """Return the module that reads and applies a published model of pictures."""
-    return answer_of_bundle(folder).modules["tiles"].apply
+    """Return the module that applies a published model of pictures."""
+    return find_kind(folder)[1].apply or bundle_called("")[1].apply
 
 
 def find_judge(folder: Path) -> str:
     """Return the module that judges data from elsewhere by a published model of pictures."""
-    return answer_of_bundle(folder).modules["tiles"].external
+    return find_kind(folder)[1].external or bundle_called("")[1].external
 
 
 def open_bundle(

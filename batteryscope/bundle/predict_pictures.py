@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from batteryscope.bundle.asker import PictureAsker
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.covariates import CovariateSource, choose_source
-from batteryscope.bundle.open import find_applier, open_bundle
+from batteryscope.bundle.open import find_applier, open_bundle, read_any_record
 from batteryscope.bundle.output import Judged, Summary
 from batteryscope.bundle.picture_bundle import PictureBundle
+from batteryscope.bundle.record import PictureRecord
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.core.named_function import load_function
 from batteryscope.core.progress import log
@@ -129,7 +130,7 @@ def open_models(asked: Asked) -> tuple[PictureBundle[Any], CovariateSource | Non
     size = TILES_AT_A_TIME if asked.batch_size is None else asked.batch_size
     if size < 1:
         raise ConfigError(f"--batch-size: found {size}; give a number above 0.")
-    record = load_function(find_applier(asked.bundle), "read_record")(asked.bundle)
+    record = cast(PictureRecord, read_any_record(asked.bundle))
     source = choose_source(asked.covariates, asked.sample_column, asked.written, record)
     device = demand_device(asked.device or "auto")
     bundle = open_bundle(asked.bundle, device, size, asked.collector)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.capacity_record import read_capacity_record
+from batteryscope.bundle.capacity_record import read_record as read_capacity_record
 from batteryscope.bundle.covariates import check_covariates, read_example_covariates
 from batteryscope.bundle.familiarity import read_familiarity
 from batteryscope.bundle.integrity import (

@@ -1,24 +1,31 @@
-"""The content of bundle.json: all that a published model needs beside its weights."""
+"""The content of bundle.json: all that a published model needs beside its weights.
+
+Here is what all have, its one reader, and the record of classes; those of numbers and of rows are
+in ``capacity_record`` and ``tables.bundle_record``.
+"""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from batteryscope import __version__
+from batteryscope.answers.classes import CLASSES
 from batteryscope.config.base import Settings, validate_settings
 from batteryscope.config.covariates import Covariate
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.targets import Quantity
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.models.weights_file import WeightsOrigin
+from batteryscope.samples.choose import samples_cut_by
+from batteryscope.samples.kind import Samples
 
 # Rises when a bundle means something else than before. A new field is left out where it is empty
 # and may be lacking, so that older bundles load; a version that does not know it refuses the bundle
-# with the sentence of explain_bad_record.
+# with the sentence of explain_bad_record. One number for models of pictures and of rows.
 FORMAT_VERSION = 1
 RECORD_FILE = "bundle.json"
 TRAINING_IMAGES_FILE = "training_images.csv"
@@ -147,8 +154,14 @@ class TrainedCovariate(Covariate):
         return ", ".join(name for name, (_, high) in pairs if high > 0)
 
 
-class PictureRecord(Settings):
-    """What bundle.json holds for all models of pictures, whatever they predict."""
+class ModelRecord(Settings):
+    """What bundle.json holds for all published models, whatever they judge and predict.
+
+    ``kinds``: what ``kind`` may be of models of this class; "" is a description without that key.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+    judged: ClassVar[str]
 
     format_version: int
     batteryscope_version: str
@@ -156,15 +169,30 @@ class PictureRecord(Settings):
     title: str
     paper: str
     paper_doi: str
+    metrics: dict[str, float | int]
+    findings: list[dict[str, str]]
+    licence: Licence
+
+    @property
+    def samples(self) -> Samples:
+        """What the models judge."""
+        raise NotImplementedError
+
+
+class PictureRecord(ModelRecord):
+    """What bundle.json holds for all models of pictures, whatever they predict."""
+
     preprocess: PreprocessSettings
     max_pixels: PositiveInt
     members: Sequence[Member] = Field(min_length=1)
     data: TrainingData
-    metrics: dict[str, float | int]
-    findings: list[dict[str, str]]
-    licence: Licence
     covariates: list[TrainedCovariate] = Field(default=[], exclude_if=lambda value: not value)
     familiarity: FamiliarityRecord | None = Field(default=None, exclude_if=lambda v: v is None)
+
+    @property
+    def samples(self) -> Samples:
+        """What the models judge."""
+        return samples_cut_by(self.preprocess)
 
 
 class SetLimit(Settings):
@@ -211,6 +239,9 @@ class PublishedSets(Settings):
 class BundleRecord(PictureRecord):
     """The whole of bundle.json of models that predict classes."""
 
+    kinds = CLASSES.bundles["tiles"].names
+    judged = "classes of pictures"
+
     arm: str
     classes: list[str] = Field(min_length=2)
     label_columns: list[str] = Field(min_length=1)
@@ -219,8 +250,20 @@ class BundleRecord(PictureRecord):
     temperature: PositiveFloat
     sets: PublishedSets | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    @model_validator(mode="after")
+    def _labels_of_every_class(self) -> Self:
+        labels, wanted = self.class_labels, set(self.label_columns) - {"class"}
+        for name in self.classes:
+            if name not in labels:
+                raise ValueError(f"class_labels lacks the class '{name}'.")
+            if lacking := wanted - labels[name].keys():
+                raise ValueError(f"class_labels.{name} lacks {', '.join(sorted(lacking))}.")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is listed twice.")
+        return self
 
-R = TypeVar("R", bound=PictureRecord)
+
+R = TypeVar("R", bound=ModelRecord)
 
 
 def read_record_as(model: type[R], folder: Path) -> R:
@@ -229,8 +272,8 @@ def read_record_as(model: type[R], folder: Path) -> R:
     Raises
     ------
     InputError
-        If the folder or the file is missing, is no JSON, is of another format version
-        or lacks something.
+        If the folder or the file is missing, is no JSON, is of another format version or kind,
+        lacks something or contradicts itself.
     """
     path = folder / RECORD_FILE
     if not folder.is_dir():
@@ -244,11 +287,17 @@ def read_record_as(model: type[R], folder: Path) -> R:
             "published model (models/<study>)."
         )
     values = read_json(path)
-    version = values.get("format_version") if isinstance(values, dict) else None
+    values = values if isinstance(values, dict) else {}
+    version = values.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path}: format_version is {version!r}, but this version of Batteryscope reads "
             f"{FORMAT_VERSION}; use the version that wrote the bundle, or publish it again."
+        )
+    if (kind := values.get("kind", "")) not in model.kinds:
+        raise InputError(
+            f"{path}: this is no bundle of models that predict {model.judged} (its kind is "
+            f"{kind!r}); `batteryscope predict` applies models of every kind that it knows."
         )
     try:
         return validate_settings(model, values, str(path))
@@ -274,24 +323,9 @@ def read_record(folder: Path) -> BundleRecord:
     Raises
     ------
     InputError
-        As :func:`read_record_as`, or if the labels of a class are missing.
+        As :func:`read_record_as`.
     """
-    record = read_record_as(BundleRecord, folder)
-    labels, wanted = record.class_labels, set(record.label_columns) - {"class"}
-    if missing := [name for name in record.classes if name not in labels]:
-        raise InputError(
-            f"{folder / RECORD_FILE}: class_labels lacks the class '{missing[0]}'. The bundle is "
-            "damaged; publish or fetch it again."
-        )
-    if lacking := [name for name in record.classes if wanted - labels[name].keys()]:
-        raise InputError(
-            f"{folder / RECORD_FILE}: class_labels.{lacking[0]} lacks "
-            f"{', '.join(sorted(wanted - labels[lacking[0]].keys()))}. The bundle is damaged; "
-            "publish or fetch it again."
-        )
-    if len(set(record.classes)) != len(record.classes):
-        raise InputError(f"{folder / RECORD_FILE}: a class is listed twice. The bundle is damaged.")
-    return record
+    return read_record_as(BundleRecord, folder)
 
 
 def read_json(path: Path) -> Any:

@@ -5,33 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.bundle.card import render_card
-from batteryscope.bundle.contents import (
+from batteryscope.bundle.assemble import (
     copy_members,
+    describe_pictures,
     describe_settings,
+    finish_picture_bundle,
     list_common_fields,
-    list_training_images,
     read_result,
+    state_licence,
 )
-from batteryscope.bundle.covariates import list_trained_covariates
-from batteryscope.bundle.example import write_example
-from batteryscope.bundle.familiarity import add_familiarity
-from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.card import render_card
 from batteryscope.bundle.prediction_set import read_sets
 from batteryscope.bundle.read import load_bundle
-from batteryscope.bundle.record import (
-    CARD_FILE,
-    RECORD_FILE,
-    TRAINING_IMAGES_FILE,
-    BundleRecord,
-    BundleSettings,
-    Member,
-    PublishedSets,
-    write_json,
-)
+from batteryscope.bundle.record import BundleRecord, BundleSettings, Member, PublishedSets
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
-from batteryscope.core.safe_text import guard_table
-from batteryscope.evaluation.forward import choose_device
 from batteryscope.evaluation.grey_mismatch import MISMATCH
 from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.manifest.frames import read_frames
@@ -112,32 +99,32 @@ def write_bundle(
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     members, description = copy_members(settings.arm, fits, out_dir, Member)
-    images = list_training_images(manifest, frames, [(member, split) for member in members])
-    guard_table(images).to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
     labels = list_class_labels(manifest, settings.label_columns).astype(str)
     own = (f"{settings.arm}.", BASELINE_PREFIX)
     # A bundle never meets other grey levels than its networks were trained with.
     about_model = [finding for finding in findings if finding.get("kind") != MISMATCH]
+    licence = state_licence(settings, members)
+    made_with = [(member, split) for member in members]
     record = BundleRecord(
-        **list_common_fields(settings, manifest, metrics, own, about_model, members, images),
+        **list_common_fields(settings.study, settings, metrics, own, about_model, licence),
+        **describe_pictures(out_dir, settings, manifest, frames, made_with),
         arm=settings.arm,
         classes=description["classes"],
         label_columns=settings.label_columns,
         class_labels={str(name): dict(row) for name, row in labels.iterrows()},
-        preprocess=settings.preprocess,
         input_px=description["input_px"],
         temperature=temperature,
-        members=members,
-        covariates=list_trained_covariates(out_dir, members),
         sets=sets,
     )
-    write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
-    models = load_bundle(out_dir, choose_device(), checked=False).models
-    groups = dict(split[["sample_id", "group_id"]].astype(str).itertuples(index=False, name=None))
-    record = add_familiarity(out_dir, record, models, tiles, settings.false_alarms, groups)
     flips = description.get("flips_at_test", "none")
-    card = render_card(record, description["backbone"], flips)
-    (out_dir / CARD_FILE).write_text(card, encoding="utf-8")
-    write_example(out_dir, load_bundle(out_dir, checked=False), manifest, split, dataset_dir)
-    seal_bundle(out_dir)
-    return record
+    return finish_picture_bundle(
+        out_dir,
+        record,
+        lambda record: render_card(record, description["backbone"], flips),
+        load_bundle,
+        manifest,
+        split,
+        dataset_dir,
+        tiles,
+        settings.false_alarms,
+    )

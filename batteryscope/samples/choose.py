@@ -43,11 +43,6 @@ def samples_cut_by(preprocess: PreprocessSettings) -> Samples:
     return CUT_BY[preprocess.method]
 
 
-def samples_called(kind: str) -> Samples | None:
-    """Return what a bundle judges whose description says so; of pictures it says it elsewhere."""
-    return next((samples for samples in KINDS if kind in samples.bundle_kinds), None)
-
-
 def samples_in(columns: Iterable[str]) -> Samples:
     """Return what the samples of a manifest with these columns are."""
     found = set(columns)

@@ -91,8 +91,6 @@ class Samples:
     options
         What a user may say who asks a published model about them
         (:class:`batteryscope.bundle.batch.Asked`), first what shall be judged.
-    bundle_kinds
-        How bundle.json calls them, if that alone tells.
     """
 
     name: str
@@ -112,7 +110,6 @@ class Samples:
     are_files: bool = True
     not_external: str = ""
     options: tuple[str, ...] = PICTURE_OPTIONS
-    bundle_kinds: tuple[str, ...] = ()
 
     @property
     def several(self) -> str:

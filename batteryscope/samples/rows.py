@@ -22,5 +22,4 @@ ROWS = Samples(
     ),
     offers=frozenset({"labels", "rows"}),
     options=("table", "domain", "written"),
-    bundle_kinds=("table",),
 )

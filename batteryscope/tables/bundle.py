@@ -23,7 +23,7 @@ from batteryscope.tables.bundle_record import (
     TENSORS_FILE,
     TableBundleRecord,
     TableMember,
-    read_table_record,
+    read_record,
 )
 from batteryscope.tables.ensemble import Place, Predict, TableEnsemble, ask_network
 from batteryscope.tables.networks import Stack, build_stack
@@ -57,7 +57,7 @@ def load_table_bundle(folder: Path, *, checked: bool = True) -> TableBundle:
         If a file is missing, damaged or changed, if weights do not fit their description, or if
         the example is not answered as it was.
     """
-    record = read_table_record(folder)
+    record = read_record(folder)
     path = folder / TENSORS_FILE
     if not path.is_file():
         raise InputError(f"{path}: this file of the bundle is missing; publish or fetch it again.")

@@ -1,25 +1,18 @@
 """The content of a table study's bundle.json: all that its networks need beside the weights."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.bundle.integrity import LARGEST_NUMBER
-from batteryscope.bundle.record import (
-    RECORD_FILE,
-    Digest,
-    FamiliarityRecord,
-    Licence,
-    explain_bad_record,
-    read_json,
-)
-from batteryscope.config.base import Settings, validate_settings
+from batteryscope.bundle.record import Digest, FamiliarityRecord, ModelRecord, read_record_as
+from batteryscope.config.base import Settings
 from batteryscope.config.table_data import Condition
-from batteryscope.errors import ConfigError, InputError
+from batteryscope.samples.kind import Samples
 from batteryscope.samples.rows import ROWS
 
-FORMAT_VERSION = 1
 TENSORS_FILE = "networks.safetensors"
 EXAMPLE_INPUT_FILE = "example_input.csv"
 EXAMPLE_OUTPUT_FILE = "example_output.csv"
@@ -128,7 +121,7 @@ class TableData(Settings):
     rows: PositiveInt
 
 
-class TableBundleRecord(Settings):
+class TableBundleRecord(ModelRecord):
     """The whole of bundle.json.
 
     ``half_widths`` (target → domain) are shares of the prediction; None where there were
@@ -137,15 +130,12 @@ class TableBundleRecord(Settings):
     told that are unlike all that were trained on.
     """
 
-    format_version: int
-    kind: Literal["table"]
-    batteryscope_version: str
+    kinds = QUANTITIES.bundles["rows"].names
+    judged = "numbers of a table's rows"
+
+    kind: str
     torch_version: str
-    study: str
-    title: str
     arm: str
-    paper: str
-    paper_doi: str
     source: str
     features: list[FeatureRecord] = Field(min_length=1)
     targets: list[TargetRecord] = Field(min_length=1)
@@ -156,10 +146,23 @@ class TableBundleRecord(Settings):
     members: list[TableMember] = Field(min_length=1)
     weights_sha256: Digest
     data: TableData
-    metrics: dict[str, float]
-    findings: list[dict[str, str]]
-    licence: Licence
     familiarity: dict[str, FamiliarityRecord] = Field(default={}, exclude_if=lambda v: not v)
+
+    @model_validator(mode="after")
+    def _networks_and_ranges_of_every_domain(self) -> Self:
+        known = {(member.domain, member.target) for member in self.members}
+        names = {feature.name for feature in self.features}
+        for domain in self.domains:
+            absent = [t.name for t in self.targets if (domain.name, t.name) not in known]
+            if absent or not names <= set(domain.ranges):
+                lacking = f"no network for {absent[0]} of" if absent else "not all ranges of"
+                raise ValueError(f"there is {lacking} '{domain.name}'.")
+        return self
+
+    @property
+    def samples(self) -> Samples:
+        """What the models judge."""
+        return ROWS
 
     @property
     def domain_names(self) -> list[str]:
@@ -167,44 +170,12 @@ class TableBundleRecord(Settings):
         return [domain.name for domain in self.domains]
 
 
-def read_table_record(folder: Path) -> TableBundleRecord:
-    """Read and check bundle.json.
+def read_record(folder: Path) -> TableBundleRecord:
+    """Read and check bundle.json of models of rows.
 
     Raises
     ------
     InputError
-        The folder or file is missing, is of another kind or version, or lacks something.
+        As :func:`batteryscope.bundle.record.read_record_as`.
     """
-    path = folder / RECORD_FILE
-    if not path.is_file():
-        what = f"holds no {RECORD_FILE}" if folder.is_dir() else "does not exist"
-        raise InputError(
-            f"{folder}: this bundle {what}; name the folder of a published model "
-            "(models/<study>), or fetch it (dvc pull)."
-        )
-    values: Any = read_json(path)
-    if not isinstance(values, dict) or values.get("kind") not in ROWS.bundle_kinds:
-        raise InputError(
-            f"{path}: this is no bundle of a table study; a model of images is applied with "
-            "batteryscope predict."
-        )
-    if (version := values.get("format_version")) != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format_version is {version!r}, but this version of Batteryscope reads "
-            f"{FORMAT_VERSION}; use the version that wrote the bundle, or publish it again."
-        )
-    try:
-        record = validate_settings(TableBundleRecord, values, str(path))
-    except ConfigError as error:
-        raise InputError(f"{error} {explain_bad_record(values)}") from None
-    known = {(member.domain, member.target) for member in record.members}
-    names = {feature.name for feature in record.features}
-    for domain in record.domains:
-        absent = [t.name for t in record.targets if (domain.name, t.name) not in known]
-        if absent or not names <= set(domain.ranges):
-            lacking = f"no network for {absent[0]} of" if absent else "not all ranges of"
-            raise InputError(
-                f"{path}: there is {lacking} '{domain.name}'. The bundle is damaged; publish or "
-                "fetch it again."
-            )
-    return record
+    return read_record_as(TableBundleRecord, folder)

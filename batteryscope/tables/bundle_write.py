@@ -1,6 +1,7 @@
 """The networks of a table study put into a folder that can be published and used alone."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from batteryscope import __version__
-from batteryscope.bundle.integrity import seal_bundle
-from batteryscope.bundle.record import CARD_FILE, RECORD_FILE, Licence, read_json, write_json
+from batteryscope.bundle.assemble import finish_bundle, list_common_fields
+from batteryscope.bundle.record import Licence, read_json
 from batteryscope.config.table_data import TableDatasetSettings
 from batteryscope.config.table_study import TableStudySettings
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
@@ -22,7 +22,6 @@ from batteryscope.tables.bundle_card import render_table_card
 from batteryscope.tables.bundle_record import (
     EXAMPLE_INPUT_FILE,
     EXAMPLE_OUTPUT_FILE,
-    FORMAT_VERSION,
     TENSORS_FILE,
     DomainRecord,
     FeatureRecord,
@@ -129,15 +128,10 @@ def write_table_bundle(
         out_dir, manifest, list(dataset.features), domains, settings.evaluate.false_alarms
     )
     record = TableBundleRecord(
-        format_version=FORMAT_VERSION,
-        kind="table",
-        batteryscope_version=__version__,
+        **list_common_fields(study, settings, metrics, own, findings, _state_licence(dataset)),
+        kind=TableBundleRecord.kinds[0],
         torch_version=str(torch.__version__),
-        study=study,
-        title=settings.title,
         arm=settings.main_arm,
-        paper=settings.paper,
-        paper_doi=settings.paper_doi,
         source=dataset.source,
         features=_describe_features(dataset),
         targets=[
@@ -160,16 +154,10 @@ def write_table_bundle(
             digest=hash_rows(manifest),
             rows=len(manifest),
         ),
-        metrics={k: v for k, v in sorted(metrics.items()) if k.startswith(own)},
-        findings=[{str(k): str(v) for k, v in finding.items()} for finding in findings],
-        licence=_state_licence(dataset),
         familiarity=known,
     )
-    write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
-    (out_dir / CARD_FILE).write_text(render_table_card(record), encoding="utf-8")
-    _write_example(out_dir, record, manifest)
-    seal_bundle(out_dir)
-    return record
+    keep_example = partial(_write_example, out_dir, record, manifest)
+    return finish_bundle(out_dir, record, render_table_card, keep_example)
 
 
 def _describe_features(dataset: TableDatasetSettings) -> list[FeatureRecord]:

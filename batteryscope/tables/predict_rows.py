@@ -47,6 +47,12 @@ class RowAsker:
         found = predict_query(query, self.bundle.record, self.bundle.ensemble, known, answer_anyway)
         return found.astype(object).where(found.notna(), None)
 
+    def answer_request(
+        self, asked: pd.DataFrame, answer_anyway: bool = False, slices: str = ""
+    ) -> pd.DataFrame:
+        """Answer about rows in the units of the study."""
+        return self.answer(asked, answer_anyway, slices)
+
 
 def open_asker(folder: Path) -> RowAsker:
     """Open a model to be asked from Python."""

@@ -8,6 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batteryscope.answers.choose import bundle_called
+from batteryscope.answers.classes import CLASSES
+from batteryscope.answers.kind import BundleKind
+from batteryscope.answers.quantities import QUANTITIES
 from batteryscope.core.safe_text import first_line
 from batteryscope.errors import InputError
 from batteryscope.provenance import PROJECT_ROOT
@@ -26,15 +30,13 @@ REQUIRED_PACKAGES = (
     "scikit-image", "scikit-learn", "pandas", "pandera", "pyarrow", "pillow", "pydantic",
     "pyyaml", "tqdm", "numba", "tifffile", "imagecodecs",
 )  # fmt: skip
-IMAGE_CODE = Path(__file__).with_name("bundle_model.py")
-TABLE_CODE = Path(__file__).with_name("table_bundle_model.py")
+CODE = Path(__file__).with_name("bundle_model.py")  # MLflow runs it to load the model
 
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """The code that MLflow runs to load the model, its signature and an example of its input."""
+    """The signature of a model, and an example of its input."""
 
-    code: Path
     signature: "ModelSignature"
     example: "pd.DataFrame"
 
@@ -50,7 +52,8 @@ def describe_interface(bundle: Path) -> ModelInterface:
     path = bundle / "bundle.json"
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return INTERFACES[str(values.get("kind", ""))](bundle, values)
+        known, _ = bundle_called(str(values.get("kind", "")))
+        return INTERFACES[known](bundle, values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: cannot be read as a bundle's description ({first_line(error)})."
@@ -60,7 +63,7 @@ def describe_interface(bundle: Path) -> ModelInterface:
 def _describe_rows(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
     features = [str(feature["name"]) for feature in values["features"]]
     signature = make_table_signature(features, [t["name"] for t in values["targets"]])
-    return ModelInterface(TABLE_CODE, signature, read_table_example(bundle, features))
+    return ModelInterface(signature, read_table_example(bundle, features))
 
 
 def _describe_numbers(bundle: Path, values: Mapping[str, Any]) -> ModelInterface:
@@ -80,15 +83,13 @@ def _describe_pictures(
     covariates = values.get("covariates", ())
     beside = [(str(c["column"]), bool(c.get("categories"))) for c in covariates]
     signature = make_picture_signature(beside, numbers, texts)
-    return ModelInterface(IMAGE_CODE, signature, read_example(bundle, beside))
+    return ModelInterface(signature, read_example(bundle, beside))
 
 
-# By what bundle.json calls itself; one of classes has no such key.
-INTERFACES: Mapping[str, Callable[[Path, Mapping[str, Any]], ModelInterface]] = {
-    "": _describe_classes,
-    "capacity": _describe_numbers,
-    "quantities": _describe_numbers,
-    "table": _describe_rows,
+INTERFACES: Mapping[BundleKind, Callable[[Path, Mapping[str, Any]], ModelInterface]] = {
+    CLASSES.bundles["tiles"]: _describe_classes,
+    QUANTITIES.bundles["tiles"]: _describe_numbers,
+    QUANTITIES.bundles["rows"]: _describe_rows,
 }
 
 
@@ -218,7 +219,7 @@ def log_bundle(uri: str, run_id: str, bundle: Path) -> None:
             flavor=_UntriedModel,
             flavor_name="pyfunc.ModelFromCode",
             validate_serving_input=False,
-            python_model=str(interface.code),
+            python_model=str(CODE),
             artifacts={BUNDLE_ARTIFACT: str(bundle.absolute())},
             code_paths=[str(PROJECT_ROOT / "batteryscope")],
             signature=interface.signature,

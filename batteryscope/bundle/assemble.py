@@ -1,29 +1,43 @@
-"""What every bundle of pictures contains: models, training data, licence."""
+"""Assembles a bundle: what all have, what those of pictures have, and the steps that end it."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
 from batteryscope import __version__
+from batteryscope.bundle.covariates import list_trained_covariates
+from batteryscope.bundle.example import write_example
+from batteryscope.bundle.familiarity import add_familiarity
+from batteryscope.bundle.integrity import seal_bundle
+from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.record import (
+    CARD_FILE,
     FORMAT_VERSION,
     RANGE_COLUMNS,
+    RECORD_FILE,
+    TRAINING_IMAGES_FILE,
     BundleSettings,
     Licence,
     Member,
+    ModelRecord,
+    PictureRecord,
     TrainingData,
     write_json,
 )
+from batteryscope.core.safe_text import guard_table
 from batteryscope.errors import InputError
+from batteryscope.evaluation.forward import choose_device
 from batteryscope.manifest.grey_scale import list_bit_depths, list_grey_ranges
 from batteryscope.plan import StudyPlan
 from batteryscope.provenance import digest_file, digest_json
 
 M = TypeVar("M", bound=Member)
+R = TypeVar("R", bound=ModelRecord)
+P = TypeVar("P", bound=PictureRecord)
 
 
 def describe_settings(plan: StudyPlan) -> BundleSettings:
@@ -139,47 +153,158 @@ def list_training_images(
     return table
 
 
+class AboutStudy(Protocol):
+    """Settings that say what a study is about."""
+
+    @property
+    def title(self) -> str:
+        """Its title."""
+
+    @property
+    def paper(self) -> str:
+        """The paper that it follows; empty if none."""
+
+    @property
+    def paper_doi(self) -> str:
+        """Its DOI."""
+
+
 def list_common_fields(
-    settings: BundleSettings,
-    manifest: pd.DataFrame,
+    study: str,
+    about: AboutStudy,
     metrics: Mapping[str, float],
     kept: tuple[str, ...],
     findings: Iterable[Mapping[str, str]],
-    members: Sequence[Member],
-    images: pd.DataFrame,
+    licence: Licence,
 ) -> dict[str, Any]:
-    """Return the fields of the record that do not depend on what is predicted.
+    """Return the fields of the record that all models have.
 
     Parameters
     ----------
-    settings
-        What the study says about the bundle.
-    manifest
-        The sample table.
+    study, about
+        Name of the study, and what it is about.
     metrics
         Flat metrics of the comparison; those that start with one of ``kept`` stay.
     kept
         Beginnings of names.
     findings
-        What a reader must know beside the numbers, as ``{kind, text}``.
-    members
-        The trained models, whose pretrained weights bring a licence of their own.
-    images
-        Their images, from :func:`list_training_images`.
+        What a reader must know beside the numbers, as ``{kind, severity, text}``.
+    licence
+        Terms of use.
     """
     return {
         "format_version": FORMAT_VERSION,
         "batteryscope_version": __version__,
-        "study": settings.study,
-        "title": settings.title,
-        "paper": settings.paper,
-        "paper_doi": settings.paper_doi,
-        "max_pixels": settings.max_pixels,
-        "data": describe_data(settings, manifest, find_seen(images, members)),
+        "study": study,
+        "title": about.title,
+        "paper": about.paper,
+        "paper_doi": about.paper_doi,
         "metrics": {k: v for k, v in sorted(metrics.items()) if k.startswith(kept)},
         "findings": [{str(k): str(v) for k, v in finding.items()} for finding in findings],
-        "licence": state_licence(settings, members),
+        "licence": licence,
     }
+
+
+def describe_pictures(
+    out_dir: Path,
+    settings: BundleSettings,
+    manifest: pd.DataFrame,
+    frames: pd.DataFrame,
+    fits: Sequence[tuple[Member, pd.DataFrame]],
+    also: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write the list of training images; return what all records of models of pictures say.
+
+    Parameters
+    ----------
+    out_dir
+        The bundle, with the networks.
+    settings
+        What the study says about the bundle.
+    manifest, frames
+        Tables of the contract.
+    fits
+        Every model with the split that it was trained on.
+    also
+        Further columns of the manifest for the list.
+    """
+    members = [member for member, _ in fits]
+    images = list_training_images(manifest, frames, fits, also)
+    guard_table(images).to_csv(out_dir / TRAINING_IMAGES_FILE, index=False, lineterminator="\n")
+    return {
+        "preprocess": settings.preprocess,
+        "max_pixels": settings.max_pixels,
+        "members": members,
+        "data": describe_data(settings, manifest, find_seen(images, members)),
+        "covariates": list_trained_covariates(out_dir, members),
+    }
+
+
+def finish_bundle(
+    out_dir: Path, record: R, render_card: Callable[[R], str], keep_example: Callable[[], None]
+) -> R:
+    """Write record, card and example of a bundle that is complete but for them, and seal it.
+
+    Parameters
+    ----------
+    out_dir
+        The bundle.
+    record
+        The content of bundle.json.
+    render_card
+        Returns the model card.
+    keep_example
+        Writes the example and what the bundle says of it.
+
+    Returns
+    -------
+    ModelRecord
+        The record.
+    """
+    write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
+    (out_dir / CARD_FILE).write_text(render_card(record), encoding="utf-8")
+    keep_example()
+    seal_bundle(out_dir)
+    return record
+
+
+def finish_picture_bundle(
+    out_dir: Path,
+    record: P,
+    render_card: Callable[[P], str],
+    load: Callable[..., PictureBundle[Any]],
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    dataset_dir: Path,
+    tiles: Path | None,
+    false_alarms: float | None,
+) -> P:
+    """Learn what pictures the models know, then end as :func:`finish_bundle`.
+
+    Parameters
+    ----------
+    out_dir, record, render_card
+        As there.
+    load
+        Opens the bundle: ``load(folder, device, checked=False)``.
+    manifest, split
+        Tables of the contract; the split of the first network.
+    dataset_dir
+        Folder of the pictures, of which one becomes the example.
+    tiles
+        Tile store of the pictures; without it nothing is called unlike them.
+    false_alarms
+        Share of new samples of the same kind that may be called unlike; None: none is.
+    """
+    write_json(out_dir / RECORD_FILE, record.model_dump(mode="json"))
+    models = load(out_dir, choose_device(), checked=False).models
+    groups = dict(split[["sample_id", "group_id"]].astype(str).itertuples(index=False, name=None))
+    record = add_familiarity(out_dir, record, models, tiles, false_alarms, groups)
+
+    def keep_example() -> None:
+        write_example(out_dir, load(out_dir, checked=False), manifest, split, dataset_dir)
+
+    return finish_bundle(out_dir, record, render_card, keep_example)
 
 
 def find_seen(images: pd.DataFrame, members: Sequence[Member]) -> set[str]:
