@@ -95,7 +95,7 @@ def test_electrodes_of_the_training_are_refused():
     external = ExternalCapacities(SimpleNamespace(record=record, training_images=known))
     manifest = pd.DataFrame({"specimen_id": ["e1", "e2"], TARGET: 100.0})
     external.check(manifest)
-    with pytest.raises(LeakageError, match="electrode 'e0' of the external data set"):
+    with pytest.raises(LeakageError, match="specimen 'e0' of the external data set"):
         external.check(manifest.assign(specimen_id="e0"))
     with pytest.raises(InputError, match=f"has no {TARGET}"):
         external.check(manifest.drop(columns=TARGET))

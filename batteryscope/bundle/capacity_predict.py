@@ -14,8 +14,6 @@ from batteryscope.errors import ConfigError
 from batteryscope.familiarity.feature_tap import TileFeatures
 from batteryscope.models.classifier import TileClassifier
 
-DIGITS = 3  # after the point, of capacities
-SIGNIFICANT = 6  # of other quantities, which may be of any size
 FRAME_SIZE = ("width_px", "height_px")
 
 
@@ -125,7 +123,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
                 shown |= dict(zip(("_low", "_high"), ends, strict=True))
             if len(values) > 1:
                 shown["_fold_sd"] = float(values.std(ddof=1))
-            row |= {f"{target.name}{k}": _shorten(v, bool(quantity.axis)) for k, v in shown.items()}
+            row |= {f"{target.name}{k}": target.shorten(v) for k, v in shown.items()}
         return row
 
     def describe_scan(self, asked: NDArray[np.float64]) -> Row:
@@ -134,9 +132,5 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
         if asked.shape[1] > 1:
             spread = np.nanmean(asked, axis=0).std(axis=0, ddof=1)
             for target, value in zip(self.record.targets, spread, strict=True):
-                row[f"{target.name}_slice_sd"] = _shorten(float(value), bool(target.quantity.axis))
+                row[f"{target.name}_slice_sd"] = target.shorten(float(value))
         return row
-
-
-def _shorten(value: float, on_axis: bool) -> float:
-    return round(value, DIGITS) if on_axis else float(f"{value:.{SIGNIFICANT}g}")

@@ -1,5 +1,6 @@
 """The content of bundle.json of models that predict numbers: capacities, or any quantities."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,6 +14,8 @@ from batteryscope.config.targets import Quantity, capacity_at
 from batteryscope.core.conformal import IntervalKind, span_interval
 
 CAPACITIES, QUANTITIES = KINDS = ANSWER.bundles["tiles"].names
+DECIMALS = 3  # of capacities
+SIGNIFICANT = 6  # digits of other quantities, which may be of any size
 
 
 class CapacityTarget(Settings):
@@ -40,13 +43,31 @@ class CapacityTarget(Settings):
         """Half of the interval as a share of the prediction."""
         return self.relative_half_width
 
+    @staticmethod
+    def shorten(value: float) -> float:
+        """Round to the decimals in which capacities are told."""
+        return round(value, DECIMALS)
+
+    @classmethod
+    def describe(cls, quantity: Quantity, half_width: float, **common: Any) -> "CapacityTarget":
+        """Return the output that a point of the capacity over the C-rate is."""
+        assert quantity.at is not None
+        known = round(half_width, 6) if 0 < half_width < math.inf else None
+        return cls(
+            name=quantity.name,
+            c_rate=quantity.at,
+            unit=quantity.unit,
+            relative_half_width=known,
+            **common,
+        )
+
 
 class QuantityTarget(Quantity):
-    """One output that is no point of a curve, and how wide the interval of a prediction is.
+    """One output, and how wide the interval of a prediction is.
 
-    ``half_width``: the interval is the prediction ± so much (``absolute``), or from
-    exp(−half_width) to exp(half_width) times it (``ratio``); null if there were too few specimens
-    for ``coverage_wanted``, as is ``coverage_measured``.
+    ``half_width``: the interval is the prediction ± so much (``absolute``), ± that share of it
+    (``relative``), or from exp(−half_width) to exp(half_width) times it (``ratio``); null if there were
+    too few specimens for ``coverage_wanted``, as is ``coverage_measured``.
     """
 
     arm: str
@@ -59,6 +80,18 @@ class QuantityTarget(Quantity):
     def quantity(self) -> Quantity:
         """What it is."""
         return self
+
+    @staticmethod
+    def shorten(value: float) -> float:
+        """Round to the digits in which values of any size are told."""
+        return float(f"{value:.{SIGNIFICANT}g}")
+
+    @classmethod
+    def describe(cls, quantity: Quantity, half_width: float, **common: Any) -> "QuantityTarget":
+        """Return the output that a quantity is."""
+        known = cls.shorten(half_width) if 0 < half_width < math.inf else None
+        kind = quantity.interval
+        return cls(**quantity.model_dump(), **common, interval_kind=kind, half_width=known)
 
 
 def span_target(
@@ -81,6 +114,30 @@ NumberTarget = Annotated[
     Annotated[CapacityTarget, Tag(CAPACITIES)] | Annotated[QuantityTarget, Tag(QUANTITIES)],
     Discriminator(_find_kind),
 ]
+
+
+def describe_target(quantity: Quantity, half_width: float, **common: Any) -> NumberTarget:
+    """Return an output; capacities over the C-rate in the shorter form that they have always had.
+
+    Parameters
+    ----------
+    quantity
+        What it is.
+    half_width
+        Of the interval; not finite if there were too few specimens.
+    **common
+        ``arm, coverage_wanted, coverage_measured``.
+    """
+    short = capacity_at(quantity.name, quantity.at or 0.0, quantity.unit)
+    return (CapacityTarget if quantity == short else QuantityTarget).describe(
+        quantity, half_width, **common
+    )
+
+
+def find_kind(targets: Sequence[NumberTarget]) -> str:
+    """Return how bundle.json calls a record of these outputs: as all of them, or quantities."""
+    kinds = {_find_kind(target) for target in targets}
+    return kinds.pop() if len(kinds) == 1 else QUANTITIES
 
 
 class CapacityMember(Member):
@@ -116,9 +173,9 @@ class CapacityRecord(PictureRecord):
         return self
 
     @property
-    def is_curve(self) -> bool:
-        """Whether what is predicted are points of a curve."""
-        return all(target.quantity.axis for target in self.targets)
+    def points(self) -> list[Quantity]:
+        """The outputs that are points of curves."""
+        return [target.quantity for target in self.targets if target.quantity.curve]
 
 
 def read_record(folder: Path) -> CapacityRecord:

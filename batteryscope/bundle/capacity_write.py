@@ -18,12 +18,11 @@ from batteryscope.bundle.assemble import (
     state_licence,
 )
 from batteryscope.bundle.capacity_record import (
-    CAPACITIES,
-    QUANTITIES,
     CapacityMember,
     CapacityRecord,
-    CapacityTarget,
-    QuantityTarget,
+    NumberTarget,
+    describe_target,
+    find_kind,
 )
 from batteryscope.bundle.card import describe_ranges
 from batteryscope.bundle.read import load_capacity_bundle
@@ -44,15 +43,22 @@ def render_capacity_card(record: CapacityRecord) -> str:
     """Write the model card in Markdown."""
     arms = list(dict.fromkeys(member.arm for member in record.members))
     names = [*arms, *sorted({k.split(".")[0] for k in record.metrics} - set(arms))]
-    units = list(dict.fromkeys(target.unit for target in record.targets))
-    scores = [
-        (name, unit, *values)
-        for name in names
-        for unit in units
-        if (values := _average_targets(record, name, unit)) is not None
-    ]
-    curve = record.is_curve
     samples = samples_cut_by(record.preprocess)
+    curves: dict[str, list[Quantity]] = {}
+    for point in record.points:
+        curves.setdefault(f"{point.curve} / {point.unit}", []).append(point)
+    scores = [
+        (name, curve, *values)
+        for name in names
+        for curve, points in curves.items()
+        if (values := _average_points(record, name, points, samples.noun)) is not None
+    ]
+    singles = [t.quantity for t in record.targets if t.quantity not in record.points]
+    told = [
+        f"the {curve}, at {', '.join(point.place for point in points)}"
+        for curve, points in curves.items()
+    ]
+    told += [f"{quantity.label} ({quantity.unit})" for quantity in singles]
     computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return fill_markdown(
         TEMPLATE,
@@ -62,19 +68,21 @@ def render_capacity_card(record: CapacityRecord) -> str:
         data=record.data,
         arms=arms,
         scores=scores,
-        curve=curve,
+        told=told,
         goes_in=samples.goes_in,
         samples=samples.plural,
-        errors=[] if curve else _list_errors(record, names, samples.noun),
-        widths=[_say_width(target) for target in record.targets],
+        errors=_list_errors(record, singles, names, samples.noun),
+        outputs=[(t, t.quantity, _say_width(t)) for t in record.targets],
         ranges=describe_ranges(record.data.ranges),
     )
 
 
-def _list_errors(record: CapacityRecord, names: Sequence[str], level: str) -> list[tuple[str, ...]]:
-    """Every quantity and whoever predicts it: MAE, RMSE and R², of single samples."""
+def _list_errors(
+    record: CapacityRecord, singles: Sequence[Quantity], names: Sequence[str], level: str
+) -> list[tuple[str, ...]]:
+    """Every quantity without an axis and who predicts it: MAE, RMSE, R² of single samples."""
     rows = []
-    for target in record.targets:
+    for target in singles:
         for name in names:
             found = [
                 record.metrics.get(f"{name}.{level}.{target.name}.{metric}")
@@ -82,11 +90,11 @@ def _list_errors(record: CapacityRecord, names: Sequence[str], level: str) -> li
             ]
             if found[0] is not None:
                 texts = ["" if value is None else f"{value:.3g}" for value in found]
-                rows.append((f"{target.quantity.label} / {target.unit}", name, *texts))
+                rows.append((f"{target.label} / {target.unit}", name, *texts))
     return rows
 
 
-def _say_width(target: CapacityTarget | QuantityTarget) -> str:
+def _say_width(target: NumberTarget) -> str:
     if target.half_width is None:
         return "too few specimens"
     kind = target.quantity.interval
@@ -94,20 +102,24 @@ def _say_width(target: CapacityTarget | QuantityTarget) -> str:
         return (
             f"from 1/{math.exp(target.half_width):.3g} to {math.exp(target.half_width):.3g} times"
         )
-    return f"± {target.half_width:.3g}" + (f" {target.unit}" if kind == "absolute" else "")
+    if kind == "relative":
+        return f"± {100 * target.half_width:.1f} % of the prediction"
+    return f"± {target.half_width:.3g} {target.unit}"
 
 
-def _average_targets(record: CapacityRecord, name: str, unit: str) -> tuple[float, float] | None:
-    """Mean MAPE and MAE of somebody's predictions over the C-rates, of one unit."""
-    found = []
-    for target in record.targets:
-        key = f"{name}.image.{target.name}"
-        if target.unit == unit and f"{key}.mape" in record.metrics:
-            found.append((record.metrics[f"{key}.mape"], record.metrics[f"{key}.mae"]))
-    if not found:
+def _average_points(
+    record: CapacityRecord, name: str, points: Sequence[Quantity], level: str
+) -> tuple[str, str] | None:
+    """Mean MAPE and MAE of somebody's predictions over a curve; MAPE "" where it says nothing."""
+    found: dict[str, list[float]] = {"mape": [], "mae": []}
+    for point in points:
+        for metric, values in found.items():
+            value = record.metrics.get(f"{name}.{level}.{point.name}.{metric}")
+            values += [] if value is None else [value]
+    if not found["mae"]:
         return None
-    mapes, maes = zip(*found, strict=True)
-    return sum(mapes) / len(mapes), sum(maes) / len(maes)
+    mape, mae = (f"{sum(own) / len(own):.3g}" if own else "" for own in found.values())
+    return f"{mape} %" if mape else "", mae
 
 
 def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
@@ -168,7 +180,7 @@ def write_capacity_bundle(
     """
     out.mkdir(parents=True, exist_ok=True)
     members: list[CapacityMember] = []
-    targets: list[CapacityTarget | QuantityTarget] = []
+    targets: list[NumberTarget] = []
     intervals = pd.read_csv(comparison / "intervals.csv")
     backbone = ""
     for arm in published:
@@ -191,7 +203,7 @@ def write_capacity_bundle(
     record = CapacityRecord(
         **list_common_fields(settings.study, settings, metrics, kept, findings, licence),
         **describe_pictures(out, settings, manifest, frames, made_with, also=["specimen_id"]),
-        kind=CAPACITIES if all(isinstance(t, CapacityTarget) for t in targets) else QUANTITIES,
+        kind=find_kind(targets),
         backbone=backbone,
         targets=targets,
     )
@@ -208,30 +220,14 @@ def write_capacity_bundle(
     )
 
 
-def _describe_target(
-    quantity: Quantity, arm: str, intervals: pd.DataFrame
-) -> CapacityTarget | QuantityTarget:
+def _describe_target(quantity: Quantity, arm: str, intervals: pd.DataFrame) -> NumberTarget:
     of_target = (intervals["arm"] == arm) & (intervals["target"] == quantity.name)
     found = intervals[of_target].iloc[0]
-    width = float(found[f"{quantity.interval}_half_width"])
-    on_curve = quantity.at is not None
-    shown = round(width, 6) if on_curve else float(f"{width:.6g}")
-    half_width = shown if 0 < width < float("inf") else None
     measured = float(found["coverage_measured"])
-    common: dict[str, Any] = {
-        "arm": arm,
-        "coverage_wanted": float(found["coverage_wanted"]),
-        "coverage_measured": round(measured, 6) if measured == measured else None,
-    }
-    if quantity.at is not None:
-        return CapacityTarget(
-            name=quantity.name,
-            c_rate=quantity.at,
-            unit=quantity.unit,
-            relative_half_width=half_width,
-            **common,
-        )
-    kind = quantity.interval
-    return QuantityTarget(
-        **quantity.model_dump(), **common, interval_kind=kind, half_width=half_width
+    return describe_target(
+        quantity,
+        float(found[f"{quantity.interval}_half_width"]),
+        arm=arm,
+        coverage_wanted=float(found["coverage_wanted"]),
+        coverage_measured=round(measured, 6) if measured == measured else None,
     )

@@ -55,10 +55,9 @@ class ExternalCapacities:
         used = roles.isin(["train", "validation"]).any(axis=1)
         seen = set(known.loc[used, "specimen_id"]) - {""} if "specimen_id" in known else set()
         if again := sorted(seen & set(manifest["specimen_id"].dropna())):
-            noun = "electrode" if self.quantities[0].axis else "specimen"
             raise LeakageError(
-                f"The {noun} '{again[0]}' of the external data set was used to train or tune "
-                f"the models, so it proves nothing; take it out, or, if it is another {noun}, "
+                f"The specimen '{again[0]}' of the external data set was used to train or tune "
+                "the models, so it proves nothing; take it out, or, if it is another specimen, "
                 "give it another name."
             )
 
@@ -79,14 +78,16 @@ class ExternalCapacities:
 
     def describe(self, scores: pd.DataFrame) -> list[str]:
         """Say the main numbers in lines for the terminal."""
+        lines = describe_quantities(
+            scores, [quantity for quantity in self.quantities if not quantity.relative]
+        )
         overall = scores[(scores["target"] == "") & (scores["domain"] == "")]
         errors = overall[(overall["metric"] == "mape") & (overall["level"] == "image")]
-        if not self.quantities[0].axis:
-            return describe_quantities(scores, self.quantities)
         wanted = {target.arm: target.coverage_wanted for target in self.bundle.record.targets}
-        lines = [
-            f"{row['arm']}: mean error {row['value']:.1f} % of {row['n']} external images. "
-            + say_external_coverage(scores, str(row["arm"]), wanted[row["arm"]])
-            for row in errors.to_dict("records")
-        ]
-        return [line.strip() for line in lines]
+        judged = {target.arm for target in self.bundle.record.targets if target.quantity.relative}
+        for row in errors[errors["arm"].isin(judged)].to_dict("records"):
+            arm = str(row["arm"])
+            said = say_external_coverage(scores, arm, wanted[arm], self.quantities)
+            line = f"{arm}: mean error {row['value']:.1f} % of {row['n']} external images. {said}"
+            lines.append(line.strip())
+        return lines
