@@ -1,13 +1,17 @@
 """A curve over any axis is a set of quantities: from the settings to tables, findings and page."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from batteryscope.config.predicted import group_quantities
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets, QuantityTargets
+from batteryscope.core.style import Picture
 from batteryscope.evaluation.number_findings import Found, find_number_findings
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_comparison import compare_capacities, pick
@@ -156,7 +160,9 @@ def test_the_page_has_the_sections_of_both(evidence: RegressionEvidence) -> None
     assert axes.get_xscale() == "log"
     texts = {t.get_text() for t in figures["error_map"][0]().axes[0].get_xticklabels()}
     assert texts == {"1 Hz", "100 Hz", "10000 Hz"}
-    pictures = dict.fromkeys(figures)
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "PNG")
+    pictures = {name: Picture(name, name, buffer.getvalue(), b"<svg/>") for name in figures}
     page = render_regression_report(evidence, sentence, pictures)
     for words in ("Along the curve", "Class by class",
                   "Does it need a network?", "100 Hz, Ohm", "impedance"):  # fmt: skip

@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 # Classes of which there is one for each kind of samples or answers.
 KINDS = {
     "StudySettings", "TableStudySettings", "DatasetSettings", "TableDatasetSettings",
-    "CapacityTargets", "QuantityTargets", "NoNumbers", "Pictures",
+    "CapacityTargets", "QuantityTargets", "NoNumbers", "Pictures", "CapacityTarget",
+    "QuantityTarget",
     "CtSlicesSettings", "CoatingCropSettings",
     "SemTopViewGenerator", "CtCellGenerator", "CrossSectionGenerator",
     "StudyPlan", "TableSweepPlan", "PictureLayout", "RowLayout", "StageSearch", "TableSearch",
@@ -22,6 +23,9 @@ KINDS = {
 }  # fmt: skip
 # Settings that only some kinds have.
 TELLING = {"volumes", "targets"}
+# What would say whether numbers are capacities: whether a quantity has an axis is no such question,
+# since any may have one (``Quantity.curve``, ``Quantity.relative`` say what follows from it).
+HIDDEN = {"has_axis", "is_curve", "by_value", "axis"}
 # What says of which kind something is, and what it may say.
 NAMING = {"kind", "outputs", "method", "learnt_from", "room", "name"}
 WORDS = {
@@ -54,6 +58,10 @@ def find_branches(text: str) -> Iterator[tuple[int, str]]:
         for test in _list_conditions(node):
             if isinstance(test, ast.Attribute) and test.attr in TELLING:
                 yield test.lineno, f"asks whether there are {test.attr}"
+            asked = test.func if isinstance(test, ast.Call) else test
+            of_itself = isinstance(asked, ast.Attribute) and _name(asked.value) == "self"
+            if _name(asked) in HIDDEN and not of_itself:
+                yield test.lineno, f"asks for {_name(asked)}"
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value in STUDIES:
             yield node.lineno, f"names the study {node.value}"
@@ -176,6 +184,11 @@ def test_templates_ask_no_kind() -> None:
         'noun = "slice" if of_scans else "image"',
         'y = "volume" in manifest',
         "match x:\n    case RowLayout():\n        pass",
+        "y = a if evidence.has_axis else b",
+        "if not record.is_curve: pass",
+        "if by_value(targets): pass",
+        "y = [t for t in record.targets if isinstance(t, CapacityTarget)]",
+        "y = bool(quantity.axis)",
     ],
 )
 def test_a_branch_is_seen(text: str) -> None:
@@ -191,6 +204,8 @@ def test_a_branch_is_seen(text: str) -> None:
         "for target in dataset.targets: pass",
         "y = isinstance(x, SemTilesSettings)",
         "y = None if settings.physics is None else 1",
+        "points = [q for q in quantities if q.curve]",  # something to draw, whatever it is
+        "y = 100 * error if q.relative else error",
     ],
 )
 def test_other_questions_are_free(text: str) -> None:

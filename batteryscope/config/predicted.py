@@ -193,6 +193,10 @@ class Predicted:
         """Whether the half-cell model computes the numbers, so that nobody measured them."""
         return False
 
+    def find_order(self, targets: Sequence[str]) -> str:
+        """Return the quantity by whose values samples are put in order; empty: by their class."""
+        return targets[0] if self.replaces_class else ""
+
     def list_columns(self, table: str | None) -> set[str]:
         """Return the columns of a table (None: of the labels) that hold the numbers."""
         return set()
@@ -271,8 +275,8 @@ def choose_outputs(listed: Sequence[Quantity], outputs: str | Sequence[str]) -> 
         return list(listed)
     # What a stage changes is not validated before: a number or null is an unknown name.
     wanted = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-    keys = {q.name: {q.name, q.unit} if q.axis else {q.name} for q in listed}
-    known = sorted({key for q in listed for key in ([q.unit] if q.axis else [q.name])})
+    keys = {q.name: {q.name, q.unit} if q.curve else {q.name} for q in listed}
+    known = sorted({key for q in listed for key in ([q.unit] if q.curve else [q.name])})
     if unknown := [name for name in wanted if not any(name in of for of in keys.values())]:
         raise ValueError(
             f"model.outputs names '{unknown[0]}', which is none of the quantities "

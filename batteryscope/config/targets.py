@@ -118,14 +118,16 @@ class QuantityTargets(Predicted, JoinedTable):
     @model_validator(mode="after")
     def _points_of_curves(self) -> Self:
         taken: dict[tuple[str, str, float], str] = {}
-        first, axis = "", None
+        first = ""
+        common: AxisSettings | None = None
         for name, quantity in self.quantities.items():
             if (own := quantity.axis) is None:
                 continue
-            first, axis = (first, axis) if axis else (name, own)
-            if (own.name, own.unit) != (axis.name, axis.unit):
+            if common is None:
+                first, common = name, own
+            if (own.name, own.unit) != (common.name, common.unit):
                 raise ValueError(
-                    f"quantities: '{first}' lies on the axis {axis.name} in '{axis.unit}', but "
+                    f"quantities: '{first}' lies on the axis {common.name} in '{common.unit}', but "
                     f"'{name}' on {own.name} in '{own.unit}'; write them alike, or put curves over "
                     "different axes into studies of their own."
                 )

@@ -1,7 +1,7 @@
 """Explanations of all arms that predict numbers, in one process."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_
 from batteryscope.explain.regression_shares import measure_agreement, measure_shares
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.select import keep_samples
-from batteryscope.manifest.targets import TARGET_PREFIX
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.coating_crop import cut_mosaic, locate_coating
 from batteryscope.preprocess.coating_region import Rectangle, cut_out, straighten
@@ -63,6 +62,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
         split = pd.read_parquet(layout.split(own.split).roles)
         preprocess = own.recipe.preprocess
         model = load_fit(folders[0]).to(device)
+        ordered_by = layout.plan.settings.dataset.targets.find_order(model.description.classes)
         chosen = choose_regression_tiles(
             manifest,
             store.index,
@@ -70,7 +70,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
             folders[0],
             settings,
             own.recipe.split.test_where,
-            model.description.classes,
+            ordered_by,
         )
         methods = METHODS if arm in published else unpublished
         targets = model.description.classes
@@ -100,7 +100,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
             "targets": targets,
             "tiles": chosen[["sample_id", "class", "path"]].to_dict("records"),
         }
-        if by_value(targets):
+        if ordered_by:
             truth = manifest.set_index("sample_id")[targets]
             for tile in entry["tiles"]:
                 tile["values"] = truth.loc[tile["sample_id"]].to_dict()
@@ -118,12 +118,12 @@ def choose_regression_tiles(
     fit: Path,
     settings: ExplainSettings,
     where: Mapping[str, Any],
-    targets: Sequence[str] = (),
+    ordered_by: str = "",
 ) -> pd.DataFrame:
     """Choose the first test tiles of every class in one fit, of the images that are judged.
 
-    ``where`` are the conditions of ``split.test_where``. Of quantities without an axis, images are
-    taken whose values (of the first of the ``targets``) are evenly spaced in their order.
+    ``where`` are the conditions of ``split.test_where``. ``ordered_by``: a quantity; images are
+    taken whose values of it are evenly spaced in their order, instead of some of every class.
 
     Returns
     -------
@@ -138,19 +138,14 @@ def choose_regression_tiles(
     grid = index[judging & index["sample_id"].isin(tested)]
     known = manifest[[c for c in ("sample_id", "class", "path", "bit_depth") if c in manifest]]
     table = grid.drop_duplicates("sample_id").merge(known, on="sample_id")
-    if by_value(targets):
-        truth = manifest.set_index("sample_id")[targets[0]]
+    if ordered_by:
+        truth = manifest.set_index("sample_id")[ordered_by]
         table = table.assign(truth=table["sample_id"].map(truth))
         ordered = table.sort_values(["truth", "sample_id"]).drop(columns="truth")
         places = np.linspace(0, len(ordered) - 1, min(SPREAD_TILES, len(ordered)))
         return ordered.iloc[np.unique(places.round().astype(int))].reset_index(drop=True)
     by_class = table.sort_values(["class", "sample_id"]).groupby("class")
     return by_class.head(settings.tiles_per_class).reset_index(drop=True)
-
-
-def by_value(targets: Sequence[str]) -> bool:
-    """Whether targets are quantities without an axis, whose values say more than a class."""
-    return any(not target.startswith(TARGET_PREFIX) for target in targets)
 
 
 def _cut_phases(
