@@ -66,8 +66,8 @@ class QuantityTarget(Quantity):
     """One output, and how wide the interval of a prediction is.
 
     ``half_width``: the interval is the prediction ± so much (``absolute``), ± that share of it
-    (``relative``), or from exp(−half_width) to exp(half_width) times it (``ratio``); null if there were
-    too few specimens for ``coverage_wanted``, as is ``coverage_measured``.
+    (``relative``), or from exp(−half_width) to exp(half_width) times it (``ratio``); null if
+    there were too few specimens for ``coverage_wanted``, as is ``coverage_measured``.
     """
 
     arm: str
