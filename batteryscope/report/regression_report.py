@@ -174,7 +174,8 @@ def say_result(evidence: RegressionEvidence) -> str:
     """Return the main result in one sentence."""
     arm, parts, best = evidence.main_arm, [], []
     tested = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
-    for told in _told_together(evidence.outputs(arm), set(tested["target"])):
+    groups = _told_together(evidence.outputs(arm), set(tested["target"]))
+    for told in groups:
         error = _find_error(evidence, told)
         parts.append(f"{_name(told)} with a mean error of {error.said}")
         if found := tables.find_best_baseline(evidence, told):
@@ -182,7 +183,8 @@ def say_result(evidence: RegressionEvidence) -> str:
             unit = "%" if told[0].relative else show_unit(told[0].unit)
             shown = f"{value:.1f}" if told[0].relative else f"{value:.3g}"
             verdict = "" if value > error.value else ", no more than the network"
-            best.append(f"{name}, errs by {shown} {unit} ({_name(told)}){verdict}")
+            which = f" ({_name(told)})" if len(groups) > 1 else ""
+            best.append(f"{name}, errs by {shown} {unit}{which}{verdict}")
     specimens = tested["specimen_id"].replace("", np.nan).nunique()
     samples = samples_of(evidence.settings)
     unit = f"{evidence.specimen}s" if specimens else samples.plural
