@@ -266,7 +266,7 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     assert list(comparison.columns) == COLUMNS
     assert list(dict.fromkeys(comparison["arm"]))[:2] == ["fit", "copy"]
     findings = json.loads((tmp_path / "one" / "findings.json").read_text())
-    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey", "sets"}
+    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey", "sets", "pairs"}
     assert {f["kind"] for f in findings} == kinds
 
     table[:0].to_parquet(baselines)

@@ -36,7 +36,6 @@ def write_study(folder, manifest, **arms) -> PictureLayout:
         for name, (_, where, group) in arms.items()
     }
     settings = make_study().model_dump(mode="json") | {"arms": changes}
-    settings["evaluate"]["shortcut_audit"] = False
     layout = PictureLayout(folder, plan_study("s", StudySettings.model_validate(settings)))
     share = manifest["porosity"].astype(float) / 100
     measured = manifest[["sample_id"]].assign(

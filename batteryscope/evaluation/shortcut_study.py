@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
@@ -12,14 +12,13 @@ from batteryscope.audit.confounding import (
     list_factors,
     measure_confounding,
 )
-from batteryscope.audit.cues import CUES, CueName
-from batteryscope.audit.perturb import PERTURBATION_LABELS, PERTURBED
+from batteryscope.audit.cues import CUES
+from batteryscope.audit.perturb import PERTURBATION_LABELS
 from batteryscope.audit.score import Score, score_answers
 from batteryscope.audit.sessions import SessionRelation, relate_sessions
 from batteryscope.audit.verdict import (
     LEVELS,
     Level,
-    Sign,
     judge_cues,
     judge_perturbed,
     judge_sessions,
@@ -32,11 +31,8 @@ from batteryscope.evaluation.aggregate import (
     aggregate_to_specimens,
     pool_fits,
 )
-from batteryscope.evaluation.flat_metrics import DIGITS
-from batteryscope.evaluation.predictions import (
-    check_predictions,
-    split_perturbed,
-)
+from batteryscope.evaluation.predictions import check_predictions
+from batteryscope.evaluation.shortcut_audit import METRIC_PREFIX, Audit, take_perturbed
 from batteryscope.evaluation.shortcut_cues import (
     CUE_PREFIX,
     LEFT_OUT_PREFIX,
@@ -46,7 +42,6 @@ from batteryscope.evaluation.shortcut_cues import (
 
 Name = TypeVar("Name", bound=str)  # of a cue or of a perturbation
 
-METRIC_PREFIX = "shortcuts"
 FINDING_LEVELS: Mapping[Level, str] = {"quiet": "good", "warning": "warning", "alarm": "alarm"}
 SCORE_COLUMNS = [
     "n", "accuracy", "low", "high", "balanced", "chance", "skill", "skill_low", "skill_high"
@@ -54,32 +49,21 @@ SCORE_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class ShortcutAudit:
+class ShortcutAudit(Audit[Score]):
     """What the audit measured and decided.
 
     Attributes
     ----------
-    level, signs
-        The verdict, and what led to it, the gravest first.
-    cues, left_out, perturbed
-        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles;
-        what was asked about no ``unit`` is left out.
-    model
-        Score of the main arm.
     relation
         How classes and sessions hang together.
     confounding, crossings
         How much of the label each circumstance tells; counts.
     unit
         What is counted: image, slice or specimen.
+    main_arm
+        Whose network it is.
     """
 
-    level: Level
-    signs: list[Sign]
-    cues: Mapping[CueName, Score]
-    left_out: Mapping[CueName, Score]
-    perturbed: Mapping[str, Score]
-    model: Score | None
     relation: SessionRelation
     confounding: pd.DataFrame
     crossings: pd.DataFrame
@@ -177,27 +161,14 @@ def read_cues(path: Path) -> pd.DataFrame:
 
 def read_perturbed(path: Path, main_arm: str) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    told = split_perturbed(read_cues(path))[1]
-    told = told[told["arm"].str.startswith(f"{main_arm}{PERTURBED}")]
-    if told.empty:
-        return None
-    return told.assign(arm=told["arm"].str.removeprefix(f"{main_arm}{PERTURBED}"))
+    return take_perturbed(read_cues(path), main_arm)
 
 
 def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
     """Return the tables of an audit by the name of their file."""
-    rows: list[dict[str, Any]] = []
-    groups = (("cue", audit.cues), ("session_left_out", audit.left_out))
-    for what, scores in groups:
-        rows += [{"what": what, "name": n, **s.as_dict()} for n, s in scores.items()]
-    rows += [
-        {"what": "network", "name": name, **own.as_dict()} for name, own in audit.perturbed.items()
-    ]
-    if audit.model is not None:
-        rows.append({"what": "model", "name": audit.main_arm, **audit.model.as_dict()})
-    told = pd.DataFrame(rows, columns=["what", "name", *SCORE_COLUMNS])
+    rows = audit.tabulate(audit.main_arm)
     return {
-        "shortcuts": told,
+        "shortcuts": pd.DataFrame(rows, columns=["what", "name", *SCORE_COLUMNS]),
         "confounding": audit.confounding,
         "confounding_counts": audit.crossings,
     }
@@ -205,12 +176,8 @@ def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
 
 def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     """Return the few numbers of an audit that stand among the metrics; 0 quiet to 2 alarm."""
-    found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
-    scores = {str(name): own for name, own in audit.cues.items()}
-    scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
-    for name, own in scores.items():
-        found[f"{METRIC_PREFIX}.{name}.balanced_accuracy"] = round(own.balanced, DIGITS)
-    return found
+    verdict = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
+    return verdict | audit.flatten("balanced_accuracy", lambda own: own.balanced)
 
 
 def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:
@@ -223,14 +190,13 @@ def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:
     main_label
         What a report calls the main arm; by its name if not given.
     """
-    best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
     facts = {
         "verdict": audit.level,
-        "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
+        "signs": audit.describe_signs(),
         "unit": audit.unit,
         "main_label": main_label or audit.main_arm.replace("_", " "),
         "model": audit.model and audit.model.as_dict(),
-        "best": best and {"phrase": CUES[best].phrase, **audit.cues[best].as_dict()},
+        "best": audit.describe_best(),
         "relation": audit.relation.relation,
         "labels": PERTURBATION_LABELS,
     }

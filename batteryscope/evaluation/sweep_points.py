@@ -10,6 +10,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
+from batteryscope.evaluation.paper_values import find_counterparts
 
 COLUMNS = [
     "sweep", "point", "arm", "base", "values", "backbone", "target", "domain", "level", "metric",
@@ -54,10 +55,7 @@ def tabulate_points(
         )
         for value in paper:
             if value.arm == point["name"]:
-                same = pd.Series(True, index=mine.index)
-                for column in ("metric", "target", "domain", "level"):
-                    same &= mine[column] == getattr(value, column)
-                mine.loc[same, "paper"] = value.value
+                mine.loc[find_counterparts(mine, value), "paper"] = value.value
         tables.append(mine.merge(costs, on="arm", how="left"))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
