@@ -162,8 +162,8 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
     }
     audits = _audit(layout, manifest, tested[main["split"]], images) if layout.is_audited else []
     if audits:
-        known = bool(find_sessions(manifest)[0])
-        findings.insert(0, tell_number_verdict(audits, labels.get(main_arm, main_arm), known))
+        is_known = bool(find_sessions(manifest)[0])
+        findings.insert(0, tell_number_verdict(audits, labels.get(main_arm, main_arm), is_known))
         written |= tabulate_number_audits(audits)
     asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
     ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}

@@ -354,7 +354,8 @@ def _list_maps(evidence: RegressionEvidence, arm: str) -> Figures:
     """Return what an arm looks at: every quantity by itself, of curves the last point."""
     if arm not in evidence.maps:
         return {}
-    maps, figures = evidence.maps[arm], {}
+    maps = evidence.maps[arm]
+    figures: Figures = {}
     known = [evidence.quantity(target) for target in maps.targets]
     last = max((number for number, q in enumerate(known) if q.curve), default=-1)
     for number, quantity in enumerate(known):
