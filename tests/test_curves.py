@@ -1,6 +1,7 @@
 """A curve over any axis is a set of quantities: from the settings to tables, findings and page."""
 
 import io
+import math
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,13 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from batteryscope.bundle.capacity_record import (
+    CapacityTarget,
+    QuantityTarget,
+    describe_target,
+    find_kind,
+    span_target,
+)
 from batteryscope.config.predicted import group_quantities
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets, QuantityTargets
@@ -77,6 +85,26 @@ def test_points_of_a_curve_are_judged_together_and_in_percent() -> None:
 def test_a_curve_that_cannot_be_is_refused(quantities: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         QuantityTargets.model_validate({"quantities": quantities})
+
+
+def test_a_bundle_records_points_of_any_curve() -> None:
+    told = {"arm": "a", "coverage_wanted": 0.9, "coverage_measured": None}
+    impedance = QuantityTargets.model_validate(make_targets()).listed[1]
+    target = describe_target(impedance, 0.123456789, **told)
+    assert isinstance(target, QuantityTarget)
+    assert (target.axis, target.axis_unit, target.at) == ("frequency", "Hz", 100)
+    assert (target.interval_kind, target.half_width) == ("relative", 0.123457)
+    assert span_target(target, 2.0) == pytest.approx((2 * (1 - 0.123457), 2 * (1 + 0.123457)))
+    assert target.shorten(0.00123456789) == 0.00123457
+    # Capacities over the C-rate keep the shorter form that older versions read.
+    capacity = CapacityTargets().listed[0]
+    short = describe_target(capacity, math.inf, **told)
+    assert isinstance(short, CapacityTarget)
+    assert short.quantity == capacity
+    assert short.relative_half_width is None
+    assert [find_kind(own) for own in ([short], [target], [short, target])] == [
+        "capacity", "quantities", "quantities"
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def render_capacity_card(record: CapacityRecord) -> str:
     samples = samples_cut_by(record.preprocess)
     curves: dict[str, list[Quantity]] = {}
     for point in record.points:
-        curves.setdefault(f"{point.curve} / {point.unit}", []).append(point)
+        curves.setdefault(f"{point.curve} in {point.unit}", []).append(point)
     scores = [
         (name, curve, *values)
         for name in names
@@ -55,7 +55,7 @@ def render_capacity_card(record: CapacityRecord) -> str:
     ]
     singles = [t.quantity for t in record.targets if t.quantity not in record.points]
     told = [
-        f"the {curve}, at {', '.join(point.place for point in points)}"
+        f"the {curve} ({', '.join(point.place for point in points)})"
         for curve, points in curves.items()
     ]
     told += [f"{quantity.label} ({quantity.unit})" for quantity in singles]
