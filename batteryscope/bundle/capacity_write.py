@@ -52,14 +52,14 @@ def render_capacity_card(record: CapacityRecord) -> str:
     arms = list(dict.fromkeys(member.arm for member in record.members))
     names = [*arms, *sorted({k.split(".")[0] for k in record.metrics} - set(arms))]
     units = list(dict.fromkeys(target.unit for target in record.targets))
+    samples = samples_cut_by(record.preprocess)
     scores = [
         (name, unit, *values)
         for name in names
         for unit in units
-        if (values := _average_targets(record, name, unit)) is not None
+        if (values := _average_targets(record, name, unit, samples.noun)) is not None
     ]
     curve = record.is_curve
-    samples = samples_cut_by(record.preprocess)
     computed = next((f["text"] for f in record.findings if f.get("kind") == COMPUTED), "")
     return fill_markdown(
         TEMPLATE,
@@ -104,11 +104,13 @@ def _say_width(target: CapacityTarget | QuantityTarget) -> str:
     return f"± {target.half_width:.3g}" + (f" {target.unit}" if kind == "absolute" else "")
 
 
-def _average_targets(record: CapacityRecord, name: str, unit: str) -> tuple[float, float] | None:
-    """Mean MAPE and MAE of somebody's predictions over the C-rates, of one unit."""
+def _average_targets(
+    record: CapacityRecord, name: str, unit: str, level: str
+) -> tuple[float, float] | None:
+    """Mean MAPE and MAE of somebody's predictions of single samples over the C-rates of a unit."""
     found = []
     for target in record.targets:
-        key = f"{name}.image.{target.name}"
+        key = f"{name}.{level}.{target.name}"
         if target.unit == unit and f"{key}.mape" in record.metrics:
             found.append((record.metrics[f"{key}.mape"], record.metrics[f"{key}.mae"]))
     if not found:
