@@ -24,7 +24,10 @@ from batteryscope.report import shared_figures
 from batteryscope.report.html import make_environment
 from batteryscope.samples.ct import CT
 from batteryscope.samples.sem import SEM
+from batteryscope.tables import baselines as row_baselines
+from batteryscope.tables.findings import name_in_sentence
 from tests.conftest import ROOT
+from tests.table_networks import make_manifest, make_settings, split_in_order
 from tests.test_study_modules import FUNCTIONS
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -114,6 +117,39 @@ def test_a_baseline(monkeypatch):
     assert set(found["arm"]) == {"baseline_brightness"}
     assert (found["y_true"] == found["y_pred"]).all()
     assert len(found) == 8
+
+
+def test_a_baseline_of_rows(monkeypatch):
+    names = run_section("A baseline")
+    monkeypatch.setitem(row_baselines.MAKERS, "median", names["make_median"])
+    monkeypatch.setitem(baseline_catalogue.OF_ROWS, "median", names["MEDIAN"])
+    manifest, settings = make_manifest(), make_settings()
+    asked = settings.evaluate.model_copy(update={"baselines": ["median"]})
+    split = split_in_order(manifest, settings.split, [])
+    study = settings.model_copy(update={"evaluate": asked})
+    found = row_baselines.predict_baselines(manifest, split, study, seed=1)
+    of_fit = (found["domain"] == "nmc") & (found["repeat"] == 0) & (found["target"] == "density")
+    learnt = split["role"].eq("train") & split["repeat"].eq(0)
+    train = manifest[manifest["sample_id"].isin(split.loc[learnt, "sample_id"])]
+    median = train.loc[train["domain"] == "nmc", "density"].median()
+    assert set(found.loc[of_fit, "y_pred"]) == {median}
+    assert name_in_sentence("baseline_median") == "the median of the training rows"
+
+
+def test_a_figure_of_classes():
+    show_recall = run_section("A figure")["show_recall"]
+    recalls = {"level": ["tile", "image", "image"], "class": ["a", "a", "b"], "recall": [0, 0.5, 1]}
+    per_class = pd.DataFrame(recalls).assign(arm="net")
+    evidence = types.SimpleNamespace(per_class=per_class, main_arm="net", generated=True)
+    drawn = show_recall(evidence)
+    assert drawn.svg.count(b"patch_") >= 2
+    [place] = re.findall(r"```jinja\n(.*?)```", PAGE, re.DOTALL)
+    macros = '{% from "macros.html.j2" import picture with context %}'
+    template = make_environment().from_string(macros + place)
+    assert "Recall of each class." in template.render(pictures={drawn.name: drawn})
+    evidence.per_class = None
+    assert show_recall(evidence) is None
+    assert template.render(pictures={}).strip() == ""
 
 
 def test_a_figure(monkeypatch):

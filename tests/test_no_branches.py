@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 KINDS = {
     "StudySettings", "TableStudySettings", "DatasetSettings", "TableDatasetSettings",
     "CapacityTargets", "QuantityTargets", "NoNumbers", "Pictures", "CapacityTarget",
-    "QuantityTarget",
+    "QuantityTarget", "CumulativeLink",
     "CtSlicesSettings", "CoatingCropSettings",
     "SemTopViewGenerator", "CtCellGenerator", "CrossSectionGenerator",
     "StudyPlan", "TableSweepPlan", "PictureLayout", "RowLayout", "StageSearch", "TableSearch",

@@ -50,3 +50,35 @@ def test_the_card_promises_nothing_about_the_average_of_the_networks():
     values = make_values()
     alone = CapacityRecord.model_validate(values | {"members": values["members"][:1]})
     assert "average were not measured" not in render_capacity_card(alone)
+
+
+@pytest.mark.parametrize(
+    ("method", "level", "told"),
+    [
+        ("coating_crop", "image", "A picture goes in; the capacity over the C-rate in Ah/kg ("),
+        ("ct_slices", "slice", "A scan of a cell goes in; the capacity over the C-rate in Ah/kg ("),
+    ],
+)
+def test_the_card_has_the_errors_of_single_samples(method, level, told):
+    name = "capacity_1c_ah_kg"
+    errors = {f"mass.{level}.{name}.mape": 5.0, f"mass.{level}.{name}.mae": 6.0}
+    errors |= {f"mass.specimen.{name}.{metric}": 99.0 for metric in ("mape", "mae")}
+    values = make_values() | {"preprocess": {"method": method}, "metrics": errors}
+    card = render_capacity_card(CapacityRecord.model_validate(values))
+    assert "| mass | capacity over the C-rate in Ah/kg | 5.00 % | 6 |\n" in card
+    assert f"On test {level}s, each judged" in card
+    assert told in card
+
+
+def test_the_card_of_quantities_of_scans_has_their_errors():
+    target = {
+        "name": "health", "label": "health", "unit": "%", "arm": "all",
+        "interval_kind": "absolute", "half_width": 2, "coverage_wanted": 0.9,
+        "coverage_measured": 0.88,
+    }  # fmt: skip
+    values = make_values() | {"preprocess": {"method": "ct_slices"}, "kind": "quantities"}
+    values |= {"members": [m | {"arm": "all"} for m in values["members"]], "targets": [target]}
+    values["metrics"] = {"all.slice.health.mae": 1.5, "all.slice.health.r2": 0.75}
+    card = render_capacity_card(CapacityRecord.model_validate(values))
+    assert "| health / % | all | 1.5 |  | 0.75 |\n" in card
+    assert "share of test slices inside" in card

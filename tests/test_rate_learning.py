@@ -184,6 +184,34 @@ def test_all_methods_give_a_signed_map_per_output():
     assert agreement["correlation"].dropna().between(-1, 1).all()
 
 
+def test_guided_backpropagation_is_guided_at_every_activation():
+    """Two copies of the mean grey level, +1 and −2 times: what lowers an output has no say."""
+
+    class TwoCopies(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.copies = torch.nn.Conv2d(3, 2, 1)
+            torch.nn.init.constant_(self.copies.weight, 1 / 3)
+            torch.nn.init.constant_(self.copies.bias, 3)  # between 0 and 6 at any grey level
+            self.activation = torch.nn.ReLU6(inplace=True)
+
+        def forward(self, x):
+            more, less = self.activation(self.copies(x)).mean((2, 3)).T
+            return torch.stack([more - 2 * less, 2 * less - more], dim=1)
+
+    tiles, items = make_tiles(4)
+    model = build_classifier(make_stage().model, TARGETS, 16, seed=1)
+    model.learn_scale(items.targets)
+    model.backbone = TwoCopies()
+    guided = explain_tile(model, tiles[0], ("guided_backprop",)).maps["guided_backprop"]
+    per_pixel = model.output_sd.numpy() / tiles[0].size
+    # The plain gradient would be -1 and +1 times that.
+    np.testing.assert_allclose(guided[0], np.full(tiles[0].shape, per_pixel[0]), rtol=1e-5)
+    np.testing.assert_allclose(guided[1], np.full(tiles[0].shape, 2 * per_pixel[1]), rtol=1e-5)
+    assert model.training
+    assert model.backbone.activation.inplace
+
+
 def test_regions_of_a_phase_map_do_not_overlap():
     phases = np.ones((40, 60), np.uint8)
     phases[10:30, 10:40] = 4

@@ -9,12 +9,14 @@ from PIL import Image
 
 from batteryscope.config.table_format import TableFormat
 from batteryscope.errors import InputError
+from batteryscope.start.choices import Choice
 from batteryscope.start.fingerprint import write_table
 from batteryscope.start.look import look_at
 from batteryscope.start.look_rows import look_at_rows
 from batteryscope.start.look_scans import look_at_scans
 from batteryscope.start.machine import Machine
 from batteryscope.start.plan_coating import plan_study as plan_coating
+from batteryscope.start.plan_rows import plan_study as plan_rows
 from batteryscope.start.start import plan_from
 from tests.conftest import ROOT
 
@@ -140,6 +142,17 @@ def test_a_decimal_sign_may_be_stated(tmp_path):
     overlay, _ = plan(folder, written=TableFormat(decimal="."))
     study = yaml.safe_load(overlay)["studies"]["mine"]
     assert study["dataset"]["labels"]["table_format"] == {"decimal": "."}
+
+
+def test_a_target_that_is_zero_somewhere_is_planned_without_networks(tmp_path):
+    processes = Choice(["pretrained_process", "transfer_process"], "y is 0 in some rows")
+    for row, arms in {"{m},{a:.2f},{i}": processes, "{m},{a:.2f},1{i}": None}.items():
+        table = write_rows(tmp_path / "t.csv", "material,a,y", row, ("A", "B"))
+        study = plan_rows(look_at_rows([table], ["y"]), LAPTOP, {}).study
+        assert ("networks" in study) == (arms is None)
+        if arms is not None:
+            assert study["arms"].value == arms.value
+            assert study["arms"].why.startswith(arms.why)
 
 
 # Scans.

@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.conftest import Sandbox
 
@@ -191,3 +192,32 @@ def test_a_wrong_kind_of_study_is_told(study):
     done = study.snakemake("rows", check=False)
     study.write_params(params())
     assert "studies.rows.kind: found 'tabel'; expected one of 'image', 'table'." in done.stdout
+
+
+def test_a_target_that_is_zero_somewhere_is_learnt_by_processes_and_told_in_its_unit(study):
+    """Cracks of 40 rows, none in some of both materials, beside a law that is never 0."""
+    rng = np.random.default_rng(0)
+    gap, solid = rng.uniform(100, 300, 40).round(1), rng.uniform(40, 60, 40).round(2)
+    rows = pd.DataFrame({"domain": np.repeat(["graphite", "nmc"], [24, 16]), "gap": gap})
+    rows = rows.assign(solid=solid, cracks=(0.05 * (gap - 180)).clip(0).round(2), law=gap / solid)
+    rows.to_csv(study.root / "data/raw/cracks.csv", index=False)
+    data = {"name": "cracks", "files": [{"path": "data/raw/cracks.csv"}], "source": "graphite"}
+    data |= {"features": {"gap": {}, "solid": {}}, "targets": {"cracks": {"unit": "1/mm"}}}
+    data["targets"]["law"] = {}
+    asked = params()["studies"]["rows"] | {"dataset": data, "networks": {"cracks": {}, "law": {}}}
+    asked |= {"arms": ["transfer_process"], "main_arm": "transfer_process", "ablations": {}}
+    asked.pop("propose")
+    overlay = {"studies": {"cracks": asked}}
+    (study.root / "cracks.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    study.snakemake("--configfile", "cracks.yaml", "--", "cracks")
+    metrics = json.loads((study.root / "reports/cracks/metrics.json").read_text())
+    assert metrics["transfer_process.row.nmc.law.mape"] < 20
+    assert "transfer_process.row.nmc.cracks.mape" not in metrics
+    error = metrics["transfer_process.row.nmc.cracks.mae"]
+    assert error < metrics["baseline_mean.row.nmc.cracks.mae"] / 2
+    card = (study.root / "models/cracks/MODEL_CARD.md").read_text()
+    assert f"| cracks | nmc | transfer (Gaussian process) | {error:.3g} 1/mm |" in card
+    page = html.unescape((study.root / "reports/cracks/report.html").read_text())
+    assert f"{error:.3g} ± " in page.split("Findings")[0]
+    assert "MAPE, but MAE where a value is 0" in page
+    assert (study.root / "reports/cracks/figures/key_figure.svg").is_file()

@@ -157,3 +157,21 @@ def test_the_studies_have_the_networks_of_the_paper():
         "mass_loading_mg_cm2": (49, 10),
         "geometric_tortuosity": (46, 10),
     }
+
+
+def test_networks_do_not_learn_from_a_target_of_zero():
+    """A row of a domain that is transferred to, of which the source network learns nothing."""
+    settings, manifest = make_settings(arms=["pretrained", "adapter"]), make_manifest()
+    files = "data/" + manifest["domain"] + ".csv"
+    manifest = manifest.assign(path=files, row=manifest.groupby("domain").cumcount() + 2)
+    split = split_in_order(manifest, settings.split, FEATURES)
+    learnt = split["role"].eq("train").groupby(split["sample_id"]).all()
+    row = manifest.index[manifest["domain"].eq("nmc") & manifest["sample_id"].map(learnt)][0]
+    manifest.loc[row, "density"] = 0.0
+    told = f"'density' is 0 in data/nmc.csv, line {manifest.loc[row, 'row']}; networks"
+    with pytest.raises(InputError, match=f"arms: found pretrained, adapter, .*{told}.*arms: "):
+        plan_tasks(manifest, split, settings, split_in_order)
+    arms = ["pretrained", "transfer_process"]
+    allowed = make_settings(arms=arms, main_arm="transfer_process")
+    tasks = plan_tasks(manifest, split, allowed, split_in_order).tasks
+    assert {task.kind for task in tasks} == {"scratch", "process"}

@@ -198,6 +198,12 @@ def test_headline_of_a_target_that_is_zero_somewhere_tells_the_absolute_error() 
     other = rows.assign(metric="mape", domain="si_graphite", mean=8.0, sd=0.5)
     mixed = find_table_headline(replace(zero, comparison=pd.concat([rows, other]))).sentence
     assert "8.0 ± 0.5 % for density of Si graphite (MAPE, but MAE where a value is 0" in mixed
+    # One panel has one kind of error.
+    errors = replace(zero, comparison=pd.concat([rows, rows.assign(domain="si_graphite"), other]))
+    drawn = errors.drawn_errors
+    assert drawn["metric"].tolist() == ["mae"] * 4
+    figure = draw_errors(drawn, zero.settings.dataset, ["adapter"], ["nmc", "si_graphite"])
+    assert figure.axes[0].get_xlabel() == "MAE of test rows (V)"
 
 
 def test_paper_column_stands_right_of_its_domain() -> None:
@@ -219,8 +225,9 @@ def test_published_values_of_a_domain_without_rows_do_no_harm() -> None:
         {"arm": "adapter", "target": "density", "domain": "nmc", "mean": 8.0, "sd": 1.0},
         {"arm": "paper", "target": "density", "domain": "moon", "paper": 9.0},
     ]
+    errors = pd.DataFrame(rows).assign(metric="mape")
     dataset = make_table_settings().dataset
-    figure = draw_errors(pd.DataFrame(rows), dataset, ["adapter"], ["graphite", "nmc", "moon"])
+    figure = draw_errors(errors, dataset, ["adapter"], ["graphite", "nmc", "moon"])
     assert [len(axes.containers) for axes in figure.axes] == [1, 0]
 
 

@@ -150,14 +150,6 @@ def test_fine_tuning_starts_from_the_parent_and_changes_it(together):
     assert 0 < change.max() < 3 * 12 * 0.01
 
 
-@pytest.mark.parametrize("role", ["train", "validation"])
-def test_target_of_zero_names_target_and_sample(role):
-    rows = make_rows(6, 2)
-    rows.targets[4] = 0
-    with pytest.raises(InputError, match=r"target 'density': sample row2_4 has the value 0"):
-        train_tasks([make_task("a", 6, 2, **{role: rows})], SETTINGS, seed=1)
-
-
 def test_task_without_rows_is_refused():
     task = make_task("a", 6, 2, validation=Rows((), np.empty((0, 3)), np.empty(0)))
     with pytest.raises(InputError, match="a: found no validation rows for the target 'density'"):

@@ -118,8 +118,8 @@ def _average_points(
             values += [] if value is None else [value]
     if not found["mae"]:
         return None
-    mape, mae = (f"{sum(own) / len(own):.3g}" if own else "" for own in found.values())
-    return f"{mape} %" if mape else "", mae
+    mape, mae = (sum(own) / len(own) if own else None for own in found.values())
+    return "" if mape is None else f"{mape:.2f} %", f"{mae:.3g}"
 
 
 def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:

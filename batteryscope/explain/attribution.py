@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from batteryscope.models.cumulative_link import CumulativeLink, ScoreByGrade
 from batteryscope.training.data import as_batch
 
 Method = Literal["guided_grad_cam", "grad_cam"]
+Target = Tensor | int  # number of the explained output
 
 # Gates (sigmoid, tanh) are left out: they weight channels and carry no signal of their own.
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
@@ -108,22 +110,19 @@ def attribute_tiles(
         return AttributionMaps(empty, empty if method == "guided_grad_cam" else None)
     device = next(model.parameters()).device
     coarse, fine = [], []
-    with _prepared(model):
+    with prepared(model):
         layer = find_feature_layer(model)
-        network: nn.Module = model.backbone
-        if isinstance(model.link, CumulativeLink):
-            network = ScoreByGrade(network, model.link)
+        network = _give_scores(model.link, model.backbone)
         for start in range(0, len(tiles), batch_size):
             with torch.no_grad():
                 x = model.input(as_batch(tiles[start : start + batch_size]).to(device))
             # An expanded grey channel shares its memory; gradients need their own.
             x = x.clone(memory_format=torch.contiguous_format).requires_grad_()
             target = targets[start : start + batch_size].to(device)
-            cam = _find_grad_cam(network, layer, x, target)
+            cam = find_grad_cam(network, layer, x, target)
             coarse.append(cam.cpu().numpy())
             if method == "guided_grad_cam":
-                gradient = _RectifiedBackprop(network).attribute(x, target=target)
-                detail = gradient.detach().sum(dim=1).abs()
+                detail = backpropagate_guided(network, x, target).abs()
                 fine.append((cam * detail).cpu().numpy())
     return AttributionMaps(np.concatenate(coarse), np.concatenate(fine) if fine else None)
 
@@ -221,10 +220,43 @@ def measure_share(
     return float((values * mask).sum() / total) if total > 0 else float("nan")
 
 
+def find_grad_cam(
+    network: nn.Module, layer: nn.Module, x: Tensor, target: Target, signed: bool = False
+) -> Tensor:
+    """Return the Grad-CAM of one output per picture, (B, H, W), enlarged to the pictures.
+
+    Parameters
+    ----------
+    network
+        Maps (B, C, H, W) to (B, n_outputs), within :func:`prepared`.
+    layer
+        Whose feature maps are weighted.
+    x : (B, C, H, W)
+        Pictures as the network reads them.
+    target
+        The output: of all pictures, or (B,) of each.
+    signed
+        Keep what speaks against the output, too.
+    """
+    size = (int(x.shape[-2]), int(x.shape[-1]))
+    cam = LayerGradCam(network, layer).attribute(x, target=target, relu_attributions=not signed)
+    return LayerAttribution.interpolate(cam.detach(), size, "bilinear")[:, 0].float()
+
+
+def backpropagate_guided(network: nn.Module, x: Tensor, target: Target) -> Tensor:
+    """Return the guided gradient of one output per picture, (B, H, W), summed over the channels.
+
+    Negative gradients are set to 0 at all of ``ACTIVATIONS``. Parameters are those of
+    :func:`find_grad_cam`.
+    """
+    gradient = _RectifiedBackprop(network).attribute(x.detach().requires_grad_(), target=target)
+    return gradient.detach().sum(dim=1)
+
+
 class _RectifiedBackprop(GuidedBackprop):
     """Captum's guided backpropagation at all activations; captum's own knows ReLU only."""
 
-    def attribute(self, inputs: Tensor, target: Tensor) -> Tensor:
+    def attribute(self, inputs: Tensor, target: Target) -> Tensor:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
             return super().attribute(inputs, target=target)
@@ -248,16 +280,9 @@ def _hook_gradient(module: nn.Module) -> list[torch.utils.hooks.RemovableHandle]
     return [module.register_forward_pre_hook(rectify_input)]
 
 
-def _find_grad_cam(backbone: nn.Module, layer: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    height, width = x.shape[-2:]
-    cam = LayerGradCam(backbone, layer).attribute(x, target=target, relu_attributions=True)
-    enlarged = LayerAttribution.interpolate(cam.detach(), (height, width), "bilinear")
-    return enlarged[:, 0].float()
-
-
 @contextmanager
-def _prepared(model: TileClassifier) -> Iterator[None]:
-    """Evaluation mode with gradients, no operation in place (hooks need the values before)."""
+def prepared(model: TileClassifier) -> Iterator[None]:
+    """Set evaluation mode with gradients, and nothing in place (hooks need the values before)."""
     training = model.training
     in_place = [m for m in model.modules() if getattr(m, "inplace", False) is True]
     model.eval()
@@ -277,3 +302,15 @@ def _describe_unexplainable(name: str) -> str:
         f"model.backbone: '{name}' has no spatial feature maps (channels first), which Grad-CAM "
         "needs; explain a convolutional network such as efficientnet_b0 or resnet18."
     )
+
+
+@singledispatch
+def _give_scores(link: object, network: nn.Module) -> nn.Module:
+    """Return a network with a score for each class: the scores themselves, without a link."""
+    del link
+    return network
+
+
+@_give_scores.register
+def _give_scores_of_grades(link: CumulativeLink, network: nn.Module) -> nn.Module:
+    return ScoreByGrade(network, link)

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.attr import GuidedBackprop, IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from batteryscope.explain.attribution import find_feature_layer
+from batteryscope.explain.attribution import (
+    backpropagate_guided,
+    find_feature_layer,
+    find_grad_cam,
+    prepared,
+)
 from batteryscope.models.classifier import TileClassifier
 from batteryscope.models.grey_input import FULL_SCALE
 from batteryscope.training.data import as_batch
@@ -57,44 +62,57 @@ def explain_tile(
 
     ``grad_ram``: gradient-weighted regression activation maps, signed (Selvaraju et al. 2016 with
     no rectification; Deeg et al. 2024), from the last convolution. ``guided_backprop``
-    (Springenberg 2015). ``occlusion``: a square of ``window_px`` at the mean grey level of the
-    training tiles is moved in steps of its own size; the map is the prediction without minus
-    that with the square, so that positive places raise the capacity. All outputs share its passes.
-    ``integrated_gradients`` (Sundararajan 2017) from a tile of the mean grey level.
+    (Springenberg 2015), signed, at all ``ACTIVATIONS`` as that of classes. ``occlusion``: a square
+    of ``window_px`` at the mean grey level of the training tiles is moved in steps of its own
+    size; the map is the prediction without minus that with the square, so that positive places
+    raise the capacity. All outputs share its passes. ``integrated_gradients`` (Sundararajan 2017)
+    from a tile of the mean grey level.
 
     Parameters
     ----------
     model
-        A trained network in evaluation mode whose outputs are numbers.
+        A trained network whose outputs are numbers; its mode and hooks are as before afterwards.
     tile : (H, W) or, of stacked slices, (C, H, W) uint8 array
     methods
         Which of :data:`METHODS`.
     """
     device = next(model.parameters()).device
-    network = _InUnits(model).eval()
+    network = _InUnits(model)
     grey = as_batch(tile[None]).to(device)
     mean = torch.full_like(grey, round(float(model.input.training_mean) * FULL_SCALE))
     with torch.no_grad():
         x, blank = (model.input(g).contiguous().clone() for g in (grey, mean))
     n_outputs = len(model.description.classes)
+
+    def explain_outputs(explain: Callable[[int], Tensor]) -> Tensor:
+        return torch.stack([explain(k)[0] for k in range(n_outputs)])
+
+    def find_grad_ram() -> Tensor:
+        layer = find_feature_layer(model)
+        return explain_outputs(lambda k: find_grad_cam(network, layer, x, k, signed=True))
+
     steps: dict[str, tuple[Callable[[], Tensor], int]] = {
-        "grad_ram": (lambda: _find_grad_ram(network, model, x, n_outputs), n_outputs),
-        "guided_backprop": (lambda: _find_guided(network, x, n_outputs), n_outputs),
+        "grad_ram": (find_grad_ram, n_outputs),
+        "guided_backprop": (
+            lambda: explain_outputs(lambda k: backpropagate_guided(network, x, k)),
+            n_outputs,
+        ),
         "occlusion": (
             lambda: occlude(network, x, blank, window_px, batch_size),
             1 + -(-tile.shape[-2] // window_px) * -(-tile.shape[-1] // window_px),
         ),
         "integrated_gradients": (
-            lambda: _integrate(network, x, blank, n_outputs, integration_steps),
+            lambda: explain_outputs(lambda k: _integrate(network, x, blank, k, integration_steps)),
             n_outputs * integration_steps,
         ),
     }
     maps, seconds, passes = {}, {}, {}
-    for name in methods:
-        find, passes[name] = steps[name]
-        started = time.perf_counter()
-        maps[name] = find().detach().float().cpu().numpy()
-        seconds[name] = time.perf_counter() - started
+    with prepared(model):
+        for name in methods:
+            find, passes[name] = steps[name]
+            started = time.perf_counter()
+            maps[name] = find().detach().float().cpu().numpy()
+            seconds[name] = time.perf_counter() - started
     return CapacityMaps(maps, seconds, passes)
 
 
@@ -136,34 +154,7 @@ def occlude(
     return full[:, :height, :width]
 
 
-def _find_grad_ram(network: nn.Module, model: TileClassifier, x: Tensor, n_outputs: int) -> Tensor:
-    layer = find_feature_layer(model)
-    size = (int(x.shape[2]), int(x.shape[3]))
-    method = LayerGradCam(network, layer)
-    maps = []
-    for k in range(n_outputs):
-        coarse = method.attribute(x, target=k, relu_attributions=False)
-        maps.append(LayerAttribution.interpolate(coarse, size, "bilinear")[0, 0])
-    return torch.stack(maps)
-
-
-def _find_guided(network: nn.Module, x: Tensor, n_outputs: int) -> Tensor:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting (backward|forward).*hooks")
-        method = GuidedBackprop(network)
-        maps = [
-            method.attribute(x.clone().requires_grad_(), target=k).sum(1)[0]
-            for k in range(n_outputs)
-        ]
-    return torch.stack(maps)
-
-
-def _integrate(network: nn.Module, x: Tensor, blank: Tensor, n_outputs: int, steps: int) -> Tensor:
+def _integrate(network: nn.Module, x: Tensor, blank: Tensor, output: int, steps: int) -> Tensor:
     method = IntegratedGradients(network)
-    maps = [
-        method.attribute(x, blank, target=k, n_steps=steps, internal_batch_size=8).sum(1)[0]
-        for k in range(n_outputs)
-    ]
-    return torch.stack(maps)
+    gradient = method.attribute(x, blank, target=output, n_steps=steps, internal_batch_size=8)
+    return gradient.sum(dim=1)

@@ -78,6 +78,18 @@ class TableEvidence:
         """The MAPE of all arms, in percent."""
         return self.comparison[self.comparison["metric"] == "mape"]
 
+    @property
+    def drawn_errors(self) -> pd.DataFrame:
+        """The errors of all arms: MAPE, or MAE of targets that are 0 somewhere."""
+        measured = self.comparison.dropna(subset="mean")
+        cases = {
+            metric: set(zip(rows["target"], rows["domain"], strict=True))
+            for metric, rows in measured.groupby("metric")
+        }
+        absolute = {target for target, _ in cases.get("mae", set()) - cases.get("mape", set())}
+        drawn = self.comparison["target"].map(lambda t: "mae" if t in absolute else "mape")
+        return self.comparison[self.comparison["metric"] == drawn]
+
     def errors_of(self, target: str, domain: str) -> pd.DataFrame:
         """Return the errors of all arms in one case: MAPE, or MAE where a true value is 0."""
         rows = self.comparison

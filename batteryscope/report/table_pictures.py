@@ -54,13 +54,13 @@ def draw_table_pictures(evidence: TableEvidence) -> dict[str, Picture]:
 def _draw_results(evidence: TableEvidence) -> Iterator[Drawn]:
     dataset, domains = evidence.settings.dataset, evidence.domains
     arm = evidence.settings.main_arm
-    errors = evidence.errors.dropna(subset="mean")
-    if not errors.empty:
+    errors, drawn = (e.dropna(subset="mean") for e in (evidence.errors, evidence.drawn_errors))
+    if not drawn.empty:
         yield (
             "key_figure",
             "Error of every strategy and baseline on test rows; whiskers are ± one standard "
             "deviation over the random splits, upright strokes published values.",
-            partial(figures.draw_errors, errors, dataset, order_table_arms(errors), domains),
+            partial(figures.draw_errors, drawn, dataset, order_table_arms(drawn), domains),
         )
     if evidence.predictions is not None:
         keys = zip(errors["arm"], errors["target"], errors["domain"], strict=True)

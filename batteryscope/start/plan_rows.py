@@ -1,8 +1,9 @@
 """A plan for tables with a row for each electrode."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
+from batteryscope.config.table_study import ProcessArm
 from batteryscope.start.choices import Choice, Choices, add_reasons
 from batteryscope.start.machine import Machine
 from batteryscope.start.planned import Planned
@@ -30,6 +31,7 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
     }
     fewest = min(others.values(), default=0)
     rows = [n for n in (5, 10, 20, 40) if n < 0.6 * fewest]
+    zero = [name for name in targets if (seen.manifest[name] == 0).any()]
     study: Choices = {
         "kind": Choice("table", "every row is an electrode"),
         "dataset": add_reasons(seen.dataset, reasons),
@@ -41,12 +43,18 @@ def plan_study(seen: Seen, machine: Machine, recommended: Mapping[str, Any]) -> 
                 "validation_fraction": "of the rest; with the training rows it chooses the start",
             },
         ),
-        "networks": Choice(
-            {name: {"hidden_layers": 3, "nodes": 3} for name in targets},
-            "very small, for few rows; beside them stand Gaussian processes, which are published",
-        ),
+        **_choose_models(targets, zero),
         "ablations": {"target_rows": Choice(rows, "how many rows of a new material are needed?")},
     }
     networks = REPEATS * len(targets) * (1 + 4 * len(others) * (1 + len(rows)))
     seconds = networks * SECONDS_PER_NETWORK / machine.cores if machine.timed else None
     return Planned(study, f"{', '.join(targets)} from {seen.place.name}", [], seconds)
+
+
+def _choose_models(targets: Sequence[str], zero: Sequence[str]) -> Choices:
+    """Choose networks beside the Gaussian processes, unless their loss cannot be counted."""
+    if zero:
+        why = f"{zero[0]} is 0 in some rows, and networks learn by percentages of the true value"
+        return {"arms": Choice(list(get_args(ProcessArm)), why)}
+    why = "very small, for few rows; beside them stand Gaussian processes, which are published"
+    return {"networks": Choice({name: {"hidden_layers": 3, "nodes": 3} for name in targets}, why)}

@@ -117,6 +117,16 @@ def make_gaussian_process(seed: int, n_features: int) -> Any:
     return make_pipeline(StandardScaler(), process)
 
 
+MAKERS: dict[str, Callable[[int], Any]] = {  # by seed, of which not every model makes use
+    "mean": lambda _: make_mean(),
+    "linear": lambda _: make_linear(),
+    "ridge": lambda _: make_ridge(),
+    "random_forest": make_random_forest,
+    "gradient_boosting": make_gradient_boosting,
+    "gaussian_process": ThinnedProcess,
+}
+
+
 def fit_baseline(name: str, features: Numbers, target: Numbers, seed: int) -> Any:
     """Fit one baseline.
 
@@ -141,20 +151,12 @@ def fit_baseline(name: str, features: Numbers, target: Numbers, seed: int) -> An
     InputError
         If the name is unknown.
     """
-    makers: dict[str, Callable[[], Any]] = {
-        "mean": make_mean,
-        "linear": make_linear,
-        "ridge": make_ridge,
-        "random_forest": lambda: make_random_forest(seed),
-        "gradient_boosting": lambda: make_gradient_boosting(seed),
-        "gaussian_process": lambda: ThinnedProcess(seed),
-    }
-    if name not in makers:
-        raise InputError(f"The baseline '{name}' is unknown; choose among {', '.join(makers)}.")
+    if name not in MAKERS:
+        raise InputError(f"The baseline '{name}' is unknown; choose among {', '.join(MAKERS)}.")
     with warnings.catch_warnings():
         # A length scale at its bound says that a feature does not matter: no defect.
         warnings.simplefilter("ignore")
-        return makers[name]().fit(features, target)
+        return MAKERS[name](seed).fit(features, target)
 
 
 def seed_baseline(seed: int, name: str, target: str, domain: str, repeat: int) -> int:

@@ -12,28 +12,41 @@ from batteryscope.tables.fit_processes import MOST_ROWS
 from batteryscope.tables.labels import name_arm, name_domain
 from batteryscope.tables.table_predictions import find_family
 
+ERRORS = ("mape", "mae")  # the first that there is
 WHAT_ANSWERS = dict.fromkeys(("process", "processes"), "Gaussian processes")
 TEMPLATE = Path(__file__).with_name("table_card.md.j2")
 
 
 class TableScore(NamedTuple):
-    """Mean error over the repeats, in percent, of one arm for a target of a domain."""
+    """Mean error over the repeats of one arm for a target of a domain.
+
+    ``metric`` is ``mape`` (percent), or ``mae`` (unit of the target) where a true value is 0.
+    """
 
     target: str
     domain: str
     who: str
-    mape: float
+    metric: str
+    error: float
+    unit: str
     r2: float | None
+
+    @property
+    def text(self) -> str:
+        """The error with its unit."""
+        return f"{self.error:{'.1f' if self.metric == 'mape' else '.3g'}} {self.unit}".strip()
 
 
 def render_table_card(record: TableBundleRecord) -> str:
     """Write the model card in Markdown."""
+    scores = list_table_scores(record)
     return fill_markdown(
         TEMPLATE,
         record=record,
         arm=name_arm(record.arm),
         what=WHAT_ANSWERS.get(record.members[0].network.kind, "Very small neural networks"),
-        scores=list_table_scores(record),
+        scores=scores,
+        errors={score.metric for score in scores},
         repeats=len({(member.repeat, member.fold) for member in record.members}),
         most_rows=MOST_ROWS if _has_drawn_rows(record) else None,
         unguarded=tell_unguarded_domains(record),
@@ -47,14 +60,16 @@ def list_table_scores(record: TableBundleRecord) -> list[TableScore]:
     for target in record.targets:
         for domain in record.domain_names:
             arm = find_family(record.arm).source if domain == record.source else record.arm
-            found = _find_errors(record.metrics, domain, target.name)
+            metric, found = _find_errors(record.metrics, domain, target.name)
+            unit = "%" if metric == "mape" else target.unit
             baselines = {name: error for name, error in found.items() if is_baseline(name)}
             shown = [arm] if arm in found else []
             shown += [min(baselines, key=lambda name: baselines[name])] if baselines else []
             for who in shown:
                 r2 = record.metrics.get(f"{who}.row.{domain}.{target.name}.r2")
                 label = f"best baseline: {name_arm(who)}" if is_baseline(who) else name_arm(who)
-                scores.append(TableScore(target.label, domain, label, found[who], r2))
+                score = TableScore(target.label, domain, label, metric, found[who], unit, r2)
+                scores.append(score)
     return scores
 
 
@@ -63,10 +78,10 @@ def name_better_baselines(record: TableBundleRecord) -> list[str]:
     sentences = []
     scores = list_table_scores(record)
     for ours, best in itertools.pairwise(scores):
-        if (ours.target, ours.domain) == (best.target, best.domain) and best.mape < ours.mape:
+        if (ours.target, ours.domain) == (best.target, best.domain) and best.error < ours.error:
             sentences.append(
                 f"{ours.target} of {name_domain(ours.domain)}: {best.who} errs less than the "
-                f"models that answer here ({best.mape:.1f} % against {ours.mape:.1f} %)."
+                f"models that answer here ({best.text} against {ours.text})."
             )
     return sentences
 
@@ -92,6 +107,13 @@ def _has_drawn_rows(record: TableBundleRecord) -> bool:
     )
 
 
-def _find_errors(metrics: Mapping[str, float], domain: str, target: str) -> dict[str, float]:
-    ending = f".row.{domain}.{target}.mape"
-    return {k.removesuffix(ending): v for k, v in metrics.items() if k.endswith(ending)}
+def _find_errors(
+    metrics: Mapping[str, float], domain: str, target: str
+) -> tuple[str, dict[str, float]]:
+    """Return which error there is, and that of everybody."""
+    for metric in ERRORS:
+        ending = f".row.{domain}.{target}.{metric}"
+        found = {k.removesuffix(ending): v for k, v in metrics.items() if k.endswith(ending)}
+        if found:
+            return metric, found
+    return ERRORS[0], {}

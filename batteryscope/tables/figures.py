@@ -131,7 +131,8 @@ def draw_errors(
     Parameters
     ----------
     errors
-        The MAPE of ``comparison.csv``: ``arm, target, domain, mean, sd, paper`` in percent.
+        Of ``comparison.csv``: ``arm, target, domain, metric, mean, sd, paper``; of each target
+        either the MAPE, in percent, or the MAE, in its unit.
     dataset
         Labels of the targets.
     arms
@@ -164,7 +165,10 @@ def draw_errors(
         for height in range(len(arms) - 1):
             axes.axhline(height + 0.5, color="#E4E8EC", lw=0.7)
         axes.set_title(name_column(target, dataset.targets[target]))
-        axes.set_xlabel("MAPE of test rows (%)")
+        metric, unit = "MAPE", "%"
+        if (own["metric"] == "mae").any():
+            metric, unit = "MAE", dataset.targets[target].unit
+        axes.set_xlabel(f"{metric} of test rows" + (f" ({unit})" if unit else ""))
         set_percent_ticks(axes, "x")
         axes.grid(axis="x")
         axes.set_ylim(-0.5, len(arms) - 0.5)

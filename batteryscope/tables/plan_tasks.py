@@ -3,12 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.table_study import TableArm, TableSplitSettings, TableStudySettings
+from batteryscope.config.table_study import (
+    ProcessArm,
+    TableArm,
+    TableSplitSettings,
+    TableStudySettings,
+)
 from batteryscope.errors import InputError
 from batteryscope.tables.network_tasks import NetworkTask, Rows, TaskKind
 from batteryscope.tables.row_order import order_rows
@@ -113,7 +118,7 @@ def plan_tasks(
     Raises
     ------
     InputError
-        If the source domain has no rows.
+        If the source domain has no rows, or networks would learn from a target that is 0.
     """
     source = settings.dataset.source
     domains = sorted(manifest["domain"].unique())
@@ -139,6 +144,7 @@ def plan_tasks(
             if fraction is None:
                 planner.add_source_rows(fit, targets_of)
                 planner.add_target_rows(fit, targets_of, parents)
+    _check_percentages(planner.tasks, manifest, settings.arms)
     table = pd.DataFrame(planner.records, columns=PLAN_COLUMNS)
     return StudyPlan(planner.tasks, table.astype({"value": "float64"}), samples)
 
@@ -152,6 +158,25 @@ def _index_samples(
     for repeat, fold, domain, role, sample_id in zip(*columns, strict=True):
         samples[RoleKey(fraction, int(repeat), int(fold), domain, role)].append(sample_id)
     return {key: sorted(samples[key]) for key in sorted(samples, key=lambda key: key[1:])}
+
+
+def _check_percentages(
+    tasks: Sequence[NetworkTask], manifest: pd.DataFrame, arms: Sequence[TableArm]
+) -> None:
+    """Refuse networks that would learn from a 0, of which their loss, a percentage, is none."""
+    for task in tasks:
+        for rows in (task.train, task.validation):
+            zeros = np.flatnonzero(rows.targets == 0)
+            if task.kind == "process" or not len(zeros):
+                continue
+            row = manifest.set_index("sample_id").loc[rows.sample_ids[zeros[0]]]
+            networks = [arm for arm in arms if find_family(arm) is NETWORKS]
+            raise InputError(
+                f"arms: found {', '.join(networks)}, and the target '{task.target}' is 0 in "
+                f"{row['path']}, line {row['row']}; networks learn by the percentage of the true "
+                "value that they err, which 0 does not have; expected Gaussian processes alone; "
+                f"write arms: [{', '.join(get_args(ProcessArm))}], or leave such rows out."
+            )
 
 
 class _Planner:

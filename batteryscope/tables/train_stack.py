@@ -57,7 +57,7 @@ def train_tasks(
     Raises
     ------
     InputError
-        If a target is 0, a task lacks rows, or all restarts of a task diverged.
+        If a task lacks rows, or all restarts of a task diverged.
     ValueError
         If a parent is none of the tasks, or itself an adapter.
     """
@@ -93,13 +93,6 @@ def _check_rows(task: NetworkTask) -> None:
             raise InputError(
                 f"{task.name}: found no {role} rows for the target '{task.target}'; expected at "
                 "least 1; add rows or change the fractions in split."
-            )
-        zeros = np.flatnonzero(rows.targets == 0)
-        if len(zeros):
-            raise InputError(
-                f"target '{task.target}': sample {rows.sample_ids[zeros[0]]} has the value 0, of "
-                "which no percentage error exists; expected another number; correct the row or "
-                "leave it out."
             )
 
 
