@@ -103,6 +103,15 @@ def test_values_of_other_images_get_no_row_in_the_comparison():
     assert len(add_paper_values(make_comparison(), told, ["raw"])) == 2
 
 
+def test_a_value_stands_beside_its_arm_or_beside_every_model():
+    arms = ["raw", "baseline_grey_levels"]
+    table = pd.concat([make_comparison(arm=arm) for arm in arms], ignore_index=True)
+    for named, beside in (("", "raw"), (arms[1], arms[1])):
+        value = PaperValue(metric="accuracy", value=0.5, arm=named)
+        told = add_paper_values(table.copy(), [value], ["raw"]).set_index("arm")["paper"]
+        assert told.dropna().to_dict() == {beside: 0.5}
+
+
 def test_a_group_without_effect_is_refused():
     with pytest.raises(ValidationError, match="group 'a' has no effect at level 'tile'"):
         PaperValue(metric="accuracy", value=0.5, group="a")
