@@ -104,7 +104,7 @@ def test_values_of_other_images_get_no_row_in_the_comparison():
 
 
 def test_a_group_without_effect_is_refused():
-    with pytest.raises(ValidationError, match="group 'a' has no effect at level 'tile'"):
+    with pytest.raises(ValidationError, match="group 'a' has no effect with level 'tile'"):
         PaperValue(metric="accuracy", value=0.5, group="a")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
-from batteryscope.config.base import AS_NULL, Settings, Unsaid
+from batteryscope.config.base import AS_NULL, CountsWith, Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.predicted import NoNumbers, Predicted, Quantity
@@ -148,6 +148,11 @@ class CapacityTargets(Predicted, Settings):
     same), ``Ah/L`` of coating (mAh/cm³ is the same).
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("table_format", "source", ("table",)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("c_rates", "units")
+
     source: Literal["table", "simulated"] = "table"
     table: str = "capacities.csv"
     electrode_column: str = "electrode"
@@ -157,14 +162,6 @@ class CapacityTargets(Predicted, Settings):
     table_format: TableFormat = TableFormat()
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)
     units: list[Literal["Ah/kg", "Ah/L"]] = Field(default=["Ah/kg", "Ah/L"], min_length=1)
-
-    @model_validator(mode="after")
-    def _format_of_a_table(self) -> Self:
-        if self.computed and self.table_format != TableFormat():
-            raise ValueError(
-                "table_format is for a table of capacities, but source is 'simulated'; drop it."
-            )
-        return self
 
     @property
     def computed(self) -> bool:
