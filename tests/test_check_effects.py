@@ -262,6 +262,43 @@ def test_an_arm_or_a_published_arm_named_twice_is_refused(folder: Path) -> None:
     assert "arms" in TableStudySettings.named_once
 
 
+ROWS: dict[str, Any] = {
+    "kind": "table",
+    "title": "Own",
+    "dataset": {
+        "name": "rows", "source": "nmc", "generator": {"kind": "electrode_manufacturing"},
+        "features": {"gap_um": {}}, "targets": {"density": {}},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"arms": ["transfer_process"], "train": {"epochs": 9}},
+         "mine.train.epochs: found 9, but it has no effect: none of the arms transfer_process has "
+         "a network; add one to arms, or leave it out."),
+        ({"arms": ["transfer_process"], "networks": {"density": {"nodes": 5}}},
+         "mine.networks.density.nodes: found 5"),
+        ({"arms": ["scratch"], "main_arm": "scratch",
+          "networks": {"density": {"adapter_nodes": 5}}},
+         "none of the arms scratch has an adapter"),
+        ({"train": {"epochs": 9}, "networks": {"density": {"adapter_nodes": 5}}}, ""),
+        ({"arms": ["transfer_process"], "train": {"seed": 2}}, ""),  # baselines draw by it
+    ],
+)  # fmt: skip
+def test_settings_of_networks_are_for_studies_of_rows_that_have_some(
+    folder: Path, changes: dict[str, Any], said: str
+) -> None:
+    overlay = {"studies": {"mine": merge_settings(ROWS, changes)}}
+    if not said:
+        check(params_of(folder), overlay, "mine")
+        return
+    with pytest.raises(ConfigError) as error:
+        check(params_of(folder), overlay, "mine")
+    assert said in str(error.value)
+
+
 def test_every_table_names_keys_of_its_class_and_no_default_is_idle() -> None:
     classes = [cls for cls in list_settings_classes() if issubclass(cls, Settings)]
     assert sum(bool(cls.counts_with) for cls in classes) >= 10

@@ -1,4 +1,4 @@
-"""Settings of a study of pictures that cannot have an effect are refused where they were written.
+"""Settings of a study that cannot have an effect are refused where they were written.
 
 A value that was inherited, from a study's design or from below the layer that took its effect away,
 is nobody's mistake and stays.
@@ -6,15 +6,17 @@ is nobody's mistake and stays.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from batteryscope.answers.choose import answer_of
 from batteryscope.config.base import CountsWith, Settings, show_asked
 from batteryscope.config.study import StudySettings
 from batteryscope.config.sweep import resolve_values
+from batteryscope.config.table_study import NetworkArm
 from batteryscope.config.written import Written
 from batteryscope.errors import ConfigError
 from batteryscope.plan import RECIPE_SECTIONS, STAGE_SECTIONS, ArmPlan, StudyPlan
+from batteryscope.planning.plan_table_sweeps import TableSweepPlan
 from batteryscope.samples.choose import samples_of
 
 # What decides which kind of answer and of samples a study has.
@@ -71,6 +73,33 @@ def check_effects(plan: StudyPlan, written: Written, key: str) -> None:
         for rule in _list_rules(plan, section):
             for asked in _list_asked(plan, f"{section}.{rule.key}"):
                 _check_companion(plan, written, key, asked, rule)
+
+
+def check_row_effects(plan: TableSweepPlan, written: Written, key: str) -> None:
+    """Refuse what networks alone have in a study of rows none of whose arms needs it.
+
+    Parameters and errors are those of :func:`check_effects`.
+    """
+    study = plan.settings
+    of_networks = [
+        f"train.{name}" for name in ("epochs", "batch_size", "learning_rate", "restarts")
+    ]
+    of_networks += [
+        f"networks.{t}.{name}" for t in study.networks for name in ("hidden_layers", "nodes")
+    ]
+    of_adapters = [f"networks.{target}.adapter_nodes" for target in study.networks]
+    idle = dict.fromkeys(of_adapters, "an adapter") if "adapter" not in study.arms else {}
+    if not set(get_args(NetworkArm)) & set(study.arms):
+        idle |= dict.fromkeys(of_networks, "a network")
+    for name, lacking in idle.items():
+        section, *target, setting = name.split(".")
+        settings = study.networks[target[0]] if target else getattr(study, section)
+        asked = getattr(settings, setting)
+        if asked != _find_usual(settings, setting) and written.stands(name, ["arms"]):
+            raise ConfigError(
+                f"{key}.{name}: found{show_asked(asked)}, but it has no effect: none of the arms "
+                f"{', '.join(study.arms)} has {lacking}; add one to arms, or leave it out."
+            )
 
 
 def find_useless(study: StudySettings) -> dict[str, str]:

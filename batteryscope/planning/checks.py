@@ -19,7 +19,7 @@ from batteryscope.manifest.columns import list_columns, refuse_unknown
 from batteryscope.models.known_weights import complete_input
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
-from batteryscope.planning.check_effects import check_effects
+from batteryscope.planning.check_effects import check_effects, check_row_effects
 from batteryscope.planning.check_evaluate import (
     check_evaluate,
     check_external,
@@ -165,6 +165,7 @@ def _check_pictures(plan: StudyPlan, written: Written, key: str) -> None:
 
 @_check_plan.register
 def _check_tables(plan: TableSweepPlan, written: Written, key: str) -> None:
+    check_row_effects(plan, written, key)
     for number, file in enumerate(plan.settings.dataset.files):
         path = Path(file.path)
         if path.is_file():
