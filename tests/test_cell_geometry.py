@@ -243,8 +243,6 @@ def test_crop_stack_and_contrast() -> None:
     tiles = [make_tile([cell, cell, cell], 140, 160, 110, s) for s in (narrow, square)]
     assert tiles[0].shape == (3, *find_tile_shape(narrow)) == (3, 48, 24)
     np.testing.assert_allclose(tiles[0].astype(int), tiles[1][:, :, ::2].astype(int), atol=3)
-    with pytest.raises(ValueError, match="unroll_angles 24 has no effect without unroll"):
-        CtSlicesSettings(unroll_angles=24)
 
 
 def test_similarity_of_crops() -> None:

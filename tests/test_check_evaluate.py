@@ -1,4 +1,4 @@
-"""Settings of evaluate that cannot have an effect are refused where the user wrote them."""
+"""Baselines that cannot have an effect are refused where the user wrote them."""
 
 from typing import Any
 
@@ -34,10 +34,7 @@ def test_what_the_project_asks_for_has_an_effect(study):
         ("rate_capability", {"baselines": ["winding"]}, "'winding' has no effect here, where mean, "
          "porosity, thickness, texture_forest are always compared; leave baselines out"),
         ("rate_capability", {"baselines": ["majority"]}, "'majority' has no effect here"),
-        ("rate_capability", {"survey": "experts.csv"}, "evaluate.survey: it has no effect"),
         ("cathode_state", {"baselines": ["winding"]}, "'winding' needs scans of cells"),
-        ("cathode_state", {"paper_accuracy": "recall", "paper_classes": []},
-         "the table paper_classes, which is not"),
     ],
 )  # fmt: skip
 def test_what_cannot_have_an_effect_is_refused(study, evaluate, said):

@@ -157,7 +157,7 @@ def test_program_with_real_arguments(tmp_path):
         ('{"images_per_class": 3}', "kind"),
         ('{"kind": "sem_top_view", "image_per_class": 3}', "images_per_class"),
         ('{"kind": "sem_top_view", "compositions": ["911"]}', "compositions"),
-        ('{"kind": "sem_top_view", "states": ["pristine", "pristine"]}', "more than once"),
+        ('{"kind": "sem_top_view", "states": ["pristine", "pristine"]}', "names 'pristine' twice"),
         ('{"kind": "trivial", "classes": 1}', "classes"),
     ],
 )

@@ -293,14 +293,14 @@ def test_training_does_not_depend_on_it():
 
 def check(study, name="cathode_state"):
     project = load_project(PARAMS, {"scale": "paper", "studies": {name: study}})
-    check_project({name: plan_study(name, project.studies[name])})
+    check_project({name: plan_study(name, project.studies[name])}, project.written)
 
 
 @pytest.mark.parametrize(
     ("study", "words"),
     [
         (asked("raws"), ["grey_levels_at_test", "'raws'"]),
-        (asked("clahe", "clahe"), ["'clahe' is named twice"]),
+        (asked("clahe", "clahe"), ["names 'clahe' twice"]),
         (
             {"arms": {"raw": {}, "raw_tested_clahe": {}}, **asked("clahe")},
             ["'raw_tested_clahe'", "name of an arm"],

@@ -227,7 +227,7 @@ def test_what_folder_names_say_costs_one_picture_if_impossible(tmp_path):
 
 
 def test_a_format_of_tables_without_a_table_is_refused():
-    with pytest.raises(ConfigError, match=r"labels\.table_format is for a label table"):
+    with pytest.raises(ConfigError, match="table_format has no effect with source 'folders'"):
         validate_settings(LabelSettings, {"table_format": {"decimal": ","}}, "labels")
 
 

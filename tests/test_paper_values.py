@@ -113,7 +113,7 @@ def test_a_value_stands_beside_its_arm_or_beside_every_model():
 
 
 def test_a_group_without_effect_is_refused():
-    with pytest.raises(ValidationError, match="group 'a' has no effect at level 'tile'"):
+    with pytest.raises(ValidationError, match="group 'a' has no effect with level 'tile'"):
         PaperValue(metric="accuracy", value=0.5, group="a")
 
 

@@ -134,7 +134,6 @@ def test_random_crops_differ_from_tile_to_tile_and_epoch_to_epoch():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"random_crop_aspect": 1.2}, "no effect without random_crop"),
         ({"random_crop": [0.9, 0.5]}, "0.9 is more than 0.5"),
         ({"random_crop": [1, 1]}, "no effect"),
         ({"random_crop": [0, 1]}, "greater than or equal to 0.05"),

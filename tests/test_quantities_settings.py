@@ -100,7 +100,7 @@ def test_names_must_be_free_and_values_must_stand_somewhere():
         make_targets(quantities={"porosity": POROSITY, "porosity_low": POROSITY})
     with pytest.raises(ValueError, match="needs sample_column"):
         make_targets(sample_column=None)
-    with pytest.raises(ValueError, match="has no effect without a table"):
+    with pytest.raises(ValueError, match="has no effect with table null"):
         make_targets(table=None)
     with pytest.raises(ConfigError, match=r"the values of 'porosity' stand nowhere; add a named"):
         make_dataset()

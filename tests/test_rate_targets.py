@@ -124,7 +124,7 @@ def test_capacities_with_a_decimal_comma_and_a_wrong_row(tmp_path):
     ("model", "values", "words"),
     [
         (CapacityTargets, {"source": "simulated", "table_format": {"decimal": ","}}, "simulated"),
-        (EvaluateSettings, {"survey_format": {"encoding": "cp1252"}}, "for a survey, but none"),
+        (EvaluateSettings, {"survey_format": {"encoding": "cp1252"}}, "with survey null"),
     ],
 )
 def test_a_format_of_no_table_is_refused(model, values, words):

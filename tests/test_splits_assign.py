@@ -321,11 +321,6 @@ def test_a_class_that_counts_in_both_domains_is_tested(scheme):
     assert not split.duplicated(["sample_id", "repeat", "fold"]).any()
 
 
-def test_a_shared_class_needs_a_tested_domain():
-    with pytest.raises(ValidationError, match=r"shared_where .* has no effect without test_where"):
-        SplitSettings(shared_where={"domain": "shared"})
-
-
 def test_shared_samples_that_nobody_would_judge_are_refused():
     manifest = make_manifest({"a": 40, "p": 20})
     manifest["domain"] = ["source"] * 20 + ["target"] * 20 + ["shared"] * 20

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOSSES_OF_NUMBERS = ("mape", "mae", "mse")
+_OF_CAPACITIES = "it is about capacities, and the study predicts classes"
+_USELESS = {
+    "evaluate.paper_ranges": _OF_CAPACITIES,
+    "physics": _OF_CAPACITIES,
+    "explain.phases": "maps of classes are compared with masks (dataset.masks), not with phases",
+    **dict.fromkeys(
+        ("explain.window_px", "explain.integration_steps", "explain.occlusion_arms"),
+        "classes are explained by one method (explain.method), which neither covers squares nor "
+        "integrates",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -20,13 +31,16 @@ class Classes(Answer):
 
     monitors = ("val_accuracy", "val_loss")
     others = "numbers"
-    useless = ()
     versions = "batteryscope.evaluation.class_versions"
     needs_all_classes = True
 
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
         """Return the baselines of classes."""
         return OF_CLASSES
+
+    def find_useless(self, dataset: DatasetSettings) -> Mapping[str, str]:
+        """Return what is for numbers alone."""
+        return _USELESS
 
     def find_metric(self, stage: LearntStage) -> str:
         """Return the accuracy."""

@@ -122,8 +122,6 @@ class Answer(ABC):
     # What ``train.monitor`` and the metric of a search may be, and what the others are for.
     monitors: ClassVar[tuple[str, ...]]
     others: ClassVar[str]
-    # Settings of ``evaluate`` that have no effect.
-    useless: ClassVar[tuple[str, ...]]
     # Says how good the answers of two versions of a study are, and which changed.
     versions: ClassVar[str]
     # Whether every class must train, since each is an output.
@@ -132,6 +130,10 @@ class Answer(ABC):
     @abstractmethod
     def find_baselines(self, dataset: DatasetSettings) -> Mapping[str, Baseline]:
         """Return the baselines that a study of pictures knows, by name."""
+
+    @abstractmethod
+    def find_useless(self, dataset: DatasetSettings) -> Mapping[str, str]:
+        """Return the settings of a study of pictures without effect, by dotted key, and why."""
 
     @abstractmethod
     def find_metric(self, stage: LearntStage) -> str:

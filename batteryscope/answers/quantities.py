@@ -14,6 +14,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOSSES = ("mape", "mae", "mse")
+_NO_CLASSES = "it is about classes, and the study predicts numbers"
+_ALL_METHODS = "the maps of numbers are made by several methods for tiles of every class or range"
+_NO_MASKS = "maps of numbers are not compared with masks"
+_USELESS = {
+    **dict.fromkeys(
+        (
+            "dataset.labels.grades", "train.label_smoothing", "evaluate.survey",
+            "evaluate.survey_format", "evaluate.paper_classes", "evaluate.paper_accuracy",
+            "explain.misclassified_tiles", "explain.polar_slices_per_class",
+        ),
+        _NO_CLASSES,
+    ),
+    **dict.fromkeys(
+        ("explain.method", "explain.same_images", "explain.batch_size"), _ALL_METHODS
+    ),
+    **dict.fromkeys(("dataset.masks", "dataset.masks_show", "explain.mask_tiles"), _NO_MASKS),
+    "evaluate.grey_levels_at_test": "only networks of classes are tested with other grey levels",
+}  # fmt: skip
+_OF_CAPACITIES = dict.fromkeys(
+    ("physics", "evaluate.paper_ranges"),
+    "it is about capacities over the C-rate, and the study predicts other numbers",
+)
 
 
 @dataclass(frozen=True)
@@ -22,9 +44,6 @@ class Quantities(Answer):
 
     monitors = ("val_loss", "val_mape")
     others = "classes"
-    useless = (
-        "survey", "survey_format", "paper_classes", "paper_accuracy", "grey_levels_at_test",
-    )  # fmt: skip
     versions = "batteryscope.evaluation.number_versions"
     needs_all_classes = False
 
@@ -33,6 +52,11 @@ class Quantities(Answer):
         if dataset.targets.takes_more_baselines:
             return OF_QUANTITIES
         return {name: own for name, own in OF_QUANTITIES.items() if not own.is_asked_for}
+
+    def find_useless(self, dataset: DatasetSettings) -> Mapping[str, str]:
+        """Return what is for classes alone, and what for capacities if it predicts others."""
+        is_curve = all(quantity.axis for quantity in dataset.quantities)
+        return _USELESS if is_curve else _USELESS | _OF_CAPACITIES
 
     def find_metric(self, stage: LearntStage) -> str:
         """Return the mean percentage error, the loss where a number may be 0."""

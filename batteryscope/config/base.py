@@ -2,18 +2,119 @@
 
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    RootModel,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from batteryscope.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class CountsWith:
+    """A key that has an effect only with some values of another key of the same settings.
+
+    Attributes
+    ----------
+    key, other
+        Their names.
+    values
+        Of the other key, with which this one counts.
+    unless
+        Where too many values do to name them: those with which it does not count.
+    off
+        Values of the key itself that ask for nothing, beside its default.
+    """
+
+    key: str
+    other: str
+    values: tuple[Any, ...] = ()
+    unless: tuple[Any, ...] = ()
+    off: tuple[Any, ...] = ()
+
+    def counts(self, value: Any) -> bool:
+        """Whether the key has an effect beside this value of the other one."""
+        return value in self.values if self.values else value not in self.unless
+
+    def describe_idle(self, asked: Any, found: Any, section: str = "") -> str:
+        """Say that a value has no effect, why, and what to do.
+
+        Parameters
+        ----------
+        asked
+            What the key is set to.
+        found
+            What the other key is set to.
+        section
+            What stands before the other key where the sentence is about another place.
+        """
+        other = f"{section}.{self.other}" if section else self.other
+        known = " or ".join(show_value(value) for value in self.values)
+        choice = f"set {other} to {known}" if known else f"give {other} another value"
+        return (
+            f"{self.key}{show_asked(asked)} has no effect with {other} {show_value(found)}; "
+            f"{choice}, or leave {self.key} out."
+        )
+
+
+def show_value(value: Any) -> str:
+    """Write a value as YAML has it, names in quotes."""
+    named = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return named[value]
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+def show_asked(value: Any) -> str:
+    """Write a value behind its key, if it is short enough to be told."""
+    is_short = value is None or isinstance(value, bool | int | float | str)
+    text = f" {show_value(value)}" if is_short else ""
+    return text if len(text) <= 60 else ""
+
+
 class Settings(BaseModel):
-    """Frozen settings; a key that is not declared is an error."""
+    """Frozen settings; a key that is not declared is an error, and so is one without effect.
+
+    Beside its keys every class says which of them count only with a value of another one, and
+    which lists name each thing once. Settings that strategies, stages, sweeps and overlays change
+    (``is_changed_later``) are judged for the former when a study is planned
+    (:mod:`batteryscope.planning.check_effects`), since only then is known what they end with.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    counts_with: ClassVar[tuple[CountsWith, ...]] = ()
+    named_once: ClassVar[tuple[str, ...]] = ()
+    is_changed_later: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _all_counts(self) -> Self:
+        for key in self.named_once:
+            names = getattr(self, key)
+            listed = names if isinstance(names, list) else []
+            if twice := [name for i, name in enumerate(listed) if name in listed[:i]]:
+                raise ValueError(f"{key} names {show_value(twice[0])} twice; name it once.")
+        for idle in () if self.is_changed_later else self.list_idle():
+            raise ValueError(idle.describe_idle(getattr(self, idle.key), getattr(self, idle.other)))
+        return self
+
+    def list_idle(self) -> Iterator[CountsWith]:
+        """List the keys that ask for something, but have no effect beside another key."""
+        for rule in self.counts_with:
+            asked = getattr(self, rule.key)
+            usual = type(self).model_fields[rule.key].get_default(call_default_factory=True)
+            if asked == usual or asked in rule.off:
+                continue
+            if not rule.counts(getattr(self, rule.other)):
+                yield rule
 
 
 class Unsaid(RootModel[None]):

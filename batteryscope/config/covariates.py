@@ -1,6 +1,6 @@
 """Numbers and names that stand beside the pictures of a sample: thickness, loading, cycles."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,8 @@ class CovariateSettings(Settings):
     ``categories`` lists all names that may occur; each becomes an input of its own.
     """
 
+    named_once: ClassVar[tuple[str, ...]] = ("categories",)
+
     unit: Annotated[str, Field(max_length=24)] = ""
     label: str = ""
     categories: list[Category] = []
@@ -66,10 +68,8 @@ class CovariateSettings(Settings):
             )
         if self.unit and self.categories:
             raise ValueError(f"names have no unit, found '{self.unit}'; leave it out.")
-        if len(set(self.categories)) != len(self.categories) or len(self.categories) == 1:
-            raise ValueError(
-                f"categories {self.categories}: two or more different names are needed."
-            )
+        if len(self.categories) == 1:
+            raise ValueError(f"categories {self.categories}: two or more names are needed.")
         return self
 
 

@@ -1,11 +1,11 @@
 """Where the pictures are, how they were labelled, or how to generate them."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from batteryscope.config.base import AS_NULL, Settings, Unsaid, validate_settings
+from batteryscope.config.base import AS_NULL, CountsWith, Settings, Unsaid, validate_settings
 from batteryscope.config.covariates import (
     COVARIATE_PREFIX,
     NAMING_COLUMNS,
@@ -32,6 +32,13 @@ class LabelSettings(Settings):
     order: stages of ageing, severity of damage.
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("table", "source", ("table",)),
+        CountsWith("file_column", "source", ("table",)),
+        CountsWith("table_format", "source", ("table",)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("columns", "grades")
+
     source: Literal["folders", "table"] = "folders"
     pattern: str | None = None
     table: str | None = None
@@ -40,14 +47,6 @@ class LabelSettings(Settings):
     grades: list[str] = []
     table_format: DatedTableFormat = DatedTableFormat()
 
-    @model_validator(mode="after")
-    def _format_of_a_table(self) -> Self:
-        if self.source != "table" and self.table_format != DatedTableFormat():
-            raise ValueError(
-                "labels.table_format is for a label table, but labels.source is 'folders'; drop it."
-            )
-        return self
-
     @property
     def groups(self) -> list[str] | None:
         """What the names of folders tell; None where a label table stands in their place."""
@@ -55,9 +54,6 @@ class LabelSettings(Settings):
 
     @model_validator(mode="after")
     def _grades_are_an_order(self) -> Self:
-        twice = sorted({name for name in self.grades if self.grades.count(name) > 1})
-        if twice:
-            raise ValueError(f"labels.grades names '{twice[0]}' twice; an order has each once.")
         if 0 < len(self.grades) < 3:
             raise ValueError(
                 f"labels.grades has {len(self.grades)} name(s); an order needs three classes at "

@@ -1,10 +1,10 @@
 """What is measured, what it is compared with, and what is explained."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.learning import GreyLevels
 from batteryscope.config.table_format import TableFormat
@@ -28,6 +28,8 @@ class PaperValue(Settings):
     ``group`` is a class of the external set (empty: all), or ``mean`` or ``best`` of the experts.
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (CountsWith("group", "level", NOT_OF_ARMS),)
+
     metric: str
     value: float
     arm: str = ""
@@ -43,11 +45,6 @@ class PaperValue(Settings):
             raise ValueError(
                 f"{self.metric} is a share, found {self.value:g}; write {self.value / 100:g} for "
                 f"{self.value:g} %."
-            )
-        if self.group and self.level not in NOT_OF_ARMS:
-            raise ValueError(
-                f"group '{self.group}' has no effect at level '{self.level}'; set level to "
-                "external or expert, or leave group out."
             )
         return self
 
@@ -75,6 +72,8 @@ class PaperRange(Settings):
 
 class PaperOrder(Settings):
     """Features by their importance in a paper, the most important first, as far as it says."""
+
+    named_once: ClassVar[tuple[str, ...]] = ("features",)
 
     target: str
     domain: str
@@ -127,6 +126,8 @@ class LearningCurveSettings(Settings):
     its last stage; its full version is the end of the curve. ``specimens_per_class`` counts
     specimens instead, each with all its images, such as cells with their slices.
     """
+
+    named_once: ClassVar[tuple[str, ...]] = ("arms", "images_per_class", "specimens_per_class")
 
     arms: list[str] = Field(min_length=1)
     images_per_class: list[PositiveInt] = Field(default=[], exclude_if=lambda value: not value)
@@ -195,6 +196,12 @@ class EvaluateSettings(Settings):
     unless an overlay states values of its own.
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("survey_format", "survey", unless=(None,)),
+        CountsWith("paper_accuracy", "paper_classes", unless=([],)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("baselines", "grey_levels_at_test")
+
     baselines: list[PictureBaseline] = ["majority", "grey_levels", "metadata"]
     external: DatasetSettings | None = None
     survey: str | None = None
@@ -209,20 +216,6 @@ class EvaluateSettings(Settings):
     paper_ranges: list[PaperRange] = Field(default=[], exclude_if=lambda value: not value)
     paper_accuracy: Literal["recall", "jaccard"] | None = None
     paper_data: list[str] = []
-
-    @model_validator(mode="after")
-    def _format_of_a_survey(self) -> Self:
-        if self.survey is None and self.survey_format != TableFormat():
-            raise ValueError("survey_format is for a survey, but none is named; drop it.")
-        return self
-
-    @field_validator("grey_levels_at_test")
-    @classmethod
-    def _asked_once(cls, treatments: list[GreyLevels]) -> list[GreyLevels]:
-        for treatment in treatments:
-            if treatments.count(treatment) > 1:
-                raise ValueError(f"'{treatment}' is named twice; name it once.")
-        return treatments
 
 
 class ExplainSettings(Settings):

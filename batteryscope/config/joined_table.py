@@ -1,10 +1,10 @@
 """A table with one row per sample, beside the pictures."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 from batteryscope.config.table_format import TableFormat
 
 
@@ -14,6 +14,11 @@ class JoinedTable(Settings):
     ``sample_column`` names the sample of each row; ``table_format`` says how the table is written,
     where that cannot be told from it.
     """
+
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("sample_column", "table", unless=(None,)),
+        CountsWith("table_format", "table", unless=(None,)),
+    )
 
     table: str | None = None
     sample_column: str | None = None
@@ -26,11 +31,4 @@ class JoinedTable(Settings):
                 f"table '{self.table}' needs sample_column, the column that names the file, the "
                 "scan or the specimen of each row; add it."
             )
-        if self.table is None and self.sample_column is not None:
-            raise ValueError(
-                f"sample_column '{self.sample_column}' has no effect without a table; add table, "
-                "or leave it out (the values are then taken from the labels)."
-            )
-        if self.table is None and self.table_format != TableFormat():
-            raise ValueError("table_format is for a table, but none is named; drop it.")
         return self

@@ -1,6 +1,6 @@
 """Balancing, augmentation, model and training: the settings of one training stage."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 GreyLevels = Literal["raw", "dataset", "per_image", "histogram_match", "clahe"]
@@ -37,6 +37,11 @@ class BalanceSettings(Settings):
     likewise) with all their images, and goes before ``images_per_class``: more slices of the same
     cells are not more cells.
     """
+
+    is_changed_later: ClassVar[bool] = True
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("reference", "method", ("oversample",)),
+    )
 
     method: Literal["none", "oversample", "class_weights", "class_balanced"] = "none"
     reference: Literal["largest", "second_largest"] = "largest"
@@ -66,6 +71,12 @@ class AugmentSettings(Settings):
     grey levels.
     """
 
+    is_changed_later: ClassVar[bool] = True
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("scale_per_axis", "scale", unless=(0,)),
+        CountsWith("random_crop_aspect", "random_crop", unless=(None,)),
+    )
+
     flips: bool = True
     quarter_turns: bool = True
     roll_columns: bool = False
@@ -82,11 +93,6 @@ class AugmentSettings(Settings):
     @model_validator(mode="after")
     def _crops_are_possible(self) -> Self:
         if self.random_crop is None:
-            if self.random_crop_aspect > 1:
-                raise ValueError(
-                    f"random_crop_aspect {self.random_crop_aspect:g} has no effect without "
-                    "random_crop; add random_crop: [0.5, 1], or leave it out."
-                )
             return self
         low, high = self.random_crop
         if low > high:
@@ -136,6 +142,16 @@ class ModelSettings(Settings):
     without.
     """
 
+    is_changed_later: ClassVar[bool] = True
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("weights_sha256", "weights", unless=("random",)),
+        CountsWith("input_mean", "normalisation", ("backbone",)),
+        CountsWith("input_sd", "normalisation", ("backbone",)),
+        CountsWith("dropout", "pooling", ("network",), off=(0.0,)),  # else the head is one layer
+        CountsWith("kernel_gamma", "kernel_centres", unless=(None,)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("outputs",)
+
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -160,35 +176,11 @@ class ModelSettings(Settings):
     covariates: bool | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
-    def _one_normalisation(self) -> Self:
-        stated = [k for k in ("input_mean", "input_sd") if getattr(self, k) is not None]
-        if self.normalisation == "none" and stated:
-            raise ValueError(
-                f"{stated[0]} {getattr(self, stated[0]):g} has no effect with normalisation "
-                "'none', which leaves mean and sd out; leave one of them out."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pin_needs_a_file(self) -> Self:
-        if self.weights == "random" and self.weights_sha256 is not None:
-            raise ValueError(
-                "weights_sha256 has no effect with weights 'random'; set it to null, or weights to "
-                "the path of the file."
-            )
-        return self
-
-    @model_validator(mode="after")
     def _centres_have_features(self) -> Self:
         if self.kernel_centres is not None and self.pooling != "stage_statistics":
             raise ValueError(
                 f"kernel_centres {self.kernel_centres} needs pooling 'stage_statistics', found "
                 f"'{self.pooling}'; set it, or leave kernel_centres out."
-            )
-        if self.kernel_centres is None and self.kernel_gamma != 0.3:
-            raise ValueError(
-                f"kernel_gamma {self.kernel_gamma:g} has no effect without kernel_centres; set "
-                "both, or leave it out."
             )
         return self
 
@@ -251,6 +243,17 @@ class TrainSettings(Settings):
     statistics of batch normalisation as they were in pretraining, for pictures like those.
     """
 
+    is_changed_later: ClassVar[bool] = True
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("shrinkage", "method", ("discriminant", "ridge")),
+        CountsWith("warmup_epochs", "schedule", ("constant", "cosine", "linear")),
+        CountsWith("lowest_learning_rate", "schedule", ("linear",)),
+        CountsWith("penalty_weight", "penalty", ("l1", "l2")),
+        CountsWith("focal_gamma", "loss", ("focal",)),
+        CountsWith("averaging_decay", "averaging", ("exponential",)),
+        CountsWith("averaging_from_epoch", "averaging", ("equal",)),
+    )
+
     method: Literal["gradient", "discriminant", "ridge"] = "gradient"
     shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: PositiveInt = 40
@@ -301,21 +304,11 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _averaging_has_an_effect(self) -> Self:
-        if self.averaging_from_epoch and self.averaging != "equal":
-            raise ValueError(
-                f"averaging_from_epoch {self.averaging_from_epoch} has no effect with averaging "
-                f"'{self.averaging}'; set averaging to 'equal', or leave it out."
-            )
+    def _averaging_begins(self) -> Self:
         if self.averaging_from_epoch >= self.epochs:
             raise ValueError(
                 f"averaging_from_epoch {self.averaging_from_epoch} is not before the last of "
                 f"{self.epochs} epochs (they count from 0); make it smaller."
-            )
-        if self.averaging_decay is not None and self.averaging != "exponential":
-            raise ValueError(
-                f"averaging_decay {self.averaging_decay:g} has no effect with averaging "
-                f"'{self.averaging}'; set averaging to 'exponential', or leave it out."
             )
         return self
 

@@ -1,10 +1,10 @@
 """The electrode that the half-cell model describes, and the grid on which it is solved."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -40,6 +40,11 @@ class HalfCellSettings(Settings):
     come the row ``physics`` of a comparison and, with ``dataset.targets.source: simulated``,
     the capacities themselves.
     """
+
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("loading_mg_cm2", "coating_thickness_um", (None,)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("c_rates",)
 
     porosity_column: str = "porosity"
     c_rates: list[PositiveFloat] = Field(default=[0.2, 1.0, 2.0, 3.0, 5.0], min_length=1)

@@ -60,6 +60,8 @@ class SemTopViewGenerator(PictureGenerator):
     since real collections are seldom balanced.
     """
 
+    named_once: ClassVar[tuple[str, ...]] = ("compositions", "states", "additives")
+
     kind: Literal["sem_top_view"] = "sem_top_view"
     images_per_class: PositiveInt = 14
     images_of: dict[str, PositiveInt] = {}
@@ -97,14 +99,6 @@ class SemTopViewGenerator(PictureGenerator):
     def count_in_class(self, unit: str) -> int:
         """Return the images of a class: they have no larger unit."""
         return self.images_per_class
-
-    @model_validator(mode="after")
-    def _no_name_twice(self) -> Self:
-        for key in ("compositions", "states", "additives"):
-            names = getattr(self, key)
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{key} names {twice[0]!r} more than once; name it once.")
-        return self
 
     @model_validator(mode="after")
     def _known_folders(self) -> Self:
@@ -153,6 +147,8 @@ class CtCellGenerator(PictureGenerator):
     One scan per cell, ``cells_per_state`` cells of every state. Every cell has its own
     dimensions, position, tilt, noise and ring artefacts, drawn independently of its state.
     """
+
+    named_once: ClassVar[tuple[str, ...]] = ("states",)
 
     kind: Literal["ct_cell"]
     cells_per_state: PositiveInt = 6
@@ -204,6 +200,8 @@ class CrossSectionGenerator(PictureGenerator):
     spread evenly between two limits, instead of having the thickness of one loading: it is drawn,
     and the half-cell model is solved for it. Without all four, capacities depend on porosity alone.
     """
+
+    named_once: ClassVar[tuple[str, ...]] = ("porosities",)
 
     kind: Literal["cross_section"] = "cross_section"
     porosities: list[Annotated[float, Field(gt=0.15, lt=0.55)]] = Field(

@@ -1,17 +1,19 @@
 """How a picture becomes tiles."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 
 DEFAULT_TILES_PER_IMAGE = 12
 
 
 class CutSettings(Settings):
     """What the rest asks about the tiles of any method."""
+
+    is_changed_later: ClassVar[bool] = True
 
     @property
     def around_core(self) -> "CtSlicesSettings | None":
@@ -68,6 +70,11 @@ class SemTilesSettings(CutSettings):
     of each edge there are ``grid_tiles`` (null: of ``crop_px`` alone).
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("block_px", "min_local_sd", unless=(0,)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("grid_crops_px",)
+
     method: Literal["sem_tiles"] = "sem_tiles"
     data_bar: Literal["auto", "none"] | NonNegativeInt = "auto"
     crop_px: PositiveInt = 300
@@ -98,12 +105,6 @@ class SemTilesSettings(CutSettings):
     @model_validator(mode="after")
     def _grid_has_other_edges(self) -> Self:
         edges = self.grid_crops_px
-        if edges is None:
-            return self
-        if repeated := sorted({edge for edge in edges if edges.count(edge) > 1}):
-            raise ValueError(
-                f"grid_crops_px {edges} names {repeated[0]} twice; name every edge once."
-            )
         if edges == [self.crop_px]:
             raise ValueError(
                 f"grid_crops_px {edges} has no effect, since grid tiles have the edge crop_px "
@@ -152,6 +153,10 @@ class SemWholeSettings(CutSettings):
     deviation (blocks of ``block_px``, in grey levels of 255) of ``min_local_sd``; 0 lets all pass.
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("block_px", "min_local_sd", unless=(0,)),
+    )
+
     method: Literal["sem_whole"] = "sem_whole"
     data_bar: Literal["auto", "none"] | NonNegativeInt = "auto"
     input_px: Annotated[int, Field(ge=16)] = 224
@@ -178,6 +183,11 @@ class CtSlicesSettings(CutSettings):
     null: ``input_px``), since windings are fine along the radius only. A slice whose windings
     have a lower regularity (0 to 1) than ``min_regularity``, such as an end cap, is left out.
     """
+
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("percentiles", "contrast", ("percentile", "clahe")),
+        CountsWith("unroll_angles", "unroll", (True,)),
+    )
 
     method: Literal["ct_slices"] = "ct_slices"
     input_px: Annotated[int, Field(ge=16)] = 299
@@ -212,15 +222,6 @@ class CtSlicesSettings(CutSettings):
     def channels(self) -> int:
         """The slice alone, or with those below and above it."""
         return 3 if self.stack_step else 1
-
-    @model_validator(mode="after")
-    def _angles_are_of_unrolled_tiles(self) -> Self:
-        if self.unroll_angles is not None and not self.unroll:
-            raise ValueError(
-                f"unroll_angles {self.unroll_angles} has no effect without unroll; set unroll to "
-                "true, or leave unroll_angles out."
-            )
-        return self
 
 
 class CoatingCropSettings(CutSettings):

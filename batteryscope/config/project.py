@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from batteryscope.config.any_study import STUDY_KINDS, AnyStudy, kind
 from batteryscope.config.base import Settings, validate_settings
@@ -16,6 +16,7 @@ from batteryscope.config.merge import merge_settings
 from batteryscope.config.own_study import check_names, complete_studies, keep_to_own_data
 from batteryscope.config.study import Name, StudySettings
 from batteryscope.config.table_study import TableStudySettings
+from batteryscope.config.written import Written, read_layers
 from batteryscope.config.yaml_loader import FastLoader
 from batteryscope.core.names import refuse_password
 from batteryscope.errors import ConfigError
@@ -48,6 +49,13 @@ class Project(Settings):
     curve: bool | int | str | list[int] = False  # a learning curve for studies that have none
     replace: list[str] | str = []  # studies whose published results may make room for other data
     studies: dict[Name, AnyStudy] = Field(min_length=1)
+    # Not part of the settings: which of them stand in files, for messages.
+    _written: dict[str, Written] = PrivateAttr(default_factory=dict)
+
+    @property
+    def written(self) -> Mapping[str, Written]:
+        """What users wrote of every study, by its name."""
+        return self._written
 
     @field_validator("studies")
     @classmethod
@@ -130,7 +138,11 @@ def load_project(params_path: Path, overlay: Mapping[str, Any] | None = None) ->
             raw["studies"][name] = keep_to_own_data(study, known[name], given)
     choose_sweeps(raw["studies"], raw.get("sweeps"))
     choose_curve(raw["studies"], raw.get("curve"))
-    return _drop_idle_sweeps(validate_settings(Project, raw, where, tell_all=True))
+    project = _drop_idle_sweeps(validate_settings(Project, raw, where, tell_all=True))
+    project._written |= {
+        name: read_layers(known.get(name), overlaid.get(name), scale) for name in project.studies
+    }
+    return project
 
 
 def _drop_idle_sweeps(project: Project) -> Project:

@@ -1,11 +1,11 @@
 """How samples are divided into training, validation and test parts."""
 
 from math import ceil
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from batteryscope.config.base import Settings
+from batteryscope.config.base import CountsWith, Settings
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -33,6 +33,16 @@ class SplitSettings(Settings):
     ``test_where``, which has to fit them too: pristine electrodes have met no electrolyte, so they
     belong to those without additive, and are tested with those that have one.
     """
+
+    is_changed_later: ClassVar[bool] = True
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("folds", "scheme", ("kfold", "holdout_kfold")),
+        CountsWith("test_fraction", "scheme", ("holdout", "holdout_kfold", "ordered")),
+        CountsWith(
+            "validation_fraction", "scheme", ("holdout", "kfold", "ordered", "leave_one_out")
+        ),
+        CountsWith("shared_where", "test_where", unless=({},)),
+    )
 
     scheme: Literal["holdout", "kfold", "holdout_kfold", "ordered", "leave_one_out"] = "holdout"
     leave_out: str = ""
@@ -73,11 +83,6 @@ class SplitSettings(Settings):
             raise ValueError(
                 "allow_leakage has no effect with near_duplicates 'group', which keeps them on one "
                 "side; leave it out, or set near_duplicates to 'ignore'."
-            )
-        if self.shared_where and not self.test_where:
-            raise ValueError(
-                f"shared_where {self.shared_where} has no effect without test_where, since all "
-                "samples are tested; leave it out."
             )
         if self.validate_on_test and self.scheme == "holdout_kfold":
             raise ValueError(

@@ -97,6 +97,7 @@ class StudySettings(Settings):
         "dataset": DatasetSettings.model_fields,
         "explain": ("phases",),
     }
+    named_once: ClassVar[tuple[str, ...]] = ("published_arms", "run_sweeps")
 
     kind: Literal["image"] = "image"
     based_on: str | None = None
@@ -124,7 +125,7 @@ class StudySettings(Settings):
 
     @model_validator(mode="after")
     def _physics_where_needed(self) -> Self:
-        if any(generator.needs_capacities for generator in self._drawn) and self.physics is None:
+        if self.needs_physics and self.physics is None:
             raise ValueError(
                 "generated cross-sections get their capacities from the half-cell model; add "
                 "physics: {}."
@@ -195,6 +196,11 @@ class StudySettings(Settings):
         """The generators of the data sets that have no pictures of the user's."""
         used = (self.dataset, self.evaluate.external)
         return [d.generator for d in used if d is not None and d.path is None and d.generator]
+
+    @property
+    def needs_physics(self) -> bool:
+        """Whether the half-cell model says what drawn electrodes can do."""
+        return any(generator.needs_capacities for generator in self._drawn)
 
     @property
     def drawn_ranges(self) -> list[tuple[str, float, float]]:

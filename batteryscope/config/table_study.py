@@ -73,6 +73,8 @@ class AblationSettings(Settings):
     measured as well), ``test_fractions`` other split ratios; empty lists leave them out.
     """
 
+    named_once: ClassVar[tuple[str, ...]] = ("source_rows", "target_rows", "test_fractions")
+
     source_rows: list[PositiveInt] = []
     target_rows: list[PositiveInt] = []
     test_fractions: list[Share] = []
@@ -112,6 +114,8 @@ class TableEvaluateSettings(Settings):
     ``paper_distributions``: mean, lowest and highest value of its targets, beside those here.
     """
 
+    named_once: ClassVar[tuple[str, ...]] = ("baselines",)
+
     baselines: list[RowBaseline] = [
         "mean",
         "linear",
@@ -135,6 +139,8 @@ class TableExplainSettings(Settings):
 
     ``chosen`` names rows to show instead, as file and line: ``electrodes.csv:17``.
     """
+
+    named_once: ClassVar[tuple[str, ...]] = ("chosen",)
 
     rows: PositiveInt = 2
     chosen: list[Annotated[str, Field(pattern=r".:[1-9][0-9]*$")]] = []
@@ -175,6 +181,7 @@ class TableStudySettings(Settings):
         "dataset": ("name", "files", "generator"),
         "explain": ("chosen",),
     }
+    named_once: ClassVar[tuple[str, ...]] = ("arms", "run_sweeps")
 
     kind: Literal["table"]
     based_on: str | None = None

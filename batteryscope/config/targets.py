@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
-from batteryscope.config.base import AS_NULL, Settings, Unsaid
+from batteryscope.config.base import AS_NULL, CountsWith, Settings, Unsaid
 from batteryscope.config.joined_table import JoinedTable
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.predicted import ClassWords, NoNumbers, Predicted, Quantity, name_axis
@@ -205,6 +205,11 @@ class CapacityTargets(Predicted, Settings):
     same), ``Ah/L`` of coating (mAh/cm³ is the same).
     """
 
+    counts_with: ClassVar[tuple[CountsWith, ...]] = (
+        CountsWith("table_format", "source", ("table",)),
+    )
+    named_once: ClassVar[tuple[str, ...]] = ("c_rates", "units")
+
     source: Literal["table", "simulated"] = "table"
     table: str = "capacities.csv"
     electrode_column: str = "electrode"
@@ -220,14 +225,6 @@ class CapacityTargets(Predicted, Settings):
     compares_porosities: ClassVar[bool] = True
     # What is measured on coatings stands for the paper's comparison, whatever the default adds.
     takes_more_baselines: ClassVar[bool] = False
-
-    @model_validator(mode="after")
-    def _format_of_a_table(self) -> Self:
-        if self.computed and self.table_format != TableFormat():
-            raise ValueError(
-                "table_format is for a table of capacities, but source is 'simulated'; drop it."
-            )
-        return self
 
     @property
     def computed(self) -> bool:

@@ -98,7 +98,7 @@ def _describe(covariate: Covariate) -> str:
 
 
 def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: str) -> None:
-    """Refuse settings that were written although they cannot have an effect.
+    """Refuse baselines that were asked for although they cannot have an effect.
 
     Parameters
     ----------
@@ -114,25 +114,11 @@ def check_evaluate(study: StudySettings, preprocess: PreprocessSettings, key: st
     ConfigError
         Naming the key, what was found and what can be asked for.
     """
-    written = study.evaluate.model_fields_set
-    if "baselines" in written:
+    if "baselines" in study.evaluate.model_fields_set:
         wanted = study.evaluate.baselines
         offered = list_offered(study, preprocess)
         known = answer_of(study.dataset).find_baselines(study.dataset)
         _check_baselines(wanted, known, offered, f"{key}.baselines")
-    answer = answer_of(study.dataset)
-    for name in answer.useless:
-        value = getattr(study.evaluate, name)
-        if name in written and value != type(study.evaluate).model_fields[name].default:
-            raise ConfigError(
-                f"{key}.{name}: it has no effect in a study that predicts {answer.noun}; leave "
-                "it out."
-            )
-    if study.evaluate.paper_accuracy is not None and not study.evaluate.paper_classes:
-        raise ConfigError(
-            f"{key}.paper_accuracy: it checks the table paper_classes, which is not there; add "
-            "that table, or leave this out."
-        )
 
 
 def list_offered(study: StudySettings, preprocess: PreprocessSettings) -> set[Need]:

@@ -13,11 +13,13 @@ from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.preprocess import SemTilesSettings, SemWholeSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.sweep import WHERE, resolve_values
+from batteryscope.config.written import Written
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.manifest.columns import list_columns, refuse_unknown
 from batteryscope.models.known_weights import complete_input
 from batteryscope.models.weights_file import check_weights_file
 from batteryscope.plan import ArmPlan, StudyPlan
+from batteryscope.planning.check_effects import check_effects, check_row_effects
 from batteryscope.planning.check_evaluate import (
     check_evaluate,
     check_external,
@@ -103,8 +105,18 @@ def find_origin(plan: StudyPlan, arm: str, setting: str) -> str:
 SAMPLED_IMAGES = 20  # whose headers are read to learn the size of the frames
 
 
-def check_project(plans: Mapping[str, StudyPlan | TableSweepPlan]) -> None:
+def check_project(
+    plans: Mapping[str, StudyPlan | TableSweepPlan], written: Mapping[str, Written] | None = None
+) -> None:
     """Check every study, by its plan.
+
+    Parameters
+    ----------
+    plans
+        By the study's name.
+    written
+        What users wrote of it (:attr:`batteryscope.config.project.Project.written`); without it
+        nobody can have written what has no effect.
 
     Raises
     ------
@@ -112,17 +124,19 @@ def check_project(plans: Mapping[str, StudyPlan | TableSweepPlan]) -> None:
         One sentence that names the key, what was found and what to do.
     """
     for name, plan in plans.items():
-        _check_plan(plan, f"params.yaml: studies.{name}")
+        own = (written or {}).get(name, Written())
+        _check_plan(plan, own, f"params.yaml: studies.{name}")
 
 
 @singledispatch
-def _check_plan(plan: object, key: str) -> None:
+def _check_plan(plan: object, written: Written, key: str) -> None:
     raise NotImplementedError(type(plan))
 
 
 @_check_plan.register
-def _check_pictures(plan: StudyPlan, key: str) -> None:
+def _check_pictures(plan: StudyPlan, written: Written, key: str) -> None:
     study = plan.settings
+    check_effects(plan, written, key)
     _check_dataset(study.dataset, f"{key}.dataset")
     if study.external is not None:
         _check_dataset(study.external, f"{key}.evaluate.external")
@@ -150,7 +164,8 @@ def _check_pictures(plan: StudyPlan, key: str) -> None:
 
 
 @_check_plan.register
-def _check_tables(plan: TableSweepPlan, key: str) -> None:
+def _check_tables(plan: TableSweepPlan, written: Written, key: str) -> None:
+    check_row_effects(plan, written, key)
     for number, file in enumerate(plan.settings.dataset.files):
         path = Path(file.path)
         if path.is_file():

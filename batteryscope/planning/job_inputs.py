@@ -321,6 +321,6 @@ def open_project(
     """
     project = load_project(params, overlay)
     layouts = {n: lay_out_study(work / n, n, s) for n, s in project.studies.items()}
-    check_project({name: layout.plan for name, layout in layouts.items()})
+    check_project({name: layout.plan for name, layout in layouts.items()}, project.written)
     versions = {name: layout.data_version for name, layout in layouts.items()}
     return JobInputs(project, layouts, versions, tell, looks_again)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from batteryscope.samples.kind import PICTURE_MODULES, Samples
+from batteryscope.samples.kind import NO_CORE, PICTURE_MODULES, Samples
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,5 @@ COATING = Coatings(
     modules=PICTURE_MODULES,
     methods=("coating_crop",),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture", "thresholds", "thickness"}),
+    useless={"explain.polar_slices_per_class": NO_CORE},
 )

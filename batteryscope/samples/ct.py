@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from batteryscope.samples.kind import PICTURE_OPTIONS, SampleModules, Samples
+from batteryscope.samples.kind import NO_COATING, PICTURE_OPTIONS, SampleModules, Samples
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ CT = Slices(
     ),
     methods=("ct_slices",),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture", "windings"}),
+    useless={
+        "dataset.expected_size_px": "scans may have any size",
+        "explain.phases": NO_COATING,
+    },
     columns=("volume", "slice"),
     file_column="volume",
     options=("images", "slices", *PICTURE_OPTIONS[1:-1]),

@@ -1,6 +1,7 @@
 """What the rest of the house asks about samples, whatever they are."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,10 @@ PICTURE_MODULES = SampleModules(
     predict="batteryscope.bundle.predict_pictures",
 )
 
+# Why maps are not made so.
+NO_CORE = "only slices of scans (preprocess.method ct_slices) have a core to turn around"
+NO_COATING = "only coatings that were straightened (preprocess.method coating_crop) have phases"
+
 # What is said to models of pictures; whether they look for a collector they know themselves.
 PICTURE_OPTIONS = (
     "images", "covariates", "sample_column", "written", "device", "batch_size", "collector",
@@ -80,6 +85,8 @@ class Samples:
         Values of ``preprocess.method`` that are for them.
     offers
         What baselines can be given.
+    useless
+        Settings of a study that have no effect on them, by dotted key, and why.
     columns
         Columns of the manifest that only these samples have.
     file_column
@@ -105,6 +112,7 @@ class Samples:
     modules: SampleModules
     methods: tuple[str, ...] = ()
     offers: frozenset[Need] = field(default_factory=frozenset)
+    useless: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     file_column: str = "path"
     are_files: bool = True

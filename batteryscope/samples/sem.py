@@ -1,6 +1,6 @@
 """Top views under an electron microscope, and all other pictures without a kind of their own."""
 
-from batteryscope.samples.kind import PICTURE_MODULES, Samples
+from batteryscope.samples.kind import NO_COATING, NO_CORE, PICTURE_MODULES, Samples
 
 SEM = Samples(
     name="sem",
@@ -15,4 +15,5 @@ SEM = Samples(
     modules=PICTURE_MODULES,
     methods=("sem_tiles", "sem_whole"),
     offers=frozenset({"labels", "grey_levels", "metadata", "texture"}),
+    useless={"explain.polar_slices_per_class": NO_CORE, "explain.phases": NO_COATING},
 )

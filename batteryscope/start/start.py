@@ -139,7 +139,7 @@ def _try(overlay: Choices, name: str, root: Path) -> Problem | None:
         project = load_project(root / "params.yaml", values)
         project = project.model_copy(update={"studies": {name: project.studies[name]}})
         layout = lay_out_study(Path("work") / name, name, project.studies[name])
-        check_project({name: layout.plan})
+        check_project({name: layout.plan}, project.written)
     except BatteryscopeError as error:
         words = str(error).removeprefix(f"{root / 'params.yaml'}: ").removeprefix("params.yaml: ")
         return Problem(f"The plan cannot be run as it is: {words}", prevents=True)
