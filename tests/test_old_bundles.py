@@ -71,7 +71,6 @@ def test_whatever_can_be_published_is_stored() -> None:
         kind: json.loads(next((BUNDLES / kind / "bundle").glob("fold_*.json")).read_text())
         for kind in PICTURES
     }
-    assert networks["grades"]["outputs"] == "grades"
     assert networks["grades"]["grades"] == ["new", "aged", "dead"]
     assert networks["quantities"]["log_outputs"]
     assert networks["capacities_solved"]["pool_samples"]
