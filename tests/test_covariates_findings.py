@@ -9,6 +9,7 @@ from batteryscope.config.targets import Quantity, name_target
 from batteryscope.evaluation.aggregate import aggregate_to_images
 from batteryscope.evaluation.baselines import predict_baseline
 from batteryscope.evaluation.covariate_findings import (
+    ALONE,
     judge_class_covariates,
     judge_number_covariates,
     name_covariates,
@@ -68,7 +69,7 @@ def test_covariates_that_decide_half_of_the_label_help(tmp_path):
     assert found.facts["alone"]["other"] <= 0.7
     assert "They help. Covariates alone (random forest)" in told
     assert told.endswith("The picture adds to them.")
-    assert "McNemar p < 0.001, 60 images" in told
+    assert "McNemar p < 0.001 after Holm's correction for 2 comparisons, 60 images" in told
 
 
 def test_covariates_that_were_drawn_by_lot_do_not_help(tmp_path):
@@ -136,6 +137,31 @@ def test_errors_of_numbers_are_compared_with_both():
     told = numbers.SENTENCES.tell(found)
     assert "They do harm." in told
     assert told.endswith("Nothing shows that the picture adds anything to them.")
+
+
+@pytest.mark.parametrize(("rivals", "p_holm"), [(("plain",), 0.03245), (("plain", ALONE), 0.0649)])
+def test_a_difference_counts_after_correction_for_what_it_is_compared_with(rivals, p_holm):
+    """Corrected t test by hand: differences −1 ± 0.3, √(1/4 + 1/3), three degrees of freedom."""
+    folds = [
+        (fold, arm, error)
+        for fold, own in enumerate((0.7, 0.7, 1.3, 1.3))
+        for arm, error in (("both", own), *((rival, 2.0) for rival in rivals))
+    ]
+    images = pd.DataFrame({
+        "arm": [arm for _, arm, _ in folds], "target": "porosity", "repeat": 0,
+        "fold": [fold for fold, *_ in folds], "role": "test", "class": "all",
+        "sample_id": [str(fold) for fold, *_ in folds], "specimen_id": None,
+        "y_true": 30.0, "y_pred": [30 + error for *_, error in folds],
+    })  # fmt: skip
+    porosity = [Quantity(name="porosity", unit="%", label="porosity")]
+    protocols = {"both": {"suffix": ""}}
+    [found] = judge_number_covariates(
+        {"both": "plain"}, images, porosity, protocols, {"both": SPLIT}, ["thickness"]
+    )
+    assert found.facts["without"]["p_holm"] == pytest.approx(p_holm, abs=1e-4)
+    assert found.facts["without"]["interval"][1] < 0
+    assert found.facts["without"]["verdict"] == ("better" if p_holm < 0.05 else "chance")
+    assert f"p = {p_holm:.3f}" in quantities.SENTENCES.tell(found)
 
 
 def test_errors_of_a_curve_are_relative_and_told_once():

@@ -4,6 +4,7 @@
 breaks one of them breaks the models that people have published.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ from batteryscope.bundle.predict_program import main as predict_images
 from tests.conftest import ROOT
 
 BUNDLES = Path(__file__).parent / "fixtures" / "bundles"
-PICTURES = ("classes_of_images", "classes_of_scans", "capacities")
+PICTURES = (
+    "classes_of_images", "classes_of_scans", "grades", "capacities", "capacities_solved",
+    "quantities",
+)  # fmt: skip
+ROWS = ("tables", "tables_processes")
 LARGEST_BYTES = 220_000
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,21 +42,42 @@ def check_equal(found: pd.DataFrame, stored: pd.DataFrame) -> None:
         assert found.loc[~is_number, column].tolist() == stored.loc[~is_number, column].tolist()
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_old_bundles_of_pictures_predict_the_same(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [*PICTURES, *ROWS])
+def test_old_bundles_predict_the_same(kind: str, tmp_path: Path) -> None:
     folder, out = BUNDLES / kind, tmp_path / "predictions.csv"
-    arguments = ["--bundle", str(folder / "bundle"), "--images", str(folder / "input")]
-    assert predict_images([*arguments, "--out", str(out), "--device", "cpu"]) == 0
+    asked = ["--table", str(folder / "input" / "rows.csv")]
+    if kind in PICTURES:
+        asked = ["--images", str(folder / "input"), "--device", "cpu"]
+    if (beside := folder / "beside.csv").exists():
+        asked += ["--covariates", str(beside)]
+    assert predict_images(["--bundle", str(folder / "bundle"), *asked, "--out", str(out)]) == 0
     found = read(out)
     assert (found["status"] == "ok").any()
     check_equal(found, read(folder / "predictions.csv"))
 
 
-def test_an_old_bundle_of_tables_predicts_the_same(tmp_path: Path) -> None:
-    folder, out = BUNDLES / "tables", tmp_path / "predictions.csv"
-    arguments = ["--bundle", str(folder / "bundle"), "--table", str(folder / "input" / "rows.csv")]
-    assert predict_images([*arguments, "--out", str(out)]) == 0
-    check_equal(read(out), read(folder / "predictions.csv"))
+def test_whatever_can_be_published_is_stored() -> None:
+    records = {
+        kind: json.loads((BUNDLES / kind / "bundle" / "bundle.json").read_text(encoding="utf-8"))
+        for kind in (*PICTURES, *ROWS)
+    }
+    kinds = {record.get("kind", "classes") for record in records.values()}
+    assert kinds == {"classes", "capacity", "quantities", "table"}
+    assert [kind for kind, record in records.items() if "covariates" in record] == ["quantities"]
+    assert [kind for kind, record in records.items() if record.get("sets")] == ["grades"]
+    judging = ["grades", "capacities_solved", "quantities", "tables_processes"]
+    assert [kind for kind, record in records.items() if record.get("familiarity")] == judging
+    networks = {
+        kind: json.loads(next((BUNDLES / kind / "bundle").glob("fold_*.json")).read_text())
+        for kind in PICTURES
+    }
+    assert networks["grades"]["grades"] == ["new", "aged", "dead"]
+    assert networks["quantities"]["log_outputs"]
+    assert networks["capacities_solved"]["pool_samples"]
+    assert networks["capacities_solved"]["kernel_centres"] == 8
+    processes = [member["network"] for member in records["tables_processes"]["members"]]
+    assert {process["kind"] for process in processes} == {"processes"}
+    assert any(part["parent"] for process in processes for part in process["members"])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +110,7 @@ def test_the_program_has_two_names(name: str) -> None:
     assert "from batteryscope.bundle.predict_program import main" in text
 
 
-@pytest.mark.parametrize("kind", [*PICTURES, "tables"])
+@pytest.mark.parametrize("kind", [*PICTURES, *ROWS])
 def test_stored_bundles_stay_small(kind: str) -> None:
     sizes = [path.stat().st_size for path in (BUNDLES / kind / "bundle").rglob("*")]
     assert 0 < sum(sizes) < LARGEST_BYTES

@@ -48,14 +48,16 @@ def sem_study():
         split={"scheme": "kfold", "folds": 2, "validation_fraction": 0.3},
         model=MODEL,
         train={**TRAIN, "epochs": 3},
+        arms={"beside": {}, "plain": {"change": {"model.covariates": False}}},
         explain=EXPLAIN,
     )
     study["dataset"] = {
         "name": "sem",
         "generator": {
-            "kind": "sem_top_view", "images_per_class": 5, "states": ["pristine"],
+            "kind": "sem_top_view", "images_per_class": 5, "states": ["formation"],
             "width_px": 320, "height_px": 240,
         },
+        "covariates": {**TABLE, "columns": {"cracks": {"unit": "%", "column": "cracked_percent"}}},
         "targets": {
             "quantities": {
                 "particle_um": {"unit": "µm", "low": 1, "high": 20, "transform": "log"},
@@ -113,10 +115,10 @@ def read_scores(sandbox: Sandbox, folder: str) -> dict:
     return json.loads((sandbox.root / folder / "metrics.json").read_text())
 
 
-def predict(sandbox: Sandbox, bundle: str, images: str) -> pd.DataFrame:
+def predict(sandbox: Sandbox, bundle: str, images: str, *more: str) -> pd.DataFrame:
     sandbox.run(
         "python", "workflow_scripts/predict_images.py", "--bundle", bundle,
-        "--images", images, "--out", "answers.csv",
+        "--images", images, "--out", "answers.csv", *more,
     )  # fmt: skip
     return pd.read_csv(sandbox.root / "answers.csv")
 
@@ -139,20 +141,36 @@ def test_two_quantities_of_tiles_are_published_with_units_and_intervals(sandbox)
     assert [(t["name"], t["unit"], t["low"], t["high"]) for t in record["targets"]] == [
         ("particle_um", "µm", 1.0, 20.0), ("pore_percent", "%", 0.0, 100.0)
     ]  # fmt: skip
-    rows = predict(sandbox, "models/sem", "work/sem/data/images/ncm811_pristine")
+    table = "work/sem/data/images/.quantities.csv"
+    images = "work/sem/data/images/ncm811_formation"
+    rows = predict(sandbox, "models/sem", images, "--covariates", table)
     assert (rows["status"] == "ok").all()
     for name, low, high in (("particle_um", 1, 20), ("pore_percent", 0, 100)):
         assert rows[name].between(low, high).all()
         assert (rows[f"{name}_low"] <= rows[name]).all()
         assert (rows[f"{name}_high"] >= rows[name]).all()
     comparison = pd.read_csv(sandbox.root / "reports/sem/comparison.csv")
-    arms = {"per_image", "baseline_mean", "baseline_texture_forest", "baseline_grey_levels"}
-    assert arms <= set(comparison["arm"])
+    arms = {"beside", "plain", "mean", "texture_forest", "grey_levels", "covariates"}
+    assert arms <= {arm.removeprefix("baseline_") for arm in comparison["arm"]}
     html = (sandbox.root / "reports/sem/report.html").read_text(encoding="utf-8")
     assert "Generated data" in html
     assert "visible pores / %" in html
     card = (sandbox.root / "models/sem/MODEL_CARD.md").read_text(encoding="utf-8")
     assert "particle um (µm), visible pores (%) come out" in card
+    assert "| cracks / % |" in card
+
+
+def test_the_report_says_of_every_quantity_whether_covariates_help(sandbox):
+    found = json.loads((sandbox.root / "work/sem/comparison/findings.json").read_text())
+    told = [f["text"] for f in found if f["kind"] == "covariates"]
+    for label, text in zip(("particle um", "visible pores"), told, strict=True):
+        assert text.startswith(
+            f"{label}: with covariates (cracks) beside has a mean absolute error"
+        )
+        assert "the same without them (plain)" in text
+        assert "Covariates alone (random forest) have an error of" in text
+    html = (sandbox.root / "reports/sem/report.html").read_text(encoding="utf-8")
+    assert "Do covariates help?" in html
 
 
 def test_slices_of_scans_become_cells(sandbox):

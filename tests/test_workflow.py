@@ -1,14 +1,18 @@
 """The real workflow on two check sets: one that must be solved, one that must not be."""
 
 import json
+import re
 import time
 
 import pandas as pd
 import pytest
+import yaml
 from scipy.stats import binom
 
 from tests.conftest import Sandbox, count_rules, wait_for_program
 from tests.small_params import small_params, small_study
+from tests.test_table_workflow import params as table_params
+from tests.test_table_workflow import write_rows
 
 pytestmark = pytest.mark.workflow
 TRIVIAL = {"kind": "trivial", "classes": 3, "images_per_class": 12}
@@ -160,6 +164,22 @@ def test_edited_module_re_runs_what_uses_it(sandbox, module, expected, spared):
     path.write_text(text, encoding="utf-8")
     assert expected <= planned
     assert not spared & planned
+
+
+def test_edited_finding_of_tables_re_runs_studies_of_tables_alone(sandbox):
+    rows = table_params(train={"epochs": 5, "restarts": 1})["studies"]
+    (sandbox.root / "rows.yaml").write_text(yaml.safe_dump({"studies": rows}))
+    write_rows(sandbox)
+    given = ("--configfile", "rows.yaml", "--", "work/rows/comparison")
+    sandbox.snakemake(*given)
+    assert "Nothing to be done" in sandbox.snakemake("-n", *given, *BUILT).stdout
+    path = sandbox.root / "batteryscope/tables/findings.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\nEDITED = True\n", encoding="utf-8")
+    told = sandbox.snakemake("-n", *given, *BUILT).stdout
+    path.write_text(text, encoding="utf-8")
+    planned = re.findall(r"^Job \d+: (\w+): (.+)", told, re.MULTILINE)
+    assert planned == [("rows", "compare arms, baselines and the paper")]
 
 
 def test_changed_publication_is_noticed_and_restored(sandbox):

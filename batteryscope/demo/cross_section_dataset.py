@@ -15,6 +15,7 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.core.forked_calls import open_pool
 from batteryscope.core.progress import show_progress
+from batteryscope.demo.quantities_table import write_quantities
 from batteryscope.errors import InputError
 from batteryscope.readers.mask import GENERATED_PHASES
 from batteryscope.seeds import derive_rng, derive_seed
@@ -82,6 +83,9 @@ def write_cross_sections(
 ) -> int:
     """Write pictures, phase maps and capacities below ``root``; return the number of pictures.
 
+    What an electrode was made with stands in a hidden table beside them: porosity, and what
+    :data:`VARIED` names.
+
     Raises
     ------
     InputError
@@ -106,7 +110,20 @@ def write_cross_sections(
             done = stack.enter_context(pool).map(write, jobs[1:], chunksize=4)
         for _ in show_progress(done, "Generating cross-sections", len(jobs) - 1, "picture"):
             pass
+    made = {e.name: describe_electrode(settings, e) for e in electrodes}
+    write_quantities(root, [(name_picture(job), made[job.electrode.name]) for job in jobs])
     return len(jobs)
+
+
+def name_picture(job: CrossSectionJob) -> str:
+    """Return the path of a picture below the data set, for example ``p50_e1/001.png``."""
+    return f"{job.electrode.name}/{job.number + 1:03d}.png"
+
+
+def describe_electrode(settings: CrossSectionGenerator, electrode: Electrode) -> dict[str, float]:
+    """Return what an electrode was made with: its porosity in percent, and what varies."""
+    varied = {name: getattr(electrode, name) for name in settings.varied}
+    return {"porosity_percent": 100 * electrode.porosity, **varied}
 
 
 def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSectionJob) -> None:
@@ -125,7 +142,7 @@ def write_picture(settings: CrossSectionGenerator, root: Path, job: CrossSection
         lost_particles=electrode.lost_particles or 0.0,
         coating_thickness_um=electrode.coating_thickness_um,
     )
-    name = f"{electrode.name}/{number + 1:03d}.png"
+    name = name_picture(job)
     for folder, pixels in ((root, section.pixels), (root / GENERATED_PHASES, section.phases)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +179,8 @@ def describe_cross_sections(settings: CrossSectionGenerator) -> str:
         "They imitate light-microscopy cross-sections of NCM111 cathodes (0.123 um per pixel)\n"
         "that were densified to several porosities; after Deeg et al. (2024). One folder per\n"
         "electrode. capacities.csv holds what the half-cell model of PyBaMM gives for the\n"
-        f"electrode's {known}, with an error of measurement. The hidden folder .phases holds the\n"
-        "true phase of every pixel. Good for trying out the pipeline; nothing about real\n"
-        "electrodes follows from results on them.\n"
+        f"electrode's {known}, with an error of measurement; the hidden table .quantities.csv\n"
+        "has these numbers themselves. The hidden folder .phases holds the true phase of every\n"
+        "pixel. Good for trying out the pipeline; nothing about real electrodes follows from\n"
+        "results on them.\n"
     )

@@ -1,23 +1,33 @@
-"""Whether covariates help a network, and whether the picture adds anything to them."""
+"""Whether covariates help a network, and whether the picture adds anything to them.
 
-from collections.abc import Hashable, Mapping, Sequence
+An arm is compared with the one without covariates and with the baseline of covariates alone, by
+the rule of all studies (:mod:`batteryscope.evaluation.paired`): a difference counts if its test,
+corrected for both, says so and its interval leaves out zero.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from batteryscope.config.covariates import COVARIATE_PREFIX
 from batteryscope.config.predicted import group_quantities
 from batteryscope.config.targets import Quantity
 from batteryscope.core.finding import Finding, Severity
-from batteryscope.evaluation.arm_pairs import SIGNIFICANT, compare_pairs_of_arms, find_better
 from batteryscope.evaluation.number_pairs import compare_with_baselines
-from batteryscope.evaluation.paired import compare_on_images, find_left_out_ratio
+from batteryscope.evaluation.paired import (
+    Outcome,
+    compare_on_images,
+    compare_over_fits,
+    find_left_out_ratio,
+    judge_rivals,
+)
 from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.manifest.covariate_columns import list_covariate_columns
 
 ALONE = "baseline_covariates"
 Verdict = Literal["better", "worse", "chance"]
+VERDICTS: Mapping[Outcome, Verdict] = {"beaten": "better", "better": "worse", "chance": "chance"}
 
 
 def name_covariates(manifest: pd.DataFrame) -> list[str]:
@@ -60,8 +70,9 @@ def judge_class_covariates(
     for arm, plain in pairs.items():
         if arm not in present:
             continue
-        without = _compare_classes(judged, arm, plain, split) if plain in present else None
-        alone = _compare_classes(judged, arm, ALONE, split) if ALONE in present else None
+        rivals = _list_rivals(plain, ALONE, present)
+        pairs_of_arm = _compare_classes(judged, arm, rivals, split)
+        without, alone = (pairs_of_arm.get(role) for role in ("without", "alone"))
         facts = {"arm": arm, "names": list(names), "unit": unit, "without": without, "alone": alone}
         severity = _grade(without, alone)
         level = "plain" if severity == "info" else str(severity)
@@ -99,8 +110,9 @@ def judge_number_covariates(
         for group in group_quantities(known):
             ratio = find_left_out_ratio(splits[arm])
             alone_arm = f"{ALONE}{protocols[arm]['suffix']}"
-            without = _compare_numbers(images, group, arm, plain, ratio)
-            alone = _compare_numbers(images, group, arm, alone_arm, ratio)
+            rivals = _list_rivals(plain, alone_arm, set(images["arm"]))
+            pairs_of_group = _compare_numbers(images, group, arm, rivals, ratio)
+            without, alone = (pairs_of_group.get(role) for role in ("without", "alone"))
             said = protocols.get(str(plain), {}).get("label", plain)
             facts = {
                 "arm": protocols[arm].get("label", arm),
@@ -121,56 +133,68 @@ def _grade(without: Mapping[str, Any] | None, alone: Mapping[str, Any] | None) -
     return "good" if without is not None and without["verdict"] == "better" else "info"
 
 
+def _list_rivals(plain: str | None, alone: str, present: Collection[str]) -> dict[str, str]:
+    """Name the arms that there are to compare with, by their role."""
+    named = {"without": plain, "alone": alone}
+    return {role: arm for role, arm in named.items() if arm is not None and arm in present}
+
+
 def _compare_classes(
-    judged: pd.DataFrame, arm: str, other: str | None, split: pd.DataFrame
-) -> dict[str, Any] | None:
-    """Difference in accuracy over the fits in points, and on the samples; arm minus other."""
-    if other is None:
-        return None
-    pair: Mapping[Hashable, Any] = compare_pairs_of_arms(judged, [arm, other], split).to_dict(
-        "records"
-    )[0]
-    own = compare_on_images(judged, arm, other)
-    better = find_better(pair)
-    if pair["n_fits"] < 2 and own.p_value < SIGNIFICANT:  # one fit has no interval
-        better = arm if own.only_first_right > own.only_second_right else other
-    verdict: Verdict = "chance" if better is None else ("better" if better == arm else "worse")
-    interval = None if np.isnan(pair["low"]) else (100 * pair["low"], 100 * pair["high"])
-    return {
-        "name": other,
-        "accuracy": own.accuracy_first,
-        "other": own.accuracy_second,
-        "n": own.n,
-        "points": 100 * pair["difference"],
-        "interval": interval,
-        "p_value": own.p_value,
-        "verdict": verdict,
-    }
+    judged: pd.DataFrame, arm: str, rivals: Mapping[str, str], split: pd.DataFrame
+) -> dict[str, dict[str, Any]]:
+    """Difference in accuracy over the fits in points, and on the samples; arm minus each rival.
+
+    McNemar's test on the samples cannot tell whether networks trained anew would agree, so the
+    interval over the fits must leave out zero as well, where there are several.
+    """
+    ratio = find_left_out_ratio(split)
+    on_samples = {role: compare_on_images(judged, arm, rival) for role, rival in rivals.items()}
+    verdicts = judge_rivals(
+        {role: own.difference for role, own in on_samples.items()},
+        {role: own.p_value for role, own in on_samples.items()},
+    )
+    found = {}
+    for role, own in on_samples.items():
+        fits = compare_over_fits(judged, arm, rivals[role], ratio)
+        outcome = verdicts[role].outcome
+        if fits.n_fits > 1 and not (fits.low > 0 if outcome == "beaten" else fits.high < 0):
+            outcome = "chance"
+        found[role] = {
+            "name": rivals[role],
+            "accuracy": own.accuracy_first,
+            "other": own.accuracy_second,
+            "n": own.n,
+            "points": 100 * fits.mean,
+            "interval": (100 * fits.low, 100 * fits.high) if fits.n_fits > 1 else None,
+            "p_holm": verdicts[role].p_holm,
+            "comparisons": len(rivals),
+            "verdict": VERDICTS[outcome],
+        }
+    return found
 
 
 def _compare_numbers(
     images: pd.DataFrame,
     group: Sequence[Quantity],
     arm: str,
-    other: str | None,
+    rivals: Mapping[str, str],
     left_out_per_train: float,
-) -> dict[str, Any] | None:
-    """Difference of the mean absolute errors on common units; arm minus other."""
-    if other is None:
-        return None
+) -> dict[str, dict[str, Any]]:
+    """Difference of the mean absolute errors on common units; arm minus each rival."""
     names, relative = [quantity.name for quantity in group], group[0].relative
-    found = compare_with_baselines(images, arm, {other: other}, names, relative, left_out_per_train)
+    found = compare_with_baselines(images, arm, rivals, names, relative, left_out_per_train)
     if found is None:
-        return None
-    pair = found.pairs[other]
-    verdict: Verdict = "chance"
-    if pair.high < 0 or pair.low > 0:
-        verdict = "better" if pair.high < 0 else "worse"
+        return {}
     return {
-        "name": other,
-        "error": pair.mean_first,
-        "other": pair.mean_second,
-        "difference": pair.difference,
-        "interval": pair.interval,
-        "verdict": verdict,
+        role: {
+            "name": rivals[role],
+            "error": pair.mean_first,
+            "other": pair.mean_second,
+            "difference": pair.difference,
+            "interval": pair.interval,
+            "p_holm": found.verdicts[role].p_holm if pair.interval else None,
+            "comparisons": len(found.pairs),
+            "verdict": VERDICTS[found.verdicts[role].outcome],
+        }
+        for role, pair in found.pairs.items()
     }
