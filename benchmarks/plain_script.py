@@ -57,7 +57,7 @@ class RandomCrops:
 class FixedCrops(Dataset[tuple[Tensor, int]]):
     """Crops that are cut once, those of a picture side by side, and flipped anew every time."""
 
-    def __init__(self, pictures: Subset[tuple[Tensor, int]], flips: float) -> None:
+    def __init__(self, pictures: Subset[Any], flips: float) -> None:
         cut = [pictures[i] for i in range(len(pictures))]
         self.crops = [(crop[None], truth) for crops, truth in cut for crop in crops]
         self.flip = v2.Compose([v2.RandomHorizontalFlip(flips), v2.RandomVerticalFlip(flips)])
@@ -143,9 +143,10 @@ def train_model(
     folder, rows = find_images(arguments, change, names)
     sizes = Counter(folder.targets[i] for i in rows)
     weights = [1 / sizes[folder.targets[i]] for i in rows for _ in range(fixed or 1)]
-    images: Subset[tuple[Tensor, int]] = Subset(folder, rows)
+    images: Subset[Any] = Subset(folder, rows)
+    drawn: Dataset[Any] = FixedCrops(images, flips=0.5) if fixed else images
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        FixedCrops(images, flips=0.5) if fixed else images,
+        drawn,
         arguments.batch,
         sampler=WeightedRandomSampler(weights, arguments.crops),
         drop_last=True,
