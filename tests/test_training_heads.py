@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from batteryscope.config.learning import ModelSettings, TrainSettings
+from batteryscope.models import classifier
 from batteryscope.models.classifier import build_classifier
 from batteryscope.models.new_head import choose_dropout, initialise_head
 from batteryscope.plan import StageSettings
@@ -92,16 +93,28 @@ def test_the_dropout_that_was_chosen_is_part_of_the_model():
     assert (short.description.dropout, long.description.dropout) == (0.0, 0.2)
 
 
-def test_first_epoch_of_a_fine_tuning_starts_below_chance(data, tmp_path):
-    """A pretrained network with a new head: what the first step of training meets."""
-    first = run(data, make_settings(epochs=4), tmp_path / "a", tmp_path / "out_a")
+def test_first_epoch_of_a_fine_tuning_starts_at_chance(tmp_path, monkeypatch):
+    """A pretrained network with a new head: what the first steps of training meet.
+
+    timm gives EfficientNet a head with weights ten times as large, which would not pass.
+    """
+    data = make_data([f"class {i:02d}" for i in range(12)])
+    network = {"backbone": "test_efficientnet", "dropout": 0.2}
+    first = run(data, make_settings(epochs=1, model=network), tmp_path / "a", tmp_path / "out_a")
     weights = {k: v for k, v in load_file(first / "weights.safetensors").items() if "backbone" in k}
     state = {k.removeprefix("backbone."): v for k, v in weights.items()}
     torch.save(state, tmp_path / "pretrained.pth")
     stated = {"weights": str(tmp_path / "pretrained.pth"), "input_mean": 0.449, "input_sd": 0.226}
+    stated |= network | {"backbone_options": {"pad_type": ""}}
     settings = make_settings(epochs=1, learning_rate=1e-6, model=stated)
-    folder = run(data, settings, tmp_path / "b", tmp_path / "out_b")
-    assert pd.read_csv(folder / "history.csv")["train_loss"][0] < math.log(2) + 0.2
+
+    def read_loss(name):
+        folder = run(data, settings, tmp_path / name, tmp_path / f"out_{name}")
+        return pd.read_csv(folder / "history.csv")["train_loss"][0]
+
+    assert read_loss("b") < math.log(12) + 0.2
+    monkeypatch.setattr(classifier, "initialise_head", lambda head: None)
+    assert read_loss("c") > math.log(12) + 1
 
 
 def make_module(settings: StageSettings) -> StageModule:

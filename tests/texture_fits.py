@@ -27,29 +27,30 @@ def make_settings(epochs=3, balance=None, model=None, **train):
     )
 
 
-def make_data():
-    """Sixteen images of two tiles each; the class is the texture's period."""
+def make_data(classes=CLASSES):
+    """Eight images of two tiles each per class, which is the texture's period."""
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 8)
+    labels = np.repeat(np.arange(len(classes)), 8)
     x = np.arange(32)
+    waves = np.linspace(1.6, 0.4, len(classes))
     tiles = np.stack(
         [
-            128 + 60 * np.sin(x * (0.4 if label else 1.6))[None, :] + rng.normal(0, 8, (32, 32))
+            128 + 60 * np.sin(x * waves[label])[None, :] + rng.normal(0, 8, (32, 32))
             for label in np.repeat(labels, 2)
         ]
     )
-    samples = [f"s{i:02d}" for i in range(16)]
+    samples = [f"s{i:02d}" for i in range(len(labels))]
     index = pd.DataFrame(
         {
-            "tile": np.arange(32),
+            "tile": np.arange(len(tiles)),
             "sample_id": np.repeat(samples, 2),
-            "kind": ["random", "grid"] * 16,
+            "kind": ["random", "grid"] * len(samples),
             "used": True,
         }
     )
-    manifest = pd.DataFrame({"sample_id": samples, "class": np.array(CLASSES)[labels]})
-    roles = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
-    split = pd.DataFrame({"sample_id": samples, "repeat": 0, "fold": 0, "role": roles * 2})
+    manifest = pd.DataFrame({"sample_id": samples, "class": np.array(classes)[labels]})
+    roles = (["train"] * 4 + ["validation"] * 2 + ["test"] * 2) * len(classes)
+    split = pd.DataFrame({"sample_id": samples, "repeat": 0, "fold": 0, "role": roles})
     train_ids = split.loc[split["role"] == "train", "sample_id"]
     chosen = index[(index["kind"] == "random") & index["sample_id"].isin(train_ids)]
     balance = pd.DataFrame(

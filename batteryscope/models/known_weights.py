@@ -19,8 +19,9 @@ PADDED_FAMILIES = (
 class KnownWeights:
     """How a published network was trained.
 
-    ``mean`` and ``sd`` are those of its input with grey levels from 0 to 1; ``pad_type`` is
-    ``same`` where TensorFlow trained it, None where the backbone leaves no choice.
+    No installation has these files; ``name`` says what is not as published. ``mean`` and ``sd`` are
+    those of its input with grey levels from 0 to 1; ``pad_type`` is ``same`` where TensorFlow
+    trained it, None where the backbone leaves no choice.
     """
 
     name: str
@@ -31,7 +32,11 @@ class KnownWeights:
 
 KNOWN = {
     "1fd40dc40dea5a446c42f7e176651088080ce0fea1941a3b033925f2a71fe61e": KnownWeights(
-        "ImageNet weights of MobileNetV2 1.0, trained with TensorFlow", 0.5, 0.5, "same"
+        "ImageNet weights of MobileNetV2 1.0, trained with TensorFlow; statistics of batch "
+        "normalisation re-created on SEM frames",
+        0.5,
+        0.5,
+        "same",
     ),
     "b759df85235a20e5d379272934971c058a0ec4567a6f8340b7b0f921ce3449ca": KnownWeights(
         "ImageNet weights of SqueezeNet 1.1, trained with PyTorch", 0.449, 0.226
