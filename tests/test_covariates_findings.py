@@ -161,7 +161,7 @@ def test_a_difference_counts_after_correction_for_what_it_is_compared_with(rival
     assert found.facts["without"]["p_holm"] == pytest.approx(p_holm, abs=1e-4)
     assert found.facts["without"]["interval"][1] < 0
     assert found.facts["without"]["verdict"] == ("better" if p_holm < 0.05 else "chance")
-    assert f"p = {p_holm:.3f}" in quantities.SENTENCES.tell(found)
+    assert f"p = {p_holm:.3f}" in numbers.SENTENCES.tell(found)
 
 
 def test_errors_of_a_curve_are_relative_and_told_once():
