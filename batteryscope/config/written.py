@@ -40,7 +40,7 @@ def read_layers(
     known: Mapping[str, Any] | None, overlaid: Mapping[str, Any] | None, scale: object
 ) -> Written:
     """Return what params.yaml and overlays say of a study at a scale."""
-    layers = []
+    layers: list[Mapping[str, Any]] = []
     for given in (known, overlaid):
         if isinstance(given, Mapping):
             layers.append({key: value for key, value in given.items() if key != "demo"})
