@@ -3,7 +3,6 @@
 from typing import get_args
 
 from batteryscope.core.baseline_catalogue import (
-    OF_CAPACITIES,
     OF_CLASSES,
     OF_QUANTITIES,
     OF_ROWS,
@@ -17,8 +16,9 @@ from batteryscope.evaluation.sample_features import FEATURES, PROXIES
 def test_every_baseline_that_can_be_asked_for_has_words() -> None:
     asked = (*get_args(PictureBaseline), "covariates")  # the last one without being asked for
     assert OF_CLASSES.keys() == set(asked)
-    assert OF_CAPACITIES.keys() == {"mean", *PROXIES, "texture_forest", "covariates"}
-    assert OF_QUANTITIES.keys() == OF_CAPACITIES.keys() | set(asked) - {"majority"}
+    always = {"mean", *PROXIES, "texture_forest", "covariates"}
+    assert OF_QUANTITIES.keys() == always | set(asked) - {"majority"}
+    assert {name for name, own in OF_QUANTITIES.items() if not own.is_asked_for} == always
     assert OF_ROWS.keys() == set(get_args(RowBaseline))
     assert all(words.sees for words in OF_CLASSES.values())
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from batteryscope.config.project import load_project
-from batteryscope.core.baseline_catalogue import OF_CAPACITIES, OF_CLASSES, OF_QUANTITIES, OF_ROWS
+from batteryscope.core.baseline_catalogue import OF_CLASSES, OF_QUANTITIES, OF_ROWS
 from batteryscope.errors import ConfigError
 from batteryscope.plan import plan_study
 from batteryscope.planning.check_evaluate import NEEDS, check_evaluate
@@ -46,8 +46,6 @@ def test_what_cannot_have_an_effect_is_refused(study, evaluate, said):
 
 
 def test_every_need_has_words_and_every_baseline_states_one():
-    every = [
-        b for known in (OF_CLASSES, OF_CAPACITIES, OF_QUANTITIES, OF_ROWS) for b in known.values()
-    ]
+    every = [b for known in (OF_CLASSES, OF_QUANTITIES, OF_ROWS) for b in known.values()]
     assert all(baseline.needs for baseline in every)
     assert {need for baseline in every for need in baseline.needs} == NEEDS.keys()

@@ -9,7 +9,7 @@ import pytest
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.targets import CapacityTargets
-from batteryscope.core.baseline_catalogue import OF_CAPACITIES
+from batteryscope.core.baseline_catalogue import OF_QUANTITIES
 from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import flatten_metrics
 from batteryscope.evaluation.number_findings import Found, find_number_findings, list_protocols
@@ -110,7 +110,7 @@ def tables(tmp_path_factory):
     )
     tiles = tmp_path_factory.mktemp("tiles")
     measured.to_parquet(tiles / MEASUREMENTS_NAME)
-    seen = choose_features(FeatureSources(manifest, None, tiles), OF_CAPACITIES, [])
+    seen = choose_features(FeatureSources(manifest, None, tiles), OF_QUANTITIES, [])
     baselines = predict_baselines(manifest, seen, split, TARGETS, seed=1)
     return manifest, split, baselines
 

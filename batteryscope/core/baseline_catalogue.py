@@ -131,9 +131,9 @@ OF_CLASSES = _register(
         ),
     ]
 )
-OF_CAPACITIES = _register(
+OF_QUANTITIES = _register(
     [
-        Baseline("mean", "the mean of the training electrodes", needs=LABELS, is_asked_for=False),
+        Baseline("mean", "the mean of the training samples", needs=LABELS, is_asked_for=False),
         Baseline(
             "porosity",
             "the porosity by Otsu's thresholds, interpolated",
@@ -158,11 +158,6 @@ OF_CAPACITIES = _register(
             needs=COVARIATES,
             is_asked_for=False,
         ),
-    ]
-)
-OF_QUANTITIES = OF_CAPACITIES | _register(
-    [
-        Baseline("mean", "the mean of the training samples", needs=LABELS, is_asked_for=False),
         Baseline("grey_levels", "a random forest on grey levels", needs=GREY_LEVELS),
         Baseline("metadata", "a random forest on the settings of the instrument", needs=METADATA),
         Baseline("winding", "a random forest on measured windings", needs=WINDINGS),

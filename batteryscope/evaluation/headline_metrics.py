@@ -12,7 +12,6 @@ import numpy as np
 
 from batteryscope.core.baseline_catalogue import (
     BASELINE_PREFIX,
-    OF_CAPACITIES,
     OF_CLASSES,
     OF_QUANTITIES,
     OF_ROWS,
@@ -33,9 +32,7 @@ BESIDE = {
 # More cases (a target of a domain each) than this show no intervals.
 CASES_WITH_INTERVALS = 4
 SHOWN_AS = {POOLED: "accuracy"}
-BASELINES = {
-    f"{BASELINE_PREFIX}{name}" for name in (OF_CLASSES | OF_CAPACITIES | OF_QUANTITIES | OF_ROWS)
-}
+BASELINES = {f"{BASELINE_PREFIX}{name}" for name in (OF_CLASSES | OF_QUANTITIES | OF_ROWS)}
 
 
 class HeadlineCase(NamedTuple):
