@@ -37,7 +37,7 @@ from batteryscope.audit.verdict import (
 from batteryscope.config.targets import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.finding import Finding
-from batteryscope.evaluation.flat_metrics import DIGITS
+from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import list_informative_metadata, select_metadata
@@ -339,8 +339,10 @@ def flatten_number_audits(audits: Sequence[NumberAudit]) -> dict[str, float | in
         scores = {str(name): own for name, own in audit.cues.items()}
         scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
         for name, own in scores.items():
-            key = f"{METRIC_PREFIX}.{name}.skill"
-            found[key] = max(found.get(key, -np.inf), round(own.skill, DIGITS))
+            place = f"{METRIC_PREFIX}.{name}"
+            if own.skill > found.get(f"{place}.skill", -np.inf):
+                ends = own.skill_low, own.skill_high
+                found |= flatten_score(place, "skill", own.skill, ends, own.n)
     return found
 
 

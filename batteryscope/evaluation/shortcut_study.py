@@ -32,7 +32,7 @@ from batteryscope.evaluation.aggregate import (
     aggregate_to_specimens,
     pool_fits,
 )
-from batteryscope.evaluation.flat_metrics import DIGITS
+from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.predictions import (
     check_predictions,
     split_perturbed,
@@ -210,7 +210,8 @@ def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     scores = {str(name): own for name, own in audit.cues.items()}
     scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
     for name, own in scores.items():
-        found[f"{METRIC_PREFIX}.{name}.balanced_accuracy"] = round(own.balanced, DIGITS)
+        place = f"{METRIC_PREFIX}.{name}"
+        found |= flatten_score(place, "balanced_accuracy", own.balanced, own.balanced_ends, own.n)
     return found
 
 
