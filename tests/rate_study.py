@@ -29,6 +29,7 @@ def make_study() -> StudySettings:
             "train": {"epochs": 2, "batch_size": 4, "loss": "mape", "monitor": "val_loss",
                       "penalty": "l2"},
             "arms": {"mass": {}},
+            "evaluate": {"shortcut_audit": False},
             "explain": {"integration_steps": 2},
         }
     )  # fmt: skip

@@ -144,5 +144,5 @@ def test_split_and_manifest_that_do_not_fit():
     split = make_split(manifest)
     with pytest.raises(InputError, match="sample 's23', which the manifest lacks"):
         predict_baseline("majority", None, manifest[:-1], split, seed=1)
-    with pytest.raises(InputError, match="no training image in repeat 0, fold 0"):
+    with pytest.raises(InputError, match="Repeat 0, fold 0: no training image is left"):
         predict_baseline("majority", None, manifest, split[split["role"] != "train"], seed=1)

@@ -1,6 +1,5 @@
 """The comparison table and the programs that write it."""
 
-import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -10,11 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from batteryscope.config.evaluate import EvaluateSettings, PaperValue
+from batteryscope.config.evaluate import PaperValue
 from batteryscope.errors import InputError
-from batteryscope.evaluation import class_study
 from batteryscope.evaluation.aggregate import aggregate_to_images
-from batteryscope.evaluation.class_study import ComparedArms, list_misclassified
+from batteryscope.evaluation.class_study import compare_study, list_misclassified
 from batteryscope.evaluation.comparison import (
     COLUMNS,
     compare_arms,
@@ -37,6 +35,7 @@ from tests.compared_arms import (
     write_survey,
 )
 from tests.measured_frames import measure_dataset
+from tests.studies import lay_out_small, write_pieces
 
 
 @pytest.fixture
@@ -226,16 +225,27 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
         level = 40 + 50 * CLASSES.index(name)
         pixels = rng.normal(level, 5, (48, 64)).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(file)
-    manifest.to_parquet(tmp_path / "manifest.parquet")
-    write_frames(measure_dataset(tmp_path / "data", manifest), tmp_path / "frames.parquet")
+    survey = write_survey(tmp_path / "survey.csv", manifest, [(0, "Kim", CLASSES[0])])
+    layout = lay_out_small(
+        tmp_path / "work",
+        dataset={"path": str(tmp_path / "data"), "generator": None,
+                 "labels": {"columns": COLUMNS_OF_LABELS,
+                            "pattern": "(?P<composition>x)(?P<state>y)"}},
+        arms={"fit": {}, "copy": {}},
+        evaluate={"paper": [{"metric": "accuracy", "value": 0.996}], "survey": str(survey),
+                  "shortcut_audit": False},
+    )  # fmt: skip
     role = np.where(manifest["number"] % 4 == 0, "test", "train")
     split = manifest[["sample_id"]].assign(group_id="", repeat=0, fold=0, role=role)
-    split.to_parquet(tmp_path / "split.parquet")
-    common = ["--manifest", str(tmp_path / "manifest.parquet"), "--settings"]
-    baselines = tmp_path / "baselines" / "predictions.parquet"
+    arm = make_arm(manifest, "shared", wrong=["s000"], folds=4)
+    predictions = dict.fromkeys(("fit", "copy"), arm[arm["fold"] == 0])
+    write_pieces(layout, manifest, {"fit": split}, predictions)
+    layout.main_split.audit.write_text('{"warnings": ["Look here."]}')
+    write_frames(measure_dataset(tmp_path / "data", manifest), layout.data.frames)
+    baselines = layout.baselines(layout.plan.main.split)
     assert load_program("evaluate_baselines")(
-        [*common, "{}", "--frames", str(tmp_path / "frames.parquet"), "--seed", "1",
-         "--split", str(tmp_path / "split.parquet"),
+        ["--manifest", str(layout.data.manifest), "--settings", "{}", "--seed", "1",
+         "--frames", str(layout.data.frames), "--split", str(layout.main_split.roles),
          "--out", str(baselines), "--log", str(tmp_path / "log.txt")]
     ) == 0  # fmt: skip
     table = pd.read_parquet(baselines)
@@ -243,18 +253,8 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     assert (grey["y_true"] == grey["y_pred"]).all()
     assert len(table) == 24  # 8 test images, three baselines
 
-    arm = make_arm(manifest, "shared", wrong=["s000"], folds=4)
-    arm[arm["fold"] == 0].to_parquet(tmp_path / "arm.parquet")
-    (tmp_path / "audit.json").write_text('{"warnings": ["Look here."]}')
-    survey = write_survey(tmp_path / "survey.csv", manifest, [(0, "Kim", CLASSES[0])])
-    settings = EvaluateSettings(paper=[PaperValue(metric="accuracy", value=0.996)])
-    pieces = ComparedArms(
-        tmp_path / "manifest.parquet", tmp_path / "audit.json", tmp_path / "split.parquet",
-        [f"fit={tmp_path / 'arm.parquet'}", f"copy={tmp_path / 'arm.parquet'}"], "fit",
-        COLUMNS_OF_LABELS, baselines, {"fit": "resnet18"}, survey=survey,
-    )  # fmt: skip
     for folder in ("one", "two"):
-        class_study.compare_arms(pieces, settings, tmp_path / folder)
+        compare_study(layout, tmp_path / folder)
     names = "comparison paired per_class class_measures confusion misclassified images "
     names += "reliability sets risk_coverage survey"
     expected = [*[f"{n}.csv" for n in names.split()], "metrics.json", "findings.json"]
@@ -266,12 +266,11 @@ def test_programs_from_images_to_findings(tmp_path, capsys, monkeypatch):
     assert list(comparison.columns) == COLUMNS
     assert list(dict.fromkeys(comparison["arm"]))[:2] == ["fit", "copy"]
     findings = json.loads((tmp_path / "one" / "findings.json").read_text())
-    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey", "sets"}
+    kinds = {"baselines", "metadata", "leakage", "single_fit", "survey", "sets", "pairs"}
     assert {f["kind"] for f in findings} == kinds
 
     table[:0].to_parquet(baselines)
-    class_study.compare_arms(pieces, settings, tmp_path / "three")
-    with pytest.raises(InputError, match="The arm 'nothing' has no test images"):
-        class_study.compare_arms(
-            dataclasses.replace(pieces, main_arm="nothing"), settings, tmp_path / "four"
-        )
+    compare_study(layout, tmp_path / "three")
+    arm.assign(role="validation").to_parquet(layout.arm("fit").predictions)
+    with pytest.raises(InputError, match="The arm 'fit' has no test images"):
+        compare_study(layout, tmp_path / "four")

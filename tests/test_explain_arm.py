@@ -13,7 +13,7 @@ from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.forward import load_fit, predict_fit
 from batteryscope.explain.arm import explain_tiles
-from batteryscope.explain.class_study import ExplainedArm, explain_arm
+from batteryscope.explain.class_study import explain_arm
 from batteryscope.explain.overlay import blend, draw_overlay, scale_map
 from batteryscope.explain.same_tiles import SAME_TILES_NAME, compare_with_mask, cut_coverage
 from batteryscope.explain.select import choose_same_tiles, choose_tiles
@@ -22,6 +22,7 @@ from batteryscope.readers.mask import locate_mask
 from batteryscope.report.same_tiles import summarise_preference
 from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
+from tests.studies import lay_out_small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -60,16 +61,22 @@ def study(tmp_path_factory) -> Study:
     return study
 
 
-def run(study: Study, out: Path, settings: str, masks: Path | None = None) -> None:
-    arm = ExplainedArm(
-        "main", [study.root / "part0"], study.root / "tiles", study.root / "predictions.parquet",
-        study.root / "manifest.parquet", masks,
-    )  # fmt: skip
-    explain_arm(arm, ExplainSettings.model_validate_json(settings), out)
+def run(study: Study, out: Path, settings: dict, masks: Path | None = None) -> None:
+    dataset = {"masks": None if masks is None else str(masks)}
+    layout = lay_out_small(out / "work", dataset=dataset, arms={"main": {}}, explain=settings)
+    (fits,) = layout.list_fits("main")
+    places = {
+        layout.data.manifest: "manifest.parquet", layout.main_tiles: "tiles", fits: "part0",
+        layout.arm("main").predictions: "predictions.parquet",
+    }  # fmt: skip
+    for place, name in places.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(study.root / name)
+    explain_arm(layout, "main", out)
 
 
 def test_pictures_and_their_list(study: Study, tmp_path: Path) -> None:
-    settings = json.dumps({"tiles_per_class": 1, "misclassified_tiles": 2, "batch_size": 2})
+    settings = {"tiles_per_class": 1, "misclassified_tiles": 2, "batch_size": 2}
     run(study, tmp_path / "a", settings)
     index = json.loads((tmp_path / "a" / "index.json").read_text())
     assert {e["kind"] for e in index} == {"class", "misclassified"}
@@ -93,7 +100,7 @@ def test_pictures_and_their_list(study: Study, tmp_path: Path) -> None:
 
 
 def test_grad_cam_alone_is_two_panels(study: Study, tmp_path: Path) -> None:
-    settings = '{"method": "grad_cam", "tiles_per_class": 1, "misclassified_tiles": 0}'
+    settings = {"method": "grad_cam", "tiles_per_class": 1, "misclassified_tiles": 0}
     run(study, tmp_path, settings)
     entries = json.loads((tmp_path / "index.json").read_text())
     assert {e["kind"] for e in entries} == {"class"}
@@ -198,7 +205,7 @@ def test_same_tiles_for_every_arm_and_their_masks(study: Study, tmp_path: Path) 
     tested = set(study.split.loc[study.split["role"] == "test", "sample_id"])
     assert set(chosen["sample_id"]) <= tested
 
-    settings = '{"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 2}'
+    settings = {"tiles_per_class": 1, "misclassified_tiles": 0, "same_images": 2}
     run(study, tmp_path / "out", settings, masks)
     table = pd.read_csv(tmp_path / "out" / SAME_TILES_NAME, keep_default_na=True)
     first = study.manifest["sample_id"].iloc[0]
@@ -215,7 +222,7 @@ def test_mask_of_another_size_is_one_sentence(study: Study, tmp_path: Path) -> N
     for path in (locate_mask(tmp_path / "masks", p) for p in study.manifest["path"]):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.ones((5, 7), np.uint8)).save(path)
-    settings = '{"tiles_per_class": 1, "misclassified_tiles": 0}'
+    settings = {"tiles_per_class": 1, "misclassified_tiles": 0}
     with pytest.raises(InputError, match="the mask has 7×5 px but its image"):
         run(study, tmp_path / "out", settings, tmp_path / "masks")
 

@@ -1,6 +1,5 @@
 """Tests with other grey levels than in training: known answers, and where they may not appear."""
 
-import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -11,12 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from batteryscope.config.evaluate import EvaluateSettings, GreyMismatch, PaperValue
+from batteryscope.config.evaluate import GreyMismatch, PaperValue
 from batteryscope.config.learning import ModelSettings
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation import class_study
-from batteryscope.evaluation.class_study import ComparedArms
+from batteryscope.evaluation.class_study import compare_study
 from batteryscope.evaluation.comparison import compare_arms
 from batteryscope.evaluation.forward import predict_fit
 from batteryscope.evaluation.grey_mismatch import MISMATCH, judge_mismatches
@@ -35,6 +33,7 @@ from batteryscope.report.headline import find_headline
 from batteryscope.report.results import show_comparison, show_paper
 from batteryscope.tilestore import TileStore
 from batteryscope.training.data import count_grey_levels
+from tests.studies import lay_out_small, write_pieces
 from tests.test_config import PARAMS
 from tests.test_models import scaled
 from workflow_scripts import evaluate_grey_levels as program
@@ -175,7 +174,7 @@ def test_without_a_fit_that_was_asked_the_table_is_empty(tmp_path):
          "--log", str(tmp_path / "log.txt")]
     ) == 0  # fmt: skip
     assert pd.read_parquet(out).columns.tolist() == [*KEYS, "p_bright", "p_dark"]
-    assert read_perturbed([out], "raw") is None
+    assert read_perturbed(out, "raw") is None
 
 
 def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(tested):
@@ -218,32 +217,32 @@ def test_comparison_has_exactly_those_rows_and_the_finding_names_the_mismatch(te
 
 
 def test_nothing_but_comparison_and_finding_knows_of_it(tested, tmp_path):
-    for name, table in {"manifest": tested.manifest, "split": tested.roles}.items():
-        table.to_parquet(tmp_path / f"{name}.parquet")
-    for name in ("raw", "own"):
-        arm = tested.arms[tested.arms["arm"] == name]
-        arm.to_parquet(tmp_path / f"{name}.parquet")
-    tested.other.to_parquet(tmp_path / "other.parquet")
-    (tmp_path / "audit.json").write_text("{}")
-    pieces = ComparedArms(
-        tmp_path / "manifest.parquet", tmp_path / "audit.json", tmp_path / "split.parquet",
-        [f"{name}={tmp_path / name}.parquet" for name in ("raw", "own")], "raw", ["class"],
-        backbones={"raw": "resnet18", "own": "resnet18"},
-    )  # fmt: skip
-    tests = [m.model_dump() for m in MISMATCHES]
-    told = {"tests": tests, "predictions": [str(tmp_path / "other.parquet")]}
+    own = {"own": {"change": {"model.grey_levels": "per_image"}}}
     without, with_it = tmp_path / "without", tmp_path / "with"
-    class_study.compare_arms(pieces, EvaluateSettings(), without)
-    told_of = dataclasses.replace(pieces, mismatched=told)
-    class_study.compare_arms(told_of, EvaluateSettings(), with_it)
+    by_dataset = tested.other[tested.other["arm"] == "raw_tested_dataset"]
+    other = {"raw": tested.other, "own": by_dataset.assign(arm="own_tested_dataset")}
+    for out, asked in ((without, []), (with_it, ["per_image", "dataset"])):
+        layout = lay_out_small(
+            tmp_path / "work",
+            model={"grey_levels": "raw"},
+            arms={"raw": {}} | own,
+            evaluate={"grey_levels_at_test": asked, "shortcut_audit": False},
+        )
+        arms = {name: tested.arms[tested.arms["arm"] == name] for name in ("raw", "own")}
+        more = {layout.mismatched(name): table for name, table in other.items()}
+        more[layout.baselines(layout.plan.main.split)] = arms["raw"][:0]
+        more = {layout.mismatched(name): table for name, table in other.items()}
+        more[layout.baselines(layout.plan.main.split)] = arms["raw"][:0]
+        write_pieces(layout, tested.manifest, {"raw": tested.roles}, arms, more)
+        compare_study(layout, out)
     names = {path.name for path in without.iterdir()}
     assert {path.name for path in with_it.iterdir()} == names
     for name in names - {"comparison.csv", "metrics.json", "findings.json"}:
         assert (with_it / name).read_bytes() == (without / name).read_bytes(), name
     before, after = (pd.read_csv(folder / "comparison.csv") for folder in (without, with_it))
     added = after[~after["arm"].isin(before["arm"])]
-    assert set(added["arm"]) == {m.name for m in MISMATCHES}
-    assert set(added["backbone"]) == {"resnet18"}
+    assert set(added["arm"]) == {"own_tested_dataset", *(m.name for m in MISMATCHES)}
+    assert set(added["backbone"]) == {"test_resnet"}
     pd.testing.assert_frame_equal(after.drop(added.index), before)
     kinds = [f["kind"] for f in json.loads((with_it / "findings.json").read_text())]
     assert kinds.count(MISMATCH) == 1

@@ -17,7 +17,7 @@ from batteryscope.config.evaluate import (
 )
 from batteryscope.config.project import load_project
 from batteryscope.errors import ConfigError
-from batteryscope.evaluation.comparison import _add_paper
+from batteryscope.evaluation.paper_values import add_paper_values
 from batteryscope.plan import plan_study
 from batteryscope.report.class_tables import show_classes
 from batteryscope.report.headline import Headline
@@ -98,9 +98,9 @@ def test_specificity_is_that_of_the_table_of_measures():
 
 def test_values_of_other_images_get_no_row_in_the_comparison():
     told = [PaperValue(metric="accuracy", level="external", value=0.3417)]
-    assert len(_add_paper(make_comparison(), told, [])) == 1
+    assert len(add_paper_values(make_comparison(), told, ["raw"])) == 1
     told = [PaperValue(metric="accuracy", level="image", value=0.5)]
-    assert len(_add_paper(make_comparison(), told, [])) == 2
+    assert len(add_paper_values(make_comparison(), told, ["raw"])) == 2
 
 
 def test_a_group_without_effect_is_refused():

@@ -13,18 +13,18 @@ from batteryscope.bundle.capacity_write import write_capacity_bundle
 from batteryscope.bundle.open import find_kind, open_bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
-from batteryscope.config.evaluate import EvaluateSettings, ExplainSettings
+from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.search import SearchSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.number_points import SCORER
-from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
+from batteryscope.evaluation.regression_study import compare_study
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
 from batteryscope.evaluation.train_tiles import write_fit_predictions
-from batteryscope.explain.regression_study import ExplainPieces, explain_arms
+from batteryscope.explain.regression_study import explain_study
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.cut_dataset import cut_dataset
@@ -74,7 +74,8 @@ def published(tmp_path_factory):
         part = pd.DataFrame({"sample_id": manifest["sample_id"], "role": role})
         parts.append(part.assign(repeat=0, fold=fold, group_id=manifest["sample_id"]))
     split = pd.concat(parts, ignore_index=True)
-    split.to_parquet(root / "split.parquet")
+    (root / "split").mkdir()
+    split.to_parquet(root / "split" / "split.parquet")
     store = TileStore.open(root / "tiles")
     stage = next(iter(plan_study("bands", study).stages.values())).settings
     train = store.index[store.index["kind"] == "random"].merge(split[split["role"] == "train"])
@@ -84,13 +85,8 @@ def published(tmp_path_factory):
     )
     assert names == TARGETS
     train_stage(stage, names, tasks, store.tiles, root / "state", root / "stage" / "part0")
-    arms = {
-        "mass": {
-            "split": str(root / "split.parquet"), "tiles": str(root / "tiles"),
-            "fits": [str(root / "stage" / "part0")], "scheme": "kfold", "group": "image",
-            "backbone": "rate_cnn", "preprocess": study.preprocess.model_dump(mode="json"),
-        }
-    }  # fmt: skip
+    layout = lay_out((root, study, manifest), root / "work")
+    arms = layout.describe_arms()
     for task in tasks:
         roles = split[split["fold"] == task.fold]
         write_fit_predictions(root / "stage" / "part0" / task.name, store, manifest, roles, "cpu")
@@ -99,26 +95,20 @@ def published(tmp_path_factory):
          "--arms", json.dumps(arms), "--out", str(root / "predicted")]
     )  # fmt: skip
     assert status == 0
-    pieces = RegressionPieces(root / "manifest.parquet", root / "predicted", arms, "mass")
-    compare_arms(study, pieces, root / "comparison")
-    explained = ExplainPieces(
-        root / "manifest.parquet", root / "images", None, arms, ("mass",), 10**7
-    )
-    explain_arms(explained, study.explain, root / "explained")
+    compare_study(layout, root / "comparison")
+    explain_study(layout, root / "explained")
     return root, study, manifest, arms
 
 
 def test_all_arms_have_occlusion_where_it_is_asked_for(published, tmp_path):
-    root, _, _, arms = published
-    pieces = ExplainPieces(
-        root / "manifest.parquet", root / "images", None,
-        {"mass": arms["mass"], "other": arms["mass"]}, ("mass",), 10**7,
-    )  # fmt: skip
+    values = published[1].model_dump(mode="json") | {"arms": {"mass": {}, "other": {}}}
     quick = {"grad_ram", "guided_backprop"}
     for asked, own in (("published", quick), ("all", quick | {"occlusion"})):
-        settings = {"window_px": 8, "integration_steps": 1, "tiles_per_class": 1}
-        out = tmp_path / asked
-        explain_arms(pieces, ExplainSettings(occlusion_arms=asked, **settings), out)
+        values["explain"] = {
+            "window_px": 8, "integration_steps": 1, "tiles_per_class": 1, "occlusion_arms": asked,
+        }  # fmt: skip
+        settings, out = StudySettings.model_validate(values), tmp_path / asked
+        explain_study(lay_out(published, tmp_path / f"work_{asked}", settings), out)
         with np.load(out / "other.npz") as other, np.load(out / "mass.npz") as mass:
             assert set(other) - {"tiles"} == own
             assert set(mass) - {"tiles"} == quick | {"occlusion", "integrated_gradients"}
@@ -143,9 +133,8 @@ def bundle_bands(published, out, comparison=None):
 
 def lay_out(published, work, settings=None, **more):
     """Where the report finds the pieces of the study; ``more``: other folders by name."""
-    root, study, manifest, _ = published
-    for name in ("data", "split"):
-        (root / name).mkdir(exist_ok=True)
+    root, study, manifest = published[:3]
+    (root / "data").mkdir(exist_ok=True)
     manifest.to_parquet(root / "data" / "manifest.parquet")
     (root / "split" / "audit.json").write_text("{}")
     layout = PictureLayout(work, plan_study("bands", settings or study))
@@ -282,7 +271,7 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
 
 
 def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
-    root, study, _, arms = published
+    study = published[1]
     computed = study.model_dump(mode="json")
     computed["dataset"]["targets"]["source"] = "simulated"
     computed["physics"] = {"c_rates": [1, 5]}
@@ -291,13 +280,13 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
         [(p, rate, 150.0) for rate in (1.0, 5.0) for p in (0.1, 0.3, 0.4, 0.6)],
         columns=["porosity", "c_rate", "ah_kg"],
     )
-    grid.to_csv(tmp_path / "grid.csv", index=False)
-    pieces = RegressionPieces(
-        root / "manifest.parquet", root / "predicted", arms, "mass", tmp_path / "grid.csv"
-    )
+    (tmp_path / "physics").mkdir()
+    grid.to_csv(tmp_path / "physics" / "capacities.csv", index=False)
     beside = study.model_copy(update={"physics": computed.physics})
     for settings, name, has_row in ((computed, "computed", False), (beside, "beside", True)):
-        compare_arms(settings, pieces, tmp_path / name)
+        work = tmp_path / f"compared_{name}"
+        layout = lay_out(published, work, settings, physics=tmp_path / "physics")
+        compare_study(layout, tmp_path / name)
         table = pd.read_csv(tmp_path / name / "comparison.csv")
         assert (table["arm"] == "physics").any() == has_row  # of its own labels: no row
 
@@ -341,7 +330,7 @@ def test_a_search_minimises_the_error_of_validation_images_alone(published, tmp_
     space = {"train.penalty": ["l1", "l2"], "train.learning_rate": [0.01]}
     search = SearchSettings.model_validate({"space": space, "max_epochs": 2, "random": False})
     searched = plan_search(plan_study("bands", study.model_copy(update={"search": search})))
-    split = pd.read_parquet(root / "split.parquet")
+    split = pd.read_parquet(root / "split" / "split.parquet")
     store = TileStore.open(root / "tiles")
     data = keep_seen_part(manifest, split, store.index, store.tiles)
     assert len(data.tiles) == 9  # of the 12 images, 3 test in the first fold
@@ -363,7 +352,7 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
          "values": {"train.learning_rate": v}} for v in (1, 2)
     ]  # fmt: skip
     predicted = root / "predicted" / "mass" / "predictions.parquet"
-    inputs = PointInputs([f"mass={predicted}"], manifest, backbones={"mass": "rate_cnn"})
+    inputs = PointInputs({"mass": predicted}, manifest, backbones={"mass": "rate_cnn"})
     histories = {"mass": [pd.read_csv(p) for p in root.glob("stage/part0/*/history.csv")]}
     (root / "sweeps").mkdir()
     tabulate_points(points, SCORER.score(inputs), summarise_epochs(histories)).to_csv(

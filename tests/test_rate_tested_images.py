@@ -6,13 +6,17 @@ import pandas as pd
 import pytest
 
 from batteryscope.config.evaluate import ExplainSettings
+from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
 from batteryscope.evaluation import regression_baselines
-from batteryscope.evaluation.regression_study import RegressionPieces, compare_arms
+from batteryscope.evaluation.regression_study import compare_study
 from batteryscope.explain.regression_study import choose_regression_tiles
 from batteryscope.manifest.select import keep_samples
+from batteryscope.plan import plan_study
+from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
 from tests.rate_study import make_study
+from tests.studies import write_pieces
 from tests.test_rate_evaluation import make_manifest, make_predictions, make_split
 
 WHERE = {"magnification": 500}
@@ -25,28 +29,26 @@ def make_magnified_manifest() -> pd.DataFrame:
     return manifest.assign(magnification=more.map({True: 500, False: 200}))
 
 
-def write_study(folder, manifest, **arms) -> RegressionPieces:
-    """Write what a comparison reads; every arm is its split and ``where``."""
-    manifest.to_parquet(folder / "manifest.parquet")
+def write_study(folder, manifest, **arms) -> PictureLayout:
+    """Write what a comparison reads; every arm is its split, ``where`` and group."""
+    changes = {
+        name: {"change": {"split.test_where": where, "split.group": group}}
+        for name, (_, where, group) in arms.items()
+    }
+    settings = make_study().model_dump(mode="json") | {"arms": changes}
+    layout = PictureLayout(folder, plan_study("s", StudySettings.model_validate(settings)))
     share = manifest["porosity"].astype(float) / 100
     measured = manifest[["sample_id"]].assign(
         tile=range(len(manifest)), thickness_px=500.0, porosity_otsu=share, grey_sd=share
     )
-    (folder / "tiles").mkdir()
-    measured.to_parquet(folder / "tiles" / MEASUREMENTS_NAME)
-    pieces = {}
-    for name, (split, where, group) in arms.items():
-        split.to_parquet(folder / f"{name}.parquet")
-        (folder / "predicted" / name).mkdir(parents=True)
-        tested = keep_samples(split, manifest, where)
-        table = make_predictions(manifest, tested, name)
-        table.to_parquet(folder / "predicted" / name / "predictions.parquet")
-        pieces[name] = {
-            "split": str(folder / f"{name}.parquet"), "where": where, "group": group,
-            "tiles": str(folder / "tiles"), "scheme": "kfold", "backbone": "rate_cnn",
-        }  # fmt: skip
-    main = next(iter(arms))
-    return RegressionPieces(folder / "manifest.parquet", folder / "predicted", pieces, main)
+    layout.main_tiles.mkdir(parents=True)
+    measured.to_parquet(layout.main_tiles / MEASUREMENTS_NAME)
+    predictions = {
+        name: make_predictions(manifest, keep_samples(split, manifest, where), name)
+        for name, (split, where, _) in arms.items()
+    }
+    splits = {name: split for name, (split, _, _) in arms.items()}
+    return write_pieces(layout, manifest, splits, predictions)
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +59,9 @@ def small_forests(monkeypatch):
 def test_baselines_are_tested_on_the_images_of_the_arm(tmp_path):
     manifest = make_magnified_manifest()
     split = make_split(manifest).query("fold == 0")
-    pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
-    compare_arms(make_study(), pieces, tmp_path / "out")
+    compare_study(
+        write_study(tmp_path, manifest, mass=(split, WHERE, "specimen")), tmp_path / "out"
+    )
     images = pd.read_csv(tmp_path / "out" / "images.csv", dtype={"sample_id": str})
     judged = images.groupby("arm")["sample_id"].agg(lambda ids: frozenset(ids))
     assert len(judged) == 5
@@ -76,7 +79,7 @@ def test_who_trained_on_the_tested_electrodes_is_not_judged_per_electrode(tmp_pa
     role = number.map({0: "test", 1: "train"}).to_numpy()
     by_image = manifest[["sample_id"]].assign(repeat=0, fold=0, role=role)
     arms = {"mass": (split, {}, "specimen"), "mass_by_image": (by_image, {}, "image")}
-    compare_arms(make_study(), write_study(tmp_path, manifest, **arms), tmp_path / "out")
+    compare_study(write_study(tmp_path, manifest, **arms), tmp_path / "out")
     comparison = pd.read_csv(tmp_path / "out" / "comparison.csv")
     judged = set(comparison.loc[comparison["level"] == "specimen", "arm"])
     assert "mass_by_image" in set(comparison["arm"])
@@ -95,9 +98,9 @@ def test_baselines_without_training_images_are_refused(tmp_path):
         .query("fold == 0")
         .assign(role=lambda t: t["role"].replace("train", "validation"))
     )
-    pieces = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
+    layout = write_study(tmp_path, manifest, mass=(split, WHERE, "specimen"))
     with pytest.raises(InputError, match="no training image is left for the baselines"):
-        compare_arms(make_study(), pieces, tmp_path / "out")
+        compare_study(layout, tmp_path / "out")
 
 
 def test_explained_images_are_among_those_judged(tmp_path):

@@ -121,7 +121,7 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     manifest = pd.DataFrame({"sample_id": [f"s{i}" for i in range(8)], "class": "30"})
     manifest["specimen_id"] = manifest["sample_id"].str.replace("s", "e")
     errors = {"size_112_336": 4.0, "mass": 2.0}
-    arms = [f"{name}={write_capacities(tmp_path / name, e)}" for name, e in errors.items()]
+    arms = {name: write_capacities(tmp_path / name, e) for name, e in errors.items()}
     backbones = dict.fromkeys(errors, "rate_cnn")
     table = score_number_points(PointInputs(arms, manifest, backbones=backbones))
     points = [
@@ -138,7 +138,7 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     by_image = pd.DataFrame({"sample_id": ["s0", "s1"], "repeat": 0, "fold": 0})
     by_image.assign(role=["train", "test"]).to_parquet(tmp_path / "split.parquet")
     of_one = manifest.assign(specimen_id="e0")
-    splits = [f"mass={tmp_path / 'split.parquet'}"]
+    splits = {"mass": tmp_path / "split.parquet"}
     leaking = score_number_points(PointInputs(arms, of_one, splits=splits))
     known = flatten_points(tabulate_points(points, leaking, summarise_epochs({"mass": [history]})))
     # Errors of 2 and 4 percent in two fits, one sample left out of each that trains.
@@ -218,7 +218,7 @@ def test_ablations_are_no_sweeps_to_ask_for():
 
 
 def test_points_of_tables_are_judged_in_every_domain(tmp_path):
-    arms = []
+    arms = {}
     for name, error in {"nodes_6": 4, "adapter": 8}.items():
         table = pd.concat(
             [
@@ -228,8 +228,8 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
                 make_rows("scratch", [90, 90]),
             ]
         )
-        table.to_parquet(tmp_path / f"{name}.parquet")
-        arms.append(f"{name}={tmp_path / name}.parquet")
+        arms[name] = tmp_path / f"{name}.parquet"
+        table.to_parquet(arms[name])
     bases = {"nodes_6": "adapter", "adapter": "adapter"}
     scores = score_table_points(PointInputs(arms, pd.DataFrame(), bases=bases))
     study = table_study({"nodes": {"networks.nodes": [4, 6]}})

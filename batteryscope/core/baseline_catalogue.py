@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 BASELINE_PREFIX = "baseline_"
+PHYSICS = "physics"  # arm of the half-cell model, which learns nothing
 
 # What settings can ask for; the others are always there.
 PictureBaseline = Literal["majority", "grey_levels", "metadata", "winding"]

@@ -13,7 +13,8 @@ import pandas as pd
 
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_CLASSES
 from batteryscope.errors import InputError
-from batteryscope.evaluation.predictions import FIT, KEYS, PREFIX, make_predictions
+from batteryscope.evaluation.baseline_fits import list_baseline_fits, make_forest
+from batteryscope.evaluation.predictions import KEYS, PREFIX, make_predictions
 from batteryscope.evaluation.sample_features import FeatureSources, gather_features
 from batteryscope.seeds import derive_seed
 
@@ -70,8 +71,7 @@ def predict_baseline(
 ) -> pd.DataFrame:
     """Fit one baseline on the training images and predict the test images of every fit.
 
-    A random forest on the features; without any, the frequencies of the classes. Missing numbers
-    become the training median and a flag of their own, names that training lacks nothing.
+    A random forest on the features; without any, the frequencies of the classes.
     Images that have no features (slices that preprocessing left out) take no part.
 
     Parameters
@@ -112,52 +112,26 @@ def predict_baseline(
         split = split[split["sample_id"].isin(features.index)]
     seen = pd.DataFrame({"constant": 0.0}, labels.index) if features is None else features
     tables: list[pd.DataFrame] = []
-    for _, part in split.groupby(FIT, sort=True):
-        repeat, fold = int(part["repeat"].iloc[0]), int(part["fold"].iloc[0])
-        train = sorted(part.loc[part["role"] == "train", "sample_id"])
-        test = sorted(part.loc[part["role"] == "test", "sample_id"])
-        if not test:
-            continue
-        if not train:
-            raise InputError(
-                f"The split has no training image in repeat {repeat}, fold {fold}; split again."
-            )
-        chance = derive_seed(seed, arm, "repeat", repeat, "fold", fold)
-        model = _make_prior() if features is None else _make_forest(features, chance, jobs, trees)
-        model.fit(seen.loc[train], labels.loc[train].to_numpy(dtype=object))
+    for fit in list_baseline_fits(split, ["test"]):
+        test = fit.asked["sample_id"].tolist()
+        chance = derive_seed(seed, arm, "repeat", fit.repeat, "fold", fit.fold)
+        model = _make_model(features, chance, jobs, trees or TREES)
+        model.fit(seen.loc[fit.train], labels.loc[fit.train].to_numpy(dtype=object))
         probabilities = np.zeros((len(test), len(classes)))
         known = [classes.index(name) for name in model.classes_]
         probabilities[:, known] = model.predict_proba(seen.loc[test])
-        keys = pd.DataFrame({"sample_id": test}).assign(
-            tile=-1, repeat=repeat, fold=fold, role="test", arm=arm
-        )
-        keys["y_true"] = labels.loc[test].to_numpy(dtype=object)
+        keys = fit.asked.assign(arm=arm, y_true=labels.loc[test].to_numpy(dtype=object))
         tables.append(make_predictions(keys, probabilities, classes))
     if not tables:
         return pd.DataFrame(columns=[*KEYS, *[PREFIX + name for name in classes]])
     return pd.concat(tables, ignore_index=True)
 
 
-def _make_prior() -> Any:
+def _make_model(features: pd.DataFrame | None, seed: int, jobs: int, trees: int) -> Any:
     from sklearn.dummy import DummyClassifier
-
-    return DummyClassifier(strategy="prior")
-
-
-def _make_forest(features: pd.DataFrame, seed: int, jobs: int, trees: int | None) -> Any:
-    from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
 
-    forest = RandomForestClassifier(n_estimators=trees or TREES, random_state=seed, n_jobs=jobs)
-    names = [c for c in features if not pd.api.types.is_numeric_dtype(features[c])]
-    if not names and not features.isna().to_numpy().any():
-        return forest
-    # A column may be empty in one training part only, so empty ones are kept as zeros.
-    median = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    numbers = [c for c in features if c not in names]
-    kinds = [("numbers", median, numbers), ("names", one_hot, names)]
-    return make_pipeline(ColumnTransformer(kinds), forest)
+    if features is None:
+        return DummyClassifier(strategy="prior")
+    forest = RandomForestClassifier(n_estimators=trees, random_state=seed, n_jobs=jobs)
+    return make_forest(forest, features)

@@ -1,14 +1,11 @@
 """From predictions to all tables of a comparison of classifiers."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from batteryscope.config.evaluate import EvaluateSettings
 from batteryscope.core.finding import keep_unique_labels, label_arms
 from batteryscope.evaluation import comparison, verdicts
 from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
@@ -23,6 +20,7 @@ from batteryscope.evaluation.predictions import (
     PREFIX,
     find_classes,
     get_probabilities,
+    join_predictions,
     read_all_predictions,
 )
 from batteryscope.evaluation.sentences.classes import SENTENCES
@@ -96,150 +94,61 @@ def list_misclassified(
     return table[[*columns, "confidence", *[PREFIX + name for name in find_classes(table)]]]
 
 
-@dataclass(frozen=True)
-class ComparedArms:
-    """Where the pieces lie, and what the arms are.
-
-    Attributes
-    ----------
-    manifest, audit, split
-        Sample table; audit and roles of the main arm's division.
-    arms, splits
-        Texts ``name=path`` of predictions and of divisions.
-    main_arm
-        Whose numbers are told first.
-    label_columns
-        Of the manifest.
-    baselines
-        Predictions of the baselines.
-    backbones, labels
-        Network of each arm; what the report calls it.
-    where
-        Conditions of ``split.test_where``.
-    pairs
-        Arms to compare two by two; empty: all.
-    mismatched
-        ``tests`` and ``predictions`` with other grey levels.
-    covariates
-        Arm with covariates → the same without, or None.
-    survey, dataset
-        Table with image, expert, answer; folder of the images.
-    shortcuts, frames, perturbed
-        For the shortcut audit: predictions by what may stand in for the class, table of frames,
-        predictions of changed tiles. None: there is no audit.
-    calibration
-        Temperature of the main arm; without it votes are as predicted.
-    allowed
-        Arm → reason why its division may leak; the audit tells that of the main arm.
-    validated
-        Arm → reason why its test part validates as well; that of the main arm likewise.
-    """
-
-    manifest: Path
-    audit: Path
-    split: Path
-    arms: Sequence[str]
-    main_arm: str
-    label_columns: Sequence[str]
-    baselines: Path | None = None
-    backbones: Mapping[str, str] = field(default_factory=dict)
-    splits: Sequence[str] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, Any] = field(default_factory=dict)
-    pairs: Sequence[str] = ()
-    mismatched: Mapping[str, Any] = field(default_factory=dict)
-    covariates: Mapping[str, str | None] = field(default_factory=dict)
-    survey: Path | None = None
-    dataset: Path | None = None
-    shortcuts: Path | None = None
-    frames: Path | None = None
-    perturbed: Sequence[Path] = ()
-    calibration: Path | None = None
-    allowed: Mapping[str, str] = field(default_factory=dict)
-    validated: Mapping[str, str] = field(default_factory=dict)
-
-
 def compare_study(layout: PictureLayout, out: Path) -> None:
-    """Compare all arms of a study of classes.
-
-    Raises
-    ------
-    InputError
-        If a piece of the study is missing or cannot be used.
-    """
-    plan = layout.plan
-    tests = list_mismatches(plan)
-    other = [layout.mismatched(arm) for arm in dict.fromkeys(test.arm for test in tests)]
-    survey = plan.settings.evaluate.survey
-    pieces = ComparedArms(
-        manifest=layout.data.manifest,
-        audit=layout.main_split.audit,
-        split=layout.main_split.roles,
-        arms=[f"{name}={arm.predictions}" for name, arm in layout.list_arms().items()],
-        main_arm=plan.main.name,
-        label_columns=plan.settings.dataset.labels.columns,
-        baselines=layout.baselines(plan.main.split),
-        backbones={arm.name: arm.recipe.model.backbone for arm in plan.arms.values()},
-        splits=[f"{name}={split.roles}" for name, split in layout.list_splits().items()],
-        labels={arm.name: arm.label for arm in plan.arms.values()},
-        where=plan.main.recipe.split.test_where,
-        # Arms of another division were tested on other samples.
-        pairs=[a for a in plan.settings.arms if plan.arms[a].split == plan.main.split],
-        mismatched={
-            "tests": [test.model_dump(mode="json") for test in tests],
-            "predictions": [path.as_posix() for path in other],
-        },
-        covariates=list_covariate_pairs(plan),
-        survey=Path(survey) if survey else None,
-        dataset=layout.find_dataset(),
-        shortcuts=layout.shortcuts(plan.main.split) if layout.is_audited else None,
-        frames=layout.data.frames,
-        perturbed=[layout.mismatched(plan.main.name)] if layout.is_audited else [],
-        calibration=layout.arm(plan.main.name).calibration,
-        allowed=list_allowed_leakage(plan),
-        validated=list_test_validation(plan),
-    )
-    compare_arms(pieces, plan.settings.evaluate, out)
-
-
-def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> None:
     """Write tables, metrics and findings of arms, baselines and the paper side by side.
 
     Raises
     ------
     InputError
-        If predictions or a survey cannot be used.
+        If a piece of the study is missing, or predictions or a survey cannot be used.
     """
-    manifest = pd.read_parquet(pieces.manifest)
-    names_of = keep_unique_labels(pieces.labels)
-    audit = json.loads(pieces.audit.read_text(encoding="utf-8"))
-    main_arm, labels = pieces.main_arm, list(pieces.label_columns)
-    predictions = read_all_predictions(pieces.arms, pieces.baselines)
-    splits = read_splits(pieces.splits)
+    plan = layout.plan
+    asked, main_arm, where = (
+        plan.settings.evaluate,
+        plan.main.name,
+        plan.main.recipe.split.test_where,
+    )
+    manifest = pd.read_parquet(layout.data.manifest)
+    names_of = keep_unique_labels({arm.name: arm.label for arm in plan.arms.values()})
+    audit = json.loads(layout.main_split.audit.read_text(encoding="utf-8"))
+    predictions = read_all_predictions(
+        {name: arm.predictions for name, arm in layout.list_arms().items()},
+        layout.baselines(plan.main.split),
+    )
+    splits = read_splits({name: split.roles for name, split in layout.list_splits().items()})
+    split = splits[main_arm]
     grades = list_grades(manifest)
     levels = comparison.list_levels(predictions, manifest, splits)
-    tests, scored = read_mismatched(json.dumps(pieces.mismatched), predictions)
-    networks, bases = pieces.backbones, {test.name: test.arm for test in tests}
-    table = comparison.compare_arms(scored, manifest, labels, networks, asked.paper, splits, bases)
+    tests = list_mismatches(plan)
+    other = [layout.mismatched(arm) for arm in dict.fromkeys(test.arm for test in tests)]
+    bases = {test.name: test.arm for test in tests}
+    table = comparison.compare_arms(
+        join_predictions([predictions, *read_mismatched(other)]),
+        manifest,
+        plan.settings.dataset.labels.columns,
+        {arm.name: arm.recipe.model.backbone for arm in plan.arms.values()},
+        asked.paper,
+        splits,
+        bases,
+    )
     images = levels[level := samples_in(manifest.columns).noun]
-    judged = levels[verdicts.find_judged_level(table, main_arm)]
-    split = pd.read_parquet(pieces.split)
+    judged = levels[unit := verdicts.find_judged_level(table, main_arm)]
     # Training images of other domains do not make the tested ones overlap less.
-    tested = keep_samples(split, manifest, pieces.where)
+    tested = keep_samples(split, manifest, where)
     findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
-    paired = pieces.pairs or list(networks)
+    # Arms of another division were tested on other samples.
+    paired = [arm for arm in plan.settings.arms if plan.arms[arm].split == plan.main.split]
     pairs = compare_pairs_of_arms(images, paired, tested)
     findings += [*judge_pairs(pairs, main_arm), *judge_mismatches(tests, table, main_arm)]
     findings += list_straddling_findings(splits, names_of, manifest)
     # The main arm's own are warnings of the audit already.
     allowed, validated = (
         {arm: why for arm, why in told.items() if arm != main_arm}
-        for told in (pieces.allowed, pieces.validated)
+        for told in (list_allowed_leakage(plan), list_test_validation(plan))
     )
     findings += list_allowed_findings(allowed, names_of, validated)
-    beside = {a: b for a, b in pieces.covariates.items() if a in paired}
-    unit, names = verdicts.find_judged_level(table, main_arm), name_covariates(manifest)
-    findings += judge_class_covariates(beside, judged, tested, names, unit)
+    beside = {a: b for a, b in list_covariate_pairs(plan).items() if a in paired}
+    findings += judge_class_covariates(beside, judged, tested, name_covariates(manifest), unit)
     tables = {
         "comparison": table,
         "per_class": comparison.compare_classes(levels, grades),
@@ -256,28 +165,28 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
         judged[judged["arm"] == main_arm],
         list(dict.fromkeys([level, unit])),
         manifest,
-        splits.get(main_arm, split),
+        split,
         asked.coverage,
-        read_temperature(pieces.calibration),
+        read_temperature(layout.arm(main_arm).calibration),
     )
     findings += sure.findings
     tables |= {"sets": sure.sets, "risk_coverage": sure.risk}
     audit_numbers: dict[str, float | int] = {}
-    if pieces.shortcuts is not None:
-        found = _audit(pieces, manifest, judged, unit)
+    if layout.is_audited:
+        found = _audit(layout, manifest, judged, unit)
         # Beside the verdict on the baselines, which it puts into perspective.
         findings.insert(1, tell_verdict(found, names_of.get(main_arm, "")))
         tables |= tabulate_audit(found)
         audit_numbers = flatten_audit(found)
-    if pieces.survey:
-        answers = read_survey(pieces.survey, pieces.dataset, asked.survey_format)
+    if asked.survey:
+        answers = read_survey(Path(asked.survey), layout.find_dataset(), asked.survey_format)
         tables["survey"] = compared = compare_with_survey(answers, images, manifest, main_arm)
         findings.append(judge_survey(compared))
     own = {
-        name: find_left_out_ratio(keep_samples(roles, manifest, pieces.where))
+        name: find_left_out_ratio(keep_samples(roles, manifest, where))
         for name, roles in splits.items()
     }
-    own |= {name: own[arm] for name, arm in bases.items() if arm in own}
+    own |= {name: own[arm] for name, arm in bases.items()}
     ratios = dict.fromkeys(table["arm"], find_left_out_ratio(tested)) | own
     metrics = flatten_metrics(table, ratios) | sure.metrics | audit_numbers
     named = label_arms(findings, names_of)
@@ -285,18 +194,16 @@ def compare_arms(pieces: ComparedArms, asked: EvaluateSettings, out: Path) -> No
 
 
 def _audit(
-    pieces: ComparedArms, manifest: pd.DataFrame, judged: pd.DataFrame, unit: str
+    layout: PictureLayout, manifest: pd.DataFrame, judged: pd.DataFrame, unit: str
 ) -> ShortcutAudit:
-    assert pieces.shortcuts is not None
-    bars = None
-    if pieces.frames is not None:
-        bars = pd.read_parquet(pieces.frames, columns=["sample_id", "data_bar_px"])
+    main = layout.plan.main
+    bars = pd.read_parquet(layout.data.frames, columns=["sample_id", "data_bar_px"])
     return audit_shortcuts(
-        select_samples(manifest, pieces.where),
-        read_cues(pieces.shortcuts),
-        judged[judged["arm"] == pieces.main_arm],
-        read_perturbed(pieces.perturbed, pieces.main_arm),
-        None if bars is None else bars.set_index("sample_id")["data_bar_px"],
+        select_samples(manifest, main.recipe.split.test_where),
+        read_cues(layout.shortcuts(main.split)),
+        judged[judged["arm"] == main.name],
+        read_perturbed(layout.mismatched(main.name), main.name),
+        bars.set_index("sample_id")["data_bar_px"],
         unit,
-        pieces.main_arm,
+        main.name,
     )

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from batteryscope.config.evaluate import NOT_OF_ARMS, TRAIN_SECONDS, PaperValue
+from batteryscope.config.evaluate import PaperValue
 from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_specimens
-from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
+from batteryscope.evaluation.flat_metrics import FITS
 from batteryscope.evaluation.grade_metrics import GRADE_METRICS, measure_grades
 from batteryscope.evaluation.labels import find_targets, list_class_labels, look_up_label
 from batteryscope.evaluation.metrics import (
@@ -18,6 +18,7 @@ from batteryscope.evaluation.metrics import (
     measure_verdicts,
     tabulate_classes,
 )
+from batteryscope.evaluation.paper_values import add_paper_values
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities, is_baseline
 from batteryscope.evaluation.straddling import drop_straddling_specimens
 from batteryscope.manifest.grades import list_grades
@@ -144,7 +145,8 @@ def compare_arms(
                     rows.extend(place | row for row in _score(part, target, class_labels, grades))
     comparison = pd.DataFrame(rows).assign(paper=np.nan)[[*COLUMNS, FITS]]
     comparison["n"] = comparison["n"].astype("Int64")
-    return _add_paper(comparison, paper, list(bases))
+    models = {arm for arm in comparison["arm"] if not is_baseline(arm)} - set(bases)
+    return add_paper_values(comparison, paper, models)
 
 
 def order_arms(predictions: pd.DataFrame) -> list[str]:
@@ -234,30 +236,3 @@ def _find_domains(table: pd.DataFrame, manifest: pd.DataFrame, level: str) -> "p
     key = "specimen_id" if level == "specimen" else "sample_id"
     known = manifest[manifest[key].notna()].drop_duplicates(key).set_index(key)["domain"]
     return table["sample_id"].map(known).fillna("")
-
-
-def _add_paper(
-    comparison: pd.DataFrame, paper: Sequence[PaperValue], mismatched: Sequence[str]
-) -> pd.DataFrame:
-    alone = []
-    for value in paper:
-        if value.metric == TRAIN_SECONDS or value.level in NOT_OF_ARMS:
-            continue  # a matter of the machine (equal runs give equal tables), or of other images
-        beside = ~comparison["arm"].map(is_baseline)
-        for column in ("metric", "target", "domain", "level"):
-            beside &= comparison[column] == getattr(value, column)
-        if value.arm:
-            beside &= comparison["arm"] == value.arm
-        else:
-            beside &= ~comparison["arm"].isin(mismatched)
-        if beside.any():
-            comparison.loc[beside, "paper"] = value.value
-        else:
-            place = {c: getattr(value, c) for c in ("target", "domain", "level", "metric")}
-            alone.append({"arm": PAPER_ARM, "backbone": "", **place, "paper": value.value})
-    if not alone:
-        return comparison
-    extra = pd.DataFrame(alone).reindex(columns=COLUMNS)
-    extra[["mean", "sd"]] = extra[["mean", "sd"]].astype(np.float64)
-    extra["n"] = extra["n"].astype("Int64")
-    return pd.concat([comparison, extra], ignore_index=True)

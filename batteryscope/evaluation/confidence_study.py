@@ -90,16 +90,14 @@ def study_confidence(
     return Confidence(sets, risk, numbers, judge_sets(sets))
 
 
-def read_temperature(path: Path | None) -> float:
-    """Return the published temperature of ``calibration.json``; 1, which changes nothing, without.
+def read_temperature(path: Path) -> float:
+    """Return the published temperature of ``calibration.json``.
 
     Raises
     ------
     InputError
         The file is missing or damaged.
     """
-    if path is None:
-        return 1.0
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,6 +1,5 @@
 """Test with other grey levels than in training: what it gives, and that it is a mismatch."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,40 +9,26 @@ import pandas as pd
 from batteryscope.config.evaluate import GreyMismatch
 from batteryscope.core.finding import Finding
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.predictions import (
-    join_predictions,
-    read_predictions,
-    split_perturbed,
-)
+from batteryscope.evaluation.predictions import read_predictions, split_perturbed
 from batteryscope.evaluation.verdicts import find_judged_level, find_pooled_accuracy
 
 MISMATCH = "grey_levels_at_test"  # kind of the finding
 
 
-def read_mismatched(
-    text: str, predictions: pd.DataFrame
-) -> tuple[list[GreyMismatch], pd.DataFrame]:
-    """Read mismatched tests and what was predicted in them.
+def read_mismatched(paths: Sequence[Path]) -> list[pd.DataFrame]:
+    """Read what was predicted in mismatched tests, an arm each, without perturbed tiles.
 
     Parameters
     ----------
-    text
-        JSON: ``tests``, a list of :class:`GreyMismatch`, and ``predictions``, the tables
-        (parquet) that hold them; empty if there are none.
-    predictions
-        Predictions of arms and baselines.
+    paths
+        Tables (parquet) of predictions, by tested arm.
 
-    Returns
-    -------
-    tests, predictions
-        The tests; the predictions with those of the tests below, as arms of their own.
+    Raises
+    ------
+    InputError
+        If a table cannot be used.
     """
-    given = json.loads(text)
-    tests = [GreyMismatch.model_validate(test) for test in given.get("tests", [])]
-    if not tests:
-        return [], predictions
-    tables = [split_perturbed(read_predictions(Path(path)))[0] for path in given["predictions"]]
-    return tests, join_predictions([predictions, *tables])
+    return [split_perturbed(read_predictions(path))[0] for path in paths]
 
 
 def judge_mismatches(

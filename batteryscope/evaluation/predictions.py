@@ -1,6 +1,6 @@
 """The predictions table: what every arm, model or baseline, writes and every figure reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -148,13 +148,13 @@ def join_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined.reset_index(drop=True)
 
 
-def read_all_predictions(arms: Sequence[str], baselines: Path | None = None) -> pd.DataFrame:
+def read_all_predictions(arms: Mapping[str, Path], baselines: Path | None = None) -> pd.DataFrame:
     """Read and stack the predictions of the arms and the baselines.
 
     Parameters
     ----------
     arms
-        Texts ``name=path``; the name replaces the one in the file, so that arms that
+        Table by name; the name replaces the one in the file, so that arms that
         share their trained stage may share the file.
     baselines
         Predictions of all baselines; may hold none.
@@ -162,14 +162,9 @@ def read_all_predictions(arms: Sequence[str], baselines: Path | None = None) -> 
     Raises
     ------
     InputError
-        If a text is no such pair, or a table cannot be used.
+        If a table cannot be used.
     """
-    tables = []
-    for text in arms:
-        name, separator, path = text.partition("=")
-        if not (name and separator and path):
-            raise InputError(f"--arms: found '{text}'; expected NAME=PREDICTIONS.")
-        tables.append(read_predictions(Path(path), name))
+    tables = [read_predictions(path, name) for name, path in arms.items()]
     if baselines is not None:
         # Without any wanted baseline the table is empty, which is no mistake.
         table = _read_table(baselines)

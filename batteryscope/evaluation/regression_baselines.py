@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.targets import Quantity
-from batteryscope.core.baseline_catalogue import Baseline
-from batteryscope.errors import InputError
+from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, PHYSICS, Baseline
+from batteryscope.evaluation.baseline_fits import list_baseline_fits, make_forest
 from batteryscope.evaluation.regression_metrics import read_target
-from batteryscope.evaluation.regression_predictions import FIT, KEYS, PRED, TRUE
+from batteryscope.evaluation.regression_predictions import KEYS, PRED, TRUE
 from batteryscope.evaluation.sample_features import PROXIES, FeatureSources, gather_features
 from batteryscope.physics.porosity import read_porosities
 from batteryscope.seeds import derive_seed
 
 Floats = NDArray[np.float64]
-PHYSICS = "physics"
 N_TREES = 100
+ASKED = ("validation", "test")
 
 
 def choose_features(
@@ -96,44 +96,38 @@ def predict_baselines(
     InputError
         A fit has no training images.
     """
+    from sklearn.ensemble import RandomForestRegressor
+
     known = manifest.set_index("sample_id", drop=False)
     for numbers in features.values():
         known = known if numbers is None else known[known.index.isin(numbers.index)]
     scales = _Scales.of(targets, quantities)
     tables = []
-    for (repeat, fold), roles in split.groupby(FIT):
-        roles = roles[roles["sample_id"].isin(known.index)]
-        train = roles.loc[roles["role"] == "train", "sample_id"]
-        asked = roles[roles["role"] != "train"]
-        if asked.empty:
-            continue
-        if train.empty:
-            raise InputError(
-                f"Repeat {repeat}, fold {fold}: no training image is left for the baselines; "
-                "compare split.test_where, by which they are chosen as well, with split.leave_out."
-            )
-        truth = known.loc[asked["sample_id"], list(targets)].to_numpy(float)
-        learnt = known.loc[train, list(targets)].to_numpy(float)
+    for fit in list_baseline_fits(split[split["sample_id"].isin(known.index)], ASKED):
+        asked = fit.asked["sample_id"].tolist()
+        truth = known.loc[asked, list(targets)].to_numpy(float)
+        learnt = known.loc[fit.train, list(targets)].to_numpy(float)
         for name, numbers in features.items():
             if numbers is None:
                 predicted = np.repeat(learnt.mean(axis=0, keepdims=True), len(asked), axis=0)
+            elif name in PROXIES:
+                groups = known.loc[fit.train, "class"]
+                proxy = numbers.iloc[:, 0]
+                knots = find_knots(proxy.loc[fit.train].to_numpy(), learnt, groups)
+                predicted = interpolate(proxy.loc[asked].to_numpy(), *knots)
             else:
-                groups = known.loc[train, "class"]
-                seen, judged = numbers.loc[train], numbers.loc[asked["sample_id"]]
-                predicted = _predict(name, seen, judged, learnt, groups, scales, seed, trees)
-            table = pd.DataFrame(
-                {
-                    "sample_id": asked["sample_id"].to_numpy(),
-                    "tile": -1,
-                    "repeat": repeat,
-                    "fold": fold,
-                    "role": asked["role"].to_numpy(),
-                    "arm": f"baseline_{name}{suffix}",
-                }
-            )
-            values = {f"{TRUE}{t}": truth[:, i] for i, t in enumerate(targets)}
-            values |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
-            tables.append(table.assign(**values))
+                chance = derive_seed(seed, name.replace("_", " "))
+                # One thread: several would add up the trees in any order, and gain no time here.
+                forest = RandomForestRegressor(trees or N_TREES, random_state=chance)
+                model, seen = make_forest(forest, numbers), numbers.astype(float)
+                values, scale = scales.shrink(learnt)
+                model.fit(seen.loc[fit.train], values[:, 0] if values.shape[1] == 1 else values)
+                found = np.asarray(model.predict(seen.loc[asked])).reshape(len(asked), -1)
+                predicted = scales.grow(found, scale)
+            table = fit.asked.assign(arm=f"{BASELINE_PREFIX}{name}{suffix}")
+            values_of = {f"{TRUE}{t}": truth[:, i] for i, t in enumerate(targets)}
+            values_of |= {f"{PRED}{t}": predicted[:, i] for i, t in enumerate(targets)}
+            tables.append(table.assign(**values_of))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -161,36 +155,6 @@ class _Scales:
         """Return learnt values in the units of the targets."""
         grown = values * scale
         return np.where(self.is_log, np.exp(np.where(self.is_log, grown, 0)), grown)
-
-
-def _predict(
-    name: str,
-    seen: pd.DataFrame,
-    asked: pd.DataFrame,
-    truth: Floats,
-    groups: pd.Series,
-    scales: _Scales,
-    seed: int,
-    trees: int | None,
-) -> Floats:
-    if name in PROXIES:
-        knots = find_knots(seen.iloc[:, 0].to_numpy(), truth, groups)
-        return interpolate(asked.iloc[:, 0].to_numpy(), *knots)
-    from sklearn.ensemble import RandomForestRegressor
-
-    inputs, judged = seen.to_numpy(float), asked.to_numpy(float)
-    if np.isnan(inputs).any() or np.isnan(judged).any():
-        from sklearn.impute import SimpleImputer
-
-        imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        inputs, judged = imputer.fit_transform(inputs), imputer.transform(judged)
-    # One thread: several would add up the trees in any order, and so few rows gain no time.
-    chance = derive_seed(seed, name.replace("_", " "))
-    forest = RandomForestRegressor(trees or N_TREES, random_state=chance)
-    values, scale = scales.shrink(truth)
-    forest.fit(inputs, values[:, 0] if values.shape[1] == 1 else values)
-    predicted = np.asarray(forest.predict(judged)).reshape(len(judged), -1)
-    return scales.grow(predicted, scale)
 
 
 def find_knots(proxy: Floats, truth: Floats, groups: pd.Series) -> tuple[Floats, Floats]:

@@ -7,8 +7,10 @@ import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.targets import Quantity
-from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
+from batteryscope.core.baseline_catalogue import PHYSICS
 from batteryscope.evaluation.flat_metrics import FITS
+from batteryscope.evaluation.paper_values import add_paper_values
+from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.evaluation.regression_metrics import score_images
 
 COLUMNS = [
@@ -53,21 +55,9 @@ def compare_capacities(
     table = table.reset_index(drop=True)
     table["backbone"] = [backbones.get(arm, "") for arm in table["arm"]]
     table["paper"] = np.nan
-    alone = []
-    for value in paper:
-        beside = ~table["arm"].str.startswith((BASELINE_PREFIX, "physics"))
-        for column in ("metric", "target", "domain", "level"):
-            beside &= table[column] == getattr(value, column)
-        if value.arm:
-            beside &= table["arm"] == value.arm
-        if beside.any():
-            table.loc[beside, "paper"] = value.value
-        else:
-            place = {c: getattr(value, c) for c in ("target", "domain", "level", "metric")}
-            alone.append({"arm": "paper", "backbone": "", **place, "paper": value.value})
-    if alone:
-        table = pd.concat([table, pd.DataFrame(alone)], ignore_index=True)
-    return table.reindex(columns=[*COLUMNS, FITS]).astype({"n": "Int64"})
+    table = table.reindex(columns=[*COLUMNS, FITS]).astype({"n": "Int64"})
+    models = {arm for arm in table["arm"] if not is_baseline(arm)} - {PHYSICS}
+    return add_paper_values(table, paper, models)
 
 
 def pick(

@@ -1,7 +1,6 @@
 """From predictions to all tables of a comparison of predicted numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,7 @@ from batteryscope.evaluation.straddling import (
     find_straddling_arms,
     list_allowed_leakage,
     list_test_validation,
+    read_splits,
 )
 from batteryscope.evaluation.write_comparison import write_comparison
 from batteryscope.manifest.frames import read_frames
@@ -57,54 +57,8 @@ from batteryscope.samples.choose import samples_of
 from batteryscope.splits.kept_together import describe_validation
 
 
-@dataclass(frozen=True)
-class RegressionPieces:
-    """Where the pieces lie; ``arms`` by name: ``split, where, tiles, scheme, group, backbone``.
-
-    ``where`` are the conditions of ``split.test_where``; equal splits have equal ones.
-    ``covariates``: arm with covariates → the same without, or None. ``allowed``: arm → reason why
-    its division may leak; ``validated``: arm → reason why its test part validates as well.
-    ``perturbed``: what the main arm predicts of changed tiles; None: no
-    shortcuts are looked for.
-    """
-
-    manifest: Path
-    predicted: Path
-    arms: Mapping[str, Mapping[str, Any]]
-    main_arm: str
-    simulated: Path | None = None
-    frames: Path | None = None
-    covariates: Mapping[str, str | None] = field(default_factory=dict)
-    allowed: Mapping[str, str] = field(default_factory=dict)
-    validated: Mapping[str, str] = field(default_factory=dict)
-    perturbed: Path | None = None
-
-
 def compare_study(layout: PictureLayout, out: Path) -> None:
-    """Compare all arms of a study of numbers.
-
-    Raises
-    ------
-    InputError
-        If a piece of the study is missing, or what a baseline sees was not measured.
-    """
-    pieces = RegressionPieces(
-        manifest=layout.data.manifest,
-        predicted=layout.predicted,
-        arms=layout.describe_arms(),
-        main_arm=layout.plan.main.name,
-        simulated=layout.simulated,
-        frames=layout.data.frames,
-        covariates=list_covariate_pairs(layout.plan),
-        allowed=list_allowed_leakage(layout.plan),
-        validated=list_test_validation(layout.plan),
-        perturbed=layout.mismatched(layout.plan.main.name) if layout.is_audited else None,
-    )
-    compare_arms(layout.plan.settings, pieces, out)
-
-
-def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> None:
-    """Write what the comparison found.
+    """Compare all arms of a study of numbers, and write what was found.
 
     ``comparison.csv, metrics.json, findings.json, curves.csv, intervals.csv, images.csv,
     coverage_by_porosity.csv``, and of the shortcut audit ``shortcuts.csv, confounding.csv,
@@ -113,27 +67,25 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     Raises
     ------
     InputError
-        What a baseline sees was not measured.
+        If a piece of the study is missing, or what a baseline sees was not measured.
     """
-    manifest = pd.read_parquet(pieces.manifest)
+    study, arms, main_arm = layout.plan.settings, layout.describe_arms(), layout.plan.main.name
+    manifest = pd.read_parquet(layout.data.manifest)
     quantities = study.dataset.quantities
     targets = [q.name for q in quantities if q.name in manifest]
     has_axis = all(quantity.axis for quantity in quantities)
-    main = pieces.arms[pieces.main_arm]
+    main = arms[main_arm]
     # Capacities have the baselines of coatings, whatever else is wanted.
     wanted = [] if has_axis else study.evaluate.baselines
-    seen = pieces.frames if "grey_levels" in wanted else None
-    frames = None if seen is None else pd.read_parquet(seen)
+    frames = pd.read_parquet(layout.data.frames) if "grey_levels" in wanted else None
     sources = FeatureSources(manifest, frames, Path(main["tiles"]))
     features = choose_features(sources, OF_CAPACITIES if has_axis else OF_QUANTITIES, wanted)
-    suffixes = list_protocols(pieces.arms, pieces.main_arm)
-    trained = {arm: pd.read_parquet(p["split"]) for arm, p in pieces.arms.items()}
-    tables = [
-        pd.read_parquet(pieces.predicted / arm / "predictions.parquet") for arm in pieces.arms
-    ]
+    suffixes = list_protocols(arms, main_arm)
+    trained = read_splits({name: split.roles for name, split in layout.list_splits().items()})
+    tables = [pd.read_parquet(arm.predictions) for arm in layout.list_arms().values()]
     seed = study.split.seed
-    tested = read_tested_splits(pieces.arms, manifest)
-    tested_by = {arm: own["split"] for arm, own in pieces.arms.items()}
+    tested = read_tested_splits(arms, manifest)
+    tested_by = {arm: own["split"] for arm, own in arms.items()}
     for path, suffix in suffixes.items():
         split = tested[path]
         baselines = predict_baselines(manifest, features, split, targets, seed, suffix, quantities)
@@ -142,8 +94,8 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         tables.append(baselines)
     computed_from = find_computed_from(study)
     # Of labels that the half-cell model computed itself, its row would be exact by definition.
-    if study.physics is not None and pieces.simulated is not None and not computed_from:
-        grid = pd.read_csv(pieces.simulated)
+    if study.physics is not None and not computed_from:
+        grid = pd.read_csv(layout.capacities)
         split = tested[main["split"]]
         tables.append(predict_physics(manifest, split, grid, study.physics, targets))
     images = pd.concat(
@@ -153,7 +105,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     straddling = find_straddling_arms(trained, manifest)
     comparison = compare_capacities(
         images,
-        {a: p["backbone"] for a, p in pieces.arms.items()},
+        {name: own["backbone"] for name, own in arms.items()},
         study.evaluate.paper,
         straddling,
         quantities,
@@ -162,12 +114,11 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     curves = tabulate_curves(images)
     intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
-    main_arm = pieces.main_arm
     protocols = {
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
-        for name, own in pieces.arms.items()
+        for name, own in arms.items()
     }
-    splits = {name: tested[own["split"]] for name, own in pieces.arms.items()}
+    splits = {name: tested[own["split"]] for name, own in arms.items()}
     findings = (
         find_capacity_findings(
             comparison,
@@ -177,27 +128,27 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
             by_class,
             protocols,
             splits,
-            pieces.main_arm,
+            main_arm,
             coverage,
             computed_from,
         )
         if has_axis
         else find_quantity_findings(
-            comparison, images, intervals, quantities, protocols, splits, pieces.main_arm
+            comparison, images, intervals, quantities, protocols, splits, main_arm
         )
     )
 
     def name(arm: str) -> dict[str, str]:
-        return {"strategy": labels.get(arm, arm)} if arm != pieces.main_arm else {}
+        return {"strategy": labels.get(arm, arm)} if arm != main_arm else {}
 
-    for arm, reason in pieces.validated.items():
+    for arm, reason in list_test_validation(layout.plan).items():
         facts = {"warning": describe_validation(reason)} | name(arm)
         findings.insert(0, Finding("test_validation", "warning", facts))
-    for arm, reason in pieces.allowed.items():
+    for arm, reason in list_allowed_leakage(layout.plan).items():
         facts = {"reason": reason} | name(arm)
         findings.insert(0, Finding("allowed_leakage", "warning", facts))
     findings += judge_number_covariates(
-        pieces.covariates,
+        list_covariate_pairs(layout.plan),
         images,
         quantities,
         protocols,
@@ -212,7 +163,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
         "images": images,
     }
     sentences = (capacities if has_axis else of_quantities).SENTENCES
-    audits = _audit(study, pieces, manifest, tested[main["split"]], images)
+    audits = _audit(layout, manifest, tested[main["split"]], images) if layout.is_audited else []
     if audits:
         known = bool(find_sessions(manifest)[0])
         findings.insert(0, tell_number_verdict(audits, labels.get(main_arm, main_arm), known))
@@ -220,7 +171,7 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
     asked = {**dict.fromkeys(comparison["arm"], main["split"]), **tested_by}
     ratios = {path: find_left_out_ratio(split) for path, split in tested.items()}
     metrics = flatten_metrics(comparison, {arm: ratios[path] for arm, path in asked.items()})
-    published = intervals[intervals["arm"].isin([pieces.main_arm, *study.published_arms])]
+    published = intervals[intervals["arm"].isin([main_arm, *study.published_arms])]
     metrics |= flatten_intervals(published, samples_of(study).noun)
     metrics |= flatten_number_audits(audits) if audits else {}
     metrics = dict(sorted(metrics.items()))
@@ -228,25 +179,20 @@ def compare_arms(study: StudySettings, pieces: RegressionPieces, out: Path) -> N
 
 
 def _audit(
-    study: StudySettings,
-    pieces: RegressionPieces,
-    manifest: pd.DataFrame,
-    split: pd.DataFrame,
-    images: pd.DataFrame,
+    layout: PictureLayout, manifest: pd.DataFrame, split: pd.DataFrame, images: pd.DataFrame
 ) -> list[NumberAudit]:
-    """Look for shortcuts to what the main arm predicts; nothing if it is not wanted."""
-    if pieces.perturbed is None or pieces.frames is None:
-        return []
-    frames = read_frames(pieces.frames, manifest)
-    manifest = select_samples(manifest, pieces.arms[pieces.main_arm].get("where", {}))
-    model = images[images["arm"] == pieces.main_arm]
+    """Look for shortcuts to what the main arm predicts."""
+    study, main = layout.plan.settings, layout.plan.main
+    frames = read_frames(layout.data.frames, manifest)
+    manifest = select_samples(manifest, main.recipe.split.test_where)
+    model = images[images["arm"] == main.name]
     quantities = [q for q in study.dataset.quantities if (model["target"] == q.name).any()]
     return audit_numbers(
         manifest,
         predict_numbers_from_cues(manifest, split, frames, quantities, study.split.seed),
         quantities,
         model,
-        read_perturbed_numbers(pieces.perturbed, pieces.main_arm, manifest),
+        read_perturbed_numbers(layout.mismatched(main.name), main.name, manifest),
         frames.set_index("sample_id")["data_bar_px"],
         samples_of(study).noun,
     )

@@ -18,14 +18,12 @@ from batteryscope.audit.confounding import (
     measure_shared_variance,
 )
 from batteryscope.audit.cues import CUES, CueName, list_cues
-from batteryscope.audit.perturb import PERTURBATION_LABELS, PERTURBED
+from batteryscope.audit.perturb import PERTURBATION_LABELS
 from batteryscope.audit.score import NumberScore, score_numbers
 from batteryscope.audit.sessions import find_sessions, take_turns
 from batteryscope.audit.verdict import (
     LEVELS,
     TELLS_MUCH,
-    Level,
-    Sign,
     find_trusted,
     judge_cues,
     judge_left_out,
@@ -41,6 +39,7 @@ from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import list_informative_metadata, select_metadata
+from batteryscope.evaluation.shortcut_audit import METRIC_PREFIX, Audit, take_perturbed
 from batteryscope.evaluation.shortcut_cues import (
     ASKED_ABOUT_SESSIONS,
     CUE_PREFIX,
@@ -50,7 +49,6 @@ from batteryscope.evaluation.shortcut_cues import (
     tabulate_parts,
     take_arms,
 )
-from batteryscope.evaluation.shortcut_study import METRIC_PREFIX
 
 BRIGHTNESS = "brightness"  # mean and spread of the grey levels: no cue, but explains one
 MEAN = "mean"  # of the training samples, which every skill is measured against
@@ -59,17 +57,13 @@ Scores = Mapping[CueName, NumberScore]
 
 
 @dataclass(frozen=True)
-class NumberAudit:
+class NumberAudit(Audit[NumberScore]):
     """What the audit measured and decided about one quantity, or about a curve.
 
     Attributes
     ----------
     quantity, unit
         What it is called, and its unit.
-    level, signs
-        The verdict, and what led to it, the gravest first.
-    cues, left_out, perturbed, model
-        As in :class:`batteryscope.evaluation.shortcut_study.ShortcutAudit`.
     trusted
         Cues that are no sign (:func:`batteryscope.audit.verdict.find_trusted`).
     brightness
@@ -84,12 +78,6 @@ class NumberAudit:
 
     quantity: str
     unit: str
-    level: Level
-    signs: list[Sign]
-    cues: Scores
-    left_out: Scores
-    perturbed: Mapping[str, NumberScore]
-    model: NumberScore | None
     trusted: Sequence[CueName]
     brightness: NumberScore | None
     has_own_sessions: bool
@@ -292,31 +280,17 @@ def read_perturbed_numbers(
     path: Path, main_arm: str, manifest: pd.DataFrame
 ) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    table = pd.read_parquet(path)
-    start = f"{main_arm}{PERTURBED}"
-    own = table[table["arm"].astype(str).str.startswith(start)]
-    if own.empty:
-        return None
-    return gather_images(own.assign(arm=own["arm"].str.removeprefix(start)), manifest)
+    own = take_perturbed(pd.read_parquet(path), main_arm)
+    return None if own is None else gather_images(own, manifest)
 
 
 def tabulate_number_audits(audits: Sequence[NumberAudit]) -> dict[str, pd.DataFrame]:
     """Return the tables of all audits by the name of their file."""
-    rows: list[dict[str, Any]] = []
-    for audit in audits:
-        what = {"quantity": audit.quantity, "unit": audit.unit}
-        groups: dict[str, Mapping[Any, NumberScore | None]] = {
-            "cue": audit.cues,
-            "session_left_out": audit.left_out,
-            "network": audit.perturbed,
-            "model": {"": audit.model},
-        }
-        for kind, scores in groups.items():
-            rows += [
-                {**what, "what": kind, "name": name, **own.as_dict()}
-                for name, own in scores.items()
-                if own is not None
-            ]
+    rows = [
+        {"quantity": audit.quantity, "unit": audit.unit, **row}
+        for audit in audits
+        for row in audit.tabulate()
+    ]
     columns = ["quantity", "unit", "what", "name", "n", "error", "error_of_mean"]
     told = pd.DataFrame(rows, columns=[*columns, "skill", "skill_low", "skill_high"])
     shares = [audit.shares.assign(quantity=audit.quantity) for audit in audits]
@@ -336,10 +310,7 @@ def flatten_number_audits(audits: Sequence[NumberAudit]) -> dict[str, float | in
     worst = max(LEVELS.index(audit.level) for audit in audits)
     found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": worst}
     for audit in audits:
-        scores = {str(name): own for name, own in audit.cues.items()}
-        scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
-        for name, own in scores.items():
-            place = f"{METRIC_PREFIX}.{name}"
+        for place, own in audit.list_scores().items():
             if own.skill > found.get(f"{place}.skill", -np.inf):
                 ends = own.skill_low, own.skill_high
                 found |= flatten_score(place, "skill", own.skill, ends, own.n)
@@ -366,9 +337,9 @@ def tell_number_verdict(
         {
             "quantity": audit.quantity,
             "noun": audit.noun,
-            "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
+            "signs": audit.describe_signs(),
             "model": audit.model and audit.model.as_dict(),
-            "best": _name_best(audit),
+            "best": audit.describe_best(),
             "is_trusted": "grey_levels" in audit.trusted,
             "has_own_sessions": audit.has_own_sessions,
             "brightness": audit.brightness and audit.brightness.as_dict(),
@@ -387,8 +358,3 @@ def tell_number_verdict(
         "relation_known": relation_known,
     }
     return Finding("shortcut", "good" if level == "quiet" else "warning", facts)
-
-
-def _name_best(audit: NumberAudit) -> dict[str, Any] | None:
-    best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
-    return best and {"phrase": CUES[best].phrase, "cue": best, **audit.cues[best].as_dict()}

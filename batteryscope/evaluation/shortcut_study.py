@@ -1,9 +1,9 @@
 """The shortcut audit of a study of classes: tables, numbers, and one finding with the verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
@@ -12,14 +12,13 @@ from batteryscope.audit.confounding import (
     list_factors,
     measure_confounding,
 )
-from batteryscope.audit.cues import CUES, CueName
-from batteryscope.audit.perturb import PERTURBATION_LABELS, PERTURBED
+from batteryscope.audit.cues import CUES
+from batteryscope.audit.perturb import PERTURBATION_LABELS
 from batteryscope.audit.score import Score, score_answers
 from batteryscope.audit.sessions import SessionRelation, relate_sessions
 from batteryscope.audit.verdict import (
     LEVELS,
     Level,
-    Sign,
     judge_cues,
     judge_perturbed,
     judge_sessions,
@@ -33,10 +32,8 @@ from batteryscope.evaluation.aggregate import (
     pool_fits,
 )
 from batteryscope.evaluation.flat_metrics import flatten_score
-from batteryscope.evaluation.predictions import (
-    check_predictions,
-    split_perturbed,
-)
+from batteryscope.evaluation.predictions import check_predictions
+from batteryscope.evaluation.shortcut_audit import METRIC_PREFIX, Audit, take_perturbed
 from batteryscope.evaluation.shortcut_cues import (
     CUE_PREFIX,
     LEFT_OUT_PREFIX,
@@ -46,7 +43,6 @@ from batteryscope.evaluation.shortcut_cues import (
 
 Name = TypeVar("Name", bound=str)  # of a cue or of a perturbation
 
-METRIC_PREFIX = "shortcuts"
 FINDING_LEVELS: Mapping[Level, str] = {"quiet": "good", "warning": "warning", "alarm": "alarm"}
 SCORE_COLUMNS = [
     "n", "accuracy", "low", "high", "balanced", "chance", "skill", "skill_low", "skill_high"
@@ -54,32 +50,21 @@ SCORE_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class ShortcutAudit:
+class ShortcutAudit(Audit[Score]):
     """What the audit measured and decided.
 
     Attributes
     ----------
-    level, signs
-        The verdict, and what led to it, the gravest first.
-    cues, left_out, perturbed
-        Scores by cue, by cue on sessions that it had not seen, and of the network on changed tiles;
-        what was asked about no ``unit`` is left out.
-    model
-        Score of the main arm.
     relation
         How classes and sessions hang together.
     confounding, crossings
         How much of the label each circumstance tells; counts.
     unit
         What is counted: image, slice or specimen.
+    main_arm
+        Whose network it is.
     """
 
-    level: Level
-    signs: list[Sign]
-    cues: Mapping[CueName, Score]
-    left_out: Mapping[CueName, Score]
-    perturbed: Mapping[str, Score]
-    model: Score | None
     relation: SessionRelation
     confounding: pd.DataFrame
     crossings: pd.DataFrame
@@ -175,30 +160,16 @@ def read_cues(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_perturbed(paths: Sequence[Path], main_arm: str) -> pd.DataFrame | None:
+def read_perturbed(path: Path, main_arm: str) -> pd.DataFrame | None:
     """Read what the main arm's networks said of changed tiles; None if nothing was asked."""
-    tables = [split_perturbed(read_cues(path))[1] for path in paths]
-    found = [table[table["arm"].str.startswith(f"{main_arm}{PERTURBED}")] for table in tables]
-    joined = pd.concat(found) if found else pd.DataFrame()
-    if joined.empty:
-        return None
-    return joined.assign(arm=joined["arm"].str.removeprefix(f"{main_arm}{PERTURBED}"))
+    return take_perturbed(read_cues(path), main_arm)
 
 
 def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
     """Return the tables of an audit by the name of their file."""
-    rows: list[dict[str, Any]] = []
-    groups = (("cue", audit.cues), ("session_left_out", audit.left_out))
-    for what, scores in groups:
-        rows += [{"what": what, "name": n, **s.as_dict()} for n, s in scores.items()]
-    rows += [
-        {"what": "network", "name": name, **own.as_dict()} for name, own in audit.perturbed.items()
-    ]
-    if audit.model is not None:
-        rows.append({"what": "model", "name": audit.main_arm, **audit.model.as_dict()})
-    told = pd.DataFrame(rows, columns=["what", "name", *SCORE_COLUMNS])
+    rows = audit.tabulate(audit.main_arm)
     return {
-        "shortcuts": told,
+        "shortcuts": pd.DataFrame(rows, columns=["what", "name", *SCORE_COLUMNS]),
         "confounding": audit.confounding,
         "confounding_counts": audit.crossings,
     }
@@ -207,10 +178,7 @@ def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
 def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     """Return the few numbers of an audit that stand among the metrics; 0 quiet to 2 alarm."""
     found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
-    scores = {str(name): own for name, own in audit.cues.items()}
-    scores |= {f"network_{name}": own for name, own in audit.perturbed.items()}
-    for name, own in scores.items():
-        place = f"{METRIC_PREFIX}.{name}"
+    for place, own in audit.list_scores().items():
         found |= flatten_score(place, "balanced_accuracy", own.balanced, own.balanced_ends, own.n)
     return found
 
@@ -225,14 +193,13 @@ def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:
     main_label
         What a report calls the main arm; by its name if not given.
     """
-    best = max(audit.cues, key=lambda name: audit.cues[name].skill, default=None)
     facts = {
         "verdict": audit.level,
-        "signs": [{"kind": s.kind, "level": s.level, **s.facts} for s in audit.signs],
+        "signs": audit.describe_signs(),
         "unit": audit.unit,
         "main_label": main_label or audit.main_arm.replace("_", " "),
         "model": audit.model and audit.model.as_dict(),
-        "best": best and {"phrase": CUES[best].phrase, **audit.cues[best].as_dict()},
+        "best": audit.describe_best(),
         "relation": audit.relation.relation,
         "labels": PERTURBATION_LABELS,
     }

@@ -1,6 +1,7 @@
 """Arms that were tested on specimens that they were trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,10 +11,9 @@ from batteryscope.splits.kept_together import describe_allowed, describe_validat
 from batteryscope.splits.slices import find_straddling_specimens, warn_of_straddling
 
 
-def read_splits(arms: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Read the splits of arms, given as texts ``name=path``."""
-    named = [text.partition("=") for text in arms]
-    return {name: pd.read_parquet(path) for name, _, path in named}
+def read_splits(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
+    """Read the splits of arms, by name."""
+    return {name: pd.read_parquet(path) for name, path in paths.items()}
 
 
 def find_straddling_arms(splits: Mapping[str, pd.DataFrame], manifest: pd.DataFrame) -> list[str]:

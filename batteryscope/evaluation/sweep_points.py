@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.evaluation.flat_metrics import FITS, flatten_metrics
+from batteryscope.evaluation.paper_values import find_counterparts
 
 COLUMNS = [
     "sweep", "point", "arm", "base", "values", "backbone", "target", "domain", "level", "metric",
@@ -55,10 +57,7 @@ def tabulate_points(
         )
         for value in paper:
             if value.arm == point["name"]:
-                same = pd.Series(True, index=mine.index)
-                for column in ("metric", "target", "domain", "level"):
-                    same &= mine[column] == getattr(value, column)
-                mine.loc[same, "paper"] = value.value
+                mine.loc[find_counterparts(mine, value), "paper"] = value.value
         tables.append(mine.merge(costs, on="arm", how="left"))
     known = [LEFT_OUT] if LEFT_OUT in comparison else []
     return pd.concat(tables, ignore_index=True)[[*COLUMNS, *known]]
@@ -79,16 +78,16 @@ def flatten_points(points: pd.DataFrame) -> dict[str, float | int]:
     return flatten_metrics(points.assign(key=keys), ratios, by="key", place=place)
 
 
-def count_fits(arms: Sequence[str]) -> pd.DataFrame:
+def count_fits(arms: Mapping[str, Path]) -> pd.DataFrame:
     """Count the repeats and folds of arms whose small networks train together in seconds.
 
     Parameters
     ----------
     arms
-        Texts ``name=path`` of predictions.
+        Predictions by name.
     """
     rows = []
-    for name, _, path in (text.partition("=") for text in arms):
+    for name, path in arms.items():
         fits = pd.read_parquet(path, columns=["repeat", "fold"]).drop_duplicates()
         rows.append((name, len(fits), np.nan, np.nan))
     return pd.DataFrame(rows, columns=["arm", "fits", "epochs", "seconds_per_epoch"])

@@ -24,7 +24,7 @@ class PointInputs:
     Attributes
     ----------
     arms
-        Texts ``name=path`` of predictions.
+        Predictions by name.
     manifest
         Sample table.
     label_columns
@@ -32,7 +32,7 @@ class PointInputs:
     backbones
         Network by arm.
     splits
-        Texts ``name=path``. An arm that trained on the specimens that it was tested on is not
+        Division by arm. One that trained on the specimens that it was tested on is not
         judged per specimen.
     quantities
         What the targets are; without any, capacities.
@@ -40,11 +40,11 @@ class PointInputs:
         By arm: which arm of the study it is a variant of.
     """
 
-    arms: Sequence[str]
+    arms: Mapping[str, Path]
     manifest: pd.DataFrame
     label_columns: Sequence[str] = ()
     backbones: Mapping[str, str] = field(default_factory=dict)
-    splits: Sequence[str] = ()
+    splits: Mapping[str, Path] = field(default_factory=dict)
     quantities: Sequence[Quantity] = ()
     bases: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,10 +56,9 @@ class PointInputs:
         InputError
             If they cannot be read.
         """
-        for text in self.arms:
-            name, _, path = text.partition("=")
+        for name, path in self.arms.items():
             try:
-                yield name, pd.read_parquet(Path(path))
+                yield name, pd.read_parquet(path)
             except (OSError, ValueError) as error:
                 problem = f"{path}: cannot be read as a table ({first_line(error)})."
                 raise InputError(problem) from None

@@ -24,13 +24,13 @@ def compare_study(layout: PictureLayout | RowLayout, out: Path) -> None:
         If predictions of a point cannot be read.
     """
     plan, measured = layout.plan, layout.describe_points()
-    arms = [f"{arm}={layout.arm(arm).predictions}" for arm in sorted({p.arm for p in plan.points})]
+    arms = {arm: layout.arm(arm).predictions for arm in sorted({p.arm for p in plan.points})}
     inputs = PointInputs(
         arms,
         pd.read_parquet(layout.data.manifest),
         measured.label_columns,
         measured.backbones,
-        [f"{arm}={path}" for arm, path in layout.list_point_splits().items()],
+        layout.list_point_splits(),
         measured.quantities,
         {point.arm: point.base for point in plan.points},
     )

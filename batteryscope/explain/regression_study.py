@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batteryscope.config.evaluate import ExplainSettings
-from batteryscope.config.preprocess import (
-    NamedPreprocess,
-    PreprocessSettings,
-)
+from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.study import list_published_arms
 from batteryscope.evaluation.forward import choose_device, load_fit
 from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
@@ -34,38 +30,6 @@ from batteryscope.tilestore import JUDGING_KINDS, TileStore
 SPREAD_TILES = 5  # explained tiles of quantities
 
 
-@dataclass(frozen=True)
-class ExplainPieces:
-    """Where things lie; ``arms`` by name: ``split, where, tiles, fits, preprocess``."""
-
-    manifest: Path
-    dataset: Path
-    phases: Path | None
-    arms: Mapping[str, Mapping[str, Any]]
-    published: tuple[str, ...]
-    max_pixels: int
-
-
-def explain_study(layout: PictureLayout, out: Path) -> None:
-    """Explain all arms of a study of numbers.
-
-    Raises
-    ------
-    InputError
-        If a piece of the study is missing.
-    """
-    settings = layout.plan.settings
-    pieces = ExplainPieces(
-        manifest=layout.data.manifest,
-        dataset=layout.find_dataset(),
-        phases=find_phases(layout),
-        arms=layout.describe_arms(),
-        published=tuple(list_published_arms(settings)),
-        max_pixels=settings.dataset.max_pixels,
-    )
-    explain_arms(pieces, settings.explain, out)
-
-
 def find_phases(layout: PictureLayout) -> Path | None:
     """Return the folder of phase maps: the user's, or what generated cross-sections bring."""
     settings = layout.plan.settings
@@ -74,23 +38,30 @@ def find_phases(layout: PictureLayout) -> Path | None:
     return layout.find_dataset() / GENERATED_PHASES if settings.dataset.path is None else None
 
 
-def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) -> None:
+def explain_study(layout: PictureLayout, out: Path) -> None:
     """Write maps (``<arm>.npz``, ``<arm>.json``) and the tables of shares, agreement and cost.
 
-    Every arm explains test tiles of its first fit, the same in all arms with the same split.
-    Arms that are not published are explained by the quick methods, and by occlusion if
-    ``settings.occlusion_arms`` is ``all``.
+    Every arm of a study of numbers explains test tiles of its first fit, the same in all arms with
+    the same split. Arms that are not published are explained by the quick methods, and by occlusion
+    if ``explain.occlusion_arms`` is ``all``.
+
+    Raises
+    ------
+    InputError
+        If a piece of the study is missing.
     """
+    settings, published = layout.plan.settings.explain, list_published_arms(layout.plan.settings)
     out.mkdir(parents=True, exist_ok=True)
-    manifest = pd.read_parquet(pieces.manifest)
+    manifest = pd.read_parquet(layout.data.manifest)
     device = choose_device()
     unpublished = (*FAST_METHODS, "occlusion") if settings.occlusion_arms == "all" else FAST_METHODS
     shares, agreements, costs = [], [], []
     known: dict[str, NDArray[np.uint8] | None] = {}  # arms with the same split explain the same
-    for arm, own in pieces.arms.items():
-        store = TileStore.open(Path(own["tiles"]))
-        folders = sorted(f for part in own["fits"] for f in Path(part).glob("r*_f*"))
-        split = pd.read_parquet(own["split"])
+    for arm, own in layout.plan.arms.items():
+        store = TileStore.open(layout.tiles(own.tiles))
+        folders = sorted(f for part in layout.list_fits(arm) for f in part.glob("r*_f*"))
+        split = pd.read_parquet(layout.split(own.split).roles)
+        preprocess = own.recipe.preprocess
         model = load_fit(folders[0]).to(device)
         chosen = choose_regression_tiles(
             manifest,
@@ -98,11 +69,10 @@ def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) ->
             split,
             folders[0],
             settings,
-            own.get("where", {}),
+            own.recipe.split.test_where,
             model.description.classes,
         )
-        methods = METHODS if arm in pieces.published else unpublished
-        preprocess = NamedPreprocess.model_validate({"preprocess": own["preprocess"]}).preprocess
+        methods = METHODS if arm in published else unpublished
         targets = model.description.classes
         maps: dict[str, list[NDArray[np.float16]]] = {m: [] for m in methods}
         tiles = []
@@ -119,7 +89,7 @@ def explain_arms(pieces: ExplainPieces, settings: ExplainSettings, out: Path) ->
             key = {"arm": arm, "sample_id": row["sample_id"], "class": row["class"]}
             place = f"{row['path']} {row['x_px']} {row['y_px']} {preprocess}"
             if place not in known:
-                known[place] = _cut_phases(pieces, row, preprocess)
+                known[place] = _cut_phases(layout, row, preprocess)
             phases = known[place]
             if phases is not None:
                 shares.append(measure_shares(found.maps, phases).assign(**key))
@@ -184,18 +154,18 @@ def by_value(targets: Sequence[str]) -> bool:
 
 
 def _cut_phases(
-    pieces: ExplainPieces, row: Mapping[Any, Any], preprocess: PreprocessSettings
+    layout: PictureLayout, row: Mapping[Any, Any], preprocess: PreprocessSettings
 ) -> NDArray[np.uint8] | None:
     """Straighten and crop the phase map as the picture was, or None if there is none."""
-    coating = preprocess.along_collector
-    if pieces.phases is None or coating is None:
+    folder, coating = find_phases(layout), preprocess.along_collector
+    if folder is None or coating is None:
         return None
-    path = (pieces.phases / str(row["path"])).with_suffix(".png")
+    path = (folder / str(row["path"])).with_suffix(".png")
     if not path.is_file():
         return None
     pixels = read_picture(
-        pieces.dataset / str(row["path"]),
-        max_pixels=pieces.max_pixels,
+        layout.find_dataset() / str(row["path"]),
+        max_pixels=layout.plan.settings.dataset.max_pixels,
         bit_depth=read_bit_depth(row),
     ).pixels_8bit
     with Image.open(path) as picture:

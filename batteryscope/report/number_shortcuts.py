@@ -4,15 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from batteryscope.audit.confounding import TOLD
-from batteryscope.audit.cues import CUES
-from batteryscope.audit.perturb import PERTURBATION_LABELS
 from batteryscope.report.regression_evidence import RegressionEvidence
-from batteryscope.report.shortcuts import draw_skills, list_skills
-from batteryscope.report.shown_table import ShownTable, show_table
-from batteryscope.report.tables import NOTHING, format_count, format_percent
+from batteryscope.report.shortcuts import (
+    Columns,
+    draw_skills,
+    list_skills,
+    show_changed_tiles,
+    show_circumstances,
+    show_cues,
+)
+from batteryscope.report.shown_table import ShownTable
+from batteryscope.report.tables import format_count, format_percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +26,16 @@ TEXTS = {
     "samples of one specimen count once.",
     "file": "confounding_means.csv",
 }
-SAID = ("of the variance", "95 % interval", "mean error", "of the mean", "n")
+SAID: Columns = {
+    "of the variance": lambda row: format_percent(row["skill"], 0),
+    "95 % interval": lambda row: f"{100 * row['skill_low']:.0f} to {100 * row['skill_high']:.0f} %",
+    "mean error": lambda row: f"{row['error']:.3g} {row['unit']}",
+    "of the mean": lambda row: f"{row['error_of_mean']:.3g} {row['unit']}",
+    "n": lambda row: format_count(row["n"]),
+}
+TOLD_OF_VARIANCE: Columns = {
+    "of the variance between them": lambda row: format_percent(row["share_of_variance"], 0),
+}
 FIGURE = "shortcuts"
 Figures = dict[str, tuple[Callable[[], "Figure"], str]]
 
@@ -36,10 +47,12 @@ def show_number_shortcuts(evidence: RegressionEvidence) -> list[ShownTable]:
         return []
     tables = []
     for quantity, own in told.groupby("quantity", sort=False):
-        tables.append(_show_cues(own, str(quantity), evidence))
-        tables.append(_show_changed_tiles(own[own["what"] == "network"], str(quantity)))
+        label = evidence.label(evidence.main_arm)
+        tables.append(show_cues(own, SAID, label, f"What alone tells: {quantity}"))
+        tables.append(show_changed_tiles(own, SAID, f": {quantity}"))
         if shares is not None:
-            tables.append(_show_shares(shares[shares["quantity"] == quantity], str(quantity)))
+            these = shares[shares["quantity"] == quantity]
+            tables.append(show_circumstances(these, TOLD_OF_VARIANCE, f": {quantity}"))
     return [table for table in tables if table is not None]
 
 
@@ -57,53 +70,3 @@ def list_shortcut_figures(evidence: RegressionEvidence) -> Figures:
         )
         figures[f"{FIGURE}_{number}"] = (partial(draw_skills, rows, "of the variance"), caption)
     return figures
-
-
-def _say(row: "pd.Series") -> tuple[str, ...]:
-    return (
-        format_percent(row["skill"], 0),
-        f"{100 * row['skill_low']:.0f} to {100 * row['skill_high']:.0f} %",
-        f"{row['error']:.3g} {row['unit']}",
-        f"{row['error_of_mean']:.3g} {row['unit']}",
-        format_count(row["n"]),
-    )
-
-
-def _show_cues(
-    told: pd.DataFrame, quantity: str, evidence: RegressionEvidence
-) -> ShownTable | None:
-    rows: list[tuple[str, ...]] = []
-    marked: list[int] = []
-    for what, suffix in (("model", ""), ("cue", ""), ("session_left_out", ", unseen sessions")):
-        for _, row in told[told["what"] == what].iterrows():
-            if what == "model":
-                marked.append(len(rows))
-                name, seen = evidence.label(evidence.main_arm), NOTHING
-            else:
-                cue = CUES[row["name"]]
-                name, seen = f"{cue.label}{suffix}", "yes" if cue.is_seen else "no"
-            rows.append((name, seen, *_say(row)))
-    table = pd.DataFrame(rows, columns=["what is known", "in the picture", *SAID])
-    return show_table(table, f"What alone tells: {quantity}", ("in the picture",), marked)
-
-
-def _show_changed_tiles(told: pd.DataFrame, quantity: str) -> ShownTable | None:
-    rows = [(PERTURBATION_LABELS[row["name"]], *_say(row)) for _, row in told.iterrows()]
-    table = pd.DataFrame(rows, columns=["test tiles", *SAID])
-    return show_table(table, f"What the network still knows of changed tiles: {quantity}")
-
-
-def _show_shares(shares: pd.DataFrame, quantity: str) -> ShownTable | None:
-    rows = [
-        (
-            TOLD.get(row["factor"], row["factor"]),
-            format_count(row["values"]),
-            format_percent(row["known"], 0),
-            format_percent(row["share_of_variance"], 0),
-        )
-        for _, row in shares.iterrows()
-    ]
-    columns = ["circumstance", "values", "known of", "of the variance between them"]
-    return show_table(
-        pd.DataFrame(rows, columns=columns), f"How the pictures were taken: {quantity}"
-    )

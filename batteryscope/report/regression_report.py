@@ -9,12 +9,12 @@ import pandas as pd
 import yaml
 
 from batteryscope.config.evaluate import PaperRange
+from batteryscope.core.baseline_catalogue import PHYSICS
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.metric_catalogue import name_metric
 from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
-from batteryscope.evaluation.regression_baselines import PHYSICS
 from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS, pick
 from batteryscope.evaluation.regression_findings import COMPUTED
 from batteryscope.evaluation.regression_metrics import read_target, show_unit

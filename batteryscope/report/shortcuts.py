@@ -1,6 +1,6 @@
 """The section of a report on shortcuts: the verdict's numbers as tables and a figure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,60 +45,84 @@ def show_shortcuts(evidence: StudyEvidence) -> list[ShownTable]:
     tables = []
     told = evidence.shortcuts
     if told is not None:
-        tables.append(_show_cues(told, evidence))
-        tables.append(_show_changed_tiles(told[told["what"] == "network"]))
+        label = evidence.label_of(evidence.main_arm)
+        tables.append(show_cues(told, SAID, label, "What alone tells the class"))
+        tables.append(show_changed_tiles(told, SAID))
     if evidence.confounding is not None and len(evidence.confounding):
-        tables.append(_show_confounding(evidence.confounding))
+        tables.append(show_circumstances(evidence.confounding, TOLD_OF_LABEL))
         tables.append(_show_counts(evidence))
     return [table for table in tables if table is not None]
 
 
-SAID = ("right", "95 % interval", "mean over classes", "above chance", "n")
+# How the columns of a table are told: their titles, and what stands in a row.
+Columns = Mapping[str, Callable[["pd.Series"], str]]
+SAID: Columns = {
+    "right": lambda row: format_percent(row["accuracy"]),
+    "95 % interval": lambda row: f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
+    "mean over classes": lambda row: format_percent(row["balanced"]),
+    "above chance": lambda row: f"{max(row['skill'], 0):.2f}",
+    "n": lambda row: format_count(row["n"]),
+}
+TOLD_OF_LABEL: Columns = {
+    "information (nats)": lambda row: f"{row['mutual_information_nats']:.2f}",
+    "of the label it tells": lambda row: format_percent(row["share_of_label"], 0),
+}
 
 
-def _say(row: "pd.Series") -> tuple[str, ...]:
-    return (
-        format_percent(row["accuracy"]),
-        f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
-        format_percent(row["balanced"]),
-        f"{max(row['skill'], 0):.2f}",
-        format_count(row["n"]),
-    )
+def show_cues(
+    told: pd.DataFrame, said: Columns, main_label: str, caption: str
+) -> ShownTable | None:
+    """Tell of the network and of every cue what it reaches.
 
-
-def _show_cues(told: pd.DataFrame, evidence: StudyEvidence) -> ShownTable | None:
+    Parameters
+    ----------
+    told
+        ``shortcuts.csv`` of an audit, of one quantity.
+    said
+        Columns of scores.
+    main_label
+        What the report calls the network.
+    caption
+        Of the table.
+    """
     rows: list[tuple[str, ...]] = []
     marked: list[int] = []
     for what, suffix in (("model", ""), ("cue", ""), ("session_left_out", ", unseen sessions")):
         for _, row in told[told["what"] == what].iterrows():
-            is_model = what == "model"
-            name = evidence.label_of(row["name"]) if is_model else CUES[row["name"]].label
-            marked += [len(rows)] if is_model else []
-            seen = NOTHING if is_model else ("yes" if CUES[row["name"]].is_seen else "no")
-            rows.append((f"{name}{suffix}", seen, *_say(row)))
-    table = pd.DataFrame(rows, columns=["what is known", "in the picture", *SAID])
-    return show_table(table, "What alone tells the class", ("in the picture",), marked)
+            if what == "model":
+                marked.append(len(rows))
+                name, seen = main_label, NOTHING
+            else:
+                cue = CUES[row["name"]]
+                name, seen = f"{cue.label}{suffix}", "yes" if cue.is_seen else "no"
+            rows.append((name, seen, *[say(row) for say in said.values()]))
+    table = pd.DataFrame(rows, columns=["what is known", "in the picture", *said])
+    return show_table(table, caption, ("in the picture",), marked)
 
 
-def _show_changed_tiles(told: pd.DataFrame) -> ShownTable | None:
-    rows = [(PERTURBATION_LABELS[row["name"]], *_say(row)) for _, row in told.iterrows()]
-    table = pd.DataFrame(rows, columns=["test tiles", *SAID])
-    return show_table(table, "What the network still knows of changed tiles")
+def show_changed_tiles(told: pd.DataFrame, said: Columns, of: str = "") -> ShownTable | None:
+    """Tell what the network reaches on changed tiles; ``of`` ends the caption."""
+    rows = [
+        (PERTURBATION_LABELS[row["name"]], *[say(row) for say in said.values()])
+        for _, row in told[told["what"] == "network"].iterrows()
+    ]
+    table = pd.DataFrame(rows, columns=["test tiles", *said])
+    return show_table(table, f"What the network still knows of changed tiles{of}")
 
 
-def _show_confounding(table: pd.DataFrame) -> ShownTable | None:
+def show_circumstances(shares: pd.DataFrame, said: Columns, of: str = "") -> ShownTable | None:
+    """Tell what each circumstance of the pictures tells; ``of`` ends the caption."""
     rows = [
         (
             TOLD.get(row["factor"], row["factor"]),
             format_count(row["values"]),
             format_percent(row["known"], 0),
-            f"{row['mutual_information_nats']:.2f}",
-            format_percent(row["share_of_label"], 0),
+            *[say(row) for say in said.values()],
         )
-        for _, row in table.iterrows()
+        for _, row in shares.iterrows()
     ]
-    columns = ["circumstance", "values", "known of", "information (nats)", "of the label it tells"]
-    return show_table(pd.DataFrame(rows, columns=columns), "How the pictures were taken")
+    table = pd.DataFrame(rows, columns=["circumstance", "values", "known of", *said])
+    return show_table(table, f"How the pictures were taken{of}")
 
 
 def _show_counts(evidence: StudyEvidence) -> ShownTable | None:

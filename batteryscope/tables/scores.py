@@ -1,15 +1,14 @@
 """How far predictions are from the truth, and all arms in one tidy table."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.table_study import TableStudySettings
-from batteryscope.evaluation.flat_metrics import FITS, PAPER_ARM
+from batteryscope.evaluation.flat_metrics import FITS
 from batteryscope.evaluation.metric_catalogue import METRICS as METRIC_CATALOGUE
+from batteryscope.evaluation.paper_values import add_paper_values
 from batteryscope.evaluation.predictions import is_baseline
 from batteryscope.tables.table_predictions import (
     NETWORKS,
@@ -131,7 +130,9 @@ def compare_table_arms(predictions: pd.DataFrame, settings: TableStudySettings) 
                         }
                     )
     comparison = pd.DataFrame(rows, columns=[*COMPARISON_COLUMNS, FITS]).astype({"n": "Int64"})
-    return _add_paper(comparison, settings.evaluate.paper, source)
+    models = {arm for arm in comparison["arm"] if not is_baseline(arm)}
+    paper = [_place(value, source) for value in settings.evaluate.paper]
+    return add_paper_values(comparison, paper, models)
 
 
 def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
@@ -148,25 +149,9 @@ def name_backbone(arm: str, target: str, settings: TableStudySettings) -> str:
     return f"{name}+{network.adapter_nodes or network.nodes}" if arm == "adapter" else name
 
 
-def _add_paper(comparison: pd.DataFrame, paper: Sequence[PaperValue], source: str) -> pd.DataFrame:
-    """Write published values beside ours; those that name no arm beside every network."""
-    alone = []
-    for value in paper:
-        arm = value.arm
-        if arm == NETWORKS.as_it_is and value.domain == source:
-            arm = NETWORKS.source  # at home, the pretrained network is simply the source network
-        beside = comparison["arm"] == arm if arm else ~comparison["arm"].map(is_baseline)
-        for column in ("metric", "target", "domain"):
-            beside &= comparison[column] == getattr(value, column)
-        if beside.any():
-            comparison.loc[beside, "paper"] = value.value
-        else:
-            place = {c: getattr(value, c) for c in ("target", "domain", "metric")}
-            alone.append(
-                {"arm": PAPER_ARM, "backbone": "", "level": LEVEL, **place, "paper": value.value}
-            )
-    if not alone:
-        return comparison
-    extra = pd.DataFrame(alone).reindex(columns=COMPARISON_COLUMNS)
-    extra = extra.astype({"mean": np.float64, "sd": np.float64, "n": "Int64"})
-    return pd.concat([comparison, extra], ignore_index=True)
+def _place(value: PaperValue, source: str) -> PaperValue:
+    """Return a published value as one of rows, of which there is one level only."""
+    # At home, the pretrained network is simply the source network.
+    at_home = value.arm == NETWORKS.as_it_is and value.domain == source
+    arm = NETWORKS.source if at_home else value.arm
+    return value.model_copy(update={"level": LEVEL, "arm": arm})
