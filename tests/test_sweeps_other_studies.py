@@ -140,7 +140,8 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     of_one = manifest.assign(specimen_id="e0")
     splits = {"mass": tmp_path / "split.parquet"}
     leaking = score_number_points(PointInputs(arms, of_one, splits=splits))
-    known = flatten_points(tabulate_points(points, leaking, summarise_epochs({"mass": [history]})))
+    costs = summarise_epochs({"mass": [history] * 2})
+    known = flatten_points(tabulate_points(points, leaking, costs))
     # Errors of 2 and 4 percent in two fits, one sample left out of each that trains.
     half = find_half_width(known["size_224_672.image.mape_sd"], 2, 1.0)
     assert known["size_224_672.image.mape_high"] == pytest.approx(3 + half, abs=1e-5)
