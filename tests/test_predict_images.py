@@ -18,6 +18,7 @@ from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.read import load_bundle
 from batteryscope.core.forward_threads import ForwardThreads
+from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.manifest.inspect import digest_file
 from tests.bundled_study import (
     CLASSES,
@@ -328,6 +329,9 @@ def test_external_set_is_scored_by_composition_and_overall(study: Study, tmp_pat
     # 90 % of the sets were to hold the true class; those of random weights hold it more seldom.
     stored = float(overall.loc["", "set_coverage"])
     assert flat["main.external.image.set_coverage"] == stored
+    assert flat["main.external.image.composition.n"] == 7
+    ends = [flat[f"main.external.image.composition.accuracy_{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx(find_wilson_interval(right, 7), abs=1e-6)
     assert next(iter(flat.values())) == pytest.approx(both, abs=1e-6)
 
 

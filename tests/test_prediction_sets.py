@@ -11,8 +11,10 @@ from batteryscope.bundle.prediction_set import caution_of_sets
 from batteryscope.bundle.record import PublishedSets
 from batteryscope.core.conformal import find_conformal_quantile
 from batteryscope.evaluation.external import score_external
+from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.prediction_sets import (
     choose_classes,
+    find_size_ends,
     flatten_sets,
     judge_sets,
     measure_sets,
@@ -21,6 +23,7 @@ from batteryscope.evaluation.prediction_sets import (
 from batteryscope.evaluation.predictions import make_predictions
 from batteryscope.evaluation.risk_coverage import (
     find_area,
+    find_area_ends,
     flatten_risk,
     pick_shares,
     rank_errors,
@@ -177,6 +180,21 @@ def test_sets_that_hold_too_little_are_told_with_their_classes():
     assert flat["main.image.set_coverage"] == 0.8
     assert flat["main.image.x_1.set_coverage_high"] == 0.72
     assert flat["main.image.set_coverage_n"] == 200
+    low, high = find_wilson_interval(0.8, 50)
+    assert flat["main.image.x_1.set_single_share_low"] == pytest.approx(low, abs=1e-6)
+    assert flat["main.image.x_1.set_single_share_high"] == pytest.approx(high, abs=1e-6)
+    sized = sets.assign(size_low=1.1, size_high=1.3)
+    assert flatten_sets(sized, "main")["main.image.set_size_high"] == 1.3
+
+
+def test_the_size_of_sets_has_an_interval_over_groups():
+    sizes = pd.DataFrame(
+        {"group": list("aabbcd"), "size": [1.0, 3, 2, 2, 1, 3], "scores": [[0] * 3] * 6}
+    )
+    # Groups have 2, 2, 1 and 3 classes on average; Student with 3 degrees of freedom.
+    half = 3.182446 * np.std([2, 2, 1, 3], ddof=1) / 2
+    np.testing.assert_allclose(find_size_ends(sizes), [2 - half, min(3, 2 + half)], atol=1e-6)
+    assert np.isnan(find_size_ends(sizes[:2])).all()
 
 
 def test_risk_of_four_answers_by_hand():
@@ -194,6 +212,10 @@ def test_risk_of_four_answers_by_hand():
     flat = flatten_risk(risk, "main.image")
     assert flat["main.image.accuracy_without_10"] == pytest.approx(2 / 3, abs=1e-6)
     assert flat["main.image.accuracy_without_10_n"] == 3
+    assert flat["main.image.risk_area_n"] == 4
+    assert 0 <= flat["main.image.risk_area_low"] < flat["main.image.risk_area"]
+    assert flat["main.image.risk_area"] < flat["main.image.risk_area_high"] <= 1
+    assert find_area_ends(tabulate_risk(make_units([0.6, 0.9], "bb"))) == (1, 1)  # all wrong
     assert pick_shares(tabulate_risk(make_units([0.6], "a")))["share"].tolist() == [0.0]
 
 

@@ -52,6 +52,10 @@ def test_scores_have_known_values():
     flat = flatten_external(score(make_rows(n_outside=3)))
     assert flat["mass.external.image.mae"] == pytest.approx((9 * 1 + 3 * 10) / 12)
     assert flat[f"mass.external.image.{TARGET}.coverage"] == pytest.approx(0.75)
+    assert flat["mass.external.image.coverage_low"] == pytest.approx(0.468, abs=1e-3)  # 9 of 12
+    assert flat["mass.external.image.coverage_high"] == pytest.approx(0.911, abs=1e-3)
+    assert flat["mass.external.image.coverage_n"] == flat["mass.external.specimen.n"] == 12
+    assert flat["mass.external.image.n"] == 24
     assert flat[f"mass.external.image.{TARGET}.interval_width"] == pytest.approx(10)
     assert flat[f"mass.external.image.{TARGET}.fold_sd"] == pytest.approx(1)
     assert flat["mass.external.specimen.mae"] == flat["mass.external.image.mae"]

@@ -276,7 +276,14 @@ def test_generated_frames_are_quiet(drawn, monkeypatch):
     assert found.level == "quiet", say(found)
     assert "no shortcut" in say(found)
     assert found.left_out  # every state was there on every day
-    assert shortcut_study.flatten_audit(found)["shortcuts.verdict"] == 0
+    flat = shortcut_study.flatten_audit(found)
+    assert flat["shortcuts.verdict"] == 0
+    cue, place = found.cues["grey_levels"], "shortcuts.grey_levels"
+    assert flat[f"{place}.n"] == cue.n
+    assert flat[f"{place}.balanced_accuracy_low"] < cue.balanced
+    skills = [(flat[f"{place}.balanced_accuracy_{end}"] - cue.chance) / (1 - cue.chance)
+              for end in ("low", "high")]  # fmt: skip
+    assert skills == pytest.approx([cue.skill_low, cue.skill_high], abs=1e-5)
 
 
 def test_brightness_that_follows_the_class_is_named(drawn, monkeypatch):

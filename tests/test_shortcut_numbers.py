@@ -175,7 +175,12 @@ def test_generated_pictures_are_quiet(drawn):
     assert "The audit found no shortcut." in say(audits)
     assert found.cues["grey_levels"].n == SPECIMENS
     assert found.left_out  # sizes came on every day
-    assert shortcut_numbers.flatten_number_audits(audits)["shortcuts.verdict"] == 0
+    flat = shortcut_numbers.flatten_number_audits(audits)
+    assert flat["shortcuts.verdict"] == 0
+    assert flat["shortcuts.grey_levels.n"] == SPECIMENS
+    ends = [flat[f"shortcuts.grey_levels.skill_{end}"] for end in ("low", "high")]
+    cue = found.cues["grey_levels"]
+    assert ends == pytest.approx([cue.skill_low, cue.skill_high], abs=1e-6)
 
 
 def test_brightness_that_follows_the_quantity_is_named(drawn):

@@ -15,6 +15,7 @@ from batteryscope.config.project import load_project
 from batteryscope.config.sweep import SweepSettings
 from batteryscope.errors import ConfigError
 from batteryscope.evaluation.number_points import score_number_points
+from batteryscope.evaluation.paired import find_half_width
 from batteryscope.evaluation.sweep_points import (
     count_fits,
     flatten_points,
@@ -139,6 +140,13 @@ def test_points_of_capacities_are_judged_by_their_error(tmp_path):
     of_one = manifest.assign(specimen_id="e0")
     splits = {"mass": tmp_path / "split.parquet"}
     leaking = score_number_points(PointInputs(arms, of_one, splits=splits))
+    costs = summarise_epochs({"mass": [history] * 2})
+    known = flatten_points(tabulate_points(points, leaking, costs))
+    # Errors of 2 and 4 percent in two fits, one sample left out of each that trains.
+    half = find_half_width(known["size_224_672.image.mape_sd"], 2, 1.0)
+    assert known["size_224_672.image.mape_high"] == pytest.approx(3 + half, abs=1e-5)
+    assert known["size_224_672.image.mape_low"] == 0
+    assert "size_112_336.image.mape_low" not in known
     judged = leaking[leaking["level"] == "specimen"]
     assert set(judged["arm"]) == {"size_112_336"}  # the other one has met the electrodes
     [picture] = draw_sweeps(result, generated=True)
@@ -232,6 +240,7 @@ def test_points_of_tables_are_judged_in_every_domain(tmp_path):
     assert metrics["nodes_4.row.nmc.density.mape"] == pytest.approx(9)
     assert metrics["nodes_6.row.nmc.density.mape"] == pytest.approx(5)
     assert metrics["nodes_6.row.graphite.density.mape"] == pytest.approx(2)
+    assert "nodes_6.row.nmc.density.mape_low" not in metrics  # no division is known
     [picture] = draw_sweeps(result, generated=False)
     assert picture.name == "sweep_nodes"
     [shown] = show_sweeps(result)

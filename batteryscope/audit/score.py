@@ -65,6 +65,12 @@ class Score:
     skill_low: float
     skill_high: float
 
+    @property
+    def balanced_ends(self) -> tuple[float, float]:
+        """The 95 % interval of ``balanced``; not a number if there is one class alone."""
+        scale = 1 - self.chance
+        return self.chance + scale * self.skill_low, self.chance + scale * self.skill_high
+
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers by name."""
         return asdict(self)

@@ -15,6 +15,7 @@ from batteryscope.bundle.record import BundleRecord
 from batteryscope.core.counted import count_of
 from batteryscope.errors import ConfigError, LeakageError
 from batteryscope.evaluation.external import score_external
+from batteryscope.evaluation.flat_metrics import DIGITS, flatten_score
 
 
 def check_label_columns(label_columns: Sequence[str], record: BundleRecord) -> None:
@@ -95,17 +96,18 @@ class ExternalClasses:
         """Score the joined rows that have a prediction."""
         return score_external(judged, manifest, self.bundle.class_labels, self.label_columns)
 
-    def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
-        """Return ``<arm>.external.image[.<label column>].accuracy`` → value, and of sets."""
-        arm = self.bundle.record.arm
-        names = ["accuracy", *[c for c in scores if str(c).startswith("set_coverage")]]
-        return {
-            ".".join([arm, "external", "image", *([t] if (t := row["target"]) else []), str(name)]):
-                round(float(row[name]), 6)
-            for row in _list_overall(scores).to_dict("records")
-            for name in names
-            if pd.notna(row[name])
-        }  # fmt: skip
+    def flatten(self, scores: pd.DataFrame) -> dict[str, float | int]:
+        """Return ``<arm>.external.image[.<label column>].accuracy``, and of sets, with the ends."""
+        names = [str(c) for c in scores if str(c).startswith("set_coverage")]
+        found: dict[str, float | int] = {}
+        for row in _list_overall(scores).to_dict("records"):
+            parts = (self.bundle.record.arm, "external", "image", row["target"])
+            place = ".".join(filter(None, parts))
+            ends = row["low"], row["high"]
+            found |= flatten_score(place, "accuracy", row["accuracy"], ends, row["n"])
+            sets = {name: float(row[name]) for name in names if pd.notna(row[name])}
+            found |= {f"{place}.{name}": round(value, DIGITS) for name, value in sets.items()}
+        return found
 
     def describe(self, scores: pd.DataFrame) -> list[str]:
         """Say the main numbers in lines for the terminal."""

@@ -72,7 +72,7 @@ class ExternalCapacities:
         """Score the joined rows that have a prediction."""
         return score_capacities(gather_external(judged, self.arms), self.quantities)
 
-    def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
+    def flatten(self, scores: pd.DataFrame) -> dict[str, float | int]:
         """Return the scores by name."""
         return flatten_external(scores)
 

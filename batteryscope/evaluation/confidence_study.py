@@ -80,12 +80,13 @@ def study_confidence(
         ).assign(level=level)
         for level in levels
     ]
-    sets = pd.concat(tables, ignore_index=True)[SET_COLUMNS]
+    measured = pd.concat(tables, ignore_index=True)
+    sets = measured[SET_COLUMNS].copy()
     risk = tabulate_risk(judged, temperature)
     # Tables are rounded; a limit near 1 must not become 1, at which every class is possible.
     sets["threshold"] = sets["threshold"].astype(object)
     arm = str(judged["arm"].iloc[0])
-    numbers = flatten_sets(sets, arm) | flatten_risk(risk, f"{arm}.{levels[-1]}")
+    numbers = flatten_sets(measured, arm) | flatten_risk(risk, f"{arm}.{levels[-1]}")
     return Confidence(sets, risk, numbers, judge_sets(sets))
 
 

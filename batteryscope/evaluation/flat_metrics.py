@@ -74,3 +74,26 @@ def _find_ends(row: Mapping[Any, Any], mean: float, ratio: float | None) -> tupl
     half = find_half_width(float(row["sd"]), int(row[FITS]), ratio)
     lowest, highest = METRICS[str(row["metric"])].bounds
     return max(lowest, mean - half), min(highest, mean + half)
+
+
+def flatten_score(
+    place: str, metric: str, value: float, ends: Sequence[float], n: int | None = None
+) -> dict[str, float | int]:
+    """Return one value with the same fields: ``<place>.<metric>[_low, _high]`` and ``<place>.n``.
+
+    Parameters
+    ----------
+    place, metric
+        What was measured, and how.
+    value, ends
+        The value, and the ends of its 95 % interval; those that are not finite are left out.
+    n
+        Samples (specimens, groups) of the place; None: they are told elsewhere.
+    """
+    told = {"": value, "_low": ends[0], "_high": ends[1]}
+    found: dict[str, float | int] = {
+        f"{place}.{metric}{end}": round(float(v), DIGITS)
+        for end, v in told.items()
+        if np.isfinite(v)
+    }
+    return found if n is None else {**found, f"{place}.n": int(n)}

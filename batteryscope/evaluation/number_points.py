@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.regression_comparison import compare_capacities
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
-from batteryscope.evaluation.sweep_points import flatten_points
+from batteryscope.evaluation.sweep_points import LEFT_OUT, flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
 from batteryscope.samples.choose import samples_in
 
@@ -16,13 +17,16 @@ def score_number_points(inputs: PointInputs) -> pd.DataFrame:
         gather_images(predictions.assign(arm=name), inputs.manifest)
         for name, predictions in inputs.read_predictions()
     ]
-    return compare_capacities(
+    splits = read_splits(inputs.splits)
+    scores = compare_capacities(
         pd.concat(images, ignore_index=True),
         inputs.backbones,
-        straddling=find_straddling_arms(read_splits(inputs.splits), inputs.manifest),
+        straddling=find_straddling_arms(splits, inputs.manifest),
         quantities=inputs.quantities,
         sample=samples_in(inputs.manifest.columns).noun,
     )
+    ratios = {arm: find_left_out_ratio(split) for arm, split in splits.items()}
+    return scores.assign(**{LEFT_OUT: scores["arm"].map(ratios)})
 
 
 SCORER = PointScorer(score_number_points, flatten_points)

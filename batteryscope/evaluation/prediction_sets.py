@@ -32,6 +32,7 @@ from batteryscope.evaluation.aggregate import aggregate_to_images, aggregate_to_
 from batteryscope.evaluation.calibration import apply_temperature
 from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.metrics import find_wilson_interval, index_classes
+from batteryscope.evaluation.paired import find_half_width
 from batteryscope.evaluation.predictions import FIT, find_classes, get_probabilities
 
 SET_SEPARATOR = " | "  # between the classes of a set, in tables
@@ -39,6 +40,8 @@ SET_COLUMNS = [
     "level", "class", "coverage_wanted", "coverage_measured", "low", "high", "n_groups", "n",
     "mean_size", "single_share", "empty_share", "threshold", "n_calibration", "calibrated_on",
 ]  # fmt: skip
+# In memory only: ends of the 95 % interval (Student's) of the mean size, over groups.
+SIZE_ENDS = ["size_low", "size_high"]
 
 
 def score_classes(
@@ -134,7 +137,8 @@ def measure_sets(
     Returns
     -------
     DataFrame
-        :data:`SET_COLUMNS` without ``level``, a row for all classes ("") and one per class.
+        :data:`SET_COLUMNS` without ``level``, then :data:`SIZE_ENDS`; a row for all classes ("")
+        and one per class.
         ``threshold`` is that for new images, infinite if there are too few groups.
         ``n`` counts test images (specimens), ``n_groups`` those groups of them, on which the
         95 % Wilson interval rests; of the first row ``n_calibration`` counts groups that calibrate.
@@ -158,7 +162,7 @@ def measure_sets(
     names = [*grades] if grades else sorted(test["y_true"].unique())
     rows = [{"class": "", **_describe(test), **common}]
     rows += [{"class": c, **_describe(test[test["y_true"] == c]), **common} for c in names]
-    return pd.DataFrame(rows, columns=SET_COLUMNS[1:])
+    return pd.DataFrame(rows, columns=[*SET_COLUMNS[1:], *SIZE_ENDS])
 
 
 def score_units(
@@ -192,6 +196,7 @@ def _describe(test: pd.DataFrame) -> dict[str, Any]:
     once = test.groupby(["sample_id", "y_true"])[["held", "size"]].mean()
     n_groups = test["group"].nunique()
     sizes = test["size"].dropna()
+    size_low, size_high = find_size_ends(test)
     share = float(once["held"].mean()) if len(once) else np.nan
     low, high = find_wilson_interval(share, n_groups) if np.isfinite(share) else (np.nan, np.nan)
     return {
@@ -203,13 +208,25 @@ def _describe(test: pd.DataFrame) -> dict[str, Any]:
         "mean_size": float(once["size"].mean()) if len(sizes) else np.nan,
         "single_share": float((sizes == 1).mean()) if len(sizes) else np.nan,
         "empty_share": float((sizes == 0).mean()) if len(sizes) else np.nan,
+        "size_low": size_low,
+        "size_high": size_high,
     }
 
 
-def flatten_sets(sets: pd.DataFrame, arm: str) -> dict[str, float | int]:
-    """Return ``<arm>.<level>[.<class>].set_coverage`` with its ends, and the sizes of sets.
+def find_size_ends(test: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an interval of the mean size, in which a group counts once."""
+    means = test.groupby("group")["size"].mean().dropna()
+    if len(means) < 2:
+        return np.nan, np.nan
+    half = find_half_width(float(means.std(ddof=1)), len(means), 0.0)
+    mean = float(test["size"].mean())
+    return max(0.0, mean - half), min(float(len(test["scores"].iloc[0])), mean + half)
 
-    ``set_coverage_n`` counts the groups that the interval rests on.
+
+def flatten_sets(sets: pd.DataFrame, arm: str) -> dict[str, float | int]:
+    """Return ``<arm>.<level>[.<class>].set_coverage`` and the sizes of sets, with their ends.
+
+    ``set_coverage_n`` counts the groups that all these intervals rest on.
     """
     found: dict[str, float | int] = {}
     for row in sets[sets["coverage_measured"].notna()].to_dict("records"):
@@ -222,6 +239,11 @@ def flatten_sets(sets: pd.DataFrame, arm: str) -> dict[str, float | int]:
             "set_single_share": row["single_share"],
             "set_empty_share": row["empty_share"],
         }
+        ends = {f"set_{end}": row.get(end, np.nan) for end in SIZE_ENDS}
+        values |= {name: end for name, end in ends.items() if np.isfinite(end)}
+        for share in ("set_single_share", "set_empty_share"):
+            low, high = find_wilson_interval(float(values[share]), int(row["n_groups"]))
+            values |= {f"{share}_low": low, f"{share}_high": high}
         found |= {f"{place}.{name}": round(float(v), DIGITS) for name, v in values.items()}
         found[f"{place}.set_coverage_n"] = int(row["n_groups"])
     return found

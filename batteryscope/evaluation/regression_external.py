@@ -11,6 +11,7 @@ import pandas as pd
 
 from batteryscope.config.predicted import Quantity
 from batteryscope.errors import InputError
+from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.regression_metrics import (
     find_quantity,
@@ -22,7 +23,6 @@ from batteryscope.evaluation.regression_predictions import TRUE
 METRIC_COLUMNS = [
     "arm", "target", "domain", "level", "metric", "value", "low", "high", "n", "n_specimens",
 ]  # fmt: skip
-DIGITS = 6
 
 
 def gather_external(rows: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame:
@@ -113,15 +113,21 @@ def score_capacities(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) 
     return pd.DataFrame(rows).reindex(columns=METRIC_COLUMNS)
 
 
-def flatten_external(scores: pd.DataFrame) -> dict[str, float]:
-    """Return ``<arm>.external.<level>[.<target>].<metric>`` → value, over all classes."""
-    ours = scores[scores["domain"] == ""]
-    flat = {
-        ".".join(
-            [row["arm"], "external", *(row[c] for c in ("level", "target", "metric") if row[c])]
-        ): round(float(row["value"]), DIGITS)
-        for row in ours.to_dict("records")
-    }
+def flatten_external(scores: pd.DataFrame) -> dict[str, float | int]:
+    """Return ``<arm>.external.<level>[.<target>].<metric>`` → value, over all classes.
+
+    ``n`` counts images (specimens), ``coverage_n`` the specimens that the ends of a coverage rest
+    on.
+    """
+    flat: dict[str, float | int] = {}
+    for row in scores[scores["domain"] == ""].to_dict("records"):
+        metric, ends = row["metric"], (row["low"], row["high"])
+        place = ".".join([row["arm"], "external", *(row[c] for c in ("level", "target") if row[c])])
+        if np.isfinite(row["low"]):
+            flat |= flatten_score(place, metric, row["value"], ends)
+            flat[f"{place}.{metric}_n"] = int(row["n_specimens"])
+        else:
+            flat |= flatten_score(place, metric, row["value"], ends, row["n"])
     return dict(sorted(flat.items()))
 
 

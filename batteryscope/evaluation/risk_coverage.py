@@ -13,6 +13,7 @@ from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.predictions import get_probabilities
 
+DRAWS = 1000
 GIVEN_AWAY = (0.0, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -68,6 +69,17 @@ def find_area(risk: pd.DataFrame) -> float:
     return float((1 - risk["accuracy"]).mean())
 
 
+def find_area_ends(risk: pd.DataFrame) -> tuple[float, float]:
+    """Return the 95 % interval of the area: answers drawn with replacement, by a fixed seed."""
+    kept = np.arange(1, len(risk) + 1)
+    # Errors among the k surest, k rising: their differences say which answers are wrong.
+    wrong = np.diff(np.rint((1 - risk["accuracy"].to_numpy()[::-1]) * kept), prepend=0.0)
+    drawn = np.sort(np.random.default_rng(1).integers(len(risk), size=(DRAWS, len(risk))), axis=1)
+    areas = (np.cumsum(wrong[drawn], axis=1) / kept).mean(axis=1)
+    low, high = np.quantile(areas, [0.025, 0.975])
+    return float(low), float(high)
+
+
 def pick_shares(risk: pd.DataFrame) -> pd.DataFrame:
     """Return the rows where at least 0, 5, 10, 20 and 30 % of the answers are given away.
 
@@ -80,8 +92,13 @@ def pick_shares(risk: pd.DataFrame) -> pd.DataFrame:
 
 
 def flatten_risk(risk: pd.DataFrame, place: str) -> dict[str, float | int]:
-    """Return ``<place>.accuracy_without_<percent>`` with its ends and n, and ``risk_area``."""
-    found: dict[str, float | int] = {f"{place}.risk_area": round(find_area(risk), DIGITS)}
+    """Return ``<place>.accuracy_without_<percent>`` and ``risk_area``, with their ends and n."""
+    low, high = find_area_ends(risk)
+    area = {"": find_area(risk), "_low": low, "_high": high}
+    found: dict[str, float | int] = {
+        f"{place}.risk_area{end}": round(value, DIGITS) for end, value in area.items()
+    }
+    found[f"{place}.risk_area_n"] = len(risk)
     for row in pick_shares(risk).to_dict("records"):
         if row["share"]:
             name = f"{place}.accuracy_without_{100 * row['share']:.0f}"

@@ -1,6 +1,6 @@
 """What a shortcut audit measured and decided, whatever is predicted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +10,6 @@ from batteryscope.audit.cues import CUES, CueName
 from batteryscope.audit.perturb import PERTURBED
 from batteryscope.audit.score import NumberScore, Score
 from batteryscope.audit.verdict import Level, Sign
-from batteryscope.evaluation.flat_metrics import DIGITS
 
 METRIC_PREFIX = "shortcuts"
 Own = TypeVar("Own", Score, NumberScore)
@@ -53,14 +52,11 @@ class Audit(Generic[Own]):
             if own is not None
         ]
 
-    def flatten(self, metric: str, measure: Callable[[Own], float]) -> dict[str, float]:
-        """Return ``shortcuts.<cue>.<metric>`` and ``shortcuts.network_<tiles>.<metric>``."""
+    def list_scores(self) -> dict[str, Own]:
+        """Return the scores that are metrics: ``shortcuts.<cue>`` and ``….network_<tiles>``."""
         scores: dict[str, Own] = {str(name): own for name, own in self.cues.items()}
         scores |= {f"network_{name}": own for name, own in self.perturbed.items()}
-        return {
-            f"{METRIC_PREFIX}.{name}.{metric}": round(measure(own), DIGITS)
-            for name, own in scores.items()
-        }
+        return {f"{METRIC_PREFIX}.{name}": own for name, own in scores.items()}
 
     def describe_signs(self) -> list[dict[str, Any]]:
         """Return what a sentence needs to know of the signs."""

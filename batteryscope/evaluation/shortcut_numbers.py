@@ -35,6 +35,7 @@ from batteryscope.audit.verdict import (
 from batteryscope.config.targets import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.finding import Finding
+from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.regression_baselines import predict_baselines
 from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.sample_features import list_informative_metadata, select_metadata
@@ -308,8 +309,10 @@ def flatten_number_audits(audits: Sequence[NumberAudit]) -> dict[str, float | in
     worst = max(LEVELS.index(audit.level) for audit in audits)
     found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": worst}
     for audit in audits:
-        for key, skill in audit.flatten("skill", lambda own: own.skill).items():
-            found[key] = max(found.get(key, -np.inf), skill)
+        for place, own in audit.list_scores().items():
+            if own.skill > found.get(f"{place}.skill", -np.inf):
+                ends = own.skill_low, own.skill_high
+                found |= flatten_score(place, "skill", own.skill, ends, own.n)
     return found
 
 

@@ -31,6 +31,7 @@ from batteryscope.evaluation.aggregate import (
     aggregate_to_specimens,
     pool_fits,
 )
+from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.predictions import check_predictions
 from batteryscope.evaluation.shortcut_audit import METRIC_PREFIX, Audit, take_perturbed
 from batteryscope.evaluation.shortcut_cues import (
@@ -176,8 +177,10 @@ def tabulate_audit(audit: ShortcutAudit) -> dict[str, pd.DataFrame]:
 
 def flatten_audit(audit: ShortcutAudit) -> dict[str, float | int]:
     """Return the few numbers of an audit that stand among the metrics; 0 quiet to 2 alarm."""
-    verdict = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
-    return verdict | audit.flatten("balanced_accuracy", lambda own: own.balanced)
+    found: dict[str, float | int] = {f"{METRIC_PREFIX}.verdict": LEVELS.index(audit.level)}
+    for place, own in audit.list_scores().items():
+        found |= flatten_score(place, "balanced_accuracy", own.balanced, own.balanced_ends, own.n)
+    return found
 
 
 def tell_verdict(audit: ShortcutAudit, main_label: str = "") -> Finding:

@@ -16,6 +16,8 @@ COLUMNS = [
     "sweep", "point", "arm", "base", "values", "backbone", "target", "domain", "level", "metric",
     "mean", "sd", "n", "paper", "fits", "epochs", "seconds_per_epoch",
 ]  # fmt: skip
+# In memory only: how much the fits of a place overlap (find_left_out_ratio).
+LEFT_OUT = "left_out_per_train"
 
 
 def tabulate_points(
@@ -40,8 +42,8 @@ def tabulate_points(
     Returns
     -------
     DataFrame
-        Columns ``sweep, point, arm, base, values`` (JSON) and the scores: mean and sd over
-        repeats and folds, ``n`` distinct images.
+        :data:`COLUMNS`: ``sweep, point, arm, base, values`` (JSON) and the scores: mean and sd
+        over repeats and folds, ``n`` distinct images; then :data:`LEFT_OUT` where it is known.
     """
     scores = comparison.drop(columns=FITS, errors="ignore")  # the costs count them as well
     tables = []
@@ -57,15 +59,23 @@ def tabulate_points(
             if value.arm == point["name"]:
                 mine.loc[find_counterparts(mine, value), "paper"] = value.value
         tables.append(mine.merge(costs, on="arm", how="left"))
-    return pd.concat(tables, ignore_index=True)[COLUMNS]
+    known = [LEFT_OUT] if LEFT_OUT in comparison else []
+    return pd.concat(tables, ignore_index=True)[[*COLUMNS, *known]]
 
 
 def flatten_points(points: pd.DataFrame) -> dict[str, float | int]:
     """Return names and values of the table of all points (:func:`tabulate_points`).
 
-    They begin with the point, and carry the standard deviation but no interval over fits.
+    They begin with the point. Where it is known how much the fits overlap they have the ends of the
+    interval over fits, as the arms of a study have them.
     """
-    return flatten_metrics(points, place=("point", "level", "domain", "target"))
+    place = ("point", "level", "domain", "target")
+    if LEFT_OUT not in points:
+        return flatten_metrics(points, place=place)
+    keys = points["arm"].str.cat(points["domain"].fillna(""), sep=" ")
+    known = dict(zip(keys, points[LEFT_OUT], strict=True))
+    ratios = {key: float(ratio) for key, ratio in known.items() if pd.notna(ratio)}
+    return flatten_metrics(points.assign(key=keys), ratios, by="key", place=place)
 
 
 def count_fits(arms: Mapping[str, Path]) -> pd.DataFrame:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from batteryscope.evaluation.sweep_points import count_fits, summarise_epochs, tabulate_points
+from batteryscope.evaluation.sweep_points import (
+    COLUMNS,
+    count_fits,
+    summarise_epochs,
+    tabulate_points,
+)
 from batteryscope.evaluation.sweep_scores import PointInputs, find_scorer
 from batteryscope.planning.layout import PictureLayout, RowLayout
 
@@ -38,6 +43,6 @@ def compare_study(layout: PictureLayout | RowLayout, out: Path) -> None:
     paper = [value for sweep in plan.settings.sweeps.values() for value in sweep.paper]
     points = tabulate_points([vars(p) for p in plan.points], scorer.score(inputs), costs, paper)
     out.mkdir(parents=True, exist_ok=True)
-    points.round(6).to_csv(out / "sweeps.csv", index=False)
+    points[COLUMNS].round(6).to_csv(out / "sweeps.csv", index=False)
     metrics = json.dumps(scorer.flatten(points), indent=1) + "\n"
     (out / "metrics.json").write_text(metrics, encoding="utf-8")

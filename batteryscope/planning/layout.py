@@ -316,8 +316,8 @@ class RowLayout(PlannedLayout):
         return {}
 
     def list_point_splits(self) -> dict[str, Path]:
-        """Return nothing: scores of rows come from predictions alone."""
-        return {}
+        """Return the divisions of points, by arm."""
+        return {p.arm: self.point_split(p.arm).roles for p in self.plan.points}
 
     def describe_points(self) -> PointSettings:
         """Return what is measured of points, which their predictions tell."""
