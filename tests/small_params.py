@@ -41,6 +41,10 @@ def small_study(**changes) -> dict:
             study[section].update(values)
         else:
             study[section] = values
+    if "scheme" in changes.get("split", {}) and study["split"]["scheme"] == "kfold":
+        study["split"].pop("test_fraction", None)
+    if "targets" in study["dataset"]:  # which tiles are classified wrongly is a question of classes
+        study["explain"].pop("misclassified_tiles", None)
     return study
 
 

@@ -59,7 +59,7 @@ def test_covariates_have_inputs_and_titles():
     [
         (table_of(thickness={}), {}, r"thickness: neither unit nor categories"),
         (table_of(a={"unit": "m", **BINDER}), {}, r"names have no unit, found 'm'"),
-        (table_of(a={"categories": ["x", "x"]}), {}, r"two or more different names"),
+        (table_of(a={"categories": ["x", "x"]}), {}, r"names 'x' twice"),
         (table_of(**{"class": THICKNESS}), {}, r"'class' is a label or target"),
         (table_of(a={"unit": "m", "column": "state"}),
          {"labels": {"pattern": "(?P<state>.+)", "columns": ["state"]}},
@@ -72,7 +72,7 @@ def test_covariates_have_inputs_and_titles():
                       "table": "beside.csv", "sample_column": "file"}}, r"'p' is a label or"),
         ({"columns": {"a": {**BINDER, "column": "specimen_id"}}}, {}, r"names a sample and tells"),
         ({"columns": {"a": THICKNESS}, "table": "t.csv"}, {}, r"needs sample_column"),
-        ({"columns": {"a": THICKNESS}, "sample_column": "file"}, {}, r"no effect without a table"),
+        ({"columns": {"a": THICKNESS}, "sample_column": "file"}, {}, r"has no effect with table null"),
         ({"columns": {}}, {}, r"columns: found"),
     ],
 )  # fmt: skip

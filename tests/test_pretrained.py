@@ -177,8 +177,6 @@ def test_settings_may_pin_the_packaged_file():
     pinned = ModelSettings(weights_sha256="0" * 64)
     with pytest.raises(BatteryscopeError, match=r"SHA-256 57934424.*says 000000000000"):
         build_classifier(pinned, ["a", "b"], 64, seed=1)
-    with pytest.raises(ValueError, match="no effect with weights 'random'"):
-        ModelSettings(weights="random", weights_sha256="0" * 64)
 
 
 @pytest.mark.parametrize(

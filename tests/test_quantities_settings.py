@@ -257,7 +257,7 @@ def test_folders_are_no_classes_of_pictures_that_only_have_numbers(tmp_path):
 
 def test_settings_and_commands_of_the_document_plan(tmp_path, monkeypatch):
     text = (ROOT / "docs/your_quantities.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+    block, _ = re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
     typed = r"^ +batteryscope run (\w+)(?: --configfile (\S+))?$"
     commands = re.findall(typed, text, re.MULTILINE)
     assert [study for study, _ in commands] == [

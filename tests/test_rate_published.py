@@ -163,7 +163,7 @@ def test_bundle_predicts_its_example_and_says_what_is_wrong(published, tmp_path)
     for target in record.targets:  # six electrodes are too few for 90 %
         assert np.isinf(intervals.loc[(target.arm, target.name), "relative_half_width"])
         assert (target.relative_half_width, target.coverage_measured) == (None, None)
-    assert "too few electrodes" in card
+    assert "too few specimens" in card
     example = json.loads((out / "example_output.json").read_text())
     pictures = tmp_path / "new"
     pictures.mkdir()

@@ -275,5 +275,3 @@ def test_likeness_learns_a_bent_law_from_fewer_centres_than_tiles():
 def test_centres_need_what_uses_them():
     with pytest.raises(ValueError, match="needs pooling 'stage_statistics', found 'network'"):
         ModelSettings(kernel_centres=9)
-    with pytest.raises(ValueError, match="has no effect without kernel_centres"):
-        ModelSettings(kernel_gamma=0.5)

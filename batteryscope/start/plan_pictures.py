@@ -166,7 +166,7 @@ def plan_dataset(seen: Seen, kept: Kept) -> Choices:
     if kept.where:
         chosen["where"] = add_reasons(kept.where, dict.fromkeys(kept.where, kept.why))
     sizes = seen.facts["sizes_px"]
-    if len(sizes) == 1:
+    if len(sizes) == 1 and "volumes" not in found:  # scans may have any size
         size = [int(edge) for edge in next(iter(sizes)).split("x")]
         chosen["expected_size_px"] = Choice(size, "of every picture; another one would be rejected")
     beside = dict.fromkeys(found, FOUND) | DATA_REASONS
