@@ -20,12 +20,12 @@ from batteryscope.config.predicted import group_quantities
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets, QuantityTargets
 from batteryscope.core.style import Picture
+from batteryscope.evaluation.number_baselines import predict_baselines
+from batteryscope.evaluation.number_comparison import compare_numbers, pick
 from batteryscope.evaluation.number_findings import Found, find_number_findings
-from batteryscope.evaluation.regression_baselines import predict_baselines
-from batteryscope.evaluation.regression_comparison import compare_capacities, pick
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
-from batteryscope.evaluation.regression_metrics import tabulate_curves
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_intervals import measure_number_intervals
+from batteryscope.evaluation.number_metrics import tabulate_curves
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.plan import plan_study
 from batteryscope.report.regression_evidence import RegressionEvidence
@@ -137,9 +137,9 @@ def evidence() -> RegressionEvidence:
         mine[f"y_pred_{name}"] = tested[name] * 1.1
     base = predict_baselines(manifest, {"mean": None}, split, names, 1, "", quantities)
     images = gather_images(pd.concat([mine, base]), manifest)
-    comparison = compare_capacities(images, {arm: "test"}, quantities=quantities)
+    comparison = compare_numbers(images, {arm: "test"}, quantities=quantities)
     curves = tabulate_curves(images, quantities)
-    intervals, by_class = measure_capacity_intervals(images, 0.8, (), quantities)
+    intervals, by_class = measure_number_intervals(images, 0.8, (), quantities)
     protocols = {arm: {"suffix": "", "scheme": "kfold", "group": "specimen", "label": "network"}}
     found = Found(
         comparison, images, curves, intervals, by_class, quantities, protocols, {arm: split}, arm,

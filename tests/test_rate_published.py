@@ -20,7 +20,7 @@ from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.number_points import SCORER
-from batteryscope.evaluation.regression_study import compare_study
+from batteryscope.evaluation.number_study import compare_study
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
 from batteryscope.evaluation.train_tiles import write_fit_predictions

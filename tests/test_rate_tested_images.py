@@ -8,8 +8,8 @@ import pytest
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
-from batteryscope.evaluation import regression_baselines
-from batteryscope.evaluation.regression_study import compare_study
+from batteryscope.evaluation import number_baselines
+from batteryscope.evaluation.number_study import compare_study
 from batteryscope.explain.regression_study import choose_regression_tiles
 from batteryscope.manifest.select import keep_samples
 from batteryscope.plan import plan_study
@@ -53,7 +53,7 @@ def write_study(folder, manifest, **arms) -> PictureLayout:
 
 @pytest.fixture(autouse=True)
 def small_forests(monkeypatch):
-    monkeypatch.setattr(regression_baselines, "N_TREES", 2)
+    monkeypatch.setattr(number_baselines, "N_TREES", 2)
 
 
 def test_baselines_are_tested_on_the_images_of_the_arm(tmp_path):

@@ -92,7 +92,7 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/tables/findings.py", "compare", {"rows"}),
         ("batteryscope/tables/sentences/intervals.j2", "compare", {"rows"}),
         ("batteryscope/evaluation/number_findings.py", "compare", {"numbers"}),
-        ("batteryscope/evaluation/verdicts.py", "compare", {"classes", "scans"}),
+        ("batteryscope/evaluation/class_findings.py", "compare", {"classes", "scans"}),
         ("batteryscope/report/table_facts.py", "report", {"rows"}),
         ("batteryscope/explain/regression_maps.py", "explain", {"numbers"}),
         ("batteryscope/tables/explain_study.py", "explain", {"rows"}),

@@ -140,9 +140,9 @@ QUANTITIES = Quantities(
     noun="numbers",
     modules={
         "tiles": AnswerModules(
-            evaluate="batteryscope.evaluation.regression_predictions",
+            evaluate="batteryscope.evaluation.number_predictions",
             baselines="",
-            compare="batteryscope.evaluation.regression_study",
+            compare="batteryscope.evaluation.number_study",
             explain="batteryscope.explain.regression_study",
             report="batteryscope.report.regression_report",
             bundle="batteryscope.bundle.capacity_write",

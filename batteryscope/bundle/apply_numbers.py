@@ -11,7 +11,7 @@ from batteryscope.bundle.capacity_record import CapacityRecord, read_record
 from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.config.predicted import Quantity
 from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
-from batteryscope.evaluation.regression_metrics import show_unit
+from batteryscope.evaluation.number_metrics import show_unit
 
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place

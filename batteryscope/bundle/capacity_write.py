@@ -31,7 +31,7 @@ from batteryscope.config.study import list_published_arms
 from batteryscope.config.targets import Quantity
 from batteryscope.core.safe_text import fill_markdown
 from batteryscope.evaluation.number_findings import COMPUTED
-from batteryscope.evaluation.regression_metrics import find_quantity
+from batteryscope.evaluation.number_metrics import find_quantity
 from batteryscope.manifest.frames import read_frames
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.samples.choose import samples_cut_by

@@ -9,14 +9,14 @@ import torch
 from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.read import load_capacity_bundle
 from batteryscope.errors import InputError, LeakageError
-from batteryscope.evaluation.regression_external import (
+from batteryscope.evaluation.number_external import (
     describe_quantities,
     flatten_external,
     gather_external,
     say_external_coverage,
-    score_capacities,
+    score_external_numbers,
 )
-from batteryscope.evaluation.regression_predictions import TRUE
+from batteryscope.evaluation.number_predictions import TRUE
 
 
 def open_external(
@@ -70,7 +70,7 @@ class ExternalCapacities:
 
     def score(self, judged: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
         """Score the joined rows that have a prediction."""
-        return score_capacities(gather_external(judged, self.arms), self.quantities)
+        return score_external_numbers(gather_external(judged, self.arms), self.quantities)
 
     def flatten(self, scores: pd.DataFrame) -> dict[str, float]:
         """Return the scores by name."""

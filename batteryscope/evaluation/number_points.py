@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from batteryscope.evaluation.regression_comparison import compare_capacities
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_comparison import compare_numbers
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
@@ -16,7 +16,7 @@ def score_number_points(inputs: PointInputs) -> pd.DataFrame:
         gather_images(predictions.assign(arm=name), inputs.manifest)
         for name, predictions in inputs.read_predictions()
     ]
-    return compare_capacities(
+    return compare_numbers(
         pd.concat(images, ignore_index=True),
         inputs.backbones,
         straddling=find_straddling_arms(read_splits(inputs.splits), inputs.manifest),

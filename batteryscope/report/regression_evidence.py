@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batteryscope.config.predicted import ClassWords, Quantity, choose_outputs
 from batteryscope.config.study import StudySettings
-from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS, find_quantity
+from batteryscope.evaluation.number_metrics import CURVE_COLUMNS, find_quantity
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.report.read_pieces import (

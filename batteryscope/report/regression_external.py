@@ -4,9 +4,9 @@ import pandas as pd
 
 from batteryscope.config.predicted import Quantity
 from batteryscope.evaluation.metric_catalogue import METRICS
-from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_external import say_external_coverage
-from batteryscope.evaluation.regression_metrics import have_one_error, show_unit
+from batteryscope.evaluation.number_comparison import pick
+from batteryscope.evaluation.number_external import say_external_coverage
+from batteryscope.evaluation.number_metrics import have_one_error, show_unit
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 

@@ -15,10 +15,10 @@ from batteryscope.core.baseline_catalogue import PHYSICS
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.metric_catalogue import name_metric
+from batteryscope.evaluation.number_comparison import SAMPLE_LEVELS, pick
+from batteryscope.evaluation.number_metrics import have_one_error, show_unit
 from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
-from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS, pick
-from batteryscope.evaluation.regression_metrics import have_one_error, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report import regression_tables as tables

@@ -8,8 +8,8 @@ import pandas as pd
 from batteryscope.config.predicted import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.evaluation.metric_catalogue import METRICS, name_metric
-from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_metrics import (
+from batteryscope.evaluation.number_comparison import pick
+from batteryscope.evaluation.number_metrics import (
     measure_errors,
     measure_fits,
     select_curve,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.regression_metrics import show_unit
+from batteryscope.evaluation.number_metrics import show_unit
 from batteryscope.report.embedded import PAGE_BYTES, pack
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.regression_evidence import RegressionEvidence
