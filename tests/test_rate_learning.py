@@ -10,8 +10,8 @@ import torch
 
 from batteryscope.config.learning import AugmentSettings, ModelSettings, TrainSettings
 from batteryscope.errors import ConfigError
-from batteryscope.explain.regression_maps import explain_tile, occlude
-from batteryscope.explain.regression_shares import divide_regions, measure_agreement
+from batteryscope.explain.number_maps import explain_tile, occlude
+from batteryscope.explain.number_shares import divide_regions, measure_agreement
 from batteryscope.models.classifier import TileRegressor, build_classifier, rebuild_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import TileSet

@@ -24,7 +24,7 @@ from batteryscope.evaluation.number_study import compare_study
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
 from batteryscope.evaluation.train_tiles import write_fit_predictions
-from batteryscope.explain.regression_study import explain_study
+from batteryscope.explain.number_study import explain_study
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.cut_dataset import cut_dataset

@@ -8,7 +8,7 @@ import pytest
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.config.targets import CapacityTargets
-from batteryscope.explain.regression_shares import find_densities
+from batteryscope.explain.number_shares import find_densities
 from batteryscope.report.regression_tables import (
     say_artefacts,
     say_fitted_constants,

@@ -94,7 +94,7 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/evaluation/number_findings.py", "compare", {"numbers"}),
         ("batteryscope/evaluation/class_findings.py", "compare", {"classes", "scans"}),
         ("batteryscope/report/table_facts.py", "report", {"rows"}),
-        ("batteryscope/explain/regression_maps.py", "explain", {"numbers"}),
+        ("batteryscope/explain/number_maps.py", "explain", {"numbers"}),
         ("batteryscope/tables/explain_study.py", "explain", {"rows"}),
         ("batteryscope/tables/bundle_write.py", "bundle", {"rows"}),
         ("batteryscope/readers/volumes.py", "ingest", {"scans"}),

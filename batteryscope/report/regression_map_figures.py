@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.core.style import GREY, NARROW_IN, SERIES, house_style, make_figure
-from batteryscope.explain.regression_shares import find_densities
+from batteryscope.explain.number_shares import find_densities
 from batteryscope.report.regression_evidence import ArmMaps
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from batteryscope.evaluation.number_metrics import (
     select_curve,
     show_unit,
 )
-from batteryscope.explain.regression_shares import find_densities
+from batteryscope.explain.number_shares import find_densities
 from batteryscope.report.regression_evidence import RegressionEvidence
 from batteryscope.report.regression_map_figures import METHOD_NAMES
 from batteryscope.report.shown_table import ShownTable, show_table
