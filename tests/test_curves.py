@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from batteryscope.bundle.capacity_record import (
+from batteryscope.bundle.number_record import (
     CapacityTarget,
     QuantityTarget,
     describe_target,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.bundle.external_capacity import ExternalCapacities
+from batteryscope.bundle.external_numbers import ExternalNumbers
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.core.conformal import find_conformal_quantile
@@ -92,7 +92,7 @@ def test_electrodes_of_the_training_are_refused():
     target = SimpleNamespace(name=TARGET, arm="mass", coverage_wanted=0.9, quantity=what)
     record = SimpleNamespace(targets=[target], members=[SimpleNamespace(column="mass_r0_f0")])
     known = pd.DataFrame({"specimen_id": ["e0", "e1"], "mass_r0_f0": ["train", "test"]})
-    external = ExternalCapacities(SimpleNamespace(record=record, training_images=known))
+    external = ExternalNumbers(SimpleNamespace(record=record, training_images=known))
     manifest = pd.DataFrame({"specimen_id": ["e1", "e2"], TARGET: 100.0})
     external.check(manifest)
     with pytest.raises(LeakageError, match="specimen 'e0' of the external data set"):

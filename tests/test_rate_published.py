@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from batteryscope.answers.quantities import QUANTITIES
-from batteryscope.bundle.capacity_write import write_capacity_bundle
+from batteryscope.bundle.number_write import write_number_bundle
 from batteryscope.bundle.open import find_kind, open_bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
@@ -125,7 +125,7 @@ def bundle_bands(published, out, comparison=None):
         study="bands", arm="mass", title="Drawn bands", data_name="bands",
         label_columns=["porosity"], preprocess=study.preprocess, max_pixels=10**7, generated=False,
     )  # fmt: skip
-    return write_capacity_bundle(
+    return write_number_bundle(
         out, settings, arms, ["mass"], manifest, frames, root / "images",
         comparison or root / "comparison",
     )  # fmt: skip

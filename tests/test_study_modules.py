@@ -100,7 +100,7 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/readers/volumes.py", "ingest", {"scans"}),
         ("batteryscope/training/fit.py", "train", {"classes", "scans", "numbers"}),
         ("batteryscope/tables/train_stack.py", "train", {"rows"}),
-        ("batteryscope/bundle/external_capacity.py", "external", {"numbers"}),
+        ("batteryscope/bundle/external_numbers.py", "external", {"numbers"}),
         ("batteryscope/search/plan_table_search.py", "search", {"rows"}),
     ],
 )

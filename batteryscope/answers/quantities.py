@@ -145,10 +145,10 @@ QUANTITIES = Quantities(
             compare="batteryscope.evaluation.number_study",
             explain="batteryscope.explain.number_study",
             report="batteryscope.report.regression_report",
-            bundle="batteryscope.bundle.capacity_write",
+            bundle="batteryscope.bundle.number_write",
             track="batteryscope.tracking.picture_runs",
             score_points="batteryscope.evaluation.number_points",
-            external="batteryscope.bundle.external_capacity",
+            external="batteryscope.bundle.external_numbers",
             apply="batteryscope.bundle.apply_numbers",
         ),
         "rows": AnswerModules(
@@ -163,7 +163,7 @@ QUANTITIES = Quantities(
         ),
     },
     bundles={
-        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.capacity_record"),
+        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.number_record"),
         "rows": BundleKind(("table",), "batteryscope.tables.bundle_record"),
     },
 )

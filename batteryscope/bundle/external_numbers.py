@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.read import load_capacity_bundle
+from batteryscope.bundle.number_bundle import NumberBundle
+from batteryscope.bundle.read import load_number_bundle
 from batteryscope.errors import InputError, LeakageError
 from batteryscope.evaluation.number_external import (
     describe_quantities,
@@ -21,16 +21,16 @@ from batteryscope.evaluation.number_predictions import TRUE
 
 def open_external(
     folder: Path, label_columns: Sequence[str], device: torch.device | str
-) -> "ExternalCapacities":
+) -> "ExternalNumbers":
     """Load a bundle of numbers, to which label columns say nothing."""
     del label_columns
-    return ExternalCapacities(load_capacity_bundle(folder, device))
+    return ExternalNumbers(load_number_bundle(folder, device))
 
 
-class ExternalCapacities:
+class ExternalNumbers:
     """Checks, joins and scores an external data set for a bundle of numbers."""
 
-    def __init__(self, bundle: CapacityBundle) -> None:
+    def __init__(self, bundle: NumberBundle) -> None:
         self.bundle = bundle
         self.arms = {target.name: target.arm for target in bundle.record.targets}
         self.quantities = [target.quantity for target in bundle.record.targets]
