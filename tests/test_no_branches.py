@@ -18,7 +18,7 @@ KINDS = {
     "SemTopViewGenerator", "CtCellGenerator", "CrossSectionGenerator",
     "StudyPlan", "TableSweepPlan", "PictureLayout", "RowLayout", "StageSearch", "TableSearch",
     "StageTrainer", "TableTrainer", "TileRegressor", "Bundle", "NumberBundle", "TableBundle",
-    "BundleRecord", "NumberRecord", "TableBundleRecord", "StudyEvidence", "RegressionEvidence",
+    "BundleRecord", "NumberRecord", "TableBundleRecord", "StudyEvidence", "NumberEvidence",
     "TableEvidence", "Classes", "Quantities", "Slices", "Coatings",
 }  # fmt: skip
 # Settings that only some kinds have.

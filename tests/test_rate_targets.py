@@ -21,7 +21,7 @@ from batteryscope.evaluation.number_metrics import read_target
 from batteryscope.manifest.targets import attach_capacities, read_capacities
 from batteryscope.physics.electrode import find_skeletal_density, find_thickness_um
 from batteryscope.physics.half_cell import smooth_local_porosity
-from batteryscope.report.facts import show_rejects
+from batteryscope.report.input_tables import show_rejects
 from batteryscope.splits.assign import split_samples
 from workflow_scripts.ingest_dataset import main as ingest
 

@@ -93,7 +93,7 @@ def test_neither_room_imports_what_it_names() -> None:
         ("batteryscope/tables/sentences/intervals.j2", "compare", {"rows"}),
         ("batteryscope/evaluation/number_findings.py", "compare", {"numbers"}),
         ("batteryscope/evaluation/class_findings.py", "compare", {"classes", "scans"}),
-        ("batteryscope/report/table_facts.py", "report", {"rows"}),
+        ("batteryscope/report/row_input_tables.py", "report", {"rows"}),
         ("batteryscope/explain/number_maps.py", "explain", {"numbers"}),
         ("batteryscope/tables/explain_study.py", "explain", {"rows"}),
         ("batteryscope/tables/bundle_write.py", "bundle", {"rows"}),

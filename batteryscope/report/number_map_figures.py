@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from batteryscope.core.style import GREY, NARROW_IN, SERIES, house_style, make_figure
 from batteryscope.explain.number_shares import find_densities
-from batteryscope.report.regression_evidence import ArmMaps
+from batteryscope.report.number_evidence import ArmMaps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
