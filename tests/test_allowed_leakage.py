@@ -2,9 +2,9 @@
 
 import pytest
 
-from batteryscope.bundle.capacity_record import CapacityRecord
-from batteryscope.bundle.capacity_write import render_capacity_card
 from batteryscope.bundle.card import render_card
+from batteryscope.bundle.number_record import NumberRecord
+from batteryscope.bundle.number_write import render_number_card
 from batteryscope.bundle.record import read_record
 from batteryscope.config.base import validate_settings
 from batteryscope.config.split import SplitSettings
@@ -75,7 +75,7 @@ def test_model_cards_repeat_the_reason() -> None:
     card = render_card(record.model_copy(update={"findings": [found]}), "x")
     assert describe_allowed(REASON) in card
     values = make_values() | {"findings": [found | {"kind": "allowed_leakage"}]}
-    assert describe_allowed(REASON) in render_capacity_card(CapacityRecord.model_validate(values))
+    assert describe_allowed(REASON) in render_number_card(NumberRecord.model_validate(values))
 
 
 @pytest.mark.parametrize("key", ["allow_leakage", "validate_on_test"])

@@ -72,7 +72,7 @@ def test_covariates_have_inputs_and_titles():
                       "table": "beside.csv", "sample_column": "file"}}, r"'p' is a label or"),
         ({"columns": {"a": {**BINDER, "column": "specimen_id"}}}, {}, r"names a sample and tells"),
         ({"columns": {"a": THICKNESS}, "table": "t.csv"}, {}, r"needs sample_column"),
-        ({"columns": {"a": THICKNESS}, "sample_column": "file"}, {}, r"has no effect with table null"),
+        ({"columns": {"a": THICKNESS}, "sample_column": "file"}, {}, r"no effect with table null"),
         ({"columns": {}}, {}, r"columns: found"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from batteryscope.bundle.capacity_record import (
+from batteryscope.bundle.number_record import (
     CapacityTarget,
     QuantityTarget,
     describe_target,
@@ -20,19 +20,19 @@ from batteryscope.config.predicted import group_quantities
 from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets, QuantityTargets
 from batteryscope.core.style import Picture
+from batteryscope.evaluation.number_baselines import predict_baselines
+from batteryscope.evaluation.number_comparison import compare_numbers, pick
 from batteryscope.evaluation.number_findings import Found, find_number_findings
-from batteryscope.evaluation.regression_baselines import predict_baselines
-from batteryscope.evaluation.regression_comparison import compare_capacities, pick
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
-from batteryscope.evaluation.regression_metrics import tabulate_curves
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_intervals import measure_number_intervals
+from batteryscope.evaluation.number_metrics import tabulate_curves
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.plan import plan_study
-from batteryscope.report.regression_evidence import RegressionEvidence
-from batteryscope.report.regression_report import (
+from batteryscope.report.number_evidence import NumberEvidence
+from batteryscope.report.number_report import (
     list_figures,
     list_numbers,
-    render_regression_report,
+    render_number_report,
     say_result,
 )
 from tests.small_params import small_study
@@ -108,7 +108,7 @@ def test_a_bundle_records_points_of_any_curve() -> None:
 
 
 @pytest.fixture(scope="module")
-def evidence() -> RegressionEvidence:
+def evidence() -> NumberEvidence:
     """Twenty specimens whose impedance is 10, 5, 2 Ohm times what a number of them says."""
     porosity = {"unit": "%", "low": 0, "high": 100}
     study = small_study(model={"outputs": "all"}, train={"loss": "mse", "monitor": "val_loss"})
@@ -137,15 +137,15 @@ def evidence() -> RegressionEvidence:
         mine[f"y_pred_{name}"] = tested[name] * 1.1
     base = predict_baselines(manifest, {"mean": None}, split, names, 1, "", quantities)
     images = gather_images(pd.concat([mine, base]), manifest)
-    comparison = compare_capacities(images, {arm: "test"}, quantities=quantities)
+    comparison = compare_numbers(images, {arm: "test"}, quantities=quantities)
     curves = tabulate_curves(images, quantities)
-    intervals, by_class = measure_capacity_intervals(images, 0.8, (), quantities)
+    intervals, by_class = measure_number_intervals(images, 0.8, (), quantities)
     protocols = {arm: {"suffix": "", "scheme": "kfold", "group": "specimen", "label": "network"}}
     found = Found(
         comparison, images, curves, intervals, by_class, quantities, protocols, {arm: split}, arm,
         0.8, plan.settings.dataset.targets,
     )  # fmt: skip
-    return RegressionEvidence(
+    return NumberEvidence(
         study="cells", settings=plan.settings, plan=plan, comparison=comparison, curves=curves,
         intervals=intervals, images=images, manifest=manifest,
         findings=tuple(SENTENCES.record(find_number_findings(found))), rejects=None,
@@ -154,7 +154,7 @@ def evidence() -> RegressionEvidence:
     )  # fmt: skip
 
 
-def test_the_table_of_curves_has_a_column_for_the_axis(evidence: RegressionEvidence) -> None:
+def test_the_table_of_curves_has_a_column_for_the_axis(evidence: NumberEvidence) -> None:
     mine = evidence.curves[evidence.curves["arm"] == evidence.main_arm]
     assert len(mine) == 2 * len(FREQUENCIES_HZ)  # of two classes; the porosity is no point
     assert set(mine["frequency"]) == set(FREQUENCIES_HZ)
@@ -165,7 +165,7 @@ def test_the_table_of_curves_has_a_column_for_the_axis(evidence: RegressionEvide
 
 
 def test_findings_tell_curves_once_and_other_quantities_by_themselves(
-    evidence: RegressionEvidence,
+    evidence: NumberEvidence,
 ) -> None:
     texts = {kind: [f["text"] for f in evidence.findings if f["kind"] == kind]
              for kind in ("proxy", "baseline", "coverage")}  # fmt: skip
@@ -175,7 +175,7 @@ def test_findings_tell_curves_once_and_other_quantities_by_themselves(
     assert texts["coverage"][0].endswith("of their test sample, depending on the frequency.")
 
 
-def test_the_page_has_the_sections_of_both(evidence: RegressionEvidence) -> None:
+def test_the_page_has_the_sections_of_both(evidence: NumberEvidence) -> None:
     sentence = say_result(evidence)
     assert "the impedance over the frequency (3 points) with a mean error of 10.0 %" in sentence
     assert "porosity with a mean error of 3" in sentence
@@ -191,7 +191,7 @@ def test_the_page_has_the_sections_of_both(evidence: RegressionEvidence) -> None
     buffer = io.BytesIO()
     Image.new("L", (1, 1)).save(buffer, "PNG")
     pictures = {name: Picture(name, name, buffer.getvalue(), b"<svg/>") for name in figures}
-    page = render_regression_report(evidence, sentence, pictures)
+    page = render_number_report(evidence, sentence, pictures)
     for words in ("Along the curve", "Class by class",
                   "Does it need a network?", "100 Hz, Ohm", "impedance"):  # fmt: skip
         assert words in page

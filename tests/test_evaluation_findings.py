@@ -7,6 +7,11 @@ from batteryscope.config.table_format import TableFormat
 from batteryscope.core.finding import Finding
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import aggregate_to_images
+from batteryscope.evaluation.class_findings import (
+    collect_findings,
+    count_unjudged,
+    judge_against_baselines,
+)
 from batteryscope.evaluation.comparison import (
     compare_arms,
     list_levels,
@@ -16,11 +21,6 @@ from batteryscope.evaluation.labels import list_class_labels
 from batteryscope.evaluation.predictions import join_predictions
 from batteryscope.evaluation.sentences.classes import SENTENCES
 from batteryscope.evaluation.survey import compare_with_survey, judge_survey, read_survey
-from batteryscope.evaluation.verdicts import (
-    collect_findings,
-    count_unjudged,
-    judge_against_baselines,
-)
 from tests.compared_arms import (
     CLASSES,
     COLUMNS_OF_LABELS,

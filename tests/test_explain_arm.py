@@ -19,7 +19,7 @@ from batteryscope.explain.same_tiles import SAME_TILES_NAME, compare_with_mask, 
 from batteryscope.explain.select import choose_same_tiles, choose_tiles
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles
 from batteryscope.readers.mask import locate_mask
-from batteryscope.report.same_tiles import summarise_preference
+from batteryscope.report.shown_same_tiles import summarise_preference
 from batteryscope.tilestore import TileStore, TileWriter, write_index
 from tests.bundled_study import CLASSES, EDGE, Study, make_settings, make_study
 from tests.studies import lay_out_small

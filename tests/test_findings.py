@@ -15,9 +15,9 @@ from batteryscope.tables import sentences as rows
 from tests.test_provenance import names_of
 
 WRITTEN = {  # who may find what is told by these templates
-    classes: ("verdicts", "arm_pairs", "grey_mismatch", "straddling", "survey",
+    classes: ("class_findings", "arm_pairs", "grey_mismatch", "straddling", "survey",
               "covariate_findings", "shortcut_study", "prediction_sets"),
-    numbers: ("number_findings", "covariate_findings", "regression_study", "shortcut_numbers"),
+    numbers: ("number_findings", "covariate_findings", "number_study", "shortcut_numbers"),
     rows: ("findings",),
 }  # fmt: skip
 NAMES = {"MISMATCH": "grey_levels_at_test", "COMPUTED": "computed_labels"}

@@ -7,7 +7,7 @@ from batteryscope.config.evaluate import SHARES
 from batteryscope.evaluation.comparison import METRICS as OF_CLASSES
 from batteryscope.evaluation.metric_catalogue import METRICS, measure_mape, measure_r2, name_metric
 from batteryscope.evaluation.metrics import measure_verdicts
-from batteryscope.evaluation.regression_metrics import measure_errors
+from batteryscope.evaluation.number_metrics import measure_errors
 from batteryscope.tables.scores import METRICS as OF_ROWS
 
 TRUE, PREDICTED = [1.0, 2.0, 3.0], [1.1, 1.8, 3.0]

@@ -17,8 +17,8 @@ KINDS = {
     "CtSlicesSettings", "CoatingCropSettings",
     "SemTopViewGenerator", "CtCellGenerator", "CrossSectionGenerator",
     "StudyPlan", "TableSweepPlan", "PictureLayout", "RowLayout", "StageSearch", "TableSearch",
-    "StageTrainer", "TableTrainer", "TileRegressor", "Bundle", "CapacityBundle", "TableBundle",
-    "BundleRecord", "CapacityRecord", "TableBundleRecord", "StudyEvidence", "RegressionEvidence",
+    "StageTrainer", "TableTrainer", "TileRegressor", "Bundle", "NumberBundle", "TableBundle",
+    "BundleRecord", "NumberRecord", "TableBundleRecord", "StudyEvidence", "NumberEvidence",
     "TableEvidence", "Classes", "Quantities", "Slices", "Coatings",
 }  # fmt: skip
 # Settings that only some kinds have.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from batteryscope.bundle.capacity_predict import CapacityBundle
 from batteryscope.bundle.ensemble import group_models
+from batteryscope.bundle.number_bundle import NumberBundle
 from batteryscope.config.base import validate_settings
 from batteryscope.config.learning import ModelSettings
 from batteryscope.errors import ConfigError
@@ -81,8 +81,8 @@ def test_a_published_model_says_what_was_tested_and_slices_stay_apart():
     groups = group_models(models)
     assert len(groups) == 1  # one pass for both
     bundle = SimpleNamespace(record=record, models=models, _batch_size=2, _groups=groups)
-    one = CapacityBundle.ask_models(bundle, tiles, one_sample=True)[:, :, 0]
-    slices = CapacityBundle.ask_models(bundle, tiles)[:, :, 0]
+    one = NumberBundle.ask_models(bundle, tiles, one_sample=True)[:, :, 0]
+    slices = NumberBundle.ask_models(bundle, tiles)[:, :, 0]
     for number, own in enumerate(models):
         assert one[number] == pytest.approx(np.full(5, answer_mean(own, tiles)), rel=1e-4)
         alone = apply_to_tiles(own, tiles, None, 5)[:, 0]

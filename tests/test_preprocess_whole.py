@@ -21,7 +21,7 @@ from batteryscope.planning.checks import check_project
 from batteryscope.preprocess.sem_tiles import shrink_sem_frame
 from batteryscope.preprocess.tile_batch import UnusablePictureError
 from batteryscope.preprocess.tiling import resize_tile
-from batteryscope.report.words import describe_tiles, describe_vote
+from batteryscope.report.phrases import describe_tiles, describe_vote
 from batteryscope.tilestore import TileStore
 from tests.compared_arms import make_arm, make_manifest
 from tests.test_config import PARAMS, ROOT

@@ -7,18 +7,18 @@ from scipy.stats import t
 
 from batteryscope.config.predicted import Predicted, Quantity
 from batteryscope.core.conformal import score_errors, span_interval
+from batteryscope.evaluation.number_baselines import predict_baselines
+from batteryscope.evaluation.number_comparison import compare_numbers, pick
 from batteryscope.evaluation.number_findings import Found, find_number_findings
-from batteryscope.evaluation.number_pairs import compare_with_baselines
-from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.regression_baselines import predict_baselines
-from batteryscope.evaluation.regression_comparison import compare_capacities, pick
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
-from batteryscope.evaluation.regression_metrics import (
+from batteryscope.evaluation.number_intervals import measure_number_intervals
+from batteryscope.evaluation.number_metrics import (
     find_quantity,
     measure_errors,
     tabulate_curves,
 )
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_pairs import compare_with_baselines
+from batteryscope.evaluation.number_predictions import gather_images
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.sample_features import measure_tiles
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.tilestore import TileStore
@@ -98,7 +98,7 @@ def test_intervals_of_a_study_have_the_width_of_their_errors():
         return true * np.exp(0.2 * noise) if quantity is SIZE else true + 2 * noise
 
     images = gather_images(predict(manifest, split, "fit", spread), manifest)
-    table = measure_capacity_intervals(images, 0.8, (), QUANTITIES).by_target.set_index("target")
+    table = measure_number_intervals(images, 0.8, (), QUANTITIES).by_target.set_index("target")
     assert table.loc["porosity", "absolute_half_width"] == pytest.approx(1.7, abs=0.35)
     assert table.loc["size", "ratio_half_width"] == pytest.approx(0.17, abs=0.035)
     assert "relative_half_width" not in table
@@ -106,7 +106,7 @@ def test_intervals_of_a_study_have_the_width_of_their_errors():
     assert (table["n_groups"] == 24).all()
     unknown = manifest.assign(specimen_id=None)
     images = gather_images(predict(unknown, split, "fit", spread), unknown)
-    table = measure_capacity_intervals(images, 0.8, (), QUANTITIES).by_target
+    table = measure_number_intervals(images, 0.8, (), QUANTITIES).by_target
     assert (table["n_groups"] == 48).all()  # every picture counts for itself
 
 
@@ -116,7 +116,7 @@ def test_quantities_have_their_own_rows_and_share_what_has_no_unit():
         predict(manifest, split, "fit", lambda q, true: true * 1.1 if q is SIZE else true + 5),
         manifest,
     )
-    table = compare_capacities(images, {}, quantities=QUANTITIES)
+    table = compare_numbers(images, {}, quantities=QUANTITIES)
     assert pick(table, "fit", "mae", "porosity")[0] == pytest.approx(5)
     assert pick(table, "fit", "rmse", "porosity")[0] == pytest.approx(5)
     assert pick(table, "fit", "mape", "size")[0] == pytest.approx(10)
@@ -125,7 +125,7 @@ def test_quantities_have_their_own_rows_and_share_what_has_no_unit():
     assert not ((table["target"] == "") & (table["metric"] == "mae")).any()
     assert set(table.loc[table["level"] == "specimen", "target"]) == {"", "porosity", "size"}
     one = images[images["target"] == "porosity"]
-    table = compare_capacities(one, {}, quantities=QUANTITIES, sample="slice")
+    table = compare_numbers(one, {}, quantities=QUANTITIES, sample="slice")
     assert pick(table, "fit", "mae")[0] == pytest.approx(5)  # alone it is all there is
     assert set(table["level"]) == {"slice", "specimen"}
 
@@ -137,7 +137,7 @@ def test_baselines_learn_what_their_features_tell():
     features = {"mean": None, "grey_levels": grey, "winding": holes}
     table = predict_baselines(manifest, features, split, ["porosity", "size"], 1, "", QUANTITIES)
     images = gather_images(table, manifest)
-    scores = compare_capacities(images, {}, quantities=QUANTITIES)
+    scores = compare_numbers(images, {}, quantities=QUANTITIES)
     assert pick(scores, "baseline_mean", "r2", "porosity")[0] < 0.05
     for name in ("baseline_grey_levels", "baseline_winding"):
         assert pick(scores, name, "r2", "porosity")[0] > 0.9
@@ -210,10 +210,10 @@ def test_findings_say_whether_a_network_is_needed(error, severity, words):
     images = images[images["target"] == "porosity"]
     found = find_number_findings(
         Found(
-            compare_capacities(images, {}, quantities=QUANTITIES),
+            compare_numbers(images, {}, quantities=QUANTITIES),
             images,
             tabulate_curves(images, QUANTITIES),
-            *measure_capacity_intervals(images, 0.9, (), QUANTITIES),
+            *measure_number_intervals(images, 0.9, (), QUANTITIES),
             QUANTITIES,
             {"fit": {"suffix": "", "scheme": "kfold", "group": "auto", "label": "the network"}},
             {"fit": split},

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from batteryscope.bundle.capacity_record import CapacityRecord, read_record
-from batteryscope.bundle.capacity_write import render_capacity_card
+from batteryscope.bundle.number_record import NumberRecord, read_record
+from batteryscope.bundle.number_write import render_number_card
 from batteryscope.bundle.record import RECORD_FILE
 from batteryscope.errors import InputError
 
@@ -43,13 +43,13 @@ def test_a_target_without_networks_is_refused(tmp_path):
 
 
 def test_the_card_promises_nothing_about_the_average_of_the_networks():
-    card = render_capacity_card(CapacityRecord.model_validate(make_values()))
+    card = render_number_card(NumberRecord.model_validate(make_values()))
     text = " ".join(card.split())
     assert "the intervals were calibrated and measured on them" in text
     assert "Error and coverage of the average were not measured on these images" in text
     values = make_values()
-    alone = CapacityRecord.model_validate(values | {"members": values["members"][:1]})
-    assert "average were not measured" not in render_capacity_card(alone)
+    alone = NumberRecord.model_validate(values | {"members": values["members"][:1]})
+    assert "average were not measured" not in render_number_card(alone)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_card_has_the_errors_of_single_samples(method, level, told):
     errors = {f"mass.{level}.{name}.mape": 5.0, f"mass.{level}.{name}.mae": 6.0}
     errors |= {f"mass.specimen.{name}.{metric}": 99.0 for metric in ("mape", "mae")}
     values = make_values() | {"preprocess": {"method": method}, "metrics": errors}
-    card = render_capacity_card(CapacityRecord.model_validate(values))
+    card = render_number_card(NumberRecord.model_validate(values))
     assert "| mass | capacity over the C-rate in Ah/kg | 5.00 % | 6 |\n" in card
     assert f"On test {level}s, each judged" in card
     assert told in card
@@ -79,6 +79,6 @@ def test_the_card_of_quantities_of_scans_has_their_errors():
     values = make_values() | {"preprocess": {"method": "ct_slices"}, "kind": "quantities"}
     values |= {"members": [m | {"arm": "all"} for m in values["members"]], "targets": [target]}
     values["metrics"] = {"all.slice.health.mae": 1.5, "all.slice.health.r2": 0.75}
-    card = render_capacity_card(CapacityRecord.model_validate(values))
+    card = render_number_card(NumberRecord.model_validate(values))
     assert "| health / % | all | 1.5 |  | 0.75 |\n" in card
     assert "share of test slices inside" in card

@@ -12,24 +12,24 @@ from batteryscope.config.targets import CapacityTargets
 from batteryscope.core.baseline_catalogue import OF_QUANTITIES
 from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import flatten_metrics
-from batteryscope.evaluation.number_findings import Found, find_number_findings, list_protocols
-from batteryscope.evaluation.regression_baselines import (
+from batteryscope.evaluation.number_baselines import (
     choose_features,
     find_knots,
     interpolate,
     predict_baselines,
     predict_physics,
 )
-from batteryscope.evaluation.regression_comparison import (
-    compare_capacities,
+from batteryscope.evaluation.number_comparison import (
+    compare_numbers,
     pick,
 )
-from batteryscope.evaluation.regression_intervals import (
+from batteryscope.evaluation.number_findings import Found, find_number_findings, list_protocols
+from batteryscope.evaluation.number_intervals import (
     flatten_intervals,
-    measure_capacity_intervals,
+    measure_number_intervals,
 )
-from batteryscope.evaluation.regression_metrics import measure_errors, tabulate_curves
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_metrics import measure_errors, tabulate_curves
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.preprocess.cut_dataset import MEASUREMENTS_NAME
@@ -136,7 +136,7 @@ def test_knots_are_means_of_groups_in_order():
 def test_baselines_know_what_their_proxy_tells(tables):
     manifest, _, baselines = tables
     images = gather_images(baselines, manifest)
-    table = compare_capacities(images, {})
+    table = compare_numbers(images, {})
     assert pick(table, "baseline_porosity")[0] == pytest.approx(0, abs=1e-9)
     assert pick(table, "baseline_texture_forest")[0] < 2
     assert pick(table, "baseline_mean", target=TARGETS[0])[0] == pytest.approx(0, abs=1e-9)
@@ -152,7 +152,7 @@ def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
         PaperValue(metric="mape", value=1.3, arm="mass", level="image"),
         PaperValue(metric="mape", value=6.3, level="image", domain="15"),
     ]
-    table = compare_capacities(images, {"mass": "rate_cnn"}, paper)
+    table = compare_numbers(images, {"mass": "rate_cnn"}, paper)
     cells = table[(table["target"] != "") & (table["domain"] != "") & (table["metric"] == "mape")]
     assert len(cells) == len(TARGETS) * len(POROSITIES)
     assert cells["mean"].to_numpy() == pytest.approx(10)
@@ -173,7 +173,7 @@ def test_comparison_cuts_by_rate_and_porosity_and_shows_the_paper(tables):
 def test_intervals_cover_what_errs_alike(tables):
     manifest, split, _ = tables
     images = gather_images(make_predictions(manifest, split), manifest)
-    table = measure_capacity_intervals(images, 0.9).by_target
+    table = measure_number_intervals(images, 0.9).by_target
     assert table["relative_half_width"].to_numpy() == pytest.approx(0.1 / 1.1)
     assert table["coverage_measured"].tolist() == [1.0, 1.0]
     assert (table["n_test"] == 24).all()
@@ -198,12 +198,12 @@ def test_a_proxy_as_good_as_the_network_is_told(tables):
             *(gather_images(make_predictions(manifest, split, arm, 0.2), manifest) for arm in arms),
         ]
     )
-    comparison = compare_capacities(images, {})
+    comparison = compare_numbers(images, {})
     protocols = {arm: {**own, "suffix": suffixes[own["split"]]} for arm, own in arms.items()}
     splits = dict.fromkeys(arms, split)
     curves = tabulate_curves(images)
-    intervals = measure_capacity_intervals(images, 0.9).by_target
-    by_class = measure_capacity_intervals(images, 0.9).by_class
+    intervals = measure_number_intervals(images, 0.9).by_target
+    by_class = measure_number_intervals(images, 0.9).by_class
     found = judge(comparison, images, curves, intervals, by_class, protocols, splits, "mass", 0.9)
     found = SENTENCES.record(found)
     kinds = {f["kind"]: f for f in found}
@@ -234,8 +234,8 @@ def test_arms_of_one_split_share_a_finding_that_minds_their_spread(mine, said):
     protocol = {"suffix": "", "scheme": "kfold", "group": "specimen"}
     split = NO_OVERLAP
     found = judge(
-        compare_capacities(images, {}), images, tabulate_curves(images),
-        *measure_capacity_intervals(images, 0.9),
+        compare_numbers(images, {}), images, tabulate_curves(images),
+        *measure_number_intervals(images, 0.9),
         {"a": {**protocol, "label": "A, first"}, "b": protocol}, dict.fromkeys("ab", split), "a",
         0.9,
     )  # fmt: skip
@@ -255,8 +255,8 @@ def test_images_that_share_few_capacities_are_told():
         ]  # fmt: skip
         images = pd.DataFrame(rows)
         found = judge(
-            compare_capacities(images, {}), images, tabulate_curves(images),
-            *measure_capacity_intervals(images, 0.8),
+            compare_numbers(images, {}), images, tabulate_curves(images),
+            *measure_number_intervals(images, 0.8),
             {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP},
             "a", 0.8,
         )  # fmt: skip
@@ -276,19 +276,19 @@ def test_a_porosity_that_intervals_fail_is_told():
         for number in range(40)
     ]  # fmt: skip
     images = pd.DataFrame(rows)
-    by_class = measure_capacity_intervals(images, 0.8).by_class.set_index("class")
+    by_class = measure_number_intervals(images, 0.8).by_class.set_index("class")
     assert by_class["coverage_measured"].to_dict() == {"20": 0.0, "50": 1.0}
     assert by_class["n_groups"].to_dict() == {"20": 4, "50": 36}
     found = judge(
-        compare_capacities(images, {}), images, tabulate_curves(images),
-        measure_capacity_intervals(images, 0.8).by_target, by_class.reset_index(),
+        compare_numbers(images, {}), images, tabulate_curves(images),
+        measure_number_intervals(images, 0.8).by_target, by_class.reset_index(),
         {"a": {"suffix": "", "scheme": "kfold", "group": "specimen"}}, {"a": NO_OVERLAP}, "a", 0.8,
     )  # fmt: skip
     (told,) = [f for f in SENTENCES.record(found) if f["kind"] == "coverage"]
     assert told["severity"] == "warning"
     assert "fewest are inside at 20 % porosity: 0 % of all predictions together" in told["text"]
     assert "on average over all porosities only" in told["text"]
-    assert measure_capacity_intervals(images, 0.99).by_class["coverage_measured"].isna().all()
+    assert measure_number_intervals(images, 0.99).by_class["coverage_measured"].isna().all()
     assert CapacityTargets.class_words.say("dense") == "'dense'"
 
 

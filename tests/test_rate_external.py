@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batteryscope.bundle.external_capacity import ExternalCapacities
+from batteryscope.bundle.external_numbers import ExternalNumbers
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.picture_generators import CrossSectionGenerator
 from batteryscope.core.conformal import find_conformal_quantile
 from batteryscope.demo.cross_section_dataset import list_electrodes
 from batteryscope.errors import ConfigError, InputError, LeakageError
-from batteryscope.evaluation.regression_external import (
+from batteryscope.evaluation.number_external import (
     flatten_external,
     gather_external,
     say_external_coverage,
-    score_capacities,
+    score_external_numbers,
 )
-from batteryscope.evaluation.regression_intervals import measure_capacity_intervals
-from batteryscope.evaluation.regression_metrics import find_quantity
+from batteryscope.evaluation.number_intervals import measure_number_intervals
+from batteryscope.evaluation.number_metrics import find_quantity
 from batteryscope.planning.check_evaluate import check_external
 
 TARGET = "capacity_1c_ah_kg"
@@ -45,7 +45,7 @@ def make_rows(n_electrodes: int = 12, n_outside: int = 0, half: float = 5.0) -> 
 
 
 def score(rows: pd.DataFrame) -> pd.DataFrame:
-    return score_capacities(gather_external(rows, {TARGET: "mass"}))
+    return score_external_numbers(gather_external(rows, {TARGET: "mass"}))
 
 
 def test_scores_have_known_values():
@@ -96,7 +96,7 @@ def test_electrodes_of_the_training_are_refused():
     target = SimpleNamespace(name=TARGET, arm="mass", coverage_wanted=0.9, quantity=what)
     record = SimpleNamespace(targets=[target], members=[SimpleNamespace(column="mass_r0_f0")])
     known = pd.DataFrame({"specimen_id": ["e0", "e1"], "mass_r0_f0": ["train", "test"]})
-    external = ExternalCapacities(SimpleNamespace(record=record, training_images=known))
+    external = ExternalNumbers(SimpleNamespace(record=record, training_images=known))
     manifest = pd.DataFrame({"specimen_id": ["e1", "e2"], TARGET: 100.0})
     external.check(manifest)
     with pytest.raises(LeakageError, match="specimen 'e0' of the external data set"):
@@ -128,15 +128,15 @@ def test_intervals_come_from_test_images_of_other_electrodes():
         for e in range(12) for role in ("validation", "test")
     ]  # fmt: skip
     images = pd.DataFrame(rows)
-    table = measure_capacity_intervals(images, 0.9).by_target
+    table = measure_number_intervals(images, 0.9).by_target
     assert table["relative_half_width"].tolist() == pytest.approx([10 / 110])
     assert table["coverage_measured"].tolist() == [1.0]
     assert table[["n_calibration", "n_groups", "n_test"]].to_numpy().tolist() == [[12, 12, 12]]
-    few = measure_capacity_intervals(images[images["specimen_id"] < "e5"], 0.9).by_target
+    few = measure_number_intervals(images[images["specimen_id"] < "e5"], 0.9).by_target
     assert few["coverage_measured"].isna().all()  # infinite intervals hold everything
     one_fit = images.assign(fold=0)
-    assert measure_capacity_intervals(one_fit, 0.9).by_target["coverage_measured"].isna().all()
-    by_image = measure_capacity_intervals(one_fit.assign(
+    assert measure_number_intervals(one_fit, 0.9).by_target["coverage_measured"].isna().all()
+    by_image = measure_number_intervals(one_fit.assign(
         sample_id=[f"s{i}" for i in range(24)]), 0.9, straddling=["mass"]).by_target  # fmt: skip
     assert by_image["relative_half_width"].tolist() == [0.0]
     assert by_image["coverage_measured"].tolist() == [0.0]

@@ -10,8 +10,8 @@ import torch
 
 from batteryscope.config.learning import AugmentSettings, ModelSettings, TrainSettings
 from batteryscope.errors import ConfigError
-from batteryscope.explain.regression_maps import explain_tile, occlude
-from batteryscope.explain.regression_shares import divide_regions, measure_agreement
+from batteryscope.explain.number_maps import explain_tile, occlude
+from batteryscope.explain.number_shares import divide_regions, measure_agreement
 from batteryscope.models.classifier import TileRegressor, build_classifier, rebuild_classifier
 from batteryscope.plan import StageSettings
 from batteryscope.training.data import TileSet
@@ -118,7 +118,7 @@ def test_regressor_learns_ten_outputs_of_scale_and_survives_saving(tmp_path):
     description = json.loads((tmp_path / "model.json").read_text())
     assert description["outputs"] == "Ah/kg"
     from batteryscope.evaluation.forward import load_fit
-    from batteryscope.evaluation.regression_predictions import predict_values
+    from batteryscope.evaluation.number_predictions import predict_values
 
     predicted = predict_values(load_fit(tmp_path), tiles)
     error = np.abs(predicted / items.targets - 1).mean() * 100

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from batteryscope.answers.quantities import QUANTITIES
-from batteryscope.bundle.capacity_write import write_capacity_bundle
+from batteryscope.bundle.number_write import write_number_bundle
 from batteryscope.bundle.open import find_kind, open_bundle
 from batteryscope.bundle.predict_program import main as predict_images
 from batteryscope.bundle.record import BundleSettings
@@ -20,17 +20,17 @@ from batteryscope.config.study import StudySettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.errors import InputError
 from batteryscope.evaluation.number_points import SCORER
-from batteryscope.evaluation.regression_study import compare_study
+from batteryscope.evaluation.number_study import compare_study
 from batteryscope.evaluation.sweep_points import summarise_epochs, tabulate_points
 from batteryscope.evaluation.sweep_scores import PointInputs
 from batteryscope.evaluation.train_tiles import write_fit_predictions
-from batteryscope.explain.regression_study import explain_study
+from batteryscope.explain.number_study import explain_study
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.provenance import digest_file
-from batteryscope.report.regression_evidence import collect_regression_evidence
-from batteryscope.report.regression_report import write_regression_report
+from batteryscope.report.number_evidence import collect_number_evidence
+from batteryscope.report.number_report import write_number_report
 from batteryscope.search.candidate import train_candidate
 from batteryscope.search.plan_search import plan_search
 from batteryscope.search.queue import SLOT
@@ -125,7 +125,7 @@ def bundle_bands(published, out, comparison=None):
         study="bands", arm="mass", title="Drawn bands", data_name="bands",
         label_columns=["porosity"], preprocess=study.preprocess, max_pixels=10**7, generated=False,
     )  # fmt: skip
-    return write_capacity_bundle(
+    return write_number_bundle(
         out, settings, arms, ["mass"], manifest, frames, root / "images",
         comparison or root / "comparison",
     )  # fmt: skip
@@ -241,9 +241,7 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
 
     tested = study.model_copy(update={"evaluate": EvaluateSettings(external=study.dataset)})
     layout = lay_out(published, tmp_path / "work", tested, external=external)
-    page = write_regression_report(
-        collect_regression_evidence(layout), tmp_path / "report"
-    ).read_text()
+    page = write_number_report(collect_number_evidence(layout), tmp_path / "report").read_text()
     assert "New electrodes" in page
     assert "computed by the half-cell model" not in page
     elsewhere = study.dataset.model_copy(
@@ -257,8 +255,8 @@ def test_external_electrodes_are_judged_by_the_average_of_the_networks(published
         settings = study.model_copy(update=changed | {"physics": HalfCellSettings()})
         work = tmp_path / f"work_{said[:8]}"
         layout = lay_out(published, work, settings, external=external)
-        evidence = collect_regression_evidence(layout)
-        text = write_regression_report(evidence, tmp_path / "mixed").read_text()
+        evidence = collect_number_evidence(layout)
+        text = write_number_report(evidence, tmp_path / "mixed").read_text()
         assert said in text[text.index('id="external"') :]
     assert "on 3 images of 3 electrodes (single networks on their own test images" in page
     merged = json.loads((tmp_path / "report" / "metrics.json").read_text())
@@ -297,9 +295,7 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
 
     own = {"comparison": tmp_path / "computed"}
     layout = lay_out(published, tmp_path / "work_computed", computed, **own)
-    page = write_regression_report(
-        collect_regression_evidence(layout), tmp_path / "report"
-    ).read_text()
+    page = write_number_report(collect_number_evidence(layout), tmp_path / "report").read_text()
     for said in (
         "Computed capacities.",
         "Capacities that nobody measured",
@@ -317,9 +313,7 @@ def test_computed_capacities_are_told_wherever_results_are(published, tmp_path):
 
     own = {"comparison": tmp_path / "beside"}
     layout = lay_out(published, tmp_path / "work_beside", beside, **own)
-    page = write_regression_report(
-        collect_regression_evidence(layout), tmp_path / "measured"
-    ).read_text()
+    page = write_number_report(collect_number_evidence(layout), tmp_path / "measured").read_text()
     assert "Computed capacities." not in page
     assert "circles are measured" in page
     assert "dotted lines simulated" in page
@@ -361,8 +355,8 @@ def test_report_shows_errors_maps_and_findings(published, tmp_path):
     sweeps = {"sweeps": {"rate": {"train.learning_rate": [1, 2]}}, "run_sweeps": ["rate"]}
     swept = StudySettings.model_validate(study.model_dump(mode="json") | sweeps)
     layout = lay_out(published, tmp_path / "work", swept, **{"sweeps/comparison": root / "sweeps"})
-    evidence = collect_regression_evidence(layout, "abc1234")
-    page = write_regression_report(evidence, tmp_path / "report").read_text()
+    evidence = collect_number_evidence(layout, "abc1234")
+    page = write_number_report(evidence, tmp_path / "report").read_text()
     for words in (
         "Beside what needs no network",
         "Does it need a network?",

@@ -8,13 +8,13 @@ import pytest
 from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.config.targets import CapacityTargets
-from batteryscope.explain.regression_shares import find_densities
-from batteryscope.report.regression_tables import (
+from batteryscope.explain.number_shares import find_densities
+from batteryscope.report.number_tables import (
     say_artefacts,
     say_fitted_constants,
     show_by_class,
 )
-from batteryscope.report.words import describe_preview, describe_tiles
+from batteryscope.report.phrases import describe_preview, describe_tiles
 
 
 def test_constants_that_were_fitted_to_the_paper_are_told_as_long_as_they_are_these():

@@ -17,11 +17,11 @@ from batteryscope.config.table_format import TableFormat
 from batteryscope.config.targets import CapacityTargets, name_target
 from batteryscope.demo.cross_section_dataset import list_electrodes, simulate_measurements
 from batteryscope.errors import ConfigError, InputError
-from batteryscope.evaluation.regression_metrics import read_target
+from batteryscope.evaluation.number_metrics import read_target
 from batteryscope.manifest.targets import attach_capacities, read_capacities
 from batteryscope.physics.electrode import find_skeletal_density, find_thickness_um
 from batteryscope.physics.half_cell import smooth_local_porosity
-from batteryscope.report.facts import show_rejects
+from batteryscope.report.input_tables import show_rejects
 from batteryscope.splits.assign import split_samples
 from workflow_scripts.ingest_dataset import main as ingest
 

@@ -8,9 +8,9 @@ import pytest
 from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import InputError
-from batteryscope.evaluation import regression_baselines
-from batteryscope.evaluation.regression_study import compare_study
-from batteryscope.explain.regression_study import choose_regression_tiles
+from batteryscope.evaluation import number_baselines
+from batteryscope.evaluation.number_study import compare_study
+from batteryscope.explain.number_study import choose_number_tiles
 from batteryscope.manifest.select import keep_samples
 from batteryscope.plan import plan_study
 from batteryscope.planning.layout import PictureLayout
@@ -53,7 +53,7 @@ def write_study(folder, manifest, **arms) -> PictureLayout:
 
 @pytest.fixture(autouse=True)
 def small_forests(monkeypatch):
-    monkeypatch.setattr(regression_baselines, "N_TREES", 2)
+    monkeypatch.setattr(number_baselines, "N_TREES", 2)
 
 
 def test_baselines_are_tested_on_the_images_of_the_arm(tmp_path):
@@ -109,7 +109,7 @@ def test_explained_images_are_among_those_judged(tmp_path):
     index = manifest[["sample_id"]].assign(
         used=True, kind="grid", tile=range(len(manifest)), x_px=0, y_px=0
     )
-    chosen = choose_regression_tiles(
+    chosen = choose_number_tiles(
         manifest, index, make_split(manifest), tmp_path, ExplainSettings(), WHERE
     )
     assert sorted(chosen["sample_id"]) == ["2011", "3011", "5011"]

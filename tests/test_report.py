@@ -15,7 +15,7 @@ from batteryscope.report.bars import draw_class_sizes, draw_comparison, draw_sur
 from batteryscope.report.confusion import draw_confusion, pivot_confusion
 from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.evidence import StudyEvidence
-from batteryscope.report.facts import (
+from batteryscope.report.input_tables import (
     show_audit,
     show_data,
     show_rejects,
@@ -23,6 +23,13 @@ from batteryscope.report.facts import (
     show_tiles,
 )
 from batteryscope.report.mistakes import choose_bars, draw_mistakes, select_mistakes
+from batteryscope.report.phrases import (
+    describe_baselines,
+    describe_group,
+    describe_map_shape,
+    describe_split,
+    grade_finding,
+)
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
 from batteryscope.report.results import show_external, show_survey
 from batteryscope.report.tables import (
@@ -36,13 +43,6 @@ from batteryscope.report.tables import (
     make_paper_table,
     order_arms,
     select_rows,
-)
-from batteryscope.report.words import (
-    describe_baselines,
-    describe_group,
-    describe_map_shape,
-    describe_split,
-    grade_finding,
 )
 from tests.reported_study import make_settings
 

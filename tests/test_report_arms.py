@@ -15,12 +15,12 @@ from batteryscope.report.backbones import show_backbones
 from batteryscope.report.class_tables import check_paper_accuracy, show_classes
 from batteryscope.report.confusion import show_confusions
 from batteryscope.report.evidence import ArmEvidence, Explanation, Fit, StudyEvidence
-from batteryscope.report.facts import name_stage, show_cost
 from batteryscope.report.headline import find_headline
 from batteryscope.report.html import render_report
+from batteryscope.report.input_tables import name_stage, show_cost
 from batteryscope.report.pictures import _class_copies, count_copies
 from batteryscope.report.results import show_pairs, show_paper
-from batteryscope.report.same_tiles import draw_same_tiles, show_preference
+from batteryscope.report.shown_same_tiles import draw_same_tiles, show_preference
 
 SETTINGS = {
     "title": "t",

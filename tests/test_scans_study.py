@@ -35,7 +35,7 @@ from batteryscope.models.classifier import build_classifier
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.readers.volume import Volume
 from batteryscope.readers.volumes import find_volumes
-from batteryscope.report.facts import show_notes, show_rejects
+from batteryscope.report.input_tables import show_notes, show_rejects
 from batteryscope.splits.assign import split_samples
 from batteryscope.splits.audit import audit_split
 from batteryscope.splits.groups import find_groups

@@ -14,7 +14,7 @@ from batteryscope.config.learning import ModelSettings
 from batteryscope.config.preprocess import SemTilesSettings
 from batteryscope.errors import InputError
 from batteryscope.evaluation.forward import predict_probabilities
-from batteryscope.evaluation.regression_predictions import predict_values
+from batteryscope.evaluation.number_predictions import predict_values
 from batteryscope.models.classifier import ModelDescription, build_classifier, rebuild_classifier
 from batteryscope.models.flips import average_over_flips
 from batteryscope.preprocess.sem_tiles import cut_sem_tiles

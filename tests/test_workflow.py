@@ -143,7 +143,7 @@ def test_sweep_adds_the_jobs_of_new_points_and_the_dry_run_tells_the_cost(sandbo
 @pytest.mark.parametrize(
     ("module", "expected", "spared"),
     [
-        ("batteryscope/report/words.py", {"report_study"}, {"train_stage", "compare_arms"}),
+        ("batteryscope/report/phrases.py", {"report_study"}, {"train_stage", "compare_arms"}),
         (
             "batteryscope/training/module.py",
             {"train_stage"},

@@ -140,15 +140,15 @@ QUANTITIES = Quantities(
     noun="numbers",
     modules={
         "tiles": AnswerModules(
-            evaluate="batteryscope.evaluation.regression_predictions",
+            evaluate="batteryscope.evaluation.number_predictions",
             baselines="",
-            compare="batteryscope.evaluation.regression_study",
-            explain="batteryscope.explain.regression_study",
-            report="batteryscope.report.regression_report",
-            bundle="batteryscope.bundle.capacity_write",
+            compare="batteryscope.evaluation.number_study",
+            explain="batteryscope.explain.number_study",
+            report="batteryscope.report.number_report",
+            bundle="batteryscope.bundle.number_write",
             track="batteryscope.tracking.picture_runs",
             score_points="batteryscope.evaluation.number_points",
-            external="batteryscope.bundle.external_capacity",
+            external="batteryscope.bundle.external_numbers",
             apply="batteryscope.bundle.apply_numbers",
         ),
         "rows": AnswerModules(
@@ -163,7 +163,7 @@ QUANTITIES = Quantities(
         ),
     },
     bundles={
-        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.capacity_record"),
+        "tiles": BundleKind(("capacity", "quantities"), "batteryscope.bundle.number_record"),
         "rows": BundleKind(("table",), "batteryscope.tables.bundle_record"),
     },
 )

@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.capacity_record import CapacityRecord, read_record
-from batteryscope.bundle.read import load_capacity_bundle
+from batteryscope.bundle.number_bundle import NumberBundle
+from batteryscope.bundle.number_record import NumberRecord, read_record
+from batteryscope.bundle.read import load_number_bundle
 from batteryscope.config.predicted import Quantity
 from batteryscope.core.style import SERIES, encode_picture, house_style, make_figure
-from batteryscope.evaluation.regression_metrics import show_unit
+from batteryscope.evaluation.number_metrics import show_unit
 
 MOST_CURVES = 12
 MOST_BANDS = 3  # more bands hide each other, so that whiskers side by side take their place
@@ -33,7 +33,7 @@ def draw_curves_beside(bundle: Path, table: Path) -> Path | None:
 
 
 @house_style
-def draw_curve_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Path) -> bool:
+def draw_curve_plot(predictions: pd.DataFrame, record: NumberRecord, path: Path) -> bool:
     """Draw one line per picture and curve, with its interval; False without any.
 
     Up to three have bands, more have whiskers, each a little to the right of the last one. Of
@@ -90,9 +90,9 @@ def draw_curve_plot(predictions: pd.DataFrame, record: CapacityRecord, path: Pat
 
 def load_models(
     folder: Path, device: torch.device | str, batch_size: int, collector: str | None
-) -> CapacityBundle:
+) -> NumberBundle:
     """Load the networks; parameters and errors as :func:`batteryscope.bundle.open.open_bundle`."""
-    return load_capacity_bundle(folder, device, batch_size, collector)
+    return load_number_bundle(folder, device, batch_size, collector)
 
 
 def draw_beside(folder: Path, table: Path) -> str:

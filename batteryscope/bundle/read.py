@@ -9,8 +9,6 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.capacity_record import read_record as read_capacity_record
 from batteryscope.bundle.covariates import check_covariates, read_example_covariates
 from batteryscope.bundle.familiarity import read_familiarity
 from batteryscope.bundle.integrity import (
@@ -20,6 +18,8 @@ from batteryscope.bundle.integrity import (
     check_sizes,
     list_not_finite,
 )
+from batteryscope.bundle.number_bundle import NumberBundle
+from batteryscope.bundle.number_record import read_record as read_number_record
 from batteryscope.bundle.picture_bundle import PictureBundle
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.prediction_set import check_sets
@@ -96,19 +96,19 @@ def load_bundle(
     return bundle
 
 
-def load_capacity_bundle(
+def load_number_bundle(
     folder: Path,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
     collector: str | None = None,
     *,
     checked: bool = True,
-) -> CapacityBundle:
+) -> NumberBundle:
     """Load published models of capacities; parameters and errors as :func:`load_bundle`.
 
-    ``collector`` as of :class:`CapacityBundle`.
+    ``collector`` as of :class:`NumberBundle`.
     """
-    record = read_capacity_record(folder)
+    record = read_number_record(folder)
     images = _read_training_images(folder, record.members)
     check_record(folder, record, images)
     tiles = _draw_tiles(record.preprocess)
@@ -125,10 +125,10 @@ def load_capacity_bundle(
                 )
     check_covariates(folder, record, models)
     known = read_familiarity(folder, record.familiarity, images, models[0], tiles)
-    bundle = CapacityBundle(record, models, images, batch_size, collector)
+    bundle = NumberBundle(record, models, images, batch_size, collector)
     bundle.familiarity = known
     if checked:  # as it was written: the collector where it was in training
-        example = CapacityBundle(record, models, images, batch_size)
+        example = NumberBundle(record, models, images, batch_size)
         example.familiarity = known
         _check_answers(folder, example)
     return bundle

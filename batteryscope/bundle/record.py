@@ -1,7 +1,7 @@
 """The content of bundle.json: all that a published model needs beside its weights.
 
 Here is what all have, its one reader, and the record of classes; those of numbers and of rows are
-in ``capacity_record`` and ``tables.bundle_record``.
+in ``number_record`` and ``tables.bundle_record``.
 """
 
 import json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from batteryscope.core.finding import keep_unique_labels, label_arms
-from batteryscope.evaluation import comparison, verdicts
+from batteryscope.evaluation import class_findings, comparison
 from batteryscope.evaluation.arm_pairs import compare_pairs_of_arms, judge_pairs
 from batteryscope.evaluation.calibration import tabulate_arm_reliability
 from batteryscope.evaluation.class_measures import tabulate_measures
@@ -132,10 +132,12 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         bases,
     )
     images = levels[level := samples_in(manifest.columns).noun]
-    judged = levels[unit := verdicts.find_judged_level(table, main_arm)]
+    judged = levels[unit := class_findings.find_judged_level(table, main_arm)]
     # Training images of other domains do not make the tested ones overlap less.
     tested = keep_samples(split, manifest, where)
-    findings = verdicts.collect_findings(table, images, manifest, main_arm, audit, split, judged)
+    findings = class_findings.collect_findings(
+        table, images, manifest, main_arm, audit, split, judged
+    )
     # Arms of another division were tested on other samples.
     paired = [arm for arm in plan.settings.arms if plan.arms[arm].split == plan.main.split]
     pairs = compare_pairs_of_arms(images, paired, tested)

@@ -14,6 +14,7 @@ from batteryscope.config.covariates import COVARIATE_PREFIX
 from batteryscope.config.predicted import group_quantities
 from batteryscope.config.targets import Quantity
 from batteryscope.core.finding import Finding, Severity
+from batteryscope.evaluation.number_metrics import find_quantity
 from batteryscope.evaluation.number_pairs import compare_with_baselines
 from batteryscope.evaluation.paired import (
     Outcome,
@@ -22,7 +23,6 @@ from batteryscope.evaluation.paired import (
     find_left_out_ratio,
     judge_rivals,
 )
-from batteryscope.evaluation.regression_metrics import find_quantity
 from batteryscope.manifest.covariate_columns import list_covariate_columns
 
 ALONE = "baseline_covariates"

@@ -8,9 +8,9 @@ import pandas as pd
 
 from batteryscope.config.evaluate import GreyMismatch
 from batteryscope.core.finding import Finding
+from batteryscope.evaluation.class_findings import find_judged_level, find_pooled_accuracy
 from batteryscope.evaluation.metrics import find_wilson_interval
 from batteryscope.evaluation.predictions import read_predictions, split_perturbed
-from batteryscope.evaluation.verdicts import find_judged_level, find_pooled_accuracy
 
 MISMATCH = "grey_levels_at_test"  # kind of the finding
 

@@ -12,10 +12,10 @@ from batteryscope.config.targets import C_RATE
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.core.finding import Finding, Severity
 from batteryscope.evaluation.metric_catalogue import SMALLEST_SPREAD, hardly_varies, name_metric
+from batteryscope.evaluation.number_comparison import pick
+from batteryscope.evaluation.number_metrics import find_quantity
 from batteryscope.evaluation.number_pairs import BaselineComparison, compare_with_baselines
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_metrics import find_quantity
 
 COMPUTED = "computed_labels"
 TOO_FEW = 0.1  # by which the share inside of intervals is below the wanted one

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from batteryscope.evaluation.number_comparison import compare_numbers
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.regression_comparison import compare_capacities
-from batteryscope.evaluation.regression_predictions import gather_images
 from batteryscope.evaluation.straddling import find_straddling_arms, read_splits
 from batteryscope.evaluation.sweep_points import LEFT_OUT, flatten_points
 from batteryscope.evaluation.sweep_scores import PointInputs, PointScorer
@@ -18,7 +18,7 @@ def score_number_points(inputs: PointInputs) -> pd.DataFrame:
         for name, predictions in inputs.read_predictions()
     ]
     splits = read_splits(inputs.splits)
-    scores = compare_capacities(
+    scores = compare_numbers(
         pd.concat(images, ignore_index=True),
         inputs.backbones,
         straddling=find_straddling_arms(splits, inputs.manifest),

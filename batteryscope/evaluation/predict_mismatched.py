@@ -14,9 +14,9 @@ from batteryscope.evaluation.forward import (
     select_judged_tiles,
     take_beside,
 )
+from batteryscope.evaluation.number_predictions import KEYS as NUMBER_KEYS
+from batteryscope.evaluation.number_predictions import PRED, TRUE, predict_values
 from batteryscope.evaluation.predictions import KEYS, PREFIX, make_predictions
-from batteryscope.evaluation.regression_predictions import KEYS as NUMBER_KEYS
-from batteryscope.evaluation.regression_predictions import PRED, TRUE, predict_values
 from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.grey_input import FULL_SCALE
 from batteryscope.seeds import derive_rng

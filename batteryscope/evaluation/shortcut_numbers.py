@@ -36,8 +36,8 @@ from batteryscope.config.targets import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX
 from batteryscope.core.finding import Finding
 from batteryscope.evaluation.flat_metrics import flatten_score
-from batteryscope.evaluation.regression_baselines import predict_baselines
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_baselines import predict_baselines
+from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.sample_features import list_informative_metadata, select_metadata
 from batteryscope.evaluation.shortcut_audit import METRIC_PREFIX, Audit, take_perturbed
 from batteryscope.evaluation.shortcut_cues import (

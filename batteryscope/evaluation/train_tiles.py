@@ -13,7 +13,7 @@ from batteryscope.evaluation.device_memory import list_devices
 from batteryscope.evaluation.fits_side_by_side import train_on_devices
 from batteryscope.evaluation.forward import choose_device, load_fit, predict_fit
 from batteryscope.evaluation.gather_fits import FIT_PREDICTIONS
-from batteryscope.evaluation.regression_predictions import predict_regression_fit
+from batteryscope.evaluation.number_predictions import predict_number_fit
 from batteryscope.models.classifier import TileClassifier, TileRegressor
 from batteryscope.models.fold_batch_norm import fold_batch_norm
 from batteryscope.models.weights_file import digest_weights
@@ -61,7 +61,7 @@ def _predict(
 def _predict_numbers(
     model: TileRegressor, store: TileStore, manifest: pd.DataFrame, roles: pd.DataFrame
 ) -> pd.DataFrame:
-    return predict_regression_fit(model, store.tiles, store.index, manifest, roles)
+    return predict_number_fit(model, store.tiles, store.index, manifest, roles)
 
 
 def _train_fits(

@@ -16,12 +16,12 @@ from batteryscope.errors import InputError
 from batteryscope.report import (
     backbones,
     class_tables,
-    facts,
+    input_tables,
+    phrases,
     results,
-    same_tiles,
     shortcuts,
+    shown_same_tiles,
     sure_answers,
-    words,
 )
 from batteryscope.report.embedded import (
     PREVIEW_WIDTH_PX,
@@ -115,10 +115,10 @@ def render_report(
     str
         One HTML page: figures, style and scripts are inside, nothing is loaded.
     """
-    plan = facts.plan_or_none(evidence)
+    plan = input_tables.plan_or_none(evidence)
     recipe = evidence.settings if plan is None else plan.main.recipe
     split, preprocess = evidence.split, recipe.preprocess
-    rejects, rejected_files = facts.show_rejects(evidence.rejects)
+    rejects, rejected_files = input_tables.show_rejects(evidence.rejects)
     main_chains = plan.main.chains if plan is not None else tuple(evidence.stages)
     curves = {chain: pictures.get(f"curves_{chain}") for chain in evidence.stages}
     main_curves = {chain: curves[chain] for chain in main_chains if curves.get(chain)}
@@ -141,11 +141,15 @@ def render_report(
         "pictures": pictures,
         "tested": tested,
         "unit": (unit := LEVEL_NAMES[headline.level] if headline else "image"),
-        "samples": words.name_samples(preprocess),
+        "samples": phrases.name_samples(preprocess),
         "sample": samples_cut_by(preprocess).noun,
         "main_label": evidence.label_of(evidence.main_arm),
         "findings": [
-            (words.grade_finding(f), words.title_finding(str(f.get("kind", ""))), f.get("text", ""))
+            (
+                phrases.grade_finding(f),
+                phrases.title_finding(str(f.get("kind", ""))),
+                f.get("text", ""),
+            )
             for f in evidence.findings or ()
         ],
         "shortcuts": shortcuts.show_shortcuts(evidence),
@@ -162,15 +166,15 @@ def render_report(
             evidence.settings.evaluate.paper_classes, evidence.settings.evaluate.paper_accuracy
         ),
         "backbones": backbones.show_backbones(evidence, plan, headline),
-        "preference": (preference := same_tiles.show_preference(evidence)),
-        "preference_text": same_tiles.describe_preference(
+        "preference": (preference := shown_same_tiles.show_preference(evidence)),
+        "preference_text": shown_same_tiles.describe_preference(
             preference, evidence.settings.dataset.masks_show
         ),
         "paired": results.show_pairs(evidence),
         "galleries": galleries,
         "main_curves": main_curves,
         "other_curves": [
-            (facts.name_stage(evidence, plan, chain), picture)
+            (input_tables.name_stage(evidence, plan, chain), picture)
             for chain, picture in curves.items()
             if picture and chain not in main_curves
         ],
@@ -183,38 +187,40 @@ def render_report(
             if name in evidence.settings.arms and not arm.explanations
         ],
         "calibration_text": describe_temperature(main.calibration if main else {}),
-        "data": facts.show_data(evidence),
+        "data": input_tables.show_data(evidence),
         "rejects": rejects,
         "rejected_files": rejected_files,
-        "file_notes": facts.show_notes(evidence.rejects),
-        "tiles": facts.show_tiles(evidence.tile_index, words.name_samples(preprocess)),
-        "tile_rejects": facts.show_tile_rejects(evidence.tile_rejects),
-        "tiles_text": words.describe_tiles(preprocess) + words.describe_flips(recipe.model),
-        "vote_text": words.describe_vote(unit, preprocess),
-        "resolution_of": lambda shape: words.describe_map_shape(shape, preprocess),
-        "baselines_text": words.describe_baselines(
+        "file_notes": input_tables.show_notes(evidence.rejects),
+        "tiles": input_tables.show_tiles(evidence.tile_index, phrases.name_samples(preprocess)),
+        "tile_rejects": input_tables.show_tile_rejects(evidence.tile_rejects),
+        "tiles_text": phrases.describe_tiles(preprocess) + phrases.describe_flips(recipe.model),
+        "vote_text": phrases.describe_vote(unit, preprocess),
+        "resolution_of": lambda shape: phrases.describe_map_shape(shape, preprocess),
+        "baselines_text": phrases.describe_baselines(
             () if evidence.comparison is None else evidence.comparison["arm"].unique(),
-            words.name_samples(preprocess),
+            phrases.name_samples(preprocess),
         ),
         "polar": [e for e in main.explanations if e.shows == "polar"] if main else [],
         "measures": results.show_measures(evidence, headline),
-        "windings": facts.show_windings(evidence.cells),
-        "preview_text": words.describe_preview(preprocess),
+        "windings": input_tables.show_windings(evidence.cells),
+        "preview_text": phrases.describe_preview(preprocess),
         "preview": shrink(evidence.preview_png, PREVIEW_WIDTH_PX),
         "key_table": "comparison.csv",
-        "split": facts.show_split(split, words.name_samples(preprocess), _find_domains(evidence)),
-        "split_text": words.describe_split(recipe.split, words.name_samples(preprocess)),
+        "split": input_tables.show_split(
+            split, phrases.name_samples(preprocess), _find_domains(evidence)
+        ),
+        "split_text": phrases.describe_split(recipe.split, phrases.name_samples(preprocess)),
         "group_text": (
             ""
             if split is None
-            else words.describe_group(
+            else phrases.describe_group(
                 recipe.split,
                 split["group_id"].nunique(),
                 split["sample_id"].nunique(),
                 preprocess,
             )
         ),
-        "audit_checks": facts.show_audit(evidence.audit, words.name_samples(preprocess)),
+        "audit_checks": input_tables.show_audit(evidence.audit, phrases.name_samples(preprocess)),
         "audit_warnings": [
             str(warning)
             for warning in evidence.audit.get("warnings", ())
@@ -224,12 +230,12 @@ def render_report(
         "survey": results.show_survey(evidence.survey),
         "sweeps": show_sweeps(evidence.sweeps),
         "sweep_names": [name for name in pictures if name.startswith("sweep_")],
-        "cost": facts.show_cost(evidence, plan),
-        "shared_stages": facts.describe_shared_stages(evidence, plan),
-        "balance_text": words.describe_balance(
+        "cost": input_tables.show_cost(evidence, plan),
+        "shared_stages": input_tables.describe_shared_stages(evidence, plan),
+        "balance_text": phrases.describe_balance(
             stage.settings.balance for stage in (plan.stages.values() if plan else ())
         ),
-        "seeds": facts.show_seeds(evidence, plan),
+        "seeds": input_tables.show_seeds(evidence, plan),
         "settings_yaml": yaml.safe_dump(
             evidence.settings.model_dump(mode="json", exclude={"demo"}),
             sort_keys=False,

@@ -20,8 +20,8 @@ from batteryscope.evaluation.extrapolate import (
 )
 from batteryscope.manifest.select import select_samples
 from batteryscope.report.evidence import StudyEvidence
-from batteryscope.report.facts import plan_or_none
 from batteryscope.report.headline import Headline
+from batteryscope.report.input_tables import plan_or_none
 from batteryscope.report.tables import LEVEL_NAMES, select_rows
 from batteryscope.samples.choose import samples_in
 

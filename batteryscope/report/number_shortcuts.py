@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.number_evidence import NumberEvidence
 from batteryscope.report.shortcuts import (
     Columns,
     draw_skills,
@@ -40,7 +40,7 @@ FIGURE = "shortcuts"
 Figures = dict[str, tuple[Callable[[], "Figure"], str]]
 
 
-def show_number_shortcuts(evidence: RegressionEvidence) -> list[ShownTable]:
+def show_number_shortcuts(evidence: NumberEvidence) -> list[ShownTable]:
     """Make the tables of the audit: of each quantity cues, changed tiles, circumstances."""
     told, shares = evidence.shortcuts, evidence.confounding
     if told is None:
@@ -56,7 +56,7 @@ def show_number_shortcuts(evidence: RegressionEvidence) -> list[ShownTable]:
     return [table for table in tables if table is not None]
 
 
-def list_shortcut_figures(evidence: RegressionEvidence) -> Figures:
+def list_shortcut_figures(evidence: NumberEvidence) -> Figures:
     """Return how the skills of each quantity are drawn, and the caption."""
     told = evidence.shortcuts
     if told is None or told.empty:

@@ -14,14 +14,14 @@ from batteryscope.report.capacity_over_cycles import draw_capacities
 from batteryscope.report.confusion import show_confusion, show_confusions
 from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.evidence import OTHERS_SHOWN, Fit, StudyEvidence
-from batteryscope.report.facts import plan_or_none
 from batteryscope.report.headline import Headline
+from batteryscope.report.input_tables import plan_or_none
 from batteryscope.report.learning_curve import show_learning_curve
 from batteryscope.report.mistakes import draw_mistakes, select_mistakes
 from batteryscope.report.reliability import calculate_calibration_error, draw_reliability
-from batteryscope.report.same_tiles import draw_same_tiles, find_widths_um
 from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
 from batteryscope.report.shortcuts import show_shortcut_picture
+from batteryscope.report.shown_same_tiles import draw_same_tiles, find_widths_um
 from batteryscope.report.slices import choose_samples, draw_confidence_per_class, draw_samples
 from batteryscope.report.sure_answers import show_risk_picture
 from batteryscope.report.tables import (

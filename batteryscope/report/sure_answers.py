@@ -16,8 +16,8 @@ from batteryscope.core.style import (
     make_figure,
     percent_axis,
 )
+from batteryscope.evaluation.class_findings import find_judged_level
 from batteryscope.evaluation.risk_coverage import find_area, pick_shares
-from batteryscope.evaluation.verdicts import find_judged_level
 from batteryscope.report.evidence import StudyEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import LEVEL_NAMES, NOTHING, format_count, format_percent

@@ -8,8 +8,8 @@ import pandas as pd
 
 from batteryscope.core.style import Picture, encode_picture
 from batteryscope.report.number_outlook import say_row_outlook
+from batteryscope.report.row_input_tables import choose_intervals
 from batteryscope.report.table_evidence import TableEvidence
-from batteryscope.report.table_facts import choose_intervals
 from batteryscope.report.table_results import name_target
 from batteryscope.tables import figures, figures_explain, figures_features, figures_training
 from batteryscope.tables.attribution import choose_rows, find_named_rows

@@ -14,7 +14,7 @@ from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import write_answers
 from batteryscope.planning.layout import RowLayout
 from batteryscope.provenance import name_code_version
-from batteryscope.report import table_facts, table_results
+from batteryscope.report import row_input_tables, table_results
 from batteryscope.report.html import make_environment
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import SharedEvidence, draw_shared_figures
@@ -101,7 +101,7 @@ def render_table_report(
 ) -> str:
     """Render the page: figures, style and scripts are inside, nothing is loaded."""
     settings = evidence.settings
-    rejects, rejected_rows = table_facts.show_row_rejects(evidence.rejects)
+    rejects, rejected_rows = row_input_tables.show_row_rejects(evidence.rejects)
     targets = {target: name_target(evidence, target) for target in settings.dataset.targets}
     context: dict[str, Any] = {
         "evidence": evidence,
@@ -122,17 +122,17 @@ def render_table_report(
         "orders": table_results.show_orders(evidence),
         "adapter_text": table_results.say_adapter(evidence) if settings.paper_of_data else "",
         "paired": table_results.show_paired(evidence.paired, evidence),
-        "intervals": table_facts.show_intervals(evidence),
+        "intervals": row_input_tables.show_intervals(evidence),
         "ablations": [name for name in pictures if name.startswith("ablation_")],
-        "proposals": table_facts.show_proposals(evidence),
+        "proposals": row_input_tables.show_proposals(evidence),
         "proposal_cautions": tell_proposal_cautions(evidence),
-        "domains": table_facts.show_domains(evidence),
-        "columns": table_facts.show_columns(evidence),
-        "paper_distributions": table_facts.show_paper_distributions(evidence),
+        "domains": row_input_tables.show_domains(evidence),
+        "columns": row_input_tables.show_columns(evidence),
+        "paper_distributions": row_input_tables.show_paper_distributions(evidence),
         "rejects": rejects,
         "rejected_rows": rejected_rows,
-        "networks": table_facts.show_networks(evidence),
-        "seeds": table_facts.show_table_seeds(evidence),
+        "networks": row_input_tables.show_networks(evidence),
+        "seeds": row_input_tables.show_table_seeds(evidence),
         "sweeps": show_sweeps(name_places(evidence)),
         "sweep_names": [name for name in pictures if name.startswith("sweep_")],
         "settings_yaml": yaml.safe_dump(

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from batteryscope.evaluation.predictions import is_baseline
+from batteryscope.report.phrases import title_finding
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.table_evidence import TableEvidence
 from batteryscope.report.tables import NOTHING, PAPER_ARM, format_count, format_p
-from batteryscope.report.words import title_finding
 from batteryscope.tables.attribution import rank_features
 from batteryscope.tables.labels import name_arm, name_column, name_domain
 from batteryscope.tables.table_predictions import find_family, order_table_arms

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.targets import Quantity
-from batteryscope.evaluation.regression_metrics import show_unit
+from batteryscope.evaluation.number_metrics import show_unit
 from batteryscope.report.embedded import PAGE_BYTES, pack
 from batteryscope.report.evidence import StudyEvidence
-from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.report.number_evidence import NumberEvidence
 from batteryscope.report.tables import format_percent
 from batteryscope.report.thumbnails import BUDGET_BYTES, PictureSource, make_thumbnails
 
@@ -214,7 +214,7 @@ def _list_crops(evidence: StudyEvidence, samples: Sequence[str]) -> list[list[li
 
 
 def browse_quantities(
-    evidence: RegressionEvidence, workers: int = 1, room_bytes: int = PAGE_BYTES
+    evidence: NumberEvidence, workers: int = 1, room_bytes: int = PAGE_BYTES
 ) -> ImageBrowser | None:
     """Gather the test images of a study of numbers; None where the main arm tested none.
 

@@ -18,7 +18,7 @@ from PIL import Image
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.study import StudySettings, list_published_arms
 from batteryscope.demo.cycling_table import write_cycling
-from batteryscope.evaluation.regression_predictions import PRED, TRUE
+from batteryscope.evaluation.number_predictions import PRED, TRUE
 from batteryscope.manifest.frames import (
     DATA_BAR_PX,
     FRAME_DTYPES,

@@ -39,7 +39,7 @@ DIGITS = 6
 # Trees of the forests among the baselines: hundreds of them would take half of the time.
 FORESTS = (
     "batteryscope.evaluation.baselines.TREES",
-    "batteryscope.evaluation.regression_baselines.N_TREES",
+    "batteryscope.evaluation.number_baselines.N_TREES",
     "batteryscope.tables.baselines.FOREST_TREES",
 )
 TREES = 20

@@ -15,29 +15,26 @@ from batteryscope.core.baseline_catalogue import PHYSICS
 from batteryscope.core.forked_calls import call_side_by_side
 from batteryscope.core.style import Picture, encode_picture
 from batteryscope.evaluation.metric_catalogue import name_metric
+from batteryscope.evaluation.number_comparison import SAMPLE_LEVELS, pick
+from batteryscope.evaluation.number_metrics import have_one_error, show_unit
 from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
-from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS, pick
-from batteryscope.evaluation.regression_metrics import have_one_error, show_unit
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
-from batteryscope.report import regression_tables as tables
+from batteryscope.report import number_tables as tables
 from batteryscope.report.embedded import PAGE_BYTES
-from batteryscope.report.facts import show_rejects
 from batteryscope.report.html import make_environment
-from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
-from batteryscope.report.number_shortcuts import TEXTS as SHORTCUT_TEXTS
-from batteryscope.report.number_shortcuts import list_shortcut_figures, show_number_shortcuts
-from batteryscope.report.regression_evidence import (
-    RegressionEvidence,
-    collect_regression_evidence,
+from batteryscope.report.input_tables import show_rejects
+from batteryscope.report.number_evidence import (
+    NumberEvidence,
+    collect_number_evidence,
 )
-from batteryscope.report.regression_external import (
+from batteryscope.report.number_external import (
     count_external_rejects,
     say_external,
     show_external,
 )
-from batteryscope.report.regression_figures import (
+from batteryscope.report.number_figures import (
     draw_error_map,
     draw_losses,
     draw_parity,
@@ -45,11 +42,20 @@ from batteryscope.report.regression_figures import (
     draw_scatter,
     draw_trade_off,
 )
-from batteryscope.report.regression_map_figures import (
+from batteryscope.report.number_map_figures import (
     draw_methods,
     draw_outputs,
     draw_regularisation,
     draw_shares,
+)
+from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
+from batteryscope.report.number_shortcuts import TEXTS as SHORTCUT_TEXTS
+from batteryscope.report.number_shortcuts import list_shortcut_figures, show_number_shortcuts
+from batteryscope.report.phrases import (
+    describe_flips,
+    describe_preview,
+    describe_tiles,
+    title_finding,
 )
 from batteryscope.report.report_folder import write_report_folder
 from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
@@ -57,12 +63,6 @@ from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.sweeps import show_sweeps
 from batteryscope.report.tables import NOTHING
 from batteryscope.report.tested_images import ImageBrowser, browse_quantities
-from batteryscope.report.words import (
-    describe_flips,
-    describe_preview,
-    describe_tiles,
-    title_finding,
-)
 from batteryscope.samples.choose import samples_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ OVER = {
 }
 
 
-def show_paper_ranges(evidence: RegressionEvidence) -> ShownTable | None:
+def show_paper_ranges(evidence: NumberEvidence) -> ShownTable | None:
     """Put every published range beside the lowest and highest of the same errors here."""
     rows = []
     for published in evidence.settings.evaluate.paper_ranges:
@@ -101,7 +101,7 @@ def show_paper_ranges(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows), "", ("error", "over", "note"))
 
 
-def list_errors(evidence: RegressionEvidence, published: PaperRange) -> list[float]:
+def list_errors(evidence: NumberEvidence, published: PaperRange) -> list[float]:
     """List the errors whose range was published: means over fits, single images."""
     arms = [published.arm]
     by_rate, by_porosity = (
@@ -135,21 +135,21 @@ def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
     InputError
         If a piece of the study is missing or cannot be read.
     """
-    evidence = collect_regression_evidence(layout, name_code_version())
-    page = write_regression_report(evidence, out, workers)
+    evidence = collect_number_evidence(layout, name_code_version())
+    page = write_number_report(evidence, out, workers)
     units = {quantity.name: quantity.unit for quantity in evidence.quantities}
     answers = pool_answers(list_predictions(layout))
     write_answers(answers, layout.answer, units, out / "tables")
     return page
 
 
-def write_regression_report(evidence: RegressionEvidence, out: Path, workers: int = 1) -> Path:
+def write_number_report(evidence: NumberEvidence, out: Path, workers: int = 1) -> Path:
     """Draw in ``workers`` processes, render and write everything; return the path of the page."""
-    pictures = draw_regression_pictures(evidence, workers)
+    pictures = draw_number_pictures(evidence, workers)
     sentence = say_result(evidence)
-    room_bytes = PAGE_BYTES - len(render_regression_report(evidence, sentence, pictures))
+    room_bytes = PAGE_BYTES - len(render_number_report(evidence, sentence, pictures))
     tested = browse_quantities(evidence, workers, room_bytes)
-    html = render_regression_report(evidence, sentence, pictures, tested)
+    html = render_number_report(evidence, sentence, pictures, tested)
     summary = {
         "study": evidence.study,
         "title": evidence.settings.title,
@@ -170,7 +170,7 @@ def write_regression_report(evidence: RegressionEvidence, out: Path, workers: in
     return page
 
 
-def say_result(evidence: RegressionEvidence) -> str:
+def say_result(evidence: NumberEvidence) -> str:
     """Return the main result in one sentence."""
     arm, parts, best = evidence.main_arm, [], []
     tested = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
@@ -220,7 +220,7 @@ def _name(told: Sequence[Quantity]) -> str:
     return f"the {told[0].curve} ({n} points)" if told[0].curve else told[0].label
 
 
-def _find_error(evidence: RegressionEvidence, told: Sequence[Quantity]) -> _Error:
+def _find_error(evidence: NumberEvidence, told: Sequence[Quantity]) -> _Error:
     """Return the mean error of quantities that are told together, and how it is said."""
     first, arm = told[0], evidence.main_arm
     is_all = len(told) == len(evidence.outputs(arm))
@@ -245,7 +245,7 @@ def _find_error(evidence: RegressionEvidence, told: Sequence[Quantity]) -> _Erro
     return _Error(value, f"{value:.3g}{spread} {unit}{explained}")
 
 
-def list_numbers(evidence: RegressionEvidence) -> dict[str, float]:
+def list_numbers(evidence: NumberEvidence) -> dict[str, float]:
     """Return the numbers of the summary: the error of a curve, MAE and R² of other quantities."""
     arm, numbers = evidence.main_arm, {}
     own = evidence.outputs(arm)
@@ -260,7 +260,7 @@ def list_numbers(evidence: RegressionEvidence) -> dict[str, float]:
     return numbers
 
 
-def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> dict[str, Picture]:
+def draw_number_pictures(evidence: NumberEvidence, workers: int = 1) -> dict[str, Picture]:
     """Draw all figures by name."""
     figures = list_figures(evidence) | list_shortcut_figures(evidence)
 
@@ -275,7 +275,7 @@ def draw_regression_pictures(evidence: RegressionEvidence, workers: int = 1) -> 
     return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
 
 
-def list_figures(evidence: RegressionEvidence) -> Figures:
+def list_figures(evidence: NumberEvidence) -> Figures:
     """Return how every figure is drawn, and its caption; the first is the key figure."""
     published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
     figures = _list_curves(evidence, published)
@@ -305,7 +305,7 @@ def list_figures(evidence: RegressionEvidence) -> Figures:
     return figures
 
 
-def _list_curves(evidence: RegressionEvidence, published: Sequence[str]) -> Figures:
+def _list_curves(evidence: NumberEvidence, published: Sequence[str]) -> Figures:
     """Return the figures of curves; none if nothing that was tested lies on an axis."""
     tested = set(evidence.curves["arm"])
     drawn = [
@@ -350,7 +350,7 @@ def _list_curves(evidence: RegressionEvidence, published: Sequence[str]) -> Figu
     return figures
 
 
-def _list_maps(evidence: RegressionEvidence, arm: str) -> Figures:
+def _list_maps(evidence: NumberEvidence, arm: str) -> Figures:
     """Return what an arm looks at: every quantity by itself, of curves the last point."""
     if arm not in evidence.maps:
         return {}
@@ -379,7 +379,7 @@ def _list_maps(evidence: RegressionEvidence, arm: str) -> Figures:
     return figures
 
 
-def list_training_figures(evidence: RegressionEvidence, arm: str) -> Figures:
+def list_training_figures(evidence: NumberEvidence, arm: str) -> Figures:
     """Return how the training of an arm is drawn; nothing if no fit took more than an epoch."""
     if not any(len(history) > 1 for history in evidence.histories.get(arm, ())):
         return {}
@@ -387,8 +387,8 @@ def list_training_figures(evidence: RegressionEvidence, arm: str) -> Figures:
     return {f"training_{arm}": (drawn, f"Training of {evidence.label(arm)}, all folds.")}
 
 
-def render_regression_report(
-    evidence: RegressionEvidence,
+def render_number_report(
+    evidence: NumberEvidence,
     sentence: str,
     pictures: Mapping[str, Picture],
     tested: ImageBrowser | None = None,

@@ -17,29 +17,29 @@ from batteryscope.bundle.assemble import (
     read_result,
     state_licence,
 )
-from batteryscope.bundle.capacity_record import (
-    CapacityMember,
-    CapacityRecord,
+from batteryscope.bundle.card import describe_ranges
+from batteryscope.bundle.number_record import (
+    NumberMember,
+    NumberRecord,
     NumberTarget,
     describe_target,
     find_kind,
 )
-from batteryscope.bundle.card import describe_ranges
-from batteryscope.bundle.read import load_capacity_bundle
+from batteryscope.bundle.read import load_number_bundle
 from batteryscope.bundle.record import BundleSettings
 from batteryscope.config.study import list_published_arms
 from batteryscope.config.targets import Quantity
 from batteryscope.core.safe_text import fill_markdown
 from batteryscope.evaluation.number_findings import COMPUTED
-from batteryscope.evaluation.regression_metrics import find_quantity
+from batteryscope.evaluation.number_metrics import find_quantity
 from batteryscope.manifest.frames import read_frames
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.samples.choose import samples_cut_by
 
-TEMPLATE = Path(__file__).with_name("capacity_card.md.j2")
+TEMPLATE = Path(__file__).with_name("number_card.md.j2")
 
 
-def render_capacity_card(record: CapacityRecord) -> str:
+def render_number_card(record: NumberRecord) -> str:
     """Write the model card in Markdown."""
     arms = list(dict.fromkeys(member.arm for member in record.members))
     names = [*arms, *sorted({k.split(".")[0] for k in record.metrics} - set(arms))]
@@ -78,7 +78,7 @@ def render_capacity_card(record: CapacityRecord) -> str:
 
 
 def _list_errors(
-    record: CapacityRecord, singles: Sequence[Quantity], names: Sequence[str], level: str
+    record: NumberRecord, singles: Sequence[Quantity], names: Sequence[str], level: str
 ) -> list[tuple[str, ...]]:
     """Every quantity without an axis and who predicts it: MAE, RMSE, R² of single samples."""
     rows = []
@@ -108,7 +108,7 @@ def _say_width(target: NumberTarget) -> str:
 
 
 def _average_points(
-    record: CapacityRecord, name: str, points: Sequence[Quantity], level: str
+    record: NumberRecord, name: str, points: Sequence[Quantity], level: str
 ) -> tuple[str, str] | None:
     """Mean MAPE and MAE of somebody's predictions over a curve; MAPE "" where it says nothing."""
     found: dict[str, list[float]] = {"mape": [], "mae": []}
@@ -122,7 +122,7 @@ def _average_points(
     return "" if mape is None else f"{mape:.2f} %", f"{mae:.3g}"
 
 
-def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
+def bundle_models(layout: PictureLayout, out: Path) -> NumberRecord:
     """Bundle the models of all published arms of a study.
 
     Raises
@@ -133,7 +133,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
     manifest = pd.read_parquet(layout.data.manifest)
     published = list_published_arms(layout.plan.settings)
     splits = layout.list_splits()
-    return write_capacity_bundle(
+    return write_number_bundle(
         out,
         describe_settings(layout.plan),
         {a: {"split": splits[a].roles, "fits": layout.list_fits(a)} for a in published},
@@ -146,7 +146,7 @@ def bundle_models(layout: PictureLayout, out: Path) -> CapacityRecord:
     )
 
 
-def write_capacity_bundle(
+def write_number_bundle(
     out: Path,
     settings: BundleSettings,
     arms: Mapping[str, Mapping[str, Any]],
@@ -156,7 +156,7 @@ def write_capacity_bundle(
     dataset: Path,
     comparison: Path,
     tiles: Path | None = None,
-) -> CapacityRecord:
+) -> NumberRecord:
     """Write a bundle; the same input gives the same bytes.
 
     Parameters
@@ -179,13 +179,13 @@ def write_capacity_bundle(
         Tile store of the images; without it nothing is called unlike them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    members: list[CapacityMember] = []
+    members: list[NumberMember] = []
     targets: list[NumberTarget] = []
     intervals = pd.read_csv(comparison / "intervals.csv")
     backbone = ""
     for arm in published:
         fits = [fit for part in arms[arm]["fits"] for fit in Path(part).glob("r*_f*")]
-        own, description = copy_members(arm, fits, out, partial(CapacityMember, arm=arm))
+        own, description = copy_members(arm, fits, out, partial(NumberMember, arm=arm))
         members += own
         backbone = backbone or description["backbone"]
         known = {target.name for target in targets}
@@ -200,7 +200,7 @@ def write_capacity_bundle(
     findings = read_result(comparison / "findings.json")
     kept = (*(f"{arm}." for arm in published), "baseline_", "physics.")
     licence = state_licence(settings, members)
-    record = CapacityRecord(
+    record = NumberRecord(
         **list_common_fields(settings.study, settings, metrics, kept, findings, licence),
         **describe_pictures(out, settings, manifest, frames, made_with, also=["specimen_id"]),
         kind=find_kind(targets),
@@ -210,8 +210,8 @@ def write_capacity_bundle(
     return finish_picture_bundle(
         out,
         record,
-        render_capacity_card,
-        load_capacity_bundle,
+        render_number_card,
+        load_number_bundle,
         manifest,
         splits[published[0]],
         dataset,

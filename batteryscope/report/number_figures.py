@@ -8,9 +8,9 @@ import pandas as pd
 
 from batteryscope.config.predicted import ClassWords, Quantity
 from batteryscope.core.style import GREY, INK, SERIES, house_style, make_figure, order_colours
-from batteryscope.evaluation.regression_comparison import SAMPLE_LEVELS
-from batteryscope.evaluation.regression_metrics import select_curve, show_unit
-from batteryscope.report.regression_tables import float_or_zero
+from batteryscope.evaluation.number_comparison import SAMPLE_LEVELS
+from batteryscope.evaluation.number_metrics import select_curve, show_unit
+from batteryscope.report.number_tables import float_or_zero
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

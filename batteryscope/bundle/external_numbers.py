@@ -6,31 +6,31 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from batteryscope.bundle.capacity_predict import CapacityBundle
-from batteryscope.bundle.read import load_capacity_bundle
+from batteryscope.bundle.number_bundle import NumberBundle
+from batteryscope.bundle.read import load_number_bundle
 from batteryscope.errors import InputError, LeakageError
-from batteryscope.evaluation.regression_external import (
+from batteryscope.evaluation.number_external import (
     describe_quantities,
     flatten_external,
     gather_external,
     say_external_coverage,
-    score_capacities,
+    score_external_numbers,
 )
-from batteryscope.evaluation.regression_predictions import TRUE
+from batteryscope.evaluation.number_predictions import TRUE
 
 
 def open_external(
     folder: Path, label_columns: Sequence[str], device: torch.device | str
-) -> "ExternalCapacities":
+) -> "ExternalNumbers":
     """Load a bundle of numbers, to which label columns say nothing."""
     del label_columns
-    return ExternalCapacities(load_capacity_bundle(folder, device))
+    return ExternalNumbers(load_number_bundle(folder, device))
 
 
-class ExternalCapacities:
+class ExternalNumbers:
     """Checks, joins and scores an external data set for a bundle of numbers."""
 
-    def __init__(self, bundle: CapacityBundle) -> None:
+    def __init__(self, bundle: NumberBundle) -> None:
         self.bundle = bundle
         self.arms = {target.name: target.arm for target in bundle.record.targets}
         self.quantities = [target.quantity for target in bundle.record.targets]
@@ -70,7 +70,7 @@ class ExternalCapacities:
 
     def score(self, judged: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
         """Score the joined rows that have a prediction."""
-        return score_capacities(gather_external(judged, self.arms), self.quantities)
+        return score_external_numbers(gather_external(judged, self.arms), self.quantities)
 
     def flatten(self, scores: pd.DataFrame) -> dict[str, float | int]:
         """Return the scores by name."""

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from batteryscope.bundle.capacity_record import CapacityRecord, span_target
 from batteryscope.bundle.ensemble import group_models, judge_sample, predict_ensemble
+from batteryscope.bundle.number_record import NumberRecord, span_target
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
 from batteryscope.errors import ConfigError
 from batteryscope.familiarity.feature_tap import TileFeatures
@@ -17,7 +17,7 @@ from batteryscope.models.classifier import TileClassifier
 FRAME_SIZE = ("width_px", "height_px")
 
 
-class CapacityBundle(PictureBundle[CapacityRecord]):
+class NumberBundle(PictureBundle[NumberRecord]):
     """Models of all folds of one or several arms, applied to pictures or slices of scans.
 
     ``collector``, ``bottom`` or ``top``, chooses the coating of electrodes that are coated on both
@@ -31,7 +31,7 @@ class CapacityBundle(PictureBundle[CapacityRecord]):
 
     def __init__(
         self,
-        record: CapacityRecord,
+        record: NumberRecord,
         models: Sequence[TileClassifier],
         training_images: pd.DataFrame,
         batch_size: int = 64,

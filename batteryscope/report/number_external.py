@@ -4,14 +4,14 @@ import pandas as pd
 
 from batteryscope.config.predicted import Quantity
 from batteryscope.evaluation.metric_catalogue import METRICS
-from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_external import say_external_coverage
-from batteryscope.evaluation.regression_metrics import have_one_error, show_unit
-from batteryscope.report.regression_evidence import RegressionEvidence
+from batteryscope.evaluation.number_comparison import pick
+from batteryscope.evaluation.number_external import say_external_coverage
+from batteryscope.evaluation.number_metrics import have_one_error, show_unit
+from batteryscope.report.number_evidence import NumberEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 
 
-def show_external(evidence: RegressionEvidence) -> list[ShownTable]:
+def show_external(evidence: NumberEvidence) -> list[ShownTable]:
     """Errors and coverage of the published average, a table per arm, a row per quantity."""
     scores = evidence.external
     if scores is None:
@@ -35,7 +35,7 @@ def show_external(evidence: RegressionEvidence) -> list[ShownTable]:
     return [table for table in shown if table is not None]
 
 
-def say_external(evidence: RegressionEvidence) -> list[str]:
+def say_external(evidence: NumberEvidence) -> list[str]:
     """Say how good the average is, and whether its intervals hold, a text per arm."""
     scores = evidence.external
     if scores is None:
@@ -63,7 +63,7 @@ def say_external(evidence: RegressionEvidence) -> list[str]:
     return [text for text in texts if text]
 
 
-def count_external_rejects(evidence: RegressionEvidence) -> int:
+def count_external_rejects(evidence: NumberEvidence) -> int:
     """Return how many external images could not be judged."""
     rows = evidence.external_rows
     return 0 if rows is None else int((rows["status"] != "ok").sum())
@@ -84,9 +84,7 @@ def _list_errors(values: pd.Series, quantities: list[Quantity]) -> dict[str, str
     return cells
 
 
-def _list_cells(
-    values: pd.Series, quantity: Quantity, evidence: RegressionEvidence
-) -> dict[str, str]:
+def _list_cells(values: pd.Series, quantity: Quantity, evidence: NumberEvidence) -> dict[str, str]:
     has_interval = "coverage" in values
     unit = show_unit(quantity.unit)
     wanted = f"{100 * evidence.settings.evaluate.coverage:.0f} %"

@@ -11,8 +11,8 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.targets import C_RATE, Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, PHYSICS, Baseline
 from batteryscope.evaluation.baseline_fits import list_baseline_fits, make_forest
-from batteryscope.evaluation.regression_metrics import find_quantity
-from batteryscope.evaluation.regression_predictions import KEYS, PRED, TRUE
+from batteryscope.evaluation.number_metrics import find_quantity
+from batteryscope.evaluation.number_predictions import KEYS, PRED, TRUE
 from batteryscope.evaluation.sample_features import PROXIES, FeatureSources, gather_features
 from batteryscope.physics.porosity import read_porosities
 from batteryscope.seeds import derive_seed

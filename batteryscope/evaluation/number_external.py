@@ -13,12 +13,12 @@ from batteryscope.config.predicted import Quantity
 from batteryscope.errors import InputError
 from batteryscope.evaluation.flat_metrics import flatten_score
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.regression_metrics import (
+from batteryscope.evaluation.number_metrics import (
     find_quantity,
     have_one_error,
     measure_errors,
 )
-from batteryscope.evaluation.regression_predictions import TRUE
+from batteryscope.evaluation.number_predictions import TRUE
 
 METRIC_COLUMNS = [
     "arm", "target", "domain", "level", "metric", "value", "low", "high", "n", "n_specimens",
@@ -57,7 +57,9 @@ def gather_external(rows: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame
     return pd.concat(parts, ignore_index=True)
 
 
-def score_capacities(images: pd.DataFrame, quantities: Sequence[Quantity] = ()) -> pd.DataFrame:
+def score_external_numbers(
+    images: pd.DataFrame, quantities: Sequence[Quantity] = ()
+) -> pd.DataFrame:
     """Score the rows of :func:`gather_external`; without ``quantities``, capacities.
 
     Returns

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.core.style import GREY, NARROW_IN, SERIES, house_style, make_figure
-from batteryscope.explain.regression_shares import find_densities
-from batteryscope.report.regression_evidence import ArmMaps
+from batteryscope.explain.number_shares import find_densities
+from batteryscope.report.number_evidence import ArmMaps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -39,7 +39,7 @@ def predict_values(
     return apply_to_tiles(model, tiles, rows, batch_size, covariates=covariates, samples=samples)
 
 
-def predict_regression_fit(
+def predict_number_fit(
     model: TileClassifier,
     tiles: NDArray[np.uint8],
     index: pd.DataFrame,

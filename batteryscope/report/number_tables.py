@@ -8,22 +8,22 @@ import pandas as pd
 from batteryscope.config.predicted import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
 from batteryscope.evaluation.metric_catalogue import METRICS, name_metric
-from batteryscope.evaluation.regression_comparison import pick
-from batteryscope.evaluation.regression_metrics import (
+from batteryscope.evaluation.number_comparison import pick
+from batteryscope.evaluation.number_metrics import (
     measure_errors,
     measure_fits,
     select_curve,
     show_unit,
 )
-from batteryscope.explain.regression_shares import find_densities
-from batteryscope.report.regression_evidence import RegressionEvidence
-from batteryscope.report.regression_map_figures import METHOD_NAMES
+from batteryscope.explain.number_shares import find_densities
+from batteryscope.report.number_evidence import NumberEvidence
+from batteryscope.report.number_map_figures import METHOD_NAMES
 from batteryscope.report.shown_table import ShownTable, show_table
 
 LOOKS_AWAY = 0.5  # attribution per area below which a place counts as ignored
 
 
-def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
+def show_overall(evidence: NumberEvidence) -> ShownTable | None:
     """Errors of every arm over its curve, the paper's values beside them."""
     rows: list[list[str]] = []
     marked: list[int] = []
@@ -51,14 +51,14 @@ def show_overall(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit",), marked)
 
 
-def name_arm(evidence: RegressionEvidence, arm: str) -> str:
+def name_arm(evidence: NumberEvidence, arm: str) -> str:
     """Return what the report calls a network or a baseline."""
     known = OF_QUANTITIES.get(arm.removeprefix(BASELINE_PREFIX))
     return known.label if known else evidence.label(arm)
 
 
 def find_best_baseline(
-    evidence: RegressionEvidence, told: Sequence[Quantity]
+    evidence: NumberEvidence, told: Sequence[Quantity]
 ) -> tuple[str, float] | None:
     """Return name and error (:attr:`Quantity.main_metric`) of the best baseline of quantities.
 
@@ -79,7 +79,7 @@ def find_best_baseline(
     return min(known.items(), key=lambda item: item[1]) if known else None
 
 
-def show_baselines(evidence: RegressionEvidence) -> ShownTable | None:
+def show_baselines(evidence: NumberEvidence) -> ShownTable | None:
     """Errors of networks, proxies and physics on the same test images, curve by curve."""
     images = evidence.images[evidence.images["role"] == "test"]
     published = [evidence.main_arm, *evidence.settings.published_arms]
@@ -124,7 +124,7 @@ def _short(metric: str) -> str:
     return METRICS[metric].title("") if METRICS[metric].is_percent else METRICS[metric].label
 
 
-def show_by_point(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+def show_by_point(evidence: NumberEvidence, arm: str) -> ShownTable | None:
     """Errors of one arm at every point of its curves."""
     points = evidence.points_of(arm)
     units = {point.unit for point in points}
@@ -142,7 +142,7 @@ def show_by_point(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
-def show_by_class(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
+def show_by_class(evidence: NumberEvidence, arm: str) -> ShownTable | None:
     """Errors of one arm per class, all points of its curves together, and how they lean."""
     points = {point.name for point in evidence.points_of(arm)}
     mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
@@ -170,7 +170,7 @@ def show_by_class(evidence: RegressionEvidence, arm: str) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
 
-def show_arms_by_class(evidence: RegressionEvidence) -> ShownTable | None:
+def show_arms_by_class(evidence: NumberEvidence) -> ShownTable | None:
     """MAPE per class, a column per arm."""
     arms = [arm for arm in evidence.plan.arms if evidence.points_of(arm)]
     names = sorted(set(evidence.images["class"]), key=float_or_zero, reverse=True)
@@ -182,7 +182,7 @@ def show_arms_by_class(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns))
 
 
-def show_errors(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable | None:
+def show_errors(evidence: NumberEvidence, quantity: Quantity) -> ShownTable | None:
     """Errors of everybody who predicts a quantity: single samples, and specimens where known."""
     comparison = evidence.comparison
     mine = comparison[(comparison["target"] == quantity.name) & (comparison["domain"] == "")]
@@ -213,7 +213,7 @@ def show_errors(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable 
     return show_table(pd.DataFrame(rows, columns=columns), title, (), marked)
 
 
-def show_errors_by_class(evidence: RegressionEvidence, quantity: Quantity) -> ShownTable | None:
+def show_errors_by_class(evidence: NumberEvidence, quantity: Quantity) -> ShownTable | None:
     """Mean absolute error of every arm in each class."""
     table = evidence.comparison
     mine = table[
@@ -230,7 +230,7 @@ def show_errors_by_class(evidence: RegressionEvidence, quantity: Quantity) -> Sh
     return show_table(pd.DataFrame(rows, columns=columns), quantity.label)
 
 
-def show_ranges(evidence: RegressionEvidence) -> ShownTable | None:
+def show_ranges(evidence: NumberEvidence) -> ShownTable | None:
     """What the true values of each quantity without an axis are: lowest, median, highest."""
     rows = []
     for quantity in evidence.singles:
@@ -249,7 +249,7 @@ def show_ranges(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), "", ("unit", "allowed"))
 
 
-def say_fitted_constants(evidence: RegressionEvidence) -> str:
+def say_fitted_constants(evidence: NumberEvidence) -> str:
     """Say that the half-cell model was fitted to a figure of the paper, where its constants are."""
     physics = evidence.settings.physics
     if physics is None or not physics.has_fitted_constants:
@@ -262,7 +262,7 @@ def say_fitted_constants(evidence: RegressionEvidence) -> str:
     )
 
 
-def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
+def list_paper_notes(evidence: NumberEvidence) -> list[str]:
     """Say under which conditions the paper's values were found."""
     return [
         f"{name_metric(value.metric)} {value.value:g}, {evidence.label(value.arm)}: {value.note}"
@@ -271,7 +271,7 @@ def list_paper_notes(evidence: RegressionEvidence) -> list[str]:
     ]
 
 
-def show_intervals(evidence: RegressionEvidence) -> ShownTable | None:
+def show_intervals(evidence: NumberEvidence) -> ShownTable | None:
     """Widths and measured coverage of the intervals of the published arms."""
     published = [evidence.main_arm, *evidence.settings.published_arms]
     rows = []
@@ -311,7 +311,7 @@ def _say_width(quantity: Quantity, width: float) -> str:
     return f"± {width:.3g} {show_unit(quantity.unit)}"
 
 
-def _say_spread(evidence: RegressionEvidence, arm: str, quantity: Quantity) -> str:
+def _say_spread(evidence: NumberEvidence, arm: str, quantity: Quantity) -> str:
     """Say how much the means of the folds differ at a point of a curve."""
     if not quantity.curve:
         return ""
@@ -321,7 +321,7 @@ def _say_spread(evidence: RegressionEvidence, arm: str, quantity: Quantity) -> s
     return f"{100 * spread:.1f} %" if np.isfinite(spread) else ""
 
 
-def show_shares(evidence: RegressionEvidence) -> ShownTable | None:
+def show_shares(evidence: NumberEvidence) -> ShownTable | None:
     """Share of attribution and of area of every kind of place, main arm."""
     if evidence.shares is None:
         return None
@@ -337,7 +337,7 @@ def show_shares(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(evidence.main_arm))
 
 
-def say_artefacts(evidence: RegressionEvidence, arm: str) -> str:
+def say_artefacts(evidence: NumberEvidence, arm: str) -> str:
     """Return whether an arm looks at artefacts, in a sentence; empty without phase maps."""
     if evidence.shares is None:
         return ""
@@ -369,7 +369,7 @@ def say_artefacts(evidence: RegressionEvidence, arm: str) -> str:
     )
 
 
-def show_agreement(evidence: RegressionEvidence) -> ShownTable | None:
+def show_agreement(evidence: NumberEvidence) -> ShownTable | None:
     """Mean rank correlation between the maps of two methods, main arm."""
     if evidence.agreement is None:
         return None
@@ -389,7 +389,7 @@ def show_agreement(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), title, ("and",))
 
 
-def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
+def show_map_cost(evidence: NumberEvidence) -> ShownTable | None:
     """What the maps of one picture cost, all outputs together, main arm."""
     if evidence.map_cost is None:
         return None
@@ -402,7 +402,7 @@ def show_map_cost(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(evidence.main_arm))
 
 
-def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
+def find_grid(evidence: NumberEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
     """Return (penalty, noise) → arm, MAPE, sd of the arms that differ in nothing but training.
 
     Of several such groups, as where capacities per mass and per volume are predicted, the one with
@@ -423,7 +423,7 @@ def find_grid(evidence: RegressionEvidence) -> dict[tuple[str, float], tuple[str
     return max(grids, key=len)
 
 
-def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
+def show_grid(evidence: NumberEvidence) -> ShownTable | None:
     """MAPE, MAE and share of attribution on artefacts over penalty and noise."""
     rows: list[list[str]] = []
     cells = find_grid(evidence)
@@ -452,7 +452,7 @@ def show_grid(evidence: RegressionEvidence) -> ShownTable | None:
     return show_table(pd.DataFrame(rows, columns=columns))
 
 
-def show_data(evidence: RegressionEvidence) -> ShownTable | None:
+def show_data(evidence: NumberEvidence) -> ShownTable | None:
     """Images, specimens and mean values along the curves, per class."""
     if not evidence.points:
         return None
@@ -477,11 +477,11 @@ def float_or_zero(name: object) -> float:
         return 0.0
 
 
-def _unit_of(evidence: RegressionEvidence, arm: str) -> str:
+def _unit_of(evidence: NumberEvidence, arm: str) -> str:
     return " and ".join(dict.fromkeys(show_unit(q.unit) for q in evidence.points_of(arm)))
 
 
-def _say_folds(evidence: RegressionEvidence, arm: str) -> str:
+def _say_folds(evidence: NumberEvidence, arm: str) -> str:
     """Return the lowest and the highest MAPE of the arm's fits."""
     points = [point.name for point in evidence.points_of(arm)]
     mine = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
@@ -489,7 +489,7 @@ def _say_folds(evidence: RegressionEvidence, arm: str) -> str:
     return f"{min(values):.2f} and {max(values):.2f}" if len(values) > 1 else ""
 
 
-def _paper(evidence: RegressionEvidence, arm: str, metric: str) -> str:
+def _paper(evidence: NumberEvidence, arm: str, metric: str) -> str:
     for value in evidence.settings.evaluate.paper:
         if (value.arm, value.metric, value.target, value.domain) == (arm, metric, "", ""):
             return _format(metric, value.value, np.nan)

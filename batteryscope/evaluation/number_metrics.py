@@ -16,7 +16,7 @@ from batteryscope.evaluation.metric_catalogue import (
     measure_r2,
     measure_rmse,
 )
-from batteryscope.evaluation.regression_predictions import FIT
+from batteryscope.evaluation.number_predictions import FIT
 
 AXIS_COLUMN = "c_rate"  # of capacities; curves over something else have a column for that
 CURVE_COLUMNS = [

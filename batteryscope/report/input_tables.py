@@ -9,9 +9,9 @@ from batteryscope.errors import ConfigError
 from batteryscope.manifest.schema import NOTED_REASONS
 from batteryscope.plan import StudyPlan, plan_study
 from batteryscope.report.evidence import StudyEvidence
+from batteryscope.report.phrases import REJECT_REASONS
 from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.tables import NOTHING, format_count, format_duration, format_percent
-from batteryscope.report.words import REJECT_REASONS
 from batteryscope.samples.choose import samples_in
 
 WINDINGS = (

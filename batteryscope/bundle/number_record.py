@@ -140,7 +140,7 @@ def find_kind(targets: Sequence[NumberTarget]) -> str:
     return kinds.pop() if len(kinds) == 1 else QUANTITIES
 
 
-class CapacityMember(Member):
+class NumberMember(Member):
     """One trained model; ``arm`` says which targets it predicts."""
 
     arm: str
@@ -151,7 +151,7 @@ class CapacityMember(Member):
         return f"{self.arm}_{self.fit_name}"
 
 
-class CapacityRecord(PictureRecord):
+class NumberRecord(PictureRecord):
     """The whole of bundle.json."""
 
     kinds = KINDS
@@ -160,7 +160,7 @@ class CapacityRecord(PictureRecord):
     kind: str = CAPACITIES
     backbone: str
     targets: list[NumberTarget] = Field(min_length=1)
-    members: Sequence[CapacityMember] = Field(min_length=1)
+    members: Sequence[NumberMember] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _networks_for_every_target(self) -> Self:
@@ -178,7 +178,7 @@ class CapacityRecord(PictureRecord):
         return [target.quantity for target in self.targets if target.quantity.curve]
 
 
-def read_record(folder: Path) -> CapacityRecord:
+def read_record(folder: Path) -> NumberRecord:
     """Read and check bundle.json of models that predict numbers.
 
     Raises
@@ -186,4 +186,4 @@ def read_record(folder: Path) -> CapacityRecord:
     InputError
         As :func:`batteryscope.bundle.record.read_record_as`.
     """
-    return read_record_as(CapacityRecord, folder)
+    return read_record_as(NumberRecord, folder)

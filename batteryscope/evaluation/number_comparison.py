@@ -9,9 +9,9 @@ from batteryscope.config.evaluate import PaperValue
 from batteryscope.config.targets import Quantity
 from batteryscope.core.baseline_catalogue import PHYSICS
 from batteryscope.evaluation.flat_metrics import FITS
+from batteryscope.evaluation.number_metrics import score_images
 from batteryscope.evaluation.paper_values import add_paper_values
 from batteryscope.evaluation.predictions import is_baseline
-from batteryscope.evaluation.regression_metrics import score_images
 
 COLUMNS = [
     "arm", "backbone", "target", "domain", "level", "metric", "mean", "sd", "n", "paper"
@@ -19,7 +19,7 @@ COLUMNS = [
 SAMPLE_LEVELS = ("image", "slice")
 
 
-def compare_capacities(
+def compare_numbers(
     images: pd.DataFrame,
     backbones: Mapping[str, str],
     paper: Sequence[PaperValue] = (),

@@ -26,7 +26,7 @@ FAST_METHODS = ("grad_ram", "guided_backprop")
 
 
 @dataclass(frozen=True)
-class CapacityMaps:
+class NumberMaps:
     """Maps of one tile: by method (n_outputs, H, W), and what each cost.
 
     ``passes`` counts runs of the network forwards (with a gradient: and backwards).
@@ -57,7 +57,7 @@ def explain_tile(
     window_px: int = 7,
     integration_steps: int = 16,
     batch_size: int = 64,
-) -> CapacityMaps:
+) -> NumberMaps:
     """Explain every output for one tile.
 
     ``grad_ram``: gradient-weighted regression activation maps, signed (Selvaraju et al. 2016 with
@@ -113,7 +113,7 @@ def explain_tile(
             started = time.perf_counter()
             maps[name] = find().detach().float().cpu().numpy()
             seconds[name] = time.perf_counter() - started
-    return CapacityMaps(maps, seconds, passes)
+    return NumberMaps(maps, seconds, passes)
 
 
 def occlude(

@@ -30,8 +30,8 @@ from batteryscope.core.conformal import (
 )
 from batteryscope.evaluation.flat_metrics import DIGITS
 from batteryscope.evaluation.metrics import find_wilson_interval
-from batteryscope.evaluation.regression_metrics import find_quantity
-from batteryscope.evaluation.regression_predictions import FIT
+from batteryscope.evaluation.number_metrics import find_quantity
+from batteryscope.evaluation.number_predictions import FIT
 
 # Beside them one column ``<kind>_half_width`` for every kind of interval that occurs.
 INTERVAL_COLUMNS = [
@@ -42,19 +42,19 @@ INTERVAL_COLUMNS = [
 CLASS_COLUMNS = ["arm", "class", "coverage_measured", "n_groups", "n_test"]
 
 
-class CapacityIntervals(NamedTuple):
+class NumberIntervals(NamedTuple):
     """How wide intervals are, and how many test images lie inside."""
 
     by_target: pd.DataFrame
     by_class: pd.DataFrame
 
 
-def measure_capacity_intervals(
+def measure_number_intervals(
     images: pd.DataFrame,
     coverage: float,
     straddling: Collection[str] = (),
     quantities: Sequence[Quantity] = (),
-) -> CapacityIntervals:
+) -> NumberIntervals:
     """Find half-widths per arm and target, and measure the share of test images inside.
 
     The intervals of a fit's test images come from the test images of the other fits (with
@@ -112,7 +112,7 @@ def measure_capacity_intervals(
         )
     columns = list(dict.fromkeys([*INTERVAL_COLUMNS[:3], *(c for row in rows for c in row)]))
     table = pd.DataFrame(rows, columns=columns if rows else INTERVAL_COLUMNS)
-    return CapacityIntervals(table, _average_classes(parts))
+    return NumberIntervals(table, _average_classes(parts))
 
 
 def flatten_intervals(by_target: pd.DataFrame, level: str) -> dict[str, float | int]:

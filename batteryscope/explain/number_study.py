@@ -14,8 +14,8 @@ from batteryscope.config.evaluate import ExplainSettings
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.study import list_published_arms
 from batteryscope.evaluation.forward import choose_device, load_fit
-from batteryscope.explain.regression_maps import FAST_METHODS, METHODS, explain_tile
-from batteryscope.explain.regression_shares import measure_agreement, measure_shares
+from batteryscope.explain.number_maps import FAST_METHODS, METHODS, explain_tile
+from batteryscope.explain.number_shares import measure_agreement, measure_shares
 from batteryscope.manifest.grey_scale import read_bit_depth
 from batteryscope.manifest.select import keep_samples
 from batteryscope.planning.layout import PictureLayout
@@ -63,7 +63,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
         preprocess = own.recipe.preprocess
         model = load_fit(folders[0]).to(device)
         ordered_by = layout.plan.settings.dataset.targets.find_order(model.description.classes)
-        chosen = choose_regression_tiles(
+        chosen = choose_number_tiles(
             manifest,
             store.index,
             split,
@@ -111,7 +111,7 @@ def explain_study(layout: PictureLayout, out: Path) -> None:
     cost_table.groupby(["arm", "method"]).mean().round(4).to_csv(out / "cost.csv")
 
 
-def choose_regression_tiles(
+def choose_number_tiles(
     manifest: pd.DataFrame,
     index: pd.DataFrame,
     split: pd.DataFrame,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batteryscope.config.predicted import ClassWords, Quantity, choose_outputs
 from batteryscope.config.study import StudySettings
-from batteryscope.evaluation.regression_metrics import CURVE_COLUMNS, find_quantity
+from batteryscope.evaluation.number_metrics import CURVE_COLUMNS, find_quantity
 from batteryscope.plan import StudyPlan
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.report.read_pieces import (
@@ -59,7 +59,7 @@ class ArmMaps:
 
 
 @dataclass(frozen=True)
-class RegressionEvidence:
+class NumberEvidence:
     """All pieces of the report; None or empty where one is missing."""
 
     study: str
@@ -163,7 +163,7 @@ class RegressionEvidence:
         return self.plan.arms[arm].label if arm in self.plan.arms else arm.replace("_", " ")
 
 
-def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> RegressionEvidence:
+def collect_number_evidence(layout: PictureLayout, commit: str = "") -> NumberEvidence:
     """Read everything that the report shows.
 
     Raises
@@ -191,7 +191,7 @@ def collect_regression_evidence(layout: PictureLayout, commit: str = "") -> Regr
     if layout.sweeps is not None:
         sweeps = read_table(layout.sweeps / "sweeps.csv")
         files |= read_files(layout.sweeps, ("sweeps.csv",))
-    return RegressionEvidence(
+    return NumberEvidence(
         study=plan.study,
         settings=plan.settings,
         plan=plan,

@@ -14,24 +14,24 @@ from batteryscope.evaluation.covariate_findings import (
     name_covariates,
 )
 from batteryscope.evaluation.flat_metrics import flatten_metrics
+from batteryscope.evaluation.number_baselines import (
+    choose_features,
+    predict_baselines,
+    predict_physics,
+)
+from batteryscope.evaluation.number_comparison import compare_numbers
 from batteryscope.evaluation.number_findings import (
     Found,
     find_number_findings,
     list_protocols,
 )
-from batteryscope.evaluation.paired import find_left_out_ratio
-from batteryscope.evaluation.regression_baselines import (
-    choose_features,
-    predict_baselines,
-    predict_physics,
-)
-from batteryscope.evaluation.regression_comparison import compare_capacities
-from batteryscope.evaluation.regression_intervals import (
+from batteryscope.evaluation.number_intervals import (
     flatten_intervals,
-    measure_capacity_intervals,
+    measure_number_intervals,
 )
-from batteryscope.evaluation.regression_metrics import tabulate_curves
-from batteryscope.evaluation.regression_predictions import gather_images
+from batteryscope.evaluation.number_metrics import tabulate_curves
+from batteryscope.evaluation.number_predictions import gather_images
+from batteryscope.evaluation.paired import find_left_out_ratio
 from batteryscope.evaluation.sample_features import FeatureSources
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.evaluation.shortcut_numbers import (
@@ -103,7 +103,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
     )
     coverage = study.evaluate.coverage
     straddling = find_straddling_arms(trained, manifest)
-    comparison = compare_capacities(
+    comparison = compare_numbers(
         images,
         {name: own["backbone"] for name, own in arms.items()},
         study.evaluate.paper,
@@ -112,7 +112,7 @@ def compare_study(layout: PictureLayout, out: Path) -> None:
         samples_of(study).noun,
     )
     curves = tabulate_curves(images, quantities)
-    intervals, by_class = measure_capacity_intervals(images, coverage, straddling, quantities)
+    intervals, by_class = measure_number_intervals(images, coverage, straddling, quantities)
     labels = {name: arm.label for name, arm in study.all_arms.items() if arm.label}
     protocols = {
         name: {**own, "suffix": suffixes[own["split"]], "label": labels.get(name, name)}
