@@ -49,8 +49,8 @@ def sem_study():
         model=MODEL,
         train={**TRAIN, "epochs": 3},
         arms={"beside": {}, "plain": {"change": {"model.covariates": False}}},
-        explain=EXPLAIN,
     )
+    study["explain"] = {"tiles_per_class": 1, **EXPLAIN}
     study["dataset"] = {
         "name": "sem",
         "generator": {
@@ -142,9 +142,11 @@ def test_two_quantities_of_tiles_are_published_with_units_and_intervals(sandbox)
         ("particle_um", "µm", 1.0, 20.0), ("pore_percent", "%", 0.0, 100.0)
     ]  # fmt: skip
     table = "work/sem/data/images/.quantities.csv"
-    images = "work/sem/data/images/ncm811_formation"
+    images = "work/sem/data/images"
     rows = predict(sandbox, "models/sem", images, "--covariates", table)
-    assert (rows["status"] == "ok").all()
+    assert set(rows["status"]) <= {"ok", "unlike_training"}
+    rows = rows[rows["status"] == "ok"]
+    assert len(rows) > 15  # of 20
     for name, low, high in (("particle_um", 1, 20), ("pore_percent", 0, 100)):
         assert rows[name].between(low, high).all()
         assert (rows[f"{name}_low"] <= rows[name]).all()
