@@ -9,11 +9,8 @@ from batteryscope.config.physics import HalfCellSettings
 from batteryscope.config.preprocess import CoatingCropSettings
 from batteryscope.config.targets import CapacityTargets
 from batteryscope.explain.number_shares import find_densities
-from batteryscope.report.number_tables import (
-    say_artefacts,
-    say_fitted_constants,
-    show_by_class,
-)
+from batteryscope.report.number_map_tables import say_artefacts
+from batteryscope.report.number_tables import say_fitted_constants, show_by_class
 from batteryscope.report.phrases import describe_preview, describe_tiles
 
 

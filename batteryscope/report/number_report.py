@@ -21,6 +21,7 @@ from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
+from batteryscope.report import number_map_tables as map_tables
 from batteryscope.report import number_tables as tables
 from batteryscope.report.embedded import PAGE_BYTES
 from batteryscope.report.html import make_environment
@@ -445,10 +446,10 @@ def render_number_report(
         "external": show_external(evidence),
         "external_texts": say_external(evidence),
         "intervals": tables.show_intervals(evidence),
-        "shares": tables.show_shares(evidence),
-        "artefacts": [tables.say_artefacts(evidence, arm) for arm in published],
-        "agreement": tables.show_agreement(evidence),
-        "map_cost": tables.show_map_cost(evidence),
+        "shares": map_tables.show_shares(evidence),
+        "artefacts": [map_tables.say_artefacts(evidence, arm) for arm in published],
+        "agreement": map_tables.show_agreement(evidence),
+        "map_cost": map_tables.show_map_cost(evidence),
         "grid": tables.show_grid(evidence),
         "data": tables.show_data(evidence),
         "ranges": tables.show_ranges(evidence),
