@@ -191,7 +191,7 @@ def say_result(evidence: NumberEvidence) -> str:
     unit = f"{evidence.specimen}s" if specimens else samples.plural
     n = specimens or tested["sample_id"].nunique()
     sentence = (
-        f"From {samples.origin} the network predicts {' and '.join(parts)}, for {n} {unit} that it "
+        f"From {samples.given} the network predicts {' and '.join(parts)}, for {n} {unit} that it "
         "has not seen."
     )
     if best:
