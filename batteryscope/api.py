@@ -46,7 +46,34 @@ class Model:
     def __repr__(self) -> str:
         return f"<Model of {self.study} in {self.folder}>"
 
-    def predict(self, data: Any, *, answer_anyway: bool = False, slices: str = "") -> pd.DataFrame:
+    @property
+    def covariates(self) -> pd.DataFrame:
+        """What :meth:`predict` is given beside pictures or scans; no row for most models.
+
+        ``column``: its title in tables; ``label``, ``unit``; ``lowest`` and ``highest`` of the
+        training; ``names``, of covariates that are no numbers, those of the training.
+        """
+        rows = [
+            {
+                "column": c.column,
+                "label": c.label,
+                "unit": c.unit,
+                "lowest": None if c.categories else c.ranges[0][0],
+                "highest": None if c.categories else c.ranges[0][1],
+                "names": c.seen if c.categories else "",
+            }
+            for c in self._asker.covariates
+        ]
+        return pd.DataFrame(rows, columns=["column", "label", "unit", "lowest", "highest", "names"])
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        answer_anyway: bool = False,
+        slices: str = "",
+        covariates: pd.DataFrame | str | Path | None = None,
+    ) -> pd.DataFrame:
         """Answer about pictures, scans or rows, as ``batteryscope predict`` does.
 
         Parameters
@@ -61,6 +88,9 @@ class Model:
             Whether what is unlike all that the model was trained on is answered all the same.
         slices
             Of scans: ``FIRST:LAST:STEP``; empty: all.
+        covariates
+            Of models with :attr:`covariates`: a DataFrame or a table as a file, a row for every
+            picture or scan, with its name and the columns of the training.
 
         Returns
         -------
@@ -72,9 +102,9 @@ class Model:
         ------
         InputError
             There is no such file, no picture in a folder, an array is no picture, two have one
-            name, or ``slices`` are asked of what has none.
+            name, ``slices`` are asked of what has none, or covariates lack or are not needed.
         """
-        return self._asker.answer(data, answer_anyway, slices)
+        return self._asker.answer(data, answer_anyway, slices, covariates)
 
 
 def load(folder: str | Path) -> Model:

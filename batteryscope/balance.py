@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.learning import BalanceSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.seeds import derive_seed

@@ -41,6 +41,44 @@ def test_folders_are_answered_as_by_the_program(kind, tmp_path):
     check_equal(found, stored(kind))
 
 
+def test_pictures_are_answered_with_what_stands_beside_them(tmp_path):
+    folder = BUNDLES / "quantities"
+    model, beside = bs.load(folder / "bundle"), pd.read_csv(folder / "beside.csv")
+    needed = model.covariates.set_index("column")
+    assert needed.loc["thickness_um", "unit"] == "µm"
+    assert needed.loc["binder", "names"] == "CMC, PVDF"
+    for given in (folder / "beside.csv", beside, beside.set_index("file")):
+        found = as_read_back(model.predict(folder / "input", covariates=given), tmp_path)
+        check_equal(found, stored("quantities"))
+
+    pixels = dict.fromkeys("ab", np.asarray(Image.open(folder / "input" / "a.png")))
+    rows = beside.head(2).assign(file=["a", "b"], thickness_um=[np.nan, 60])
+    found = model.predict(pixels, covariates=rows).set_index("file")
+    assert found["status"].tolist() == ["rejected", "ok"]
+    assert found.loc["a.png", "reason"].startswith("no_covariate: covariates.csv, row 2: thick")
+    assert not bs.load(BUNDLES / "tables" / "bundle").covariates.size
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "sentence"),
+    [
+        ("quantities", None, "covariates: found nothing; the models of study '.*' are given "
+         "coating thickness / µm, binder beside the picture: give a DataFrame or a table as a "
+         "file, with a row for every file and the columns file, thickness_um, binder."),
+        ("quantities", pd.DataFrame({"file": ["a.png"], "thickness": [60], "binder": ["CMC"]}),
+         "covariates: found the columns file, thickness, binder; expected file, thickness_um, "
+         "binder; add thickness_um."),
+        ("quantities", pd.DataFrame({"file": ["x"], "thickness_um": [60], "binder": ["CMC"]}),
+         "^covariates: its column 'file' "),
+        ("capacities", pd.DataFrame(), "are given nothing beside the picture; leave it out."),
+        ("tables", pd.DataFrame(), "covariates: rows have none; leave it out."),
+    ],
+)  # fmt: skip
+def test_covariates_that_do_not_fit_are_refused(kind, given, sentence):
+    with pytest.raises(InputError, match=sentence):
+        bs.load(BUNDLES / kind / "bundle").predict(BUNDLES / kind / "input", covariates=given)
+
+
 def test_rows_are_answered_as_by_the_program(tmp_path):
     model = bs.load(str(BUNDLES / "tables" / "bundle"))
     table = BUNDLES / "tables" / "input" / "rows.csv"

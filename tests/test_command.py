@@ -12,12 +12,7 @@ import yaml
 from click.shell_completion import shell_complete
 
 from batteryscope.command import doctor, new_project
-from batteryscope.command.doctor import examine
-from batteryscope.command.hand_over import plan_snakemake, set_environment, show_command
-from batteryscope.command.main import cli, main
-from batteryscope.command.new_project import make_project
-from batteryscope.command.status import describe_status, list_begun
-from batteryscope.command.words import (
+from batteryscope.command.arguments import (
     find_page,
     find_profile,
     list_names,
@@ -26,6 +21,11 @@ from batteryscope.command.words import (
     plan_prediction,
     plan_run,
 )
+from batteryscope.command.doctor import examine
+from batteryscope.command.hand_over import plan_snakemake, set_environment, show_command
+from batteryscope.command.main import cli, main
+from batteryscope.command.new_project import make_project
+from batteryscope.command.status import describe_status, list_begun
 from batteryscope.core.run_options import STARTED_BY_COMMAND, describe_program, describe_run
 from batteryscope.errors import InputError
 from batteryscope.workflow.running_jobs import RunningJob, list_running

@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 from batteryscope.config.merge import change_settings, merge_settings
 from batteryscope.config.project import load_project
 from batteryscope.config.schema import describe_setting, list_settings_classes, make_schema
-from batteryscope.config.setting_words import WORDS
+from batteryscope.config.setting_meanings import WORDS
 from batteryscope.config.study import StudySettings
 from batteryscope.errors import BatteryscopeError, ConfigError
 from batteryscope.plan import plan_study

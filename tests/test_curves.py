@@ -29,8 +29,8 @@ from batteryscope.evaluation.number_predictions import gather_images
 from batteryscope.evaluation.sentences.numbers import SENTENCES
 from batteryscope.plan import plan_study
 from batteryscope.report.number_evidence import NumberEvidence
+from batteryscope.report.number_pictures import list_figures
 from batteryscope.report.number_report import (
-    list_figures,
     list_numbers,
     render_number_report,
     say_result,

@@ -21,7 +21,7 @@ from batteryscope.evaluation.paper_values import add_paper_values
 from batteryscope.plan import plan_study
 from batteryscope.report.class_tables import show_classes
 from batteryscope.report.headline import Headline
-from batteryscope.report.number_report import list_errors, show_paper_ranges
+from batteryscope.report.number_paper_tables import list_errors, show_paper_ranges
 from batteryscope.report.results import show_paper
 from batteryscope.report.row_input_tables import show_paper_distributions
 from batteryscope.report.shown_table import ShownTable

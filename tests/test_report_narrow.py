@@ -22,7 +22,7 @@ from batteryscope.report.bars import draw_class_sizes
 from batteryscope.report.curves import draw_training_curves
 from batteryscope.report.html import make_environment
 from batteryscope.report.number_figures import draw_trade_off
-from batteryscope.report.number_report import list_training_figures
+from batteryscope.report.number_pictures import list_training_figures
 from batteryscope.report.reliability import draw_reliability
 from batteryscope.report.shortcuts import draw_skills
 from batteryscope.report.shown_same_tiles import Panel, draw_panels

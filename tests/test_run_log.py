@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake.cli import get_argument_parser
 
-from batteryscope.command.words import plan_run
+from batteryscope.command.arguments import plan_run
 from batteryscope.workflow.run_log import RunLogHandler, shorten_run_log
 
 

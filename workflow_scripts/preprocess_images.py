@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     from batteryscope.config.split import SplitSettings
-    from batteryscope.core.counted import count_of
+    from batteryscope.core.plural import count_of
     from batteryscope.manifest.schema import read_manifest
     from batteryscope.preprocess.dataset_cutters import describe_rejects, find_dataset_cutter
     from batteryscope.samples.choose import samples_in

@@ -12,9 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.bundle.covariates import CovariateSource
+from batteryscope.bundle.covariates import hold_table
 from batteryscope.bundle.picture_bundle import PictureBundle, Row
-from batteryscope.config.table_format import TableFormat
 from batteryscope.core.named_function import load_function
 from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.samples.choose import samples_cut_by
@@ -25,7 +24,6 @@ NO_ANSWER = "unreadable: the model says nothing of this file"
 LONGEST_NAME = 200  # bytes; file systems take 255
 ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 ASKING = Lock()  # one request has all processors already
-PLAIN_TABLE = TableFormat(encoding="utf-8", separator=",", decimal=".")
 
 
 def ask_about_files(
@@ -72,12 +70,10 @@ def ask_about_files(
         try:
             source = None
             if covariates is not None and bundle.record.covariates:
-                table = Path(held) / "covariates.csv"
                 places = dict(zip(names, stored, strict=True))
                 told = [find_plain_name(str(name)) for name in covariates[FILE]]
                 written = covariates.assign(**{FILE: [places.get(name, name) for name in told]})
-                written.to_csv(table, index=False, errors="backslashreplace")
-                source = CovariateSource(table, FILE, PLAIN_TABLE)
+                source = hold_table(written, Path(held), FILE)
             judged = judge(bundle, root, stored, slices, source)
             rows, columns = list(judged.rows), judged.columns
         except BatteryscopeError as error:

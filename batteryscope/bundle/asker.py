@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batteryscope.bundle.ask import answer_encoded
+from batteryscope.bundle.covariates import HELD_TABLE, CovariateSource, hold_table
 from batteryscope.bundle.output import Judged
 from batteryscope.bundle.picture_bundle import PictureBundle
+from batteryscope.bundle.record import TrainedCovariate
 from batteryscope.errors import InputError
 from batteryscope.readers.picture import Picture
 from batteryscope.samples.choose import samples_cut_by
@@ -30,7 +32,13 @@ class Asker(Protocol):
     def study(self) -> str:
         """The study that it comes from."""
 
-    def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
+    @property
+    def covariates(self) -> Sequence[TrainedCovariate]:
+        """What it is given beside pictures or scans."""
+
+    def answer(
+        self, data: Any, answer_anyway: bool, slices: str, covariates: Any = None
+    ) -> pd.DataFrame:
         """Return the rows that programs write about the same data."""
 
     def answer_request(
@@ -52,16 +60,27 @@ class PictureAsker:
     """
 
     bundle: PictureBundle[Any]
-    judge_folder: Callable[[PictureBundle[Any], Path, str], Judged]
-    judge_files: Callable[[PictureBundle[Any], Path, list[str], str], Judged]
+    judge_folder: Callable[[PictureBundle[Any], Path, str, CovariateSource | None], Judged]
+    judge_files: Callable[
+        [PictureBundle[Any], Path, list[str], str, CovariateSource | None], Judged
+    ]
 
     @property
     def study(self) -> str:
         """The study that it comes from."""
         return str(self.bundle.record.study)
 
-    def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
+    @property
+    def covariates(self) -> Sequence[TrainedCovariate]:
+        """What the models are given beside the picture."""
+        return tuple(self.bundle.record.covariates)
+
+    def answer(
+        self, data: Any, answer_anyway: bool, slices: str, covariates: Any = None
+    ) -> pd.DataFrame:
         """Answer about a file, a folder, a picture, an array, or several of one of them.
+
+        ``covariates``: a table with a row for each, for models that are given any.
 
         Raises
         ------
@@ -74,14 +93,11 @@ class PictureAsker:
         bundle = copy(self.bundle)  # what is asked once stays with no later question
         bundle.answer_anyway = answer_anyway
         with TemporaryDirectory() as held:
-            if isinstance(data, str | Path) and (folder := find_path(data)).is_dir():
-                judged = self.judge_folder(bundle, folder, slices)
-            else:
-                items = name_items(data)
-                bundle.pictures = pick_pictures(items)
-                if bundle.pictures:
-                    self._check_pictures(bundle.pictures, "slices" in samples.options)
-                judged = self.judge_files(bundle, *list_files(items, Path(held)), slices)
+            try:
+                judged = self._judge(bundle, data, slices, covariates, Path(held))
+            except InputError as error:  # a DataFrame has no place on a disk
+                text = str(error).replace(str(Path(held) / HELD_TABLE), "covariates")
+                raise InputError(text) from None
             return pd.DataFrame(list(judged.rows), columns=judged.columns)
 
     def answer_request(
@@ -89,6 +105,51 @@ class PictureAsker:
     ) -> pd.DataFrame:
         """Answer about files in base64 (:func:`batteryscope.bundle.ask.answer_encoded`)."""
         return answer_encoded(self.bundle, asked, answer_anyway, slices)
+
+    def _judge(
+        self, bundle: PictureBundle[Any], data: Any, slices: str, covariates: Any, held: Path
+    ) -> Judged:
+        """Find what is to be judged; ``held`` keeps what is no file."""
+        source = self._find_source(covariates, held)
+        if isinstance(data, str | Path) and (folder := find_path(data)).is_dir():
+            return self.judge_folder(bundle, folder, slices, source)
+        items = name_items(data)
+        bundle.pictures = pick_pictures(items)
+        if bundle.pictures:
+            judges_scans = "slices" in samples_cut_by(bundle.record.preprocess).options
+            self._check_pictures(bundle.pictures, judges_scans)
+        files = list_files(items, held)
+        return self.judge_files(bundle, *files, slices, source)
+
+    def _find_source(self, covariates: Any, held: Path) -> CovariateSource | None:
+        """Return the table of what stands beside the pictures; None for models that take none."""
+        needed = self.covariates
+        titles = ", ".join(covariate.title for covariate in needed)
+        if covariates is None and not needed:
+            return None
+        if not needed:
+            raise InputError(
+                f"covariates: the models of study '{self.study}' are given nothing beside the "
+                "picture; leave it out."
+            )
+        if isinstance(covariates, str | Path):
+            return CovariateSource(find_path(covariates))
+        columns = [needed[0].sample_column, *(covariate.column for covariate in needed)]
+        if not isinstance(covariates, pd.DataFrame):
+            found = "nothing" if covariates is None else type(covariates).__name__
+            raise InputError(
+                f"covariates: found {found}; the models of study '{self.study}' are given {titles} "
+                "beside the picture: give a DataFrame or a table as a file, with a row for every "
+                f"file and the columns {', '.join(columns)}."
+            )
+        if columns[0] in covariates.index.names:
+            covariates = covariates.reset_index()
+        if missing := [name for name in columns if name not in covariates]:
+            raise InputError(
+                f"covariates: found the columns {', '.join(map(str, covariates))}; expected "
+                f"{', '.join(columns)}; add {', '.join(missing)}."
+            )
+        return hold_table(covariates, held, columns[0])
 
     def _check_pictures(self, pictures: Mapping[str, Picture], judges_scans: bool) -> None:
         """Refuse pictures that cannot be judged as their files would be."""

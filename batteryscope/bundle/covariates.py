@@ -33,6 +33,8 @@ from batteryscope.models.classifier import TileClassifier
 from batteryscope.readers.table_lines import name_option
 
 OPTION = "--covariates"
+HELD_TABLE = "covariates.csv"
+PLAIN_TABLE = TableFormat(encoding="utf-8", separator=",", decimal=".")
 
 
 class Looked(NamedTuple):
@@ -230,6 +232,23 @@ def explain_missing(covariates: Sequence[Covariate]) -> str:
 
 def _shorten(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+def hold_table(covariates: pd.DataFrame, folder: Path, sample_column: str) -> CovariateSource:
+    """Write a table of covariates to a folder, so that it is read as one of a user.
+
+    Parameters
+    ----------
+    covariates
+        A row per file, with its name in ``sample_column``.
+    folder
+        Where it is kept.
+    sample_column
+        Title of the column with the files.
+    """
+    path = folder / HELD_TABLE
+    covariates.to_csv(path, index=False, errors="backslashreplace")
+    return CovariateSource(path, sample_column, PLAIN_TABLE)
 
 
 def choose_source(

@@ -12,7 +12,7 @@ from batteryscope.bundle.picture_bundle import Row
 from batteryscope.bundle.predict import Bundle
 from batteryscope.bundle.read import load_bundle
 from batteryscope.bundle.record import BundleRecord
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import ConfigError, LeakageError
 from batteryscope.evaluation.external import score_external
 from batteryscope.evaluation.flat_metrics import DIGITS, flatten_score

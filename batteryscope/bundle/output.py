@@ -10,7 +10,7 @@ from typing import Any
 
 from batteryscope.bundle.frame import RESCALED
 from batteryscope.bundle.unlike import UNLIKE
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.core.safe_text import guard_row
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.evaluation.prediction_sets import SET_SEPARATOR

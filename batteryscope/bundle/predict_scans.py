@@ -19,8 +19,8 @@ from batteryscope.bundle.predict_pictures import open_models
 from batteryscope.bundle.unlike import ORIGIN_COLUMN, Unlike, describe_caution, name_origin
 from batteryscope.config.dataset import VolumeSettings, read_slices
 from batteryscope.config.preprocess import CtSlicesSettings
-from batteryscope.core.counted import count_of
 from batteryscope.core.ordered_threads import run_ahead
+from batteryscope.core.plural import count_of
 from batteryscope.core.progress import log
 from batteryscope.errors import InputError
 from batteryscope.manifest.grey_scale import name_scanner

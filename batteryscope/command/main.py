@@ -7,14 +7,7 @@ from pathlib import Path
 import click
 
 from batteryscope import __version__
-from batteryscope.command.hand_over import (
-    ask_snakemake,
-    check_project_folder,
-    hand_over,
-    plan_program,
-    plan_snakemake,
-)
-from batteryscope.command.words import (
+from batteryscope.command.arguments import (
     find_page,
     find_profile,
     list_names,
@@ -23,6 +16,13 @@ from batteryscope.command.words import (
     plan_data,
     plan_prediction,
     plan_run,
+)
+from batteryscope.command.hand_over import (
+    ask_snakemake,
+    check_project_folder,
+    hand_over,
+    plan_program,
+    plan_snakemake,
 )
 from batteryscope.core.safe_text import show_controls
 from batteryscope.errors import BatteryscopeError, InputError

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from batteryscope.command.words import list_names
+from batteryscope.command.arguments import list_names
 from batteryscope.planning.study_layout import REPORTS
 from batteryscope.workflow.job_costs import show_time
 from batteryscope.workflow.run_claim import find_run

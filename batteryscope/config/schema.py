@@ -2,7 +2,7 @@
 
 What a setting means is said once, in the docstring of its class: its sentences that name a key in
 double backticks are the description of that key. Keys that need no sentence there have one in
-:mod:`batteryscope.config.setting_words`.
+:mod:`batteryscope.config.setting_meanings`.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from batteryscope.config.base import list_classes
 from batteryscope.config.project import Project
-from batteryscope.config.setting_words import WORDS
+from batteryscope.config.setting_meanings import WORDS
 
 JsonSchema = dict[str, Any]
 _SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z`])|\n\s*\n")

@@ -30,7 +30,7 @@ from batteryscope.config.sweep import (
     expand_sweeps,
     resolve_values,
 )
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 Where = dict[str, str | float | int | bool | list[str | float | int]]

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 
 if TYPE_CHECKING:
     import jinja2

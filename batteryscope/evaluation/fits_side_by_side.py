@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import psutil
 import torch
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.core.process_end import end_with_parent
 from batteryscope.errors import InputError
 from batteryscope.evaluation.device_memory import (

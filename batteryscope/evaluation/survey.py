@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from batteryscope.config.table_format import TableFormat
-from batteryscope.core.counted import count_of
 from batteryscope.core.finding import Finding
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.evaluation.aggregate import pool_fits
 from batteryscope.readers.table_lines import (

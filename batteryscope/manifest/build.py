@@ -10,7 +10,7 @@ from typing import Any, cast
 import pandas as pd
 
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.manifest.attach_targets import attach_targets
 from batteryscope.manifest.computed_targets import HalfCellLaw

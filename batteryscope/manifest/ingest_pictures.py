@@ -15,7 +15,7 @@ import pandas as pd
 from batteryscope.config.dataset import DatasetSettings
 from batteryscope.config.json_text import read_settings
 from batteryscope.config.physics import HalfCellSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.manifest.build import build_manifest
 from batteryscope.manifest.computed_targets import HalfCellLaw
 from batteryscope.manifest.cycling import find_cycling

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batteryscope.config.dataset import DatasetSettings, VolumeSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.core.progress import show_progress
 from batteryscope.manifest.grey_scale import ScanLevels, decide_grey_ranges
 from batteryscope.manifest.inspect import ImageRecord, reject_unexpected

@@ -82,7 +82,7 @@ def _list_choosing(study: StudySettings, key: str) -> Iterator[Condition]:
                 yield f"{key}.sweeps.{point.sweep}: {WHERE}", swept.removeprefix(WHERE)
 
 
-def find_origin(plan: StudyPlan, arm: str, setting: str) -> str:
+def find_written_place(plan: StudyPlan, arm: str, setting: str) -> str:
     """Return the place below the study of a dotted setting that an arm runs with.
 
     Returns
@@ -288,14 +288,14 @@ def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) 
     crop = tiles.largest_crop_px
     crop_key = "crop_px" if crop == tiles.crop_px else "grid_crops_px"
     if size is not None and crop > min(size):
-        place = find_origin(plan, name, f"preprocess.{crop_key}")
+        place = find_written_place(plan, name, f"preprocess.{crop_key}")
         raise ConfigError(
             f"{key}.{place}: {crop} px (arm '{name}') is larger than the images "
             f"of {size[0]}×{size[1]} px; choose at most {min(size)}."
         )
     bar = tiles.data_bar
     if size is not None and isinstance(bar, int) and crop + bar > size[1]:
-        place = find_origin(plan, name, "preprocess.data_bar")
+        place = find_written_place(plan, name, "preprocess.data_bar")
         raise ConfigError(
             f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves "
             f"{size[1] - bar} of {size[1]} rows, fewer than {crop_key} {crop}; make one smaller."
@@ -305,7 +305,7 @@ def _check_tiles(plan: StudyPlan, tiles: SemTilesSettings, name: str, key: str) 
 def _check_bar(plan: StudyPlan, whole: SemWholeSettings, name: str, key: str) -> None:
     size, bar = find_frame_size(plan.settings.dataset), whole.data_bar
     if size is not None and isinstance(bar, int) and bar >= size[1]:
-        place = find_origin(plan, name, "preprocess.data_bar")
+        place = find_written_place(plan, name, "preprocess.data_bar")
         raise ConfigError(
             f"{key}.{place}: a bar of {bar} px (arm '{name}') leaves nothing of images of "
             f"{size[0]}×{size[1]} px; make it smaller."

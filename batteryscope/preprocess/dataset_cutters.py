@@ -9,7 +9,7 @@ import pandas as pd
 
 from batteryscope.config.preprocess import PreprocessSettings
 from batteryscope.config.split import SplitSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.preprocess.cut_dataset import cut_dataset
 from batteryscope.preprocess.cut_scans import cut_scans
 from batteryscope.samples.choose import samples_cut_by

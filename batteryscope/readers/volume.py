@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.readers.grey_scale import choose_bits
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.pixel_size import UNKNOWN_SIZE, PixelSize

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.pixel_size import UNKNOWN_SIZE, PixelSize, measure_pixel
 from batteryscope.readers.pixels import keep_axes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.provenance import digest_file
 from batteryscope.readers.picture import PictureError
 from batteryscope.readers.pixels import to_luminance

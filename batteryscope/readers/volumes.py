@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.readers.folder import name_foreign
 from batteryscope.readers.picture import PictureError

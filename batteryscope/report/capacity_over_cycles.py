@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.cycling import CAPACITY, CELL, CYCLE
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.core.safe_text import guard_table
 from batteryscope.core.style import (
     INK,

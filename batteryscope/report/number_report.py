@@ -1,27 +1,22 @@
 """The report of a study of predicted numbers: page, figures, tables and summary."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import yaml
 
-from batteryscope.config.evaluate import PaperRange
 from batteryscope.config.predicted import Quantity
-from batteryscope.core.baseline_catalogue import PHYSICS
-from batteryscope.core.forked_calls import call_side_by_side
-from batteryscope.core.style import Picture, encode_picture
-from batteryscope.evaluation.metric_catalogue import name_metric
-from batteryscope.evaluation.number_comparison import SAMPLE_LEVELS, pick
+from batteryscope.core.style import Picture
+from batteryscope.evaluation.number_comparison import pick
 from batteryscope.evaluation.number_metrics import have_one_error, show_unit
 from batteryscope.evaluation.number_versions import pool_answers
 from batteryscope.evaluation.published_answers import list_predictions, write_answers
 from batteryscope.planning.layout import PictureLayout
 from batteryscope.provenance import name_code_version
 from batteryscope.report import number_map_tables as map_tables
+from batteryscope.report import number_paper_tables as paper_tables
 from batteryscope.report import number_tables as tables
 from batteryscope.report.embedded import PAGE_BYTES
 from batteryscope.report.html import make_environment
@@ -35,23 +30,10 @@ from batteryscope.report.number_external import (
     say_external,
     show_external,
 )
-from batteryscope.report.number_figures import (
-    draw_error_map,
-    draw_losses,
-    draw_parity,
-    draw_rate_curves,
-    draw_scatter,
-    draw_trade_off,
-)
-from batteryscope.report.number_map_figures import (
-    draw_methods,
-    draw_outputs,
-    draw_regularisation,
-    draw_shares,
-)
+from batteryscope.report.number_pictures import draw_number_pictures, group_by_curve
 from batteryscope.report.number_shortcuts import FIGURE as SHORTCUT_FIGURE
 from batteryscope.report.number_shortcuts import TEXTS as SHORTCUT_TEXTS
-from batteryscope.report.number_shortcuts import list_shortcut_figures, show_number_shortcuts
+from batteryscope.report.number_shortcuts import show_number_shortcuts
 from batteryscope.report.phrases import (
     describe_flips,
     describe_preview,
@@ -59,73 +41,14 @@ from batteryscope.report.phrases import (
     title_finding,
 )
 from batteryscope.report.report_folder import write_report_folder
-from batteryscope.report.shared_figures import draw_shared_figures, share_pictures
-from batteryscope.report.shown_table import ShownTable, show_table
 from batteryscope.report.sweeps import show_sweeps
-from batteryscope.report.tables import NOTHING
 from batteryscope.report.tested_images import ImageBrowser, browse_quantities
 from batteryscope.samples.choose import samples_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-# Figures that are drawn for telephones, too: their panels can stand below each other.
-NARROW = ("key_figure", "scatter", "parity", "error_map", "trade_off", "training_", "shortcuts")
-# Grids of pictures and groups of bars are drawn a second time, with fewer columns.
-REDRAWN = ("methods_", "outputs_", "shares_")
 MAPS = ("methods_", "outputs_")
-Figures = dict[str, tuple[Callable[..., "Figure"], str]]
-OVER = {
-    "c_rate": "C-rates",
-    "porosity": "porosities",
-    "both": "pairs of C-rate and porosity",
-    "training": "penalties and noise",
-}
-
-
-def show_paper_ranges(evidence: NumberEvidence) -> ShownTable | None:
-    """Put every published range beside the lowest and highest of the same errors here."""
-    rows = []
-    for published in evidence.settings.evaluate.paper_ranges:
-        if published.arm not in evidence.plan.arms:
-            continue
-        errors = list_errors(evidence, published)
-        rows.append(
-            {
-                "error": f"{name_metric(published.metric)}, {evidence.label(published.arm)}",
-                "over": OVER[published.over],
-                "paper": f"{published.low:g} to {published.high:g}",
-                "here": f"{min(errors):.2f} to {max(errors):.2f}" if errors else NOTHING,
-                "note": published.note or NOTHING,
-            }
-        )
-    return show_table(pd.DataFrame(rows), "", ("error", "over", "note"))
-
-
-def list_errors(evidence: NumberEvidence, published: PaperRange) -> list[float]:
-    """List the errors whose range was published: means over fits, single images."""
-    arms = [published.arm]
-    by_rate, by_porosity = (
-        published.over in ("c_rate", "both"),
-        published.over in ("porosity", "both"),
-    )
-    if published.over == "training":
-        train = evidence.plan.arms[published.arm].recipe.train
-        like = evidence.plan.arms[published.arm].recipe
-        arms = [
-            name
-            for name, arm in evidence.plan.arms.items()
-            if arm.recipe.model_copy(update={"train": train}) == like
-        ]
-    table = evidence.comparison
-    chosen = (
-        table["arm"].isin(arms)
-        & (table["metric"] == published.metric)
-        & table["level"].isin(SAMPLE_LEVELS)
-        & ((table["target"] != "") == by_rate)
-        & ((table["domain"] != "") == by_porosity)
-    )
-    return [float(value) for value in table.loc[chosen, "mean"].dropna()]
 
 
 def report_study(layout: PictureLayout, out: Path, workers: int = 1) -> Path:
@@ -175,7 +98,7 @@ def say_result(evidence: NumberEvidence) -> str:
     """Return the main result in one sentence."""
     arm, parts, best = evidence.main_arm, [], []
     tested = evidence.images[(evidence.images["arm"] == arm) & (evidence.images["role"] == "test")]
-    groups = _told_together(evidence.outputs(arm), set(tested["target"]))
+    groups = group_by_curve(evidence.outputs(arm), set(tested["target"]))
     for told in groups:
         error = _find_error(evidence, told)
         parts.append(f"{_name(told)} with a mean error of {error.said}")
@@ -191,7 +114,7 @@ def say_result(evidence: NumberEvidence) -> str:
     unit = f"{evidence.specimen}s" if specimens else samples.plural
     n = specimens or tested["sample_id"].nunique()
     sentence = (
-        f"From {samples.origin} the network predicts {' and '.join(parts)}, for {n} {unit} that it "
+        f"From {samples.given} the network predicts {' and '.join(parts)}, for {n} {unit} that it "
         "has not seen."
     )
     if best:
@@ -204,16 +127,6 @@ def say_result(evidence: NumberEvidence) -> str:
 class _Error(NamedTuple):
     value: float
     said: str
-
-
-def _told_together(quantities: Sequence[Quantity], tested: set[str]) -> list[list[Quantity]]:
-    """Put the points of each curve together, of what was tested."""
-    groups: dict[tuple[str, str], list[Quantity]] = {}
-    for quantity in quantities:
-        if quantity.name in tested:
-            key = (quantity.curve or quantity.name, quantity.unit)
-            groups.setdefault(key, []).append(quantity)
-    return list(groups.values())
 
 
 def _name(told: Sequence[Quantity]) -> str:
@@ -259,133 +172,6 @@ def list_numbers(evidence: NumberEvidence) -> dict[str, float]:
             if np.isfinite(value):
                 numbers[f"{quantity.name}.{metric}"] = float(f"{value:.4g}")
     return numbers
-
-
-def draw_number_pictures(evidence: NumberEvidence, workers: int = 1) -> dict[str, Picture]:
-    """Draw all figures by name."""
-    figures = list_figures(evidence) | list_shortcut_figures(evidence)
-
-    def draw(name: str) -> Picture:
-        figure, caption = figures[name]
-        narrow = name.startswith(NARROW)
-        small = figure(narrow=True) if name.startswith(REDRAWN) else narrow
-        return encode_picture(figure(), name, caption, evidence.generated, small)
-
-    drawn = call_side_by_side([partial(draw, name) for name in figures], workers)
-    shared = share_pictures(evidence)
-    return {picture.name: picture for picture in [*drawn, *draw_shared_figures(shared)]}
-
-
-def list_figures(evidence: NumberEvidence) -> Figures:
-    """Return how every figure is drawn, and its caption; the first is the key figure."""
-    published = list(dict.fromkeys([evidence.main_arm, *evidence.settings.published_arms]))
-    figures = _list_curves(evidence, published)
-    tested = evidence.images[evidence.images["arm"] == evidence.main_arm]
-    if shown := [q for q in evidence.singles if (tested["target"] == q.name).any()]:
-        figures["scatter" if figures else "key_figure"] = (
-            partial(draw_scatter, evidence.images, evidence.main_arm, shown),
-            "Predicted over true value of every test sample; where specimens have several samples, "
-            "circles are their means. On the dotted line both are equal.",
-        )
-    for arm in published:
-        figures |= list_training_figures(evidence, arm)
-        figures |= _list_maps(evidence, arm)
-        if evidence.shares is not None and (evidence.shares["arm"] == arm).any():
-            figures[f"shares_{arm}"] = (
-                partial(draw_shares, evidence.shares, arm),
-                f"{evidence.label(arm)}: attribution per area; 1 is what chance would give.",
-            )
-    cells = tables.find_grid(evidence)
-    if len(cells) > 1 and evidence.main_arm in evidence.maps:
-        last = len(evidence.maps[evidence.main_arm].targets) - 1
-        figures["regularisation"] = (
-            partial(draw_regularisation, cells, dict(evidence.maps), last),
-            "Penalty and adversarial noise: MAPE, Grad-RAM (above) and guided backpropagation "
-            f"(below) of the same picture, highest {evidence.axis}.",
-        )
-    return figures
-
-
-def _list_curves(evidence: NumberEvidence, published: Sequence[str]) -> Figures:
-    """Return the figures of curves; none if nothing that was tested lies on an axis."""
-    tested = set(evidence.curves["arm"])
-    drawn = [
-        (arm, points)
-        for arm in published
-        if arm in tested
-        for points in _told_together(evidence.points_of(arm), {q.name for q in evidence.points})
-    ]
-    if not drawn:
-        return {}
-    axis, words = evidence.axis, evidence.words
-    labels = " and ".join(dict.fromkeys(points[0].label for _, points in drawn))
-    simulated = (
-        ", dotted lines simulated by the half-cell model at the nominal porosity."
-        if (evidence.curves["arm"] == PHYSICS).any()
-        else "."
-    )
-    figures: Figures = {
-        "key_figure": (
-            partial(draw_rate_curves, evidence.curves, drawn, words),
-            f"{labels[0].upper()}{labels[1:]} over {axis}: circles are {evidence.truth}, lines "
-            f"predicted for test images (band: standard deviation between images){simulated}",
-        ),
-        "parity": (
-            partial(draw_parity, evidence.images, drawn, evidence.truth),
-            f"Predicted over {evidence.truth} {labels} of all test images.",
-        ),
-    }
-    if relative := [(arm, points) for arm, points in drawn if points[0].relative]:
-        figures["error_map"] = (
-            partial(draw_error_map, evidence.comparison, relative, words),
-            f"Mean absolute percentage error for every {axis} and {words.noun}.",
-        )
-    units = {points[0].unit: arm for arm, points in reversed(drawn)}
-    mass, volume = units.get("Ah/kg"), units.get("Ah/L")
-    if mass and volume and evidence.settings.dataset.targets.compares_porosities:
-        figures["trade_off"] = (
-            partial(draw_trade_off, evidence.curves, mass, volume, evidence.truth),
-            "Capacity over porosity: dense electrodes win per litre at low C-rates and lose at "
-            "high ones.",
-        )
-    return figures
-
-
-def _list_maps(evidence: NumberEvidence, arm: str) -> Figures:
-    """Return what an arm looks at: every quantity by itself, of curves the last point."""
-    if arm not in evidence.maps:
-        return {}
-    maps = evidence.maps[arm]
-    figures: Figures = {}
-    known = [evidence.quantity(target) for target in maps.targets]
-    last = max((number for number, q in enumerate(known) if q.curve), default=-1)
-    for number, quantity in enumerate(known):
-        if quantity.curve and number != last:
-            continue
-        what = " at ".join(filter(None, (quantity.label, quantity.place)))
-        by = f"its {evidence.words.noun}" if maps.truth is None else "its true value"
-        figures[f"methods_{arm}" if quantity.curve else f"methods_{arm}_{quantity.name}"] = (
-            partial(draw_methods, maps, number, evidence.words.unit),
-            f"{evidence.label(arm)}, {what}: what raises (red) and lowers (blue) it; above each "
-            f"picture stands {by}. Guided backpropagation: where brighter pixels would. Every map "
-            "has a scale of its own.",
-        )
-    if len(known) > 1:
-        middle = len(maps.tiles) // 2
-        titles = [quantity.place or quantity.label for quantity in known]
-        figures[f"outputs_{arm}"] = (
-            partial(draw_outputs, maps, middle, titles),
-            f"{evidence.label(arm)}: one picture, all outputs. Every map has a scale of its own.",
-        )
-    return figures
-
-
-def list_training_figures(evidence: NumberEvidence, arm: str) -> Figures:
-    """Return how the training of an arm is drawn; nothing if no fit took more than an epoch."""
-    if not any(len(history) > 1 for history in evidence.histories.get(arm, ())):
-        return {}
-    drawn = partial(draw_losses, evidence.histories[arm])
-    return {f"training_{arm}": (drawn, f"Training of {evidence.label(arm)}, all folds.")}
 
 
 def render_number_report(
@@ -440,8 +226,8 @@ def render_number_report(
         "arms_by_class": tables.show_arms_by_class(evidence) if on_curves else None,
         "errors": [table for q in singles if (table := tables.show_errors(evidence, q))],
         "errors_by_class": [t for q in singles if (t := tables.show_errors_by_class(evidence, q))],
-        "paper_notes": tables.list_paper_notes(evidence),
-        "paper_ranges": show_paper_ranges(evidence),
+        "paper_notes": paper_tables.list_paper_notes(evidence),
+        "paper_ranges": paper_tables.show_paper_ranges(evidence),
         "fitted_constants": tables.say_fitted_constants(evidence),
         "external": show_external(evidence),
         "external_texts": say_external(evidence),
@@ -450,7 +236,7 @@ def render_number_report(
         "artefacts": [map_tables.say_artefacts(evidence, arm) for arm in published],
         "agreement": map_tables.show_agreement(evidence),
         "map_cost": map_tables.show_map_cost(evidence),
-        "grid": tables.show_grid(evidence),
+        "grid": paper_tables.show_grid(evidence),
         "data": tables.show_data(evidence),
         "ranges": tables.show_ranges(evidence),
         "maps": [name for name in pictures if name.startswith(MAPS)],

@@ -7,7 +7,7 @@ import pandas as pd
 
 from batteryscope.config.predicted import Quantity
 from batteryscope.core.baseline_catalogue import BASELINE_PREFIX, OF_QUANTITIES
-from batteryscope.evaluation.metric_catalogue import METRICS, name_metric
+from batteryscope.evaluation.metric_catalogue import METRICS
 from batteryscope.evaluation.number_comparison import pick
 from batteryscope.evaluation.number_metrics import (
     measure_errors,
@@ -15,7 +15,6 @@ from batteryscope.evaluation.number_metrics import (
     select_curve,
     show_unit,
 )
-from batteryscope.explain.number_shares import find_densities
 from batteryscope.report.number_evidence import NumberEvidence
 from batteryscope.report.shown_table import ShownTable, show_table
 
@@ -30,9 +29,9 @@ def show_overall(evidence: NumberEvidence) -> ShownTable | None:
             continue
         if arm == evidence.main_arm:
             marked.append(len(rows))
-        cells = [evidence.label(arm), _unit_of(evidence, arm)]
+        cells = [evidence.label(arm), name_unit(evidence, arm)]
         for metric in metrics:
-            cells.append(_format(metric, *pick(evidence.comparison, arm, metric)))
+            cells.append(format_error(metric, *pick(evidence.comparison, arm, metric)))
             if metric == "mape":
                 cells.append(_say_folds(evidence, arm))
             cells.append(_paper(evidence, arm, metric))
@@ -102,7 +101,7 @@ def show_baselines(evidence: NumberEvidence) -> ShownTable | None:
             for metric in _two_of(points[0]):
                 values = np.array([fit[metric] for fit in fits])
                 sd = values.std(ddof=1) if len(values) > 1 else float("nan")
-                cells.append(_format(metric, float(values.mean()), sd) if len(values) else "")
+                cells.append(format_error(metric, float(values.mean()), sd) if len(values) else "")
         rows.append(cells)
     several = len({curve for curve, _ in curves}) > 1
     columns = ["who"]
@@ -129,12 +128,12 @@ def show_by_point(evidence: NumberEvidence, arm: str) -> ShownTable | None:
     for point in points:
         cells = [point.place if len(units) == 1 else f"{point.label} at {point.place}"]
         for metric in point.metrics:
-            shown = _format(metric, *pick(evidence.comparison, arm, metric, point.name))
+            shown = format_error(metric, *pick(evidence.comparison, arm, metric, point.name))
             cells.append(shown or ("hardly varies" if metric == "r2" else ""))
         rows.append(cells)
     if not rows:
         return None
-    unit = _unit_of(evidence, arm)
+    unit = name_unit(evidence, arm)
     columns = [evidence.axis, *(METRICS[metric].title(unit) for metric in points[0].metrics)]
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
 
@@ -153,7 +152,7 @@ def show_by_class(evidence: NumberEvidence, arm: str) -> ShownTable | None:
             [
                 str(name),
                 *(
-                    _format(metric, *pick(evidence.comparison, arm, metric, "", str(name)))
+                    format_error(metric, *pick(evidence.comparison, arm, metric, "", str(name)))
                     for metric in ("mape", "mae")
                 ),
                 f"{measure_errors(part['y_true'], part['y_pred'])['r2']:.3f}",
@@ -161,7 +160,7 @@ def show_by_class(evidence: NumberEvidence, arm: str) -> ShownTable | None:
             ]
         )
     columns = [
-        evidence.words.title, "MAPE / %", f"MAE / {_unit_of(evidence, arm)}",
+        evidence.words.title, "MAPE / %", f"MAE / {name_unit(evidence, arm)}",
         f"R² over the {evidence.axis}", "predicted too high (+) or low (−)",
     ]  # fmt: skip
     return show_table(pd.DataFrame(rows, columns=columns), evidence.label(arm))
@@ -172,7 +171,10 @@ def show_arms_by_class(evidence: NumberEvidence) -> ShownTable | None:
     arms = [arm for arm in evidence.plan.arms if evidence.points_of(arm)]
     names = sorted(set(evidence.images["class"]), key=float_or_zero, reverse=True)
     rows = [
-        [name, *(_format("mape", *pick(evidence.comparison, a, "mape", "", name)) for a in arms)]
+        [
+            name,
+            *(format_error("mape", *pick(evidence.comparison, a, "mape", "", name)) for a in arms),
+        ]
         for name in names
     ]
     columns = [evidence.words.title, *(f"MAPE / %, {evidence.label(arm)}" for arm in arms)]
@@ -259,15 +261,6 @@ def say_fitted_constants(evidence: NumberEvidence) -> str:
     )
 
 
-def list_paper_notes(evidence: NumberEvidence) -> list[str]:
-    """Say under which conditions the paper's values were found."""
-    return [
-        f"{name_metric(value.metric)} {value.value:g}, {evidence.label(value.arm)}: {value.note}"
-        for value in evidence.settings.evaluate.paper
-        if value.note and value.arm in evidence.plan.arms
-    ]
-
-
 def show_intervals(evidence: NumberEvidence) -> ShownTable | None:
     """Widths and measured coverage of the intervals of the published arms."""
     published = [evidence.main_arm, *evidence.settings.published_arms]
@@ -318,56 +311,6 @@ def _say_spread(evidence: NumberEvidence, arm: str, quantity: Quantity) -> str:
     return f"{100 * spread:.1f} %" if np.isfinite(spread) else ""
 
 
-def find_grid(evidence: NumberEvidence) -> dict[tuple[str, float], tuple[str, float, float]]:
-    """Return (penalty, noise) → arm, MAPE, sd of the arms that differ in nothing but training.
-
-    Of several such groups, as where capacities per mass and per volume are predicted, the one with
-    most cells counts; if equally many, that of the main arm.
-    """
-    main = evidence.plan.main.recipe
-    arms = [a for a in evidence.plan.arms.values() if evidence.points_of(a.name)]
-    likes = [planned.recipe.model_copy(update={"train": main.train}) for planned in arms]
-    grids: list[dict[tuple[str, float], tuple[str, float, float]]] = []
-    for like in [main, *likes]:
-        cells: dict[tuple[str, float], tuple[str, float, float]] = {}
-        for planned, own in zip(arms, likes, strict=True):
-            train = planned.recipe.train
-            if own == like and train.penalty != "none":
-                found = (planned.name, *pick(evidence.comparison, planned.name))
-                cells.setdefault((train.penalty, train.adversarial_noise), found)
-        grids.append(cells)
-    return max(grids, key=len)
-
-
-def show_grid(evidence: NumberEvidence) -> ShownTable | None:
-    """MAPE, MAE and share of attribution on artefacts over penalty and noise."""
-    rows: list[list[str]] = []
-    cells = find_grid(evidence)
-    # L2, the paper's best, comes first, as in the figure.
-    for kind, noise in sorted(cells, key=lambda cell: (-ord(cell[0][-1]), cell[1])):
-        arm, mean, sd = cells[kind, noise]
-        on_artefacts = ""
-        if evidence.shares is not None:
-            part = evidence.shares[
-                (evidence.shares["arm"] == arm)
-                & (evidence.shares["region"] == "artefacts")
-                & (evidence.shares["method"] == "grad_ram")
-            ]
-            if part["area"].any():
-                on_artefacts = f"{find_densities(part)['artefacts'].iloc[0]:.2f}"
-        mae = _format("mae", *pick(evidence.comparison, arm, "mae"))
-        noisy = f"{100 * noise:g} %"
-        rows.append([kind.upper(), noisy, _format("mape", mean, sd), mae, on_artefacts])
-    if len(rows) < 2:
-        return None
-    unit = _unit_of(evidence, next(iter(cells.values()))[0])
-    columns = [
-        "penalty", "noise", "MAPE / %", f"MAE / {unit}",
-        "Grad-RAM per area on artefacts",
-    ]  # fmt: skip
-    return show_table(pd.DataFrame(rows, columns=columns))
-
-
 def show_data(evidence: NumberEvidence) -> ShownTable | None:
     """Images, specimens and mean values along the curves, per class."""
     if not evidence.points:
@@ -393,7 +336,8 @@ def float_or_zero(name: object) -> float:
         return 0.0
 
 
-def _unit_of(evidence: NumberEvidence, arm: str) -> str:
+def name_unit(evidence: NumberEvidence, arm: str) -> str:
+    """Return the units of the curves of an arm."""
     return " and ".join(dict.fromkeys(show_unit(q.unit) for q in evidence.points_of(arm)))
 
 
@@ -408,11 +352,11 @@ def _say_folds(evidence: NumberEvidence, arm: str) -> str:
 def _paper(evidence: NumberEvidence, arm: str, metric: str) -> str:
     for value in evidence.settings.evaluate.paper:
         if (value.arm, value.metric, value.target, value.domain) == (arm, metric, "", ""):
-            return _format(metric, value.value, np.nan)
+            return format_error(metric, value.value, np.nan)
     return ""
 
 
-def _format(metric: str, mean: float, sd: float) -> str:
+def format_error(metric: str, mean: float, sd: float) -> str:
     """Return an error of a curve: percent with two decimals, R² with three, else three digits."""
     digits = {"mape": 2, "r2": 3}.get(metric)
     if digits is None:

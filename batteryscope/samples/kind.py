@@ -68,7 +68,7 @@ class Samples:
         What kind it is.
     noun, plural
         What one sample is called, and several.
-    origin, goes_in
+    given, goes_in
         What a user gives for a prediction, such as ``a picture``; at the start of a sentence, and
         of a model's card.
     levels
@@ -103,7 +103,7 @@ class Samples:
     name: str
     noun: str
     plural: str
-    origin: str
+    given: str
     goes_in: str
     levels: tuple[str, ...]
     unit: str
@@ -122,7 +122,7 @@ class Samples:
     @property
     def several(self) -> str:
         """Several of what a user gives for a prediction."""
-        return self.origin.removeprefix("a ") + "s"
+        return self.given.removeprefix("a ") + "s"
 
     def find_unit(self, dataset: Any, group: str) -> str:
         """Return what a split will keep together, as far as settings tell.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from batteryscope.config.split import SplitSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.manifest.select import describe_conditions, select_samples
 from batteryscope.samples.choose import samples_in

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.core.safe_text import show_controls
 from batteryscope.start.seen import Seen
 

@@ -34,8 +34,8 @@ from batteryscope.samples.kind import Samples
 from batteryscope.samples.sem import SEM
 from batteryscope.splits.near_duplicates import find_overlaps, select_near_duplicates
 from batteryscope.start.class_names import NamedClasses, understand_names
-from batteryscope.start.file_facts import count_numbers, list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
+from batteryscope.start.found_files import count_numbers, list_file_facts, warn_of_rejects
 from batteryscope.start.particle_size import measure_particles, summarise_sizes
 from batteryscope.start.seen import Seen, name_path, say_command
 

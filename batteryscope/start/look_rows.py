@@ -17,7 +17,7 @@ from batteryscope.config.table_data import (
     spell_domain,
 )
 from batteryscope.config.table_format import TableFormat
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import ConfigError, InputError
 from batteryscope.start.class_names import NamedClasses
 from batteryscope.start.columns import Column, find_range, number_name, read_columns, split_unit

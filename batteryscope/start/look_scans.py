@@ -18,8 +18,8 @@ from batteryscope.readers.picture import PictureError
 from batteryscope.readers.volumes import find_volumes, open_volume
 from batteryscope.splits.slices import pair_slices
 from batteryscope.start.class_names import understand_names
-from batteryscope.start.file_facts import list_file_facts, warn_of_rejects
 from batteryscope.start.find_tables import find_beside
+from batteryscope.start.found_files import list_file_facts, warn_of_rejects
 from batteryscope.start.seen import Problem, Seen, name_path, say_command
 
 FEWEST_SLICES = 10  # of the shortest scan

@@ -9,9 +9,9 @@ import numpy as np
 from batteryscope.audit.sessions import relate_sessions
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.start.choices import Choice, Choices, add_reasons
-from batteryscope.start.file_facts import count_numbers
+from batteryscope.start.found_files import count_numbers
 from batteryscope.start.look_pictures import summarise_measured
 from batteryscope.start.machine import (
     LARGER,

@@ -5,7 +5,7 @@ from typing import Any
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.dataset import DatasetSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.start.choices import Choices, add_reasons
 from batteryscope.start.machine import Machine, choose_batch, time_network

@@ -9,7 +9,7 @@ import pandas as pd
 
 from batteryscope.config.base import validate_settings
 from batteryscope.config.split import SplitSettings
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import BatteryscopeError, InputError
 from batteryscope.samples.choose import samples_in
 from batteryscope.splits.assign import split_samples

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from batteryscope.core.counted import count_of
+from batteryscope.core.plural import count_of
 from batteryscope.errors import InputError
 from batteryscope.samples.choose import samples_in
 from batteryscope.start.choices import Choices

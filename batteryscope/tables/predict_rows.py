@@ -1,5 +1,6 @@
 """Predictions of a published model for a table of rows: a row per row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 from batteryscope.bundle.asker import find_path
 from batteryscope.bundle.batch import Asked, Batch
 from batteryscope.bundle.output import Judged, Summary
+from batteryscope.bundle.record import TrainedCovariate
 from batteryscope.bundle.unlike import describe_caution
 from batteryscope.errors import InputError
 from batteryscope.tables.bundle import TableBundle, answer_rows, load_table_bundle
@@ -33,8 +35,17 @@ class RowAsker:
         """The study that it comes from."""
         return str(self.bundle.record.study)
 
-    def answer(self, data: Any, answer_anyway: bool, slices: str) -> pd.DataFrame:
+    @property
+    def covariates(self) -> Sequence[TrainedCovariate]:
+        """None: all that is given of a row is a feature."""
+        return ()
+
+    def answer(
+        self, data: Any, answer_anyway: bool, slices: str, covariates: Any = None
+    ) -> pd.DataFrame:
         """Answer about a table: a DataFrame in the units of the study, or a file."""
+        if covariates is not None:
+            raise InputError("covariates: rows have none; leave it out.")
         if slices:
             raise InputError("slices: rows have none; leave it out.")
         if isinstance(data, pd.DataFrame):
