@@ -38,14 +38,21 @@ def test_the_page_on_python_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tables / "history.csv").write_text("epoch,val_accuracy\n0,0.25\n")
     (tables.parent / "comparison.csv").write_text("arm,metric,mean\nmain,accuracy,0.5\n")
     (tables.parent / "metrics.json").write_text('{"main.image.accuracy": 0.5}')
+    coatings = BUNDLES / "quantities"
+    shutil.copytree(coatings / "bundle", tmp_path / "models/my_coatings")
+    (tmp_path / "new_coatings").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(coatings / "input" / name, tmp_path / "new_coatings")
     monkeypatch.chdir(tmp_path)
     snippets = list_snippets("python.md", "python")
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     names: dict = {}
     for code in snippets:
         exec(code, names)  # the project's own page
     assert len(names["answers"]) == len(list((stored / "input").iterdir()))
     assert (names["sure"]["confidence"] > 0.9).all()
+    assert set(names["coatings"].covariates["column"]) == set(names["beside"]) - {"file"}
+    assert not names["numbers"]["reason"].str.startswith("no_covariate").any()
     assert names["middle"].shape == names["scan"].shape[1:]
     assert names["picture"].pixels.ndim == 2
     assert set(names["tables"]) == {"comparison", "metrics", "history"}
