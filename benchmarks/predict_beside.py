@@ -61,6 +61,10 @@ def copy_images(frames: Path, out_dir: Path, count: int) -> Path:
 
 def prepare(parent: int) -> None:
     """Become a program that predicts, and ends with its parent."""
+    from batteryscope.core.waiting_threads import let_waiting_threads_sleep
+
+    let_waiting_threads_sleep()  # as predict_images.py does, before PyTorch is there
+
     import logging
 
     import torch

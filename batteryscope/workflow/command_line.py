@@ -18,6 +18,7 @@ from batteryscope.core.process_end import end_with_run
 # What is imported here costs every job twice: before and after it goes on in a fork.
 from batteryscope.core.progress import log
 from batteryscope.core.safe_text import show_controls
+from batteryscope.core.waiting_threads import let_waiting_threads_sleep
 from batteryscope.errors import BatteryscopeError
 from batteryscope.workflow.fork_client import run_in_fork
 
@@ -119,6 +120,7 @@ def run_program(
     """
     arguments = parser.parse_args(argv)
     end_with_run()
+    let_waiting_threads_sleep()
     if argv is None and (status := run_in_fork(heavy)) is not None:
         return status
     if heavy:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batteryscope.core.process_end import end_with_parent
+from batteryscope.core.waiting_threads import let_waiting_threads_sleep
 
 # Not MLflow: it starts threads of its own, which a fork would not have.
 LIBRARIES = (
@@ -266,6 +267,7 @@ def main(arguments: list[str]) -> None:
         os.setsid()  # an interrupt from the keyboard goes to the programs, which hand it on
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    let_waiting_threads_sleep()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))
     listener.listen(64)
