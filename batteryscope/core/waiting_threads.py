@@ -13,9 +13,9 @@ def let_waiting_threads_sleep(environment: MutableMapping[str, str] = os.environ
 
     GNU OpenMP lets a waiting thread keep its core for milliseconds. Where two programs want the
     same cores, the thread that waits then keeps the one that is waited for from running, and each
-    of many thousand layers takes a time slice of the system: two programs on two cores take ten
+    of many thousand layers takes a time slice of the system: two programs on two cores take several
     times as long as they need. Without company, to sleep at once costs a quarter of the speed, and
-    to sleep after a short while nothing that can be measured.
+    to sleep after a short while nothing that can be measured (docs/results.md, Speed).
 
     The library reads this once, when it is loaded: call this before PyTorch is imported. What a
     user has set is kept.
